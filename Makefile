@@ -1,0 +1,46 @@
+# make demo: the whole path on films that the project makes itself, in about five minutes.
+# make test: the tests. Both set up .venv by themselves; the second time that takes no time.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+RUN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types format clean
+
+help:
+	@echo "make demo    films, features, training and curves in demo-run/ (about 5 minutes on 2 cores)"
+	@echo "make test    the tests"
+	@echo "make lint    ruff;  make types    mypy;  make format    ruff's formatter"
+	@echo "make clean   removes $(VENV) and demo-run/"
+
+$(VENV)/.installed: setup.py
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12) and "needs Python 3.11 or 3.12, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --upgrade pip
+	$(RUN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(RUN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.installed
+	$(RUN)/cineaffect demo --output demo-run
+
+test: $(VENV)/.installed
+	$(RUN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(RUN)/mypy beam_pipelines trainer
+
+format: $(VENV)/.installed-dev
+	$(RUN)/ruff check --fix .
+	$(RUN)/ruff format .
+
+clean:
+	rm -rf $(VENV) demo-run build *.egg-info

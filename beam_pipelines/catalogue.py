@@ -1,0 +1,152 @@
+"""The catalogue: which films there are, from a folder, a glob or a CSV manifest; local or `gs://`.
+
+A manifest is a CSV with a header and the columns `film_id` and `path`, and optionally `split`, `labels` and `rendition`.
+Relative paths in it are relative to the manifest's own folder. Further columns are left alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from beam_pipelines import storage
+from beam_pipelines.configuration import nearest
+from beam_pipelines.errors import ConfigurationError
+
+VIDEO_SUFFIXES = (
+    ".3gp .asf .avi .divx .f4v .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm .wmv".split()
+)
+"""What counts as a film when a folder is listed. A glob or a manifest names its films itself, whatever their suffix."""
+
+MANIFEST_COLUMNS = ("film_id", "path", "split", "labels", "rendition")
+_MAX_ID_BYTES = 200
+# Separators, glob and control characters, and the surrogates that stand for bytes of a name that is not UTF-8.
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f"%*/:<>?\[\\\]{|}\ud800-\udfff]')
+
+
+@dataclass(frozen=True)
+class Film:
+    """One film of the catalogue.
+
+    Attributes:
+        film_id: its name throughout, safe as a file name (see `escape_film_id`).
+        uri: where it lies.
+        split: `train`, `validation`, `test` or any name a manifest gives; empty where none is given.
+        labels: the address of its label file; empty where none is given.
+        rendition: what tells this file from others of the same film, for example `480p`.
+    """
+
+    film_id: str
+    uri: str
+    split: str = ""
+    labels: str = ""
+    rendition: str = ""
+
+
+def escape_film_id(name: str) -> str:
+    """A name as a single safe path component: separators, glob and control characters become `%XX`, others stay.
+
+    Raises:
+        ConfigurationError: for an empty name or one above 200 bytes, which file systems can't hold with a suffix.
+    """
+    escaped = _UNSAFE.sub(lambda match: f"%{ord(match.group()):02X}", name.strip())
+    if escaped.startswith("."):
+        escaped = "%2E" + escaped[1:]
+    if not escaped:
+        raise ConfigurationError("a film has an empty film_id; give every film a name")
+    if len(escaped.encode("utf-8")) > _MAX_ID_BYTES:
+        raise ConfigurationError(
+            f"film_id '{escaped[:60]}…' is longer than {_MAX_ID_BYTES} bytes; give a shorter one in a manifest"
+        )
+    return escaped
+
+
+def list_films(source: str, suffixes: Sequence[str] = tuple(VIDEO_SUFFIXES)) -> list[Film]:
+    """All films of a folder (recursively), a glob or a CSV manifest (`*.csv`), sorted by film id.
+
+    Raises:
+        ConfigurationError: nothing found, two films of one id, or a manifest that can't be read; the text names it.
+    """
+    films = read_manifest(source) if source.endswith(".csv") else _list_by_path(source, suffixes)
+    if not films:
+        raise ConfigurationError(
+            f"{source}: no films found; name a folder, a quoted glob or a manifest "
+            f"(in a folder, files ending in {' '.join(suffixes)} count)"
+        )
+    return _unique(films, source)
+
+
+def read_manifest(uri: str) -> list[Film]:
+    """Reads a CSV manifest; addresses come out absolute or as given when they are `gs://`.
+
+    Raises:
+        ConfigurationError: naming the file and the line.
+    """
+    try:
+        text = storage.read_text(uri)
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{uri}: no such manifest") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{uri}: not UTF-8 text: {error}") from error
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    columns = rows.fieldnames or []
+    for needed in ("film_id", "path"):
+        if needed not in columns:
+            raise ConfigurationError(f"{uri}: has no column '{needed}' (its columns: {', '.join(columns) or 'none'})")
+    for column in columns:
+        hint = "" if column in MANIFEST_COLUMNS else nearest(column, MANIFEST_COLUMNS)
+        if "did you mean" in hint:
+            raise ConfigurationError(f"{uri}: unknown column '{column}'{hint}")
+    return [_manifest_film(row, uri, rows.line_num) for row in rows if any((row or {}).values())]
+
+
+def _manifest_film(row: dict[str, str], uri: str, line: int) -> Film:
+    if not (row["film_id"] or "").strip() or not (row["path"] or "").strip():
+        raise ConfigurationError(f"{uri}, line {line}: film_id and path must both be given")
+    folder = os.path.dirname(uri)
+
+    def address(value: str | None) -> str:
+        value = (value or "").strip()
+        if not value or storage.is_remote(value) or os.path.isabs(value):
+            return value
+        return f"{folder}/{value}" if storage.is_remote(uri) else os.path.abspath(os.path.join(folder, value))
+
+    return Film(
+        film_id=escape_film_id(row["film_id"]),
+        uri=address(row["path"]),
+        split=(row.get("split") or "").strip(),
+        labels=address(row.get("labels")),
+        rendition=(row.get("rendition") or "").strip(),
+    )
+
+
+def _list_by_path(source: str, suffixes: Sequence[str]) -> list[Film]:
+    is_glob = any(character in source for character in "*?[")
+    root = re.split(r"[*?\[]", source)[0].rpartition("/")[0] if is_glob else source.rstrip("/")
+    films = []
+    for info in storage.list_files(source):
+        if info.uri == source:
+            relative = os.path.basename(source)
+        else:
+            relative = info.uri.removeprefix(root).lstrip("/")
+            if not is_glob and not info.uri.lower().endswith(tuple(suffixes)):
+                continue
+        uri = info.uri if storage.is_remote(info.uri) else os.path.abspath(info.uri)
+        films.append(Film(escape_film_id(relative), uri))
+    return films
+
+
+def _unique(films: Iterable[Film], source: str) -> list[Film]:
+    by_id: dict[str, Film] = {}
+    for film in films:
+        other = by_id.setdefault(film.film_id, film)
+        if other is not film:
+            raise ConfigurationError(
+                f"{source}: two films have the film_id '{film.film_id}': {other.uri} and {film.uri}; "
+                "give each its own in the manifest"
+            )
+    return [by_id[film_id] for film_id in sorted(by_id)]

@@ -1,0 +1,53 @@
+"""`cineaffect`: one command, one subcommand a job. Each imports what it needs only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from beam_pipelines import __version__
+from beam_pipelines.configuration import nearest
+from beam_pipelines.errors import EXIT_CONFIGURATION
+
+COMMANDS = {
+    "extract": ("beam_pipelines.extract", "films -> one feature record a film"),
+    "prepare": ("beam_pipelines.prepare", "feature records of the training films -> statistics and transform graph"),
+    "train": ("trainer.task", "feature records and labels -> exported model with its card"),
+    "evaluate": ("trainer.evaluate", "curves against labels: MSE, PCC and CCC beside the constant mean"),
+    "score": ("beam_pipelines.score", "films or feature records -> smoothed curves, table, plots"),
+    "weights": ("beam_pipelines.extractors.weights_command", "list, fetch and verify the networks' weights"),
+    "demo": ("beam_pipelines.demo.run", "the whole path on films that the project makes itself"),
+}
+
+USAGE = f"""cineaffect {__version__}: for every second of a film, the valence and arousal it evokes in viewers
+
+usage: cineaffect COMMAND [options]      cineaffect COMMAND --help shows its options and examples
+
+{chr(10).join(f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items())}
+
+first steps: cineaffect demo --output demo-run
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one subcommand and returns its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE)
+        return 0 if arguments else EXIT_CONFIGURATION
+    if arguments[0] == "--version":
+        print(f"cineaffect {__version__}")
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        print(f"error: unknown command '{name}'{nearest(name, COMMANDS)}", file=sys.stderr)
+        return EXIT_CONFIGURATION
+    # TensorFlow's start-up messages tell a user nothing; its warnings and errors stay.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    return int(importlib.import_module(COMMANDS[name][0]).main(rest))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

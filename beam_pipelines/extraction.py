@@ -1,0 +1,122 @@
+"""One film, from its file to its feature record: what is done already is kept, what is missing is added.
+
+A record is up to date when its source hasn't changed and every wanted modality has the wanted fingerprint. The source is
+unchanged when it has the same size and is not younger than the record; if it is younger, its SHA-256 decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from beam_pipelines import records, storage
+from beam_pipelines.catalogue import Film
+from beam_pipelines.errors import FilmError
+from beam_pipelines.extractors.tracks import Networks, extract_tracks, start_us
+from beam_pipelines.media.probe import MediaLimits, probe_film
+
+_HASH_CHUNK_BYTES = 1 << 20
+
+
+def extract_film(
+    film: Film, directory: str, networks: Networks, descriptions: Mapping[str, Mapping[str, Any]]
+) -> tuple[records.RecordHeader, bool]:
+    """Brings the record of one film in `directory` up to date.
+
+    Args:
+        film: the film.
+        directory: where records lie, local or `gs://`.
+        networks: built when they are needed, not for a record that is up to date.
+        descriptions: wanted modality -> what its features depend on.
+
+    Returns:
+        The record's header, and whether anything was extracted.
+
+    Raises:
+        FilmError: for a film that is absent or can't be decoded.
+    """
+    uri = records.record_uri(directory, film.film_id)
+    source = storage.stat(film.uri)
+    if source is None:
+        raise FilmError("read", "not_found", f"{film.uri}: no such file")
+    existing = _existing_header(uri)
+    if existing and _is_current(existing, source, storage.stat(uri)) and not _missing(existing, descriptions):
+        return existing, False
+    with storage.local_copy(film.uri) as path:
+        checksum = sha256_of(path)
+        same_source = existing is not None and existing.source_sha256 == checksum
+        missing = _missing(existing, descriptions) if existing and same_source else dict(descriptions)
+        if existing and not missing:
+            return existing, False
+        record = _extract(film, path, checksum, networks, missing)
+    if same_source:
+        record = _merge(records.read_record(uri), record)
+    records.write_record(record, uri)
+    return record.header, True
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, read in pieces.
+
+    Raises:
+        FilmError: for a file that can't be read.
+    """
+    state = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_HASH_CHUNK_BYTES):
+                state.update(chunk)
+    except OSError as error:
+        raise FilmError("read", "not_readable", f"{path}: {error.strerror}") from error
+    return state.hexdigest()
+
+
+def _existing_header(uri: str) -> records.RecordHeader | None:
+    try:
+        return records.read_header(uri)
+    except (FileNotFoundError, records.RecordError):
+        # A damaged record is worth no more than none: it is made again.
+        return None
+
+
+def _is_current(
+    header: records.RecordHeader, source: storage.FileInfo, record: storage.FileInfo | None
+) -> bool:
+    return (
+        record is not None
+        and source.size_bytes == header.source_size_bytes
+        and source.modified_s <= record.modified_s
+    )
+
+
+def _missing(
+    header: records.RecordHeader, descriptions: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    have = header.fingerprints()
+    return {m: d for m, d in descriptions.items() if have.get(m) != records.fingerprint(d)}
+
+
+def _extract(
+    film: Film, path: Path, checksum: str, networks: Networks, descriptions: Mapping[str, Mapping[str, Any]]
+) -> records.FilmRecord:
+    limits = networks.config.limits
+    probe = probe_film(path, MediaLimits(max_duration_s=limits.max_duration_s, max_pixels=limits.max_pixels))
+    tracks, quality = extract_tracks(path, probe, networks, descriptions)
+    header = records.RecordHeader(
+        film_id=film.film_id,
+        source_uri=film.uri,
+        source_size_bytes=path.stat().st_size,
+        source_sha256=checksum,
+        seconds=probe.seconds,
+        duration_us=round(probe.duration_s * 1_000_000),
+        start_us=start_us(probe),
+        quality=quality,
+    )
+    return records.make_record(header, tracks)
+
+
+def _merge(existing: records.FilmRecord, new: records.FilmRecord) -> records.FilmRecord:
+    header = new.header if new.header.quality else existing.header
+    return records.make_record(header, {**existing.tracks, **new.tracks})

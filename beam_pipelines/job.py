@@ -1,0 +1,152 @@
+"""How the three jobs start: command line, Beam options, a progress display, and the exit code of the finished run.
+
+Options that a job doesn't know are passed on to Beam, so that `--runner=FlinkRunner …` works with each. Without a
+`--runner` a job runs on this machine's cores with Beam's own portable local runner, one process a core (`FnApiRunner`;
+`DirectRunner` would first try to download another one).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from importlib import metadata
+from typing import Any
+
+from apache_beam import Pipeline
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_pipelines import __version__, storage
+from beam_pipelines.configuration import nearest
+from beam_pipelines.errors import EXIT_CONFIGURATION, CineAffectError, ConfigurationError
+from beam_pipelines.progress import watch
+from beam_pipelines.transforms.outcomes import FAILURES, RUN_MANIFEST, exit_code, read_manifest_of_run
+
+LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what every job takes: `--output`, `--config`, `--set`, `--workers`."""
+    parser.add_argument("--output", required=True, help="directory of this run, local or gs://; a second run continues it")
+    parser.add_argument("--config", help="YAML file; without one the defaults hold")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="overrides one key of this job's section, for example --set image.batch_size=8; may be repeated",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        help="local runner only: worker processes; 1 runs everything in this process",
+    )
+
+
+def beam_options(beam_arguments: Sequence[str], workers: int, default_workers: int = 0) -> PipelineOptions:
+    """Beam's options from the arguments a job didn't know; the local runner where they name none.
+
+    Args:
+        beam_arguments: what the job's own parser left over.
+        workers: `--workers`; 0 where it wasn't given.
+        default_workers: of the local runner then; 0 for one a core.
+
+    Raises:
+        ConfigurationError: for an option that neither the job nor, on this machine's own runner, Beam knows.
+    """
+    arguments = list(beam_arguments)
+    runner = _named_runner(arguments)
+    if runner is None:
+        arguments.append("--runner=FnApiRunner")
+    if runner is None or runner in LOCAL_RUNNERS:
+        _refuse_unknown(arguments)
+        count = workers or default_workers or os.cpu_count() or 1
+        if not any(argument.startswith("--direct_running_mode") for argument in arguments):
+            arguments += [f"--direct_running_mode={'multi_processing' if count > 1 else 'in_memory'}"]
+        if not any(argument.startswith("--direct_num_workers") for argument in arguments):
+            arguments += [f"--direct_num_workers={count}"]
+    elif workers:
+        raise ConfigurationError(f"--workers is for the local runner; tell {runner} its parallelism in its own options")
+    return PipelineOptions(arguments)
+
+
+def run(define: Callable[[Pipeline], Any], options: PipelineOptions, output: str, films: int, count_done: str = "") -> int:
+    """Builds and runs a job's graph, shows progress meanwhile, prints the summary and returns the exit code.
+
+    Args:
+        define: builds the graph on the pipeline it is given.
+        options: Beam's options.
+        output: the directory of the run; its old manifest is removed first, since a run without one did not finish.
+        films: how many films go in, for the progress display.
+        count_done: suffix of the files in `output` of which each stands for one finished film; no progress
+            is shown without one.
+    """
+    storage.remove(storage.join(output, RUN_MANIFEST))
+    pipeline = Pipeline(options=options)
+    define(pipeline)
+    with watch(output, films, count_done) if count_done else nullcontext():
+        pipeline.run().wait_until_finish()
+    manifest = read_manifest_of_run(output)
+    _print_summary(manifest, output)
+    return exit_code(manifest)
+
+
+def guarded(main: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
+    """Runs a command's main; an error meant for a person is printed without a trace, with exit code 2."""
+    try:
+        return main(list(sys.argv[1:] if argv is None else argv))
+    except CineAffectError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_CONFIGURATION
+
+
+def versions() -> dict[str, str]:
+    """The versions of what a run depends on, for manifests and model cards."""
+    packages = ("apache-beam", "tensorflow", "keras", "numpy", "scipy", "av")
+    return {
+        "cineaffect": __version__,
+        "python": platform.python_version(),
+        **{package: metadata.version(package) for package in packages},
+    }
+
+
+def _named_runner(arguments: Sequence[str]) -> str | None:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--runner")
+    runner = parser.parse_known_args(list(arguments))[0].runner
+    return runner.rsplit(".", 1)[-1] if runner else None
+
+
+def _refuse_unknown(arguments: Sequence[str]) -> None:
+    # Beam itself only logs a warning for what it doesn't know, so a misspelt option would be silently ignored. On a
+    # cluster the job server may know more options than Beam's Python side does; there it is left to them.
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for options in PipelineOptions.__subclasses__():
+        try:
+            options._add_argparse_args(parser)
+        except argparse.ArgumentError:
+            continue  # two option classes share a flag: the first has it already
+    unknown = [argument for argument in parser.parse_known_args(list(arguments))[1] if argument.startswith("-")]
+    if unknown:
+        flag = unknown[0].split("=")[0]
+        known = [option for action in parser._actions for option in action.option_strings]
+        raise ConfigurationError(f"unknown option {flag}{nearest(flag, known) if len(known) < 40 else _closest(flag, known)}")
+
+
+def _closest(flag: str, known: Sequence[str]) -> str:
+    hint = nearest(flag, known)
+    return hint if "did you mean" in hint else "; see --help"
+
+
+def _print_summary(manifest: dict[str, Any], output: str) -> None:
+    films = manifest["films"]
+    print(f"{films['done']} done, {films['skipped']} already done, {films['failed']} failed of {films['in']} films")
+    if films["failed"]:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in manifest["failed_by_reason"].items())
+        print(f"failures ({reasons}) are listed in {storage.join(output, FAILURES)}")
+    print(f"results: {output}")

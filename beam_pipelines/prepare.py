@@ -1,0 +1,183 @@
+"""The prepare job: feature records of the training films in, statistics and the transform graph out.
+
+    records of a split ──▶ ReadRows ──▶ AnalyzeDataset (tf.Transform, full passes) ──▶ transform_fn/, statistics.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+import tensorflow_transform.beam as tft_beam
+
+from beam_pipelines import job, records, storage
+from beam_pipelines.catalogue import Film, read_manifest
+from beam_pipelines.configuration import load_section
+from beam_pipelines.errors import ConfigurationError
+from beam_pipelines.normalisation import PrepareConfig, preprocessing
+from beam_pipelines.transforms.outcomes import WriteOutcomes
+from beam_pipelines.transforms.read_rows import OUTCOME_TAG, PRESENT_TAG, ROWS_TAG, ReadRows, adapter_config
+
+STATISTICS = "statistics.json"
+
+EXAMPLES = """
+examples:
+  statistics of the training films of a manifest:
+    cineaffect prepare --records features --manifest films.csv --output transform
+  with principal components, and for the final training on everything:
+    cineaffect prepare --records features --manifest films.csv --output transform-final \\
+        --set splits=[train,validation] --set pca_components.image=128
+
+Another split has other statistics: give it another --output. On Flink or Dataflow add Beam's own options, as for
+`cineaffect extract --help`. exit codes: 0 all done, 2 configuration error, 3 some films failed, 4 too many failed.
+"""
+
+
+class RecordShape:
+    """What all records of a training set must have in common.
+
+    Attributes:
+        dimensions: modality -> width of its rows.
+        descriptions: modality -> how it was made.
+    """
+
+    def __init__(self, dimensions: Mapping[str, int], descriptions: Mapping[str, Mapping[str, Any]]):
+        self.dimensions = dict(dimensions)
+        self.descriptions = {modality: dict(description) for modality, description in descriptions.items()}
+
+    def fingerprints(self) -> dict[str, str]:
+        """Modality -> fingerprint."""
+        return {modality: records.fingerprint(description) for modality, description in self.descriptions.items()}
+
+
+def define_pipeline(
+    pipeline: beam.Pipeline, films: Sequence[Film], config: PrepareConfig, directory: str, output: str, shape: RecordShape
+) -> None:
+    """Builds the graph of the job on `pipeline`.
+
+    Args:
+        pipeline: where the graph goes.
+        films: the films whose statistics are taken.
+        config: the prepare section.
+        directory: where their records lie.
+        output: directory of the transform graph.
+        shape: what the records have in common, from `common_shape`.
+    """
+    read = pipeline | "Films" >> beam.Create(films) | ReadRows(directory, shape.dimensions, config.rows_per_batch)
+    with tft_beam.Context(temp_dir=tempfile.mkdtemp(prefix="cineaffect-transform-"), use_deep_copy_optimization=True):
+        transform_fn = (read[ROWS_TAG], adapter_config(shape.dimensions)) | tft_beam.AnalyzeDataset(
+            preprocessing(config, shape.dimensions)
+        )
+    written = transform_fn | "WriteTransformFn" >> tft_beam.WriteTransformFn(output)
+    statistics = pipeline | "OneStatistics" >> beam.Create([None]) | "WriteStatistics" >> beam.Map(
+        _write_statistics, beam.pvalue.AsList(read[PRESENT_TAG]), output=output, shape=shape, config=config
+    )
+    about = {
+        "job": "prepare",
+        "versions": job.versions(),
+        "fingerprints": shape.fingerprints(),
+        "configuration": config.model_dump(mode="json"),
+    }
+    read[OUTCOME_TAG] | WriteOutcomes(output, len(films), about, config.failure_threshold, after=[written, statistics])
+
+
+def common_shape(directory: str, films: Sequence[Film]) -> RecordShape:
+    """Reads the headers of all records: the statistics of mixed features would mean nothing.
+
+    Raises:
+        ConfigurationError: when no film has a record, or two records have different fingerprints; it names both.
+    """
+    first: records.FilmRecord | None = None
+    for film in films:
+        uri = records.record_uri(directory, film.film_id)
+        try:
+            header = records.read_header(uri)
+            first = first or records.read_record(uri)
+        except (FileNotFoundError, records.RecordError):
+            continue  # the job itself reports this film as failed
+        ours, theirs = first.header.fingerprints(), header.fingerprints()
+        if ours != theirs:
+            raise ConfigurationError(
+                f"{directory}: the records of {first.header.film_id} and {film.film_id} have different features: "
+                f"{ours} and {theirs}; extract all films with one configuration"
+            )
+    if first is None:
+        raise ConfigurationError(f"{directory}: holds no record of the {len(films)} chosen films; run extract first")
+    dimensions = {modality: track.values.shape[1] for modality, track in first.tracks.items()}
+    return RecordShape(dimensions, first.header.descriptions)
+
+
+def films_of_splits(manifest: str, splits: Sequence[str]) -> list[Film]:
+    """The films of a manifest that belong to the given splits, sorted by film id.
+
+    Raises:
+        ConfigurationError: when there is none; it names the splits that the manifest has.
+    """
+    films = read_manifest(manifest)
+    chosen = sorted((film for film in films if film.split in splits), key=lambda film: film.film_id)
+    if not chosen:
+        have = ", ".join(sorted({film.split or "(none)" for film in films}))
+        raise ConfigurationError(f"{manifest}: no film of the splits {', '.join(splits)} (it has: {have})")
+    return chosen
+
+
+def _write_statistics(
+    _: None, present: list[tuple[str, int, dict[str, list[int]]]], output: str, shape: RecordShape, config: PrepareConfig
+) -> str:
+    uri = storage.join(output, STATISTICS)
+    content = {
+        "modalities": sorted(shape.dimensions),
+        "dimensions": shape.dimensions,
+        "fingerprints": shape.fingerprints(),
+        "descriptions": shape.descriptions,
+        "splits": list(config.splits),
+        "pca_components": config.pca_components,
+        "films": sorted(film_id for film_id, _, _ in present),
+        "seconds": sum(seconds for _, seconds, _ in present),
+        "present_seconds": {
+            modality: [sum(counts) for counts in zip(*(row[modality] for _, _, row in present), strict=True)]
+            for modality in sorted(shape.dimensions)
+        },
+    }
+    storage.write_text(uri, json.dumps(content, indent=2, sort_keys=True) + "\n")
+    return uri
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`cineaffect prepare`: parses the command line, runs the job and returns its exit code."""
+    return job.guarded(_main, argv)
+
+
+def _main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="cineaffect prepare",
+        description="Takes the statistics of the training films' features and writes them as a transform graph.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--records", required=True, help="directory of feature records, from extract")
+    parser.add_argument("--manifest", required=True, help="CSV with the columns film_id, path and split")
+    job.add_common_arguments(parser)
+    arguments, beam_arguments = parser.parse_known_args(argv)
+    # Statistics take seconds; starting more processes would take longer.
+    options = job.beam_options(beam_arguments, arguments.workers, default_workers=1)
+    config = load_section("prepare", PrepareConfig, arguments.config, arguments.overrides)
+    films = films_of_splits(arguments.manifest, config.splits)
+    shape = common_shape(arguments.records, films)
+    preprocessing(config, shape.dimensions)
+    return job.run(
+        lambda pipeline: define_pipeline(pipeline, films, config, arguments.records, arguments.output, shape),
+        options,
+        arguments.output,
+        len(films),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""What became of each film, and the two files that say so: `failures.jsonl` and, last of all, `run_manifest.json`.
+
+Counts flow through the graph as data, one `FilmOutcome` a film, because Beam's counters also count retried bundles.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import apache_beam as beam
+
+from beam_pipelines import storage
+from beam_pipelines.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED, EXIT_TOO_MANY_FILMS_FAILED, ConfigurationError
+
+FAILURES = "failures.jsonl"
+RUN_MANIFEST = "run_manifest.json"
+
+DONE = "done"
+SKIPPED = "skipped"
+FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class FilmOutcome:
+    """What became of one film in one job.
+
+    Attributes:
+        film_id, source_uri: the film.
+        status: `done`, `skipped` (was done before, under the same fingerprints) or `failed`.
+        step, reason, detail: for a failed film, as in `FilmError`.
+        film_s: seconds of film this outcome stands for.
+    """
+
+    film_id: str
+    source_uri: str
+    status: str
+    step: str = ""
+    reason: str = ""
+    detail: str = ""
+    film_s: float = 0.0
+
+
+class WriteOutcomes(beam.PTransform):
+    """PCollection of `FilmOutcome` -> PCollection of the one run manifest, after writing it as the last file of the run.
+
+    Args:
+        output: the directory of the run.
+        films_in: how many films went in; a run whose outcomes don't add up to it fails aloud.
+        about: what else the manifest says (job, versions, fingerprints, configuration).
+        failure_threshold: the share of failed films above which the run as a whole fails.
+        after: PCollections whose writes must be finished before the manifest appears.
+    """
+
+    def __init__(
+        self,
+        output: str,
+        films_in: int,
+        about: Mapping[str, Any],
+        failure_threshold: float,
+        after: Iterable[beam.PCollection] = (),
+    ):
+        super().__init__()
+        self.output = output
+        self.films_in = films_in
+        self.about = dict(about)
+        self.failure_threshold = failure_threshold
+        self.after = list(after)
+
+    def expand(self, outcomes: beam.PCollection) -> beam.PCollection:
+        return (
+            outcomes.pipeline
+            | "OneRun" >> beam.Create([None])
+            | "WriteRunManifest"
+            >> beam.Map(
+                _write_outcomes,
+                beam.pvalue.AsList(outcomes),
+                *[beam.pvalue.AsList(signal) for signal in self.after],
+                output=self.output,
+                films_in=self.films_in,
+                about=self.about,
+                failure_threshold=self.failure_threshold,
+            )
+        )
+
+
+def _write_outcomes(
+    _: None,
+    outcomes: list[FilmOutcome],
+    *_finished: list[Any],
+    output: str,
+    films_in: int,
+    about: Mapping[str, Any],
+    failure_threshold: float,
+) -> dict[str, Any]:
+    manifest = summarise(outcomes, films_in, about, failure_threshold)
+    failed = sorted((o for o in outcomes if o.status == FAILED), key=lambda o: o.film_id)
+    rows = [json.dumps(_failure_row(outcome), ensure_ascii=False) + "\n" for outcome in failed]
+    storage.write_text(storage.join(output, FAILURES), "".join(rows))
+    storage.write_text(
+        storage.join(output, RUN_MANIFEST), json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    )
+    return manifest
+
+
+def summarise(
+    outcomes: Iterable[FilmOutcome], films_in: int, about: Mapping[str, Any], failure_threshold: float
+) -> dict[str, Any]:
+    """The run manifest of these outcomes.
+
+    Raises:
+        RuntimeError: when films in are not films done + skipped + failed, each once: something was lost on the way.
+    """
+    outcomes = list(outcomes)
+    repeated = [film_id for film_id, n in Counter(o.film_id for o in outcomes).items() if n > 1]
+    if len(outcomes) != films_in or repeated:
+        raise RuntimeError(f"{films_in} films in, but {len(outcomes)} outcomes (repeated: {sorted(repeated)[:5]})")
+    by_status = Counter(outcome.status for outcome in outcomes)
+    return {
+        **about,
+        "films": {
+            "in": films_in,
+            DONE: by_status[DONE],
+            SKIPPED: by_status[SKIPPED],
+            FAILED: by_status[FAILED],
+        },
+        "film_hours": {
+            status: round(sum(o.film_s for o in outcomes if o.status == status) / 3600, 6) for status in (DONE, SKIPPED)
+        },
+        "failed_by_reason": dict(sorted(Counter(o.reason for o in outcomes if o.status == FAILED).items())),
+        "failure_threshold": failure_threshold,
+    }
+
+
+def exit_code(manifest: Mapping[str, Any]) -> int:
+    """0 when every film is done, 3 when some failed, 4 when their share is above the threshold (or none was done)."""
+    films = manifest["films"]
+    if not films[FAILED]:
+        return EXIT_OK
+    too_many = films[FAILED] / films["in"] > manifest["failure_threshold"]
+    return EXIT_TOO_MANY_FILMS_FAILED if too_many else EXIT_SOME_FILMS_FAILED
+
+
+def read_manifest_of_run(output: str) -> dict[str, Any]:
+    """The manifest of a finished run.
+
+    Raises:
+        ConfigurationError: for a directory without one, which means that its run did not finish.
+    """
+    uri = storage.join(output, RUN_MANIFEST)
+    try:
+        manifest: dict[str, Any] = json.loads(storage.read_text(uri))
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{uri}: absent, so the run that was to write it did not finish; run it again") from error
+    return manifest
+
+
+def _failure_row(outcome: FilmOutcome) -> dict[str, Any]:
+    row = asdict(outcome)
+    del row["status"], row["film_s"]
+    return row

@@ -1,0 +1,115 @@
+"""ReadRows: feature records in, Arrow record batches of one row a second out, as tf.Transform takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx_bsl.public.tfxio import TensorAdapterConfig
+
+from beam_pipelines import records
+from beam_pipelines.catalogue import Film
+from beam_pipelines.records import slots_of
+from beam_pipelines.transforms.outcomes import DONE, FAILED, FilmOutcome
+
+OUTCOME_TAG = "outcome"
+PRESENT_TAG = "present"
+ROWS_TAG = "rows"
+PRESENT_SUFFIX = "_present"
+
+
+@dataclass
+class ReadRows(beam.PTransform):
+    """PCollection of `Film` -> `rows` (RecordBatch), `outcome` (`FilmOutcome`), `present` (film id, seconds, counts).
+
+    Attributes:
+        directory: where the records lie.
+        dimensions: modality -> width of its rows.
+        rows_per_batch: seconds a record batch.
+    """
+
+    directory: str
+    dimensions: Mapping[str, int]
+    rows_per_batch: int
+
+    def expand(self, films: beam.PCollection) -> Any:
+        return (
+            films
+            | "ReshuffleFilms" >> beam.Reshuffle()
+            | "ReadRecord"
+            >> beam.ParDo(_ReadRecord(self.directory, dict(self.dimensions), self.rows_per_batch)).with_outputs(
+                OUTCOME_TAG, PRESENT_TAG, main=ROWS_TAG
+            )
+        )
+
+
+def adapter_config(dimensions: Mapping[str, int]) -> TensorAdapterConfig:
+    """How tfx-bsl turns the columns of a record batch into dense tensors."""
+    widths = _column_widths(dimensions)
+    representations = {}
+    for column, width in widths.items():
+        dense = schema_pb2.TensorRepresentation.DenseTensor(column_name=column)
+        dense.shape.dim.add(size=width)
+        representations[column] = schema_pb2.TensorRepresentation(dense_tensor=dense)
+    return TensorAdapterConfig(_schema(dimensions), representations)
+
+
+class _ReadRecord(beam.DoFn):
+    def __init__(self, directory: str, dimensions: Mapping[str, int], rows_per_batch: int):
+        self.directory = directory
+        self.dimensions = dimensions
+        self.rows_per_batch = rows_per_batch
+
+    def process(self, film: Film) -> Iterator[Any]:
+        uri = records.record_uri(self.directory, film.film_id)
+        try:
+            record = records.read_record(uri, list(self.dimensions))
+        except FileNotFoundError:
+            yield _failed(film, "no_record", f"{uri}: no such record; extract this film first")
+            return
+        except records.RecordError as error:
+            yield _failed(film, "unreadable_record", str(error))
+            return
+        for first in range(0, record.header.seconds, self.rows_per_batch):
+            yield record_batch(record, self.dimensions, first, first + self.rows_per_batch)
+        present = {modality: track.present.sum(axis=0).astype(int).tolist() for modality, track in record.tracks.items()}
+        yield beam.pvalue.TaggedOutput(PRESENT_TAG, (film.film_id, record.header.seconds, present))
+        outcome = FilmOutcome(film.film_id, uri, DONE, film_s=record.header.duration_us / 1_000_000)
+        yield beam.pvalue.TaggedOutput(OUTCOME_TAG, outcome)
+
+
+def record_batch(
+    record: records.FilmRecord, dimensions: Mapping[str, int], first: int, stop: int
+) -> pa.RecordBatch:
+    """Seconds [first, stop) of a record as Arrow columns `modality` and `modality_present`, one list a second."""
+    columns = []
+    for modality in sorted(dimensions):
+        track = record.tracks[modality]
+        columns += [_list_column(track.values[first:stop]), _list_column(track.present[first:stop])]
+    return pa.RecordBatch.from_arrays(columns, schema=_schema(dimensions))
+
+
+def _failed(film: Film, reason: str, detail: str) -> beam.pvalue.TaggedOutput:
+    return beam.pvalue.TaggedOutput(OUTCOME_TAG, FilmOutcome(film.film_id, film.uri, FAILED, "read", reason, detail))
+
+
+def _column_widths(dimensions: Mapping[str, int]) -> dict[str, int]:
+    widths = {}
+    for modality in sorted(dimensions):
+        widths[modality] = dimensions[modality]
+        widths[modality + PRESENT_SUFFIX] = slots_of(modality)
+    return widths
+
+
+def _schema(dimensions: Mapping[str, int]) -> pa.Schema:
+    return pa.schema([(column, pa.large_list(pa.float32())) for column in _column_widths(dimensions)])
+
+
+def _list_column(rows: np.ndarray) -> pa.Array:
+    offsets = np.arange(len(rows) + 1, dtype=np.int64) * rows.shape[1]
+    return pa.LargeListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(rows, np.float32).ravel()))

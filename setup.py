@@ -1,0 +1,50 @@
+"""Distribution `cineaffect`: packages `beam_pipelines` and `trainer`, and the command `cineaffect`.
+
+A `setup.py` (and not only a `pyproject.toml`) because Beam's `--setup_file` ships it to the workers of a cluster.
+The ranges were installed and run together; `av` stops before 19, which drops Python 3.11.
+"""
+
+from setuptools import find_packages, setup
+
+TEST = ["pytest>=8.3,<10", "hypothesis>=6.130,<7"]
+LINT = ["ruff>=0.9,<0.18", "mypy>=1.15,<3", "types-PyYAML", "types-protobuf"]
+
+setup(
+    name="cineaffect",
+    version="0.1.0",
+    description="For every second of a film, the valence and arousal it evokes in viewers",
+    long_description=open("README.md", encoding="utf-8").read(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.13",
+    packages=find_packages(include=["beam_pipelines", "beam_pipelines.*", "trainer", "trainer.*"]),
+    package_data={"beam_pipelines": ["py.typed"], "trainer": ["py.typed"]},
+    install_requires=[
+        "apache-beam>=2.77,<2.78",
+        "tensorflow>=2.21,<2.22",
+        "keras>=3.15,<3.16",
+        "tensorflow-transform>=1.21,<1.22",
+        "tfx-bsl>=1.21,<1.22",
+        "numpy>=2.0,<2.5",
+        "scipy>=1.15,<1.18",
+        "google-cloud-storage>=3.0,<4",
+        "google-crc32c>=1.6,<2",
+        "av>=18,<19",
+        "mtcnn==1.0.0",
+        "h5py>=3.12,<4",
+        "matplotlib>=3.9,<4",
+        "pooch>=1.8,<2",
+        "pyarrow>=18,<26",
+        "pydantic>=2.10,<3",
+        "PyYAML>=6,<7",
+        "rich>=14,<16",
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
+        "tensorboard": ["tensorboard>=2.20,<2.21"],
+        "test": TEST,
+        "dev": TEST + LINT,
+    },
+    entry_points={"console_scripts": ["cineaffect = beam_pipelines.cli:main"]},
+)

@@ -1,0 +1,99 @@
+"""The catalogue: folders, globs and manifests give the same films under safe, unique ids."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_pipelines.catalogue import Film, escape_film_id, list_films, read_manifest
+from beam_pipelines.errors import ConfigurationError
+
+
+@pytest.fixture()
+def folder(tmp_path):
+    for name in ("a.mp4", "b.MKV", "deep/c.webm", "notes.txt", ".hidden.mp4", "deep/.trash/d.mp4"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return tmp_path
+
+
+def test_a_folder_gives_its_films_recursively(folder):
+    films = list_films(str(folder))
+    assert [film.film_id for film in films] == ["a.mp4", "b.MKV", "deep%2Fc.webm"]
+    assert films[2].uri == str(folder / "deep" / "c.webm")
+
+
+def test_a_glob_names_its_films_whatever_their_suffix(folder):
+    assert [film.film_id for film in list_films(f"{folder}/*.txt")] == ["notes.txt"]
+    assert [film.film_id for film in list_films(f"{folder}/**/*.webm")] == ["deep%2Fc.webm"]
+
+
+def test_a_single_file_is_a_catalogue_of_one(folder):
+    assert [film.film_id for film in list_films(str(folder / "a.mp4"))] == ["a.mp4"]
+
+
+def test_a_manifest_gives_all_its_columns(folder):
+    manifest = folder / "films.csv"
+    manifest.write_text(
+        "film_id,path,split,labels,rendition,year\n"
+        "Ürsprung/1,deep/c.webm,train,labels/1.txt,480p,1999\n"
+        f"b,{folder}/b.MKV,,,,\n"
+        "far,gs://bucket/far.mp4,test,,,\n",
+        encoding="utf-8-sig",
+    )
+    films = read_manifest(str(manifest))
+    assert films[0] == Film(
+        "Ürsprung%2F1", str(folder / "deep" / "c.webm"), "train", str(folder / "labels" / "1.txt"), "480p"
+    )
+    assert films[1] == Film("b", str(folder / "b.MKV"))
+    assert films[2].uri == "gs://bucket/far.mp4"
+    assert [film.film_id for film in list_films(str(manifest))] == ["b", "far", "Ürsprung%2F1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("film_id,file\na,b\n", "no column 'path'"),
+        ("film_id,path,splt\na,b,c\n", "did you mean 'split'"),
+        ("film_id,path\na,x.mp4\na,y.mp4\n", "two films have the film_id 'a'"),
+        ("film_id,path\n,x.mp4\n", "line 2"),
+        ("film_id,path\n", "no films found"),
+        ("", "no column 'film_id'"),
+        ("film_id,path\n" + "n" * 300 + ",x.mp4\n", "longer than 200 bytes"),
+    ],
+)
+def test_faults_of_a_manifest_are_named(tmp_path, text, expected):
+    manifest = tmp_path / "films.csv"
+    manifest.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        list_films(str(manifest))
+    assert expected in str(caught.value)
+
+
+def test_an_empty_or_absent_folder_is_an_error(tmp_path):
+    for source in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(ConfigurationError, match="no films found"):
+            list_films(str(source))
+
+
+@given(st.text(min_size=1, max_size=40))
+def test_an_escaped_id_is_one_safe_path_component(name):
+    try:
+        escaped = escape_film_id(name)
+    except ConfigurationError:
+        assert not name.strip() or len(name.encode("utf-8", "surrogateescape")) > 66
+        return
+    assert os.path.basename(escaped) == escaped
+    assert not escaped.startswith(".")
+    assert not set(escaped) & set('/\\*?[]{}:"<>|\n\0')
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20), min_size=2, max_size=2))
+def test_different_names_keep_different_ids(names):
+    first, second = (name.strip() for name in names)
+    if first and second and first != second:
+        assert escape_film_id(first) != escape_film_id(second)
