@@ -1,13 +1,14 @@
 """The `extract` section of a configuration.
 
-What decides the features is part of each modality's fingerprint; batch sizes and threads only decide how fast they come.
+What decides the features is part of each modality's fingerprint; batch sizes and threads only decide how fast they
+come.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from beam_pipelines.catalogue import VIDEO_SUFFIXES
 from beam_pipelines.configuration import Section
@@ -22,8 +23,8 @@ class NetworkConfig(Section):
     """Which weights a network runs with.
 
     Attributes:
-        weights: a name of the weights table (`cineaffect weights list`), or `untrained` for random weights, which are for
-            demonstrations and tests only and are named in every record.
+        weights: a name of the weights table (`cineaffect weights list`), or `untrained` for random weights, which are
+            for demonstrations and tests only and are named in every record.
         seed: of the untrained weights.
         batch_size: the fixed batch the network runs with.
     """
@@ -47,7 +48,14 @@ class AudioConfig(NetworkConfig):
     """
 
     weights: str = "vggish_audioset"
-    window_s: Literal[0.96, 0.975] = 0.96
+    window_s: float = 0.96
+
+    @field_validator("window_s")
+    @classmethod
+    def _a_window_vggish_takes(cls, value: float) -> float:
+        if value not in (0.96, 0.975):
+            raise ValueError("window_s must be 0.96 or 0.975")
+        return value
 
 
 class FaceConfig(NetworkConfig):
@@ -74,7 +82,9 @@ class FaceConfig(NetworkConfig):
 class LimitsConfig(Section):
     """What a film may claim of itself before it is refused unread."""
 
-    max_duration_s: float = Field(6 * 3600.0, gt=0)
+    max_duration_s: int = Field(6 * 3600, gt=0)
+    max_width_px: int = Field(8192, gt=0)
+    max_height_px: int = Field(8192, gt=0)
     max_pixels: int = Field(8192 * 4320, gt=0)
 
 
@@ -93,6 +103,6 @@ class ExtractConfig(Section):
     audio: AudioConfig = AudioConfig()
     face: FaceConfig = FaceConfig()
     limits: LimitsConfig = LimitsConfig()
-    suffixes: tuple[str, ...] = tuple(VIDEO_SUFFIXES)
+    suffixes: tuple[str, ...] = VIDEO_SUFFIXES
     threads_per_worker: int = Field(1, ge=1)
     failure_threshold: float = Field(0.5, ge=0.0, le=1.0)

@@ -7,6 +7,7 @@ batch t // B, whatever else runs), and ends as a `FeatureTrack`. Memory holds on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from beam_pipelines.extractors.inception_resnet_v1 import InceptionResnetV1Face
 from beam_pipelines.extractors.inception_v3 import InceptionV3Image
 from beam_pipelines.extractors.vggish import VGGishAudio
 from beam_pipelines.media.audio_windows import AudioWindow, audio_windows
-from beam_pipelines.media.probe import FilmProbe
+from beam_pipelines.media.decode import DecodeQuality
+from beam_pipelines.media.probe import FilmProbe, MediaLimits
 from beam_pipelines.media.resize import resize_image
-from beam_pipelines.media.sample_frames import FrameSampler, SampledFrame
+from beam_pipelines.media.sample_frames import SampledFrame, sample_frames
 from beam_pipelines.records import FeatureTrack, slots_of
 
 FACES = slots_of("face")
@@ -67,7 +69,7 @@ def describe_tracks(config: ExtractConfig) -> dict[str, dict[str, Any]]:
         WeightsError: for weights that are not in the cache or not the published ones.
     """
     image, audio, face = config.image, config.audio, config.face
-    clock = {"rate_hz": 1, "decode_mode": "exact"}
+    clock = {"rate_hz": 1, "decode_mode": "exact", "resize": "area_or_bilinear"}
     descriptions: dict[str, dict[str, Any]] = {}
     if "image" in config.modalities:
         descriptions["image"] = {**InceptionV3Image.describe(image.weights, image.seed), **clock}
@@ -75,6 +77,7 @@ def describe_tracks(config: ExtractConfig) -> dict[str, dict[str, Any]]:
         descriptions["audio"] = {
             **VGGishAudio.describe(audio.weights, audio.seed),
             "rate_hz": 1,
+            "mix": "mono_16khz",
             "window_s": audio.window_s,
         }
     if "face" in config.modalities:
@@ -94,7 +97,8 @@ def extract_tracks(
     probe: FilmProbe,
     networks: Networks,
     descriptions: Mapping[str, Mapping[str, Any]],
-) -> tuple[dict[str, FeatureTrack], dict[str, int]]:
+    limits: MediaLimits,
+) -> tuple[dict[str, FeatureTrack], dict[str, dict[str, int]]]:
     """Extracts the modalities that `descriptions` names from one film.
 
     Args:
@@ -102,31 +106,55 @@ def extract_tracks(
         probe: of that file.
         networks: built with the configuration that the descriptions come from.
         descriptions: modality -> what its track is to say of itself.
+        limits: what the decoder may allocate.
 
     Returns:
-        Modality -> track of `probe.seconds` steps, and what the decoder met (counts).
+        Modality -> track of `probe.seconds` steps; and `picture` and `sound`, where they were decoded, -> counts of
+        what the decoder met.
 
     Raises:
         FilmError: when nothing of the film can be decoded.
     """
-    config = networks.config
-    accumulators: dict[str, ImageAccumulator | FaceAccumulator | AudioAccumulator] = {}
-    if "image" in descriptions:
-        accumulators["image"] = ImageAccumulator(networks, config.image)
-    if "face" in descriptions:
-        accumulators["face"] = FaceAccumulator(networks, config.face)
-    quality: dict[str, int] = {}
-    if accumulators:
-        sampler = FrameSampler(path, probe)
-        for frame in sampler:
-            for accumulator in accumulators.values():
-                accumulator.add(frame)
-        quality = sampler.quality.as_dict()
+    tracks: dict[str, FeatureTrack] = {}
+    quality: dict[str, dict[str, int]] = {}
+    if "image" in descriptions or "face" in descriptions:
+        found, quality["picture"] = _extract_from_pictures(path, probe, networks, descriptions, limits)
+        tracks.update(found)
     if "audio" in descriptions:
-        accumulators["audio"] = AudioAccumulator(networks, config.audio, probe)
-        for window in audio_windows(path, probe, window_s=config.audio.window_s):
-            accumulators["audio"].add(window)
-    return {modality: acc.finish(descriptions[modality]) for modality, acc in accumulators.items()}, quality
+        tracks["audio"], quality["sound"] = _extract_from_sound(path, probe, networks, descriptions["audio"])
+    return tracks, quality
+
+
+def _extract_from_pictures(
+    path: str | Path,
+    probe: FilmProbe,
+    networks: Networks,
+    descriptions: Mapping[str, Mapping[str, Any]],
+    limits: MediaLimits,
+) -> tuple[dict[str, FeatureTrack], dict[str, int]]:
+    accumulators: dict[str, ImageAccumulator | FaceAccumulator] = {}
+    if "image" in descriptions:
+        accumulators["image"] = ImageAccumulator(networks, networks.config.image)
+    if "face" in descriptions:
+        accumulators["face"] = FaceAccumulator(networks, networks.config.face)
+    counts = DecodeQuality()
+    stale = 0
+    for frame in sample_frames(path, probe, quality=counts, limits=limits):
+        stale += not frame.fresh
+        for accumulator in accumulators.values():
+            accumulator.add(frame)
+    tracks = {modality: accumulator.finish(descriptions[modality]) for modality, accumulator in accumulators.items()}
+    return tracks, {**asdict(counts), "seconds_without_a_fresh_frame": stale}
+
+
+def _extract_from_sound(
+    path: str | Path, probe: FilmProbe, networks: Networks, description: Mapping[str, Any]
+) -> tuple[FeatureTrack, dict[str, int]]:
+    accumulator = AudioAccumulator(networks, networks.config.audio, probe)
+    counts = DecodeQuality()
+    for window in audio_windows(path, probe, window_s=networks.config.audio.window_s, quality=counts):
+        accumulator.add(window)
+    return accumulator.finish(description), asdict(counts)
 
 
 class ImageAccumulator:

@@ -1,0 +1,160 @@
+"""Faces in a picture: where they are (MTCNN), and how they are cut out for the face network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from beam_pipelines.errors import ConfigurationError
+from beam_pipelines.extractors.fixed_batch import fixed_batches
+from beam_pipelines.media.resize import resize_image
+
+CROP_MARGIN = 0.2
+"""Default margin of `crop_face`."""
+
+
+@dataclass(frozen=True)
+class FaceBox:
+    """A face in a picture: the half-open rectangle [x, x + width) x [y, y + height), inside the picture, in pixels.
+
+    Attributes:
+        x_px, y_px: left and top edge.
+        width_px, height_px: at least 1.
+        score: the detector's confidence, between its last threshold and 1.
+    """
+
+    x_px: int
+    y_px: int
+    width_px: int
+    height_px: int
+    score: float
+
+    @property
+    def area_px2(self) -> int:
+        """Width times height."""
+        return self.width_px * self.height_px
+
+    def scaled(self, horizontally: float, vertically: float) -> FaceBox:
+        """The box on a picture of another size; edges are rounded, so that it stays inside."""
+        left, top = round(self.x_px * horizontally), round(self.y_px * vertically)
+        right = max(left + 1, round((self.x_px + self.width_px) * horizontally))
+        bottom = max(top + 1, round((self.y_px + self.height_px) * vertically))
+        return FaceBox(left, top, right - left, bottom - top, self.score)
+
+
+class FaceDetector:
+    """MTCNN over pictures of one size.
+
+    Args:
+        thresholds: smallest score after each of the three networks.
+        smallest_face_px: side of the smallest face that is looked for, at least 12.
+        pyramid_factor: ratio of one scale of the image pyramid to the one before, between 0 and 1.
+        batch_size: pictures of every batch, the last one filled with black ones; a picture's boxes do not depend on
+            what shares its batch.
+        device: TensorFlow's name of the device, `CPU:0` or `GPU:0`.
+
+    Raises:
+        ConfigurationError: for a setting out of range, and under another backend of Keras than TensorFlow.
+        WeightsError: where the weight files in the package `mtcnn` aren't the known ones.
+    """
+
+    def __init__(
+        self,
+        thresholds: tuple[float, float, float] = (0.6, 0.7, 0.8),
+        smallest_face_px: int = 20,
+        pyramid_factor: float = 0.709,
+        batch_size: int = 8,
+        device: str = "CPU:0",
+    ):
+        from beam_pipelines.extractors.mtcnn_cascade import CELL_PX, Cascade
+
+        if len(thresholds) != 3 or not all(0 <= threshold <= 1 for threshold in thresholds):
+            raise ConfigurationError(f"thresholds must be three numbers from 0 to 1, they are {thresholds}")
+        if smallest_face_px < CELL_PX:
+            raise ConfigurationError(f"smallest_face_px must be at least {CELL_PX}, it is {smallest_face_px}")
+        if not 0 < pyramid_factor < 1:
+            raise ConfigurationError(f"pyramid_factor must lie between 0 and 1, it is {pyramid_factor}")
+        if batch_size < 1:
+            raise ConfigurationError(f"batch_size must be at least 1, it is {batch_size}")
+        self.thresholds = thresholds
+        self.smallest_face_px = smallest_face_px
+        self.pyramid_factor = pyramid_factor
+        self.batch_size = batch_size
+        self._cascade = Cascade(device)
+
+    def __call__(self, images: np.ndarray) -> list[list[FaceBox]]:
+        """uint8 [n, H, W, 3] RGB, any n -> for each picture its faces, largest area first.
+
+        Raises:
+            ValueError: for another shape or type.
+        """
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+            raise ValueError(
+                f"pictures of shape {list(images.shape)} and type {images.dtype}: wanted uint8 [n, H, W, 3]"
+            )
+        faces: list[list[FaceBox]] = []
+        for batch, real in fixed_batches(images, self.batch_size):
+            found = self._cascade(batch, self.thresholds, self.smallest_face_px, self.pyramid_factor)
+            faces += [_boxes_in_picture(boxes, *images.shape[1:3]) for boxes in found[:real]]
+        return faces
+
+    def description(self) -> dict[str, Any]:
+        """What determines the boxes, for fingerprints."""
+        return self.describe(self.thresholds, self.smallest_face_px, self.pyramid_factor)
+
+    @staticmethod
+    def describe(
+        thresholds: tuple[float, float, float], smallest_face_px: int, pyramid_factor: float
+    ) -> dict[str, Any]:
+        """What `description` would say, without building the networks."""
+        from beam_pipelines.extractors.mtcnn_cascade import weights_digest
+
+        return {
+            "network": "mtcnn",
+            "weights": weights_digest(),
+            "thresholds": list(thresholds),
+            "smallest_face_px": smallest_face_px,
+            "pyramid_factor": pyramid_factor,
+            "precision": "float32",
+        }
+
+
+def crop_face(image: np.ndarray, box: FaceBox, margin: float = CROP_MARGIN, size_px: int = 160) -> np.ndarray:
+    """Cuts a face out with some of its surroundings and brings it to a square, as FaceNet's preparation does.
+
+    Args:
+        image: uint8 [H, W, 3].
+        box: the face.
+        margin: how much wider and higher than the box the cut-out is, as a share of the box, half of it on each
+            side; what lies beyond the picture's border is left out.
+        size_px: side of the result.
+
+    Returns:
+        uint8 [size_px, size_px, 3].
+
+    Raises:
+        ValueError: for a negative margin or a box that lies outside the picture.
+    """
+    if margin < 0:
+        raise ValueError(f"margin must not be negative, it is {margin}")
+    height_px, width_px = image.shape[:2]
+    beside, above = box.width_px * margin / 2, box.height_px * margin / 2
+    left, right = max(0, round(box.x_px - beside)), min(width_px, round(box.x_px + box.width_px + beside))
+    top, bottom = max(0, round(box.y_px - above)), min(height_px, round(box.y_px + box.height_px + above))
+    if left >= right or top >= bottom:
+        raise ValueError(f"{box} lies outside a picture of {width_px} x {height_px} px")
+    return resize_image(np.ascontiguousarray(image[top:bottom, left:right]), size_px, size_px)
+
+
+def _boxes_in_picture(boxes: np.ndarray, height_px: int, width_px: int) -> list[FaceBox]:
+    """Clips float boxes [k, 6] to the picture and rounds them; largest first, then by score and place."""
+    clipped = np.clip(boxes[:, 1:5], 0, [width_px - 1, height_px - 1] * 2)
+    rounded = np.stack([clipped[:, 0], clipped[:, 1], clipped[:, 2] - clipped[:, 0], clipped[:, 3] - clipped[:, 1]], 1)
+    faces = [
+        FaceBox(x, y, width, height, float(score))
+        for (x, y, width, height), score in zip(rounded.round().astype(int).tolist(), boxes[:, 5], strict=True)
+        if width > 0 and height > 0
+    ]
+    return sorted(faces, key=lambda face: (-face.area_px2, -face.score, face.x_px, face.y_px))

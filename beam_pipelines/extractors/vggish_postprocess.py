@@ -1,0 +1,40 @@
+"""VGGish's embedding in the form in which AudioSet and YouTube-8M publish it: whitened by PCA, in 8 bits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from beam_pipelines.errors import WeightsError
+from beam_pipelines.extractors import weights as weight_files
+from beam_pipelines.extractors.network_weights import check_shape, read_npz
+
+DIMENSIONS = 128
+LOWEST = -2.0
+HIGHEST = 2.0
+
+
+class VGGishPostprocessor:
+    """Applies the published PCA parameters.
+
+    Args:
+        weights: a name of `weights.TABLE`.
+
+    Raises:
+        WeightsError: where the parameters are absent or not the published ones.
+    """
+
+    def __init__(self, weights: str = "vggish_pca"):
+        path = weight_files.locate(weights)
+        arrays = read_npz(path)
+        for key, shape in (("pca_eigen_vectors", (DIMENSIONS, DIMENSIONS)), ("pca_means", (DIMENSIONS,))):
+            if key not in arrays:
+                raise WeightsError(f"{path}: '{key}' is absent")
+            check_shape(path, key, arrays[key].shape, shape)
+        self._eigenvectors = np.asarray(arrays["pca_eigen_vectors"], np.float64)
+        self._means = np.asarray(arrays["pca_means"], np.float64)
+
+    def __call__(self, embeddings: np.ndarray) -> np.ndarray:
+        """float32 [n, 128] -> uint8 [n, 128]: E (e - mean), clipped to [-2, 2], (v + 2) * 255 / 4, truncated."""
+        whitened = (np.asarray(embeddings, np.float64) - self._means) @ self._eigenvectors.T
+        clipped = np.clip(whitened, LOWEST, HIGHEST)
+        return ((clipped - LOWEST) * (255.0 / (HIGHEST - LOWEST))).astype(np.uint8)

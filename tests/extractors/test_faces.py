@@ -1,0 +1,197 @@
+"""The face detector on real pictures, and against the package that it drives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+
+from beam_pipelines.errors import ConfigurationError, WeightsError
+from beam_pipelines.extractors import mtcnn_cascade, weights
+from beam_pipelines.extractors.faces import CROP_MARGIN, FaceBox, FaceDetector, crop_face
+from beam_pipelines.extractors.inception_resnet_v1 import InceptionResnetV1Face
+
+LEFT_OF_PX = 330
+"""In the clip the woman's face lies left of this column, the man's right of it."""
+
+
+@pytest.fixture(scope="module")
+def detector() -> FaceDetector:
+    return FaceDetector(batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def faces(detector: FaceDetector, girl_friday: np.ndarray) -> list[list[FaceBox]]:
+    return detector(girl_friday)
+
+
+def test_finds_the_faces_of_a_film(faces: list[list[FaceBox]]) -> None:
+    assert faces[0] == []
+    assert all(faces[second] for second in range(1, 7))
+    assert [second for second in range(7) if len(faces[second]) == 2] == [3, 6]
+    for found in faces:
+        assert [face.area_px2 for face in found] == sorted((face.area_px2 for face in found), reverse=True)
+        for face in found:
+            assert 0 <= face.x_px < face.x_px + face.width_px <= 640
+            assert 0 <= face.y_px < face.y_px + face.height_px <= 480
+            assert 0.8 < face.score <= 1
+
+
+def test_boxes_do_not_depend_on_what_shares_the_batch(
+    detector: FaceDetector, girl_friday: np.ndarray, faces: list[list[FaceBox]]
+) -> None:
+    assert detector(girl_friday[::-1])[::-1] == faces
+    assert detector(girl_friday[3:4]) == faces[3:4]
+    assert detector(girl_friday[:4]) == faces[:4]
+    assert detector(girl_friday[:0]) == []
+
+
+def test_agrees_with_the_package_called_picture_by_picture(
+    girl_friday: np.ndarray, faces: list[list[FaceBox]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mtcnn import MTCNN
+
+    monkeypatch.chdir(tmp_path)
+    package = MTCNN()
+    for picture, found in zip(girl_friday, faces, strict=True):
+        expected = sorted(package.detect_faces(picture), key=lambda face: -face["box"][2] * face["box"][3])
+        assert len(found) == len(expected)
+        for face, other in zip(found, expected, strict=True):
+            ours = [face.x_px, face.y_px, face.width_px, face.height_px]
+            np.testing.assert_allclose(ours, other["box"], atol=1)
+            assert face.score == pytest.approx(float(other["confidence"]), abs=1e-3)
+
+
+def test_a_larger_smallest_face_still_finds_the_larger_ones(girl_friday: np.ndarray) -> None:
+    found = FaceDetector(smallest_face_px=60, batch_size=2)(girl_friday[3:5])
+    assert len(found[0]) == 2
+    assert len(found[1]) == 1
+
+
+def test_the_same_person_is_closer_than_the_other_one(
+    girl_friday: np.ndarray, faces: list[list[FaceBox]], shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(weights.DIRECTORY_VARIABLE, str(shared_data / "weights"))
+    places = [(second, face) for second, found in enumerate(faces) for face in found]
+    crops = np.stack([crop_face(girl_friday[second], face, CROP_MARGIN) for second, face in places])
+    vectors = InceptionResnetV1Face("facenet_vggface2_folded", batch_size=8)(crops)
+    same, different = [], []
+    for i, (second, face) in enumerate(places):
+        for j, (other_second, other) in enumerate(places[:i]):
+            distance = float(np.linalg.norm(vectors[i] - vectors[j]))
+            one_person = (face.x_px < LEFT_OF_PX) == (other.x_px < LEFT_OF_PX)
+            if one_person and second - other_second == 1:
+                same.append(distance)
+            elif not one_person and second == other_second:
+                different.append(distance)
+    assert len(same) == 4
+    assert len(different) == 2
+    assert max(same) < min(different)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8, 3), (2, 12, 400, 3), (1, 33, 21, 3)])
+def test_small_and_blank_pictures_have_no_face(detector: FaceDetector, shape: tuple[int, ...]) -> None:
+    assert detector(np.full(shape, 90, np.uint8)) == [[]] * shape[0]
+
+
+def test_the_pyramid_never_ends_below_the_first_network() -> None:
+    for side_px in range(8, 700, 7):
+        for smallest_px in (12, 20, 33, 60, 200):
+            scales = mtcnn_cascade.pyramid_scales(side_px, 2 * side_px, smallest_px, 0.709)
+            assert all(side_px * scale >= 12 - 1e-6 for scale in scales)
+            assert bool(scales) == (side_px >= smallest_px)
+
+
+def test_settings_out_of_range_and_other_pictures_are_refused(detector: FaceDetector) -> None:
+    for settings in (
+        {"thresholds": (0.6, 0.7)},
+        {"thresholds": (0.6, 0.7, 1.8)},
+        {"smallest_face_px": 5},
+        {"pyramid_factor": 1.0},
+        {"batch_size": 0},
+    ):
+        with pytest.raises(ConfigurationError, match=next(iter(settings))):
+            FaceDetector(**settings)
+    with pytest.raises(ValueError, match="float32"):
+        detector(np.zeros((1, 40, 40, 3), np.float32))
+
+
+class Hostile:
+    """Runs code when it is unpickled."""
+
+    def __init__(self, marker: Path):
+        self.marker = marker
+
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (self.marker,))
+
+
+def test_a_hostile_file_in_the_working_directory_has_no_effect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, girl_friday: np.ndarray, faces: list[list[FaceBox]]
+) -> None:
+    from mtcnn.stages import StagePNet
+
+    monkeypatch.chdir(tmp_path)
+    marker = tmp_path / "ran"
+    for name in mtcnn_cascade.WEIGHT_FILES:
+        joblib.dump(Hostile(marker), tmp_path / name, compress="lz4")
+    assert FaceDetector(batch_size=4)(girl_friday[3:4]) == faces[3:4]
+    assert not marker.exists()
+    # The package itself does run such a file: the test above would notice.
+    with pytest.raises(TypeError):
+        StagePNet()
+    assert marker.exists()
+
+
+def test_a_package_whose_weights_were_replaced_is_refused_unrun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "tampered_detector" / "assets" / "weights"
+    folder.mkdir(parents=True)
+    (tmp_path / "tampered_detector" / "__init__.py").touch()
+    marker = tmp_path / "ran"
+    joblib.dump(Hostile(marker), folder / "pnet.lz4", compress="lz4")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(mtcnn_cascade, "PACKAGE", "tampered_detector")
+    with pytest.raises(WeightsError, match=r"pnet\.lz4.*sha256"):
+        FaceDetector()
+    (folder / "pnet.lz4").unlink()
+    with pytest.raises(WeightsError, match=r"pnet\.lz4.*absent"):
+        FaceDetector()
+    assert not marker.exists()
+
+
+def test_a_description_names_what_decides_the_boxes(detector: FaceDetector) -> None:
+    assert detector.description() == FaceDetector.describe((0.6, 0.7, 0.8), 20, 0.709)
+    assert detector.description() != FaceDetector.describe((0.6, 0.7, 0.7), 20, 0.709)
+
+
+def test_a_crop_has_its_margin_and_stops_at_the_border() -> None:
+    rows, columns = np.mgrid[:100, :200]
+    image = np.stack([columns, rows, np.zeros_like(rows)], -1).astype(np.uint8)
+    inside = crop_face(image, FaceBox(60, 40, 40, 20, 1.0), margin=0.5, size_px=160)
+    assert inside.shape == (160, 160, 3)
+    assert inside.dtype == np.uint8
+    # Columns 50 to 110 and rows 35 to 65 are cut out.
+    assert inside[..., 0].min() in range(50, 52)
+    assert inside[..., 0].max() in range(108, 110)
+    assert inside[..., 1].min() in range(35, 37)
+    assert inside[..., 1].max() in range(63, 65)
+    border = crop_face(image, FaceBox(0, 0, 30, 30, 1.0), margin=1.0, size_px=64)
+    assert border[..., 0].min() == 0
+    assert border[..., 0].max() in range(43, 45)
+    with pytest.raises(ValueError, match="outside"):
+        crop_face(image, FaceBox(300, 10, 20, 20, 1.0))
+    with pytest.raises(ValueError, match="negative"):
+        crop_face(image, FaceBox(10, 10, 20, 20, 1.0), margin=-0.1)
+
+
+def test_a_box_on_a_larger_picture_stays_inside() -> None:
+    box = FaceBox(10, 20, 30, 40, 0.9)
+    assert box.scaled(2.0, 1.5) == FaceBox(20, 30, 60, 60, 0.9)
+    edge = FaceBox(330, 100, 10, 100, 0.9).scaled(1921 / 340, 1081 / 200)
+    assert edge.x_px + edge.width_px == 1921
+    assert edge.y_px + edge.height_px == 1081
+    assert box.scaled(0.001, 0.001).area_px2 == 1
