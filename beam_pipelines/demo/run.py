@@ -1,6 +1,6 @@
-"""`cineaffect demo`: the whole path, each job as the process a user would start, on films that the project makes itself.
+"""`cineaffect demo`: the whole path on films that the project makes, each job as the process a user would start.
 
-    films, labels ──▶ extract ──▶ prepare ──▶ train ──▶ score (held-out films) ──▶ evaluate
+films, labels ──▶ extract ──▶ prepare ──▶ train ──▶ score (held-out films) ──▶ evaluate
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def _main(argv: list[str]) -> int:
     parser.add_argument("--output", default="demo-run", help="directory for everything it makes (default: demo-run)")
     parser.add_argument("--config", default=str(CONFIG), help="YAML file (default: configs/demo.yaml)")
     parser.add_argument("--films", type=int, default=14, help="how many films it makes (default: 14)")
-    parser.add_argument("--seconds", type=int, default=80, help="about how long each is (default: 80)")
+    parser.add_argument("--seconds", type=int, default=65, help="about how long each is (default: 65)")
     arguments = parser.parse_args(argv)
     if not Path(arguments.config).is_file():
         raise ConfigurationError(f"{arguments.config}: no such configuration file; name one with --config")
     output = Path(arguments.output)
     started_s = time.monotonic()
-    manifest = _make_films(output / "films", arguments.films, arguments.seconds)
+    manifest = _make_films(output / "data", arguments.films, arguments.seconds)
     for number, (title, command) in enumerate(_commands(output, manifest, arguments.config), start=2):
         code = _start(f"{number}. {title}", command)
         if code:
@@ -69,16 +69,15 @@ def _commands(output: Path, manifest: Path, config: str) -> Iterator[tuple[str, 
     settings = ["--config", config]
     yield "features", ["extract", "--films", str(manifest), "--output", features, *settings]
     yield "statistics", ["prepare", "--records", features, *catalogue, "--output", transform, *settings]
-    yield (
-        "training",
-        ["train", "--records", features, *catalogue, "--transform", transform, "--output", model, *settings],
-    )
+    trained_on = ["--records", features, *catalogue, "--transform", transform]
+    yield "training", ["train", *trained_on, "--output", model, *settings]
+    held_out = [*catalogue, "--splits", "test"]
+    exports = ["--model", f"{model}/exports"]
     yield (
         "curves of the films held out",
-        ["score", "--records", features, *catalogue, "--splits", "test", "--model", f"{model}/exports"]
-        + ["--output", scores, *settings],
+        ["score", "--records", features, *held_out, *exports, "--output", scores, *settings],
     )
-    yield "evaluation", ["evaluate", "--scores", scores, *catalogue, "--splits", "test", *settings]
+    yield "evaluation", ["evaluate", "--scores", scores, *held_out, *settings]
 
 
 def _start(title: str, command: Sequence[str]) -> int:
@@ -93,7 +92,7 @@ def _say_what_lies_where(output: Path, took_s: float) -> None:
         ("the same as tables", output / "scores" / "curves"),
         ("how good they are", output / "scores" / "evaluation.csv"),
         ("the exported model and its card", output / "model" / "exports"),
-        ("the films and their labels", output / "films"),
+        ("the films and their labels", output / "data"),
     ):
         print(f"  {where}   {what}")
 

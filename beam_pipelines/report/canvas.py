@@ -1,0 +1,139 @@
+"""The paper that plots are drawn on: style, title, fonts and the PNG file.
+
+Matplotlib's object interface and the Agg canvas: no display is needed. What a person has in a matplotlibrc changes
+nothing, and the same input gives the same bytes on one machine.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from beam_pipelines import storage
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Output = str | BinaryIO
+
+DOTS_PER_INCH = 130
+FONT = "DejaVu Sans"
+"""Comes with matplotlib: Latin, Greek, Cyrillic, Arabic, Hebrew and more, but no letters of East and South Asia."""
+
+_STYLE: dict[str, Any] = {
+    "font.family": [FONT],
+    "font.size": 11.0,
+    "axes.titlesize": 12.0,
+    "axes.titlepad": 8.0,
+    "axes.labelcolor": "#444444",
+    "axes.edgecolor": "#888888",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#E2E2E2",
+    "grid.linewidth": 0.7,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "legend.frameon": False,
+    "legend.fontsize": 10.0,
+    "lines.solid_capstyle": "round",
+    "lines.solid_joinstyle": "round",
+}
+
+# Matplotlib's settings are global to the process, and runners draw in several threads.
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@contextmanager
+def canvas(
+    output: Output, title: str, *, rows: int, columns: int, size_in: tuple[float, float], sharex: bool = False
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure with panels to draw on, written as PNG when the block ends without an error.
+
+    Args:
+        output: a path (local or `gs://`), or a binary file.
+        title: untrusted text: never read as a formula, and cut where the figure ends.
+        rows: rows of panels.
+        columns: columns of panels.
+        size_in: width and height in inches.
+        sharex: whether panels have one horizontal axis.
+
+    Yields:
+        The figure, and the panels row by row.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    settings: Any = {**mpl.rcParamsDefault, **_STYLE}
+    # The one setting that rc_context doesn't give back: a notebook would show no figures any more.
+    settings.pop("backend")
+    with _ONE_AT_A_TIME, mpl.rc_context(settings), _no_word_about_fonts():
+        layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06)
+        figure = Figure(figsize=size_in, dpi=DOTS_PER_INCH, layout=layout)
+        FigureCanvasAgg(figure)
+        _write_title(figure, title)
+        panels = figure.subplots(rows, columns, sharex=sharex, squeeze=False)
+        yield figure, list(panels.flat)
+        content = io.BytesIO()
+        figure.savefig(content, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    if isinstance(output, str):
+        storage.write_bytes(output, content.getvalue())
+    else:
+        output.write(content.getvalue())
+
+
+def _write_title(figure: Figure, title: str) -> None:
+    text = " ".join("".join(letter if letter.isprintable() else " " for letter in title).split())
+    heading = figure.suptitle(text, x=0.012, ha="left", fontsize=14, fontweight="bold")
+    heading.set_parse_math(False)
+    heading.set_fontfamily(_families(text))
+    width_px = 0.97 * figure.bbox.width
+    # Cut in steps that shrink with the excess; measured, because letters differ in width.
+    while text and (drawn_px := heading.get_window_extent().width) > width_px:
+        text = text[: min(len(text) - 1, int(len(text) * width_px / drawn_px))]
+        heading.set_text(text + "…")
+
+
+def _families(text: str) -> list[str]:
+    """Matplotlib's own font, and where it lacks a letter the first installed one that has what is lacking."""
+    from matplotlib import font_manager
+
+    lacking = {ord(letter) for letter in text if letter != " "} - _letters(font_manager.findfont(FONT))
+    if not lacking:
+        return [FONT]
+    for entry in sorted(font_manager.fontManager.ttflist, key=lambda entry: (entry.name, entry.fname)):
+        # "Last Resort" has a box for every letter there is: matplotlib comes to it by itself.
+        if entry.style == "normal" and not entry.name.startswith("Last Resort") and lacking <= _letters(entry.fname):
+            return [FONT, entry.name]
+    return [FONT]
+
+
+@lru_cache(maxsize=256)
+def _letters(font_path: str) -> frozenset[int]:
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(font_path).get_charmap())
+
+
+@contextmanager
+def _no_word_about_fonts() -> Iterator[None]:
+    # A letter that no installed font has is drawn as a box; a warning for each film would tell nothing more.
+    logger = logging.getLogger("matplotlib.font_manager")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*Glyph.*")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,243 @@
+"""Plots as PNG files: the two curves of a film, predictions against labels, and the course of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from beam_pipelines.report.canvas import Output, canvas
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TARGETS = ("valence", "arousal")
+# Okabe and Ito's palette: told apart by all common kinds of colour vision, and here by line style as well.
+COLOURS = {"valence": "#0072B2", "arousal": "#D55E00"}
+OTHER_COLOUR = "#009E73"
+LABEL_COLOUR = "#222222"
+GUIDE_COLOUR = "#999999"
+
+Range = tuple[float, float]
+
+
+def plot_curve(
+    output: Output,
+    title: str,
+    time_s: ArrayLike,
+    valence: ArrayLike,
+    arousal: ArrayLike,
+    *,
+    valence_raw: ArrayLike | None = None,
+    arousal_raw: ArrayLike | None = None,
+    labels: Mapping[str, ArrayLike] | None = None,
+    label_range: Range = (-1.0, 1.0),
+) -> None:
+    """Draws a film's two curves, one above the other: smoothed bold, raw faint, labels dashed.
+
+    Args:
+        output: a path (local or `gs://`), or a binary file.
+        title: name of the film.
+        time_s: float [T], seconds.
+        valence: float [T], smoothed; NaN leaves a gap.
+        arousal: float [T], smoothed.
+        valence_raw: float [T], as predicted.
+        arousal_raw: float [T], as predicted.
+        labels: `valence` and `arousal` where they are known, float [at most T], from the same first second on.
+        label_range: lowest and highest label: the height of each panel.
+
+    Raises:
+        ValueError: for curves whose lengths differ, naming them.
+    """
+    seconds = np.asarray(time_s, np.float64)
+    smoothed = {"valence": valence, "arousal": arousal}
+    raw = {"valence": valence_raw, "arousal": arousal_raw}
+    with canvas(output, title, rows=2, columns=1, size_in=(10.0, 5.4), sharex=True) as (_, panels):
+        for target, panel in zip(TARGETS, panels, strict=True):
+            values = _checked(target, smoothed[target], seconds.size)
+            panel.plot(seconds, values, color=COLOURS[target], lw=2.4, label="smoothed", zorder=4)
+            unsmoothed = raw[target]
+            if unsmoothed is not None:
+                values = _checked(f"raw {target}", unsmoothed, seconds.size)
+                panel.plot(seconds, values, color=COLOURS[target], alpha=0.4, lw=1.0, label="raw", zorder=2)
+            known = (labels or {}).get(target)
+            if known is not None:
+                values = _checked(f"labels of {target}", known, seconds.size, may_be_shorter=True)
+                style: dict[str, Any] = {"color": LABEL_COLOUR, "lw": 1.4, "dashes": (4, 1.6)}
+                panel.plot(seconds[: values.size], values, label="label", zorder=3, **style)
+            _shape_curve_panel(panel, target, label_range)
+        _shape_time_axis(panels[-1], seconds)
+
+
+def plot_scatter(
+    output: Output,
+    title: str,
+    labels: Mapping[str, ArrayLike],
+    predictions: Mapping[str, ArrayLike],
+    *,
+    label_range: Range = (-1.0, 1.0),
+) -> None:
+    """Draws predicted against labelled values, a panel for each target, as density, with the line of equality.
+
+    Args:
+        output: a path (local or `gs://`), or a binary file.
+        title: what is shown, for example the split.
+        labels: `valence` and `arousal`, float [N] each; seconds without a value (NaN) are left out.
+        predictions: the same targets and lengths.
+        label_range: both axes.
+
+    Raises:
+        ValueError: for predictions whose number is not that of the labels.
+    """
+    ticks = np.linspace(*label_range, 5)
+    with canvas(output, title, rows=1, columns=2, size_in=(10.0, 5.5)) as (_, panels):
+        for target, panel in zip(TARGETS, panels, strict=True):
+            label = np.asarray(labels[target], np.float64)
+            predicted = _checked(f"predicted {target}", predictions[target], label.size)
+            both = np.isfinite(label) & np.isfinite(predicted)
+            _draw_density(panel, label[both], predicted[both], COLOURS[target], label_range)
+            panel.plot(label_range, label_range, color="white", lw=3.0, zorder=3)
+            panel.plot(label_range, label_range, color=LABEL_COLOUR, lw=1.2, zorder=4, label="predicted = label")
+            panel.set(xlim=label_range, ylim=label_range, xticks=ticks, yticks=ticks, aspect="equal")
+            panel.set(xlabel="label", ylabel="predicted")
+            name = target.capitalize()
+            panel.set_title(name, loc="left", color=COLOURS[target], fontweight="bold")
+            panel.set_title(_agreement(label[both], predicted[both]), loc="right")
+            panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
+
+
+def plot_history(
+    output: Output, history: Sequence[Mapping[str, Any]], *, title: str = "Training", best_epoch: int | None = None
+) -> None:
+    """Draws loss and metrics over the epochs: a panel a quantity, training dashed, validation bold.
+
+    A key is read as its words: `val`, `validation`, `train` and `training` name the split, `valence` and `arousal`
+    the target, what remains the quantity; `validation_valence_pcc` is a line of the panel `PCC`. Keys that aren't
+    numbers or count time (`epoch`, `step`, …`_s`) make no line.
+
+    Args:
+        output: a path (local or `gs://`), or a binary file.
+        history: one mapping an epoch; `epoch` is its number, else its place from 1 on.
+        title: name of the run.
+        best_epoch: the epoch that was kept; marked.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = np.array([float(row.get("epoch", place)) for place, row in enumerate(history, start=1)])
+    quantities = _quantities(history)
+    columns = min(3, max(1, len(quantities)))
+    rows = max(1, -(-len(quantities) // columns))
+    size_in = (max(6.4, 4.6 * columns), 1.1 + 3.0 * rows)
+    with canvas(output, title, rows=rows, columns=columns, size_in=size_in) as (figure, panels):
+        lines: dict[str, Any] = {}
+        for panel, (quantity, keys) in zip(panels, quantities.items(), strict=False):
+            for key in keys:
+                name, style = _line_style(key)
+                marker = "o" if epochs.size == 1 else None
+                values = [_number(row.get(key)) for row in history]
+                (lines[name],) = panel.plot(epochs, values, marker=marker, **style)
+            if best_epoch is not None:
+                lines["kept"] = panel.axvline(best_epoch, color=GUIDE_COLOUR, lw=1.2, ls=":")
+            panel.set_title(quantity, loc="left", fontweight="bold", color="#444444")
+            panel.set_xlabel("epoch")
+            panel.margins(x=0.02, y=0.08)
+            panel.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
+        for panel in panels[len(quantities) :]:
+            panel.set_axis_off()
+        if lines:
+            # One legend for all panels: the lines mean the same in each.
+            names = sorted(lines, key=lambda name: (name == "kept", name))
+            figure.legend([lines[name] for name in names], names, loc="outside lower center", ncols=2 * columns + 1)
+
+
+def clock(time_s: float, *, hours: bool) -> str:
+    """A time in seconds as m:ss, or as h:mm:ss."""
+    minutes, seconds = divmod(round(time_s), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def _shape_curve_panel(panel: Axes, target: str, label_range: Range) -> None:
+    low, high = label_range
+    margin = 0.05 * (high - low)
+    panel.set_ylim(low - margin, high + margin)
+    panel.set_yticks(np.linspace(low, high, 5))
+    panel.axhline((low + high) / 2, color=GUIDE_COLOUR, lw=0.9, zorder=1)
+    panel.set_title(target.capitalize(), loc="left", color=COLOURS[target], fontweight="bold")
+    # Above the panel, right of its name: there it can cover no curve.
+    panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1)
+
+
+def _shape_time_axis(panel: Axes, time_s: NDArray[np.float64]) -> None:
+    """Ticks at round times, written m:ss, or h:mm:ss from an hour on."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter
+
+    first, last = (float(time_s.min()), float(time_s.max())) if time_s.size else (0.0, 1.0)
+    span_s = max(last - first, 1.0)
+    panel.set_xlim(first, first + span_s)
+    steps_s = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+    step_s = next((step_s for step_s in steps_s if span_s / step_s <= 11), 24 * 3600)
+    ticks = np.arange(np.ceil(first / step_s) * step_s, last + 1e-9, step_s)
+    hours = last >= 3600
+    panel.xaxis.set_major_locator(FixedLocator(ticks.tolist()))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value, hours=hours)))
+    panel.set_xlabel("time (h:mm:ss)" if hours else "time (m:ss)")
+
+
+def _draw_density(
+    panel: Axes, label: NDArray[np.float64], predicted: NDArray[np.float64], colour: str, label_range: Range
+) -> None:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    if not label.size:
+        return
+    shades = LinearSegmentedColormap.from_list("shades", ["#DCE3E8", colour, "#303030"])
+    extent = (*label_range, *label_range)
+    panel.hexbin(label, predicted, gridsize=30, extent=extent, bins="log", cmap=shades, mincnt=1, linewidths=0.2)
+    panel.axhline(float(label.mean()), color="white", lw=3.0, zorder=3)
+    panel.axhline(float(label.mean()), color=LABEL_COLOUR, lw=1.2, ls=":", zorder=4, label="mean of the labels")
+
+
+def _agreement(label: NDArray[np.float64], predicted: NDArray[np.float64]) -> str:
+    if label.size < 2 or np.ptp(label) == 0 or np.ptp(predicted) == 0:
+        return "PCC undefined"
+    return f"PCC {np.corrcoef(label, predicted)[0, 1]:.2f}   MSE {np.mean((label - predicted) ** 2):.3f}"
+
+
+def _checked(name: str, values: ArrayLike, length: int, *, may_be_shorter: bool = False) -> NDArray[np.float64]:
+    array = np.asarray(values, np.float64)
+    if array.ndim != 1 or array.size > length or (array.size < length and not may_be_shorter):
+        raise ValueError(f"{name}: an array of shape {array.shape} doesn't fit {length} values")
+    return array
+
+
+def _quantities(history: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The keys that are lines, gathered by quantity in the order of their first appearance, loss first."""
+    gathered: dict[str, list[str]] = {}
+    for key in dict.fromkeys(key for row in history for key in row):
+        counts_time = key in ("epoch", "step", "steps") or key.endswith(("_s", "_seconds"))
+        if counts_time or not any(np.isfinite(_number(row.get(key))) for row in history):
+            continue
+        words = [word for word in _words(key) if word not in {"val", "validation", "train", "training", *TARGETS}]
+        words = [word.upper() if word in {"pcc", "ccc", "mse", "rmse", "mae"} else word for word in words]
+        gathered.setdefault(" ".join(words) or "loss", []).append(key)
+    return dict(sorted(gathered.items(), key=lambda item: item[0] != "loss"))
+
+
+def _line_style(key: str) -> tuple[str, dict[str, Any]]:
+    words = _words(key)
+    target = next((target for target in TARGETS if target in words), "")
+    colour = COLOURS.get(target, OTHER_COLOUR)
+    if {"val", "validation"} & set(words):
+        return f"{target} validation".strip(), {"color": colour, "lw": 2.4}
+    return f"{target} training".strip(), {"color": colour, "lw": 1.4, "dashes": (4, 1.6)}
+
+
+def _words(key: str) -> list[str]:
+    return key.lower().replace("/", "_").split("_")
+
+
+def _number(value: Any) -> float:
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return float(value) if is_number else float("nan")
