@@ -4,6 +4,8 @@ A `setup.py` (and not only a `pyproject.toml`) because Beam's `--setup_file` shi
 The ranges were installed and run together; `av` stops before 19, which drops Python 3.11.
 """
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 TEST = ["pytest>=8.3,<10", "hypothesis>=6.130,<7"]
@@ -13,7 +15,7 @@ setup(
     name="cineaffect",
     version="0.1.0",
     description="For every second of a film, the valence and arousal it evokes in viewers",
-    long_description=open("README.md", encoding="utf-8").read(),
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",

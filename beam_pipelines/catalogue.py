@@ -1,7 +1,7 @@
 """The catalogue: which films there are, from a folder, a glob or a CSV manifest; local or `gs://`.
 
-A manifest is a CSV with a header and the columns `film_id` and `path`, and optionally `split`, `labels` and `rendition`.
-Relative paths in it are relative to the manifest's own folder. Further columns are left alone.
+A manifest is a CSV with a header and the columns `film_id` and `path`, and optionally `split`, `labels` and
+`rendition`. Relative paths in it are relative to the manifest's own folder. Further columns are left alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,26 @@ from beam_pipelines.configuration import nearest
 from beam_pipelines.errors import ConfigurationError
 
 VIDEO_SUFFIXES = (
-    ".3gp .asf .avi .divx .f4v .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm .wmv".split()
+    ".3gp",
+    ".asf",
+    ".avi",
+    ".divx",
+    ".f4v",
+    ".flv",
+    ".m2ts",
+    ".m4v",
+    ".mkv",
+    ".mov",
+    ".mp4",
+    ".mpeg",
+    ".mpg",
+    ".mts",
+    ".mxf",
+    ".ogv",
+    ".ts",
+    ".vob",
+    ".webm",
+    ".wmv",
 )
 """What counts as a film when a folder is listed. A glob or a manifest names its films itself, whatever their suffix."""
 
@@ -65,7 +84,7 @@ def escape_film_id(name: str) -> str:
     return escaped
 
 
-def list_films(source: str, suffixes: Sequence[str] = tuple(VIDEO_SUFFIXES)) -> list[Film]:
+def list_films(source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES) -> list[Film]:
     """All films of a folder (recursively), a glob or a CSV manifest (`*.csv`), sorted by film id.
 
     Raises:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
 from beam_pipelines import __version__
+from beam_pipelines.compute import start_tensorflow
 from beam_pipelines.configuration import nearest
 from beam_pipelines.errors import EXIT_CONFIGURATION
 
@@ -20,6 +20,9 @@ COMMANDS = {
     "weights": ("beam_pipelines.extractors.weights_command", "list, fetch and verify the networks' weights"),
     "demo": ("beam_pipelines.demo.run", "the whole path on films that the project makes itself"),
 }
+
+NEEDS_TENSORFLOW = ("prepare", "train", "score")
+"""Commands that import TensorFlow at once; the others start it when they need it."""
 
 USAGE = f"""cineaffect {__version__}: for every second of a film, the valence and arousal it evokes in viewers
 
@@ -44,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         print(f"error: unknown command '{name}'{nearest(name, COMMANDS)}", file=sys.stderr)
         return EXIT_CONFIGURATION
-    # TensorFlow's start-up messages tell a user nothing; its warnings and errors stay.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if name in NEEDS_TENSORFLOW and not {"-h", "--help"} & set(rest):
+        start_tensorflow()
     return int(importlib.import_module(COMMANDS[name][0]).main(rest))
 
 

@@ -1,4 +1,4 @@
-"""How many threads a process computes with.
+"""Starting TensorFlow in a process: with a given number of threads, and without the noise of its start-up.
 
 Beam starts one process a core; TensorFlow would start one thread a core in each of them, and they would fight. Results
 don't depend on the number (one second is always computed in the same fixed batch), only speed does.
@@ -7,22 +7,59 @@ don't depend on the number (one second is always computed in the same fixed batc
 from __future__ import annotations
 
 import logging
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _LOG = logging.getLogger(__name__)
+# TensorFlow 2.21 prints these at every start, whatever TF_CPP_MIN_LOG_LEVEL says. They tell a user nothing.
+_START_UP_NOISE = re.compile(
+    r"absl::InitializeLog|oneDNN custom operations|Could not find cuda drivers|failed call to cuInit|"
+    r"Unable to register cu|cpu_feature_guard|rebuild TensorFlow with the appropriate compiler flags"
+)
 
 
-def use_threads(threads: int) -> None:
-    """Limits TensorFlow's threads within and between operations; must run before the first tensor is made.
+def start_tensorflow(threads: int | None = None) -> None:
+    """Imports TensorFlow and makes it ready, in a process that computes with a given number of threads.
 
-    In a process where TensorFlow has started already (a notebook, a test) the number stays as it is, and a log line says
-    so.
+    In a process where TensorFlow has started already (a notebook, a test) the number stays as it is, and a log line
+    says so.
+
+    Args:
+        threads: threads within an operation, and one between operations; without a number TensorFlow's own choice.
     """
-    import tensorflow as tf
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _without_start_up_noise():
+        import tensorflow as tf
 
-    if tf.config.threading.get_intra_op_parallelism_threads() == threads:
-        return
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:
-        _LOG.info("TensorFlow is running already in this process; its number of threads stays as it is")
+        if threads is not None and tf.config.threading.get_intra_op_parallelism_threads() != threads:
+            try:
+                tf.config.threading.set_intra_op_parallelism_threads(threads)
+                tf.config.threading.set_inter_op_parallelism_threads(1)
+            except RuntimeError:
+                _LOG.info("TensorFlow is running already in this process; its number of threads stays as it is")
+        # "float32" in a fingerprint means float32: an Ampere GPU would otherwise round its factors to 10 bits.
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+        tf.config.list_physical_devices()
+
+
+@contextmanager
+def _without_start_up_noise() -> Iterator[None]:
+    """Holds back standard error, and afterwards lets all but TensorFlow's known start-up lines through."""
+    sys.stderr.flush()
+    original = os.dup(2)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(original, 2)
+            os.close(original)
+            aside.seek(0)
+            for line in aside.read().decode("utf-8", "replace").splitlines():
+                if not _START_UP_NOISE.search(line):
+                    print(line, file=sys.stderr)

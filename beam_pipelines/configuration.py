@@ -1,7 +1,7 @@
 """Configuration files: frozen sections that reject unknown keys and name the nearest valid one.
 
-A file is YAML with one section a job (`extract`, `prepare`, `train`, `score`). Each job reads its own section and checks
-that the others at least have a known name, so that one file describes a whole experiment.
+A file is YAML with one section a job (`extract`, `prepare`, `train`, `score`). Each job reads its own section and
+checks that the others at least have a known name, so that one file describes a whole experiment.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The extract job: films in, one feature record a film out.
 
-    films ──▶ ExtractFilms ──▶ records/<film_id>.tfrecord, failures.jsonl, run_manifest.json
+films ──▶ ExtractFilms ──▶ records/<film_id>.tfrecord, failures.jsonl, run_manifest.json
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import apache_beam as beam
 
 from beam_pipelines import job
 from beam_pipelines.catalogue import Film, list_films
+from beam_pipelines.compute import start_tensorflow
 from beam_pipelines.configuration import load_section
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.records import fingerprint
@@ -91,7 +92,7 @@ def _main(argv: list[str]) -> int:
     options = job.beam_options(beam_arguments, arguments.workers)
     config = load_section("extract", ExtractConfig, arguments.config, arguments.overrides)
     films = list_films(arguments.films, config.suffixes)
-
+    start_tensorflow()
     from beam_pipelines.extractors.tracks import describe_tracks
 
     descriptions = describe_tracks(config)

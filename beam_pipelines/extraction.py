@@ -1,13 +1,14 @@
 """One film, from its file to its feature record: what is done already is kept, what is missing is added.
 
-A record is up to date when its source hasn't changed and every wanted modality has the wanted fingerprint. The source is
-unchanged when it has the same size and is not younger than the record; if it is younger, its SHA-256 decides.
+A record is up to date when its source hasn't changed and every wanted modality has the wanted fingerprint. The source
+is unchanged when it has the same size and is not younger than the record; if it is younger, its SHA-256 decides.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +82,9 @@ def _existing_header(uri: str) -> records.RecordHeader | None:
         return None
 
 
-def _is_current(
-    header: records.RecordHeader, source: storage.FileInfo, record: storage.FileInfo | None
-) -> bool:
+def _is_current(header: records.RecordHeader, source: storage.FileInfo, record: storage.FileInfo | None) -> bool:
     return (
-        record is not None
-        and source.size_bytes == header.source_size_bytes
-        and source.modified_s <= record.modified_s
+        record is not None and source.size_bytes == header.source_size_bytes and source.modified_s <= record.modified_s
     )
 
 
@@ -101,9 +98,9 @@ def _missing(
 def _extract(
     film: Film, path: Path, checksum: str, networks: Networks, descriptions: Mapping[str, Mapping[str, Any]]
 ) -> records.FilmRecord:
-    limits = networks.config.limits
-    probe = probe_film(path, MediaLimits(max_duration_s=limits.max_duration_s, max_pixels=limits.max_pixels))
-    tracks, quality = extract_tracks(path, probe, networks, descriptions)
+    limits = MediaLimits(**networks.config.limits.model_dump())
+    probe = probe_film(path, limits)
+    tracks, quality = extract_tracks(path, probe, networks, descriptions, limits)
     header = records.RecordHeader(
         film_id=film.film_id,
         source_uri=film.uri,
@@ -118,5 +115,5 @@ def _extract(
 
 
 def _merge(existing: records.FilmRecord, new: records.FilmRecord) -> records.FilmRecord:
-    header = new.header if new.header.quality else existing.header
-    return records.make_record(header, {**existing.tracks, **new.tracks})
+    quality = {**existing.header.quality, **new.header.quality}
+    return records.make_record(replace(new.header, quality=quality), {**existing.tracks, **new.tracks})

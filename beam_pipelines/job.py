@@ -8,6 +8,7 @@ Options that a job doesn't know are passed on to Beam, so that `--runner=FlinkRu
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import platform
 import sys
@@ -30,7 +31,9 @@ LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what every job takes: `--output`, `--config`, `--set`, `--workers`."""
-    parser.add_argument("--output", required=True, help="directory of this run, local or gs://; a second run continues it")
+    parser.add_argument(
+        "--output", required=True, help="directory of this run, local or gs://; a second run continues it"
+    )
     parser.add_argument("--config", help="YAML file; without one the defaults hold")
     parser.add_argument(
         "--set",
@@ -75,7 +78,9 @@ def beam_options(beam_arguments: Sequence[str], workers: int, default_workers: i
     return PipelineOptions(arguments)
 
 
-def run(define: Callable[[Pipeline], Any], options: PipelineOptions, output: str, films: int, count_done: str = "") -> int:
+def run(
+    define: Callable[[Pipeline], Any], options: PipelineOptions, output: str, films: int, count_done: str = ""
+) -> int:
     """Builds and runs a job's graph, shows progress meanwhile, prints the summary and returns the exit code.
 
     Args:
@@ -86,6 +91,7 @@ def run(define: Callable[[Pipeline], Any], options: PipelineOptions, output: str
         count_done: suffix of the files in `output` of which each stands for one finished film; no progress
             is shown without one.
     """
+    logging.getLogger("apache_beam.runners.portability.local_job_service").addFilter(_is_worth_reading)
     storage.remove(storage.join(output, RUN_MANIFEST))
     pipeline = Pipeline(options=options)
     define(pipeline)
@@ -115,6 +121,11 @@ def versions() -> dict[str, str]:
     }
 
 
+def _is_worth_reading(entry: logging.LogRecord) -> bool:
+    # Every local worker process says so at its start, for a feature that nobody uses here.
+    return "No semi_persistent_directory found" not in entry.getMessage()
+
+
 def _named_runner(arguments: Sequence[str]) -> str | None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--runner")
@@ -125,22 +136,12 @@ def _named_runner(arguments: Sequence[str]) -> str | None:
 def _refuse_unknown(arguments: Sequence[str]) -> None:
     # Beam itself only logs a warning for what it doesn't know, so a misspelt option would be silently ignored. On a
     # cluster the job server may know more options than Beam's Python side does; there it is left to them.
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for options in PipelineOptions.__subclasses__():
-        try:
-            options._add_argparse_args(parser)
-        except argparse.ArgumentError:
-            continue  # two option classes share a flag: the first has it already
-    unknown = [argument for argument in parser.parse_known_args(list(arguments))[1] if argument.startswith("-")]
+    options = PipelineOptions(list(arguments))
+    known = options.get_all_options()
+    unknown = sorted(set(options.get_all_options(retain_unknown_options=True)) - set(known))
     if unknown:
-        flag = unknown[0].split("=")[0]
-        known = [option for action in parser._actions for option in action.option_strings]
-        raise ConfigurationError(f"unknown option {flag}{nearest(flag, known) if len(known) < 40 else _closest(flag, known)}")
-
-
-def _closest(flag: str, known: Sequence[str]) -> str:
-    hint = nearest(flag, known)
-    return hint if "did you mean" in hint else "; see --help"
+        hint = nearest(unknown[0], known)
+        raise ConfigurationError(f"unknown option --{unknown[0]}{hint if 'did you mean' in hint else '; see --help'}")
 
 
 def _print_summary(manifest: dict[str, Any], output: str) -> None:

@@ -34,7 +34,7 @@ class PrepareConfig(Section):
     """
 
     splits: tuple[str, ...] = ("train",)
-    pca_components: dict[str, int] = {}
+    pca_components: dict[str, int] = Field(default_factory=dict)
     pca_whiten: bool = True
     rows_per_batch: int = Field(512, ge=1)
     failure_threshold: float = Field(0.0, ge=0.0, le=1.0)

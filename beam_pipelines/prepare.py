@@ -1,6 +1,6 @@
 """The prepare job: feature records of the training films in, statistics and the transform graph out.
 
-    records of a split ──▶ ReadRows ──▶ AnalyzeDataset (tf.Transform, full passes) ──▶ transform_fn/, statistics.json
+records of a split ──▶ ReadRows ──▶ AnalyzeDataset (tf.Transform, full passes) ──▶ transform_fn/, statistics.json
 """
 
 from __future__ import annotations
@@ -56,7 +56,12 @@ class RecordShape:
 
 
 def define_pipeline(
-    pipeline: beam.Pipeline, films: Sequence[Film], config: PrepareConfig, directory: str, output: str, shape: RecordShape
+    pipeline: beam.Pipeline,
+    films: Sequence[Film],
+    config: PrepareConfig,
+    directory: str,
+    output: str,
+    shape: RecordShape,
 ) -> None:
     """Builds the graph of the job on `pipeline`.
 
@@ -74,8 +79,11 @@ def define_pipeline(
             preprocessing(config, shape.dimensions)
         )
     written = transform_fn | "WriteTransformFn" >> tft_beam.WriteTransformFn(output)
-    statistics = pipeline | "OneStatistics" >> beam.Create([None]) | "WriteStatistics" >> beam.Map(
-        _write_statistics, beam.pvalue.AsList(read[PRESENT_TAG]), output=output, shape=shape, config=config
+    statistics = (
+        pipeline
+        | "OneStatistics" >> beam.Create([None])
+        | "WriteStatistics"
+        >> beam.Map(_write_statistics, beam.pvalue.AsList(read[PRESENT_TAG]), output=output, shape=shape, config=config)
     )
     about = {
         "job": "prepare",
@@ -127,7 +135,11 @@ def films_of_splits(manifest: str, splits: Sequence[str]) -> list[Film]:
 
 
 def _write_statistics(
-    _: None, present: list[tuple[str, int, dict[str, list[int]]]], output: str, shape: RecordShape, config: PrepareConfig
+    _: None,
+    present: list[tuple[str, int, dict[str, list[int]]]],
+    output: str,
+    shape: RecordShape,
+    config: PrepareConfig,
 ) -> str:
     uri = storage.join(output, STATISTICS)
     content = {

@@ -48,9 +48,7 @@ def watch(output: str, films: int, suffix: str) -> Iterator[None]:
 
 def _finished(output: str, suffix: str, since_s: float) -> int:
     # File systems may keep times to the second only.
-    return sum(
-        info.uri.endswith(suffix) and info.modified_s >= since_s - 1.0 for info in storage.list_files(output)
-    )
+    return sum(info.uri.endswith(suffix) and info.modified_s >= since_s - 1.0 for info in storage.list_files(output))
 
 
 def _bar(console: Console, name: str, films: int, stop: threading.Event, finished: Callable[[], int]) -> None:

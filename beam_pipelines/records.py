@@ -333,7 +333,8 @@ def _parse_track(example: Any, modality: str, header: RecordHeader, uri: str) ->
     def rows(key: str, kind: str, dtype: type) -> np.ndarray:
         if f"{prefix}/{key}" not in lists:
             raise RecordError(f"{uri}: has no '{prefix}/{key}'")
-        steps = [np.fromiter(getattr(step, kind).value, dtype) for step in lists[f"{prefix}/{key}"].feature]
+        features = lists[f"{prefix}/{key}"].feature
+        steps: list[np.ndarray] = [np.fromiter(getattr(step, kind).value, dtype) for step in features]
         if len({len(step) for step in steps}) > 1:
             raise RecordError(f"{uri}: '{prefix}/{key}' has rows of different length")
         return np.stack(steps) if steps else np.zeros((0, 0), dtype)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-# Before any test imports TensorFlow: quiet, no accelerator probing, and few threads, since test processes run side by side.
+# Before any test imports TensorFlow: quiet, no accelerator probing, and few threads, since test processes run side by
+# side.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("MPLBACKEND", "Agg")

@@ -12,7 +12,7 @@ from beam_pipelines.catalogue import Film, escape_film_id, list_films, read_mani
 from beam_pipelines.errors import ConfigurationError
 
 
-@pytest.fixture()
+@pytest.fixture
 def folder(tmp_path):
     for name in ("a.mp4", "b.MKV", "deep/c.webm", "notes.txt", ".hidden.mp4", "deep/.trash/d.mp4"):
         path = tmp_path / name

@@ -43,13 +43,13 @@ def test_faults_are_named(tmp_path, text, expected):
 
 
 def test_absent_file_is_named(tmp_path):
-    with pytest.raises(ConfigurationError, match="nothing.yaml: no such configuration file"):
+    with pytest.raises(ConfigurationError, match=r"nothing\.yaml: no such configuration file"):
         load_section("extract", ExtractConfig, str(tmp_path / "nothing.yaml"))
 
 
 @pytest.mark.parametrize("override", ["image.batch_size", "=3", "image=[", "modalities.image=3=4.x"])
 def test_a_bad_override_is_named(override):
-    with pytest.raises(ConfigurationError, match="--set|extract"):
+    with pytest.raises(ConfigurationError, match=r"--set|extract"):
         load_section("extract", ExtractConfig, None, [override])
 
 

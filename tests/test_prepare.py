@@ -31,7 +31,15 @@ def catalogue(tmp_path_factory):
 
 def run(root, output, *arguments):
     return prepare.main(
-        ["--records", str(root / "features"), "--manifest", str(root / "films.csv"), "--output", str(output), *arguments]
+        [
+            "--records",
+            str(root / "features"),
+            "--manifest",
+            str(root / "films.csv"),
+            "--output",
+            str(output),
+            *arguments,
+        ]
     )
 
 
@@ -134,10 +142,8 @@ def test_a_film_without_a_record_is_a_failure_that_is_named(catalogue, tmp_path)
     root, _ = catalogue
     manifest = tmp_path / "films.csv"
     manifest.write_text((root / "films.csv").read_text() + "lost,lost.mp4,train\n")
-    code = prepare.main(
-        ["--records", str(root / "features"), "--manifest", str(manifest), "--output", str(tmp_path / "out")]
-        + ["--set", "failure_threshold=0.5"]
-    )
+    places = ["--records", str(root / "features"), "--manifest", str(manifest), "--output", str(tmp_path / "out")]
+    code = prepare.main([*places, "--set", "failure_threshold=0.5"])
     assert code == 3
     (row,) = map(json.loads, (tmp_path / "out" / "failures.jsonl").read_text().splitlines())
     assert (row["film_id"], row["reason"]) == ("lost", "no_record")
@@ -164,7 +170,11 @@ def test_mixed_features_are_refused_with_both_named(catalogue, tmp_path, capsys)
 
 @pytest.mark.parametrize(
     ("override", "expected"),
-    [("pca_components.image=17", "pca_components.image"), ("pca_components.imag=3", "imag"), ("splits=[x]", "splits x")],
+    [
+        ("pca_components.image=17", "pca_components.image"),
+        ("pca_components.imag=3", "imag"),
+        ("splits=[x]", "splits x"),
+    ],
 )
 def test_configuration_errors_come_before_anything_starts(catalogue, tmp_path, capsys, override, expected):
     root, _ = catalogue

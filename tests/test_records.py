@@ -25,9 +25,13 @@ def assert_same(left: records.FilmRecord, right: records.FilmRecord) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(seconds=st.integers(1, 40), seed=st.integers(0, 2**32 - 1), names=st.sets(st.sampled_from(["image", "audio", "face", "vgg16"])))
+@given(
+    seconds=st.integers(1, 40),
+    seed=st.integers(0, 2**32 - 1),
+    names=st.sets(st.sampled_from(["image", "audio", "face", "vgg16"])),
+)
 def test_what_is_written_is_read(tmp_path_factory, seconds, seed, names):
-    record = make_film_record("film", seconds, {name: 8 for name in sorted(names)} or {"image": 4}, seed)
+    record = make_film_record("film", seconds, dict.fromkeys(sorted(names), 8) or {"image": 4}, seed)
     uri = str(tmp_path_factory.mktemp("records") / "film.tfrecord")
     records.write_record(record, uri)
     assert_same(records.read_record(uri), record)

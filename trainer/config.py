@@ -1,8 +1,8 @@
 """The `train` section of a configuration.
 
 What the paper gives (GRU, 60 s, batch 512, Adam, sigmoid cross entropy) is the default here. What it leaves open
-(number of experts, dropout rate, L2 weight, learning rate, where batch normalisation sits, …) is a key of its own; those
-defaults are ours.
+(number of experts, dropout rate, L2 weight, learning rate, where batch normalisation sits, …) is a key of its own;
+those defaults are ours.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class EncoderConfig(Section):
-    """The recurrent model of one modality (paper, Temporal Models: 32 to 256 units, 1 to 2 layers, chosen per modality)."""
+    """The recurrent model of one modality (paper, Temporal Models: 32 to 256 units, 1 to 2 layers, each its own)."""
 
     kind: Literal["gru"] = "gru"
     units: int = Field(128, ge=1, le=4096)
@@ -44,7 +44,7 @@ class ModelConfig(Section):
     modalities: tuple[str, ...] = ("image", "audio", "face")
     window_s: int = Field(60, ge=1, le=3600)
     encoder: EncoderConfig = EncoderConfig()
-    encoders: dict[str, EncoderConfig] = {}
+    encoders: dict[str, EncoderConfig] = Field(default_factory=dict)
     presence_input: bool = True
     experts: int = Field(2, ge=1, le=64)
     dropout: Share = 0.0

@@ -54,10 +54,10 @@ class _ExtractFilm(beam.DoFn):
         self._shared = Shared()
 
     def setup(self) -> None:
-        from beam_pipelines.compute import use_threads
+        from beam_pipelines.compute import start_tensorflow
         from beam_pipelines.extractors.tracks import Networks
 
-        use_threads(self.config.threads_per_worker)
+        start_tensorflow(self.config.threads_per_worker)
         self.networks = self._shared.acquire(lambda: Networks(self.config))
 
     def process(self, film: Film) -> Iterator[Any]:

@@ -45,7 +45,7 @@ class FilmOutcome:
 
 
 class WriteOutcomes(beam.PTransform):
-    """PCollection of `FilmOutcome` -> PCollection of the one run manifest, after writing it as the last file of the run.
+    """PCollection of `FilmOutcome` -> PCollection of the one run manifest, which it writes as the run's last file.
 
     Args:
         output: the directory of the run.
@@ -71,6 +71,7 @@ class WriteOutcomes(beam.PTransform):
         self.after = list(after)
 
     def expand(self, outcomes: beam.PCollection) -> beam.PCollection:
+        finished = self.after | "AllWritten" >> beam.Flatten(pipeline=outcomes.pipeline)
         return (
             outcomes.pipeline
             | "OneRun" >> beam.Create([None])
@@ -78,7 +79,7 @@ class WriteOutcomes(beam.PTransform):
             >> beam.Map(
                 _write_outcomes,
                 beam.pvalue.AsList(outcomes),
-                *[beam.pvalue.AsList(signal) for signal in self.after],
+                beam.pvalue.AsList(finished),
                 output=self.output,
                 films_in=self.films_in,
                 about=self.about,
@@ -90,7 +91,8 @@ class WriteOutcomes(beam.PTransform):
 def _write_outcomes(
     _: None,
     outcomes: list[FilmOutcome],
-    *_finished: list[Any],
+    _finished: list[Any],
+    *,
     output: str,
     films_in: int,
     about: Mapping[str, Any],
@@ -154,7 +156,9 @@ def read_manifest_of_run(output: str) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(storage.read_text(uri))
     except FileNotFoundError as error:
-        raise ConfigurationError(f"{uri}: absent, so the run that was to write it did not finish; run it again") from error
+        raise ConfigurationError(
+            f"{uri}: absent, so the run that was to write it did not finish; run it again"
+        ) from error
     return manifest
 
 

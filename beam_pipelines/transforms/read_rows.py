@@ -77,15 +77,15 @@ class _ReadRecord(beam.DoFn):
             return
         for first in range(0, record.header.seconds, self.rows_per_batch):
             yield record_batch(record, self.dimensions, first, first + self.rows_per_batch)
-        present = {modality: track.present.sum(axis=0).astype(int).tolist() for modality, track in record.tracks.items()}
+        present = {
+            modality: track.present.sum(axis=0).astype(int).tolist() for modality, track in record.tracks.items()
+        }
         yield beam.pvalue.TaggedOutput(PRESENT_TAG, (film.film_id, record.header.seconds, present))
         outcome = FilmOutcome(film.film_id, uri, DONE, film_s=record.header.duration_us / 1_000_000)
         yield beam.pvalue.TaggedOutput(OUTCOME_TAG, outcome)
 
 
-def record_batch(
-    record: records.FilmRecord, dimensions: Mapping[str, int], first: int, stop: int
-) -> pa.RecordBatch:
+def record_batch(record: records.FilmRecord, dimensions: Mapping[str, int], first: int, stop: int) -> pa.RecordBatch:
     """Seconds [first, stop) of a record as Arrow columns `modality` and `modality_present`, one list a second."""
     columns = []
     for modality in sorted(dimensions):

@@ -1,0 +1,174 @@
+"""The extract job on its real runner, with untrained networks: good and bad films, resume, merging, determinism."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic_clips import Sound, regular_times, write_clip
+
+from beam_pipelines import extract, records
+
+UNTRAINED = [f"--set={modality}.weights=untrained" for modality in ("image", "audio", "face")]
+
+
+def tone(seconds: float, rate_hz: int = 48_000) -> Sound:
+    times = np.arange(round(seconds * rate_hz)) / rate_hz
+    return Sound([(Fraction(0), (0.4 * np.sin(2 * np.pi * 440 * times)).astype(np.float32)[None])], rate_hz)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory) -> Path:
+    """Good films and every kind of bad one, in one folder."""
+    folder = tmp_path_factory.mktemp("films")
+    write_clip(folder / "with_sound.mp4", regular_times(55, 25), sound=tone(2.2))
+    write_clip(folder / "silent.mp4", regular_times(60, 25))
+    write_clip(folder / "half_second.mp4", regular_times(12, 24), sound=tone(0.5), rate_hz=24)
+    (folder / "text.mp4").write_text("this is no film\n" * 100)
+    (folder / "empty.mp4").touch()
+    write_sound_only(folder / "sound_only.mp4")
+    return folder
+
+
+def write_sound_only(path: Path) -> None:
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=48_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(tone(1.0).stretches[0][1], format="fltp", layout="mono")
+        frame.rate, frame.pts = 48_000, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def run(films: Path, output: Path, *arguments: str) -> int:
+    return extract.main(["--films", str(films), "--output", str(output), *UNTRAINED, *arguments])
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="module")
+def extracted(films, tmp_path_factory) -> Path:
+    """All modalities, by two worker processes."""
+    output = tmp_path_factory.mktemp("two_workers")
+    assert run(films, output, "--workers", "2") == 3
+    return output
+
+
+def test_good_films_beside_bad_ones_are_done(extracted):
+    assert sorted(records.list_records(str(extracted))) == ["half_second.mp4", "silent.mp4", "with_sound.mp4"]
+    rows = [json.loads(line) for line in (extracted / "failures.jsonl").read_text().splitlines()]
+    assert {(row["film_id"], row["reason"]) for row in rows} == {
+        ("text.mp4", "unreadable"),
+        ("empty.mp4", "empty_file"),
+        ("sound_only.mp4", "no_video_stream"),
+    }
+    assert all(row["film_id"] in row["detail"] and row["step"] for row in rows)
+    manifest = read_json(extracted / "run_manifest.json")
+    assert manifest["films"] == {"in": 6, "done": 3, "skipped": 0, "failed": 3}
+    assert manifest["untrained"] == ["audio", "face", "image"]
+
+
+@pytest.mark.parametrize(
+    ("film", "seconds", "has_sound"), [("with_sound", 3, True), ("silent", 3, False), ("half_second", 1, True)]
+)
+def test_a_record_has_a_row_a_second(extracted, film, seconds, has_sound):
+    record = records.read_record(str(extracted / f"{film}.mp4.tfrecord"))
+    assert record.header.seconds == seconds
+    widths = {modality: track.values.shape for modality, track in record.tracks.items()}
+    assert widths == {"image": (seconds, 2048), "audio": (seconds, 128), "face": (seconds, 1024)}
+    audio = record.tracks["audio"]
+    assert audio.present.all() == has_sound
+    assert audio.values.any() == has_sound
+    assert record.tracks["image"].present.all()
+    assert record.tracks["image"].values.std() > 0
+    assert not record.tracks["face"].present.any()
+    assert all(track.untrained for track in record.tracks.values())
+    assert record.header.quality["picture"]["frames_decoded"] > 0
+
+
+def test_modalities_added_one_by_one_give_the_bytes_of_one_run_by_two_workers(films, extracted, tmp_path):
+    for modalities in ("[image]", "[image,audio]", "[face,audio]"):
+        assert run(films, tmp_path, "--workers", "1", f"--set=modalities={modalities}") == 3
+    for name in sorted(path.name for path in extracted.glob("*.tfrecord")):
+        assert (tmp_path / name).read_bytes() == (extracted / name).read_bytes(), name
+
+
+def test_a_second_run_does_nothing_but_what_has_changed(films, extracted, tmp_path):
+    folder, output = tmp_path / "films", tmp_path / "features"
+    folder.mkdir()
+    for name in ("with_sound.mp4", "silent.mp4"):
+        (folder / name).write_bytes((films / name).read_bytes())
+    only_image = ("--workers", "1", "--set=modalities=[image]")
+    assert run(folder, output, *only_image) == 0
+    stamps = {path.name: path.stat().st_mtime_ns for path in output.glob("*.tfrecord")}
+    before = records.read_record(str(output / "silent.mp4.tfrecord"))
+
+    assert run(folder, output, *only_image) == 0
+    assert read_json(output / "run_manifest.json")["films"]["skipped"] == 2
+    assert {path.name: path.stat().st_mtime_ns for path in output.glob("*.tfrecord")} == stamps
+
+    write_clip(folder / "silent.mp4", regular_times(100, 25))
+    os.utime(folder / "with_sound.mp4")  # touched, but the same content
+    assert run(folder, output, *only_image) == 0
+    assert read_json(output / "run_manifest.json")["films"] == {"in": 2, "done": 1, "skipped": 1, "failed": 0}
+    after = records.read_record(str(output / "silent.mp4.tfrecord"))
+    assert (before.header.seconds, after.header.seconds) == (3, 4)
+    assert before.header.source_sha256 != after.header.source_sha256
+
+    (output / "with_sound.mp4.tfrecord").write_bytes(b"damaged")
+    assert run(folder, output, *only_image) == 0
+    assert read_json(output / "run_manifest.json")["films"]["done"] == 1
+    assert records.read_header(str(output / "with_sound.mp4.tfrecord")).seconds == 3
+
+
+def test_another_seed_is_another_fingerprint_and_is_extracted_again(films, tmp_path):
+    one = ("--workers", "1", "--set=modalities=[image]")
+    glob = films / "half*.mp4"
+    assert run(glob, tmp_path, *one) == 0
+    first = records.read_record(str(tmp_path / "half_second.mp4.tfrecord"))
+    assert run(glob, tmp_path, *one, "--set=image.seed=1") == 0
+    second = records.read_record(str(tmp_path / "half_second.mp4.tfrecord"))
+    assert first.header.fingerprints() != second.header.fingerprints()
+    assert not np.array_equal(first.tracks["image"].values, second.tracks["image"].values)
+
+
+def test_too_many_failures_have_their_own_exit_code(films, tmp_path):
+    assert (
+        run(films / "*t*.mp4", tmp_path, "--workers=1", "--set=modalities=[image]", "--set=failure_threshold=0.1") == 4
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--films", "nowhere"], "nowhere: no films found"),
+        (["--films", "{films}", "--set", "image.batchsize=3"], "did you mean 'batch_size'"),
+        (["--films", "{films}", "--outptu", "x"], "unknown option --outptu"),
+        (["--films", "{films}", "--direct_num_worker=2"], "did you mean 'direct_num_workers'"),
+        (["--films", "{films}", "--set", "image.weights=inception"], "inception"),
+        (["--films", "{films}"], "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+    ],
+)
+def test_configuration_errors_come_before_anything_starts(films, tmp_path, arguments, expected, capsys, monkeypatch):
+    monkeypatch.setenv("CINEAFFECT_WEIGHTS", str(tmp_path / "no-weights"))
+    arguments = [argument.format(films=films) for argument in arguments]
+    assert extract.main([*arguments, "--output", str(tmp_path / "out")]) == 2
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_module_runs_as_a_program_and_explains_itself():
+    done = subprocess.run(
+        [sys.executable, "-m", "beam_pipelines.extract", "--help"], capture_output=True, text=True, check=True
+    )
+    for word in ("--films", "FlinkRunner", "DataflowRunner", "exit codes"):
+        assert word in done.stdout
