@@ -1,0 +1,129 @@
+"""`cineaffect train` from end to end: the card, the curves, the export, and its refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from synthetic_films import DataSet
+
+from beam_pipelines.records import fingerprint, read_record, record_uri
+from trainer import evaluate, task
+
+SMALL = [
+    "epochs=4",
+    "batch_size=64",
+    "learning_rate=0.01",
+    "model.window_s=8",
+    "model.encoder.units=8",
+    "model.dropout=0.2",
+]
+
+
+def arguments(dataset: DataSet, output: Path, *further: str) -> list[str]:
+    argv = ["--manifest", dataset.manifest, "--records", dataset.records, "--transform", dataset.transform]
+    for key in SMALL:
+        argv += ["--set", key]
+    return [*argv, "--output", str(output), *further]
+
+
+@pytest.fixture(scope="module")
+def run(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("run")
+    assert task.main(arguments(dataset, output)) == 0
+    return output
+
+
+def test_exported_model_equals_the_trainers_own_predictions(dataset: DataSet, run: Path) -> None:
+    model = tf.saved_model.load(str(run / "exports" / "1")).signatures["serving_default"]
+    curves = sorted((run / "curves").iterdir())
+    assert [path.stem for path in curves] == [f"film{index}" for index in range(7)]
+    for path in curves:
+        record = read_record(record_uri(dataset.records, path.stem))
+        inputs = {}
+        for modality, track in record.tracks.items():
+            inputs[modality] = tf.constant(track.values)
+            inputs[f"{modality}_present"] = tf.constant(track.present)
+        outputs = model(**inputs)
+        own = evaluate.read_curve(str(path))[evaluate.RAW]
+        assert np.ptp(own, axis=0).min() > 0.05
+        for column, target in enumerate(("valence", "arousal")):
+            np.testing.assert_allclose(outputs[target], own[:, column], atol=1e-5)
+
+
+def test_card_says_what_the_model_is(dataset: DataSet, run: Path) -> None:
+    card = json.loads((run / "exports" / "1" / "model_card.json").read_text())
+    record = read_record(record_uri(dataset.records, "film0"))
+    assert card["fingerprints"] == {m: fingerprint(track.description) for m, track in record.tracks.items()}
+    assert card["descriptions"]["image"] == dict(record.tracks["image"].description)
+    assert card["untrained_networks"] == ["face"]
+    assert (card["version"], card["window_s"], card["seed"], card["label_range"]) == ("1", 8, 2018, [-1.0, 1.0])
+    assert card["configuration"]["train"]["batch_size"] == 64
+    assert card["data"]["train_films"] == [f"film{index}" for index in range(5)]
+    assert card["data"]["validation_films"] == ["film5", "film6"]
+    rows = {(row["predictor"], row["target"], row["scope"]): row for row in card["validation_metrics"]}
+    assert len(rows) == 3 * 2 * 2
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    assert all(row in evaluation["rows"] for row in rows.values())
+
+
+def test_evaluate_finds_the_same_figures(dataset: DataSet, run: Path, tmp_path: Path) -> None:
+    argv = ["--manifest", dataset.manifest, "--scores", str(run), "--splits", "validation", "--output", str(tmp_path)]
+    assert evaluate.main(argv) == 0
+    ours, again = (json.loads((root / "evaluation.json").read_text())["rows"] for root in (run, tmp_path))
+    assert len(ours) == len(again)
+    for one, other in zip(ours, again, strict=True):
+        assert one["mse"] == pytest.approx(other["mse"], rel=1e-6)
+        assert (one["predictor"], one["film_id"], one["seconds"]) == (
+            other["predictor"],
+            other["film_id"],
+            other["seconds"],
+        )
+
+
+def test_second_run_changes_nothing_and_a_named_version_is_added(
+    dataset: DataSet, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and "logs" not in path.parts}
+    assert task.main(arguments(dataset, run)) == 0
+    output = capsys.readouterr().out
+    assert "exported already, as version 1" in output
+    assert "constant mean" in output
+    assert "untrained networks (face)" in output
+    assert before == {path: path.read_bytes() for path in before}
+    assert task.main(arguments(dataset, run, "--export-version", "7")) == 0
+    assert sorted(path.name for path in (run / "exports").iterdir()) == ["1", "7"]
+    assert task.main(arguments(dataset, run, "--export-version", "7")) == 2
+    assert "holds something already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("further", "message"),
+    [
+        (["--set", "model.windw_s=3"], "train.model.windw_s: unknown key; did you mean 'window_s'"),
+        (["--train-splits", "train,validation"], "in training and in validation at once: film5, film6"),
+        (["--validation-splits", "valid"], "the split 'valid'; did you mean 'validation'"),
+        (["--train-splits", ""], "--train-splits: names no split to train on"),
+        (["--train-splits", "test"], "statistics come from films that are not among the training films"),
+        (["--set", "labels.minimum=0"], "line "),
+        (["--transform", "nowhere"], "nowhere/statistics.json: no such file; run `cineaffect prepare"),
+        (["--set", "seed=3"], "differs in train.seed (2018 there, 3 here)"),
+    ],
+)
+def test_refusals(
+    dataset: DataSet, run: Path, capsys: pytest.CaptureFixture[str], further: list[str], message: str
+) -> None:
+    assert task.main(arguments(dataset, run, *further)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help_teaches_with_a_whole_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        task.main(["--help"])
+    assert raised.value.code == 0
+    text = capsys.readouterr().out
+    for command in ("extract", "prepare", "train", "evaluate"):
+        assert f"cineaffect {command} " in text

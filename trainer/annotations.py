@@ -1,0 +1,216 @@
+"""Label files -> labels on the film's one-second clock.
+
+`read_labels` reads a file as it is published and refuses what it can't vouch for; `align` puts its rows on the clock of
+contract 1; `report_alignment` says what was cut on the way, since features and labels differ in length on real films
+(of MediaEval 2018's film 46, for example, some 100 of 3,000 seconds are labelled).
+
+A layout is a function from the file's lines to rows; `_LAYOUTS` is where others are added.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from beam_pipelines import storage
+from beam_pipelines.errors import ConfigurationError
+from trainer.config import LabelConfig
+from trainer.metrics import TARGETS
+
+
+class AnnotationError(ConfigurationError):
+    """A label file that can't be read as labels; the text names the file, the line and what is wrong with it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The rows of one label file.
+
+    Attributes:
+        uri: the file.
+        time_s: float64 [N], rising; seconds on the film's clock, where 0 is the film's first second.
+        values: float32 [N, 2], valence and arousal in the labels' own range.
+    """
+
+    uri: str
+    time_s: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class LabelReport:
+    """How many of one film's label rows found a second, and what was cut.
+
+    Attributes:
+        film_id: the film.
+        film_seconds: T of its features.
+        label_rows: rows of its label file.
+        used: rows that found a second.
+        before_film: rows whose time lies before second 0.
+        after_film: rows whose time lies at T or later.
+        unlabelled_seconds: seconds without a row; they are neither trained on nor scored.
+    """
+
+    film_id: str
+    film_seconds: int
+    label_rows: int
+    used: int
+    before_film: int
+    after_film: int
+    unlabelled_seconds: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row found a second and every second a row."""
+        return self.used == self.label_rows == self.film_seconds
+
+
+def read_labels(uri: str, config: LabelConfig) -> Labels:
+    """Reads a label file, local or `gs://`.
+
+    Args:
+        uri: the file.
+        config: its layout, the range its values must keep, and the time that is second 0 of the film
+            (`first_time_s`; without it, the time of the file's first row).
+
+    Raises:
+        AnnotationError: no such file, not text, no header, a row that isn't three finite numbers, times that don't
+            rise, a value out of range, or no rows at all.
+    """
+    try:
+        text = storage.read_text(uri)
+    except FileNotFoundError as error:
+        raise AnnotationError(f"{uri}: no such label file; correct the column 'labels' of the manifest") from error
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{uri}: not UTF-8 text ({error}); it is no label file") from error
+    numbered = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    rows = list(_LAYOUTS[config.layout](uri, numbered))
+    if not rows:
+        raise AnnotationError(f"{uri}: has no rows of labels")
+    _assert_rising(uri, rows)
+    _assert_range(uri, rows, config)
+    origin = rows[0].time_s if config.first_time_s is None else config.first_time_s
+    return Labels(
+        uri=uri,
+        time_s=np.array([row.time_s - origin for row in rows], np.float64),
+        values=np.array([row.values for row in rows], np.float32),
+    )
+
+
+def align(labels: Labels, seconds: int) -> tuple[np.ndarray, np.ndarray]:
+    """Puts labels on the clock: a row belongs to the nearest second, half a second counting upwards.
+
+    Args:
+        labels: as read.
+        seconds: T of the film.
+
+    Returns:
+        values, float32 [T, 2], zero where no row lies, and known, bool [T], which tells where one does.
+
+    Raises:
+        AnnotationError: two rows of one second.
+    """
+    nearest = _nearest_seconds(labels)
+    doubled = np.flatnonzero(np.diff(nearest) == 0)
+    if len(doubled):
+        raise AnnotationError(
+            f"{labels.uri}: rows {doubled[0] + 1} and {doubled[0] + 2} both belong to second {nearest[doubled[0]]}; "
+            "labels must come once a second"
+        )
+    inside = (nearest >= 0) & (nearest < seconds)
+    values, known = np.zeros((seconds, len(TARGETS)), np.float32), np.zeros(seconds, bool)
+    values[nearest[inside]] = labels.values[inside]
+    known[nearest[inside]] = True
+    return values, known
+
+
+def report_alignment(film_id: str, labels: Labels, seconds: int) -> LabelReport:
+    """What `align` used of a film's labels and what it cut."""
+    nearest = _nearest_seconds(labels)
+    before, after = int(np.sum(nearest < 0)), int(np.sum(nearest >= seconds))
+    used = len(nearest) - before - after
+    return LabelReport(film_id, seconds, len(nearest), used, before, after, seconds - used)
+
+
+def render_reports(reports: Sequence[LabelReport]) -> str:
+    """A table of the films whose labels and features don't match second by second, with the sum over all films."""
+    columns = ("film_id", "film_seconds", "label_rows", "used", "before_film", "after_film", "unlabelled_seconds")
+    cut = [report for report in reports if not report.complete]
+    if not cut:
+        return f"Labels and features match second by second in all {len(reports)} films."
+    rows = [[str(asdict(report)[column]) for column in columns] for report in cut]
+    rows.append(["all films", *(str(sum(asdict(report)[column] for report in reports)) for column in columns[1:])])
+    widths = [max(len(row[i]) for row in [list(columns), *rows]) for i in range(len(columns))]
+    lines = [f"Labels and features differ in {len(cut)} of {len(reports)} films:"]
+    for row in [list(columns), *rows]:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        lines.append("  ".join(cells))
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    time_s: float
+    values: tuple[float, float]
+
+
+def _read_mediaeval2018(uri: str, lines: Sequence[tuple[int, str]]) -> Iterator[_Row]:
+    # facts, section 2: tab-separated, one header line, the columns time, valence, arousal, one row a second.
+    if not lines:
+        return
+    number, header = lines[0]
+    if _numbers(header.split()) is not None:
+        raise AnnotationError(f"{uri}, line {number}: a header line (time, valence, arousal) must come first")
+    places = [header.lower().find(target) for target in TARGETS]
+    if -1 in places or places != sorted(places):
+        raise AnnotationError(
+            f"{uri}, line {number}: the header must name valence and then arousal; it reads {header!r}"
+        )
+    for number, line in lines[1:]:
+        numbers = _numbers(line.split())
+        if numbers is None or len(numbers) != 3:
+            raise AnnotationError(
+                f"{uri}, line {number}: must hold three finite numbers (time, valence, arousal) separated by tabs; "
+                f"it reads {line!r}"
+            )
+        yield _Row(number, numbers[0], (numbers[1], numbers[2]))
+
+
+_LAYOUTS: dict[str, Callable[[str, Sequence[tuple[int, str]]], Iterable[_Row]]] = {
+    "mediaeval2018": _read_mediaeval2018,
+}
+
+
+def _numbers(fields: Sequence[str]) -> list[float] | None:
+    try:
+        numbers = [float(field) for field in fields]
+    except ValueError:
+        return None
+    return numbers if all(math.isfinite(number) for number in numbers) else None
+
+
+def _assert_rising(uri: str, rows: Sequence[_Row]) -> None:
+    for earlier, later in pairwise(rows):
+        if later.time_s <= earlier.time_s:
+            raise AnnotationError(
+                f"{uri}, line {later.line}: time {later.time_s:g} follows {earlier.time_s:g}; times must rise"
+            )
+
+
+def _assert_range(uri: str, rows: Sequence[_Row], config: LabelConfig) -> None:
+    for row in rows:
+        for target, value in zip(TARGETS, row.values, strict=True):
+            if not config.minimum <= value <= config.maximum:
+                raise AnnotationError(
+                    f"{uri}, line {row.line}: {target} {value:g} is outside of [{config.minimum:g}, "
+                    f"{config.maximum:g}]; set labels.minimum and labels.maximum to the labels' range"
+                )
+
+
+def _nearest_seconds(labels: Labels) -> np.ndarray:
+    return np.floor(labels.time_s + 0.5).astype(np.int64)

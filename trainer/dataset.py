@@ -1,0 +1,249 @@
+"""Feature records and label files -> films ready for training: transformed rows, presence, labels.
+
+Nothing is guessed here. A record is taken only if its fingerprints are those that the transform's statistics were made
+from; no film, and no copy of one under another name, may lie on both sides of a split; and the statistics may come from
+training films only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from beam_pipelines import storage
+from beam_pipelines.catalogue import Film
+from beam_pipelines.configuration import nearest
+from beam_pipelines.errors import ConfigurationError
+from beam_pipelines.records import FilmRecord, RecordError, digest, read_record, record_uri
+from trainer.annotations import LabelReport, align, read_labels, report_alignment
+from trainer.config import LabelConfig
+
+STATISTICS_FILE = "statistics.json"
+
+Transform = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Raw rows -> transformed rows, as `trainer.transform.load_transform` gives it."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingFilm:
+    """One film, transformed and labelled.
+
+    Attributes:
+        film_id: its name.
+        split: its split of the manifest.
+        features: modality -> float32 [T, D], transformed; zero where absent.
+        present: modality -> float32 [T, slots].
+        labels: float32 [T, 2], valence and arousal; zero where unknown.
+        known: bool [T]; where there is a label.
+        report: what was cut to make labels and features match.
+        source_sha256: identity of the film's file.
+        digest: identity of the raw features and the labels, SHA-256.
+    """
+
+    film_id: str
+    split: str
+    features: Mapping[str, np.ndarray]
+    present: Mapping[str, np.ndarray]
+    labels: np.ndarray
+    known: np.ndarray
+    report: LabelReport
+    source_sha256: str
+    digest: str
+
+    @property
+    def seconds(self) -> int:
+        """T."""
+        return len(self.known)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What `statistics.json` of a transform directory says.
+
+    Attributes:
+        directory: the transform directory.
+        modalities: which it transforms.
+        fingerprints: modality -> fingerprint of the features that the statistics were taken from.
+        descriptions: modality -> how those features were made.
+        films: the ids of those films.
+        digest: SHA-256 of the file.
+    """
+
+    directory: str
+    modalities: tuple[str, ...]
+    fingerprints: Mapping[str, str]
+    descriptions: Mapping[str, Mapping[str, Any]]
+    films: tuple[str, ...]
+    digest: str
+
+
+def read_statistics(directory: str) -> Statistics:
+    """Reads `statistics.json` of a transform directory.
+
+    Raises:
+        ConfigurationError: where there is none, or it lacks a key.
+    """
+    uri = storage.join(directory, STATISTICS_FILE)
+    try:
+        raw = storage.read_bytes(uri)
+        content = json.loads(raw)
+        return Statistics(
+            directory=directory,
+            modalities=tuple(content["modalities"]),
+            fingerprints=dict(content["fingerprints"]),
+            descriptions=dict(content["descriptions"]),
+            films=tuple(content["films"]),
+            digest=hashlib.sha256(raw).hexdigest(),
+        )
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{uri}: no such file; run `cineaffect prepare --output {directory}` first") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{uri}: not readable as JSON ({error}); run `cineaffect prepare` again") from error
+    except KeyError as error:
+        raise ConfigurationError(f"{uri}: has no key {error}; run `cineaffect prepare` again") from error
+
+
+def films_of_splits(films: Iterable[Film], splits: Sequence[str]) -> list[Film]:
+    """The films of some splits of a manifest, sorted by film id.
+
+    Raises:
+        ConfigurationError: for a split that no film has, naming the nearest that there is.
+    """
+    films = list(films)
+    there = sorted({film.split for film in films if film.split})
+    for split in splits:
+        if split not in there:
+            raise ConfigurationError(f"no film of the manifest has the split '{split}'{nearest(split, there)}")
+    return sorted((film for film in films if film.split in splits), key=lambda film: film.film_id)
+
+
+def load_films(
+    records_directory: str,
+    films: Sequence[Film],
+    transform: Transform,
+    statistics: Statistics,
+    config: LabelConfig,
+    modalities: Sequence[str],
+) -> list[TrainingFilm]:
+    """Reads, checks, transforms and labels some films of one split or several.
+
+    Args:
+        records_directory: where `cineaffect extract` left the records, local or `gs://`.
+        films: with the address of their label file.
+        transform: `load_transform(statistics.directory)`.
+        statistics: `read_statistics` of the same directory.
+        config: how labels are read.
+        modalities: those that the model takes.
+
+    Raises:
+        ConfigurationError: a film without a record or labels, a record of other fingerprints, a label file with a
+            defect, or one that has no second in common with its film; the text names the file.
+    """
+    missing = sorted(set(modalities) - set(statistics.modalities))
+    if missing:
+        raise ConfigurationError(
+            f"{storage.join(statistics.directory, STATISTICS_FILE)}: has no statistics of {missing}; it has those of "
+            f"{list(statistics.modalities)}. Change model.modalities, or run `cineaffect prepare` with them"
+        )
+    return [_load_film(records_directory, film, transform, statistics, config, modalities) for film in films]
+
+
+def assert_no_leak(train: Sequence[TrainingFilm], held_out: Sequence[TrainingFilm], statistics: Statistics) -> None:
+    """Refuses a split that knows its validation films: shared films, shared files, or statistics taken from them.
+
+    Raises:
+        ConfigurationError: naming the films.
+    """
+    trained = {film.film_id for film in train}
+    shared = sorted(trained & {film.film_id for film in held_out})
+    if shared:
+        raise ConfigurationError(f"films in training and in validation at once: {', '.join(shared)}")
+    by_source = {film.source_sha256: film.film_id for film in train if film.source_sha256}
+    copies = [f"{by_source[f.source_sha256]} and {f.film_id}" for f in held_out if f.source_sha256 in by_source]
+    if copies:
+        raise ConfigurationError(f"the same file is in training and in validation under two ids: {', '.join(copies)}")
+    foreign = sorted(set(statistics.films) - trained)
+    if foreign:
+        raise ConfigurationError(
+            f"{storage.join(statistics.directory, STATISTICS_FILE)}: the statistics come from films that are not among "
+            f"the training films: {', '.join(foreign)}. Run `cineaffect prepare` on the training splits only"
+        )
+
+
+def data_digest(films: Sequence[TrainingFilm]) -> str:
+    """SHA-256 over ids, splits, raw features and labels of some films, whatever their order."""
+    state = hashlib.sha256()
+    for film in sorted(films, key=lambda film: film.film_id):
+        state.update(f"{film.film_id}\0{film.split}\0{film.digest}\n".encode())
+    return state.hexdigest()
+
+
+def _load_film(
+    records_directory: str,
+    film: Film,
+    transform: Transform,
+    statistics: Statistics,
+    config: LabelConfig,
+    modalities: Sequence[str],
+) -> TrainingFilm:
+    if not film.labels:
+        raise ConfigurationError(f"film '{film.film_id}' (split '{film.split}') has no labels in the manifest")
+    record = _read(records_directory, film, statistics, modalities)
+    raw: dict[str, np.ndarray] = {}
+    for modality in modalities:
+        raw[modality] = record.tracks[modality].values
+        raw[f"{modality}_present"] = record.tracks[modality].present
+    transformed = transform(raw)
+    labels = read_labels(film.labels, config)
+    values, known = align(labels, record.header.seconds)
+    if not known.any():
+        raise ConfigurationError(
+            f"{film.labels}: none of its {len(labels.time_s)} rows lies within the {record.header.seconds} seconds of "
+            f"film '{film.film_id}'; set labels.first_time_s to the time of the film's first second"
+        )
+    return TrainingFilm(
+        film_id=film.film_id,
+        split=film.split,
+        features={modality: np.asarray(transformed[modality], np.float32) for modality in modalities},
+        present={modality: record.tracks[modality].present for modality in modalities},
+        labels=values,
+        known=known,
+        report=report_alignment(film.film_id, labels, record.header.seconds),
+        source_sha256=record.header.source_sha256,
+        digest=_digest(record, modalities, values, known),
+    )
+
+
+def _read(records_directory: str, film: Film, statistics: Statistics, modalities: Sequence[str]) -> FilmRecord:
+    uri = record_uri(records_directory, film.film_id)
+    try:
+        record = read_record(uri, modalities)
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"{uri}: film '{film.film_id}' has no record; run `cineaffect extract`, and look into its failures.jsonl"
+        ) from error
+    except RecordError as error:
+        raise ConfigurationError(str(error)) from error
+    found = record.header.fingerprints()
+    for modality in modalities:
+        if modality not in found:
+            raise ConfigurationError(f"{uri}: holds no {modality} features; run `cineaffect extract` with {modality}")
+        if found[modality] != statistics.fingerprints[modality]:
+            raise ConfigurationError(
+                f"{uri}: its {modality} features have the fingerprint {found[modality]}, the statistics in "
+                f"{statistics.directory} were made from {statistics.fingerprints[modality]}. Extract all films with "
+                "one configuration and run `cineaffect prepare` again"
+            )
+    return record
+
+
+def _digest(record: FilmRecord, modalities: Sequence[str], values: np.ndarray, known: np.ndarray) -> str:
+    state = hashlib.sha256(digest(record, modalities).encode())
+    state.update(np.ascontiguousarray(values).tobytes())
+    state.update(known.tobytes())
+    return state.hexdigest()

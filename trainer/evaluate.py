@@ -1,0 +1,306 @@
+"""Curves against labels: smoothing, its choice on validation films, the table of figures, and `cineaffect evaluate`.
+
+Needs no TensorFlow: what it evaluates are curves, wherever they come from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import numpy as np
+
+from beam_pipelines import storage
+from beam_pipelines.catalogue import Film, read_manifest
+from beam_pipelines.configuration import load_section
+from beam_pipelines.errors import (
+    EXIT_CONFIGURATION,
+    EXIT_OK,
+    EXIT_SOME_FILMS_FAILED,
+    CineAffectError,
+    ConfigurationError,
+)
+from beam_pipelines.smoothing import SmoothingConfig, smooth
+from trainer.annotations import LabelReport, align, read_labels, render_reports, report_alignment
+from trainer.config import LabelConfig, TrainConfig
+from trainer.dataset import films_of_splits
+from trainer.metrics import TARGETS, MetricsTable, mean_label, tabulate
+
+RAW, SMOOTHED = "raw", "smoothed"
+CURVES = "curves"
+"""The folder of a run that holds `<film_id>.csv`, of scoring and training alike."""
+
+_COLUMNS = ("time_s", "valence", "arousal", "valence_raw", "arousal_raw")
+
+
+class LabelledFilm(Protocol):
+    """What is needed of a film: its id, labels float32 [T, 2] and known bool [T]."""
+
+    @property
+    def film_id(self) -> str: ...
+    @property
+    def labels(self) -> np.ndarray: ...
+    @property
+    def known(self) -> np.ndarray: ...
+
+
+def evaluate_curves(
+    curves: Mapping[str, Mapping[str, np.ndarray]], films: Sequence[LabelledFilm], constant: np.ndarray
+) -> MetricsTable:
+    """The figures of one or several predictors beside the constant mean.
+
+    Args:
+        curves: predictor (`raw`, `smoothed`, …) -> film id -> [T, 2], in the labels' range.
+        films: the films to score; each predictor must have them all.
+        constant: [2], mean of the training labels (`metrics.mean_label`).
+
+    Raises:
+        ValueError: see `metrics.tabulate`.
+    """
+    return tabulate(curves, {film.film_id: (film.labels, film.known) for film in films}, constant)
+
+
+def smooth_curves(
+    curves: Mapping[str, np.ndarray], smoothing: SmoothingConfig, labels: LabelConfig
+) -> dict[str, np.ndarray]:
+    """Smooths each film's [T, 2], valence and arousal apart; float64 [T, 2], kept within the labels' range."""
+    label_range = (labels.minimum, labels.maximum)
+    smoothed = {}
+    for film_id, curve in curves.items():
+        columns = [smooth(column, smoothing, label_range=label_range).values for column in np.asarray(curve).T]
+        smoothed[film_id] = np.stack(columns, axis=1)
+    return smoothed
+
+
+def choose_smoothing(
+    curves: Mapping[str, np.ndarray], films: Sequence[LabelledFilm], config: TrainConfig
+) -> SmoothingConfig:
+    """The configured Butterworth filter with the cutoff that does best on some films by `config.selection`.
+
+    Another method than Butterworth has no cutoff and is returned as it is; so is every filter where there are no films.
+    Of equals the first wins, and `config.smoothing` is the first of all.
+    """
+    if not films or config.smoothing.method != "butterworth":
+        return config.smoothing
+    raw = {film.film_id: curves[film.film_id] for film in films}
+    constant = mean_label((film.labels, film.known) for film in films)
+    scores = {}
+    for cutoff in dict.fromkeys((config.smoothing.cutoff_hz, *config.smoothing_cutoffs_hz)):
+        candidate = SmoothingConfig.model_validate({**config.smoothing.model_dump(), "cutoff_hz": cutoff})
+        table = evaluate_curves({SMOOTHED: smooth_curves(raw, candidate, config.labels)}, films, constant)
+        scores[candidate] = selection_score(table, config.selection, SMOOTHED)
+    return max(scores, key=lambda candidate: scores[candidate])
+
+
+def selection_score(table: MetricsTable, selection: str, predictor: str) -> float:
+    """The pooled figure that chooses, mean of valence and arousal; higher is better, so MSE counts negative.
+
+    An undefined correlation (a constant prediction) is the worst: minus infinity.
+    """
+    figure = float(np.mean([getattr(table.find(predictor, target), selection) for target in TARGETS]))
+    if math.isnan(figure):
+        return -math.inf
+    return -figure if selection == "mse" else figure
+
+
+def write_curve(directory: str, film_id: str, raw: np.ndarray, smoothed: np.ndarray) -> None:
+    """Writes `<directory>/curves/<film_id>.csv`, in contract 3's columns; nine digits, which give back each float32."""
+    lines = [",".join(_COLUMNS)]
+    for second, values in enumerate(np.concatenate([smoothed, raw], axis=1)):
+        lines.append(",".join([str(second), *(f"{value:.9g}" for value in values)]))
+    storage.write_text(storage.join(directory, CURVES, f"{film_id}.csv"), "\n".join(lines) + "\n")
+
+
+def read_curve(uri: str) -> dict[str, np.ndarray]:
+    """Reads a curve of a scoring or a training run.
+
+    Returns:
+        `smoothed` float64 [T, 2], and `raw` where the file has those columns; NaN where a cell is empty.
+
+    Raises:
+        ConfigurationError: for a file that isn't such a CSV; it names file and line.
+        FileNotFoundError: where there is none.
+    """
+    rows = list(csv.reader(io.StringIO(storage.read_text(uri))))
+    header = rows[0] if rows else []
+    lacking = [column for column in _COLUMNS[:3] if column not in header]
+    if lacking:
+        raise ConfigurationError(f"{uri}: no curve: it has no column {', '.join(lacking)}")
+    values = np.empty((len(rows) - 1, len(header)))
+    for index, row in enumerate(rows[1:]):
+        try:
+            values[index] = [float(cell) if cell else math.nan for cell in row]
+        except ValueError as error:
+            raise ConfigurationError(f"{uri}, line {index + 2}: not {len(header)} numbers: {','.join(row)}") from error
+    columns = dict(zip(header, values.T, strict=True))
+    if not np.array_equal(columns["time_s"], np.arange(len(values))):
+        raise ConfigurationError(f"{uri}: its seconds (time_s) must run from 0 without a gap")
+    curve = {SMOOTHED: np.stack([columns[target] for target in TARGETS], axis=1)}
+    if set(_COLUMNS) <= set(header):
+        curve[RAW] = np.stack([columns[f"{target}_raw"] for target in TARGETS], axis=1)
+    return curve
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What `evaluate_run` found.
+
+    Attributes:
+        table: the figures.
+        reports: what was cut of each film's labels.
+        without_curve: films of the splits that have labels but no curve.
+        without_labels: films of the splits that have none.
+    """
+
+    table: MetricsTable
+    reports: tuple[LabelReport, ...]
+    without_curve: tuple[str, ...]
+    without_labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Labelled:
+    film_id: str
+    labels: np.ndarray
+    known: np.ndarray
+
+
+def evaluate_run(scores: str, films: Sequence[Film], constant_films: Sequence[Film], config: LabelConfig) -> Evaluation:
+    """Holds the curves of a scoring or training run against label files.
+
+    Args:
+        scores: the run's directory, with `curves/<film_id>.csv`.
+        films: the films to evaluate.
+        constant_films: the films whose labels' mean is the constant row: those of the training split.
+        config: how labels are read.
+
+    Raises:
+        ConfigurationError: a label file or curve with a defect, or nothing to evaluate.
+    """
+    curves: dict[str, dict[str, np.ndarray]] = {RAW: {}, SMOOTHED: {}}
+    labelled, reports, without_curve = [], [], []
+    for film in films:
+        if not film.labels:
+            continue
+        try:
+            curve = read_curve(storage.join(scores, CURVES, f"{film.film_id}.csv"))
+        except FileNotFoundError:
+            without_curve.append(film.film_id)
+            continue
+        labels = read_labels(film.labels, config)
+        seconds = len(curve[SMOOTHED])
+        labelled.append(_Labelled(film.film_id, *align(labels, seconds)))
+        reports.append(report_alignment(film.film_id, labels, seconds))
+        for predictor, values in curve.items():
+            curves[predictor][film.film_id] = values
+    if not any(film.known.any() for film in labelled):
+        raise ConfigurationError(
+            f"{storage.join(scores, CURVES)}: no curve of the {len(films)} chosen films has a labelled second "
+            f"({len(without_curve)} have labels but no curve there)"
+        )
+    whole = {predictor: values for predictor, values in curves.items() if len(values) == len(labelled)}
+    try:
+        table = evaluate_curves(whole, labelled, _constant(constant_films, config))
+    except ValueError as error:
+        raise ConfigurationError(f"{storage.join(scores, CURVES)}: {error}") from error
+    without_labels = tuple(film.film_id for film in films if not film.labels)
+    return Evaluation(table, tuple(reports), tuple(without_curve), without_labels)
+
+
+def write_evaluation(evaluation: Evaluation, directory: str) -> None:
+    """Writes `evaluation.json` and `evaluation.csv`."""
+    content = {
+        "rows": evaluation.table.to_dict(),
+        "labels": [asdict(report) for report in evaluation.reports],
+        "films_without_curve": list(evaluation.without_curve),
+        "films_without_labels": list(evaluation.without_labels),
+    }
+    storage.write_text(
+        storage.join(directory, "evaluation.json"), json.dumps(content, indent=2, allow_nan=False) + "\n"
+    )
+    storage.write_text(storage.join(directory, "evaluation.csv"), evaluation.table.to_csv())
+
+
+def _constant(films: Sequence[Film], config: LabelConfig) -> np.ndarray:
+    labels = [read_labels(film.labels, config) for film in films if film.labels]
+    if not labels:
+        raise ConfigurationError("--train-splits: none of these films has labels to take the constant mean from")
+    return mean_label((one.values, np.ones(len(one.values), bool)) for one in labels)
+
+
+EXAMPLES = """
+examples:
+  held-out films, scored before with `cineaffect score --output scores`:
+    cineaffect evaluate --manifest films.csv --scores scores --splits test
+  the trainer's own predictions of its validation films:
+    cineaffect evaluate --manifest films.csv --scores run --splits validation --per-film
+
+The constant-mean row answers the mean of the labels of --train-splits for every second: what a model must beat.
+PCC and CCC of a constant series are undefined; means over films leave such films out and say how many.
+exit codes: 0 all done, 2 configuration error, 3 some labelled films have no curve.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`cineaffect evaluate`: prints the table, writes evaluation.json and evaluation.csv, returns the exit code."""
+    try:
+        return _main(list(sys.argv[1:] if argv is None else argv))
+    except CineAffectError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_CONFIGURATION
+
+
+def _main(argv: list[str]) -> int:
+    arguments = _parser().parse_args(argv)
+    config = load_section("train", TrainConfig, arguments.config, arguments.overrides)
+    films = read_manifest(arguments.manifest)
+    chosen = films_of_splits(films, arguments.splits.split(","))
+    constant_films = films_of_splits(films, arguments.train_splits.split(","))
+    evaluation = evaluate_run(arguments.scores, chosen, constant_films, config.labels)
+    output = arguments.output or arguments.scores
+    write_evaluation(evaluation, output)
+    print(render_reports(evaluation.reports))
+    print()
+    print(evaluation.table.to_text(per_film=arguments.per_film))
+    for film_ids, what in ((evaluation.without_labels, "no labels"), (evaluation.without_curve, "labels but no curve")):
+        if film_ids:
+            print(f"\nfilms with {what}, not evaluated: {', '.join(film_ids)}")
+    print(f"\nresults: {storage.join(output, 'evaluation.json')}")
+    return EXIT_SOME_FILMS_FAILED if evaluation.without_curve else EXIT_OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cineaffect evaluate",
+        description="Holds predicted curves against labels: MSE, PCC and CCC, per film and pooled.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--manifest", required=True, help="CSV with the columns film_id, path, split and labels")
+    parser.add_argument("--scores", required=True, help="directory of a scoring or training run, with curves/ in it")
+    parser.add_argument("--splits", default="test", help="which films, comma separated (default: test)")
+    parser.add_argument("--train-splits", default="train", help="whose labels give the constant mean (default: train)")
+    parser.add_argument("--output", help="where evaluation.json and .csv go (default: the run's directory)")
+    parser.add_argument("--per-film", action="store_true", help="prints every film's figures too")
+    parser.add_argument("--config", help="YAML file; its section train.labels says how labels are read")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="overrides one key of the section train, for example --set labels.minimum=0; may be repeated",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

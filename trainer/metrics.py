@@ -1,0 +1,270 @@
+"""Mean squared error, Pearson's and Lin's correlation: per film, as mean over films, and pooled. NumPy only.
+
+The task's own script (facts, section 2) takes MSE and PCC of each film and their unweighted mean over films. Here the
+pooled figure, over the seconds of all films together, stands beside it. A correlation with a constant series has no
+value: it is NaN for that film, and the mean over films leaves the film out and counts it (`undefined_pcc`,
+`undefined_ccc`), where the task's script would turn the whole mean into NaN.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+TARGETS = ("valence", "arousal")
+"""The two columns of every label and prediction array, in this order."""
+
+CONSTANT_MEAN = "constant mean"
+"""The predictor that always answers the mean of the training labels: what every model must beat."""
+
+Scope = Literal["pooled", "mean of films", "film"]
+
+
+def mse(predicted: ArrayLike, true: ArrayLike) -> float:
+    """Mean of the squared differences of two series [N], N > 0."""
+    x, y = _pair(predicted, true)
+    return float(np.mean((x - y) ** 2))
+
+
+def pcc(predicted: ArrayLike, true: ArrayLike) -> float:
+    """Pearson's correlation of two series [N], N > 0: cov(x, y) / (sd(x) sd(y)); NaN where either is constant."""
+    x, y = _pair(predicted, true)
+    if _is_constant(x) or _is_constant(y):
+        return math.nan
+    x, y = _unit_deviation(x), _unit_deviation(y)
+    return float(np.clip(x @ y, -1.0, 1.0))
+
+
+def ccc(predicted: ArrayLike, true: ArrayLike) -> float:
+    """Lin's concordance of two series [N], N > 0: 2 cov(x, y) / (var(x) + var(y) + (mean(x) - mean(y))^2).
+
+    0 where one of them is constant; NaN where both are the same constant.
+    """
+    x, y = _pair(predicted, true)
+    x_constant, y_constant = _is_constant(x), _is_constant(y)
+    if x_constant and y_constant and _is_constant(np.concatenate([x, y])):
+        return math.nan
+    if x_constant or y_constant:
+        return 0.0
+    dx, dy = x - x.mean(), y - y.mean()
+    return float(2.0 * np.mean(dx * dy) / (np.mean(dx**2) + np.mean(dy**2) + (x.mean() - y.mean()) ** 2))
+
+
+@dataclass(frozen=True)
+class MetricsRow:
+    """The figures of one predictor on one target.
+
+    Attributes:
+        predictor: for example `constant mean`, `raw` or `smoothed`.
+        target: `valence` or `arousal`.
+        scope: `pooled` (all seconds of all films together), `mean of films` (unweighted) or `film`.
+        film_id: the film, where the scope is `film`; else empty.
+        seconds: labelled seconds counted.
+        mse, pcc, ccc: see the functions of these names; NaN where undefined.
+        undefined_pcc, undefined_ccc: films that a `mean of films` leaves out because theirs is undefined.
+    """
+
+    predictor: str
+    target: str
+    scope: Scope
+    film_id: str
+    seconds: int
+    mse: float
+    pcc: float
+    ccc: float
+    undefined_pcc: int = 0
+    undefined_ccc: int = 0
+
+
+@dataclass(frozen=True)
+class MetricsTable:
+    """All rows of an evaluation: for each predictor and target pooled, mean of films, and each film."""
+
+    rows: tuple[MetricsRow, ...]
+
+    def find(self, predictor: str, target: str, scope: Scope = "pooled", film_id: str = "") -> MetricsRow:
+        """The one row of that name.
+
+        Raises:
+            KeyError: where there is none.
+        """
+        for row in self.rows:
+            if (row.predictor, row.target, row.scope, row.film_id) == (predictor, target, scope, film_id):
+                return row
+        raise KeyError((predictor, target, scope, film_id))
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """The rows as plain values for JSON; an undefined figure is None, since JSON has no NaN."""
+        return [{key: _none_for_nan(value) for key, value in asdict(row).items()} for row in self.rows]
+
+    def to_csv(self) -> str:
+        """The rows as CSV with a header; an undefined figure is an empty cell."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, [field.name for field in fields(MetricsRow)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.to_dict())
+        return text.getvalue()
+
+    def to_text(self, per_film: bool = False) -> str:
+        """A table for a terminal: every predictor pooled and as mean of films, and with `per_film` every film."""
+        shown = [row for row in self.rows if per_film or row.scope != "film"]
+        cells = [["", "", "valence", "", "", "arousal", "", ""], ["predictor", "over", *("MSE", "PCC", "CCC") * 2]]
+        for key in dict.fromkeys((row.predictor, row.scope, row.film_id) for row in shown):
+            figures = [self.find(key[0], target, key[1], key[2]) for target in TARGETS]
+            numbers = [_digits(value) for row in figures for value in (row.mse, row.pcc, row.ccc)]
+            cells.append([key[0], key[2] or ("all seconds" if key[1] == "pooled" else key[1]), *numbers])
+        lines = _columns(cells)
+        notes = self._undefined_notes()
+        return "\n".join([*lines, *notes])
+
+    def _undefined_notes(self) -> list[str]:
+        notes = []
+        for name in ("pcc", "ccc"):
+            count = {row.predictor: 0 for row in self.rows}
+            for row in self.rows:
+                count[row.predictor] = max(count[row.predictor], getattr(row, f"undefined_{name}"))
+            left_out = [f"{predictor}: {films}" for predictor, films in count.items() if films]
+            if left_out:
+                notes.append(
+                    f"{name.upper()} is undefined for a constant series; films left out ({', '.join(left_out)})"
+                )
+        return notes
+
+
+def tabulate(
+    predictions: Mapping[str, Mapping[str, np.ndarray]],
+    labels: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    constant: ArrayLike,
+) -> MetricsTable:
+    """The table of several predictors beside the constant mean, which is always its first.
+
+    Args:
+        predictions: predictor -> film id -> [T, 2], in the labels' range; NaN where there is no prediction.
+        labels: film id -> (values [T, 2], known bool [T]); each predictor is scored on the known seconds of each film.
+        constant: [2], mean valence and arousal of the training labels.
+
+    Raises:
+        ValueError: a film without a prediction, a prediction of another length, NaN among its known seconds, or
+            no known second at all.
+    """
+    constants = np.asarray(constant, np.float64)
+    everything: dict[str, Mapping[str, np.ndarray]] = {
+        CONSTANT_MEAN: {film_id: np.tile(constants, (len(known), 1)) for film_id, (_, known) in labels.items()},
+        **predictions,
+    }
+    rows: list[MetricsRow] = []
+    for predictor, curves in everything.items():
+        for column, target in enumerate(TARGETS):
+            pairs = {
+                film_id: _known_pair(predictor, film_id, curves, labels[film_id], column)
+                for film_id in sorted(labels)
+                if labels[film_id][1].any()
+            }
+            if not pairs:
+                raise ValueError("no film has a labelled second")
+            rows.extend(_rows_of(predictor, target, pairs))
+    return MetricsTable(tuple(rows))
+
+
+def mean_label(labels: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Mean valence and arousal, float64 [2], over the known seconds of films given as (values [T, 2], known [T]).
+
+    Raises:
+        ValueError: where no second is known.
+    """
+    known = [np.asarray(values, np.float64)[known] for values, known in labels]
+    if not sum(len(values) for values in known):
+        raise ValueError("no film has a labelled second")
+    return np.concatenate(known).mean(axis=0)
+
+
+def _rows_of(predictor: str, target: str, pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> list[MetricsRow]:
+    films = [
+        MetricsRow(predictor, target, "film", film_id, len(x), mse(x, y), pcc(x, y), ccc(x, y))
+        for film_id, (x, y) in pairs.items()
+    ]
+    x, y = (np.concatenate(series) for series in zip(*pairs.values(), strict=True))
+    pooled = MetricsRow(predictor, target, "pooled", "", len(x), mse(x, y), pcc(x, y), ccc(x, y))
+    mean = MetricsRow(
+        predictor,
+        target,
+        "mean of films",
+        "",
+        len(x),
+        _nan_mean([row.mse for row in films]),
+        _nan_mean([row.pcc for row in films]),
+        _nan_mean([row.ccc for row in films]),
+        undefined_pcc=sum(math.isnan(row.pcc) for row in films),
+        undefined_ccc=sum(math.isnan(row.ccc) for row in films),
+    )
+    return [pooled, mean, *films]
+
+
+def _known_pair(
+    predictor: str,
+    film_id: str,
+    curves: Mapping[str, np.ndarray],
+    labels: tuple[np.ndarray, np.ndarray],
+    column: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    values, known = labels
+    if film_id not in curves:
+        raise ValueError(f"{predictor}: has no prediction of film '{film_id}'")
+    curve = np.asarray(curves[film_id], np.float64)
+    if curve.shape != values.shape:
+        raise ValueError(f"{predictor}: film '{film_id}' has predictions {curve.shape} for labels {values.shape}")
+    predicted = curve[known, column]
+    if not np.isfinite(predicted).all():
+        raise ValueError(f"{predictor}: film '{film_id}' has labelled seconds without a finite prediction")
+    return predicted, np.asarray(values, np.float64)[known, column]
+
+
+def _pair(predicted: ArrayLike, true: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    x, y = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
+    if x.ndim != 1 or x.shape != y.shape or not len(x):
+        raise ValueError(f"two series of the same length are needed, not {x.shape} and {y.shape}")
+    return x, y
+
+
+def _is_constant(series: np.ndarray) -> bool:
+    # Rounding of a mean leaves a constant series with deviations of some 1e-17; they are not variation.
+    return bool(np.ptp(series) <= 8 * np.finfo(np.float64).eps * np.max(np.abs(series)))
+
+
+def _unit_deviation(series: np.ndarray) -> np.ndarray:
+    # Scaled before squaring, so that neither tiny nor huge series leave the range of a float.
+    deviation = series - series.mean()
+    deviation /= np.max(np.abs(deviation))
+    return deviation / np.linalg.norm(deviation)
+
+
+def _nan_mean(values: Sequence[float]) -> float:
+    defined = [value for value in values if not math.isnan(value)]
+    return sum(defined) / len(defined) if defined else math.nan
+
+
+def _none_for_nan(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _digits(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4f}"
+
+
+def _columns(cells: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    lines = []
+    for row in cells:
+        texts = [
+            cell.ljust(width) if i < 2 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(texts).rstrip())
+    return lines

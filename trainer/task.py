@@ -1,0 +1,283 @@
+"""`cineaffect train` (`python -m trainer.task`): feature records and labels in, an exported model with its card out."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from beam_pipelines import __version__, storage
+from beam_pipelines.catalogue import read_manifest
+from beam_pipelines.configuration import load_section
+from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError
+from trainer.annotations import render_reports
+from trainer.config import TrainConfig
+from trainer.dataset import (
+    Statistics,
+    TrainingFilm,
+    assert_no_leak,
+    data_digest,
+    films_of_splits,
+    load_films,
+    read_statistics,
+)
+from trainer.evaluate import Evaluation, smooth_curves, write_curve, write_evaluation
+
+if TYPE_CHECKING:
+    from trainer.train import TrainingResult
+
+CARD = "model_card.json"
+EXPORTS = "exports"
+
+EXAMPLES = """
+a whole experiment, from films to a model:
+  films.csv holds the columns film_id,path,split,labels, for example
+    film_id,path,split,labels
+    MEDIAEVAL18_00,films/MEDIAEVAL18_00.mp4,train,annotations/MEDIAEVAL18_00_Valence-Arousal.txt
+    MEDIAEVAL18_13,films/MEDIAEVAL18_13.mp4,validation,annotations/MEDIAEVAL18_13_Valence-Arousal.txt
+  cineaffect extract  --input films.csv --output features
+  cineaffect prepare  --records features --manifest films.csv --output transform
+  cineaffect train    --manifest films.csv --records features --transform transform --output run \\
+                      --set model.encoder.units=64 --set model.dropout=0.3
+  cineaffect evaluate --manifest films.csv --scores run --splits validation --per-film
+
+what it leaves in --output:
+  exports/<version>/    the SavedModel and model_card.json; `cineaffect score --model run/exports` takes the newest
+  evaluation.json/.csv  MSE, PCC and CCC on the validation films, beside the constant mean
+  curves/<film_id>.csv  its own predictions of the training and validation films
+  history.json/.csv     one entry an epoch;  logs/: the same for TensorBoard
+  checkpoints/          killed, it goes on from there and ends at the same weights: start it again as before
+
+With `--validation-splits ''` the last epoch and the configured filter stand: for the final training on all films.
+exit codes: 0 all done, 2 configuration error.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`cineaffect train`: loads, trains, chooses the smoothing, evaluates, exports; returns the exit code."""
+    try:
+        return _main(list(sys.argv[1:] if argv is None else argv))
+    except CineAffectError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_CONFIGURATION
+
+
+def _main(argv: list[str]) -> int:
+    arguments = _parser().parse_args(argv)
+    config = load_section("train", TrainConfig, arguments.config, arguments.overrides)
+    statistics = read_statistics(arguments.transform)
+    _use_threads(arguments.threads)
+    films_train, films_validation = _load(arguments, config, statistics)
+    print(render_reports([film.report for film in (*films_train, *films_validation)]))
+
+    from trainer.train import train
+
+    result = train(
+        films_train,
+        films_validation,
+        config,
+        arguments.output,
+        identity={"transform": statistics.digest},
+        checkpoint_batches=arguments.checkpoint_batches,
+    )
+    _write_results(result, films_validation, config, arguments.output)
+    card = model_card(result, films_train, films_validation, config, statistics)
+    directory = _export(result, card, config, arguments)
+    _print_summary(result, card, directory)
+    return EXIT_OK
+
+
+def model_card(
+    result: TrainingResult,
+    films_train: Sequence[TrainingFilm],
+    films_validation: Sequence[TrainingFilm],
+    config: TrainConfig,
+    statistics: Statistics,
+) -> dict[str, Any]:
+    """What is to be known of a model, as plain values; `export_model` adds what the network itself tells."""
+    modalities = config.model.modalities
+    descriptions = {modality: dict(statistics.descriptions[modality]) for modality in modalities}
+    return {
+        "fingerprints": {modality: statistics.fingerprints[modality] for modality in modalities},
+        "descriptions": descriptions,
+        "untrained_networks": sorted(
+            modality
+            for modality in modalities
+            if str(descriptions[modality].get("weights", "")).startswith("untrained")
+        ),
+        "window_s": config.model.window_s,
+        "smoothing": result.smoothing.model_dump(mode="json"),
+        "label_range": [config.labels.minimum, config.labels.maximum],
+        "validation_metrics": []
+        if result.table is None
+        else [row for row in result.table.to_dict() if row["scope"] != "film"],
+        "constant_mean": {"valence": float(result.constant[0]), "arousal": float(result.constant[1])},
+        "best_epoch": result.best_epoch,
+        "seed": config.seed,
+        "data": {
+            "digest": data_digest([*films_train, *films_validation]),
+            "train_films": [film.film_id for film in films_train],
+            "validation_films": [film.film_id for film in films_validation],
+            "labelled_seconds": int(sum(film.known.sum() for film in films_train)),
+            "statistics_sha256": statistics.digest,
+        },
+        "configuration": {"train": config.model_dump(mode="json")},
+        "weights_sha256": _weights_digest(result),
+        "code_version": __version__,
+        "versions": {package: metadata.version(package) for package in ("tensorflow", "keras", "numpy", "scipy")},
+    }
+
+
+def _load(
+    arguments: argparse.Namespace, config: TrainConfig, statistics: Statistics
+) -> tuple[list[TrainingFilm], list[TrainingFilm]]:
+    from trainer.transform import load_transform
+
+    films = read_manifest(arguments.manifest)
+    transform = load_transform(arguments.transform)
+    loaded = [
+        load_films(
+            arguments.records,
+            films_of_splits(films, [split for split in splits.split(",") if split]),
+            transform,
+            statistics,
+            config.labels,
+            config.model.modalities,
+        )
+        for splits in (arguments.train_splits, arguments.validation_splits)
+    ]
+    films_train, films_validation = loaded
+    if not films_train:
+        raise ConfigurationError("--train-splits: names no split to train on")
+    assert_no_leak(films_train, films_validation, statistics)
+    return films_train, films_validation
+
+
+def _use_threads(threads: int) -> None:
+    if threads:
+        import tensorflow as tf
+
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+        except RuntimeError:
+            print(f"note: --threads {threads} has no effect: TensorFlow runs already in this process", file=sys.stderr)
+
+
+def _write_results(
+    result: TrainingResult, films_validation: Sequence[TrainingFilm], config: TrainConfig, output: str
+) -> None:
+    smoothed = smooth_curves(result.predictions, result.smoothing, config.labels)
+    for film_id, raw in result.predictions.items():
+        write_curve(output, film_id, raw, smoothed[film_id])
+    if result.table is not None:
+        reports = tuple(film.report for film in films_validation)
+        write_evaluation(Evaluation(result.table, reports, (), ()), output)
+
+
+def _export(result: TrainingResult, card: dict[str, Any], config: TrainConfig, arguments: argparse.Namespace) -> str:
+    """Exports under the wanted version, else the next; a run that ended before with this very model exports nothing."""
+    from trainer.export import export_model
+
+    exports = storage.join(arguments.output, EXPORTS)
+    cards = _exported_cards(exports)
+    version = arguments.export_version
+    if version is None and cards:
+        newest = max(cards)
+        if _is_same_model(cards[newest], card):
+            print(f"this model is exported already, as version {newest}")
+            return storage.join(exports, str(newest))
+    if version is None:
+        version = max(cards, default=0) + 1
+    directory = storage.join(exports, str(version))
+    label_range = (config.labels.minimum, config.labels.maximum)
+    whole_card = {**card, "version": str(version)}
+    return export_model([result.model], arguments.transform, whole_card, directory, label_range=label_range)
+
+
+def _exported_cards(exports: str) -> dict[int, dict[str, Any]]:
+    cards = {}
+    for info in storage.list_files(exports):
+        parts = info.uri.rsplit("/", 2)
+        if parts[-1] == CARD and parts[-2].isdigit():
+            cards[int(parts[-2])] = json.loads(storage.read_text(info.uri))
+    return cards
+
+
+def _is_same_model(exported: dict[str, Any], card: dict[str, Any]) -> bool:
+    plain = json.loads(json.dumps(card))
+    return all(exported.get(key) == plain[key] for key in ("weights_sha256", "smoothing", "data", "fingerprints"))
+
+
+def _weights_digest(result: TrainingResult) -> str:
+    state = hashlib.sha256()
+    # Without the variables' names: Keras numbers those by what else the process has built.
+    for variable in result.model.weights:
+        state.update(str(tuple(variable.shape)).encode())
+        state.update(variable.numpy().tobytes())
+    return state.hexdigest()
+
+
+def _print_summary(result: TrainingResult, card: dict[str, Any], directory: str) -> None:
+    print()
+    if result.table is None:
+        print("no validation films: the last epoch and the configured filter stand")
+    else:
+        print(f"validation films, epoch {result.best_epoch}:")
+        print(result.table.to_text())
+    smoothing = result.smoothing
+    if smoothing.method == "butterworth":
+        print(f"smoothing: Butterworth, order {smoothing.order}, cutoff {smoothing.cutoff_hz:g} Hz")
+    else:
+        print(f"smoothing: {smoothing.method.replace('_', ' ')}")
+    if card["untrained_networks"]:
+        print(f"made from untrained networks ({', '.join(card['untrained_networks'])}): for demonstration only")
+    print(f"model: {directory}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cineaffect train",
+        description="Trains the paper's model on feature records and labels, and exports it.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--manifest", required=True, help="CSV with the columns film_id, path, split and labels")
+    parser.add_argument("--records", required=True, help="directory of feature records, from extract")
+    parser.add_argument("--transform", required=True, help="directory of the transform graph, from prepare")
+    parser.add_argument("--output", required=True, help="directory of this run; started again, it goes on there")
+    parser.add_argument("--config", help="YAML file with a section train; without one the defaults hold")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="overrides one key of the section train, for example --set epochs=20; may be repeated",
+    )
+    parser.add_argument("--train-splits", default="train", help="films to learn from, comma separated (default: train)")
+    parser.add_argument(
+        "--validation-splits", default="validation", help="films that choose epoch and cutoff (default: validation)"
+    )
+    parser.add_argument(
+        "--export-version", type=int, help="number of the exported version (default: the next free one)"
+    )
+    parser.add_argument(
+        "--checkpoint-batches",
+        type=int,
+        default=0,
+        help="a checkpoint after every so many batches too, for long epochs (default: after each epoch only)",
+    )
+    parser.add_argument(
+        "--threads", type=int, default=0, help=f"threads of one operation (default: all {os.cpu_count()} cores)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

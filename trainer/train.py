@@ -1,0 +1,328 @@
+"""Training: an own step, epochs with validation by film, checkpoints, and the choice of the smoothing.
+
+One step gathers a batch of windows on the device, takes the sigmoid cross entropy of both targets and applies Adam. A
+run that was killed goes on from its last checkpoint and ends at the weights of an undisturbed run, bit for bit: order
+and dropout masks follow from seed, epoch and step.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from beam_pipelines import storage
+from beam_pipelines.errors import ConfigurationError
+from beam_pipelines.smoothing import SmoothingConfig
+from trainer.checkpoints import TrainingState, claim_directory
+from trainer.config import LabelConfig, TrainConfig
+from trainer.dataset import TrainingFilm, data_digest
+from trainer.evaluate import RAW, SMOOTHED, choose_smoothing, evaluate_curves, selection_score, smooth_curves
+from trainer.metrics import TARGETS, MetricsTable, mean_label
+from trainer.model import AffectModel, build_model
+from trainer.progress import TrainingProgress
+from trainer.windows import WindowTable, epoch_batches, gather_windows, stack_films, window_ends
+
+EPSILON = 1e-6
+"""Added to a probability before its logarithm: log(0) is not finite, and the gradient of log(p + e) is."""
+
+_NOT_IDENTITY = {"epochs", "patience", "smoothing", "smoothing_cutoffs_hz"}
+
+
+class DivergenceError(ConfigurationError):
+    """Training left the finite numbers; the text names the epoch and what to change."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """A finished run.
+
+    Attributes:
+        model: with the weights of the chosen epoch.
+        history: one entry an epoch: `epoch, batches, loss, gradient_norm, valence_mse, …, score, best, wall_s`.
+        best_epoch: the chosen epoch, from 1; the last where there are no validation films.
+        smoothing: the filter, its cutoff chosen on the validation films.
+        predictions: film id -> float32 [T, 2] of every training and validation film, in the labels' range, raw.
+        constant: float64 [2], mean of the training labels.
+        table: constant mean, raw and smoothed on the validation films; None where there are none.
+    """
+
+    model: AffectModel
+    history: tuple[dict[str, Any], ...]
+    best_epoch: int
+    smoothing: SmoothingConfig
+    predictions: Mapping[str, np.ndarray]
+    constant: np.ndarray
+    table: MetricsTable | None
+
+
+def train(
+    films_train: Sequence[TrainingFilm],
+    films_validation: Sequence[TrainingFilm],
+    config: TrainConfig,
+    output: str,
+    *,
+    identity: Mapping[str, Any] | None = None,
+    checkpoint_batches: int = 0,
+    progress: TrainingProgress | None = None,
+) -> TrainingResult:
+    """Trains a model, or goes on with the run in `output`; writes checkpoints, logs and history there.
+
+    TensorFlow's deterministic operations are switched on for the whole process.
+
+    Args:
+        films_train: films to learn from.
+        films_validation: films that choose epoch and cutoff; without any, the last epoch and `config.smoothing` stand.
+        config: the train section.
+        output: directory of the run, local or `gs://`.
+        identity: what else the run depends on (the transform, for example); a run of another identity isn't continued.
+        checkpoint_batches: a checkpoint after every so many batches, besides that after each epoch; 0 makes none.
+        progress: where progress is shown.
+
+    Raises:
+        ConfigurationError: no windows to train on, or another run in `output`.
+        DivergenceError: the loss is not finite any more.
+    """
+    tf.config.experimental.enable_op_determinism()
+    claim_directory(output, _identity(films_train, films_validation, config, identity or {}))
+    run = _Run(films_train, films_validation, config, output, checkpoint_batches)
+    with progress or TrainingProgress() as shown:
+        run.until_done(shown)
+    predictions = run.predict_all()
+    constant = mean_label((film.labels, film.known) for film in films_train)
+    smoothing = choose_smoothing(predictions, films_validation, config)
+    table = None
+    if films_validation:
+        raw = {film.film_id: predictions[film.film_id] for film in films_validation}
+        curves = {RAW: raw, SMOOTHED: smooth_curves(raw, smoothing, config.labels)}
+        table = evaluate_curves(curves, films_validation, constant)
+    return TrainingResult(
+        model=run.model,
+        history=tuple(run.state.history),
+        best_epoch=int(run.state.best_epoch.numpy()),
+        smoothing=smoothing,
+        predictions=predictions,
+        constant=constant,
+        table=table,
+    )
+
+
+def cross_entropy(probabilities: Any, targets: Any) -> Any:
+    """Sigmoid cross entropy, taken on probabilities: -(y log p + (1 - y) log(1 - p)), summed over the targets.
+
+    Args:
+        probabilities: float32 [B, 2], in [0, 1].
+        targets: float32 [B, 2], in [0, 1].
+
+    Returns:
+        float32 [B]; finite for every p, 0 and 1 included.
+    """
+    positive = targets * tf.math.log(probabilities + EPSILON)
+    negative = (1.0 - targets) * tf.math.log(1.0 - probabilities + EPSILON)
+    return -tf.reduce_sum(positive + negative, axis=-1)
+
+
+def dropout_seed(seed: int, step: int) -> np.ndarray:
+    """The seed of a step's dropout masks, int32 [2]: nothing of it needs to be in a checkpoint."""
+    return np.array([seed & 0x7FFFFFFF, step], np.int32)
+
+
+class _Run:
+    """One run: its data on the device, its model, optimizer and state."""
+
+    def __init__(
+        self,
+        films_train: Sequence[TrainingFilm],
+        films_validation: Sequence[TrainingFilm],
+        config: TrainConfig,
+        output: str,
+        checkpoint_batches: int,
+    ):
+        self.config, self.output, self.checkpoint_batches = config, output, checkpoint_batches
+        self.films_validation = films_validation
+        self._constant = mean_label((film.labels, film.known) for film in films_train)
+        self.table = stack_films(films_train)
+        self.validation = stack_films(films_validation) if films_validation else None
+        dimensions = {modality: values.shape[1] for modality, values in films_train[0].features.items()}
+        self.model = build_model(config.model, dimensions, config.seed)
+        self.optimizer = keras.optimizers.Adam(config.learning_rate)
+        self.optimizer.build(self.model.trainable_variables)
+        self.state = TrainingState(storage.join(output, "checkpoints"), self.model, self.optimizer)
+        self._step = self._make_step()
+
+    def until_done(self, progress: TrainingProgress) -> None:
+        """Runs the epochs that are left; afterwards the model has the weights of the chosen one."""
+        self.state.restore()
+        progress.start(self.config.epochs, int(self.state.epoch.numpy()))
+        logs = tf.summary.create_file_writer(storage.join(self.output, "logs"))
+        while not self._finished():
+            started = time.monotonic()
+            self._run_epoch(progress)
+            entry = self._close_epoch()
+            entry["wall_s"] = round(time.monotonic() - started, 3)
+            self.state.append_history(entry)
+            with logs.as_default():
+                _log_epoch(entry)
+            logs.flush()
+            self.state.save()
+            write_history(self.state.history, self.output)
+            progress.epoch_done(entry)
+        logs.close()
+        write_history(self.state.history, self.output)
+        self.state.load_best()
+
+    def predict_all(self) -> dict[str, np.ndarray]:
+        """Film id -> float32 [T, 2] of all films, in the labels' range."""
+        predictions = predict_films(self.model, self.table, self.config.labels)
+        if self.validation is not None:
+            predictions.update(predict_films(self.model, self.validation, self.config.labels))
+        return predictions
+
+    def _finished(self) -> bool:
+        epoch, best = int(self.state.epoch.numpy()), int(self.state.best_epoch.numpy())
+        waited = epoch - best if self.films_validation and self.config.patience else -1
+        return epoch >= self.config.epochs or waited >= max(self.config.patience, 1)
+
+    def _run_epoch(self, progress: TrainingProgress) -> None:
+        """The batches of the current epoch that are left."""
+        config, state = self.config, self.state
+        epoch = int(state.epoch.numpy())
+        ends = window_ends(self.table, config.stride_s, epoch)
+        if not len(ends):
+            raise ConfigurationError(
+                f"train.stride_s: no labelled second of the training films lies on a stride of {config.stride_s} s"
+            )
+        batches = epoch_batches(ends, config.batch_size, config.seed, epoch)
+        for index in range(int(state.batch.numpy()), len(batches)):
+            step = int(state.step.numpy())
+            self._step(batches[index], dropout_seed(config.seed, step))
+            state.step.assign_add(1)
+            state.batch.assign_add(1)
+            if self.checkpoint_batches and (index + 1) % self.checkpoint_batches == 0 and index + 1 < len(batches):
+                state.save()
+            progress.batch_done(epoch + 1, index + 1, len(batches))
+        self._windows, self._batches = len(ends), len(batches)
+
+    def _close_epoch(self) -> dict[str, Any]:
+        """Validates, keeps the best weights, and returns the epoch's line of the history."""
+        config, state = self.config, self.state
+        loss = float(state.loss_sum.numpy()) / self._windows
+        state.epoch.assign_add(1)
+        epoch = int(state.epoch.numpy())
+        if not (math.isfinite(loss) and all(np.isfinite(variable.numpy()).all() for variable in self.model.weights)):
+            raise DivergenceError(
+                f"{self.output}: in epoch {epoch} the loss or a weight is not finite any more; lower "
+                "train.learning_rate, or set train.gradient_clip_norm (1.0, for example)"
+            )
+        entry: dict[str, Any] = {
+            "epoch": epoch,
+            "batches": self._batches,
+            "loss": loss,
+            "gradient_norm": float(state.gradient_norm_sum.numpy()) / self._batches,
+        }
+        figures, score = self._validate()
+        better = score is None or score > float(state.best_score.numpy()) or int(state.best_epoch.numpy()) == 0
+        if better:
+            state.keep_best(-math.inf if score is None else score)
+        # Where the selection is an error, people want to read the error and not its negative.
+        shown = None if score is None or math.isinf(score) else abs(score) if config.selection == "mse" else score
+        entry.update(figures)
+        entry.update({"selection": config.selection, "score": shown, "best": better})
+        for variable in (state.batch, state.loss_sum, state.gradient_norm_sum):
+            variable.assign(tf.zeros_like(variable))
+        return entry
+
+    def _validate(self) -> tuple[dict[str, float | None], float | None]:
+        if self.validation is None:
+            return {}, None
+        curves = predict_films(self.model, self.validation, self.config.labels)
+        table = evaluate_curves({RAW: curves}, self.films_validation, self._constant)
+        figures: dict[str, float | None] = {}
+        for target in TARGETS:
+            row = table.find(RAW, target)
+            figures.update({f"{target}_mse": row.mse, f"{target}_pcc": row.pcc, f"{target}_ccc": row.ccc})
+        defined = {name: None if value is None or math.isnan(value) else value for name, value in figures.items()}
+        return defined, selection_score(table, self.config.selection, RAW)
+
+    def _make_step(self) -> Callable[[np.ndarray, np.ndarray], Any]:
+        """One optimisation step as a graph: (ends int32 [B], dropout seed int32 [2])."""
+        config, model, table, state = self.config, self.model, self.table, self.state
+        span = config.labels.maximum - config.labels.minimum
+        targets = (table.labels - config.labels.minimum) / span
+        variables = model.trainable_variables
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([2], tf.int32)])
+        def step(ends: Any, seed: Any) -> None:
+            starts = tf.gather(table.row_start, ends)
+            inputs = {
+                key: gather_windows(rows, ends, starts, config.model.window_s) for key, rows in table.rows.items()
+            }
+            with tf.GradientTape() as tape:
+                losses = cross_entropy(model(inputs, training=True, dropout_seed=seed), tf.gather(targets, ends))
+                loss = tf.reduce_mean(losses) + model.l2_loss()
+            gradients = tape.gradient(loss, variables)
+            norm = tf.linalg.global_norm(gradients)
+            if config.gradient_clip_norm > 0.0:
+                gradients, _ = tf.clip_by_global_norm(gradients, config.gradient_clip_norm, use_norm=norm)
+            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+            state.loss_sum.assign_add(tf.cast(tf.reduce_sum(losses), tf.float64))
+            state.gradient_norm_sum.assign_add(tf.cast(norm, tf.float64))
+
+        return step
+
+
+def predict_films(model: AffectModel, table: WindowTable, labels: LabelConfig) -> dict[str, np.ndarray]:
+    """Film id -> float32 [T, 2], each film by itself, in the labels' range."""
+    span = np.float32(labels.maximum - labels.minimum)
+    predictions = {}
+    for film_id, (first, stop) in table.spans.items():
+        probabilities = model.predict_rows(table.film(film_id), np.zeros(stop - first, np.int32))
+        predictions[film_id] = (np.float32(labels.minimum) + span * probabilities.numpy()).astype(np.float32)
+    return predictions
+
+
+def write_history(history: Sequence[Mapping[str, Any]], output: str) -> None:
+    """Writes `history.json` and `history.csv`, one entry an epoch."""
+    storage.write_text(
+        storage.join(output, "history.json"), json.dumps(list(history), indent=2, allow_nan=False) + "\n"
+    )
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(history[0]) if history else ["epoch"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    storage.write_text(storage.join(output, "history.csv"), text.getvalue())
+
+
+def _identity(
+    films_train: Sequence[TrainingFilm],
+    films_validation: Sequence[TrainingFilm],
+    config: TrainConfig,
+    further: Mapping[str, Any],
+) -> dict[str, Any]:
+    # More epochs, more patience or another filter go on with the same run; everything else would make another.
+    return {
+        "train": config.model_dump(mode="json", exclude=_NOT_IDENTITY),
+        "training_data": data_digest(films_train),
+        "validation_data": data_digest(films_validation),
+        **further,
+    }
+
+
+def _log_epoch(entry: Mapping[str, Any]) -> None:
+    # `tf.summary.scalar` wants the tensorboard package merely to write; the event it writes is this one.
+    metadata = tf.compat.v1.SummaryMetadata(
+        plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"), data_class=1
+    )
+    for name, value in entry.items():
+        if isinstance(value, float):
+            tag = f"training/{name}" if name in ("loss", "gradient_norm", "wall_s") else f"validation/{name}"
+            tf.summary.write(tag, tf.constant(value, tf.float32), step=entry["epoch"], metadata=metadata)
