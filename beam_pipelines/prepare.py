@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -160,6 +161,11 @@ def _write_statistics(
     return uri
 
 
+def _is_not_about_the_cache(entry: logging.LogRecord) -> bool:
+    # tf.Transform warns at every statistic that is taken of another one, of a cache that this job doesn't use.
+    return "cache key varies on repeated tracing" not in entry.getMessage()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """`cineaffect prepare`: parses the command line, runs the job and returns its exit code."""
     return job.guarded(_main, argv)
@@ -179,6 +185,7 @@ def _main(argv: list[str]) -> int:
     arguments, beam_arguments = parser.parse_known_args(argv)
     # Statistics take seconds; starting more processes would take longer.
     options = job.beam_options(beam_arguments, arguments.workers, default_workers=1)
+    logging.getLogger("absl").addFilter(_is_not_about_the_cache)
     config = load_section("prepare", PrepareConfig, arguments.config, arguments.overrides)
     films = films_of_splits(arguments.manifest, config.splits)
     shape = common_shape(arguments.records, films)

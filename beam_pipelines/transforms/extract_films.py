@@ -10,6 +10,7 @@ import apache_beam as beam
 from apache_beam.utils.shared import Shared
 
 from beam_pipelines.catalogue import Film
+from beam_pipelines.compute import start_tensorflow
 from beam_pipelines.errors import FilmError
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.transforms.outcomes import DONE, FAILED, SKIPPED, FilmOutcome
@@ -54,10 +55,9 @@ class _ExtractFilm(beam.DoFn):
         self._shared = Shared()
 
     def setup(self) -> None:
-        from beam_pipelines.compute import start_tensorflow
+        start_tensorflow(self.config.threads_per_worker)
         from beam_pipelines.extractors.tracks import Networks
 
-        start_tensorflow(self.config.threads_per_worker)
         self.networks = self._shared.acquire(lambda: Networks(self.config))
 
     def process(self, film: Film) -> Iterator[Any]:

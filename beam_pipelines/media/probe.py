@@ -1,0 +1,239 @@
+"""What a film holds and how long it is: the numbers that the one-second clock of all later steps is built on."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+
+from beam_pipelines.errors import FilmError
+from beam_pipelines.media.decode import DecodeQuality, decode_packet, opened_film, packets, prepare_decoder
+from beam_pipelines.media.orientation import Orientation, orientation_of
+
+STEP = "probe"
+# FFmpeg's own guess where a stream has one frame and says nothing about how long it stands.
+_DEFAULT_FRAME_S = Fraction(1, 25)
+# Codecs store whole blocks: a picture may be larger in the decoder than its header says, by less than this.
+_BLOCK_PADDING_PX = 128
+# Covers and thumbnails are video streams to FFmpeg, but not films.
+_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
+
+
+@dataclass(frozen=True)
+class MediaLimits:
+    """Bounds beyond which a film is refused, so that a hostile header cannot eat the machine.
+
+    The defaults hold DCI 8K and any film ever shown in one sitting. Sides and pixels are those of the header; the
+    decoder refuses larger frames later on too.
+    """
+
+    max_duration_s: int = 6 * 3600
+    max_width_px: int = 8192
+    max_height_px: int = 8192
+    max_pixels: int = 8192 * 4320
+    max_audio_rate_hz: int = 768_000
+    max_audio_channels: int = 64
+
+    @property
+    def decoder_max_pixels(self) -> int:
+        """The bound for the decoder, which counts whole blocks."""
+        return self.max_pixels + _BLOCK_PADDING_PX * (self.max_width_px + self.max_height_px)
+
+
+@dataclass(frozen=True)
+class FilmProbe:
+    """The streams chosen from a film and its clock.
+
+    Attributes:
+        path: the file that was probed.
+        video_index: index of the chosen video stream in the file.
+        codec: FFmpeg's name of its codec.
+        width_px: width as shown, rotation applied; pixels as stored, the sample aspect ratio is left alone.
+        height_px: height as shown, likewise.
+        rotation_deg: clockwise turn from stored to shown: 0, 90, 180 or 270.
+        first_pts_s: first presentation timestamp of the chosen stream, on the container's clock. Time 0 of the film.
+        duration_s: D = max(timestamp + frame duration) - first timestamp, exact in the container's ticks.
+        seconds: T = ceil(D); at least 1.
+        average_rate_hz: the header's average frame rate, where it has one.
+        audio_index: index of the chosen audio stream, or None for a film without (decodable) sound.
+        audio_rate_hz: the header's sampling rate; 0 without sound.
+        audio_channels: the header's number of channels; 0 without sound.
+        container_duration_s: the whole container's duration by its header; other streams may be longer than the film.
+        mirrored: left and right are exchanged after the turn (front cameras).
+    """
+
+    path: str
+    video_index: int
+    codec: str
+    width_px: int
+    height_px: int
+    rotation_deg: int
+    first_pts_s: Fraction
+    duration_s: Fraction
+    seconds: int
+    average_rate_hz: Fraction | None
+    audio_index: int | None
+    audio_rate_hz: int
+    audio_channels: int
+    container_duration_s: float | None
+    mirrored: bool = False
+
+    @property
+    def orientation(self) -> Orientation:
+        """The turn and mirroring from stored to shown pictures."""
+        return Orientation(self.rotation_deg, self.mirrored)
+
+
+def probe_film(path: str | Path, limits: MediaLimits = MediaLimits()) -> FilmProbe:
+    """Reads the headers, all packets' timestamps and the first frame of a film.
+
+    The video stream is FFmpeg's best one, attached pictures left out. The timestamps are those of its packets that are
+    shown (an edit list hides some). A packet without a presentation timestamp has its decoding timestamp, or else the
+    previous packet's end. Where the last packet has no duration it lasts 1 / average rate, or else as long as the
+    frame before it, or else 1/25 s.
+
+    Raises:
+        FilmError: step `probe`, reason `empty_file`, `unreadable`, `no_video_stream`, `no_frames` (no packet, or none
+            that can be decoded), `too_large` or `too_long` (beyond `limits`).
+    """
+    name = os.fspath(path)
+    with opened_film(name, STEP) as container:
+        video = _best_video(container, name)
+        audio = _best_audio(container, video)
+        _check_sizes(video, audio, limits, name)
+        prepare_decoder(video, limits.decoder_max_pixels)
+        span = _PacketSpan(video.time_base, video.average_rate, limits.max_duration_s, name)
+        first_frame = _first_frame(container, video, span)
+        orientation = orientation_of(first_frame)
+        sides_px = (first_frame.width, first_frame.height)
+        width_px, height_px = reversed(sides_px) if orientation.swaps_sides else sides_px
+        first_pts_s, duration_s = span.result()
+        return FilmProbe(
+            path=name,
+            video_index=video.index,
+            codec=video.codec_context.name,
+            width_px=width_px,
+            height_px=height_px,
+            rotation_deg=orientation.rotation_deg,
+            mirrored=orientation.mirrored,
+            first_pts_s=first_pts_s,
+            duration_s=duration_s,
+            seconds=max(1, math.ceil(duration_s)),
+            average_rate_hz=video.average_rate or None,
+            audio_index=audio.index if audio else None,
+            audio_rate_hz=audio.codec_context.sample_rate if audio else 0,
+            audio_channels=audio.codec_context.channels if audio else 0,
+            container_duration_s=container.duration / av.time_base if container.duration is not None else None,
+        )
+
+
+def _best_video(container: InputContainer, name: str) -> Any:
+    best: Any = container.streams.best("video")
+    if best is None or best.disposition & _PICTURES:
+        others = [stream for stream in container.streams.video if not stream.disposition & _PICTURES]
+        best = others[0] if others else None
+    if best is None:
+        raise FilmError(STEP, "no_video_stream", f"{name}: no video stream among {len(container.streams)} streams")
+    if best.codec_context is None:
+        raise FilmError(STEP, "unreadable", f"{name}: no decoder for video stream {best.index}")
+    return best
+
+
+def _best_audio(container: InputContainer, video: Any) -> Any | None:
+    best: Any = container.streams.best("audio", related=video)
+    return best if best is not None and best.codec_context is not None else None
+
+
+def _check_sizes(video: Any, audio: Any | None, limits: MediaLimits, name: str) -> None:
+    width_px, height_px = video.codec_context.width, video.codec_context.height
+    if width_px > limits.max_width_px or height_px > limits.max_height_px or width_px * height_px > limits.max_pixels:
+        raise FilmError(STEP, "too_large", f"{name}: a picture of {width_px} x {height_px} pixels is beyond the limits")
+    if audio is None:
+        return
+    rate_hz, channels = audio.codec_context.sample_rate, audio.codec_context.channels
+    if rate_hz > limits.max_audio_rate_hz or channels > limits.max_audio_channels:
+        raise FilmError(STEP, "too_large", f"{name}: sound of {channels} channels at {rate_hz} Hz is beyond the limits")
+
+
+def _first_frame(container: InputContainer, video: Any, span: _PacketSpan) -> Any:
+    """The first intact frame, else the first at all; reads all packets to the end and shows each one to `span`."""
+    quality = DecodeQuality()
+    frame: Any = None
+    for packet in _with_end(packets(container, video, quality)):
+        if packet is not None:
+            span.add(packet)
+        if (frame is None or frame.is_corrupt) and (packet is None or packet.size > 0):
+            for candidate in decode_packet(video, packet, quality):
+                if frame is None or (frame.is_corrupt and not candidate.is_corrupt):
+                    frame = candidate
+    if frame is None or span.is_empty:
+        raise FilmError(STEP, "no_frames", f"{span.name}: no frame of video stream {video.index} can be decoded")
+    return frame
+
+
+def _with_end(items: Iterator[Any]) -> Iterator[Any | None]:
+    yield from items
+    yield None
+
+
+class _PacketSpan:
+    """First timestamp and end of the packets it has seen."""
+
+    def __init__(self, time_base: Fraction, rate_hz: Fraction | None, max_duration_s: int, name: str):
+        self.name = name
+        self._time_base = time_base
+        self._rate_hz = rate_hz
+        self._max_ticks = max_duration_s / time_base
+        self._first: int | None = None
+        # The two latest timestamps, and the latest end of a packet that has a duration.
+        self._last: int | None = None
+        self._before_last: int | None = None
+        self._last_has_duration = False
+        self._end: int | None = None
+        self._previous_end = 0
+
+    @property
+    def is_empty(self) -> bool:
+        return self._first is None
+
+    def add(self, packet: Any) -> None:
+        if packet.is_discard:
+            return
+        pts = next((stamp for stamp in (packet.pts, packet.dts) if stamp is not None), self._previous_end)
+        duration = max(packet.duration or 0, 0)
+        self._previous_end = pts + duration
+        self._first = pts if self._first is None else min(self._first, pts)
+        if self._last is None or pts > self._last:
+            self._before_last, self._last, self._last_has_duration = self._last, pts, duration > 0
+        elif pts < self._last:
+            self._before_last = pts if self._before_last is None else max(self._before_last, pts)
+        if duration > 0:
+            self._end = pts + duration if self._end is None else max(self._end, pts + duration)
+        latest = pts if self._end is None else max(pts, self._end)
+        if latest - self._first > self._max_ticks:
+            seconds = float((latest - self._first) * self._time_base)
+            raise FilmError(STEP, "too_long", f"{self.name}: its timestamps span {seconds:.0f} s, beyond the limits")
+
+    def result(self) -> tuple[Fraction, Fraction]:
+        """First timestamp and duration, in seconds."""
+        assert self._first is not None
+        assert self._last is not None
+        ends_s = [] if self._end is None else [self._end * self._time_base]
+        if not self._last_has_duration:
+            ends_s.append(self._last * self._time_base + self._guessed_frame_s())
+        return self._first * self._time_base, max(ends_s) - self._first * self._time_base
+
+    def _guessed_frame_s(self) -> Fraction:
+        if self._rate_hz:
+            return 1 / Fraction(self._rate_hz)
+        if self._last is not None and self._before_last is not None:
+            return (self._last - self._before_last) * self._time_base
+        return _DEFAULT_FRAME_S
