@@ -1,0 +1,133 @@
+"""The Parquet table of a catalogue's curves: one row a second, divided into parts by a stable hash of the film id.
+
+    curves.parquet/part-00003-of-00016.parquet
+        film_id string, time_s int32, valence double, arousal double, valence_raw double, arousal_raw double
+
+A part is sorted by film id and second. A value that is absent is null. The receipts of a part's films are in its
+metadata under `cineaffect.receipts`, so that a later run sees from the footer alone what the part holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from beam_pipelines import storage
+from beam_pipelines.curves import COLUMNS, AffectCurve
+from beam_pipelines.score_receipt import ScoreReceipt
+
+TABLE = "curves.parquet"
+_RECEIPTS_KEY = b"cineaffect.receipts"
+_ROW_GROUP_ROWS = 1 << 18
+"""About 12 MB of values: the writer's memory stays flat, and a reader that wants one film skips the other groups."""
+
+
+def shard_of(film_id: str, shards: int) -> int:
+    """The part that a film belongs to: the same on every machine and in every run."""
+    return int.from_bytes(hashlib.sha256(film_id.encode("utf-8")).digest()[:8], "big") % shards
+
+
+def part_uri(output: str, shard: int, shards: int) -> str:
+    """Where a part lies in the directory of a run."""
+    return storage.join(output, TABLE, f"part-{shard:05d}-of-{shards:05d}.parquet")
+
+
+def list_parts(output: str) -> list[str]:
+    """All parts in the directory of a run, also those of an earlier division into another number of parts."""
+    files = storage.list_files(storage.join(output, TABLE))
+    return [info.uri for info in files if info.uri.rsplit("/", 1)[-1].startswith("part-")]
+
+
+def write_part(uri: str, receipts: Sequence[ScoreReceipt], load: Callable[[ScoreReceipt], AffectCurve]) -> None:
+    """Writes one part; the same receipts and curves give the same bytes.
+
+    Args:
+        uri: where to.
+        receipts: of the part's films; they are sorted here.
+        load: gives a film's curve when its turn comes, so that one film is in memory at a time.
+    """
+    import pyarrow.parquet as pq
+
+    receipts = sorted(receipts, key=lambda receipt: receipt.film_id)
+    metadata = {_RECEIPTS_KEY: json.dumps([asdict(receipt) for receipt in receipts], sort_keys=True).encode()}
+    schema = _schema().with_metadata(metadata)
+    with (
+        storage.whole_file(uri) as path,
+        pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=["film_id"]) as writer,
+    ):
+        for group in _row_groups(load(receipt) for receipt in receipts):
+            writer.write_table(_to_table(group).cast(schema), row_group_size=_ROW_GROUP_ROWS)
+
+
+def read_receipts(uri: str) -> list[ScoreReceipt]:
+    """The receipts of a part, from its footer; empty for a file that is absent, damaged or of another version."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with storage.local_copy(uri) as path:
+            metadata = pq.read_schema(path).metadata or {}
+        return [ScoreReceipt(**values) for values in json.loads(metadata.get(_RECEIPTS_KEY, b"[]"))]
+    except (FileNotFoundError, pa.ArrowInvalid, json.JSONDecodeError, TypeError):
+        return []
+
+
+def read_part(uri: str) -> dict[str, AffectCurve]:
+    """Film id -> curve of every film of a part.
+
+    Raises:
+        FileNotFoundError: where there is no such part.
+    """
+    import pyarrow.parquet as pq
+
+    with storage.local_copy(uri) as path:
+        table = pq.read_table(path)
+    film_ids = np.asarray(table["film_id"].to_pylist(), dtype=object)
+    columns = [table[name].to_numpy() for name in COLUMNS]
+    # The rows of a film stand together, so a film begins wherever the film id changes.
+    starts = [0, *(np.flatnonzero(film_ids[1:] != film_ids[:-1]) + 1).tolist()] if len(film_ids) else []
+    stops = [*starts[1:], len(film_ids)]
+    return {
+        film_ids[start]: AffectCurve(film_ids[start], *(column[start:stop] for column in columns))
+        for start, stop in zip(starts, stops, strict=False)
+    }
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    values = [pa.field(name, pa.float64()) for name in COLUMNS]
+    return pa.schema(
+        [pa.field("film_id", pa.string(), nullable=False), pa.field("time_s", pa.int32(), nullable=False), *values]
+    )
+
+
+def _row_groups(curves: Iterator[AffectCurve]) -> Iterator[list[AffectCurve]]:
+    group: list[AffectCurve] = []
+    rows = 0
+    for curve in curves:
+        group.append(curve)
+        rows += curve.seconds
+        if rows >= _ROW_GROUP_ROWS:
+            yield group
+            group, rows = [], 0
+    if group:
+        yield group
+
+
+def _to_table(curves: Sequence[AffectCurve]) -> Any:
+    import pyarrow as pa
+
+    columns = {
+        "film_id": pa.array([curve.film_id for curve in curves for _ in range(curve.seconds)], pa.string()),
+        "time_s": pa.array(np.concatenate([np.arange(curve.seconds) for curve in curves]), pa.int32()),
+    }
+    for name in COLUMNS:
+        values = np.concatenate([getattr(curve, name) for curve in curves])
+        columns[name] = pa.array(values, pa.float64(), from_pandas=True)  # NaN becomes null
+    return pa.table(columns, schema=_schema())

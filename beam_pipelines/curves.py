@@ -1,0 +1,131 @@
+"""Affect curves: what a film makes its viewers feel, second by second, and the CSV file that holds one film's curve.
+
+A curve is published with six decimals. It is rounded once, when it is made, so that the CSV files, the Parquet table
+and the plots all show the same numbers and either of the files can be rebuilt from the other.
+
+    time_s,valence,arousal,valence_raw,arousal_raw
+    0,-0.120311,0.304410,-0.153217,0.310054
+    1,-0.118874,0.305920,,                              a second for which the model gave no finite value
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from beam_pipelines.errors import FilmError
+from beam_pipelines.smoothing import SmoothingConfig, smooth
+
+COLUMNS = ("valence", "arousal", "valence_raw", "arousal_raw")
+"""The value columns of a curve, in the order of the files; `time_s` stands before them."""
+
+DECIMALS = 6
+
+
+class CurveError(ValueError):
+    """A curve file that can't be read; the text names the film."""
+
+
+@dataclass(frozen=True, eq=False)
+class AffectCurve:
+    """One film's curve: one value a second, rounded to `DECIMALS`.
+
+    Attributes:
+        film_id: the film.
+        valence, arousal: float64 [T]; smoothed, in the labels' range.
+        valence_raw, arousal_raw: float64 [T]; as the model gave them; NaN where it gave no finite value.
+    """
+
+    film_id: str
+    valence: NDArray[np.float64]
+    arousal: NDArray[np.float64]
+    valence_raw: NDArray[np.float64]
+    arousal_raw: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        for name in COLUMNS:
+            values = np.asarray(getattr(self, name), np.float64)
+            # Adding zero turns -0.0 into 0.0, which would otherwise be printed as -0.000000.
+            rounded = np.where(np.isfinite(values), np.round(values, DECIMALS) + 0.0, np.nan)
+            object.__setattr__(self, name, rounded)
+        shapes = {name: getattr(self, name).shape for name in COLUMNS}
+        if len(set(shapes.values())) != 1 or self.valence.ndim != 1:
+            raise ValueError(f"{self.film_id}: the columns of a curve are of one length [T]; these are {shapes}")
+
+    @property
+    def seconds(self) -> int:
+        """T, the number of seconds."""
+        return len(self.valence)
+
+    @property
+    def seconds_without_value(self) -> int:
+        """Seconds for which the model gave no finite valence or arousal; smoothing interpolated them."""
+        return int(np.sum(np.isnan(self.valence_raw) | np.isnan(self.arousal_raw)))
+
+
+def smoothed_curve(
+    film_id: str,
+    valence_raw: ArrayLike,
+    arousal_raw: ArrayLike,
+    smoothing: SmoothingConfig,
+    label_range: tuple[float, float],
+) -> AffectCurve:
+    """The curve of a film from what the model gave for it, float [T] each.
+
+    Raises:
+        FilmError: when there is not one finite value of valence or of arousal, so that nothing can be interpolated.
+    """
+    smoothed = {}
+    for target, raw in (("valence", valence_raw), ("arousal", arousal_raw)):
+        curve = smooth(raw, smoothing, label_range=label_range)
+        if curve.missing == len(curve.values):
+            raise FilmError(
+                "score", "no_finite_value", f"the model gave no finite {target} for any of {curve.missing} seconds"
+            )
+        smoothed[target] = curve.values
+    return AffectCurve(
+        film_id,
+        smoothed["valence"],
+        smoothed["arousal"],
+        np.asarray(valence_raw, np.float64),
+        np.asarray(arousal_raw, np.float64),
+    )
+
+
+def to_csv(curve: AffectCurve) -> str:
+    """The CSV text of a curve: a header, then one row a second; a value that is absent is an empty cell."""
+    columns = [[_cell(value) for value in getattr(curve, name).tolist()] for name in COLUMNS]
+    rows = (f"{second},{','.join(cells)}" for second, cells in enumerate(zip(*columns, strict=True)))
+    return "\n".join([",".join(("time_s", *COLUMNS)), *rows, ""])
+
+
+def from_csv(text: str, film_id: str) -> AffectCurve:
+    """The curve that `to_csv` wrote.
+
+    Raises:
+        CurveError: for text that is not such a file, or whose seconds are not 0 … T-1.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    types = {"time_s": pa.int64(), **{name: pa.float64() for name in COLUMNS}}
+    try:
+        table = csv.read_csv(
+            io.BytesIO(text.encode("utf-8")), convert_options=csv.ConvertOptions(column_types=types, null_values=[""])
+        )
+    except pa.ArrowInvalid as error:
+        raise CurveError(f"{film_id}: not a curve: {error}") from error
+    if tuple(table.column_names) != ("time_s", *COLUMNS):
+        raise CurveError(
+            f"{film_id}: the columns of a curve are time_s, {', '.join(COLUMNS)}; not {table.column_names}"
+        )
+    if not np.array_equal(table["time_s"].to_numpy(), np.arange(table.num_rows)):
+        raise CurveError(f"{film_id}: the seconds of a curve run from 0 without a gap; these don't")
+    return AffectCurve(film_id, *(table[name].to_numpy() for name in COLUMNS))
+
+
+def _cell(value: float) -> str:
+    return "" if value != value else f"{value:.{DECIMALS}f}"

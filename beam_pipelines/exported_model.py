@@ -1,0 +1,228 @@
+"""The exported model (contract 2): a SavedModel and its card, found, checked against a record, and called.
+
+This needs TensorFlow and nothing else: no Keras, and none of the code that trained the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
+
+from beam_pipelines import storage
+from beam_pipelines.configuration import Section, validate
+from beam_pipelines.errors import ConfigurationError, FilmError
+from beam_pipelines.records import FilmRecord, RecordHeader
+from beam_pipelines.smoothing import SmoothingConfig
+
+CARD = "model_card.json"
+SAVED_MODEL = "saved_model.pb"
+SIGNATURE = "serving_default"
+_HASH_CHUNK_BYTES = 1 << 20
+
+
+class ModelCard(Section):
+    """What a model says of itself; further keys of the file (metrics, configuration, …) are left alone.
+
+    Attributes:
+        version: the name of its directory.
+        modalities: the features it takes.
+        fingerprints: modality -> fingerprint of the features it was trained on.
+        descriptions: modality -> how those features were made.
+        dimensions: modality -> values a second.
+        smoothing: the settings chosen on the validation films.
+        label_range: lowest and highest label.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: str
+    modalities: tuple[str, ...] = Field(min_length=1)
+    fingerprints: dict[str, str]
+    descriptions: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    dimensions: dict[str, int]
+    smoothing: SmoothingConfig
+    label_range: tuple[float, float]
+
+    def untrained(self) -> list[str]:
+        """Modalities whose features come from a network with random weights (demo and tests only)."""
+        return sorted(m for m, d in self.descriptions.items() if str(d.get("weights", "")).startswith("untrained"))
+
+
+@dataclass(frozen=True)
+class ModelReference:
+    """An exported model that was found: where it lies, the digest of its content, and its card."""
+
+    uri: str
+    sha256: str
+    card: ModelCard
+
+
+@dataclass(frozen=True, eq=False)
+class FilmFeatures:
+    """What a model is given of one film: modality -> values float32 [T, D] and presence float32 [T, slots]."""
+
+    values: Mapping[str, NDArray[np.float32]]
+    present: Mapping[str, NDArray[np.float32]]
+
+    @property
+    def seconds(self) -> int:
+        """T, the number of seconds."""
+        return len(next(iter(self.values.values())))
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for arrays in (self.values, self.present) for array in arrays.values())
+
+
+@dataclass(frozen=True, eq=False)
+class RawPrediction:
+    """What a model gives for one film, before smoothing: valence and arousal, float32 [T], in the labels' range."""
+
+    valence: NDArray[np.float32]
+    arousal: NDArray[np.float32]
+
+
+def find_model(uri: str) -> ModelReference:
+    """The model of a version's directory, or the highest version of a directory of exports.
+
+    Raises:
+        ConfigurationError: where there is no model or its card can't be read; the text names the file.
+    """
+    version_uri = _version_directory(uri.rstrip("/"))
+    card_uri = storage.join(version_uri, CARD)
+    try:
+        values = json.loads(storage.read_text(card_uri))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{card_uri}: not readable as JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{card_uri}: a model card holds keys, this holds {values!r:.60}")
+    card = validate(ModelCard, values, card_uri)
+    for key, known in (("fingerprints", card.fingerprints), ("dimensions", card.dimensions)):
+        lacking = [modality for modality in card.modalities if modality not in known]
+        if lacking:
+            raise ConfigurationError(f"{card_uri}: {key} says nothing of {', '.join(lacking)}; export the model again")
+    with storage.local_tree(version_uri) as directory:
+        if not (directory / SAVED_MODEL).is_file():
+            raise ConfigurationError(f"{version_uri}: has a {CARD} but no {SAVED_MODEL}; export the model again")
+        return ModelReference(version_uri, _digest(directory), card)
+
+
+def features_of(record: FilmRecord, card: ModelCard) -> FilmFeatures:
+    """What the model of `card` is given of a film.
+
+    Raises:
+        FilmError: `missing_modality`, `fingerprint_mismatch` or `wrong_dimension`, when the record's features are not
+            those that the model was trained on; the text names the modality and both sides.
+    """
+    check_header(record.header, card)
+    for modality in card.modalities:
+        found, expected = record.tracks[modality].values.shape[1], card.dimensions[modality]
+        if found != expected:
+            raise FilmError(
+                "score",
+                "wrong_dimension",
+                f"{modality}: the record has {found} values a second, model {card.version} takes {expected}",
+            )
+    tracks = {modality: record.tracks[modality] for modality in card.modalities}
+    return FilmFeatures(
+        {modality: np.ascontiguousarray(track.values, np.float32) for modality, track in tracks.items()},
+        {modality: np.ascontiguousarray(track.present, np.float32) for modality, track in tracks.items()},
+    )
+
+
+def check_header(header: RecordHeader, card: ModelCard) -> None:
+    """Holds a record's fingerprints against the model's; raises `FilmError` as `features_of` does."""
+    have = header.fingerprints()
+    for modality in card.modalities:
+        if modality not in have:
+            raise FilmError(
+                "score",
+                "missing_modality",
+                f"{modality}: model {card.version} needs it, the record holds {', '.join(have) or 'nothing'}; "
+                "extract this modality too",
+            )
+        if have[modality] != card.fingerprints[modality]:
+            raise FilmError(
+                "score",
+                "fingerprint_mismatch",
+                f"{modality}: the record's features have the fingerprint {have[modality]}, model {card.version} was "
+                f"trained on {card.fingerprints[modality]}"
+                f"{_differences(header.descriptions[modality], card.descriptions.get(modality))}",
+            )
+
+
+class ExportedModel:
+    """A loaded SavedModel; safe to call from several threads."""
+
+    def __init__(self, reference: ModelReference):
+        """Loads the model.
+
+        Raises:
+            RuntimeError: when its files are not those that the reference was made from: somebody exported over them.
+        """
+        import tensorflow as tf
+
+        self.card = reference.card
+        with storage.local_tree(reference.uri) as directory:
+            if _digest(directory) != reference.sha256:
+                raise RuntimeError(f"{reference.uri}: the model has changed since this run began; run it again")
+            self._loaded = tf.saved_model.load(str(directory))
+        self._predict = self._loaded.signatures[SIGNATURE]
+
+    def predict(self, features: FilmFeatures) -> RawPrediction:
+        """The two curves of a whole film, float32 [T] each; they depend on nothing but its features."""
+        import tensorflow as tf
+
+        inputs = {}
+        for modality in self.card.modalities:
+            inputs[modality] = tf.constant(features.values[modality])
+            inputs[f"{modality}_present"] = tf.constant(features.present[modality])
+        outputs = {name: tensor.numpy() for name, tensor in self._predict(**inputs).items()}
+        for target in ("valence", "arousal"):
+            if outputs[target].shape != (features.seconds,):
+                raise RuntimeError(f"the model gives {target} {outputs[target].shape} for {features.seconds} seconds")
+        return RawPrediction(outputs["valence"], outputs["arousal"])
+
+
+def _version_directory(uri: str) -> str:
+    if storage.stat(storage.join(uri, CARD)):
+        return uri
+    cards = [info.uri for info in storage.list_files(uri) if info.uri.rsplit("/", 1)[-1] == CARD]
+    versions = {}
+    for card_uri in cards:
+        relative = card_uri.removeprefix(uri + "/").split("/")
+        if len(relative) == 2 and relative[0].isdigit():
+            versions[int(relative[0])] = storage.join(uri, relative[0])
+    if not versions:
+        raise ConfigurationError(
+            f"{uri}: no exported model: neither a {CARD} in it nor numbered versions that hold one; "
+            "name a version's directory, or the directory of exports"
+        )
+    return versions[max(versions)]
+
+
+def _digest(directory: Path) -> str:
+    state = hashlib.sha256()
+    for path in sorted(p for p in directory.rglob("*") if p.is_file()):
+        state.update(f"{path.relative_to(directory).as_posix()}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as file:
+            while chunk := file.read(_HASH_CHUNK_BYTES):
+                state.update(chunk)
+    return state.hexdigest()
+
+
+def _differences(found: Mapping[str, Any], expected: Mapping[str, Any] | None) -> str:
+    if expected is None:
+        return ""
+    keys = sorted(key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key))
+    shown = "; ".join(f"{key} is {found.get(key)!r}, was {expected.get(key)!r}" for key in keys)
+    return f" ({shown})" if shown else ""

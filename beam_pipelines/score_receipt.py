@@ -1,0 +1,97 @@
+"""What was scored from what: the receipt that each scored film leaves, by which a later run knows that it is done.
+
+With CSV files the receipt lies beside each as `curves/<film_id>.json`; without them all receipts of a Parquet part are
+in that part's own metadata. A receipt is written only when the film's files are whole: a film that has one is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from beam_pipelines import storage
+from beam_pipelines.smoothing import SmoothingConfig
+
+FORMAT = 1
+"""Part of every score key: raise it when the same model and record would give other files."""
+
+
+@dataclass(frozen=True)
+class ScoreReceipt:
+    """What one film was scored from.
+
+    Attributes:
+        film_id: the film.
+        score_key: digest of model, record and smoothing (see `score_key`).
+        seconds: T, the length of the curve.
+        seconds_without_value: seconds for which the model gave no finite value.
+    """
+
+    film_id: str
+    score_key: str
+    seconds: int
+    seconds_without_value: int
+
+
+def score_key(model_sha256: str, smoothing: SmoothingConfig, record: str) -> str:
+    """The identity of a curve: SHA-256 of what it depends on.
+
+    Args:
+        model_sha256: digest of the exported model, its card included.
+        smoothing: the settings that hold in this run.
+        record: `record_checksum` of the film's feature record.
+    """
+    parts = {
+        "format": FORMAT,
+        "model": model_sha256,
+        "record": record,
+        "smoothing": smoothing.model_dump(mode="json"),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def record_checksum(uri: str) -> str:
+    """SHA-256 over the lengths and CRC-32C sums that a TFRecord file carries of its own content.
+
+    A record changes if and only if this does, and it costs a few seeks: a run over a finished catalogue reads a dozen
+    bytes a segment instead of all features. (A file damaged afterwards without a change of its sums keeps its checksum;
+    whoever reads its content is told by the sums.)
+
+    Raises:
+        FileNotFoundError: where there is no such file.
+    """
+    state = hashlib.sha256()
+    with storage.local_copy(uri) as path:
+        state.update(str(path.stat().st_size).encode())
+        for frame in _frames(path):
+            state.update(frame)
+    return state.hexdigest()
+
+
+def _frames(path: Path) -> Iterator[bytes]:
+    # A TFRecord is a sequence of: length (8 bytes), CRC of the length (4), content, CRC of the content (4).
+    size_bytes = path.stat().st_size
+    with path.open("rb") as file:
+        while len(head := file.read(12)) == 12:
+            end = file.tell() + int.from_bytes(head[:8], "little")
+            if end + 4 > size_bytes:
+                yield head  # cut off: the reader of the content will say so
+                return
+            file.seek(end)
+            yield head + file.read(4)
+
+
+def to_json(receipt: ScoreReceipt) -> str:
+    """One line of JSON."""
+    return json.dumps(asdict(receipt), sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str) -> ScoreReceipt | None:
+    """The receipt in `text`, or None for what isn't one (damaged, or of another version): the film is scored anew."""
+    try:
+        return ScoreReceipt(**json.loads(text))
+    except (json.JSONDecodeError, TypeError):
+        return None

@@ -1,0 +1,213 @@
+"""ScoreFilms: feature records in, affect curves out, with what was scored before set apart.
+
+    FilmToScore ──▶ ReadFeatures ──▶ RunInference ──▶ SmoothCurve ──▶ ScoredFilm
+                        │  └─ failed                      └─ failed
+                        └──── skipped: its receipt says that nothing has changed
+
+Only films that the model accepts reach inference, because RunInference fails a whole batch at a time. All of it can be
+fused: features never cross a shuffle, and a film's curve is written before the next film is read.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.ml.inference.base import ModelHandler, RunInference
+
+from beam_pipelines.compute import start_tensorflow
+from beam_pipelines.curve_files import CurveFiles, FinishedFilms
+from beam_pipelines.curves import AffectCurve, smoothed_curve
+from beam_pipelines.errors import FilmError
+from beam_pipelines.exported_model import (
+    ExportedModel,
+    FilmFeatures,
+    ModelReference,
+    RawPrediction,
+    features_of,
+)
+from beam_pipelines.records import RecordError, read_record
+from beam_pipelines.score_receipt import ScoreReceipt, record_checksum, score_key
+from beam_pipelines.smoothing import SmoothingConfig
+from beam_pipelines.transforms.outcomes import FAILED, FilmOutcome
+
+SCORED_TAG = "scored"
+SKIPPED_TAG = "skipped"
+FAILED_TAG = "failed"
+
+
+@dataclass(frozen=True)
+class FilmToScore:
+    """A film whose feature record is to be scored.
+
+    Attributes:
+        film_id, source_uri: the film.
+        record_uri: its feature record.
+        score_key: identity of the curve; known once the record has been looked at.
+    """
+
+    film_id: str
+    source_uri: str
+    record_uri: str
+    score_key: str = ""
+
+
+FilmInput = tuple[FilmToScore, FilmFeatures]
+FilmOutput = tuple[FilmToScore, RawPrediction]
+
+
+@dataclass(frozen=True)
+class SkippedFilm:
+    """A film that an earlier run scored from the same, and the receipt that says so."""
+
+    film: FilmToScore
+    receipt: ScoreReceipt
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredFilm:
+    """A film that this run has scored, its curve, and the receipt that it will leave."""
+
+    film: FilmToScore
+    receipt: ScoreReceipt
+    curve: AffectCurve
+
+
+@dataclass
+class ScoreFilms(beam.PTransform):
+    """PCollection of `FilmToScore` -> {`scored`: `ScoredFilm`, `skipped`: `SkippedFilm`, `failed`: `FilmOutcome`}.
+
+    Attributes:
+        model: the exported model; one copy of it a process.
+        smoothing: how curves are smoothed.
+        files: where an earlier run may have left the film's files.
+        threads_per_worker: TensorFlow's threads in each process.
+    """
+
+    model: ModelReference
+    smoothing: SmoothingConfig
+    files: CurveFiles
+    threads_per_worker: int = 1
+
+    def expand(self, films: beam.PCollection) -> Mapping[str, beam.PCollection]:
+        read = films | "ReadFeatures" >> beam.ParDo(
+            _ReadFeatures(self.model, self.smoothing, self.files, self.threads_per_worker)
+        ).with_outputs(SKIPPED_TAG, FAILED_TAG, main="read")
+        smoothed = (
+            read["read"]
+            | "RunInference" >> RunInference(FilmModelHandler(self.model, self.threads_per_worker))
+            | "SmoothCurve"
+            >> beam.ParDo(_SmoothCurve(self.smoothing, self.model.card.label_range)).with_outputs(
+                FAILED_TAG, main=SCORED_TAG
+            )
+        )
+        failed = (read[FAILED_TAG], smoothed[FAILED_TAG]) | "Failed" >> beam.Flatten()
+        return {SCORED_TAG: smoothed[SCORED_TAG], SKIPPED_TAG: read[SKIPPED_TAG], FAILED_TAG: failed}
+
+
+class FilmModelHandler(ModelHandler[FilmInput, FilmOutput, ExportedModel]):
+    """Loads an exported model for RunInference, once a process, and calls it film by film.
+
+    Batches come ready made, and hold one film. Beam's own batching depends on the bundle and keeps the last film of it
+    until the bundle ends, with the result that a film would wait for its curve until the next one is extracted.
+    """
+
+    def __init__(self, model: ModelReference, threads_per_worker: int):
+        super().__init__()
+        self._model = model
+        self._threads_per_worker = threads_per_worker
+
+    def should_skip_batching(self) -> bool:
+        """The elements are batches already."""
+        return True
+
+    def set_environment_vars(self) -> None:
+        """Beam calls this in each process before it loads the model."""
+        super().set_environment_vars()
+        # Without PyTorch, Beam 2.77 takes Python's own `resource` module for absent and warns at every load.
+        logging.getLogger().addFilter(_is_not_about_resource)
+
+    def load_model(self) -> ExportedModel:
+        """The model; Beam calls this once a process."""
+        start_tensorflow(self._threads_per_worker)
+        return ExportedModel(self._model)
+
+    def run_inference(
+        self, batch: Sequence[FilmInput], model: ExportedModel, inference_args: dict[str, Any] | None = None
+    ) -> Iterable[FilmOutput]:
+        """The predictions of some films, in their order; each is what it would be alone."""
+        return [(film, model.predict(features)) for film, features in batch]
+
+    def get_num_bytes(self, batch: Sequence[FilmInput]) -> int:
+        """Bytes of features, for Beam's metrics (whose default pickles the whole batch to find out)."""
+        return sum(features.size_bytes for _, features in batch)
+
+
+class _ReadFeatures(beam.DoFn):
+    def __init__(self, model: ModelReference, smoothing: SmoothingConfig, files: CurveFiles, threads_per_worker: int):
+        self.model = model
+        self.smoothing = smoothing
+        self.files = files
+        self.threads_per_worker = threads_per_worker
+
+    def setup(self) -> None:
+        # Reading a record starts TensorFlow, after which the number of threads can't be set any more.
+        start_tensorflow(self.threads_per_worker)
+        self.finished = FinishedFilms(self.files)
+
+    def process(self, film: FilmToScore) -> Iterator[Any]:
+        try:
+            film = self._with_key(film)
+            receipt = self.finished.find(film.film_id, film.score_key)
+            if receipt:
+                yield beam.pvalue.TaggedOutput(SKIPPED_TAG, SkippedFilm(film, receipt))
+                return
+            features = self._read(film)
+        except FilmError as error:
+            yield beam.pvalue.TaggedOutput(FAILED_TAG, _failure(film, error))
+        else:
+            yield [(film, features)]
+
+    def _with_key(self, film: FilmToScore) -> FilmToScore:
+        try:
+            checksum = record_checksum(film.record_uri)
+        except FileNotFoundError as error:
+            raise FilmError("score", "no_record", f"{film.record_uri}: no such feature record; extract it") from error
+        except PermissionError as error:
+            raise FilmError("score", "unreadable_record", f"{film.record_uri}: {error.strerror}") from error
+        key = score_key(self.model.sha256, self.smoothing, checksum)
+        return FilmToScore(film.film_id, film.source_uri, film.record_uri, key)
+
+    def _read(self, film: FilmToScore) -> FilmFeatures:
+        try:
+            record = read_record(film.record_uri, self.model.card.modalities)
+        except RecordError as error:
+            raise FilmError("score", "unreadable_record", str(error)) from error
+        return features_of(record, self.model.card)
+
+
+class _SmoothCurve(beam.DoFn):
+    def __init__(self, smoothing: SmoothingConfig, label_range: tuple[float, float]):
+        self.smoothing = smoothing
+        self.label_range = label_range
+
+    def process(self, element: FilmOutput) -> Iterator[Any]:
+        film, raw = element
+        try:
+            curve = smoothed_curve(film.film_id, raw.valence, raw.arousal, self.smoothing, self.label_range)
+        except FilmError as error:
+            yield beam.pvalue.TaggedOutput(FAILED_TAG, _failure(film, error))
+        else:
+            receipt = ScoreReceipt(film.film_id, film.score_key, curve.seconds, curve.seconds_without_value)
+            yield ScoredFilm(film, receipt, curve)
+
+
+def _is_not_about_resource(entry: logging.LogRecord) -> bool:
+    return not str(entry.msg).startswith("Resource module is not available")
+
+
+def _failure(film: FilmToScore, error: FilmError) -> FilmOutcome:
+    return FilmOutcome(film.film_id, film.source_uri, FAILED, error.step, error.reason, error.detail)

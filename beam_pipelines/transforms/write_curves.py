@@ -1,0 +1,107 @@
+"""WriteCurves: scored films in, their files and the table of the catalogue out.
+
+    scored ──▶ WriteFilm ──┐
+                           ├──▶ by part ──▶ WritePart ──▶ RemoveOtherParts
+    skipped ───────────────┘
+
+With CSV files only receipts are grouped, and the parts are made from the CSV files: no curve crosses a shuffle. Without
+them the curves themselves are grouped, a few hundred kilobytes a film. A part that holds the same films already isn't
+touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import apache_beam as beam
+
+from beam_pipelines.curve_files import CurveFiles
+from beam_pipelines.curves import AffectCurve
+from beam_pipelines.score_receipt import ScoreReceipt
+from beam_pipelines.transforms.outcomes import DONE, SKIPPED, FilmOutcome
+from beam_pipelines.transforms.score_films import ScoredFilm, SkippedFilm
+
+OUTCOMES_TAG = "outcomes"
+TABLE_TAG = "table"
+
+Entry = tuple[ScoreReceipt, AffectCurve | None]
+"""A film's place in the table; its curve is None where it lies in the film's CSV file or in an earlier part."""
+
+
+@dataclass
+class WriteCurves(beam.PTransform):
+    """(`ScoredFilm`s, `SkippedFilm`s) -> {`outcomes`: `FilmOutcome` of each, `table`: one element when it is written}.
+
+    Attributes:
+        files: where everything goes.
+    """
+
+    files: CurveFiles
+
+    def expand(self, films: tuple[beam.PCollection, beam.PCollection]) -> Mapping[str, beam.PCollection]:
+        scored, skipped = films
+        written = scored | "WriteFilm" >> beam.Map(_write_film, self.files)
+        outcomes = (
+            written | "Done" >> beam.Map(_outcome, DONE),
+            skipped | "Skipped" >> beam.Map(_outcome, SKIPPED),
+        ) | "Outcomes" >> beam.Flatten()
+        entries = (
+            written | "EntryOfScored" >> beam.Map(_entry_of_scored, self.files),
+            skipped | "EntryOfSkipped" >> beam.Map(_entry_of_skipped, self.files),
+        )
+        return {OUTCOMES_TAG: outcomes, TABLE_TAG: entries | WriteCurveTable(self.files)}
+
+
+@dataclass
+class WriteCurveTable(beam.PTransform):
+    """Tuple of PCollections of (shard, entry) -> one element, once all parts are written and old ones are removed.
+
+    Attributes:
+        files: where everything goes. All its parts are written, also those that no film belongs to.
+    """
+
+    files: CurveFiles
+
+    def expand(self, entries: tuple[beam.PCollection, ...]) -> beam.PCollection:
+        pipeline = entries[0].pipeline
+        shards = pipeline | "Shards" >> beam.Create([(shard, None) for shard in range(self.files.shards)])
+        parts = (
+            {"films": entries | beam.Flatten(), "shards": shards}
+            | "GroupByShard" >> beam.CoGroupByKey()
+            | "WritePart" >> beam.Map(_write_part, self.files)
+        )
+        return (
+            pipeline
+            | "OneTable" >> beam.Create([None])
+            | "RemoveOtherParts" >> beam.Map(_remove_other_parts, beam.pvalue.AsList(parts), self.files)
+        )
+
+
+def _write_film(scored: ScoredFilm, files: CurveFiles) -> ScoredFilm:
+    files.write_film(scored.receipt, scored.curve)
+    return scored
+
+
+def _outcome(film: ScoredFilm | SkippedFilm, status: str) -> FilmOutcome:
+    return FilmOutcome(film.film.film_id, film.film.source_uri, status, film_s=float(film.receipt.seconds))
+
+
+def _entry_of_scored(scored: ScoredFilm, files: CurveFiles) -> tuple[int, Entry]:
+    return files.shard_of(scored.film.film_id), (scored.receipt, None if files.csv else scored.curve)
+
+
+def _entry_of_skipped(skipped: SkippedFilm, files: CurveFiles) -> tuple[int, Entry]:
+    return files.shard_of(skipped.film.film_id), (skipped.receipt, None)
+
+
+def _write_part(grouped: tuple[int, Mapping[str, Iterable[Entry]]], files: CurveFiles) -> str:
+    shard, by_source = grouped
+    entries = list(by_source["films"])
+    curves = {receipt.film_id: curve for receipt, curve in entries if curve is not None}
+    return files.write_part(shard, [receipt for receipt, _ in entries], curves)
+
+
+def _remove_other_parts(_: None, parts: list[str], files: CurveFiles) -> int:
+    files.remove_other_parts(parts)
+    return len(parts)
