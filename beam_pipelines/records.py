@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines import storage
+from beam_pipelines import storage, tfrecord
 from beam_pipelines.errors import CineAffectError
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
@@ -269,21 +269,16 @@ def _add_track(example: Any, prefix: str, track: FeatureTrack, first: int, stop:
 
 def _read_examples(uri: str) -> Iterator[Any]:
     import tensorflow as tf
+    from google.protobuf.message import DecodeError
 
     with storage.local_copy(uri) as path:
         if path.stat().st_size == 0:
             raise RecordError(f"{uri}: the file is empty")
         try:
-            for raw in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-                yield tf.train.SequenceExample.FromString(raw)
-        except (tf.errors.DataLossError, _decode_error()) as error:
+            for content in tfrecord.read_frames(path):
+                yield tf.train.SequenceExample.FromString(content)
+        except (tfrecord.DamagedError, DecodeError) as error:
             raise RecordError(f"{uri}: cut off or damaged ({error}); extract this film again") from error
-
-
-def _decode_error() -> type[Exception]:
-    from google.protobuf.message import DecodeError
-
-    return DecodeError
 
 
 def _parse_header(example: Any, uri: str) -> RecordHeader:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-from beam_pipelines import storage
+from beam_pipelines import storage, tfrecord
 from beam_pipelines.smoothing import SmoothingConfig
 
 FORMAT = 1
@@ -66,22 +64,12 @@ def record_checksum(uri: str) -> str:
     state = hashlib.sha256()
     with storage.local_copy(uri) as path:
         state.update(str(path.stat().st_size).encode())
-        for frame in _frames(path):
-            state.update(frame)
+        try:
+            for sums in tfrecord.read_sums(path):
+                state.update(sums)
+        except tfrecord.DamagedError as error:
+            state.update(str(error).encode())  # whoever reads the content will say so
     return state.hexdigest()
-
-
-def _frames(path: Path) -> Iterator[bytes]:
-    # A TFRecord is a sequence of: length (8 bytes), CRC of the length (4), content, CRC of the content (4).
-    size_bytes = path.stat().st_size
-    with path.open("rb") as file:
-        while len(head := file.read(12)) == 12:
-            end = file.tell() + int.from_bytes(head[:8], "little")
-            if end + 4 > size_bytes:
-                yield head  # cut off: the reader of the content will say so
-                return
-            file.seek(end)
-            yield head + file.read(4)
 
 
 def to_json(receipt: ScoreReceipt) -> str:

@@ -1,0 +1,67 @@
+"""The transform graph that a real `prepare` left, loaded as a function."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from synthetic_films import DIMENSIONS, REPOSITORY
+
+from beam_pipelines.errors import ConfigurationError
+from beam_pipelines.records import read_record, record_uri, slots_of
+from trainer.transform import load_transform
+
+
+def rows_of(dataset, film_id: str) -> dict[str, np.ndarray]:
+    rows = {}
+    for modality, track in read_record(record_uri(dataset.records, film_id)).tracks.items():
+        rows[modality], rows[f"{modality}_present"] = track.values, track.present
+    return rows
+
+
+def test_the_sizes_are_those_of_the_records(dataset):
+    transform = load_transform(dataset.transform)
+    assert transform.raw_dimensions == DIMENSIONS
+    assert transform.dimensions == DIMENSIONS
+    assert transform.slots == {modality: slots_of(modality) for modality in DIMENSIONS}
+
+
+def test_the_training_films_come_out_with_mean_zero_and_deviation_one(dataset):
+    transform = load_transform(dataset.transform)
+    films = [rows_of(dataset, f"film{index}") for index in range(5)]
+    transformed = [transform(film) for film in films]
+    image = np.concatenate([film["image"] for film in transformed])
+    np.testing.assert_allclose(image.mean(axis=0), 0.0, atol=1e-4)
+    np.testing.assert_allclose(image.std(axis=0), 1.0, atol=1e-3)
+    for film, answer in zip(films, transformed, strict=True):
+        np.testing.assert_array_equal(answer["face_present"], film["face_present"])
+
+
+def test_a_modality_alone_comes_out_as_beside_the_others(dataset):
+    transform = load_transform(dataset.transform)
+    rows = rows_of(dataset, "film0")
+    alone = transform({key: rows[key] for key in ("audio", "audio_present")})
+    assert set(alone) == {"audio", "audio_present"}
+    np.testing.assert_array_equal(alone["audio"], transform(rows)["audio"])
+
+
+def test_rows_of_no_known_modality_are_refused(dataset):
+    with pytest.raises(ValueError, match="no rows of"):
+        load_transform(dataset.transform)({"smell": np.zeros((3, 2))})
+
+
+def test_a_directory_without_a_transform_is_a_configuration_error(tmp_path):
+    with pytest.raises(ConfigurationError, match="run prepare first"):
+        load_transform(str(tmp_path))
+
+
+def test_loading_it_needs_neither_beam_nor_tensorflow_transform(dataset):
+    code = (
+        "import sys; from trainer.transform import load_transform; load_transform(sys.argv[1]); "
+        "assert not {'apache_beam', 'tensorflow_transform', 'tfx_bsl'} & set(sys.modules)"
+    )
+    command = [sys.executable, "-c", code, dataset.transform]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,226 @@
+"""The exported model of contract 2: a SavedModel that takes raw features of whole films, and its card.
+
+    <directory>/saved_model.pb, variables/    signatures `serving_default` (one film) and `films` (several)
+    <directory>/model_card.json               what it expects and how it was made
+
+Statistics, windows, padding and the ensemble are inside, so that training and scoring can't drift apart. The SavedModel
+is plain TensorFlow: it runs where neither Keras nor this project is installed, TensorFlow Serving included.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from beam_pipelines import storage
+from beam_pipelines.errors import ConfigurationError
+from trainer.model import TARGETS, AffectModel, presence_key
+from trainer.transform import RowTransform, load_transform
+
+CARD_NAME = "model_card.json"
+CARD_FORMAT = 1
+
+
+def export_model(
+    models: Sequence[AffectModel],
+    transform_directory: str | Sequence[str],
+    card: Mapping[str, Any],
+    directory: str,
+    *,
+    label_range: tuple[float, float] = (-1.0, 1.0),
+) -> str:
+    """Exports a model, or the mean of several, as a versioned directory.
+
+    The directory appears whole: locally it is renamed into place, in object storage the card is written last, and a
+    directory without a card is no model.
+
+    Args:
+        models: the ensemble; its output is the mean of theirs.
+        transform_directory: the tf.Transform output the models were trained with: one for all of them, or one for each
+            (members that were trained on different splits have different statistics). The same one is shared.
+        card: what is to be known of the model: fingerprints, smoothing, metrics, data digest, configuration, version.
+            The export adds `format`, `version` (the directory's name), `modalities`, `dimensions` (as extracted),
+            `slots`, `sequence_length_s`, `label_range`, `models` and `signatures`. NaN and infinities become null.
+        directory: `<exports>/<version>`, local or `gs://`; must not hold anything yet.
+        label_range: lowest and highest label; a probability p becomes lowest + p (highest - lowest).
+
+    Returns:
+        `directory`.
+
+    Raises:
+        ConfigurationError: for a directory that holds something, a transform that doesn't fit a model, or a card that
+            contradicts what the export knows.
+    """
+    if storage.list_files(directory):
+        raise ConfigurationError(f"{directory}: holds something already; export under a new version")
+    scorer = FilmScorer(models, _load_transforms(transform_directory, len(models)), label_range)
+    version = directory.rstrip("/").rsplit("/", 1)[-1]
+    full_card = _complete_card(card, version, scorer, models)
+    if storage.is_remote(directory):
+        with tempfile.TemporaryDirectory(prefix="cineaffect-") as folder:
+            scorer.save(folder)
+            storage.copy_tree(folder, directory)
+        storage.write_text(storage.join(directory, CARD_NAME), full_card)
+        return directory
+    target = Path(directory)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f".{uuid.uuid4().hex}{storage.TEMPORARY_SUFFIX}"
+    try:
+        scorer.save(str(temporary))
+        storage.write_text(str(temporary / CARD_NAME), full_card)
+        os.replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return directory
+
+
+class FilmScorer(tf.Module):
+    """An ensemble with its transform as plain TensorFlow functions of raw features; what the SavedModel holds.
+
+    Args:
+        models: the members.
+        transforms: for each member the transform of its inputs; members may share one object.
+        label_range: lowest and highest label.
+
+    Raises:
+        ConfigurationError: for a transform that doesn't give what a member takes.
+    """
+
+    def __init__(
+        self, models: Sequence[AffectModel], transforms: Sequence[RowTransform], label_range: tuple[float, float]
+    ):
+        super().__init__()
+        if not models:
+            raise ConfigurationError("there is no model to export")
+        if not label_range[0] < label_range[1]:
+            raise ConfigurationError(f"label_range must be (lowest, highest), it is {label_range}")
+        for model, transform in zip(models, transforms, strict=True):
+            _check_transform(model, transform)
+        self.label_range = tuple(float(value) for value in label_range)
+        self._predict = list(zip([model.predict_rows for model in models], transforms, strict=True))
+        self.modalities = tuple(dict.fromkeys(m for model in models for m in model.config.modalities))
+        self.dimensions = {m: _common([t.raw_dimensions.get(m) for t in transforms], m) for m in self.modalities}
+        self.slots = {m: _common([t.slots.get(m) for t in transforms], m) for m in self.modalities}
+        # Only what is an attribute is saved: the variables themselves (not Keras's objects around them) and the graphs.
+        self.model_variables = [variable.value for model in models for variable in model.weights]
+        self.transform_graphs = [transform.graph for transform in transforms]
+
+    @tf.function(autograph=False)
+    def film(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One film: modality -> float32 [T, D], `<modality>_present` -> float32 [T, slots]; target -> float32 [T]."""
+        rows = tf.shape(features[self.modalities[0]])[0]
+        return self._score(features, tf.zeros((rows,), tf.int32))
+
+    @tf.function(autograph=False)
+    def films(self, row_splits: tf.Tensor, **features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Several films as rows one after another; film i has the rows [row_splits[i], row_splits[i + 1]).
+
+        Takes and gives what `film` does, for all rows; each film comes out as it does alone.
+        """
+        rows = tf.shape(features[self.modalities[0]], out_type=tf.int64)[0]
+        checks = [
+            tf.debugging.assert_equal(row_splits[:1], tf.zeros((1,), tf.int64), "row_splits must begin with 0"),
+            tf.debugging.assert_equal(row_splits[-1:], rows[None], "row_splits must end with the number of rows"),
+            tf.debugging.assert_non_negative(row_splits[1:] - row_splits[:-1], "row_splits must not fall"),
+        ]
+        with tf.control_dependencies([check for check in checks if check is not None]):
+            row_start = tf.repeat(row_splits[:-1], row_splits[1:] - row_splits[:-1])
+        return self._score(features, tf.cast(row_start, tf.int32))
+
+    def feature_signature(self) -> dict[str, tf.TensorSpec]:
+        """Name -> specification of every feature that both signatures take."""
+        signature = {}
+        for modality in self.modalities:
+            for key, size in ((modality, self.dimensions[modality]), (presence_key(modality), self.slots[modality])):
+                signature[key] = tf.TensorSpec((None, size), tf.float32, name=key)
+        return signature
+
+    def save(self, path: str) -> None:
+        """Writes the SavedModel with both signatures to a local folder."""
+        features = self.feature_signature()
+        row_splits = tf.TensorSpec((None,), tf.int64, name="row_splits")
+        signatures = {
+            "serving_default": self.film.get_concrete_function(**features),
+            "films": self.films.get_concrete_function(row_splits=row_splits, **features),
+        }
+        tf.saved_model.save(self, path, signatures=signatures)
+
+    def _score(self, features: Mapping[str, tf.Tensor], row_start: tf.Tensor) -> dict[str, tf.Tensor]:
+        transformed: dict[int, dict[str, tf.Tensor]] = {}
+        members = []
+        for predict_rows, transform in self._predict:
+            if id(transform) not in transformed:
+                transformed[id(transform)] = transform(features)
+            members.append(tf.cast(predict_rows(transformed[id(transform)], row_start), tf.float32))
+        low, high = self.label_range
+        labels = low + tf.add_n(members) / len(members) * (high - low)
+        return {target: labels[:, index] for index, target in enumerate(TARGETS)}
+
+
+def _load_transforms(directories: str | Sequence[str], members: int) -> list[RowTransform]:
+    names = [directories] * members if isinstance(directories, str) else list(directories)
+    if len(names) != members:
+        raise ConfigurationError(f"{len(names)} transforms for {members} models: give one, or one for each")
+    loaded = {name: load_transform(name) for name in dict.fromkeys(names)}
+    return [loaded[name] for name in names]
+
+
+def _check_transform(model: AffectModel, transform: RowTransform) -> None:
+    for modality, size in model.dimensions.items():
+        given = transform.dimensions.get(modality)
+        if given != size:
+            raise ConfigurationError(
+                f"the model takes {modality} with {size} values a second, its transform gives {given or 'none'}; "
+                "export it with the transform it was trained with"
+            )
+
+
+def _common(values: list[int | None], modality: str) -> int:
+    found = {value for value in values if value is not None}
+    if len(found) != 1:
+        raise ConfigurationError(f"the transforms of the ensemble take {modality} in different sizes: {sorted(found)}")
+    return found.pop()
+
+
+def _complete_card(card: Mapping[str, Any], version: str, scorer: FilmScorer, models: Sequence[AffectModel]) -> str:
+    known = {
+        "format": CARD_FORMAT,
+        "version": version,
+        "modalities": list(scorer.modalities),
+        "dimensions": scorer.dimensions,
+        "slots": scorer.slots,
+        "sequence_length_s": max(model.config.window_s for model in models),
+        "label_range": list(scorer.label_range),
+        "models": [{"seed": model.seed, **model.config.model_dump(mode="json")} for model in models],
+        "signatures": {"serving_default": "one film", "films": "several films as rows, with row_splits"},
+    }
+    plain, added = _plain(card), _plain(known)
+    for key in sorted(set(plain) & set(added)):
+        if plain[key] != added[key]:
+            raise ConfigurationError(f"the card says {key} = {plain[key]!r}, the model to export has {added[key]!r}")
+    return json.dumps({**plain, **added}, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """The value in JSON's own types; NaN and infinities, which JSON doesn't have, become None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

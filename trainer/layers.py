@@ -1,0 +1,160 @@
+"""The two layers of the paper's fusion: the context gate and the mixture of logistic experts.
+
+Both work on the last axis of inputs of any rank (with batch normalisation of the rank they were built for), in float32,
+float64 and mixed precision, on any Keras 3 backend. Their constructors are their configuration: `get_config` gives it
+back, and a layer made from it draws the same weights.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+OPEN_LOGIT = 3.0
+"""Where the logits of a gate that starts open lie: sigmoid(3) = 0.95 (ours; the sources give no value)."""
+
+
+def l2_regularizer(l2: float) -> keras.regularizers.Regularizer | None:
+    """l2 times the squared norm (not half of it), or None for 0."""
+    return keras.regularizers.L2(l2) if l2 > 0.0 else None
+
+
+@keras.saving.register_keras_serializable(package="cineaffect")
+class ContextGate(keras.layers.Layer):
+    """Context gate: y = x * sigmoid(g(x W)), float [..., n] -> float [..., n].
+
+    W is n x n, drawn from N(0, 1/sqrt(n)). With batch normalisation g is that (centre and scale) and there is no bias;
+    without it g adds a bias. Source: Miech, Laptev, Sivic, "Learnable pooling with Context Gating for video
+    classification" (2017), and the LOUPE code.
+
+    Args:
+        batch_normalization: whether g is a batch normalisation.
+        open_at_start: whether g's offset starts at `OPEN_LOGIT` instead of 0. A gate only ever shrinks, so one that
+            stands after probabilities would halve them at first.
+        l2: weight of the squared norm of W.
+        seed: seed of W.
+    """
+
+    def __init__(
+        self,
+        batch_normalization: bool = False,
+        open_at_start: bool = False,
+        l2: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.batch_normalization = batch_normalization
+        self.open_at_start = open_at_start
+        self.l2 = l2
+        self.seed = seed
+        self.normalization: keras.layers.BatchNormalization | None = None
+        if batch_normalization:
+            self.normalization = keras.layers.BatchNormalization(
+                beta_initializer=self._offset_initializer(), dtype=self.dtype_policy, name="normalization"
+            )
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates W, and the bias or the batch normalisation; `input_shape` ends with n."""
+        size = int(input_shape[-1])  # type: ignore[arg-type]
+        self.kernel = self.add_weight(
+            shape=(size, size),
+            initializer=keras.initializers.RandomNormal(stddev=1.0 / math.sqrt(size), seed=self.seed),
+            regularizer=l2_regularizer(self.l2),
+            name="kernel",
+        )
+        self.bias = None
+        if self.normalization is None:
+            self.bias = self.add_weight(shape=(size,), initializer=self._offset_initializer(), name="bias")
+        else:
+            self.normalization.build(tuple(input_shape))
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Gates x, float [..., n]; `training` chooses batch or population statistics."""
+        logits = ops.matmul(x, self.kernel)
+        logits = logits + self.bias if self.normalization is None else self.normalization(logits, training=training)
+        return x * ops.sigmoid(logits)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "batch_normalization": self.batch_normalization,
+            "open_at_start": self.open_at_start,
+            "l2": self.l2,
+            "seed": self.seed,
+        }
+
+    def _offset_initializer(self) -> keras.initializers.Initializer:
+        return keras.initializers.Constant(OPEN_LOGIT if self.open_at_start else 0.0)
+
+
+@keras.saving.register_keras_serializable(package="cineaffect")
+class MixtureOfExperts(keras.layers.Layer):
+    """Mixture of logistic experts with a softmax gate, float [..., n] -> probabilities float [..., classes].
+
+        p_c = sum over e <= E of softmax_{E+1}(G_c x)_e * sigmoid(w_ce . x + b_ce)
+
+    The gating network has no bias, and its last slot is a dummy expert that answers 0. Source: the `MoeModel` of
+    YouTube-8M's starter code (Abu-El-Haija et al. 2016).
+
+    Args:
+        classes: number of targets; 2, valence and arousal.
+        experts: E, logistic experts a class.
+        l2: weight of the squared norm of both kernels.
+        seed: seed of both kernels (Glorot uniform, as there).
+    """
+
+    def __init__(self, classes: int = 2, experts: int = 2, l2: float = 0.0, seed: int | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.classes = classes
+        self.experts = experts
+        self.l2 = l2
+        self.seed = seed
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the gating kernel [n, classes (E+1)], the experts' [n, classes E] and their bias [classes E]."""
+        size = int(input_shape[-1])  # type: ignore[arg-type]
+
+        def kernel(name: str, outputs: int, seed_offset: int) -> Any:
+            seed = None if self.seed is None else self.seed + seed_offset
+            return self.add_weight(
+                shape=(size, outputs),
+                initializer=keras.initializers.GlorotUniform(seed=seed),
+                regularizer=l2_regularizer(self.l2),
+                name=name,
+            )
+
+        self.gating_kernel = kernel("gating_kernel", self.classes * (self.experts + 1), 0)
+        self.expert_kernel = kernel("expert_kernel", self.classes * self.experts, 1)
+        self.expert_bias = self.add_weight(
+            shape=(self.classes * self.experts,), initializer="zeros", name="expert_bias"
+        )
+
+    def call(self, x: Any) -> Any:
+        """Mixes the experts' answers to x, float [..., n]."""
+        leading = ops.shape(x)[:-1]
+        gating = ops.reshape(ops.matmul(x, self.gating_kernel), (*leading, self.classes, self.experts + 1))
+        answers = ops.reshape(
+            ops.matmul(x, self.expert_kernel) + self.expert_bias, (*leading, self.classes, self.experts)
+        )
+        # The dummy expert takes part in the softmax and answers 0, so it drops out of the sum.
+        shares = ops.softmax(gating, axis=-1)[..., : self.experts]
+        return ops.sum(shares * ops.sigmoid(answers), axis=-1)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[..., n] -> [..., classes]."""
+        return (*input_shape[:-1], self.classes)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "classes": self.classes,
+            "experts": self.experts,
+            "l2": self.l2,
+            "seed": self.seed,
+        }

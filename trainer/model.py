@@ -1,0 +1,252 @@
+"""The paper's network: one encoder a modality, concatenation, context gate, mixture of experts, context gate.
+
+    image [W, D]  ─▶ encoder ─┐
+    audio [W, D]  ─▶ encoder ─┼▶ concatenate ▶ (BN) ▶ (dropout) ▶ gate ▶ experts ▶ gate ▶ valence, arousal in [0, 1]
+    face  [W, D]  ─▶ encoder ─┘
+
+The network has two entrances with the same weights: `call` on explicit windows, for training, and `predict_rows` on the
+rows of whole films, for everything else. It wants transformed features. Source: paper, sections Temporal Models and
+Fusion; what the paper leaves open is a key of `ModelConfig`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from beam_pipelines.errors import ConfigurationError
+from beam_pipelines.records import slots_of
+from trainer.config import ModelConfig
+from trainer.encoders import ROW_BLOCK, build_encoder
+from trainer.layers import ContextGate, MixtureOfExperts
+
+TARGETS = ("valence", "arousal")
+
+
+def presence_key(modality: str) -> str:
+    """The name under which a modality's presence flags are given."""
+    return f"{modality}_present"
+
+
+def build_model(config: ModelConfig, dimensions: Mapping[str, int], seed: int, dtype: Any = None) -> AffectModel:
+    """Builds the network with all its weights.
+
+    Args:
+        config: the network's configuration.
+        dimensions: modality -> D, values a second after the transform. Modalities that the configuration doesn't name
+            are ignored.
+        seed: all weights follow from it and from nothing else. Each draws from a seed of its own, so that another
+            modality or option leaves the others' initial weights as they are.
+        dtype: a Keras dtype or policy (`float64`, `mixed_float16`, …); without it Keras's global policy.
+
+    Raises:
+        ConfigurationError: for a modality without a dimension, a dimension that its slots don't divide, or Keras on
+            another backend than TensorFlow.
+    """
+    if keras.config.backend() != "tensorflow":
+        raise ConfigurationError(
+            f"the trainer needs Keras on TensorFlow, it runs on {keras.config.backend()}: set KERAS_BACKEND=tensorflow"
+        )
+    for modality in config.modalities:
+        if modality not in dimensions:
+            raise ConfigurationError(f"train.model.modalities names '{modality}'; the data holds {sorted(dimensions)}")
+        if dimensions[modality] < 1 or dimensions[modality] % slots_of(modality):
+            raise ConfigurationError(
+                f"{modality} has {dimensions[modality]} values a second, which its {slots_of(modality)} slots don't "
+                "divide; prepare it with a number of components that they do"
+            )
+    model = AffectModel(config, {m: dimensions[m] for m in config.modalities}, seed, dtype=dtype)
+    model.build()
+    return model
+
+
+@keras.saving.register_keras_serializable(package="cineaffect")
+class AffectModel(keras.Model):
+    """Valence and arousal of the last second of a window. Made by `build_model`.
+
+    Inputs of both entrances are a mapping with, for each modality, its values [..., D] and `<modality>_present`
+    [..., slots], where slots share the values' axis evenly. Values of absent slots (presence 0) have no effect whatever
+    they are, NaN included: they are replaced by zeros. Further keys are ignored.
+
+    Dropout is stateless: its masks follow from `dropout_seed` alone, which the training loop derives from the run's
+    seed and the step's number (`[seed, step]`). So a run that is resumed from a checkpoint repeats exactly, though
+    `tf.train.Checkpoint` leaves out Keras's seed generators: those that the stock layers carry are never drawn from.
+    """
+
+    def __init__(self, config: ModelConfig, dimensions: Mapping[str, int], seed: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.config = config
+        self.dimensions = dict(dimensions)
+        self.seed = seed
+        self._rows_function: Any = None
+        self.encoders = [
+            build_encoder(
+                config.encoder_of(modality),
+                l2=config.l2,
+                seed=_seed(seed, f"{modality}/encoder"),
+                name=f"{modality}_encoder",
+                dtype=self.dtype_policy,
+            )
+            for modality in config.modalities
+        ]
+        # The fusion is small and its outputs are probabilities: under a mixed policy it stays in full precision.
+        full = self.variable_dtype
+        gate = {"batch_normalization": config.batch_normalization, "l2": config.l2, "dtype": full}
+        self.normalization = (
+            keras.layers.BatchNormalization(dtype=full, name="normalization") if config.batch_normalization else None
+        )
+        self.first_gate = ContextGate(seed=_seed(seed, "first_gate"), name="first_gate", **gate)
+        self.experts = MixtureOfExperts(
+            len(TARGETS), config.experts, l2=config.l2, seed=_seed(seed, "experts"), dtype=full, name="experts"
+        )
+        self.second_gate = ContextGate(open_at_start=True, seed=_seed(seed, "second_gate"), name="second_gate", **gate)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates all weights; the shapes follow from `dimensions`."""
+        for modality, encoder in zip(self.config.modalities, self.encoders, strict=True):
+            slots = slots_of(modality) if self.config.presence_input else 0
+            encoder.build((None, self.config.window_s, self.dimensions[modality] + slots))
+        size = sum(encoder.units for encoder in self.encoders)
+        if self.normalization is not None:
+            self.normalization.build((None, size))
+        self.first_gate.build((None, size))
+        self.experts.build((None, size))
+        self.second_gate.build((None, len(TARGETS)))
+        self.built = True
+
+    def call(self, inputs: Mapping[str, Any], training: bool = False, dropout_seed: Any = None) -> Any:
+        """Predicts the last second of each window.
+
+        Args:
+            inputs: modality -> float [B, W, D], `<modality>_present` -> float [B, W, slots]. Positions before a film's
+                start are zeros with presence 0.
+            training: whether dropout and batch statistics are on.
+            dropout_seed: int [2], wanted where `training` is on and a dropout rate is not 0; each step another.
+
+        Returns:
+            float [B, 2]: probabilities of valence and arousal, in the precision of the weights.
+        """
+        states = []
+        for index, (modality, encoder) in enumerate(zip(self.config.modalities, self.encoders, strict=True)):
+            present = inputs[presence_key(modality)]
+            values = _present_values(inputs[modality], present)
+            if training and self.config.feature_dropout:
+                # One mask a window: what is dropped is a feature, not a second of it (Gal and Ghahramani 2016).
+                mask_shape = (ops.shape(values)[0], 1, values.shape[-1])
+                values = _dropout(values, self.config.feature_dropout, mask_shape, dropout_seed, index + 1)
+            states.append(encoder(self._encoder_input(values, present), training=training))
+        return self._fuse(states, training, dropout_seed)
+
+    def predict_rows(self, inputs: Mapping[str, Any], row_start: Any) -> tf.Tensor:
+        """Predicts every second of whole films, in inference mode; equal to `call` on every explicit window to 1e-5.
+
+        Runs as one compiled graph, whatever the number of rows. Batch normalisation uses population statistics. It
+        computes in the precision of the weights, also under a mixed policy.
+
+        Args:
+            inputs: modality -> float [R, D], `<modality>_present` -> float [R, slots]: the rows of one film after
+                another. Arrays or tensors.
+            row_start: int32 [R]; for each row, the first row of its film (all 0 for one film).
+
+        Returns:
+            float [R, 2]: probabilities of valence and arousal. A film's rows don't depend on the others'.
+        """
+        signature = self.row_signature()
+        if self._rows_function is None:
+            row_start_signature = tf.TensorSpec((None,), tf.int32, name="row_start")
+            self._rows_function = tf.function(self._predict_rows, input_signature=(signature, row_start_signature))
+        rows = {key: tf.cast(inputs[key], self.variable_dtype) for key in signature}
+        return self._rows_function(rows, tf.cast(row_start, tf.int32))
+
+    def row_signature(self) -> dict[str, tf.TensorSpec]:
+        """What `predict_rows` takes: name -> specification, in the model's order."""
+        signature = {}
+        for modality in self.config.modalities:
+            for key, size in ((modality, self.dimensions[modality]), (presence_key(modality), slots_of(modality))):
+                signature[key] = tf.TensorSpec((None, size), self.variable_dtype, name=key)
+        return signature
+
+    def _predict_rows(self, inputs: Mapping[str, tf.Tensor], row_start: tf.Tensor) -> tf.Tensor:
+        rows = tf.shape(row_start)[0]
+        # Zero rows up to whole blocks, at least one: every matrix product then has a shape that favours no film.
+        padding = tf.maximum((rows + ROW_BLOCK - 1) // ROW_BLOCK, 1) * ROW_BLOCK - rows
+        starts = tf.pad(row_start, [[0, padding]])
+        states = []
+        for modality, encoder in zip(self.config.modalities, self.encoders, strict=True):
+            values, present = (
+                tf.pad(_checked_rows(inputs[key], rows, key), [[0, padding], [0, 0]])
+                for key in (modality, presence_key(modality))
+            )
+            x = self._encoder_input(_present_values(values, present), present)
+            states.append(encoder.encode_rows(x, starts, self.config.window_s))
+        return self._fuse(states, training=False, dropout_seed=None)[:rows]
+
+    def l2_loss(self) -> Any:
+        """The sum of all L2 penalties, a float scalar; 0 without any."""
+        return sum(self.losses, start=tf.zeros((), self.variable_dtype))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments in plain values."""
+        return {
+            **super().get_config(),
+            "config": self.config.model_dump(mode="json"),
+            "dimensions": dict(self.dimensions),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> AffectModel:
+        """The model that `get_config` describes, with its initial weights."""
+        values = dict(config)
+        model = cls(ModelConfig.model_validate(values.pop("config")), **values)
+        model.build()
+        return model
+
+    def _encoder_input(self, values: Any, present: Any) -> Any:
+        """[..., D] and [..., slots] -> [..., D (+ slots)]; a row of an absent second is zero throughout."""
+        return ops.concatenate([values, present], axis=-1) if self.config.presence_input else values
+
+    def _fuse(self, states: list[Any], training: bool, dropout_seed: Any) -> Any:
+        """The encoders' states [N, H] each -> probabilities [N, 2]."""
+        x = ops.concatenate([ops.cast(state, self.variable_dtype) for state in states], axis=-1)
+        if self.normalization is not None:
+            x = self.normalization(x, training=training)
+        if training and self.config.dropout:
+            x = _dropout(x, self.config.dropout, ops.shape(x), dropout_seed, 0)
+        x = self.first_gate(x, training=training)
+        return self.second_gate(self.experts(x), training=training)
+
+
+def _seed(seed: int, name: str) -> int:
+    # A stable digest of seed and name: a seed per weight that doesn't depend on the order in which they are made.
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4], "big") >> 1
+
+
+def _present_values(values: Any, present: Any) -> Any:
+    """Values [..., D] with those of absent slots replaced by zeros; present [..., slots]."""
+    slots, size = present.shape[-1], values.shape[-1]
+    if slots == 1:
+        return ops.where(present > 0, values, ops.zeros_like(values))
+    # A selection and not a product, for NaN * 0 is NaN.
+    return ops.where(ops.repeat(present > 0, size // slots, axis=-1), values, ops.zeros_like(values))
+
+
+def _dropout(x: Any, rate: float, mask_shape: Any, seed: Any, place: int) -> Any:
+    """Inverted dropout with a mask that follows from `seed` (int [2]) and the place where it is applied."""
+    if seed is None:
+        raise ValueError("training with dropout needs dropout_seed, int [2]: the run's seed and the step's number")
+    # Philox by name: the same masks on every device.
+    seed = tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int32), place)
+    kept = tf.random.stateless_uniform(mask_shape, seed, alg="philox") >= rate
+    return x * ops.cast(kept, x.dtype) / (1.0 - rate)
+
+
+def _checked_rows(rows: tf.Tensor, expected: tf.Tensor, key: str) -> tf.Tensor:
+    check = tf.debugging.assert_equal(tf.shape(rows)[0], expected, f"{key} must have one row a second, as the others")
+    with tf.control_dependencies([check] if check is not None else []):
+        return tf.identity(rows)
