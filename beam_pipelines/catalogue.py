@@ -132,7 +132,10 @@ def _manifest_film(row: dict[str, str], uri: str, line: int) -> Film:
         value = (value or "").strip()
         if not value or storage.is_remote(value) or os.path.isabs(value):
             return value
-        return f"{folder}/{value}" if storage.is_remote(uri) else os.path.abspath(os.path.join(folder, value))
+        if storage.is_remote(uri):
+            # `..` means nothing in the name of an object, so it is worked out here.
+            return "gs://" + os.path.normpath(f"{folder}/{value}".removeprefix("gs://"))
+        return os.path.abspath(os.path.join(folder, value))
 
     return Film(
         film_id=escape_film_id(row["film_id"]),
@@ -144,15 +147,18 @@ def _manifest_film(row: dict[str, str], uri: str, line: int) -> Film:
 
 
 def _list_by_path(source: str, suffixes: Sequence[str]) -> list[Film]:
-    is_glob = any(character in source for character in "*?[")
-    root = re.split(r"[*?\[]", source)[0].rpartition("/")[0] if is_glob else source.rstrip("/")
+    listed = storage.list_files(source)
+    folder = source.rstrip("/") + "/"
+    # Told by what was found, not by the characters of the name: `films [1920]` may well be a folder.
+    is_folder = all(info.uri.startswith(folder) for info in listed)
+    root = folder if is_folder else re.split(r"[*?\[]", source)[0].rpartition("/")[0]
     films = []
-    for info in storage.list_files(source):
+    for info in listed:
         if info.uri == source:
             relative = os.path.basename(source)
         else:
             relative = info.uri.removeprefix(root).lstrip("/")
-            if not is_glob and not info.uri.lower().endswith(tuple(suffixes)):
+            if is_folder and not info.uri.lower().endswith(tuple(suffixes)):
                 continue
         uri = info.uri if storage.is_remote(info.uri) else os.path.abspath(info.uri)
         films.append(Film(escape_film_id(relative), uri))

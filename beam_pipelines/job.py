@@ -51,6 +51,11 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def comma_separated(text: str) -> tuple[str, ...]:
+    """`train,validation` as the names it holds, for an option of the command line."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def beam_options(beam_arguments: Sequence[str], workers: int, default_workers: int = 0) -> PipelineOptions:
     """Beam's options from the arguments a job didn't know; the local runner where they name none.
 

@@ -180,8 +180,8 @@ def read_record(uri: str, modalities: Sequence[str] | None = None) -> FilmRecord
 
 
 def read_header(uri: str) -> RecordHeader:
-    """Reads what a record says of its film from its first segment only."""
-    for example in _read_examples(uri):
+    """Reads what a record says of its film from its first segment only, of a remote record no more than that."""
+    for example in _read_examples(uri, at_most_bytes=MAX_RECORD_BYTES + tfrecord.FRAMING_BYTES):
         return _parse_header(example, uri)
     raise RecordError(f"{uri}: holds no record")
 
@@ -267,11 +267,11 @@ def _add_track(example: Any, prefix: str, track: FeatureTrack, first: int, stop:
             steps.add().int64_list.value.extend(row.tolist())
 
 
-def _read_examples(uri: str) -> Iterator[Any]:
+def _read_examples(uri: str, at_most_bytes: int | None = None) -> Iterator[Any]:
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 
-    with storage.local_copy(uri) as path:
+    with storage.local_copy(uri, at_most_bytes) as path:
         if path.stat().st_size == 0:
             raise RecordError(f"{uri}: the file is empty")
         try:

@@ -12,6 +12,9 @@ from typing import BinaryIO
 
 import google_crc32c
 
+FRAMING_BYTES = 16
+"""What a frame needs beside its content."""
+
 _MASK_DELTA = 0xA282EAD8
 
 

@@ -40,7 +40,7 @@ a whole experiment, from films to a model:
     film_id,path,split,labels
     MEDIAEVAL18_00,films/MEDIAEVAL18_00.mp4,train,annotations/MEDIAEVAL18_00_Valence-Arousal.txt
     MEDIAEVAL18_13,films/MEDIAEVAL18_13.mp4,validation,annotations/MEDIAEVAL18_13_Valence-Arousal.txt
-  cineaffect extract  --input films.csv --output features
+  cineaffect extract  --films films.csv --output features
   cineaffect prepare  --records features --manifest films.csv --output transform
   cineaffect train    --manifest films.csv --records features --transform transform --output run \\
                       --set model.encoder.units=64 --set model.dropout=0.3

@@ -16,7 +16,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from beam_pipelines.demo.films import make_demo_films
+from beam_pipelines.demo.films import make_demo_films, plan_demo_films
+from beam_pipelines.demo.pictures import draw_curves, draw_training
 from beam_pipelines.errors import ConfigurationError
 from beam_pipelines.job import guarded
 
@@ -49,6 +50,9 @@ def _main(argv: list[str]) -> int:
         if code:
             print(f"error: the step '{title}' ended with exit code {code}", file=sys.stderr)
             return code
+    films = plan_demo_films(films=arguments.films, seconds=arguments.seconds)
+    draw_curves(films, output / "scores", output / "plots")
+    draw_training(output / "model", output / "plots")
     _say_what_lies_where(output, time.monotonic() - started_s)
     return 0
 
@@ -81,15 +85,16 @@ def _commands(output: Path, manifest: Path, config: str) -> Iterator[tuple[str, 
 
 
 def _start(title: str, command: Sequence[str]) -> int:
-    Console(file=sys.stderr).print(f"\n[bold]{title}[/bold]   cineaffect {shlex.join(command)}", highlight=False)
+    console = Console(file=sys.stderr)
+    console.print(f"\n[bold]{title}[/bold]   cineaffect {shlex.join(command)}", highlight=False, soft_wrap=True)
     return subprocess.run([sys.executable, "-m", "beam_pipelines.cli", *command], check=False).returncode
 
 
 def _say_what_lies_where(output: Path, took_s: float) -> None:
     print(f"\nThe demo took {took_s:.0f} s. Look at")
     for what, where in (
-        ("curves of the films held out, as pictures", output / "scores" / "plots"),
-        ("the same as tables", output / "scores" / "curves"),
+        ("curves of the films held out beside their labels, and the training", output / "plots"),
+        ("the curves as tables", output / "scores" / "curves"),
         ("how good they are", output / "scores" / "evaluation.csv"),
         ("the exported model and its card", output / "model" / "exports"),
         ("the films and their labels", output / "data"),
