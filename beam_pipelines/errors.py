@@ -43,3 +43,14 @@ class FilmError(CineAffectError):
     def __reduce__(self) -> tuple:
         # Exceptions are pickled with `args`, which holds the joined text here.
         return (type(self), (self.step, self.reason, self.detail))
+
+
+class StorageError(CineAffectError):
+    """Storage that can't be used: no credentials, no right, no such bucket, or no answer after all retries.
+
+    Unlike a `FilmError` it is nobody's fault in particular: the job stops, and a second run goes on where it stopped.
+    """
+
+
+class DiskFullError(StorageError):
+    """No room on the local disk; the text names the file, the folder and how to choose another."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from beam_pipelines import records, storage
 from beam_pipelines.catalogue import Film
-from beam_pipelines.errors import FilmError
+from beam_pipelines.errors import DiskFullError, FilmError
 from beam_pipelines.extractors.tracks import Networks, extract_tracks, start_us
 from beam_pipelines.media.probe import MediaLimits, probe_film
 
@@ -36,7 +37,8 @@ def extract_film(
         The record's header, and whether anything was extracted.
 
     Raises:
-        FilmError: for a film that is absent or can't be decoded.
+        FilmError: for a film that is absent, can't be decoded, or has no room on the local disk.
+        StorageError: when the storage can't be used.
     """
     uri = records.record_uri(directory, film.film_id)
     source = storage.stat(film.uri)
@@ -45,7 +47,8 @@ def extract_film(
     existing = _existing_header(uri)
     if existing and _is_current(existing, source, storage.stat(uri)) and not _missing(existing, descriptions):
         return existing, False
-    with storage.local_copy(film.uri) as path:
+    with ExitStack() as copies:
+        path = _on_local_disk(film, copies)
         checksum = sha256_of(path)
         same_source = existing is not None and existing.source_sha256 == checksum
         missing = _missing(existing, descriptions) if existing and same_source else dict(descriptions)
@@ -72,6 +75,16 @@ def sha256_of(path: Path) -> str:
     except OSError as error:
         raise FilmError("read", "not_readable", f"{path}: {error.strerror}") from error
     return state.hexdigest()
+
+
+def _on_local_disk(film: Film, copies: ExitStack) -> Path:
+    try:
+        return copies.enter_context(storage.local_copy(film.uri))
+    except FileNotFoundError as error:
+        raise FilmError("read", "not_found", f"{film.uri}: no such file") from error
+    except DiskFullError as error:
+        # One film too long for this worker's disk; the others needn't wait for it.
+        raise FilmError("read", "disk_full", str(error)) from error
 
 
 def _existing_header(uri: str) -> records.RecordHeader | None:

@@ -1,27 +1,30 @@
 """Files on local disk and in Google Cloud Storage (`gs://bucket/name`), behind one small set of functions.
 
 Every write appears under its final name only when it is whole: locally by a temporary name in the same directory and
-`os.replace`, in object storage because an object becomes visible when its upload is finished. `STORAGE_EMULATOR_HOST`
-is honoured by google-cloud-storage itself.
+`os.replace`, in object storage because an object becomes visible when its upload is finished. Both sides behave alike;
+what can go wrong with a bucket is a `StorageError` (see `object_storage`).
 """
 
 from __future__ import annotations
 
-import fnmatch
+import errno
 import os
 import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+
+from beam_pipelines import object_storage
+from beam_pipelines.errors import DiskFullError, StorageError
 
 TEMPORARY_SUFFIX = ".partial"
 _GLOB_CHARACTERS = re.compile(r"[*?\[]")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class FileInfo:
 
 def is_remote(uri: str) -> bool:
     """Whether `uri` is an object of Google Cloud Storage."""
-    return uri.startswith("gs://")
+    return uri.startswith(object_storage.SCHEME)
 
 
 def join(base: str, *names: str) -> str:
@@ -43,23 +46,37 @@ def join(base: str, *names: str) -> str:
     return "/".join([base.rstrip("/") or "/", *names]) if base != "/" else "/" + "/".join(names)
 
 
-def stat(uri: str) -> FileInfo | None:
-    """Size and time of change of a file, or None where there is no such file."""
+def check_reachable(uri: str) -> None:
+    """Finds out before any work is done that a bucket is absent or closed to us; a local path passes.
+
+    Raises:
+        StorageError: no credentials, no right to list the bucket, or no such bucket.
+    """
     if is_remote(uri):
-        bucket, name = _split(uri)
-        blob = _client().bucket(bucket).get_blob(name)
-        return None if blob is None else FileInfo(uri, blob.size, blob.updated.timestamp())
+        object_storage.list_prefix(uri, at_most=1)
+
+
+def stat(uri: str) -> FileInfo | None:
+    """Size and time of change of a file, or None where there is no such file (a folder is none)."""
+    if is_remote(uri):
+        found = object_storage.find(uri)
+        return None if found is None else FileInfo(uri, found.size_bytes, found.modified_s)
     try:
         status = os.stat(uri)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return FileInfo(uri, status.st_size, status.st_mtime)
+    return None if os.path.isdir(uri) else FileInfo(uri, status.st_size, status.st_mtime)
 
 
 def list_files(pattern: str) -> list[FileInfo]:
-    """All files below a folder, or those that match a glob (`*` stays in a folder, `**` does not); sorted by address.
+    """The files below a folder, one file, or those that match a glob; sorted by address.
 
-    Unfinished and hidden files (names that begin with a dot) are left out. An absent folder gives an empty list.
+    In a glob `*`, `?` and `[sets]` stay in a folder, and a component `**` stands for any number of folders. What exists
+    under the very name is meant by it, even where that name could be a glob. Hidden files and folders (their names
+    begin with a dot), and so unfinished files, are left out. An absent folder gives an empty list.
+
+    Raises:
+        StorageError: for a bucket that is absent or can't be read.
     """
     found = _list_remote(pattern) if is_remote(pattern) else _list_local(pattern)
     visible = (info for info in found if not os.path.basename(info.uri).startswith("."))
@@ -72,15 +89,7 @@ def read_bytes(uri: str) -> bytes:
     Raises:
         FileNotFoundError: where there is none.
     """
-    if is_remote(uri):
-        from google.api_core.exceptions import NotFound
-
-        bucket, name = _split(uri)
-        try:
-            return _client().bucket(bucket).blob(name).download_as_bytes()
-        except NotFound as error:
-            raise FileNotFoundError(uri) from error
-    return Path(uri).read_bytes()
+    return object_storage.download_bytes(uri) if is_remote(uri) else Path(uri).read_bytes()
 
 
 def read_text(uri: str) -> str:
@@ -91,8 +100,7 @@ def read_text(uri: str) -> str:
 def write_bytes(uri: str, content: bytes) -> None:
     """Writes a whole file; it appears under its name at once or not at all."""
     if is_remote(uri):
-        bucket, name = _split(uri)
-        _client().bucket(bucket).blob(name).upload_from_string(content, content_type="application/octet-stream")
+        object_storage.upload_bytes(uri, content)
         return
     with whole_file(uri) as path:
         path.write_bytes(content)
@@ -108,146 +116,173 @@ def write_text(uri: str, content: str) -> None:
 
 @contextmanager
 def whole_file(uri: str) -> Iterator[Path]:
-    """A local path to write to; when the block ends without an error the file is published as `uri`."""
+    """A local path to write to; when the block ends without an error the file is published as `uri`.
+
+    Raises:
+        DiskFullError: when the block finds no room for it.
+    """
     if is_remote(uri):
-        bucket, name = _split(uri)
-        with tempfile.TemporaryDirectory(prefix="cineaffect-") as folder:
-            path = Path(folder) / "content"
+        with _temporary_folder(uri) as folder:
+            path = folder / "content"
             yield path
-            _client().bucket(bucket).blob(name).upload_from_filename(str(path))
+            object_storage.upload(uri, path)
         return
     target = Path(uri)
     target.parent.mkdir(parents=True, exist_ok=True)
     # A hidden name of bounded length: no listing shows it, and a long film id can't make it too long.
     path = target.parent / f".{uuid.uuid4().hex}{TEMPORARY_SUFFIX}"
     try:
-        yield path
+        with _full_disk_explained(uri, target.parent):
+            yield path
         os.replace(path, target)
     finally:
         path.unlink(missing_ok=True)
 
 
 @contextmanager
-def local_copy(uri: str) -> Iterator[Path]:
+def local_copy(uri: str, at_most_bytes: int | None = None) -> Iterator[Path]:
     """A local path of the file: itself, or a copy that is removed when the block ends.
+
+    Args:
+        uri: the file.
+        at_most_bytes: how much of a remote file to copy; all of it by default.
 
     Raises:
         FileNotFoundError: where there is no such file.
+        DiskFullError: where there is no room for the copy.
     """
     if not is_remote(uri):
         if not os.path.exists(uri):
             raise FileNotFoundError(uri)
         yield Path(uri)
         return
-    from google.api_core.exceptions import NotFound
-
-    bucket, name = _split(uri)
-    with tempfile.TemporaryDirectory(prefix="cineaffect-") as folder:
+    with _temporary_folder(uri) as folder:
         # The object's own name never becomes a local path; only a plain suffix is kept, which some demuxers want.
-        suffix = Path(name).suffix
-        path = Path(folder) / ("copy" + (suffix if re.fullmatch(r"\.\w{1,8}", suffix) else ""))
-        try:
-            _client().bucket(bucket).blob(name).download_to_filename(str(path))
-        except NotFound as error:
-            raise FileNotFoundError(uri) from error
+        suffix = Path(uri).suffix
+        path = folder / ("copy" + (suffix if re.fullmatch(r"\.\w{1,8}", suffix) else ""))
+        object_storage.download(uri, path, at_most_bytes)
         yield path
+
+
+@contextmanager
+def local_tree(uri: str) -> Iterator[Path]:
+    """A local path of a folder: itself, or a copy of the remote one that is removed when the block ends.
+
+    Nothing is found below the path of a folder that is absent, local or remote; no error is raised for it.
+
+    Raises:
+        DiskFullError: where there is no room for the copy.
+    """
+    if not is_remote(uri):
+        yield Path(uri)
+        return
+    prefix = uri.rstrip("/") + "/"
+    with _temporary_folder(uri) as folder:
+        root = folder.resolve()
+        for info in list_files(prefix):
+            path = (root / info.uri.removeprefix(prefix)).resolve()
+            if not path.is_relative_to(root):
+                raise StorageError(f"{info.uri}: this object's name leads out of its folder; remove or rename it")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            object_storage.download(info.uri, path)
+        yield root
 
 
 def remove(uri: str) -> None:
     """Removes a file; that there is none is no error."""
-    if is_remote(uri):
-        from google.api_core.exceptions import NotFound
-
-        bucket, name = _split(uri)
-        try:
-            _client().bucket(bucket).blob(name).delete()
-        except NotFound:
-            return
+    if not is_remote(uri):
+        Path(uri).unlink(missing_ok=True)
         return
-    Path(uri).unlink(missing_ok=True)
+    try:
+        object_storage.delete(uri)
+    except FileNotFoundError:
+        return
 
 
 def copy_tree(source: str, target: str) -> None:
     """Copies a local folder to `target`, local or remote, file by file in sorted order."""
     root = Path(source)
     for path in sorted(p for p in root.rglob("*") if p.is_file()):
-        with whole_file(join(target, path.relative_to(root).as_posix())) as destination:
+        destination_uri = join(target, path.relative_to(root).as_posix())
+        if is_remote(target):
+            object_storage.upload(destination_uri, path)
+            continue
+        with whole_file(destination_uri) as destination:
             shutil.copyfile(path, destination)
 
 
 @contextmanager
-def local_tree(uri: str) -> Iterator[Path]:
-    """A local path of a folder: itself, or a copy of the remote one that is removed when the block ends."""
-    if not is_remote(uri):
-        yield Path(uri)
-        return
-    prefix = uri.rstrip("/") + "/"
-    with tempfile.TemporaryDirectory(prefix="cineaffect-") as folder:
-        root = Path(folder).resolve()
-        for info in list_files(uri):
-            path = (root / info.uri.removeprefix(prefix)).resolve()
-            if not path.is_relative_to(root):
-                raise ValueError(f"{info.uri}: this object's name leads out of its folder")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(read_bytes(info.uri))
-        yield root
+def _temporary_folder(uri: str) -> Iterator[Path]:
+    parent = Path(tempfile.gettempdir())
+    with _full_disk_explained(uri, parent), tempfile.TemporaryDirectory(prefix="cineaffect-", dir=parent) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _full_disk_explained(uri: str, folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise DiskFullError(
+            f"{uri}: no room for it in {folder} ({error.strerror}); free some, or choose a larger disk "
+            "(TMPDIR names the folder for copies of remote files)"
+        ) from error
 
 
 def _list_local(pattern: str) -> Iterator[FileInfo]:
     if os.path.isdir(pattern):
         for folder, folders, names in os.walk(pattern):
             folders[:] = [name for name in folders if not name.startswith(".")]
-            for name in names:
-                info = stat(os.path.join(folder, name))
-                if info is not None:
-                    yield info
-        return
-    if _GLOB_CHARACTERS.search(pattern):
+            yield from _existing(os.path.join(folder, name) for name in names)
+    elif _GLOB_CHARACTERS.search(pattern) and not os.path.exists(pattern):
         import glob
 
-        for path in glob.iglob(pattern, recursive=True):
-            if os.path.isfile(path):
-                info = stat(path)
-                if info is not None:
-                    yield info
-        return
-    info = stat(pattern)
-    if info is not None:
-        yield info
+        # A set, since two `**` reach the same file on several ways.
+        yield from _existing(set(glob.iglob(pattern, recursive=True)))
+    else:
+        yield from _existing([pattern])
 
 
-def _list_remote(pattern: str) -> Iterator[FileInfo]:
-    bucket, name = _split(pattern)
+def _existing(paths: Iterable[str]) -> Iterator[FileInfo]:
+    for path in paths:
+        info = stat(path)
+        if info is not None:
+            yield info
+
+
+def _list_remote(pattern: str) -> list[FileInfo]:
+    bucket, name = object_storage.split(pattern)
+    folder = name.rstrip("/") + "/" if name.rstrip("/") else ""
     glob_at = _GLOB_CHARACTERS.search(name)
-    prefix = name[: glob_at.start()] if glob_at else name
-    accept = re.compile(_glob_regex(name)) if glob_at else None
-    for blob in _client().list_blobs(bucket, prefix=prefix):
-        below = blob.name == name or blob.name.startswith(name.rstrip("/") + "/") or not name
-        if (accept.fullmatch(blob.name) if accept else below) and not blob.name.endswith("/"):
-            yield FileInfo(f"gs://{bucket}/{blob.name}", blob.size, blob.updated.timestamp())
+    prefix = name[: glob_at.start()] if glob_at else folder
+    found = object_storage.list_prefix(f"{object_storage.SCHEME}{bucket}/{prefix}")
+    chosen = [o for o in found if o.name.startswith(folder) and not _any_hidden(o.name.removeprefix(folder).split("/"))]
+    if not chosen:
+        itself = next((o for o in found if o.name == name), None) if glob_at else object_storage.find(pattern)
+        chosen = [itself] if itself else []
+    if not chosen and glob_at:
+        chosen = [o for o in found if _matches(o.name.split("/"), name.split("/"))]
+    return [FileInfo(f"{object_storage.SCHEME}{bucket}/{o.name}", o.size_bytes, o.modified_s) for o in chosen]
 
 
-def _glob_regex(pattern: str) -> str:
-    parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
-    table = {"**/": r"(?:.*/)?", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
-    return "".join(table[part] if part in table else _literal_with_sets(part) for part in parts)
+def _matches(names: Sequence[str], patterns: Sequence[str]) -> bool:
+    """Whether the components of a name match those of a glob, by the rules of Python's `glob` with `recursive`."""
+    if not patterns:
+        return not names
+    first, rest = patterns[0], patterns[1:]
+    if first == "**":
+        # At the end it stands for what lies below a folder, so for one component at least.
+        shortest = 0 if rest else 1
+        return any(
+            not _any_hidden(names[:count]) and _matches(names[count:], rest)
+            for count in range(shortest, len(names) + 1)
+        )
+    if not names or (_any_hidden(names[:1]) and not first.startswith(".")):
+        return False
+    return fnmatchcase(names[0], first) and _matches(names[1:], rest)
 
 
-def _literal_with_sets(text: str) -> str:
-    # fnmatch.translate knows the rules of [sets]; its wrapper is cut off again.
-    return fnmatch.translate(text).removeprefix("(?s:").removesuffix(")\\Z").removesuffix(")\\z")
-
-
-def _split(uri: str) -> tuple[str, str]:
-    bucket, _, name = uri.removeprefix("gs://").partition("/")
-    if not bucket:
-        raise ValueError(f"{uri}: write it as gs://bucket/name")
-    return bucket, name
-
-
-@lru_cache(maxsize=1)
-def _client() -> Any:
-    # Imported late: local runs need neither the package's start-up time nor credentials.
-    from google.cloud import storage
-
-    return storage.Client()
+def _any_hidden(names: Sequence[str]) -> bool:
+    return any(name.startswith(".") for name in names)
