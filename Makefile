@@ -43,4 +43,4 @@ format: $(VENV)/.installed-dev
 	$(RUN)/ruff format .
 
 clean:
-	rm -rf $(VENV) demo-run build *.egg-info
+	rm -rf .venv* demo-run build *.egg-info

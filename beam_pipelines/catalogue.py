@@ -90,7 +90,7 @@ def list_films(source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES) -> list[Fi
     Raises:
         ConfigurationError: nothing found, two films of one id, or a manifest that can't be read; the text names it.
     """
-    films = read_manifest(source) if source.endswith(".csv") else _list_by_path(source, suffixes)
+    films = read_manifest(source) if source.lower().endswith(".csv") else _list_by_path(source, suffixes)
     if not films:
         raise ConfigurationError(
             f"{source}: no films found; name a folder, a quoted glob or a manifest "
@@ -100,7 +100,7 @@ def list_films(source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES) -> list[Fi
 
 
 def read_manifest(uri: str) -> list[Film]:
-    """Reads a CSV manifest; addresses come out absolute or as given when they are `gs://`.
+    """Reads a CSV manifest, sorted by film id; addresses come out absolute, or as given when they are `gs://`.
 
     Raises:
         ConfigurationError: naming the file and the line.
@@ -109,21 +109,55 @@ def read_manifest(uri: str) -> list[Film]:
         text = storage.read_text(uri)
     except FileNotFoundError as error:
         raise ConfigurationError(f"{uri}: no such manifest") from error
+    except OSError as error:
+        raise ConfigurationError(f"{uri}: not readable: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{uri}: not UTF-8 text: {error}") from error
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    columns = rows.fieldnames or []
+    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        _check_columns(rows.fieldnames or [], uri)
+        films = [_manifest_film(row, uri, rows.line_num) for row in rows if not _is_blank(row)]
+    except csv.Error as error:
+        raise ConfigurationError(f"{uri}, line {rows.line_num}: not readable as CSV: {error}") from error
+    return _unique(films, uri)
+
+
+def films_of_splits(films: Iterable[Film], splits: Sequence[str], source: str = "the manifest") -> list[Film]:
+    """The films that belong to some splits, sorted by film id.
+
+    Raises:
+        ConfigurationError: for a split that no film has, naming the nearest that there is.
+    """
+    films = list(films)
+    there = sorted({film.split for film in films if film.split})
+    for split in splits:
+        if split not in there:
+            raise ConfigurationError(f"{source}: no film has the split '{split}'{nearest(split, there)}")
+    return sorted((film for film in films if film.split in splits), key=lambda film: film.film_id)
+
+
+def _check_columns(columns: Sequence[str], uri: str) -> None:
     for needed in ("film_id", "path"):
         if needed not in columns:
-            raise ConfigurationError(f"{uri}: has no column '{needed}' (its columns: {', '.join(columns) or 'none'})")
+            raise ConfigurationError(
+                f"{uri}: has no column '{needed}' (its columns: {', '.join(columns) or 'none'}); "
+                "the first line names the columns, in small letters and separated by commas"
+            )
     for column in columns:
         hint = "" if column in MANIFEST_COLUMNS else nearest(column, MANIFEST_COLUMNS)
         if "did you mean" in hint:
             raise ConfigurationError(f"{uri}: unknown column '{column}'{hint}")
-    return [_manifest_film(row, uri, rows.line_num) for row in rows if any((row or {}).values())]
+        if columns.count(column) > 1:
+            raise ConfigurationError(f"{uri}: the column '{column}' is there twice")
+
+
+def _is_blank(row: dict[str, str]) -> bool:
+    return not any(value.strip() for value in row.values() if isinstance(value, str)) and None not in row
 
 
 def _manifest_film(row: dict[str, str], uri: str, line: int) -> Film:
+    if None in row:
+        raise ConfigurationError(f"{uri}, line {line}: more cells than columns; put a value that has a comma in quotes")
     if not (row["film_id"] or "").strip() or not (row["path"] or "").strip():
         raise ConfigurationError(f"{uri}, line {line}: film_id and path must both be given")
     folder = os.path.dirname(uri)

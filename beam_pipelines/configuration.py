@@ -43,7 +43,7 @@ def load_section(name: str, model: type[S], path: str | None = None, overrides: 
     sections = _read_yaml(path) if path else {}
     for key in sections:
         if key not in SECTIONS:
-            raise ConfigurationError(f"{path}: unknown section '{key}'{nearest(key, SECTIONS)}")
+            raise ConfigurationError(f"{path}: unknown section '{key}'{nearest(str(key), SECTIONS)}")
     values = sections.get(name) or {}
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path}: section '{name}' must hold keys, it holds {values!r}")
@@ -61,11 +61,24 @@ def validate(model: type[S], values: dict[str, Any], where: str) -> S:
         raise ConfigurationError("\n".join(lines)) from error
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML's safe loader, which also refuses a key that is there twice: the first one would be lost silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"the key '{key}' is there twice, {node.start_mark}")
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(path: str) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(storage.read_text(path))
+        document = yaml.load(storage.read_text(path), _UniqueKeys)  # noqa: S506 - a SafeLoader
     except FileNotFoundError as error:
         raise ConfigurationError(f"{path}: no such configuration file") from error
+    except OSError as error:
+        raise ConfigurationError(f"{path}: not readable: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not readable as YAML: {error}") from error
     if document is None:
@@ -81,7 +94,9 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
         raise ConfigurationError(f"--set {override}: write it as key=value, for example image.batch_size=8")
     *parents, last = key.split(".")
     for parent in parents:
-        child = values.setdefault(parent, {})
+        child = values.get(parent)
+        if child is None:
+            child = values[parent] = {}
         if not isinstance(child, dict):
             raise ConfigurationError(f"--set {override}: '{parent}' holds a value, not keys")
         values = child

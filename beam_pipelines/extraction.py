@@ -41,22 +41,22 @@ def extract_film(
         StorageError: when the storage can't be used.
     """
     uri = records.record_uri(directory, film.film_id)
-    source = storage.stat(film.uri)
-    if source is None:
-        raise FilmError("read", "not_found", f"{film.uri}: no such file")
+    source = _stat_source(film)
     existing = _existing_header(uri)
-    if existing and _is_current(existing, source, storage.stat(uri)) and not _missing(existing, descriptions):
+    if existing and _is_current(existing, film, source, storage.stat(uri)) and not _missing(existing, descriptions):
         return existing, False
     with ExitStack() as copies:
         path = _on_local_disk(film, copies)
         checksum = sha256_of(path)
-        same_source = existing is not None and existing.source_sha256 == checksum
-        missing = _missing(existing, descriptions) if existing and same_source else dict(descriptions)
-        if existing and not missing:
-            return existing, False
-        record = _extract(film, path, checksum, networks, missing)
-    if same_source:
-        record = _merge(records.read_record(uri), record)
+        kept = _kept_record(uri, existing, checksum)
+        missing = _missing(kept.header, descriptions) if kept else dict(descriptions)
+        new = _extract(film, path, checksum, networks, missing) if missing else None
+    if kept and not new:
+        if kept.header.source_uri != film.uri:  # the same film at another place
+            records.write_record(replace(kept, header=replace(kept.header, source_uri=film.uri)), uri)
+        return kept.header, False
+    assert new is not None
+    record = _merge(kept, new) if kept else new
     records.write_record(record, uri)
     return record.header, True
 
@@ -87,17 +87,43 @@ def _on_local_disk(film: Film, copies: ExitStack) -> Path:
         raise FilmError("read", "disk_full", str(error)) from error
 
 
+def _stat_source(film: Film) -> storage.FileInfo:
+    try:
+        source = storage.stat(film.uri)
+    except OSError as error:
+        # A name too long, links in a circle, a folder that may not be entered: this film's fault alone.
+        raise FilmError("read", "not_readable", f"{film.uri}: {error.strerror}") from error
+    if source is None:
+        raise FilmError("read", "not_found", f"{film.uri}: no such file")
+    return source
+
+
 def _existing_header(uri: str) -> records.RecordHeader | None:
     try:
-        return records.read_header(uri)
+        return records.read_header(uri) if records.is_whole(uri) else None
     except (FileNotFoundError, records.RecordError):
         # A damaged record is worth no more than none: it is made again.
         return None
 
 
-def _is_current(header: records.RecordHeader, source: storage.FileInfo, record: storage.FileInfo | None) -> bool:
+def _kept_record(uri: str, header: records.RecordHeader | None, checksum: str) -> records.FilmRecord | None:
+    """The record that is there already, if it was made from the same content and can be read to its end."""
+    if header is None or header.source_sha256 != checksum:
+        return None
+    try:
+        return records.read_record(uri)
+    except records.RecordError:
+        return None
+
+
+def _is_current(
+    header: records.RecordHeader, film: Film, source: storage.FileInfo, record: storage.FileInfo | None
+) -> bool:
     return (
-        record is not None and source.size_bytes == header.source_size_bytes and source.modified_s <= record.modified_s
+        record is not None
+        and film.uri == header.source_uri
+        and source.size_bytes == header.source_size_bytes
+        and source.modified_s <= record.modified_s
     )
 
 

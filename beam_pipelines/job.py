@@ -45,7 +45,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--workers",
-        type=int,
+        type=_count,
         default=0,
         help="local runner only: worker processes; 1 runs everything in this process",
     )
@@ -68,6 +68,7 @@ def beam_options(beam_arguments: Sequence[str], workers: int, default_workers: i
         ConfigurationError: for an option that neither the job nor, on this machine's own runner, Beam knows.
     """
     arguments = list(beam_arguments)
+    _refuse_strays(arguments)
     runner = _named_runner(arguments)
     if runner is None:
         arguments.append("--runner=FnApiRunner")
@@ -83,8 +84,18 @@ def beam_options(beam_arguments: Sequence[str], workers: int, default_workers: i
     return PipelineOptions(arguments)
 
 
+def is_local(options: PipelineOptions) -> bool:
+    """Whether a job runs on this machine's own runner."""
+    return (options.get_all_options()["runner"] or "").rsplit(".", 1)[-1] in LOCAL_RUNNERS
+
+
 def run(
-    define: Callable[[Pipeline], Any], options: PipelineOptions, output: str, films: int, count_done: str = ""
+    define: Callable[[Pipeline], Any],
+    options: PipelineOptions,
+    output: str,
+    films: int,
+    count_done: str = "",
+    marker: str = "",
 ) -> int:
     """Builds and runs a job's graph, shows progress meanwhile, prints the summary and returns the exit code.
 
@@ -95,9 +106,12 @@ def run(
         films: how many films go in, for the progress display.
         count_done: suffix of the files in `output` of which each stands for one finished film; no progress
             is shown without one.
+        marker: a file in `output` that says to others that the results are whole; removed first, as the manifest is.
     """
-    logging.getLogger("apache_beam.runners.portability.local_job_service").addFilter(_is_worth_reading)
-    storage.remove(storage.join(output, RUN_MANIFEST))
+    _check_output(output)
+    logging.getLogger("apache_beam.runners.portability.local_job_service").addFilter(_is_worth_a_line)
+    for name in filter(None, (RUN_MANIFEST, marker)):
+        storage.remove(storage.join(output, name))
     pipeline = Pipeline(options=options)
     define(pipeline)
     with watch(output, films, count_done) if count_done else nullcontext():
@@ -126,7 +140,19 @@ def versions() -> dict[str, str]:
     }
 
 
-def _is_worth_reading(entry: logging.LogRecord) -> bool:
+def _check_output(output: str) -> None:
+    if storage.is_remote(output):
+        storage.check_reachable(output)
+        return
+    try:
+        os.makedirs(output, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"--output {output}: can't be a directory: {error.strerror}") from error
+    if not os.access(output, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"--output {output}: may not be written to")
+
+
+def _is_worth_a_line(entry: logging.LogRecord) -> bool:
     # Every local worker process says so at its start, for a feature that nobody uses here.
     return "No semi_persistent_directory found" not in entry.getMessage()
 
@@ -136,6 +162,21 @@ def _named_runner(arguments: Sequence[str]) -> str | None:
     parser.add_argument("--runner")
     runner = parser.parse_known_args(list(arguments))[0].runner
     return runner.rsplit(".", 1)[-1] if runner else None
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{count} is less than 1")
+    return count
+
+
+def _refuse_strays(arguments: Sequence[str]) -> None:
+    # Beam ignores what isn't an option. The shell makes many arguments of an unquoted glob, and only one film would be
+    # done.
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if not argument.startswith("-") and (not before.startswith("-") or "=" in before):
+            raise ConfigurationError(f"unexpected argument '{argument}'; put a glob in quotes: --films 'films/*.mp4'")
 
 
 def _refuse_unknown(arguments: Sequence[str]) -> None:

@@ -10,19 +10,23 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import apache_beam as beam
 import tensorflow_transform.beam as tft_beam
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from beam_pipelines import job, records, storage
-from beam_pipelines.catalogue import Film, read_manifest
+from beam_pipelines.catalogue import Film, films_of_splits, read_manifest
 from beam_pipelines.configuration import load_section
 from beam_pipelines.errors import ConfigurationError
 from beam_pipelines.normalisation import PrepareConfig, preprocessing
 from beam_pipelines.transforms.outcomes import WriteOutcomes
 from beam_pipelines.transforms.read_rows import OUTCOME_TAG, PRESENT_TAG, ROWS_TAG, ReadRows, adapter_config
+from beam_pipelines.transforms.write_transform import WriteTransform
 
 STATISTICS = "statistics.json"
 
@@ -63,6 +67,7 @@ def define_pipeline(
     directory: str,
     output: str,
     shape: RecordShape,
+    temporary: str,
 ) -> None:
     """Builds the graph of the job on `pipeline`.
 
@@ -73,13 +78,14 @@ def define_pipeline(
         directory: where their records lie.
         output: directory of the transform graph.
         shape: what the records have in common, from `common_shape`.
+        temporary: directory that all workers see, for tf.Transform's passes.
     """
     read = pipeline | "Films" >> beam.Create(films) | ReadRows(directory, shape.dimensions, config.rows_per_batch)
-    with tft_beam.Context(temp_dir=tempfile.mkdtemp(prefix="cineaffect-transform-"), use_deep_copy_optimization=True):
+    with tft_beam.Context(temp_dir=temporary, use_deep_copy_optimization=True):
         transform_fn = (read[ROWS_TAG], adapter_config(shape.dimensions)) | tft_beam.AnalyzeDataset(
             preprocessing(config, shape.dimensions)
         )
-    written = transform_fn | "WriteTransformFn" >> tft_beam.WriteTransformFn(output)
+    written = transform_fn | "WriteTransform" >> WriteTransform(output)
     statistics = (
         pipeline
         | "OneStatistics" >> beam.Create([None])
@@ -119,20 +125,6 @@ def common_shape(directory: str, films: Sequence[Film]) -> RecordShape:
         raise ConfigurationError(f"{directory}: holds no record of the {len(films)} chosen films; run extract first")
     dimensions = {modality: track.values.shape[1] for modality, track in first.tracks.items()}
     return RecordShape(dimensions, first.header.descriptions)
-
-
-def films_of_splits(manifest: str, splits: Sequence[str]) -> list[Film]:
-    """The films of a manifest that belong to the given splits, sorted by film id.
-
-    Raises:
-        ConfigurationError: when there is none; it names the splits that the manifest has.
-    """
-    films = read_manifest(manifest)
-    chosen = sorted((film for film in films if film.split in splits), key=lambda film: film.film_id)
-    if not chosen:
-        have = ", ".join(sorted({film.split or "(none)" for film in films}))
-        raise ConfigurationError(f"{manifest}: no film of the splits {', '.join(splits)} (it has: {have})")
-    return chosen
 
 
 def _write_statistics(
@@ -187,15 +179,32 @@ def _main(argv: list[str]) -> int:
     options = job.beam_options(beam_arguments, arguments.workers, default_workers=1)
     logging.getLogger("absl").addFilter(_is_not_about_the_cache)
     config = load_section("prepare", PrepareConfig, arguments.config, arguments.overrides)
-    films = films_of_splits(arguments.manifest, config.splits)
+    films = films_of_splits(read_manifest(arguments.manifest), config.splits, arguments.manifest)
     shape = common_shape(arguments.records, films)
     preprocessing(config, shape.dimensions)
-    return job.run(
-        lambda pipeline: define_pipeline(pipeline, films, config, arguments.records, arguments.output, shape),
-        options,
-        arguments.output,
-        len(films),
-    )
+    with _temporary_directory(options) as temporary:
+        return job.run(
+            lambda pipeline: define_pipeline(
+                pipeline, films, config, arguments.records, arguments.output, shape, temporary
+            ),
+            options,
+            arguments.output,
+            len(films),
+            marker=STATISTICS,
+        )
+
+
+@contextmanager
+def _temporary_directory(options: PipelineOptions) -> Iterator[str]:
+    """Where tf.Transform keeps what it needs between its passes: local, or what Beam's --temp_location names."""
+    shared = options.view_as(GoogleCloudOptions).temp_location
+    if shared:
+        yield storage.join(shared, f"cineaffect-transform-{uuid.uuid4().hex}")
+        return
+    if not job.is_local(options):
+        raise ConfigurationError("on a cluster prepare needs --temp_location, a directory that all its workers see")
+    with tempfile.TemporaryDirectory(prefix="cineaffect-transform-") as folder:
+        yield folder
 
 
 if __name__ == "__main__":

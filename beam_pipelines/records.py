@@ -6,6 +6,7 @@ one SequenceExample each and none above `MAX_RECORD_BYTES`; a segment is a clip 
 
     context        clip/media_id, clip/data_path, clip/start/timestamp, clip/end/timestamp (microseconds)
                    cineaffect/film_seconds, cineaffect/duration_us, cineaffect/start_us, cineaffect/first_second,
+                   cineaffect/segments,
                    cineaffect/source/size_bytes, cineaffect/source/sha256, cineaffect/quality (JSON)
                    <PREFIX>/fingerprint, <PREFIX>/description (JSON)
     feature lists  <PREFIX>/feature/floats [D], <PREFIX>/feature/timestamp [1], <PREFIX>/present [slots]
@@ -19,20 +20,49 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from beam_pipelines import storage, tfrecord
 from beam_pipelines.errors import CineAffectError
+from beam_pipelines.feature_track import (
+    PRESENT_SUFFIX,
+    FeatureTrack,
+    FilmRecord,
+    RecordHeader,
+    fingerprint,
+    is_untrained,
+    make_record,
+    slots_of,
+)
+
+__all__ = [
+    "MAX_RECORD_BYTES",
+    "PRESENT_SUFFIX",
+    "FeatureTrack",
+    "FilmRecord",
+    "RecordError",
+    "RecordHeader",
+    "digest",
+    "fingerprint",
+    "is_untrained",
+    "is_whole",
+    "list_records",
+    "make_record",
+    "read_header",
+    "read_record",
+    "record_uri",
+    "slots_of",
+    "to_sequence_examples",
+    "write_record",
+]
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 """No record is larger: Flink's GroupByKey gives up at 10 MB."""
-
-SLOTS: Mapping[str, int] = {"face": 2}
-"""Slots a second of each modality; 1 where it isn't named. The values of a second are its slots side by side."""
 
 _PREFIXES = {"image": "RGB", "audio": "AUDIO", "face": "FACE"}
 _BOX_KEYS = ("xmin", "ymin", "xmax", "ymax")
@@ -43,112 +73,6 @@ class RecordError(CineAffectError):
     """A feature record that can't be read: cut off, damaged, or not one of ours; the text names the file."""
 
 
-def slots_of(modality: str) -> int:
-    """How many slots a second of this modality has: 2 faces, 1 of everything else."""
-    return SLOTS.get(modality, 1)
-
-
-def fingerprint(description: Mapping[str, Any]) -> str:
-    """A stable name of how features were made: 16 hexadecimal digits of the SHA-256 of the canonical JSON.
-
-    Args:
-        description: network, weights (by hash), preprocessing, sampling, decode mode and precision. Device, batch size
-            and versions don't belong here, since the features don't depend on them.
-    """
-    canonical = json.dumps(description, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:16]
-
-
-@dataclass(frozen=True, eq=False)
-class FeatureTrack:
-    """One modality of one film.
-
-    Attributes:
-        values: float32 [T, D]; a second's slots side by side; zero where a slot is absent.
-        present: float32 [T, slots]; 1 where the slot holds something. Absent is never the same as zero.
-        timestamps_us: int64 [T]; the real timestamp of what was used, on the container's clock.
-        description: how it was made (see `fingerprint`).
-        boxes: float32 [T, slots, 4] (xmin, ymin, xmax, ymax as shares of the picture), for faces.
-        scores: float32 [T, slots]; the detector's confidence, for faces.
-    """
-
-    values: np.ndarray
-    present: np.ndarray
-    timestamps_us: np.ndarray
-    description: Mapping[str, Any]
-    boxes: np.ndarray | None = None
-    scores: np.ndarray | None = None
-
-    @property
-    def fingerprint(self) -> str:
-        """The stable name of how this track was made."""
-        return fingerprint(self.description)
-
-    @property
-    def untrained(self) -> bool:
-        """Whether a network with random weights made it (demo and tests only)."""
-        return str(self.description.get("weights", "")).startswith("untrained")
-
-
-@dataclass(frozen=True)
-class RecordHeader:
-    """What a record says of its film, without the features.
-
-    Attributes:
-        film_id: the catalogue's name of the film, safe as a file name.
-        source_uri: where the film lay.
-        source_size_bytes, source_sha256: identity of the file's content.
-        seconds: T, the number of one-second steps.
-        duration_us: D, the exact duration rounded to microseconds.
-        start_us: the timestamp of second 0 on the container's clock.
-        descriptions: modality -> how its track was made.
-        quality: counts of what the decoder met (frames decoded, damaged, …).
-    """
-
-    film_id: str
-    source_uri: str
-    source_size_bytes: int
-    source_sha256: str
-    seconds: int
-    duration_us: int
-    start_us: int
-    descriptions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    quality: Mapping[str, Any] = field(default_factory=dict)
-
-    def fingerprints(self) -> dict[str, str]:
-        """Modality -> fingerprint of its track."""
-        return {modality: fingerprint(description) for modality, description in self.descriptions.items()}
-
-
-@dataclass(frozen=True, eq=False)
-class FilmRecord:
-    """A whole film's features: its header, and one track a modality, all of `header.seconds` steps."""
-
-    header: RecordHeader
-    tracks: Mapping[str, FeatureTrack]
-
-    def __post_init__(self) -> None:
-        for modality, track in self.tracks.items():
-            slots, steps = slots_of(modality), self.header.seconds
-            if track.values.ndim != 2 or len(track.values) != steps or track.present.shape != (steps, slots):
-                raise ValueError(
-                    f"{self.header.film_id}: {modality} has values {track.values.shape} and presence "
-                    f"{track.present.shape} for {steps} seconds and {slots} slots"
-                )
-
-    def merged_with(self, tracks: Mapping[str, FeatureTrack]) -> FilmRecord:
-        """This record with further or newer tracks; the others stay as they are."""
-        merged = {**self.tracks, **tracks}
-        return make_record(self.header, merged)
-
-
-def make_record(header: RecordHeader, tracks: Mapping[str, FeatureTrack]) -> FilmRecord:
-    """Joins a header and tracks; the header's descriptions are those of the tracks, in sorted order."""
-    ordered = {modality: tracks[modality] for modality in sorted(tracks)}
-    descriptions = {modality: dict(track.description) for modality, track in ordered.items()}
-    return FilmRecord(replace(header, descriptions=descriptions), ordered)
-
-
 def record_uri(directory: str, film_id: str) -> str:
     """Where the record of a film lies in a directory of records."""
     return storage.join(directory, film_id + _SUFFIX)
@@ -156,8 +80,12 @@ def record_uri(directory: str, film_id: str) -> str:
 
 def list_records(directory: str) -> dict[str, str]:
     """Film id -> address of every record of a directory, sorted by film id."""
-    uris = [info.uri for info in storage.list_files(directory) if info.uri.endswith(_SUFFIX)]
-    return {uri.rsplit("/", 1)[-1].removesuffix(_SUFFIX): uri for uri in uris}
+    found = {}
+    for info in storage.list_files(directory):
+        film_id = info.uri.rsplit("/", 1)[-1].removesuffix(_SUFFIX)
+        if info.uri == record_uri(directory, film_id):  # not what lies in folders below
+            found[film_id] = info.uri
+    return dict(sorted(found.items()))
 
 
 def write_record(record: FilmRecord, uri: str) -> None:
@@ -176,14 +104,33 @@ def read_record(uri: str, modalities: Sequence[str] | None = None) -> FilmRecord
         RecordError: for a file that is cut off, damaged or not a feature record.
         FileNotFoundError: where there is none.
     """
-    return _join_segments([_parse_segment(example, uri, modalities) for example in _read_examples(uri)], uri)
+    with _parsing(uri):
+        return _join_segments([_parse_segment(example, uri, modalities) for example in _read_examples(uri)], uri)
 
 
 def read_header(uri: str) -> RecordHeader:
     """Reads what a record says of its film from its first segment only, of a remote record no more than that."""
-    for example in _read_examples(uri, at_most_bytes=MAX_RECORD_BYTES + tfrecord.FRAMING_BYTES):
-        return _parse_header(example, uri)
+    with _parsing(uri):
+        for example in _read_examples(uri, at_most_bytes=MAX_RECORD_BYTES + tfrecord.FRAMING_BYTES):
+            return _parse_header(example, uri)
     raise RecordError(f"{uri}: holds no record")
+
+
+def is_whole(uri: str) -> bool:
+    """Whether a local record has all its segments, as far as the lengths of its frames tell; costs a few seeks.
+
+    A remote one always has: an object appears only when its upload is finished.
+    """
+    if storage.is_remote(uri):
+        return True
+    with storage.local_copy(uri) as path:
+        try:
+            frames = sum(1 for _ in tfrecord.read_sums(path))
+        except tfrecord.DamagedError:
+            return False
+    for example in _read_examples(uri):
+        return frames == _number(example, "cineaffect/segments", uri)
+    return False
 
 
 def digest(record: FilmRecord, modalities: Sequence[str]) -> str:
@@ -200,8 +147,9 @@ def digest(record: FilmRecord, modalities: Sequence[str]) -> str:
 def to_sequence_examples(record: FilmRecord) -> Iterator[Any]:
     """The segments of a film in order, each a `tf.train.SequenceExample` of at most `MAX_RECORD_BYTES`."""
     step = _seconds_per_segment(record)
-    for first in range(0, max(record.header.seconds, 1), step):
-        yield _segment_example(record, first, min(first + step, record.header.seconds))
+    starts = range(0, record.header.seconds, step)
+    for first in starts:
+        yield _segment_example(record, first, min(first + step, record.header.seconds), len(starts))
 
 
 def _seconds_per_segment(record: FilmRecord) -> int:
@@ -215,7 +163,7 @@ def _prefix(modality: str) -> str:
     return _PREFIXES.get(modality, modality.upper())
 
 
-def _segment_example(record: FilmRecord, first: int, stop: int) -> Any:
+def _segment_example(record: FilmRecord, first: int, stop: int, segments: int) -> Any:
     import tensorflow as tf
 
     header = record.header
@@ -235,6 +183,7 @@ def _segment_example(record: FilmRecord, first: int, stop: int) -> Any:
         "cineaffect/duration_us": header.duration_us,
         "cineaffect/start_us": header.start_us,
         "cineaffect/first_second": first,
+        "cineaffect/segments": segments,
         "cineaffect/source/size_bytes": header.source_size_bytes,
     }
     for modality, track in record.tracks.items():
@@ -281,6 +230,23 @@ def _read_examples(uri: str, at_most_bytes: int | None = None) -> Iterator[Any]:
             raise RecordError(f"{uri}: cut off or damaged ({error}); extract this film again") from error
 
 
+@contextmanager
+def _parsing(uri: str) -> Iterator[None]:
+    """Well-framed content that is none of ours can be anything: what fails on it is the record's fault."""
+    try:
+        yield
+    except (KeyError, IndexError, ValueError) as error:
+        raise RecordError(f"{uri}: not a feature record of this version ({error})") from error
+
+
+def _number(example: Any, key: str, uri: str) -> int:
+    context = example.context.feature
+    values = context[key].int64_list.value if key in context else ()
+    if not values:
+        raise RecordError(f"{uri}: has no '{key}'; it is not a feature record of this project")
+    return int(values[0])
+
+
 def _parse_header(example: Any, uri: str) -> RecordHeader:
     context = example.context.feature
 
@@ -290,12 +256,6 @@ def _parse_header(example: Any, uri: str) -> RecordHeader:
             raise RecordError(f"{uri}: has no '{key}'; it is not a feature record of this project")
         return str(values[0].decode("utf-8", "surrogateescape"))
 
-    def number(key: str) -> int:
-        values = context[key].int64_list.value if key in context else ()
-        if not values:
-            raise RecordError(f"{uri}: has no '{key}'; it is not a feature record of this project")
-        return int(values[0])
-
     descriptions = {}
     for key in sorted(context):
         if key.endswith("/description"):
@@ -304,11 +264,11 @@ def _parse_header(example: Any, uri: str) -> RecordHeader:
     return RecordHeader(
         film_id=text("clip/media_id"),
         source_uri=text("clip/data_path"),
-        source_size_bytes=number("cineaffect/source/size_bytes"),
+        source_size_bytes=_number(example, "cineaffect/source/size_bytes", uri),
         source_sha256=text("cineaffect/source/sha256"),
-        seconds=number("cineaffect/film_seconds"),
-        duration_us=number("cineaffect/duration_us"),
-        start_us=number("cineaffect/start_us"),
+        seconds=_number(example, "cineaffect/film_seconds", uri),
+        duration_us=_number(example, "cineaffect/duration_us", uri),
+        start_us=_number(example, "cineaffect/start_us", uri),
         descriptions=descriptions,
         quality=json.loads(text("cineaffect/quality")),
     )
@@ -316,10 +276,11 @@ def _parse_header(example: Any, uri: str) -> RecordHeader:
 
 def _parse_segment(
     example: Any, uri: str, modalities: Sequence[str] | None
-) -> tuple[RecordHeader, dict[str, FeatureTrack]]:
+) -> tuple[int, RecordHeader, dict[str, FeatureTrack]]:
     header = _parse_header(example, uri)
+    first = _number(example, "cineaffect/first_second", uri)
     wanted = [m for m in header.descriptions if modalities is None or m in modalities]
-    return header, {modality: _parse_track(example, modality, header, uri) for modality in wanted}
+    return first, header, {modality: _parse_track(example, modality, header, uri) for modality in wanted}
 
 
 def _parse_track(example: Any, modality: str, header: RecordHeader, uri: str) -> FeatureTrack:
@@ -348,21 +309,27 @@ def _parse_track(example: Any, modality: str, header: RecordHeader, uri: str) ->
     )
 
 
-def _join_segments(segments: list[tuple[RecordHeader, dict[str, FeatureTrack]]], uri: str) -> FilmRecord:
+def _join_segments(segments: list[tuple[int, RecordHeader, dict[str, FeatureTrack]]], uri: str) -> FilmRecord:
     if not segments:
         raise RecordError(f"{uri}: holds no record")
-    header, first = segments[0]
+    _, header, first = segments[0]
     tracks = {}
     for modality in first:
-        parts = [tracks_of_segment[modality] for _, tracks_of_segment in segments]
-        tracks[modality] = replace(
-            parts[0],
-            values=np.concatenate([part.values for part in parts]),
-            present=np.concatenate([part.present for part in parts]),
-            timestamps_us=np.concatenate([part.timestamps_us for part in parts]),
-            boxes=None if parts[0].boxes is None else np.concatenate([part.boxes for part in parts]),
-            scores=None if parts[0].scores is None else np.concatenate([part.scores for part in parts]),
-        )
-        if len(tracks[modality].values) != header.seconds:
-            raise RecordError(f"{uri}: {modality} has {len(tracks[modality].values)} of {header.seconds} seconds")
+        seconds = 0
+        for first_second, _, parts in segments:
+            if first_second != seconds:
+                raise RecordError(f"{uri}: second {seconds} is followed by a segment that starts at {first_second}")
+            seconds += len(parts[modality].values)
+        if seconds != header.seconds:
+            raise RecordError(f"{uri}: {modality} has {seconds} of {header.seconds} seconds")
+        tracks[modality] = _join_tracks([parts[modality] for _, _, parts in segments])
     return FilmRecord(header, tracks)
+
+
+def _join_tracks(parts: list[FeatureTrack]) -> FeatureTrack:
+    def join(name: str) -> Any:
+        arrays = [getattr(part, name) for part in parts]
+        return None if arrays[0] is None else np.concatenate(arrays)
+
+    names = ("values", "present", "timestamps_us", "boxes", "scores")
+    return replace(parts[0], **{name: join(name) for name in names})

@@ -57,7 +57,14 @@ def check_reachable(uri: str) -> None:
 
 
 def stat(uri: str) -> FileInfo | None:
-    """Size and time of change of a file, or None where there is no such file (a folder is none)."""
+    """Size and time of change of a file, or None where there is no such file (a folder is none).
+
+    The time of a local file is that of its content or of its entry in the file system, whichever is later: a copy that
+    keeps an old date is a change too.
+
+    Raises:
+        OSError: for a local name that the system refuses: too long, links in a circle.
+    """
     if is_remote(uri):
         found = object_storage.find(uri)
         return None if found is None else FileInfo(uri, found.size_bytes, found.modified_s)
@@ -65,7 +72,7 @@ def stat(uri: str) -> FileInfo | None:
         status = os.stat(uri)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return None if os.path.isdir(uri) else FileInfo(uri, status.st_size, status.st_mtime)
+    return None if os.path.isdir(uri) else FileInfo(uri, status.st_size, max(status.st_mtime, status.st_ctime))
 
 
 def list_files(pattern: str) -> list[FileInfo]:
@@ -168,7 +175,7 @@ def local_copy(uri: str, at_most_bytes: int | None = None) -> Iterator[Path]:
 def local_tree(uri: str) -> Iterator[Path]:
     """A local path of a folder: itself, or a copy of the remote one that is removed when the block ends.
 
-    Nothing is found below the path of a folder that is absent, local or remote; no error is raised for it.
+    Hidden files are copied too. Nothing lies below the path of an absent folder, and no error is raised for it.
 
     Raises:
         DiskFullError: where there is no room for the copy.
@@ -176,15 +183,16 @@ def local_tree(uri: str) -> Iterator[Path]:
     if not is_remote(uri):
         yield Path(uri)
         return
-    prefix = uri.rstrip("/") + "/"
+    prefix, (bucket, _) = uri.rstrip("/") + "/", object_storage.split(uri)
     with _temporary_folder(uri) as folder:
         root = folder.resolve()
-        for info in list_files(prefix):
-            path = (root / info.uri.removeprefix(prefix)).resolve()
+        for found in object_storage.list_prefix(prefix):
+            object_uri = f"{object_storage.SCHEME}{bucket}/{found.name}"
+            path = (root / object_uri.removeprefix(prefix)).resolve()
             if not path.is_relative_to(root):
-                raise StorageError(f"{info.uri}: this object's name leads out of its folder; remove or rename it")
+                raise StorageError(f"{object_uri}: this object's name leads out of its folder; remove or rename it")
             path.parent.mkdir(parents=True, exist_ok=True)
-            object_storage.download(info.uri, path)
+            object_storage.download(object_uri, path)
         yield root
 
 
@@ -247,9 +255,15 @@ def _list_local(pattern: str) -> Iterator[FileInfo]:
 
 def _existing(paths: Iterable[str]) -> Iterator[FileInfo]:
     for path in paths:
-        info = stat(path)
+        try:
+            info = stat(path)
+        except OSError:
+            info = None
         if info is not None:
             yield info
+        elif os.path.islink(path):
+            # A link that leads nowhere stands for a file that somebody expects: whoever opens it is told.
+            yield FileInfo(path, 0, 0.0)
 
 
 def _list_remote(pattern: str) -> list[FileInfo]:

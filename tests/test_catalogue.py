@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines.catalogue import Film, escape_film_id, list_films, read_manifest
+from beam_pipelines.catalogue import Film, escape_film_id, films_of_splits, list_films, read_manifest
 from beam_pipelines.errors import ConfigurationError
 
 
@@ -32,6 +32,13 @@ def test_a_glob_names_its_films_whatever_their_suffix(folder):
     assert [film.film_id for film in list_films(f"{folder}/**/*.webm")] == ["deep%2Fc.webm"]
 
 
+def test_a_folder_whose_name_could_be_a_glob_is_a_folder(tmp_path):
+    (tmp_path / "films [1920]").mkdir()
+    for name in ("a.mp4", "notes.txt"):
+        (tmp_path / "films [1920]" / name).touch()
+    assert [film.film_id for film in list_films(f"{tmp_path}/films [1920]")] == ["a.mp4"]
+
+
 def test_a_single_file_is_a_catalogue_of_one(folder):
     assert [film.film_id for film in list_films(str(folder / "a.mp4"))] == ["a.mp4"]
 
@@ -45,12 +52,12 @@ def test_a_manifest_gives_all_its_columns(folder):
         "far,gs://bucket/far.mp4,test,,,\n",
         encoding="utf-8-sig",
     )
-    films = read_manifest(str(manifest))
-    assert films[0] == Film(
+    b, far, first = read_manifest(str(manifest))
+    assert first == Film(
         "Ürsprung%2F1", str(folder / "deep" / "c.webm"), "train", str(folder / "labels" / "1.txt"), "480p"
     )
-    assert films[1] == Film("b", str(folder / "b.MKV"))
-    assert films[2].uri == "gs://bucket/far.mp4"
+    assert b == Film("b", str(folder / "b.MKV"))
+    assert far.uri == "gs://bucket/far.mp4"
     assert [film.film_id for film in list_films(str(manifest))] == ["b", "far", "Ürsprung%2F1"]
 
 
@@ -63,6 +70,10 @@ def test_a_manifest_gives_all_its_columns(folder):
         ("film_id,path\n,x.mp4\n", "line 2"),
         ("film_id,path\n", "no films found"),
         ("", "no column 'film_id'"),
+        ('film_id,path\na,"x.mp4\nb,y.mp4\n', "not readable as CSV"),
+        ("film_id,path\na,Hello, World.mp4\n", "line 2: more cells than columns"),
+        ("film_id,path,split,split\na,x.mp4,train,test\n", "'split' is there twice"),
+        ("film_id;path\na;x.mp4\n", "separated by commas"),
         ("film_id,path\n" + "n" * 300 + ",x.mp4\n", "longer than 200 bytes"),
     ],
 )
@@ -72,6 +83,24 @@ def test_faults_of_a_manifest_are_named(tmp_path, text, expected):
     with pytest.raises(ConfigurationError) as caught:
         list_films(str(manifest))
     assert expected in str(caught.value)
+
+
+def test_blank_rows_and_windows_line_ends_are_no_fault(tmp_path):
+    (tmp_path / "films.CSV").write_bytes(b"film_id,path\r\na,x.mp4\r\n , \r\n,\r\n")
+    assert [film.film_id for film in list_films(str(tmp_path / "films.CSV"))] == ["a"]
+
+
+def test_a_misspelt_split_is_refused(tmp_path):
+    films = [Film("a", "a.mp4", "train"), Film("b", "b.mp4", "validation"), Film("c", "c.mp4")]
+    assert [film.film_id for film in films_of_splits(films, ["validation", "train"])] == ["a", "b"]
+    with pytest.raises(ConfigurationError, match="did you mean 'validation'"):
+        films_of_splits(films, ["train", "vaildation"])
+
+
+def test_links_that_lead_nowhere_are_listed_so_that_somebody_is_told(folder):
+    (folder / "dangling.mp4").symlink_to(folder / "nothing")
+    (folder / "circle.mp4").symlink_to(folder / "circle.mp4")
+    assert {"dangling.mp4", "circle.mp4"} <= {film.film_id for film in list_films(str(folder))}
 
 
 def test_an_empty_or_absent_folder_is_an_error(tmp_path):

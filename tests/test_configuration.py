@@ -29,6 +29,10 @@ def test_override_reaches_a_nested_key(tmp_path):
         ("extract: {audio: {window_s: 2}}", ["extract.audio.window_s"]),
         ("extract: [1, 2]", ["'extract'", "[1, 2]"]),
         ("- a\n- b", ["sections"]),
+        ("1: {}", ["unknown section '1'"]),
+        ("extract: {image: {seed: 1}}\nextract: {}", ["'extract' is there twice"]),
+        ("extract: {modalities: []}", ["extract.modalities"]),
+        ("extract: {suffixes: [.MP4]}", ["extract.suffixes"]),
         ("extract: {", ["not readable as YAML"]),
         ("extract: !!python/object/apply:os.system ['true']", ["not readable as YAML"]),
     ],
@@ -40,6 +44,17 @@ def test_faults_are_named(tmp_path, text, expected):
         load_section("extract", ExtractConfig, str(path))
     for part in [str(path), *expected]:
         assert part in str(caught.value)
+
+
+def test_an_override_reaches_below_a_null(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("extract: {image: null}\n")
+    assert load_section("extract", ExtractConfig, str(path), ["image.seed=3"]).image.seed == 3
+
+
+def test_a_folder_is_no_configuration_file(tmp_path):
+    with pytest.raises(ConfigurationError, match="not readable"):
+        load_section("extract", ExtractConfig, str(tmp_path))
 
 
 def test_absent_file_is_named(tmp_path):

@@ -36,7 +36,10 @@ def test_the_default_file_shows_every_key_with_its_default(name):
     assert keys_of(shown) == keys_of(model().model_dump(mode="json"))
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.name)
+FILES = sorted([*CONFIGS.rglob("*.yaml"), *CONFIGS.parent.glob("beam_pipelines/demo/*.yaml")])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_file_is_valid(path):
     for name, model in section_models().items():
         load_section(name, model, str(path))

@@ -130,6 +130,63 @@ def test_a_second_run_does_nothing_but_what_has_changed(films, extracted, tmp_pa
     assert records.read_header(str(output / "with_sound.mp4.tfrecord")).seconds == 3
 
 
+def test_a_copy_put_in_place_with_an_old_date_is_a_change(films, tmp_path):
+    folder, output = tmp_path / "films", tmp_path / "features"
+    folder.mkdir()
+    film, other = folder / "film.mp4", tmp_path / "other.mp4"
+    content = (films / "silent.mp4").read_bytes()
+    film.write_bytes(content)
+    only_sound = ("--workers", "1", "--set=modalities=[audio]")
+    assert run(folder, output, *only_sound) == 0
+    before = records.read_header(str(output / "film.mp4.tfrecord"))
+    # As `rsync -a` and `cp -p` do: other content of the same size, an old date, moved into place.
+    other.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(other, (1_000_000_000, 1_000_000_000))
+    os.replace(other, film)
+    assert run(folder, output, *only_sound) == 0
+    after = records.read_header(str(output / "film.mp4.tfrecord"))
+    assert before.source_sha256 != after.source_sha256
+
+
+def test_a_record_that_lost_its_end_is_made_again(films, tmp_path):
+    only_sound = ("--workers", "1", "--set=modalities=[audio]")
+    assert run(films / "silent.mp4", tmp_path, *only_sound) == 0
+    path = tmp_path / "silent.mp4.tfrecord"
+    whole = path.read_bytes()
+    for damaged in (whole[:-7], whole + whole, whole[: len(whole) // 2]):
+        path.write_bytes(damaged)
+        assert run(films / "silent.mp4", tmp_path, *only_sound) == 0
+        assert path.read_bytes() == whole
+
+
+def test_a_film_that_has_moved_keeps_its_features(films, tmp_path):
+    manifest = tmp_path / "films.csv"
+    only_sound = ("--workers", "1", "--set=modalities=[audio]")
+    for name in ("here.mp4", "there.mp4"):
+        (tmp_path / name).write_bytes((films / "silent.mp4").read_bytes())
+        manifest.write_text(f"film_id,path\nfilm,{name}\n")
+        assert run(manifest, tmp_path / "out", *only_sound) == 0
+        assert records.read_header(str(tmp_path / "out" / "film.tfrecord")).source_uri == str(tmp_path / name)
+    assert read_json(tmp_path / "out" / "run_manifest.json")["films"]["skipped"] == 1
+
+
+def test_paths_that_the_system_refuses_are_failures_of_their_films(films, tmp_path):
+    (tmp_path / "circle.mp4").symlink_to(tmp_path / "circle.mp4")
+    manifest = tmp_path / "films.csv"
+    rows = ["film_id,path", f"good,{films}/silent.mp4", "long," + "n" * 300 + ".mp4", "circle,circle.mp4", "no,no.mp4"]
+    manifest.write_text("\n".join(rows) + "\n")
+    assert (
+        run(manifest, tmp_path / "out", "--workers", "1", "--set=modalities=[audio]", "--set=failure_threshold=1") == 3
+    )
+    rows = [json.loads(line) for line in (tmp_path / "out" / "failures.jsonl").read_text().splitlines()]
+    assert {row["film_id"]: row["reason"] for row in rows} == {
+        "long": "not_readable",
+        "circle": "not_readable",
+        "no": "not_found",
+    }
+    assert list(records.list_records(str(tmp_path / "out"))) == ["good"]
+
+
 def test_another_seed_is_another_fingerprint_and_is_extracted_again(films, tmp_path):
     one = ("--workers", "1", "--set=modalities=[image]")
     glob = films / "half*.mp4"
@@ -153,6 +210,7 @@ def test_too_many_failures_have_their_own_exit_code(films, tmp_path):
         (["--films", "nowhere"], "nowhere: no films found"),
         (["--films", "{films}", "--set", "image.batchsize=3"], "did you mean 'batch_size'"),
         (["--films", "{films}", "--outptu", "x"], "unknown option --outptu"),
+        (["--films", "{films}/a.mp4", "{films}/b.mp4"], "put a glob in quotes"),
         (["--films", "{films}", "--direct_num_worker=2"], "did you mean 'direct_num_workers'"),
         (["--films", "{films}", "--set", "image.weights=inception"], "inception"),
         (["--films", "{films}"], "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"),
@@ -164,6 +222,12 @@ def test_configuration_errors_come_before_anything_starts(films, tmp_path, argum
     assert extract.main([*arguments, "--output", str(tmp_path / "out")]) == 2
     assert expected in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_is_a_file_is_refused(films, tmp_path, capsys):
+    (tmp_path / "out").write_text("something")
+    assert run(films, tmp_path / "out", "--workers=1") == 2
+    assert "can't be a directory" in capsys.readouterr().err
 
 
 def test_the_module_runs_as_a_program_and_explains_itself():

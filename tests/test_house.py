@@ -14,8 +14,15 @@ BEAM = ("apache_beam", "tensorflow_transform", "tfx_bsl")
 TENSORFLOW = ("tensorflow", "keras")
 
 SHARED_FOUNDATION = {
-    f"beam_pipelines.{name}"
-    for name in ("records", "smoothing", "catalogue", "configuration", "storage", "errors", "compute")
+    "beam_pipelines.catalogue",
+    "beam_pipelines.compute",
+    "beam_pipelines.configuration",
+    "beam_pipelines.curves",
+    "beam_pipelines.errors",
+    "beam_pipelines.feature_track",
+    "beam_pipelines.records",
+    "beam_pipelines.smoothing",
+    "beam_pipelines.storage",
 }
 """What the trainer may use of beam_pipelines: pure modules that all jobs share, no pipeline."""
 

@@ -168,12 +168,27 @@ def test_mixed_features_are_refused_with_both_named(catalogue, tmp_path, capsys)
     assert "film2" in message
 
 
+def test_nothing_is_left_in_the_temporary_folder(catalogue, tmp_path, monkeypatch):
+    root, _ = catalogue
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    assert run(root, tmp_path / "out") == 0
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_cluster_needs_a_directory_that_all_workers_see(catalogue, tmp_path, capsys):
+    root, _ = catalogue
+    assert run(root, tmp_path / "out", "--runner=FlinkRunner", "--flink_master=localhost:1") == 2
+    assert "--temp_location" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
         ("pca_components.image=17", "pca_components.image"),
         ("pca_components.imag=3", "imag"),
-        ("splits=[x]", "splits x"),
+        ("splits=[x]", "no film has the split 'x'"),
     ],
 )
 def test_configuration_errors_come_before_anything_starts(catalogue, tmp_path, capsys, override, expected):

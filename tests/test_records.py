@@ -117,6 +117,27 @@ def test_another_sequence_example_is_not_a_record(tmp_path):
         records.read_header(path)
 
 
+def test_segments_out_of_order_or_doubled_are_an_error(tmp_path):
+    import tensorflow as tf
+
+    path = str(tmp_path / "long.tfrecord")
+    record = make_film_record("long", 800, {"image": 2048})
+    segments = [segment.SerializeToString() for segment in records.to_sequence_examples(record)]
+    for order in ([1, 0], [0, 0], [0]):
+        with tf.io.TFRecordWriter(path) as writer:
+            for number in order:
+                writer.write(segments[number])
+        with pytest.raises(records.RecordError, match=r"long\.tfrecord"):
+            records.read_record(path)
+        assert records.is_whole(path) == (len(order) == 2)
+
+
+def test_records_in_folders_below_are_not_listed(tmp_path):
+    for folder in (tmp_path, tmp_path / "below"):
+        records.write_record(make_film_record("film"), records.record_uri(str(folder), "film"))
+    assert records.list_records(str(tmp_path)) == {"film": str(tmp_path / "film.tfrecord")}
+
+
 def test_tracks_of_another_length_are_refused():
     record = make_film_record(seconds=6)
     with pytest.raises(ValueError, match="image has values"):

@@ -210,6 +210,8 @@ def test_copies_are_removed_also_after_an_error(place, temporary):
 def test_a_tree_goes_there_and_back(place, tmp_path_factory):
     source = tmp_path_factory.mktemp("model")
     (source / "variables" / "deep").mkdir(parents=True)
+    (source / ".metadata").mkdir()
+    (source / ".metadata" / "schema").write_bytes(b"0")
     (source / "saved_model.pb").write_bytes(b"1")
     (source / "variables" / "index").write_bytes(b"2")
     (source / "variables" / "deep" / "data").write_bytes(b"\x00" * 10_000)
@@ -217,7 +219,8 @@ def test_a_tree_goes_there_and_back(place, tmp_path_factory):
     storage.write_bytes(storage.join(place, "exports", "10", "saved_model.pb"), b"another")
     with storage.local_tree(storage.join(place, "exports", "1")) as tree:
         found = {path.relative_to(tree).as_posix(): path.read_bytes() for path in tree.rglob("*") if path.is_file()}
-    assert found == {"saved_model.pb": b"1", "variables/index": b"2", "variables/deep/data": b"\x00" * 10_000}
+    expected = {".metadata/schema": b"0", "saved_model.pb": b"1"}
+    assert found == {**expected, "variables/index": b"2", "variables/deep/data": b"\x00" * 10_000}
 
 
 @pytest.mark.parametrize(

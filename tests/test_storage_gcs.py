@@ -257,14 +257,9 @@ def test_a_full_disk_is_named_and_nothing_stays_on_it(line, tmp_path, action):
 
 def test_no_object_is_copied_out_of_its_folder(line, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    storage.write_text("gs://films/model/../outside", "text")
-    with storage.local_tree("gs://films/model") as path:
-        assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
-        assert path.parent == tmp_path
-    absolute = f"gs://films/model/{tmp_path}/outside"
-    storage.write_text(absolute, "text")
-    with pytest.raises(StorageError, match="leads out of its folder"), storage.local_tree("gs://films/model"):
-        pass
-    assert list(tmp_path.iterdir()) == []
-    for uri in ("gs://films/model/../outside", absolute):
+    for uri in ("gs://films/model/../outside", f"gs://films/model/{tmp_path}/outside"):
+        storage.write_text(uri, "text")
+        with pytest.raises(StorageError, match="leads out of its folder"), storage.local_tree("gs://films/model"):
+            pass
+        assert list(tmp_path.iterdir()) == []
         storage.remove(uri)

@@ -16,12 +16,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from beam_pipelines.demo.films import make_demo_films, plan_demo_films
+from beam_pipelines.demo.films import SHORTEST_S, make_demo_films, plan_demo_films
 from beam_pipelines.demo.pictures import draw_curves, draw_training
 from beam_pipelines.errors import ConfigurationError
 from beam_pipelines.job import guarded
 
-CONFIG = Path(__file__).resolve().parents[2] / "configs" / "demo.yaml"
+CONFIG = Path(__file__).with_name("demo.yaml")
+FEWEST_FILMS = 3
+"""One each for training, for choosing the epoch, and for the evaluation."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,12 +38,14 @@ def _main(argv: list[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("--output", default="demo-run", help="directory for everything it makes (default: demo-run)")
-    parser.add_argument("--config", default=str(CONFIG), help="YAML file (default: configs/demo.yaml)")
+    parser.add_argument("--config", default=str(CONFIG), help="YAML file (default: the demo's own)")
     parser.add_argument("--films", type=int, default=14, help="how many films it makes (default: 14)")
     parser.add_argument("--seconds", type=int, default=65, help="about how long each is (default: 65)")
     arguments = parser.parse_args(argv)
-    if not Path(arguments.config).is_file():
-        raise ConfigurationError(f"{arguments.config}: no such configuration file; name one with --config")
+    if arguments.films < FEWEST_FILMS:
+        raise ConfigurationError(f"--films {arguments.films}: the demo needs {FEWEST_FILMS} at least")
+    if arguments.seconds < SHORTEST_S:
+        raise ConfigurationError(f"--seconds {arguments.seconds}: a film of the demo has {SHORTEST_S} at least")
     output = Path(arguments.output)
     started_s = time.monotonic()
     manifest = _make_films(output / "data", arguments.films, arguments.seconds)

@@ -138,7 +138,7 @@ def summarise(
 
 
 def exit_code(manifest: Mapping[str, Any]) -> int:
-    """0 when every film is done, 3 when some failed, 4 when their share is above the threshold (or none was done)."""
+    """0 when every film is done, 3 when some failed, 4 when their share is above the threshold."""
     films = manifest["films"]
     if not films[FAILED]:
         return EXIT_OK

@@ -1,0 +1,133 @@
+"""What is known of a film second by second: feature tracks, the record that joins them, and how they are named.
+
+A record is what `records` writes and reads; here it is only numbers and words, without any file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+SLOTS: Mapping[str, int] = {"face": 2}
+"""Slots a second of each modality; 1 where it isn't named. The values of a second are its slots side by side."""
+
+PRESENT_SUFFIX = "_present"
+"""`<modality>_present` names a modality's presence wherever rows have names: transform graph, model, signatures."""
+
+UNTRAINED = "untrained"
+
+
+def slots_of(modality: str) -> int:
+    """How many slots a second of this modality has: 2 faces, 1 of everything else."""
+    return SLOTS.get(modality, 1)
+
+
+def fingerprint(description: Mapping[str, Any]) -> str:
+    """A stable name of how features were made: 16 hexadecimal digits of the SHA-256 of the canonical JSON.
+
+    Args:
+        description: network, weights (by hash), preprocessing, sampling, decode mode and precision. Device, batch size
+            and versions don't belong here, since the features don't depend on them.
+    """
+    canonical = json.dumps(description, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:16]
+
+
+def is_untrained(description: Mapping[str, Any]) -> bool:
+    """Whether features so described come from a network with random weights."""
+    return str(description.get("weights", "")).startswith(UNTRAINED)
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureTrack:
+    """One modality of one film.
+
+    Attributes:
+        values: float32 [T, D]; a second's slots side by side; zero where a slot is absent.
+        present: float32 [T, slots]; 1 where the slot holds something. Absent is never the same as zero.
+        timestamps_us: int64 [T]; the real timestamp of what was used, on the container's clock.
+        description: how it was made (see `fingerprint`).
+        boxes: float32 [T, slots, 4] (xmin, ymin, xmax, ymax as shares of the picture), for faces.
+        scores: float32 [T, slots]; the detector's confidence, for faces.
+    """
+
+    values: np.ndarray
+    present: np.ndarray
+    timestamps_us: np.ndarray
+    description: Mapping[str, Any]
+    boxes: np.ndarray | None = None
+    scores: np.ndarray | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """The stable name of how this track was made."""
+        return fingerprint(self.description)
+
+    @property
+    def untrained(self) -> bool:
+        """Whether a network with random weights made it (demo and tests only)."""
+        return is_untrained(self.description)
+
+
+@dataclass(frozen=True)
+class RecordHeader:
+    """What a record says of its film, without the features.
+
+    Attributes:
+        film_id: the catalogue's name of the film, safe as a file name.
+        source_uri: where the film lay.
+        source_size_bytes, source_sha256: identity of the file's content.
+        seconds: T, the number of one-second steps.
+        duration_us: D, the exact duration rounded to microseconds.
+        start_us: the timestamp of second 0 on the container's clock.
+        descriptions: modality -> how its track was made.
+        quality: counts of what the decoder met (frames decoded, damaged, …).
+    """
+
+    film_id: str
+    source_uri: str
+    source_size_bytes: int
+    source_sha256: str
+    seconds: int
+    duration_us: int
+    start_us: int
+    descriptions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    quality: Mapping[str, Any] = field(default_factory=dict)
+
+    def fingerprints(self) -> dict[str, str]:
+        """Modality -> fingerprint of its track."""
+        return {modality: fingerprint(description) for modality, description in self.descriptions.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class FilmRecord:
+    """A whole film's features: its header, and one track a modality, all of `header.seconds` steps."""
+
+    header: RecordHeader
+    tracks: Mapping[str, FeatureTrack]
+
+    def __post_init__(self) -> None:
+        for modality, track in self.tracks.items():
+            slots, steps = slots_of(modality), self.header.seconds
+            if track.values.ndim != 2 or len(track.values) != steps or track.present.shape != (steps, slots):
+                raise ValueError(
+                    f"{self.header.film_id}: {modality} has values {track.values.shape} and presence "
+                    f"{track.present.shape} for {steps} seconds and {slots} slots"
+                )
+
+    def merged_with(self, tracks: Mapping[str, FeatureTrack]) -> FilmRecord:
+        """This record with further or newer tracks; the others stay as they are."""
+        merged = {**self.tracks, **tracks}
+        return make_record(self.header, merged)
+
+
+def make_record(header: RecordHeader, tracks: Mapping[str, FeatureTrack]) -> FilmRecord:
+    """Joins a header and tracks; the header's descriptions are those of the tracks, in sorted order."""
+    ordered = {modality: tracks[modality] for modality in sorted(tracks)}
+    descriptions = {modality: dict(track.description) for modality, track in ordered.items()}
+    return FilmRecord(replace(header, descriptions=descriptions), ordered)
