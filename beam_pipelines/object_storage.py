@@ -213,7 +213,7 @@ def _client() -> Any:
 @cache
 def _client_of(process: int, emulator: str | None) -> Any:
     # Imported late: local runs need neither the package's start-up time nor credentials.
-    from google.cloud import storage  # type: ignore[attr-defined]
+    from google.cloud.storage import Client
 
     # Without project=None a client whose credentials name no project fails; nothing here needs one.
-    return storage.Client(project=None)
+    return Client(project=None)

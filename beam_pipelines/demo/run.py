@@ -86,6 +86,7 @@ def _commands(output: Path, manifest: Path, config: str) -> Iterator[tuple[str, 
         ["score", "--records", features, *held_out, *exports, "--output", scores, *settings],
     )
     yield "evaluation", ["evaluate", "--scores", scores, *held_out, *settings]
+    yield "the page", ["report", "--scores", scores, "--records", features, *catalogue, "--thumbnails"]
 
 
 def _start(title: str, command: Sequence[str]) -> int:
@@ -97,6 +98,7 @@ def _start(title: str, command: Sequence[str]) -> int:
 def _say_what_lies_where(output: Path, took_s: float) -> None:
     print(f"\nThe demo took {took_s:.0f} s. Look at")
     for what, where in (
+        ("the page: open it in a browser", output / "scores" / "report" / "index.html"),
         ("curves of the films held out beside their labels, and the training", output / "plots"),
         ("the curves as tables", output / "scores" / "curves"),
         ("how good they are", output / "scores" / "evaluation.csv"),

@@ -1,0 +1,186 @@
+// The catalogue: search, sort, and a list that holds only the rows in sight, however many films there are.
+"use strict";
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const OVERSCAN = 6;
+  const words = (text) => text.normalize("NFC").toLocaleLowerCase();
+
+  const keys = {
+    id: (row) => row.id,
+    seconds: (row) => row.seconds,
+    valence: (row) => row.valence && row.valence[1],
+    arousal: (row) => row.arousal && row.arousal[1],
+    events: (row) => row.events,
+    agreement: (row) => row.agreement && (row.agreement[0] + row.agreement[1]) / 2,
+  };
+
+  CineAffect.Catalogue = class {
+    constructor(rows, range) {
+      this.rows = rows;
+      this.range = range;
+      this.show = "all";
+      this.sort = "id";
+      this.down = false;
+      this.live = new Map();
+      for (const row of rows) row.words = words([row.id, row.split || "", row.stale || "", ...(row.failed || [])].join(" "));
+      this.collator = new Intl.Collator(undefined, { numeric: true });
+      this.list = $("list");
+      this.space = CineAffect.element("div", "space");
+      this.list.replaceChildren(this.space);
+      this.listen();
+      this.update();
+    }
+
+    listen() {
+      const list = this.list;
+      list.addEventListener("scroll", () => this.later(), { passive: true });
+      new ResizeObserver(() => this.later(true)).observe(list);
+      CineAffect.onScheme(() => this.later(true));
+      $("search").addEventListener("input", () => this.update());
+      $("sort").addEventListener("change", () => this.sortBy($("sort").value, this.down));
+      $("direction").addEventListener("click", () => this.sortBy(this.sort, !this.down));
+      for (const button of $("list-head").querySelectorAll("button"))
+        button.addEventListener("click", () => this.sortBy(
+          button.dataset.sort, this.sort === button.dataset.sort ? !this.down : button.dataset.sort !== "id"));
+      for (const button of document.querySelectorAll("[data-show]"))
+        button.addEventListener("click", () => {
+          this.show = button.dataset.show;
+          this.update();
+        });
+      list.addEventListener("keydown", (event) => this.key(event));
+    }
+
+    sortBy(key, down) {
+      this.sort = key;
+      this.down = down;
+      this.update();
+    }
+
+    update() {
+      const wanted = words($("search").value).split(/\s+/).filter(Boolean);
+      const key = keys[this.sort], sign = this.down ? -1 : 1;
+      const kept = this.rows.filter((row) =>
+        (this.show === "all" || (this.show === "failed" ? row.failed || row.stale : !row.failed))
+        && wanted.every((word) => row.words.includes(word)));
+      // What has no value (films that failed, films without labels) comes last, whichever way the rest runs.
+      const absent = (value) => value === undefined || value === null || Number.isNaN(value);
+      kept.sort((a, b) => {
+        const x = key(a), y = key(b);
+        if (absent(x) || absent(y)) {
+          if (absent(x) !== absent(y)) return absent(x) ? 1 : -1;
+        } else {
+          const order = typeof x === "string" ? this.collator.compare(x, y) : x - y;
+          if (order) return sign * order;
+        }
+        return this.collator.compare(a.id, b.id);
+      });
+      this.kept = kept;
+      for (const button of document.querySelectorAll("[data-show]"))
+        button.setAttribute("aria-pressed", String(button.dataset.show === this.show));
+      for (const button of $("list-head").querySelectorAll("button"))
+        button.dataset.order = button.dataset.sort === this.sort ? (this.down ? "down" : "up") : "";
+      $("sort").value = this.sort;
+      $("direction").textContent = this.down ? "↓" : "↑";
+      $("count").textContent = kept.length === this.rows.length
+        ? `${kept.length} films` : `${kept.length} of ${this.rows.length} films`;
+      $("nothing").hidden = kept.length > 0;
+      this.list.hidden = kept.length === 0;
+      this.list.scrollTop = 0;
+      this.render(true);
+    }
+
+    later(anew) {
+      this.anew = this.anew || anew;
+      if (this.frame) return;
+      this.frame = requestAnimationFrame(() => {
+        this.frame = 0;
+        this.render(this.anew);
+        this.anew = false;
+      });
+    }
+
+    render(anew) {
+      if (!this.list.clientHeight) return;
+      const high = parseFloat(getComputedStyle(this.list).getPropertyValue("--row-height")) || 64;
+      this.high = high;
+      this.space.style.height = `${this.kept.length * high}px`;
+      this.list.style.setProperty("--content", `${this.kept.length * high + 2}px`);
+      const first = Math.max(0, Math.floor(this.list.scrollTop / high) - OVERSCAN);
+      const last = Math.min(
+        this.kept.length, Math.ceil((this.list.scrollTop + this.list.clientHeight) / high) + OVERSCAN);
+      for (const [index, node] of this.live)
+        if (anew || index < first || index >= last) {
+          node.remove();
+          this.live.delete(index);
+        }
+      for (let index = first; index < last; index++)
+        if (!this.live.has(index)) {
+          const node = this.row(this.kept[index], index);
+          this.space.append(node);
+          this.live.set(index, node);
+          this.draw(node, this.kept[index]);
+        }
+    }
+
+    row(row, index) {
+      const make = CineAffect.element;
+      const item = make("div", "row");
+      item.setAttribute("role", "listitem");
+      item.setAttribute("aria-setsize", this.kept.length);
+      item.setAttribute("aria-posinset", index + 1);
+      item.style.transform = `translateY(${index * this.high}px)`;
+      const link = make("a", "row-grid");
+      link.href = CineAffect.address(row.id);
+      link.dataset.index = index;
+      const name = make("span", "name");
+      const title = make("bdi", "title", row.id);
+      title.title = row.id;
+      name.append(title);
+      const under = [row.stale, row.split].filter(Boolean).join(" · ");
+      if (under) name.append(make("span", "quiet split", under));
+      link.append(name);
+      if (row.failed) {
+        item.classList.add("failed");
+        const why = make("span", "why");
+        why.append(make("b", "", `Failed in ${row.failed[0]}: ${row.failed[1]}`), make("span", "quiet", row.failed[2]));
+        link.append(why);
+      } else {
+        link.append(make("canvas", "arc"), make("canvas", "spark"));
+        for (const target of ["valence", "arousal"])
+          link.append(make("span", `number ${target}-text`, CineAffect.signed(row[target][1])));
+        link.append(make("span", "number events-number", String(row.events)));
+        link.append(make("span", "number length", CineAffect.clock(row.seconds)));
+      }
+      item.append(link);
+      return item;
+    }
+
+    draw(node, row) {
+      if (row.failed) return;
+      const valence = CineAffect.levels(row.valence_line), arousal = CineAffect.levels(row.arousal_line);
+      const spark = node.querySelector(".spark");
+      // Width comes from the grid, not from the canvas, so that it is asked before the canvas has one.
+      spark.style.width = "100%";
+      CineAffect.drawArc(node.querySelector(".arc"), valence, arousal, 52);
+      const lines = [["valence", valence], ["arousal", arousal]];
+      CineAffect.drawSpark(spark, lines, Math.max(40, spark.clientWidth), 48);
+    }
+
+    key(event) {
+      const move = { ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8, Home: -1e9, End: 1e9 }[event.key];
+      if (!move || event.altKey || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      const focused = document.activeElement && document.activeElement.dataset.index;
+      const before = focused === undefined ? (move > 0 ? -1 : 0) : Number(focused);
+      const index = Math.min(this.kept.length - 1, Math.max(0, before + move));
+      const top = index * this.high, seen = this.list.clientHeight;
+      if (top < this.list.scrollTop) this.list.scrollTop = top;
+      if (top + this.high > this.list.scrollTop + seen) this.list.scrollTop = top + this.high - seen;
+      this.render(false);
+      this.live.get(index).querySelector("a").focus({ preventScroll: true });
+    }
+  };
+
+  CineAffect.address = (id, time) => `#film=${encodeURIComponent(id.toWellFormed ? id.toWellFormed() : id)}`
+    + (time ? `&t=${Math.floor(time)}` : "");
+})();

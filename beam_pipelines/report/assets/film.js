@@ -1,0 +1,281 @@
+// One film: the video, its curves with a cursor that follows it, the plane, tracks, events; everything seeks.
+"use strict";
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const make = CineAffect.element;
+  const KINDS = { peak: "peak ▲", low: "low ▼", rise: "turns up ◆", fall: "turns down ◆" };
+
+  CineAffect.Film = class {
+    constructor(film, row, range) {
+      this.film = film;
+      this.range = range;
+      this.time = 0;
+      this.stopped = new AbortController();
+      const curve = (name) => film[name].map((number) => (number === null ? null : number / film.scale));
+      this.curves = {};
+      for (const target of ["valence", "arousal"]) {
+        const label = film.labels && film.labels[target];
+        this.curves[target] = { smoothed: curve(target), raw: curve(`${target}_raw`),
+          label: label && label.map((number) => (number === null ? null : number / film.scale)) };
+      }
+      this.seconds = film.valence.length;
+      this.facts(row);
+      this.screen();
+      this.plane = new CineAffect.Plane($("plane"));
+      this.plane.set(this.curves.valence.smoothed, this.curves.arousal.smoothed, range);
+      this.sprite();
+      this.makeCharts();
+      this.lists("all");
+      this.listen();
+      this.seek(0);
+    }
+
+    on(node, name, listener, options) {
+      node.addEventListener(name, listener, { signal: this.stopped.signal, ...options });
+    }
+
+    facts(row) {
+      const film = this.film, fit = (row.agreement || []).map((pcc) => CineAffect.signed(pcc)).join(" and ");
+      const parts = [CineAffect.clock(film.duration), `${film.events.length} peaks and turning points`];
+      if (row.split) parts.push(`split: ${row.split}`);
+      if (row.agreement) parts.push(`correlation with the labels ${fit} (valence, arousal)`);
+      $("film-facts").textContent = parts.join(" · ");
+      $("film-notes").replaceChildren(...film.notes.map((note) => make("li", "", note)));
+      const legend = [make("i", "stroke bold"), "smoothed ", make("i", "stroke thin"), "raw "];
+      if (film.labels) legend.push(make("i", "stroke dashed"), "label");
+      $("legend").replaceChildren(...legend);
+      $("timeline").setAttribute("aria-valuemax", String(this.seconds - 1));
+    }
+
+    screen() {
+      const holder = $("screen");
+      this.video = null;
+      holder.replaceChildren();
+      $("play").hidden = !this.film.video;
+      $("film-body").classList.toggle("without-video", !this.film.video);
+      if (!this.film.video) return;
+      const video = make("video");
+      video.controls = true;
+      video.preload = "metadata";
+      video.playsInline = true;
+      video.src = this.film.video;
+      this.video = video;
+      this.on(video, "error", () => {
+        holder.replaceChildren();
+        $("film-notes").append(make("li", "", "This browser can't play the film: it was moved, or its format is unknown to "
+          + "the browser. The curves work without it."));
+        $("film-body").classList.add("without-video");
+        $("play").hidden = true;
+        this.video = null;
+      });
+      for (const name of ["timeupdate", "seeking", "seeked", "loadedmetadata"])
+        this.on(video, name, () => this.follow());
+      this.on(video, "play", () => {
+        $("play").textContent = "Pause";
+        this.run();
+      });
+      this.on(video, "pause", () => { $("play").textContent = "Play"; });
+      holder.append(video);
+    }
+
+    // While the film plays the cursor moves with every frame of the screen, not four times a second.
+    run() {
+      const step = () => {
+        if (this.stopped.signal.aborted || !this.video || this.video.paused) return;
+        this.follow();
+        requestAnimationFrame(step);
+      };
+      requestAnimationFrame(step);
+    }
+
+    follow() {
+      if (this.video && this.video.readyState > 0) this.moveTo(this.video.currentTime);
+    }
+
+    sprite() {
+      const { sprite } = this.film;
+      this.image = null;
+      if (!sprite) return;
+      const image = new Image();
+      image.onload = () => {
+        this.image = image;
+        this.tracks();
+      };
+      image.src = sprite.source;
+    }
+
+    makeCharts() {
+      if (this.charts) this.charts.destroy();
+      const { film, seconds, range, curves } = this;
+      this.charts = new CineAffect.Charts(
+        { valence: $("chart-valence"), arousal: $("chart-arousal") },
+        { seconds, range, curves, duration: film.duration, events: film.events,
+          onSeek: (time) => this.seek(time),
+          onView: (view, whole) => {
+            this.view = view;
+            $("unzoom").hidden = whole;
+            this.tracks();
+          } });
+      this.charts.follow = true;
+      this.charts.moveTo(this.time);
+      this.view = this.charts.view;
+      this.tracks();
+    }
+
+    tracks() {
+      const canvas = $("tracks"), width = $("timeline").clientWidth;
+      if (width && this.view) CineAffect.drawTracks(
+        canvas, width, this.film, this.image, this.view, CineAffect.gutter(), CineAffect.RIGHT);
+    }
+
+    seek(time) {
+      const wanted = Math.min(Math.max(0, time), Math.max(0, this.film.duration - 0.01));
+      if (this.video) this.video.currentTime = wanted;
+      this.moveTo(wanted);
+    }
+
+    moveTo(time) {
+      this.time = time;
+      const second = Math.min(this.seconds - 1, Math.max(0, Math.floor(time + 1e-6)));
+      this.charts.moveTo(time);
+      if (second === this.second) {
+        this.clock();
+        return;
+      }
+      this.second = second;
+      const valence = this.curves.valence.smoothed[second], arousal = this.curves.arousal.smoothed[second];
+      this.plane.dot([valence, arousal]);
+      $("now-valence").textContent = CineAffect.signed(valence);
+      $("now-arousal").textContent = CineAffect.signed(arousal);
+      const chapter = this.film.chapters.find(([start, end]) => time >= start && time < end);
+      $("now-chapter").textContent = chapter ? chapter[2].replace(/ \(.*/, "") : "";
+      this.clock();
+      const slider = $("timeline");
+      slider.setAttribute("aria-valuenow", String(second));
+      slider.setAttribute("aria-valuetext",
+        `${CineAffect.clock(second)}, valence ${CineAffect.signed(valence)}, arousal ${CineAffect.signed(arousal)}`);
+      this.markCurrent();
+    }
+
+    clock() {
+      $("clock").textContent = `${CineAffect.clock(this.time)} / ${CineAffect.clock(this.film.duration)}`;
+    }
+
+    lists(target) {
+      const entry = (time, className, ...texts) => {
+        const item = make("li"), button = make("button", className);
+        button.type = "button";
+        button.dataset.time = time;
+        button.append(make("time", "", CineAffect.clock(time)), ...texts);
+        this.on(button, "click", () => this.seek(time));
+        item.append(button);
+        return item;
+      };
+      const shown = this.film.events.filter((event) => target === "all" || event[1] === target);
+      const size = (kind, prominence) => (kind === "peak" || kind === "low" ? "stands out by " : "step of ")
+        + prominence.toFixed(2);
+      $("events").replaceChildren(...shown.map(([time, of, kind, value, prominence]) => entry(
+        time, "event", make("b", `${of}-text`, `${of} ${KINDS[kind]}`),
+        make("span", "number", CineAffect.signed(value)), make("span", "quiet", size(kind, prominence)))));
+      if (!shown.length) $("events").append(make("li", "quiet", "None that stand out."));
+      $("chapters").replaceChildren(...this.film.chapters.map(([start, , name]) =>
+        entry(start, "event chapter", make("span", "", name))));
+      $("downloads").replaceChildren(...this.film.downloads.map(([what, address]) => {
+        const item = make("li"), link = make("a", "", what);
+        link.href = address;
+        link.download = "";
+        item.append(link);
+        return item;
+      }));
+      for (const button of $("event-choices").children)
+        button.setAttribute("aria-pressed", String(button.dataset.events === target));
+      this.markCurrent();
+    }
+
+    markCurrent() {
+      for (const list of [$("events"), $("chapters")]) {
+        let current = null;
+        for (const button of list.querySelectorAll("button")) {
+          button.removeAttribute("aria-current");
+          if (Number(button.dataset.time) <= this.time + 1e-6) current = button;
+        }
+        if (current) current.setAttribute("aria-current", "true");
+      }
+    }
+
+    listen() {
+      this.on($("play"), "click", () => this.toggle());
+      this.on($("unzoom"), "click", () => this.charts.setView(null));
+      this.on($("plane"), "click", (event) => this.seek(this.plane.nearest(event.offsetX, event.offsetY)));
+      this.on($("tracks"), "click", (event) => {
+        const inner = $("timeline").clientWidth - CineAffect.gutter() - CineAffect.RIGHT;
+        const share = (event.offsetX - CineAffect.gutter()) / inner;
+        if (share >= 0 && share <= 1) this.seek(this.view[0] + share * (this.view[1] - this.view[0]));
+      });
+      for (const button of $("event-choices").children)
+        this.on(button, "click", () => this.lists(button.dataset.events));
+      // Before the video's own controls see the key, which would seek by their own step as well.
+      this.on(document, "keydown", (event) => this.key(event), { capture: true });
+      this.redrawn = () => {
+        if (this.stopped.signal.aborted) return;
+        this.makeCharts();
+        this.plane.draw();
+      };
+      CineAffect.onScheme(this.redrawn);
+      this.watch = new ResizeObserver(() => this.plane.draw());
+      this.watch.observe($("plane").parentElement);
+    }
+
+    key(event) {
+      if (event.altKey || event.ctrlKey || event.metaKey) return;
+      if (event.target.closest && event.target.closest("input, select, textarea")) return;
+      const onButton = event.target.closest && event.target.closest("button, a, summary");
+      const onSlider = event.target === $("timeline");
+      const step = event.shiftKey ? 10 : 1;
+      const actions = {
+        ArrowLeft: () => this.seek(Math.ceil(this.time - 1e-6) - step),
+        ArrowRight: () => this.seek(Math.floor(this.time + 1e-6) + step),
+        n: () => this.toEvent(1),
+        p: () => this.toEvent(-1),
+        Escape: () => { location.hash = ""; },
+      };
+      if (!onButton) actions[" "] = () => this.toggle();
+      if (onSlider) {
+        actions.Home = () => this.seek(0);
+        actions.End = () => this.seek(this.film.duration);
+        actions.PageUp = () => this.seek(this.time + 60);
+        actions.PageDown = () => this.seek(this.time - 60);
+      }
+      const action = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+      if (!action) return;
+      event.preventDefault();
+      event.stopPropagation();
+      action();
+    }
+
+    toggle() {
+      if (!this.video) return;
+      if (this.video.paused) this.video.play().catch(() => {});
+      else this.video.pause();
+    }
+
+    toEvent(direction) {
+      const times = this.film.events.map((event) => event[0]);
+      const next = direction > 0 ? times.find((time) => time > this.time + 0.01)
+        : times.filter((time) => time < this.time - 0.01).pop();
+      if (next !== undefined) this.seek(next);
+    }
+
+    close() {
+      this.stopped.abort();
+      if (this.watch) this.watch.disconnect();
+      this.charts.destroy();
+      if (this.video) {
+        this.video.pause();
+        this.video.removeAttribute("src");
+        this.video.load();
+      }
+      $("screen").replaceChildren();
+    }
+  };
+})();
