@@ -6,22 +6,38 @@
                              of one and the same scoring
 
 Without CSV files there are no receipts beside them either; those in the Parquet parts stand for the films then.
+
+The table of a directory holds every film that the scorer of the last run, its model and smoothing, ever scored into it:
+films that the run was not asked for, or that failed in it, are carried over with the rows they have. So the table
+depends on the films and not on how they were divided among runs. Rows of another scorer are never mixed in; such films
+are left out and counted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from beam_pipelines import storage
-from beam_pipelines.curve_table import list_parts, part_uri, read_part, read_receipts, shard_of, write_part
+from beam_pipelines.curve_table import (
+    list_parts,
+    list_parts_before,
+    part_uri,
+    read_part,
+    read_receipts,
+    shard_of,
+    write_part,
+)
 from beam_pipelines.curves import AffectCurve, from_csv, to_csv
 from beam_pipelines.score_receipt import ScoreReceipt, from_json, to_json
 
 CURVES = "curves"
 PLOTS = "plots"
+_LONGEST_NAME = 45
+"""Letters of a film's name that a plot's title has room for beside a remark."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +50,8 @@ class CurveFiles:
         plots: whether each film has a plot.
         shards: the number of Parquet parts.
         label_range: lowest and highest label, the range of a plot's axis.
+        scorer: digest of the model and the smoothing of this run (`scorer_digest`).
+        remark: what each plot says beside the film's name.
     """
 
     output: str
@@ -41,6 +59,8 @@ class CurveFiles:
     plots: bool
     shards: int
     label_range: tuple[float, float]
+    scorer: str
+    remark: str = ""
 
     def csv_uri(self, film_id: str) -> str:
         """Where the CSV file of a film lies."""
@@ -72,23 +92,38 @@ class CurveFiles:
         if self.csv:
             storage.write_text(self.receipt_uri(curve.film_id), to_json(receipt))
 
-    def write_part(self, shard: int, receipts: list[ScoreReceipt], curves: dict[str, AffectCurve]) -> str:
-        """Writes a part of the table, unless it holds exactly these films already; returns its address.
+    def write_part(self, shard: int, receipts: Sequence[ScoreReceipt], curves: dict[str, AffectCurve]) -> WrittenPart:
+        """Writes a part of the table, unless it holds exactly these films already or there is none.
 
         Args:
             shard: which part.
-            receipts: of all films that belong to it.
+            receipts: of all films of this run that belong to it. Further films of it are carried over from earlier
+                parts, as the head of this module says.
             curves: film id -> curve, as far as they are at hand; the others come from the films' CSV files or, where
                 there are none, from the parts that an earlier run left.
         """
-        uri = self.part_uri(shard)
-        receipts = sorted(receipts, key=lambda receipt: receipt.film_id)
-        if storage.stat(uri) is None or read_receipts(uri) != receipts:
-            earlier = EarlierParts(self.output)
-            write_part(uri, receipts, lambda receipt: self._curve(receipt, curves, earlier))
-        return uri
+        earlier = EarlierTable(list_parts_before(self.output, shard, self.shards))
+        in_run = {receipt.film_id for receipt in receipts}
+        others = [r for r in earlier.receipts() if r.film_id not in in_run and self.shard_of(r.film_id) == shard]
+        carried = {receipt.film_id: receipt for receipt in others if receipt.scorer == self.scorer}
+        left_out = {receipt.film_id for receipt in others} - set(carried)
+        films = sorted([*receipts, *carried.values()], key=lambda receipt: receipt.film_id)
+        if shard and not films:
+            return WrittenPart(None, 0, len(left_out))
 
-    def remove_other_parts(self, uris: list[str]) -> None:
+        def load(receipt: ScoreReceipt) -> AffectCurve:
+            if receipt.film_id in curves:
+                return curves[receipt.film_id]
+            if self.csv and receipt.film_id not in carried:
+                return from_csv(storage.read_text(self.csv_uri(receipt.film_id)), receipt.film_id)
+            return earlier.curve(receipt)
+
+        uri = self.part_uri(shard)
+        if storage.stat(uri) is None or read_receipts(uri) != films:
+            write_part(uri, films, load)
+        return WrittenPart(uri, len(carried), len(left_out))
+
+    def remove_other_parts(self, uris: Sequence[str]) -> None:
         """Removes parts that don't belong to this division of the table; only once all of its own are written."""
         for uri in sorted(set(list_parts(self.output)) - set(uris)):
             storage.remove(uri)
@@ -98,7 +133,7 @@ class CurveFiles:
 
         plot_curve(
             self.plot_uri(curve.film_id),
-            curve.film_id,
+            self._heading(curve.film_id),
             np.arange(curve.seconds),
             curve.valence,
             curve.arousal,
@@ -107,12 +142,27 @@ class CurveFiles:
             label_range=self.label_range,
         )
 
-    def _curve(self, receipt: ScoreReceipt, curves: dict[str, AffectCurve], earlier: EarlierParts) -> AffectCurve:
-        if receipt.film_id in curves:
-            return curves[receipt.film_id]
-        if self.csv:
-            return from_csv(storage.read_text(self.csv_uri(receipt.film_id)), receipt.film_id)
-        return earlier.curve(receipt)
+    def _heading(self, film_id: str) -> str:
+        if not self.remark:
+            return film_id
+        # A title that is too long is cut at its end, and what must not be lost stands there.
+        name = film_id if len(film_id) <= _LONGEST_NAME else film_id[: _LONGEST_NAME - 1] + "…"
+        return f"{name}   ({self.remark})"
+
+
+@dataclass(frozen=True)
+class WrittenPart:
+    """What became of one part of the table.
+
+    Attributes:
+        uri: where it lies; None for one that no film belongs to.
+        carried: films of earlier runs that were kept.
+        left_out: films of earlier runs that were not, because another model or smoothing had made their curves.
+    """
+
+    uri: str | None
+    carried: int
+    left_out: int
 
 
 @dataclass
@@ -120,49 +170,65 @@ class FinishedFilms:
     """Films whose files are whole, looked up one by one; what it has read of the table it remembers."""
 
     files: CurveFiles
-    _earlier: EarlierParts = field(init=False)
+    _earlier: EarlierTable = field(init=False)
 
     def __post_init__(self) -> None:
-        self._earlier = EarlierParts(self.files.output)
+        self._earlier = EarlierTable(list_parts(self.files.output))
 
-    def find(self, film_id: str, score_key: str) -> ScoreReceipt | None:
-        """The receipt of a film that was scored under this key and whose files are all there; otherwise None."""
+    def receipt_of(self, film_id: str, record: str) -> ScoreReceipt | None:
+        """The receipt of a film that this run's scorer made from this record, if its files are all there.
+
+        Args:
+            film_id: the film.
+            record: `record_checksum` of its feature record.
+        """
         files = self.files
         if files.plots and storage.stat(files.plot_uri(film_id)) is None:
             return None
         if not files.csv:
-            return self._earlier.receipt(film_id, score_key)
+            return self._earlier.receipt_of(film_id, files.scorer, record)
         try:
             receipt = from_json(storage.read_text(files.receipt_uri(film_id)))
         except FileNotFoundError:
             return None
-        whole = receipt and receipt.score_key == score_key and storage.stat(files.csv_uri(film_id))
-        return receipt if whole else None
+        if receipt is None or (receipt.scorer, receipt.record) != (files.scorer, record):
+            return None
+        return receipt if storage.stat(files.csv_uri(film_id)) else None
 
 
-class EarlierParts:
-    """The parts that an earlier run left, read when they are needed: footers first, curves only of parts that count."""
+class EarlierTable:
+    """Parts of an earlier table, read when they are needed: footers first, curves only of parts that count."""
 
-    def __init__(self, output: str):
-        self._output = output
-        self._parts: dict[str, dict[str, AffectCurve]] = {}
+    def __init__(self, uris: Sequence[str]):
+        """Args: uris: the parts; of receipts that are the same but for the part, that of the last one holds."""
+        self._uris = tuple(uris)
+        self._curves: dict[str, dict[str, AffectCurve]] = {}
 
-    def receipt(self, film_id: str, score_key: str) -> ScoreReceipt | None:
-        """The receipt of a film that some part holds under this key."""
-        found = self._index.get((film_id, score_key))
-        return found[0] if found else None
+    def receipts(self) -> list[ScoreReceipt]:
+        """The receipts of all films, part by part in the order they were given; a film may have several."""
+        return [receipt for receipt, _ in self._places.values()]
+
+    def receipt_of(self, film_id: str, scorer: str, record: str) -> ScoreReceipt | None:
+        """The receipt of a film that some part holds as this scorer made it from this record."""
+        receipt, _ = self._places.get((film_id, scorer, record), (None, ""))
+        return receipt
 
     def curve(self, receipt: ScoreReceipt) -> AffectCurve:
-        """The curve of a film that some part holds under this receipt's key."""
-        _, uri = self._index[receipt.film_id, receipt.score_key]
-        if uri not in self._parts:
-            self._parts[uri] = read_part(uri)
-        return self._parts[uri][receipt.film_id]
+        """The curve of a film that some part holds under this receipt."""
+        _, uri = self._places[_identity(receipt)]
+        if uri not in self._curves:
+            self._curves[uri] = read_part(uri)
+        return self._curves[uri][receipt.film_id]
 
     @cached_property
-    def _index(self) -> dict[tuple[str, str], tuple[ScoreReceipt, str]]:
-        return {
-            (receipt.film_id, receipt.score_key): (receipt, uri)
-            for uri in list_parts(self._output)
-            for receipt in read_receipts(uri)
-        }
+    def _places(self) -> dict[tuple[str, str, str], tuple[ScoreReceipt, str]]:
+        places: dict[tuple[str, str, str], tuple[ScoreReceipt, str]] = {}
+        for uri in self._uris:
+            for receipt in read_receipts(uri):
+                places.pop(_identity(receipt), None)  # a later part's receipt comes later
+                places[_identity(receipt)] = (receipt, uri)
+        return places
+
+
+def _identity(receipt: ScoreReceipt) -> tuple[str, str, str]:
+    return receipt.film_id, receipt.scorer, receipt.record

@@ -3,14 +3,16 @@
     curves.parquet/part-00003-of-00016.parquet
         film_id string, time_s int32, valence double, arousal double, valence_raw double, arousal_raw double
 
-A part is sorted by film id and second. A value that is absent is null. The receipts of a part's films are in its
-metadata under `cineaffect.receipts`, so that a later run sees from the footer alone what the part holds.
+A part is sorted by film id and second; one that no film belongs to isn't written, except the first, so that there is
+always a table. A value that is absent is null. The receipts of a part's films are in its metadata under
+`cineaffect.receipts`, so that a later run sees from the footer alone what the part holds.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -23,6 +25,7 @@ from beam_pipelines.score_receipt import ScoreReceipt
 
 TABLE = "curves.parquet"
 _RECEIPTS_KEY = b"cineaffect.receipts"
+_LOG = logging.getLogger(__name__)
 _ROW_GROUP_ROWS = 1 << 18
 """About 12 MB of values: the writer's memory stays flat, and a reader that wants one film skips the other groups."""
 
@@ -39,8 +42,14 @@ def part_uri(output: str, shard: int, shards: int) -> str:
 
 def list_parts(output: str) -> list[str]:
     """All parts in the directory of a run, also those of an earlier division into another number of parts."""
-    files = storage.list_files(storage.join(output, TABLE))
-    return [info.uri for info in files if info.uri.rsplit("/", 1)[-1].startswith("part-")]
+    return [info.uri for info in _list_parts(output)]
+
+
+def list_parts_before(output: str, shard: int, shards: int) -> list[str]:
+    """The parts in which films of one part may lie now: itself, and all of other divisions; oldest first."""
+    own, division = part_uri(output, shard, shards), f"-of-{shards:05d}.parquet"
+    infos = [info for info in _list_parts(output) if info.uri == own or not info.uri.endswith(division)]
+    return [info.uri for info in sorted(infos, key=lambda info: (info.modified_s, info.uri))]
 
 
 def write_part(uri: str, receipts: Sequence[ScoreReceipt], load: Callable[[ScoreReceipt], AffectCurve]) -> None:
@@ -65,7 +74,10 @@ def write_part(uri: str, receipts: Sequence[ScoreReceipt], load: Callable[[Score
 
 
 def read_receipts(uri: str) -> list[ScoreReceipt]:
-    """The receipts of a part, from its footer; empty for a file that is absent, damaged or of another version."""
+    """The receipts of a part, from its footer; empty for a file that is absent, damaged or of another version.
+
+    What is there and can't be read is named in the log, because its films are lost to this run.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -73,7 +85,10 @@ def read_receipts(uri: str) -> list[ScoreReceipt]:
         with storage.local_copy(uri) as path:
             metadata = pq.read_schema(path).metadata or {}
         return [ScoreReceipt(**values) for values in json.loads(metadata.get(_RECEIPTS_KEY, b"[]"))]
-    except (FileNotFoundError, pa.ArrowInvalid, json.JSONDecodeError, TypeError):
+    except FileNotFoundError:
+        return []
+    except (pa.ArrowInvalid, json.JSONDecodeError, TypeError) as error:
+        _LOG.warning("%s: damaged or of another version, so nothing of it is kept (%s)", uri, error)
         return []
 
 
@@ -96,6 +111,11 @@ def read_part(uri: str) -> dict[str, AffectCurve]:
         film_ids[start]: AffectCurve(film_ids[start], *(column[start:stop] for column in columns))
         for start, stop in zip(starts, stops, strict=False)
     }
+
+
+def _list_parts(output: str) -> list[storage.FileInfo]:
+    files = storage.list_files(storage.join(output, TABLE))
+    return [info for info in files if info.uri.rsplit("/", 1)[-1].startswith("part-")]
 
 
 def _schema() -> Any:

@@ -19,7 +19,7 @@ from pydantic import ConfigDict, Field
 from beam_pipelines import storage
 from beam_pipelines.configuration import Section, validate
 from beam_pipelines.errors import ConfigurationError, FilmError
-from beam_pipelines.records import FilmRecord, RecordHeader
+from beam_pipelines.records import PRESENT_SUFFIX, FilmRecord, RecordHeader, is_untrained
 from beam_pipelines.smoothing import SmoothingConfig
 
 CARD = "model_card.json"
@@ -53,7 +53,7 @@ class ModelCard(Section):
 
     def untrained(self) -> list[str]:
         """Modalities whose features come from a network with random weights (demo and tests only)."""
-        return sorted(m for m, d in self.descriptions.items() if str(d.get("weights", "")).startswith("untrained"))
+        return sorted(m for m, description in self.descriptions.items() if is_untrained(description))
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class ExportedModel:
         inputs = {}
         for modality in self.card.modalities:
             inputs[modality] = tf.constant(features.values[modality])
-            inputs[f"{modality}_present"] = tf.constant(features.present[modality])
+            inputs[modality + PRESENT_SUFFIX] = tf.constant(features.present[modality])
         outputs = {name: tensor.numpy() for name, tensor in self._predict(**inputs).items()}
         for target in ("valence", "arousal"):
             if outputs[target].shape != (features.seconds,):

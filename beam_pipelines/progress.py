@@ -5,6 +5,7 @@ Looking at the output works for every runner, local or remote, and costs the wor
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -36,7 +37,9 @@ def watch(output: str, films: int, suffix: str) -> Iterator[None]:
     stop = threading.Event()
     show = _bar if console.is_terminal else _lines
     thread = threading.Thread(
-        target=show, args=(console, name, films, stop, lambda: _finished(output, suffix, started_s)), daemon=True
+        target=show,
+        args=(console, name, films, stop, lambda: min(films, _finished(output, suffix, started_s))),
+        daemon=True,
     )
     thread.start()
     try:
@@ -48,7 +51,8 @@ def watch(output: str, films: int, suffix: str) -> Iterator[None]:
 
 def _finished(output: str, suffix: str, since_s: float) -> int:
     # File systems may keep times to the second only.
-    return sum(info.uri.endswith(suffix) and info.modified_s >= since_s - 1.0 for info in storage.list_files(output))
+    since_s = math.floor(since_s)
+    return sum(info.uri.endswith(suffix) and info.modified_s >= since_s for info in storage.list_files(output))
 
 
 def _bar(console: Console, name: str, films: int, stop: threading.Event, finished: Callable[[], int]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import apache_beam as beam
 
 from beam_pipelines import job, storage
-from beam_pipelines.catalogue import list_films
+from beam_pipelines.catalogue import films_of_splits, list_films
 from beam_pipelines.configuration import load_section
 from beam_pipelines.curve_files import CurveFiles
 from beam_pipelines.errors import ConfigurationError
@@ -22,6 +22,7 @@ from beam_pipelines.exported_model import ModelReference, find_model
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.records import fingerprint, list_records, record_uri
 from beam_pipelines.score_config import ScoreConfig
+from beam_pipelines.score_receipt import scorer_digest
 from beam_pipelines.transforms.films_to_score import FilmSource, FromFilms, FromRecords
 from beam_pipelines.transforms.outcomes import WriteOutcomes
 from beam_pipelines.transforms.score_films import FAILED_TAG, SCORED_TAG, SKIPPED_TAG, FilmToScore, ScoreFilms
@@ -43,7 +44,9 @@ examples:
         --runner=DataflowRunner --project=PROJECT --region=REGION --temp_location=gs://bucket/tmp \\
         --sdk_container_image=IMAGE --experiments=use_runner_v2
 
-A second run scores only films that are new, whose record has changed, or whose model or smoothing is another.
+A second run scores only films that are new, whose record has changed, or whose model or smoothing is another. The table
+(curves.parquet) keeps the films of earlier runs into the same directory, also those that fail now, as long as the same
+model and smoothing made their curves; those of another leave the table when a run doesn't score them, and are counted.
 exit codes: 0 all done, 2 configuration error, 3 some films failed (see failures.jsonl), 4 too many failed.
 """
 
@@ -60,9 +63,16 @@ def define_pipeline(
         config: the score section.
         output: directory of curves, plots, table, failures and manifest.
     """
-    smoothing = config.smoothing or model.card.smoothing
-    shards = max(1, min(config.shards, source.films_in))
-    files = CurveFiles(output, config.csv, config.plots, shards, model.card.label_range)
+    smoothing = config.smoothing_over(model.card.smoothing)
+    files = CurveFiles(
+        output,
+        config.csv,
+        config.plots,
+        config.shards,
+        model.card.label_range,
+        scorer_digest(model.sha256, smoothing),
+        remark="untrained networks: for demonstration only" if model.card.untrained() else "",
+    )
     films, failed_before = source.films(pipeline)
     scored = films | ScoreFilms(model, smoothing, files, config.threads_per_worker)
     written = (scored[SCORED_TAG], scored[SKIPPED_TAG]) | WriteCurves(files)
@@ -74,6 +84,7 @@ def define_pipeline(
             "sha256": model.sha256,
             "fingerprints": model.card.fingerprints,
             "descriptions": model.card.descriptions,
+            "label_range": list(model.card.label_range),
         },
         "untrained": model.card.untrained(),
         "smoothing": smoothing.model_dump(mode="json"),
@@ -113,11 +124,7 @@ def records_source(directory: str, manifest: str | None = None, splits: Sequence
             )
         return FromRecords(films)
     catalogue = list_films(manifest)
-    chosen = [film for film in catalogue if not splits or film.split in splits]
-    unknown = sorted(set(splits) - {film.split for film in catalogue})
-    if unknown or not chosen:
-        known = ", ".join(sorted({film.split for film in catalogue if film.split})) or "none"
-        raise ConfigurationError(f"{manifest}: has no film of the split {', '.join(unknown)} (its splits: {known})")
+    chosen = films_of_splits(catalogue, splits, manifest) if splits else catalogue
     return FromRecords([FilmToScore(film.film_id, film.uri, record_uri(directory, film.film_id)) for film in chosen])
 
 
@@ -131,9 +138,7 @@ def films_source(
             model was trained on, so that every film would be refused in the end.
     """
     catalogue = list_films(films, config.suffixes)
-    chosen = [film for film in catalogue if not splits or film.split in splits]
-    if not chosen:
-        raise ConfigurationError(f"{films}: has no film of the split {', '.join(splits)}")
+    chosen = films_of_splits(catalogue, splits, films) if splits else catalogue
     # Imported late: it brings in all networks, which a run on ready records doesn't need.
     from beam_pipelines.extractors.tracks import describe_tracks
 
@@ -170,13 +175,16 @@ def _main(argv: list[str]) -> int:
         extract = load_section("extract", ExtractConfig, arguments.config)
         directory = storage.join(arguments.output, "records")
         source = films_source(arguments.films, extract, model, directory, arguments.splits)
-    return job.run(
+    code = job.run(
         lambda pipeline: define_pipeline(pipeline, source, model, config, arguments.output),
         options,
         arguments.output,
         source.films_in,
         count_done=".csv" if config.csv else ".png" if config.plots else ".parquet",
     )
+    if untrained := model.card.untrained():
+        print(f"made from untrained networks ({', '.join(untrained)}): for demonstration only")
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:

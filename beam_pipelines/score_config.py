@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
+
+from pydantic import Field, field_serializer, field_validator
 
 from beam_pipelines.configuration import Section
 from beam_pipelines.smoothing import SmoothingConfig
@@ -15,9 +17,10 @@ class ScoreConfig(Section):
         csv: whether each film gets its CSV file. Off for catalogues of short clips: the Parquet table has all of them,
             and a million small files are slow to write and to list.
         plots: whether each film gets a plot.
-        shards: into how many Parquet files the table is divided; never more than there are films.
+        shards: into how many Parquet files the table is divided; those that no film belongs to are not written.
         failure_threshold: the share of failed films above which the run as a whole fails.
-        smoothing: how curves are smoothed; as a whole in place of what the model card says, which holds without it.
+        smoothing: what is set here takes the place of the same setting of the model card; the others hold as the card
+            says.
         threads_per_worker: TensorFlow's threads in each worker process.
     """
 
@@ -25,5 +28,22 @@ class ScoreConfig(Section):
     plots: bool = True
     shards: int = Field(16, ge=1, le=99_999)
     failure_threshold: float = Field(0.5, ge=0.0, le=1.0)
-    smoothing: SmoothingConfig | None = None
+    smoothing: SmoothingConfig = SmoothingConfig()
     threads_per_worker: int = Field(1, ge=1, le=256)
+
+    @field_validator("smoothing", mode="before")
+    @classmethod
+    def _null_sets_nothing(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+    def smoothing_over(self, card: SmoothingConfig) -> SmoothingConfig:
+        """The settings that hold: those of a model card, with what is set here in their place."""
+        return card.model_copy(update=self._smoothing_set())
+
+    @field_serializer("smoothing")
+    def _only_what_is_set(self, _: SmoothingConfig) -> dict[str, Any]:
+        # The defaults of a filter don't hold here, so a run manifest must not name them.
+        return self._smoothing_set()
+
+    def _smoothing_set(self) -> dict[str, Any]:
+        return self.smoothing.model_dump(mode="json", exclude_unset=True)

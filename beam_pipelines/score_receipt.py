@@ -14,7 +14,7 @@ from beam_pipelines import storage, tfrecord
 from beam_pipelines.smoothing import SmoothingConfig
 
 FORMAT = 1
-"""Part of every score key: raise it when the same model and record would give other files."""
+"""Part of every scorer's digest: raise it when the same model and record would give other files."""
 
 
 @dataclass(frozen=True)
@@ -23,31 +23,27 @@ class ScoreReceipt:
 
     Attributes:
         film_id: the film.
-        score_key: digest of model, record and smoothing (see `score_key`).
+        scorer: digest of the model and the smoothing that made the curve (see `scorer_digest`).
+        record: checksum of the feature record that it was made from (see `record_checksum`).
         seconds: T, the length of the curve.
         seconds_without_value: seconds for which the model gave no finite value.
     """
 
     film_id: str
-    score_key: str
+    scorer: str
+    record: str
     seconds: int
     seconds_without_value: int
 
 
-def score_key(model_sha256: str, smoothing: SmoothingConfig, record: str) -> str:
-    """The identity of a curve: SHA-256 of what it depends on.
+def scorer_digest(model_sha256: str, smoothing: SmoothingConfig) -> str:
+    """SHA-256 of what turns a feature record into a curve; with the record's checksum it is the curve's identity.
 
     Args:
         model_sha256: digest of the exported model, its card included.
         smoothing: the settings that hold in this run.
-        record: `record_checksum` of the film's feature record.
     """
-    parts = {
-        "format": FORMAT,
-        "model": model_sha256,
-        "record": record,
-        "smoothing": smoothing.model_dump(mode="json"),
-    }
+    parts = {"format": FORMAT, "model": model_sha256, "smoothing": smoothing.model_dump(mode="json")}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

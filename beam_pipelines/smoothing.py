@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,9 @@ from beam_pipelines.configuration import Section
 SAMPLING_RATE_HZ = 1.0
 MINIMUM_SAMPLES = 10
 """A shorter curve is not filtered: there is nothing in it that is slower than its own ends."""
+
+CutoffHz = Annotated[float, Field(ge=0.001, lt=SAMPLING_RATE_HZ / 2)]
+"""A cutoff that a digital filter can have: below half the sampling rate."""
 
 Method = Literal["butterworth", "moving_average", "none"]
 Weights = Literal["triangular", "uniform"]
@@ -40,7 +43,7 @@ class SmoothingConfig(Section):
 
     method: Method = "butterworth"
     order: int = Field(default=2, ge=1, le=10)
-    cutoff_hz: float = Field(default=0.05, ge=0.001, lt=SAMPLING_RATE_HZ / 2)
+    cutoff_hz: CutoffHz = 0.05
     zero_phase: bool = True
     width_s: int = Field(default=15, ge=1)
     weights: Weights = "triangular"

@@ -23,8 +23,8 @@ def make_curve(film_id="film", seconds=30, seed=0):
     return AffectCurve(film_id, *values)
 
 
-def receipt_of(curve, key="k"):
-    return ScoreReceipt(curve.film_id, key, curve.seconds, curve.seconds_without_value)
+def receipt_of(curve, scorer="s"):
+    return ScoreReceipt(curve.film_id, scorer, "r", curve.seconds, curve.seconds_without_value)
 
 
 def assert_same(one, other):
@@ -153,7 +153,7 @@ def test_shards_are_stable_and_even():
 
 
 def test_receipts_survive_json_and_damage_is_no_receipt():
-    receipt = ScoreReceipt(ODD_ID, "k", 3, 1)
+    receipt = ScoreReceipt(ODD_ID, "s", "r", 3, 1)
     assert from_json(to_json(receipt)) == receipt
     for text in ("", "{", "[]", "3", '{"film_id": "f"}', '{"unknown": 1}'):
         assert from_json(text) is None

@@ -10,13 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from exported_models import expected_raw, write_model
 from feature_records import make_film_record
+from score_runs import contents, read_table, run, write_films
 
 from beam_pipelines import records, score
 from beam_pipelines.catalogue import escape_film_id
+from beam_pipelines.curve_table import shard_of
 from beam_pipelines.curves import COLUMNS, from_csv
 from beam_pipelines.score_receipt import record_checksum
 from beam_pipelines.smoothing import SmoothingConfig, smooth
@@ -24,12 +25,6 @@ from beam_pipelines.smoothing import SmoothingConfig, smooth
 REPOSITORY = Path(__file__).resolve().parents[1]
 ODD_ID = escape_film_id("a'b\"c <x> é 電影")
 SECONDS = {"plain": 70, "one-second": 1, "short": 9, ODD_ID: 25}
-
-
-def write_films(directory, films):
-    for number, (film_id, seconds) in enumerate(films.items()):
-        record = make_film_record(film_id, seconds, seed=number)
-        records.write_record(record, records.record_uri(str(directory), film_id))
 
 
 @pytest.fixture(scope="module")
@@ -55,28 +50,6 @@ def undisturbed(exports, tmp_path_factory):
     return root / "out", manifest
 
 
-def run(features, model, output, *arguments, workers=1):
-    code = score.main(
-        ["--records", str(features), "--model", str(model), "--output", str(output), f"--workers={workers}",
-         "--set", "plots=false", "--set", "shards=3", *arguments]
-    )  # fmt: skip
-    manifest = output / "run_manifest.json"
-    return code, json.loads(manifest.read_text()) if manifest.exists() else None
-
-
-def read_table(output):
-    table = pq.read_table(output / "curves.parquet")
-    return {name: table[name].to_pylist() for name in table.column_names}
-
-
-def contents(output, *ending):
-    return {
-        path.relative_to(output).as_posix(): path.read_bytes()
-        for path in sorted(output.rglob("*"))
-        if path.is_file() and (not ending or path.suffix in ending)
-    }
-
-
 def failures(output):
     rows = [json.loads(line) for line in (output / "failures.jsonl").read_text().splitlines()]
     return {row["film_id"]: row for row in rows}
@@ -97,7 +70,8 @@ def test_each_film_has_its_curve_as_model_and_smoothing_give_it(undisturbed):
 
 def test_the_table_holds_the_same_numbers_as_the_csv_files(undisturbed):
     output, _ = undisturbed
-    assert len(list((output / "curves.parquet").iterdir())) == 3
+    parts = {path.name for path in (output / "curves.parquet").iterdir()}
+    assert parts == {f"part-{shard:05d}-of-00003.parquet" for shard in {0, *(shard_of(film, 3) for film in SECONDS)}}
     table = read_table(output)
     assert list(table) == ["film_id", "time_s", *COLUMNS]
     for film_id, seconds in SECONDS.items():
@@ -292,7 +266,7 @@ def test_without_csv_files_the_table_remembers(undisturbed, exports, features, t
     assert contents(output, ".parquet") == contents(undisturbed[0], ".parquet")
 
     (output / "curves.parquet" / "part-00000-of-00003.parquet").unlink()
-    lost = sum(score.CurveFiles(str(output), False, False, 3, (-1.0, 1.0)).shard_of(film) == 0 for film in SECONDS)
+    lost = sum(shard_of(film, 3) == 0 for film in SECONDS)
     _, manifest = run(features, exports, output, *off)
     assert manifest["films"]["done"] == lost
     assert contents(output, ".parquet") == contents(undisturbed[0], ".parquet")
@@ -306,14 +280,6 @@ def test_without_csv_files_the_table_remembers(undisturbed, exports, features, t
     ]
     run(features, exports, tmp_path / "fresh", "--set", "shards=2")
     assert contents(output, ".parquet") == contents(tmp_path / "fresh", ".parquet")
-
-
-def test_a_film_that_left_the_catalogue_leaves_the_table(exports, features, tmp_path):
-    run(features, exports, tmp_path / "out")
-    (features / "short.tfrecord").unlink()
-    _, manifest = run(features, exports, tmp_path / "out")
-    assert manifest["films"] == {"in": 3, "done": 0, "skipped": 3, "failed": 0}
-    assert set(read_table(tmp_path / "out")["film_id"]) == set(SECONDS) - {"short"}
 
 
 def test_a_manifest_chooses_films_and_names_those_without_a_record(exports, features, tmp_path):

@@ -73,7 +73,8 @@ def fetch(name: str, table: Mapping[str, Weights] = TABLE, progress: Any = False
         progress: a progress bar as pooch takes it, or False.
 
     Raises:
-        WeightsError: where there is no address, the transfer fails or the hash is another.
+        WeightsError: where there is no address, the transfer fails, the hash is another, or the cache directory can't
+            be written to.
     """
     entry = entry_of(name, table)
     path = cache_directory() / entry.file_name
@@ -124,7 +125,13 @@ def _download(entry: Weights, url: str, path: Path, progress: Any) -> None:
     import requests
 
     expected = _expected_hash(entry)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WeightsError(
+            f"weights '{entry.name}': {path.parent} can't be the directory of weights: {error.strerror}; "
+            f"set {DIRECTORY_VARIABLE} to a directory that can be written to"
+        ) from error
     try:
         pooch.retrieve(
             url,
@@ -201,7 +208,14 @@ def _recorded() -> dict[str, str]:
 
 def _record(entry: Weights, sha256: str) -> None:
     content = {**_recorded(), entry.file_name: sha256}
-    storage.write_text(str(cache_directory() / RECORD_FILE), json.dumps(content, indent=2, sort_keys=True) + "\n")
+    path = cache_directory() / RECORD_FILE
+    try:
+        storage.write_text(str(path), json.dumps(content, indent=2, sort_keys=True) + "\n")
+    except OSError as error:
+        raise WeightsError(
+            f"weights '{entry.name}': their hash can't be recorded in {path}: {error.strerror}; "
+            f"set {DIRECTORY_VARIABLE} to a directory that can be written to"
+        ) from error
 
 
 def _digest_of(path: Path, algorithm: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
-from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, WeightsError
+from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, WeightsError
 from beam_pipelines.extractors import weights
 from beam_pipelines.extractors.weights_table import TABLE
 
@@ -42,9 +43,20 @@ PAPER = ("inception_v3_imagenet", "vggish_audioset", "facenet_vggface2")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `cineaffect weights` with its arguments; returns the exit code."""
+    """Runs `cineaffect weights` with its arguments; returns the exit code.
+
+    An error meant for a person is printed without a trace, with exit code 2.
+    """
     options = _parser().parse_args(argv)
     console = Console(soft_wrap=True, highlight=False)
+    try:
+        return _run(options, console)
+    except CineAffectError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_CONFIGURATION
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
     if options.command == "list":
         return _list(console)
     if options.command == "fetch":

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apache_beam as beam
@@ -30,7 +30,7 @@ from beam_pipelines.exported_model import (
     features_of,
 )
 from beam_pipelines.records import RecordError, read_record
-from beam_pipelines.score_receipt import ScoreReceipt, record_checksum, score_key
+from beam_pipelines.score_receipt import ScoreReceipt, record_checksum
 from beam_pipelines.smoothing import SmoothingConfig
 from beam_pipelines.transforms.outcomes import FAILED, FilmOutcome
 
@@ -46,13 +46,13 @@ class FilmToScore:
     Attributes:
         film_id, source_uri: the film.
         record_uri: its feature record.
-        score_key: identity of the curve; known once the record has been looked at.
+        checksum: `record_checksum` of it; known once the record has been looked at.
     """
 
     film_id: str
     source_uri: str
     record_uri: str
-    score_key: str = ""
+    checksum: str = ""
 
 
 FilmInput = tuple[FilmToScore, FilmFeatures]
@@ -94,13 +94,13 @@ class ScoreFilms(beam.PTransform):
 
     def expand(self, films: beam.PCollection) -> Mapping[str, beam.PCollection]:
         read = films | "ReadFeatures" >> beam.ParDo(
-            _ReadFeatures(self.model, self.smoothing, self.files, self.threads_per_worker)
+            _ReadFeatures(self.model, self.files, self.threads_per_worker)
         ).with_outputs(SKIPPED_TAG, FAILED_TAG, main="read")
         smoothed = (
             read["read"]
             | "RunInference" >> RunInference(FilmModelHandler(self.model, self.threads_per_worker))
             | "SmoothCurve"
-            >> beam.ParDo(_SmoothCurve(self.smoothing, self.model.card.label_range)).with_outputs(
+            >> beam.ParDo(_SmoothCurve(self.smoothing, self.model.card.label_range, self.files.scorer)).with_outputs(
                 FAILED_TAG, main=SCORED_TAG
             )
         )
@@ -147,9 +147,8 @@ class FilmModelHandler(ModelHandler[FilmInput, FilmOutput, ExportedModel]):
 
 
 class _ReadFeatures(beam.DoFn):
-    def __init__(self, model: ModelReference, smoothing: SmoothingConfig, files: CurveFiles, threads_per_worker: int):
+    def __init__(self, model: ModelReference, files: CurveFiles, threads_per_worker: int):
         self.model = model
-        self.smoothing = smoothing
         self.files = files
         self.threads_per_worker = threads_per_worker
 
@@ -160,8 +159,8 @@ class _ReadFeatures(beam.DoFn):
 
     def process(self, film: FilmToScore) -> Iterator[Any]:
         try:
-            film = self._with_key(film)
-            receipt = self.finished.find(film.film_id, film.score_key)
+            film = _with_checksum(film)
+            receipt = self.finished.receipt_of(film.film_id, film.checksum)
             if receipt:
                 yield beam.pvalue.TaggedOutput(SKIPPED_TAG, SkippedFilm(film, receipt))
                 return
@@ -170,16 +169,6 @@ class _ReadFeatures(beam.DoFn):
             yield beam.pvalue.TaggedOutput(FAILED_TAG, _failure(film, error))
         else:
             yield [(film, features)]
-
-    def _with_key(self, film: FilmToScore) -> FilmToScore:
-        try:
-            checksum = record_checksum(film.record_uri)
-        except FileNotFoundError as error:
-            raise FilmError("score", "no_record", f"{film.record_uri}: no such feature record; extract it") from error
-        except PermissionError as error:
-            raise FilmError("score", "unreadable_record", f"{film.record_uri}: {error.strerror}") from error
-        key = score_key(self.model.sha256, self.smoothing, checksum)
-        return FilmToScore(film.film_id, film.source_uri, film.record_uri, key)
 
     def _read(self, film: FilmToScore) -> FilmFeatures:
         try:
@@ -190,9 +179,10 @@ class _ReadFeatures(beam.DoFn):
 
 
 class _SmoothCurve(beam.DoFn):
-    def __init__(self, smoothing: SmoothingConfig, label_range: tuple[float, float]):
+    def __init__(self, smoothing: SmoothingConfig, label_range: tuple[float, float], scorer: str):
         self.smoothing = smoothing
         self.label_range = label_range
+        self.scorer = scorer
 
     def process(self, element: FilmOutput) -> Iterator[Any]:
         film, raw = element
@@ -201,12 +191,21 @@ class _SmoothCurve(beam.DoFn):
         except FilmError as error:
             yield beam.pvalue.TaggedOutput(FAILED_TAG, _failure(film, error))
         else:
-            receipt = ScoreReceipt(film.film_id, film.score_key, curve.seconds, curve.seconds_without_value)
+            receipt = ScoreReceipt(film.film_id, self.scorer, film.checksum, curve.seconds, curve.seconds_without_value)
             yield ScoredFilm(film, receipt, curve)
 
 
 def _is_not_about_resource(entry: logging.LogRecord) -> bool:
     return not str(entry.msg).startswith("Resource module is not available")
+
+
+def _with_checksum(film: FilmToScore) -> FilmToScore:
+    try:
+        return replace(film, checksum=record_checksum(film.record_uri))
+    except FileNotFoundError as error:
+        raise FilmError("score", "no_record", f"{film.record_uri}: no such feature record; extract it") from error
+    except PermissionError as error:
+        raise FilmError("score", "unreadable_record", f"{film.record_uri}: {error.strerror}") from error
 
 
 def _failure(film: FilmToScore, error: FilmError) -> FilmOutcome:

@@ -6,17 +6,18 @@
 
 With CSV files only receipts are grouped, and the parts are made from the CSV files: no curve crosses a shuffle. Without
 them the curves themselves are grouped, a few hundred kilobytes a film. A part that holds the same films already isn't
-touched.
+touched. Films of earlier runs stay in the table where the same model and smoothing made their curves.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import apache_beam as beam
 
-from beam_pipelines.curve_files import CurveFiles
+from beam_pipelines.curve_files import CurveFiles, WrittenPart
 from beam_pipelines.curves import AffectCurve
 from beam_pipelines.score_receipt import ScoreReceipt
 from beam_pipelines.transforms.outcomes import DONE, SKIPPED, FilmOutcome
@@ -24,6 +25,7 @@ from beam_pipelines.transforms.score_films import ScoredFilm, SkippedFilm
 
 OUTCOMES_TAG = "outcomes"
 TABLE_TAG = "table"
+_LOG = logging.getLogger(__name__)
 
 Entry = tuple[ScoreReceipt, AffectCurve | None]
 """A film's place in the table; its curve is None where it lies in the film's CSV file or in an earlier part."""
@@ -58,7 +60,7 @@ class WriteCurveTable(beam.PTransform):
     """Tuple of PCollections of (shard, entry) -> one element, once all parts are written and old ones are removed.
 
     Attributes:
-        files: where everything goes. All its parts are written, also those that no film belongs to.
+        files: where everything goes. All its parts are looked at, also those that no film of this run belongs to.
     """
 
     files: CurveFiles
@@ -95,13 +97,23 @@ def _entry_of_skipped(skipped: SkippedFilm, files: CurveFiles) -> tuple[int, Ent
     return files.shard_of(skipped.film.film_id), (skipped.receipt, None)
 
 
-def _write_part(grouped: tuple[int, Mapping[str, Iterable[Entry]]], files: CurveFiles) -> str:
+def _write_part(grouped: tuple[int, Mapping[str, Iterable[Entry]]], files: CurveFiles) -> WrittenPart:
     shard, by_source = grouped
     entries = list(by_source["films"])
     curves = {receipt.film_id: curve for receipt, curve in entries if curve is not None}
     return files.write_part(shard, [receipt for receipt, _ in entries], curves)
 
 
-def _remove_other_parts(_: None, parts: list[str], files: CurveFiles) -> int:
-    files.remove_other_parts(parts)
-    return len(parts)
+def _remove_other_parts(_: None, parts: list[WrittenPart], files: CurveFiles) -> int:
+    uris = [part.uri for part in parts if part.uri]
+    files.remove_other_parts(uris)
+    carried, left_out = sum(part.carried for part in parts), sum(part.left_out for part in parts)
+    if carried:
+        _LOG.info("the table keeps %d films of earlier runs that this one did not score", carried)
+    if left_out:
+        _LOG.warning(
+            "%d films of earlier runs are no longer in the table: another model or smoothing made their curves, "
+            "and this run did not score them; run it on them too, or give each model a directory of its own",
+            left_out,
+        )
+    return len(uris)

@@ -1,0 +1,65 @@
+"""A directory of weights that can't be one: said in a sentence, not in a trace."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, WeightsError
+from beam_pipelines.extractors import weights
+from beam_pipelines.extractors.weights import DIRECTORY_VARIABLE
+from beam_pipelines.extractors.weights_command import main
+from beam_pipelines.extractors.weights_table import TABLE, Weights
+
+UNPUBLISHED = {"net": Weights("net", "net.bin", None, licence="CC0", trained_on="nothing", used_by="tests")}
+
+
+@pytest.fixture(params=["a file", "below a file"])
+def no_directory(request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "file").write_bytes(b"a file")
+    path = tmp_path / "file" if request.param == "a file" else tmp_path / "file" / "folder"
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(path))
+    return path
+
+
+def test_fetch_into_what_is_no_directory(no_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = next(name for name, entry in TABLE.items() if entry.url)
+    with pytest.raises(WeightsError, match=f"can't be the directory of weights.*{DIRECTORY_VARIABLE}") as caught:
+        weights.fetch(name)
+    assert str(no_directory) in str(caught.value)
+    assert main(["fetch", name]) == EXIT_CONFIGURATION
+    assert "can't be the directory of weights" in capsys.readouterr().out
+    assert main(["list"]) == EXIT_OK
+    assert main(["verify"]) == EXIT_OK
+
+
+def test_a_directory_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() == 0:
+        # Root may write anywhere; a folder in the place of the file of hashes keeps it out all the same.
+        (tmp_path / weights.RECORD_FILE / "occupied").mkdir(parents=True)
+    (tmp_path / "net.bin").write_bytes(b"put there by hand")
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path))
+    if os.geteuid() != 0:
+        tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(WeightsError, match="can't be recorded"):
+            weights.fetch("net", UNPUBLISHED)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_an_error_that_is_not_about_one_file_is_printed_without_a_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from beam_pipelines.errors import DiskFullError
+    from beam_pipelines.extractors import weights_command
+
+    def full(name: str) -> Path:
+        raise DiskFullError(f"{tmp_path}: no room")
+
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(weights_command.weights, "locate", full)
+    assert main(["verify", next(iter(TABLE))]) == EXIT_CONFIGURATION
+    assert "error: " in capsys.readouterr().err
