@@ -2,6 +2,9 @@
 
 A manifest is a CSV with a header and the columns `film_id` and `path`, and optionally `split`, `labels` and
 `rendition`. Relative paths in it are relative to the manifest's own folder. Further columns are left alone.
+
+Several rows of one film_id are renditions of one film if each says its number of lines (`480p`, `854x480`, `1080`). Of
+them one is taken: the smallest that has enough lines.
 """
 
 from __future__ import annotations
@@ -42,7 +45,12 @@ VIDEO_SUFFIXES = (
 """What counts as a film when a folder is listed. A glob or a manifest names its films itself, whatever their suffix."""
 
 MANIFEST_COLUMNS = ("film_id", "path", "split", "labels", "rendition")
+MIN_LINES_PX = 360
+"""Lines a rendition should have: networks look at 299, and a smaller picture decodes faster."""
+
 _MAX_ID_BYTES = 200
+# "480p", "1080i50", "854x480", "480".
+_LINES = re.compile(r"(?:\d+\s*[x×])?\s*(\d{2,4})(?:[pi]\d*)?", re.IGNORECASE)
 # Separators, glob and control characters, and the surrogates that stand for bytes of a name that is not UTF-8.
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f"%*/:<>?\[\\\]{|}\ud800-\udfff]')
 
@@ -84,13 +92,20 @@ def escape_film_id(name: str) -> str:
     return escaped
 
 
-def list_films(source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES) -> list[Film]:
+def list_films(source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES, min_lines_px: int = MIN_LINES_PX) -> list[Film]:
     """All films of a folder (recursively), a glob or a CSV manifest (`*.csv`), sorted by film id.
+
+    Args:
+        source: the folder, glob or manifest.
+        suffixes: what counts as a film in a folder.
+        min_lines_px: of several renditions of a film the smallest with at least so many lines is taken, or the largest
+            where none has them.
 
     Raises:
         ConfigurationError: nothing found, two films of one id, or a manifest that can't be read; the text names it.
     """
-    films = read_manifest(source) if source.lower().endswith(".csv") else _list_by_path(source, suffixes)
+    is_manifest = source.lower().endswith(".csv")
+    films = read_manifest(source, min_lines_px) if is_manifest else _list_by_path(source, suffixes)
     if not films:
         raise ConfigurationError(
             f"{source}: no films found; name a folder, a quoted glob or a manifest "
@@ -99,8 +114,10 @@ def list_films(source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES) -> list[Fi
     return _unique(films, source)
 
 
-def read_manifest(uri: str) -> list[Film]:
+def read_manifest(uri: str, min_lines_px: int = MIN_LINES_PX) -> list[Film]:
     """Reads a CSV manifest, sorted by film id; addresses come out absolute, or as given when they are `gs://`.
+
+    Of several renditions of a film one is taken, as `list_films` says.
 
     Raises:
         ConfigurationError: naming the file and the line.
@@ -119,7 +136,7 @@ def read_manifest(uri: str) -> list[Film]:
         films = [_manifest_film(row, uri, rows.line_num) for row in rows if not _is_blank(row)]
     except csv.Error as error:
         raise ConfigurationError(f"{uri}, line {rows.line_num}: not readable as CSV: {error}") from error
-    return _unique(films, uri)
+    return _unique(_best_renditions(films, min_lines_px), uri)
 
 
 def films_of_splits(films: Iterable[Film], splits: Sequence[str], source: str = "the manifest") -> list[Film]:
@@ -199,6 +216,29 @@ def _list_by_path(source: str, suffixes: Sequence[str]) -> list[Film]:
     return films
 
 
+def rendition_lines(rendition: str) -> int | None:
+    """The number of lines a rendition's name gives: 480 for `480p` and `854x480`; None where it gives none."""
+    found = _LINES.fullmatch(rendition.strip())
+    return int(found.group(1)) if found else None
+
+
+def _best_renditions(films: Iterable[Film], min_lines_px: int) -> list[Film]:
+    """One film of each group of renditions; what is no group of renditions stays as it is."""
+    by_id: dict[str, list[Film]] = {}
+    for film in films:
+        by_id.setdefault(film.film_id, []).append(film)
+    chosen: list[Film] = []
+    for group in by_id.values():
+        lines = {rendition_lines(film.rendition): film for film in group}
+        known = sorted(count for count in lines if count is not None)
+        if len(group) == 1 or len(known) < len(group):
+            chosen.extend(group)
+        else:
+            enough = [count for count in known if count >= min_lines_px]
+            chosen.append(lines[enough[0] if enough else known[-1]])
+    return chosen
+
+
 def _unique(films: Iterable[Film], source: str) -> list[Film]:
     by_id: dict[str, Film] = {}
     for film in films:
@@ -206,6 +246,6 @@ def _unique(films: Iterable[Film], source: str) -> list[Film]:
         if other is not film:
             raise ConfigurationError(
                 f"{source}: two films have the film_id '{film.film_id}': {other.uri} and {film.uri}; "
-                "give each its own in the manifest"
+                "give each its own in the manifest, or each its own number of lines as rendition (480p, 1080p)"
             )
     return [by_id[film_id] for film_id in sorted(by_id)]

@@ -17,7 +17,7 @@ from beam_pipelines.catalogue import Film, list_films
 from beam_pipelines.compute import start_tensorflow
 from beam_pipelines.configuration import load_section
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.records import fingerprint
+from beam_pipelines.records import fingerprint, is_untrained
 from beam_pipelines.transforms.extract_films import DONE_TAG, FAILED_TAG, ExtractFilms
 from beam_pipelines.transforms.outcomes import WriteOutcomes
 
@@ -63,7 +63,7 @@ def define_pipeline(
         "versions": job.versions(),
         "fingerprints": {modality: fingerprint(description) for modality, description in descriptions.items()},
         "descriptions": descriptions,
-        "untrained": sorted(m for m, d in descriptions.items() if str(d["weights"]).startswith("untrained")),
+        "untrained": sorted(m for m, d in descriptions.items() if is_untrained(d)),
         "configuration": config.model_dump(mode="json"),
     }
     (
@@ -91,7 +91,7 @@ def _main(argv: list[str]) -> int:
     arguments, beam_arguments = parser.parse_known_args(argv)
     options = job.beam_options(beam_arguments, arguments.workers)
     config = load_section("extract", ExtractConfig, arguments.config, arguments.overrides)
-    films = list_films(arguments.films, config.suffixes)
+    films = list_films(arguments.films, config.suffixes, config.min_lines_px)
     start_tensorflow()
     from beam_pipelines.extractors.tracks import describe_tracks
 

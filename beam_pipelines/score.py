@@ -137,7 +137,7 @@ def films_source(
         ConfigurationError: where there are no films, or the extract section makes other features than those that the
             model was trained on, so that every film would be refused in the end.
     """
-    catalogue = list_films(films, config.suffixes)
+    catalogue = list_films(films, config.suffixes, config.min_lines_px)
     chosen = films_of_splits(catalogue, splits, films) if splits else catalogue
     # Imported late: it brings in all networks, which a run on ready records doesn't need.
     from beam_pipelines.extractors.tracks import describe_tracks

@@ -6,15 +6,20 @@ come.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from fractions import Fraction
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from beam_pipelines.catalogue import VIDEO_SUFFIXES
+from beam_pipelines.catalogue import MIN_LINES_PX, VIDEO_SUFFIXES
 from beam_pipelines.configuration import Section
+from beam_pipelines.media.decode_mode import DecodeMode
 
 BatchSize = Annotated[int, Field(ge=2, le=1024)]
 """At least 2: a batch of one takes another path through the kernels and differs in the last bits."""
+
+Suffix = Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]
+"""In small letters; the suffix of a file's name may be in any."""
 
 Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
 
@@ -79,6 +84,32 @@ class FaceConfig(NetworkConfig):
     detector_batch_size: BatchSize = 8
 
 
+class DecodeConfig(Section):
+    """Which frame stands for a second; part of the fingerprints of what is made of pictures.
+
+    Attributes:
+        decode_mode: `exact`: the frame on the screen, bit-identical to decoding everything. `approximate`: the one that
+            is cheapest to decode among those that are at most `approximate_age_s` older than the second. `keyframes`:
+            the last key frame, however old it is. A film whose stream allows no plan is decoded exactly.
+        approximate_age_s: bound on a frame's age in the mode `approximate`; the others don't look at it.
+    """
+
+    decode_mode: Literal["exact", "approximate", "keyframes"] = "exact"
+    approximate_age_s: float = Field(0.5, gt=0.0, le=10.0)
+
+    def mode(self) -> DecodeMode:
+        """The mode as media takes it."""
+        age_s = Fraction(str(self.approximate_age_s)) if self.decode_mode == "approximate" else Fraction(0)
+        return DecodeMode(self.decode_mode, age_s)
+
+    def describe(self) -> dict[str, Any]:
+        """What a fingerprint says of the mode: nothing that doesn't change a picture."""
+        described: dict[str, Any] = {"decode_mode": self.decode_mode}
+        if self.decode_mode == "approximate":
+            described["approximate_age_s"] = self.approximate_age_s
+        return described
+
+
 class LimitsConfig(Section):
     """What a film may claim of itself before it is refused unread."""
 
@@ -94,15 +125,18 @@ class ExtractConfig(Section):
     Attributes:
         modalities: which features are extracted; those a record holds already are kept.
         suffixes: what counts as a film when a folder is listed.
+        min_lines_px: of several renditions of a film, the smallest with at least so many lines is taken.
         threads_per_worker: compute threads of each worker process; one process a core is faster than many threads.
         failure_threshold: share of failed films above which the run as a whole fails (exit code 4 instead of 3).
     """
 
-    modalities: tuple[Literal["image", "audio", "face"], ...] = ("image", "audio", "face")
+    modalities: tuple[Literal["image", "audio", "face"], ...] = Field(("image", "audio", "face"), min_length=1)
     image: ImageConfig = ImageConfig()
     audio: AudioConfig = AudioConfig()
     face: FaceConfig = FaceConfig()
+    decode: DecodeConfig = DecodeConfig()
     limits: LimitsConfig = LimitsConfig()
-    suffixes: tuple[str, ...] = VIDEO_SUFFIXES
+    suffixes: tuple[Suffix, ...] = Field(VIDEO_SUFFIXES, min_length=1)
+    min_lines_px: int = Field(MIN_LINES_PX, ge=1)
     threads_per_worker: int = Field(1, ge=1)
     failure_threshold: float = Field(0.5, ge=0.0, le=1.0)

@@ -69,7 +69,7 @@ def describe_tracks(config: ExtractConfig) -> dict[str, dict[str, Any]]:
         WeightsError: for weights that are not in the cache or not the published ones.
     """
     image, audio, face = config.image, config.audio, config.face
-    clock = {"rate_hz": 1, "decode_mode": "exact", "resize": "area_or_bilinear"}
+    clock = {"rate_hz": 1, **config.decode.describe(), "resize": "area_or_bilinear"}
     descriptions: dict[str, dict[str, Any]] = {}
     if "image" in config.modalities:
         descriptions["image"] = {**InceptionV3Image.describe(image.weights, image.seed), **clock}
@@ -139,7 +139,8 @@ def _extract_from_pictures(
         accumulators["face"] = FaceAccumulator(networks, networks.config.face)
     counts = DecodeQuality()
     stale = 0
-    for frame in sample_frames(path, probe, quality=counts, limits=limits):
+    mode = networks.config.decode.mode()
+    for frame in sample_frames(path, probe, quality=counts, limits=limits, mode=mode):
         stale += not frame.fresh
         for accumulator in accumulators.values():
             accumulator.add(frame)

@@ -34,12 +34,15 @@ class DecodeQuality:
         frames_corrupt: frames that the decoder marked as damaged; they are not used where an intact one exists.
         packet_errors: packets that the decoder refused.
         read_errors: failures of the demuxer to give the next packet.
+        frames_skipped: packets that a decode plan passed over without decoding, since no picture needs them; 0 where
+            everything was decoded. The other counts say nothing about these.
     """
 
     frames_decoded: int = 0
     frames_corrupt: int = 0
     packet_errors: int = 0
     read_errors: int = 0
+    frames_skipped: int = 0
 
 
 @contextmanager

@@ -1,0 +1,45 @@
+"""Bits, and the variable-length numbers of H.264 and HEVC, out of the first bytes of a header."""
+
+from __future__ import annotations
+
+# A Golomb number of more zeros than this is damage: no header field of these codecs is wider than 32 bits.
+_MAX_LEADING_ZEROS = 32
+
+
+class BitReader:
+    """Reads a header from its first bit on.
+
+    Args:
+        data: the bytes; reading beyond their end raises ValueError.
+        escaped: whether they hold H.264's and HEVC's emulation prevention bytes, which are taken out.
+    """
+
+    def __init__(self, data: bytes, *, escaped: bool = False):
+        data = data.replace(b"\0\0\3", b"\0\0") if escaped else data
+        self._value = int.from_bytes(data, "big")
+        self._left = len(data) * 8
+
+    def bits(self, count: int) -> int:
+        """The next `count` bits as a number, highest first."""
+        if count > self._left:
+            raise ValueError("a header ends too early")
+        self._left -= count
+        return self._value >> self._left & ((1 << count) - 1)
+
+    def flag(self) -> bool:
+        """The next bit."""
+        return bool(self.bits(1))
+
+    def golomb(self) -> int:
+        """An unsigned Exp-Golomb number, ue(v) (ITU-T H.264, 9.1)."""
+        zeros = 0
+        while not self.bits(1):
+            zeros += 1
+            if zeros > _MAX_LEADING_ZEROS:
+                raise ValueError("a header holds a number that is too large")
+        return (1 << zeros) - 1 + self.bits(zeros)
+
+    def signed_golomb(self) -> int:
+        """A signed Exp-Golomb number, se(v)."""
+        number = self.golomb()
+        return (number + 1) // 2 if number & 1 else -(number // 2)

@@ -1,0 +1,246 @@
+"""One picture a second out of a film: planned decoding against decoding everything, in film seconds a core second.
+
+    pip install -r benchmarks/requirements.txt
+    python -m benchmarks.decoding                     # makes the clips once (some minutes), prints the two tables
+    python -m benchmarks.decoding --films a.mp4 b.mkv # the same for films of your own
+
+The first table is decoding alone: the frame of every second comes out of the decoder. For the second table each is made
+an RGB picture at full size, by this project with exactly rounded, interpolated chroma, by the others as they do it by
+themselves (decord never gives less than that, so its column is the same in both).
+
+Each method runs in a process of its own, on one core, with one thread. What counts is the CPU time (user and system) of
+opening, indexing, decoding and converting, without the start of Python; of `--repeats` runs in turns the median.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmarks.benchmark_clips import RECIPES, make_clip
+
+OURS, EVERYTHING, OPENCV, DECORD, FFMPEG = "planned", "PyAV, all", "OpenCV grab", "decord", "ffmpeg fps=1"
+
+
+def planned_decoding(path: str, convert: bool) -> int:
+    """This project: probe, plan, and planned decoding."""
+    from beam_pipelines.media.decode import DecodeQuality, opened_film, prepare_decoder
+    from beam_pipelines.media.decode_plan import make_plan
+    from beam_pipelines.media.planned_frames import planned_frames
+    from beam_pipelines.media.probe import probe_film
+    from beam_pipelines.media.sample_frames import sample_frames
+
+    probe = probe_film(path)
+    if convert:
+        return sum(1 for frame in sample_frames(path, probe) if frame.image.any())
+    plan = make_plan(path, probe, range(probe.seconds))
+    if plan is None:
+        return everything(path, convert=False)
+    with opened_film(path, "decode") as container:
+        stream = container.streams[probe.video_index]
+        prepare_decoder(stream)
+        return sum(1 for _ in planned_frames(container, stream, plan, DecodeQuality()))
+
+
+def everything(path: str, convert: bool) -> int:
+    """PyAV, every frame; converted is the one on the screen at each second."""
+    import av
+
+    pictures = 0
+    shown: Any = None
+    with av.open(path) as container:
+        stream: Any = container.streams.video[0]
+        stream.codec_context.thread_count, stream.codec_context.thread_type = 1, "NONE"
+        for frame in container.decode(stream):
+            if shown is not None and (frame.pts - (stream.start_time or 0)) * stream.time_base > pictures:
+                pictures += 1
+                if convert:
+                    shown.to_ndarray(format="rgb24")
+            shown = frame
+    if shown is not None and convert:
+        shown.to_ndarray(format="rgb24")
+    return pictures + 1
+
+
+def opencv_grab(path: str, convert: bool) -> int:
+    """OpenCV: grabs every frame, retrieves one a second (in its own BGR)."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    rate_hz, number, pictures = capture.get(cv2.CAP_PROP_FPS), 0, 0
+    while capture.grab():
+        # The last frame before the next second.
+        if int((number + 1) / rate_hz + 1e-6) > int(number / rate_hz + 1e-6) or number == 0:
+            pictures += 1
+            if convert:
+                capture.retrieve()
+        number += 1
+    return pictures
+
+
+def decord_skip(path: str, convert: bool) -> int:
+    """decord: passes over frames without converting them."""
+    import decord
+
+    reader = decord.VideoReader(path, num_threads=1)
+    rate_hz, position, pictures = reader.get_avg_fps(), 0, 0
+    for number in sorted({int(second * rate_hz + 1e-6) for second in range(int(len(reader) / rate_hz) + 1)}):
+        if number >= len(reader):
+            break
+        if number > position:
+            reader.skip_frames(number - position)
+        reader.next().asnumpy()
+        pictures, position = pictures + 1, number + 1
+    return pictures
+
+
+def ffmpeg_filter(path: str, convert: bool) -> int:
+    """The `ffmpeg` program with its fps filter; the pictures go nowhere, which is as cheap as it can be."""
+    command = [ffmpeg_program() or "ffmpeg", "-v", "error", "-nostdin", "-threads", "1", "-filter_threads", "1"]
+    command += ["-i", path, "-an", "-vf", "fps=1:round=up"]
+    command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-y", os.devnull] if convert else ["-f", "null", "-"]
+    subprocess.run(command, check=True)
+    return 0
+
+
+METHODS: dict[str, Callable[[str, bool], int]] = {
+    OURS: planned_decoding,
+    EVERYTHING: everything,
+    OPENCV: opencv_grab,
+    DECORD: decord_skip,
+    FFMPEG: ffmpeg_filter,
+}
+
+
+MODULES = {OPENCV: ("cv2",), DECORD: ("decord",), OURS: ("beam_pipelines.media.sample_frames",)}
+
+
+def ffmpeg_program() -> str | None:
+    """The system's ffmpeg, else the one that comes with imageio-ffmpeg."""
+    found = shutil.which("ffmpeg")
+    if found is None and find_spec("imageio_ffmpeg"):
+        from imageio_ffmpeg import get_ffmpeg_exe
+
+        return get_ffmpeg_exe()
+    return found
+
+
+def available() -> list[str]:
+    """The methods that are installed; the others are named."""
+    needs = {OPENCV: "cv2", DECORD: "decord"}
+    names = [name for name in METHODS if name not in needs or find_spec(needs[name])]
+    names = [name for name in names if name != FFMPEG or ffmpeg_program()]
+    for name in METHODS:
+        if name not in names:
+            print(f"{name}: not installed, left out", file=sys.stderr)
+    return names
+
+
+def run_one(method: str, path: str, convert: bool) -> None:
+    """Measures in this process and prints the CPU seconds."""
+    for module in ("av", "numpy", *MODULES.get(method, ())):
+        import_module(module)  # before the clock starts
+    before = cpu_s()
+    pictures = METHODS[method](path, convert)
+    print(json.dumps({"cpu_s": cpu_s() - before, "pictures": pictures}))
+
+
+def cpu_s() -> float:
+    """User and system time of this process, its threads and its finished children."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def measure(method: str, path: Path, core: int, convert: bool) -> float:
+    """CPU seconds of one method on one film."""
+    command = [sys.executable, "-m", "benchmarks.decoding", "--one", method, str(path), "rgb" if convert else "frame"]
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env=os.environ | threads,
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+    )
+    return float(json.loads(done.stdout.splitlines()[-1])["cpu_s"])
+
+
+def film_seconds(path: Path) -> Fraction:
+    """How long the film lasts."""
+    from beam_pipelines.media.probe import probe_film
+
+    return probe_film(path).duration_s
+
+
+def print_table(films: dict[str, Path], repeats: int, core: int, convert: bool) -> None:
+    """Runs the methods in turns and prints film seconds a core second, and ours against the best other."""
+    methods = available()
+    print("| film | " + " | ".join(methods) + " | planned / best other |")
+    print("|---|" + "---|" * (len(methods) + 1))
+    for name, path in films.items():
+        length_s = float(film_seconds(path))
+        times: dict[str, list[float]] = {method: [] for method in methods}
+        for _ in range(repeats):
+            for method in methods:
+                times[method].append(measure(method, path, core, convert))
+        speed = {method: length_s / statistics.median(taken) for method, taken in times.items()}
+        others = [speed[method] for method in methods if method != OURS]
+        cells = [f"{speed[method]:.1f}" for method in methods]
+        print(f"| {name} | {' | '.join(cells)} | {speed[OURS] / max(others):.2f} |", flush=True)
+
+
+def versions() -> str:
+    """What was measured with, for the line under the table."""
+    found = [
+        f"{package} {metadata.version(package)}"
+        for package in ("av", "opencv-python-headless", "decord")
+        if find_spec({"opencv-python-headless": "cv2"}.get(package, package))
+    ]
+    program = ffmpeg_program()
+    if program:
+        first = subprocess.run([program, "-version"], capture_output=True, text=True, check=True).stdout.split("\n")[0]
+        found.append(" ".join(first.split()[:3]))
+    return f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, {', '.join(found)}"
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.decoding", description=__doc__.split("\n")[0])
+    parser.add_argument("--films", nargs="*", type=Path, help="films of your own instead of the made ones")
+    parser.add_argument("--clips", type=Path, default=Path("benchmark-clips"), help="where made clips are kept")
+    parser.add_argument("--seconds", type=int, default=24, help="length of the made clips")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="the core to run on")
+    parser.add_argument("--one", nargs=3, metavar=("METHOD", "FILM", "OUTPUT"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        method, path, output = arguments.one
+        run_one(method, path, output == "rgb")
+        return
+    if arguments.films:
+        films = {path.name: path for path in arguments.films}
+    else:
+        films = {recipe.name: make_clip(recipe, arguments.clips, arguments.seconds) for recipe in RECIPES}
+    for convert, title in ((False, "Decoding alone"), (True, "With an RGB picture a second")):
+        print(f"\n{title}\n")
+        print_table(films, arguments.repeats, arguments.core, convert)
+    print(f"\nFilm seconds a core second, median of {arguments.repeats}. {versions()}")
+
+
+if __name__ == "__main__":
+    main()
