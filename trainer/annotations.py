@@ -21,6 +21,8 @@ from beam_pipelines.errors import ConfigurationError
 from trainer.config import LabelConfig
 from trainer.metrics import TARGETS
 
+_STEP_TOLERANCE_S = 0.01
+
 
 class AnnotationError(ConfigurationError):
     """A label file that can't be read as labels; the text names the file, the line and what is wrong with it."""
@@ -75,11 +77,13 @@ def read_labels(uri: str, config: LabelConfig) -> Labels:
     Args:
         uri: the file.
         config: its layout, the range its values must keep, and the time that is second 0 of the film
-            (`first_time_s`; without it, the time of the file's first row).
+            (`first_time_s`; without it the first row must say 0 or 1, and is second 0: published files count from
+            either, any other beginning would be a guess).
 
     Raises:
         AnnotationError: no such file, not text, no header, a row that isn't three finite numbers, times that don't
-            rise, a value out of range, or no rows at all.
+            rise or don't come once a second, a first time that leaves the origin open, a value out of range, or no
+            rows at all.
     """
     try:
         text = storage.read_text(uri)
@@ -92,8 +96,9 @@ def read_labels(uri: str, config: LabelConfig) -> Labels:
     if not rows:
         raise AnnotationError(f"{uri}: has no rows of labels")
     _assert_rising(uri, rows)
+    _assert_once_a_second(uri, rows)
     _assert_range(uri, rows, config)
-    origin = rows[0].time_s if config.first_time_s is None else config.first_time_s
+    origin = _origin_s(uri, rows[0]) if config.first_time_s is None else config.first_time_s
     return Labels(
         uri=uri,
         time_s=np.array([row.time_s - origin for row in rows], np.float64),
@@ -200,6 +205,26 @@ def _assert_rising(uri: str, rows: Sequence[_Row]) -> None:
             raise AnnotationError(
                 f"{uri}, line {later.line}: time {later.time_s:g} follows {earlier.time_s:g}; times must rise"
             )
+
+
+def _assert_once_a_second(uri: str, rows: Sequence[_Row]) -> None:
+    # The median, so that seconds without a row in the middle of a film stay what they are: unknown.
+    step_s = float(np.median(np.diff([row.time_s for row in rows]))) if len(rows) > 1 else 1.0
+    if abs(step_s - 1.0) > _STEP_TOLERANCE_S:
+        raise AnnotationError(
+            f"{uri}: its rows lie {step_s:g} s apart (median of {len(rows) - 1} steps), labels must come once a "
+            "second; write the times in seconds (not in milliseconds or frames) and one row for each second"
+        )
+
+
+def _origin_s(uri: str, first: _Row) -> float:
+    if first.time_s not in (0.0, 1.0):
+        raise AnnotationError(
+            f"{uri}, line {first.line}: the first row's time is {first.time_s:g}; where it isn't 0 or 1, "
+            "set labels.first_time_s to the time that stands for the film's first second (0 where times count from "
+            "the film's beginning)"
+        )
+    return first.time_s
 
 
 def _assert_range(uri: str, rows: Sequence[_Row], config: LabelConfig) -> None:

@@ -111,9 +111,13 @@ def claim_directory(directory: str, identity: dict[str, Any]) -> None:
     differing = list(_differences(there, content, ""))
     if differing:
         raise ConfigurationError(
-            f"{directory}: holds a training run that differs in {', '.join(differing)}; choose another --output, or "
-            "remove that run"
+            f"{directory}: holds a training run that differs in {', '.join(differing)}{_of_transform(there, content)}; "
+            "choose another --output, or remove that run"
         )
+
+
+def _of_transform(there: dict[str, Any], here: dict[str, Any]) -> str:
+    return ": it has another transform" if there.get("transform") != here.get("transform") else ""
 
 
 def _differences(there: Any, here: Any, path: str) -> Any:

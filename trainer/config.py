@@ -9,20 +9,54 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from beam_pipelines.configuration import Section
-from beam_pipelines.smoothing import SmoothingConfig
+from beam_pipelines.smoothing import CutoffHz, SmoothingConfig
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class EncoderConfig(Section):
-    """The recurrent model of one modality (paper, Temporal Models: 32 to 256 units, 1 to 2 layers, each its own)."""
+    """The temporal model of one modality (paper, Temporal Models: GRU, LSTM or encoder-decoder TCN, each its own).
 
-    kind: Literal["gru"] = "gru"
+    Attributes:
+        kind: `gru` and `lstm` are the paper's sequence-to-one models, `tcn` is its encoder-decoder TCN (`trainer.tcn`).
+        units: size of a recurrent layer's state (paper: 32 to 256).
+        layers: stacked recurrent layers (paper: 1 to 2).
+        states: for stacked layers, `last`: the final state of the last layer, `all`: of all layers, concatenated (the
+            paper says "its hidden state"; the default is ours).
+        levels: how often the TCN halves time and doubles it again (paper: open; default ours).
+        filters: of the TCN's first level, and the size of its state (default ours).
+        filters_step: how many filters each level has more than the one before (default ours).
+        kernel_s: taps of a TCN's convolution: seconds at the first level, twice as long a level further (default ours).
+        causal: whether no output of the TCN sees seconds after its own; False as in Lea et al. Either way nothing sees
+            beyond the window's last second.
+        activation: of the TCN; `norm_relu` is Lea et al.'s normalised ReLU, `relu` the plain one.
+    """
+
+    kind: Literal["gru", "lstm", "tcn"] = "gru"
     units: int = Field(128, ge=1, le=4096)
     layers: int = Field(1, ge=1, le=2)
+    states: Literal["last", "all"] = "last"
+    levels: int = Field(2, ge=1, le=6)
+    filters: int = Field(64, ge=1, le=4096)
+    filters_step: int = Field(32, ge=0, le=4096)
+    kernel_s: int = Field(15, ge=1, le=301)
+    causal: bool = False
+    activation: Literal["norm_relu", "relu"] = "norm_relu"
+
+    @model_validator(mode="after")
+    def _keys_have_an_effect(self) -> EncoderConfig:
+        without_effect = _RECURRENT_KEYS if self.kind == "tcn" else _TCN_KEYS
+        for key in without_effect:
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"'{key}' has no effect on an encoder of kind '{self.kind}'; leave it out")
+        return self
+
+
+_RECURRENT_KEYS = ("units", "layers", "states")
+_TCN_KEYS = ("levels", "filters", "filters_step", "kernel_s", "causal", "activation")
 
 
 class ModelConfig(Section):
@@ -37,9 +71,16 @@ class ModelConfig(Section):
         experts: logistic experts a target (ours; YouTube-8M's default is 2).
         dropout: rate on the concatenated encoder states (ours); 0 is none.
         feature_dropout: rate on the encoders' inputs, one mask a window (ours); 0 is none.
+        modality_dropout: share of the training windows in which a modality is absent throughout, each modality drawn
+            by itself and never all of a window's (ours); 0 is none. It prepares for films that lack one.
         batch_normalization: on the concatenated states and in both context gates (place: ours).
+        batch_statistics_at_inference: `population`: those gathered in training; `film`: those of all windows of the one
+            film, population statistics below 30 windows (paper: "the batch statistics"; runs 2 to 4. What the batch is,
+            is ours: contract 2). Without batch normalisation it has no effect.
         l2: weight of the squared norm of all kernels (ours).
     """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     modalities: tuple[str, ...] = ("image", "audio", "face")
     window_s: int = Field(60, ge=1, le=3600)
@@ -49,7 +90,9 @@ class ModelConfig(Section):
     experts: int = Field(2, ge=1, le=64)
     dropout: Share = 0.0
     feature_dropout: Share = 0.0
+    modality_dropout: Share = 0.0
     batch_normalization: bool = False
+    batch_statistics_at_inference: Literal["film", "population"] = "population"
     l2: float = Field(1e-6, ge=0.0)
 
     @model_validator(mode="after")
@@ -67,12 +110,27 @@ class ModelConfig(Section):
 
 
 class LabelConfig(Section):
-    """How label files are read: their layout, their range (asserted on load) and the time of their first row."""
+    """How label files are read.
+
+    Attributes:
+        layout: of the columns, see `trainer.annotations`.
+        minimum, maximum: the labels' range, asserted on load.
+        first_time_s: the label time that is the film's first second; None where each file's first row is, which must
+            then say 0 or 1.
+    """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     layout: Literal["mediaeval2018"] = "mediaeval2018"
     minimum: float = -1.0
     maximum: float = 1.0
     first_time_s: float | None = None
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> LabelConfig:
+        if not self.minimum < self.maximum:
+            raise ValueError(f"minimum ({self.minimum:g}) must be below maximum ({self.maximum:g})")
+        return self
 
 
 class TrainConfig(Section):
@@ -86,20 +144,39 @@ class TrainConfig(Section):
         patience: epochs without a better validation score before training ends; 0 never ends early.
         learning_rate: of Adam (ours).
         gradient_clip_norm: global norm above which gradients are scaled down; 0 never (ours).
+        loss: `cross_entropy`, the paper's sigmoid cross entropy; `mse`, mean squared error; `ccc`, one minus the
+            concordance correlation coefficient over the batch (ours). See `trainer.losses`.
+        loss_seconds: which seconds of a window the loss takes: `last` (sequence to one, the paper's recurrent models),
+            `window`, every labelled second of it (sequence to sequence, its TCN), or `auto`: `window` if any encoder is
+            a TCN, else `last`. Recurrent encoders then give their state at every second. A second then counts in each
+            of the windows that it lies in; `stride_s` makes them fewer.
+        precision: `float32`, or a Keras mixed policy for the encoders; the fusion, the weights and all prediction stay
+            in float32, and float16's losses are scaled (ours).
         selection: the pooled validation figure that chooses the epoch.
         smoothing_cutoffs_hz: cutoffs among which the best on the validation films is chosen, beside `smoothing` itself.
         smoothing: the filter, its cutoff being the first candidate.
     """
 
-    seed: int = 2018
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    seed: int = Field(2018, ge=0)
     batch_size: int = Field(512, ge=1)
     stride_s: int = Field(1, ge=1)
     epochs: int = Field(40, ge=1)
     patience: int = Field(8, ge=0)
     learning_rate: float = Field(1e-3, gt=0.0)
     gradient_clip_norm: float = Field(1.0, ge=0.0)
+    loss: Literal["cross_entropy", "mse", "ccc"] = "cross_entropy"
+    loss_seconds: Literal["auto", "last", "window"] = "auto"
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     selection: Literal["mse", "pcc", "ccc"] = "mse"
-    smoothing_cutoffs_hz: tuple[float, ...] = (0.02, 0.03, 0.05, 0.08, 0.12)
+    smoothing_cutoffs_hz: tuple[CutoffHz, ...] = (0.02, 0.03, 0.05, 0.08, 0.12)
     smoothing: SmoothingConfig = SmoothingConfig()
     labels: LabelConfig = LabelConfig()
     model: ModelConfig = ModelConfig()
+
+    @property
+    def sequence_loss(self) -> bool:
+        """Whether the loss takes every labelled second of a window."""
+        kinds = {self.model.encoder_of(modality).kind for modality in self.model.modalities}
+        return self.loss_seconds == "window" or (self.loss_seconds == "auto" and "tcn" in kinds)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,25 @@ import numpy as np
 
 from beam_pipelines import storage
 from beam_pipelines.catalogue import Film
-from beam_pipelines.configuration import nearest
 from beam_pipelines.errors import ConfigurationError
-from beam_pipelines.records import FilmRecord, RecordError, digest, read_record, record_uri
+from beam_pipelines.records import (
+    PRESENT_SUFFIX,
+    FilmRecord,
+    RecordError,
+    digest,
+    list_records,
+    read_record,
+    record_uri,
+)
 from trainer.annotations import LabelReport, align, read_labels, report_alignment
 from trainer.config import LabelConfig
 
 STATISTICS_FILE = "statistics.json"
+RUN_MANIFEST = "run_manifest.json"
+
+# The films say what the splits' names stood for; how many rows go at once and how many films may fail change nothing.
+_SETTINGS_WITHOUT_EFFECT = ("splits", "rows_per_batch", "failure_threshold")
+_WHITEN = "pca_whiten"  # without components nothing is whitened
 
 Transform = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Raw rows -> transformed rows, as `trainer.transform.load_transform` gives it."""
@@ -40,6 +52,8 @@ class TrainingFilm:
         present: modality -> float32 [T, slots].
         labels: float32 [T, 2], valence and arousal; zero where unknown.
         known: bool [T]; where there is a label.
+        label_rows: float32 [N, 2], all rows of its label file, those that found no second too; the constant mean is
+            taken of them.
         report: what was cut to make labels and features match.
         source_sha256: identity of the film's file.
         digest: identity of the raw features and the labels, SHA-256.
@@ -51,6 +65,7 @@ class TrainingFilm:
     present: Mapping[str, np.ndarray]
     labels: np.ndarray
     known: np.ndarray
+    label_rows: np.ndarray
     report: LabelReport
     source_sha256: str
     digest: str
@@ -71,6 +86,8 @@ class Statistics:
         fingerprints: modality -> fingerprint of the features that the statistics were taken from.
         descriptions: modality -> how those features were made.
         films: the ids of those films.
+        settings: what `prepare` was told to do, as plain values: `configuration` of this file or of the directory's
+            `run_manifest.json`; where neither says so, the components only.
         digest: SHA-256 of the file.
     """
 
@@ -79,7 +96,14 @@ class Statistics:
     fingerprints: Mapping[str, str]
     descriptions: Mapping[str, Mapping[str, Any]]
     films: tuple[str, ...]
+    settings: Mapping[str, Any]
     digest: str
+
+    def identity(self) -> dict[str, Any]:
+        """What a transform follows from, to tell one from another by name: films, fingerprints and settings."""
+        idle = _SETTINGS_WITHOUT_EFFECT if self.settings.get("pca_components") else (*_SETTINGS_WITHOUT_EFFECT, _WHITEN)
+        settings = {key: value for key, value in self.settings.items() if key not in idle}
+        return {"films": list(self.films), "fingerprints": dict(self.fingerprints), **settings}
 
 
 def read_statistics(directory: str) -> Statistics:
@@ -98,6 +122,7 @@ def read_statistics(directory: str) -> Statistics:
             fingerprints=dict(content["fingerprints"]),
             descriptions=dict(content["descriptions"]),
             films=tuple(content["films"]),
+            settings=_settings(directory, content),
             digest=hashlib.sha256(raw).hexdigest(),
         )
     except FileNotFoundError as error:
@@ -108,18 +133,14 @@ def read_statistics(directory: str) -> Statistics:
         raise ConfigurationError(f"{uri}: has no key {error}; run `cineaffect prepare` again") from error
 
 
-def films_of_splits(films: Iterable[Film], splits: Sequence[str]) -> list[Film]:
-    """The films of some splits of a manifest, sorted by film id.
-
-    Raises:
-        ConfigurationError: for a split that no film has, naming the nearest that there is.
-    """
-    films = list(films)
-    there = sorted({film.split for film in films if film.split})
-    for split in splits:
-        if split not in there:
-            raise ConfigurationError(f"no film of the manifest has the split '{split}'{nearest(split, there)}")
-    return sorted((film for film in films if film.split in splits), key=lambda film: film.film_id)
+def _settings(directory: str, statistics: Mapping[str, Any]) -> dict[str, Any]:
+    if "configuration" in statistics:
+        return dict(statistics["configuration"])
+    try:
+        manifest = json.loads(storage.read_text(storage.join(directory, RUN_MANIFEST)))
+        return dict(manifest["configuration"])
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError, KeyError):
+        return {"pca_components": statistics.get("pca_components", {})}
 
 
 def load_films(
@@ -150,6 +171,7 @@ def load_films(
             f"{storage.join(statistics.directory, STATISTICS_FILE)}: has no statistics of {missing}; it has those of "
             f"{list(statistics.modalities)}. Change model.modalities, or run `cineaffect prepare` with them"
         )
+    _assert_records(records_directory, films)
     return [_load_film(records_directory, film, transform, statistics, config, modalities) for film in films]
 
 
@@ -183,6 +205,17 @@ def data_digest(films: Sequence[TrainingFilm]) -> str:
     return state.hexdigest()
 
 
+def _assert_records(records_directory: str, films: Sequence[Film]) -> None:
+    there = list_records(records_directory)
+    lacking = [film.film_id for film in films if film.film_id not in there]
+    if lacking:
+        raise ConfigurationError(
+            f"{records_directory}: {len(lacking)} of the {len(films)} chosen films have no record: "
+            f"{', '.join(lacking)}. Run `cineaffect extract`; where it failed, its failures.jsonl says why. To train "
+            "without these films, take them out of the manifest, or give them another split there (`left-out`, say)"
+        )
+
+
 def _load_film(
     records_directory: str,
     film: Film,
@@ -197,7 +230,7 @@ def _load_film(
     raw: dict[str, np.ndarray] = {}
     for modality in modalities:
         raw[modality] = record.tracks[modality].values
-        raw[f"{modality}_present"] = record.tracks[modality].present
+        raw[modality + PRESENT_SUFFIX] = record.tracks[modality].present
     transformed = transform(raw)
     labels = read_labels(film.labels, config)
     values, known = align(labels, record.header.seconds)
@@ -213,6 +246,7 @@ def _load_film(
         present={modality: record.tracks[modality].present for modality in modalities},
         labels=values,
         known=known,
+        label_rows=labels.values,
         report=report_alignment(film.film_id, labels, record.header.seconds),
         source_sha256=record.header.source_sha256,
         digest=_digest(record, modalities, values, known),
@@ -223,10 +257,6 @@ def _read(records_directory: str, film: Film, statistics: Statistics, modalities
     uri = record_uri(records_directory, film.film_id)
     try:
         record = read_record(uri, modalities)
-    except FileNotFoundError as error:
-        raise ConfigurationError(
-            f"{uri}: film '{film.film_id}' has no record; run `cineaffect extract`, and look into its failures.jsonl"
-        ) from error
     except RecordError as error:
         raise ConfigurationError(str(error)) from error
     found = record.header.fingerprints()

@@ -18,8 +18,9 @@ from typing import Protocol
 import numpy as np
 
 from beam_pipelines import storage
-from beam_pipelines.catalogue import Film, read_manifest
+from beam_pipelines.catalogue import Film, films_of_splits, read_manifest
 from beam_pipelines.configuration import load_section
+from beam_pipelines.curves import COLUMNS, AffectCurve, to_csv
 from beam_pipelines.errors import (
     EXIT_CONFIGURATION,
     EXIT_OK,
@@ -30,14 +31,16 @@ from beam_pipelines.errors import (
 from beam_pipelines.smoothing import SmoothingConfig, smooth
 from trainer.annotations import LabelReport, align, read_labels, render_reports, report_alignment
 from trainer.config import LabelConfig, TrainConfig
-from trainer.dataset import films_of_splits
+from trainer.exported_cards import exported_cards
 from trainer.metrics import TARGETS, MetricsTable, mean_label, tabulate
+from trainer.output_directory import assert_output_directory
 
 RAW, SMOOTHED = "raw", "smoothed"
 CURVES = "curves"
 """The folder of a run that holds `<film_id>.csv`, of scoring and training alike."""
 
-_COLUMNS = ("time_s", "valence", "arousal", "valence_raw", "arousal_raw")
+_RUN_MANIFEST = "run_manifest.json"
+_COLUMNS = ("time_s", *COLUMNS)
 
 
 class LabelledFilm(Protocol):
@@ -90,7 +93,7 @@ def choose_smoothing(
     if not films or config.smoothing.method != "butterworth":
         return config.smoothing
     raw = {film.film_id: curves[film.film_id] for film in films}
-    constant = mean_label((film.labels, film.known) for film in films)
+    constant = mean_label(film.labels[film.known] for film in films)
     scores = {}
     for cutoff in dict.fromkeys((config.smoothing.cutoff_hz, *config.smoothing_cutoffs_hz)):
         candidate = SmoothingConfig.model_validate({**config.smoothing.model_dump(), "cutoff_hz": cutoff})
@@ -111,15 +114,13 @@ def selection_score(table: MetricsTable, selection: str, predictor: str) -> floa
 
 
 def write_curve(directory: str, film_id: str, raw: np.ndarray, smoothed: np.ndarray) -> None:
-    """Writes `<directory>/curves/<film_id>.csv`, in contract 3's columns; nine digits, which give back each float32."""
-    lines = [",".join(_COLUMNS)]
-    for second, values in enumerate(np.concatenate([smoothed, raw], axis=1)):
-        lines.append(",".join([str(second), *(f"{value:.9g}" for value in values)]))
-    storage.write_text(storage.join(directory, CURVES, f"{film_id}.csv"), "\n".join(lines) + "\n")
+    """Writes `<directory>/curves/<film_id>.csv` of [T, 2] each, the very file of a scoring run (contract 3)."""
+    curve = AffectCurve(film_id, *np.transpose(smoothed), *np.transpose(raw))
+    storage.write_text(storage.join(directory, CURVES, f"{film_id}.csv"), to_csv(curve))
 
 
 def read_curve(uri: str) -> dict[str, np.ndarray]:
-    """Reads a curve of a scoring or a training run.
+    """Reads a curve of a scoring or a training run, or another system's, which needs time_s, valence and arousal only.
 
     Returns:
         `smoothed` float64 [T, 2], and `raw` where the file has those columns; NaN where a cell is empty.
@@ -136,6 +137,8 @@ def read_curve(uri: str) -> dict[str, np.ndarray]:
     values = np.empty((len(rows) - 1, len(header)))
     for index, row in enumerate(rows[1:]):
         try:
+            if len(row) != len(header):
+                raise ValueError(f"{len(row)} cells")
             values[index] = [float(cell) if cell else math.nan for cell in row]
         except ValueError as error:
             raise ConfigurationError(f"{uri}, line {index + 2}: not {len(header)} numbers: {','.join(row)}") from error
@@ -157,12 +160,14 @@ class Evaluation:
         reports: what was cut of each film's labels.
         without_curve: films of the splits that have labels but no curve.
         without_labels: films of the splits that have none.
+        untrained: modalities whose features come from random weights; None where the run doesn't say.
     """
 
     table: MetricsTable
     reports: tuple[LabelReport, ...]
     without_curve: tuple[str, ...]
     without_labels: tuple[str, ...]
+    untrained: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,12 +216,38 @@ def evaluate_run(scores: str, films: Sequence[Film], constant_films: Sequence[Fi
     except ValueError as error:
         raise ConfigurationError(f"{storage.join(scores, CURVES)}: {error}") from error
     without_labels = tuple(film.film_id for film in films if not film.labels)
-    return Evaluation(table, tuple(reports), tuple(without_curve), without_labels)
+    return Evaluation(table, tuple(reports), tuple(without_curve), without_labels, untrained_of_run(scores))
+
+
+def untrained_of_run(scores: str) -> tuple[str, ...] | None:
+    """The modalities whose features come from untrained networks, by a run's own account; None where it has none.
+
+    A scoring run says so in `run_manifest.json`, a training run in the card of its newest model; another system's
+    curves come with neither.
+
+    Raises:
+        ConfigurationError: for a manifest that is not JSON.
+    """
+    uri = storage.join(scores, _RUN_MANIFEST)
+    try:
+        named = json.loads(storage.read_text(uri)).get("untrained")
+    except FileNotFoundError:
+        cards = exported_cards(scores)
+        named = cards[max(cards)].get("untrained_networks") if cards else None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{uri}: not readable as JSON ({error}); run `cineaffect score` again") from error
+    return None if named is None else tuple(named)
+
+
+def untrained_note(modalities: Sequence[str]) -> str:
+    """The line that stands under figures which mean nothing beyond a demonstration."""
+    return f"made from untrained networks ({', '.join(modalities)}): for demonstration only"
 
 
 def write_evaluation(evaluation: Evaluation, directory: str) -> None:
-    """Writes `evaluation.json` and `evaluation.csv`."""
+    """Writes `evaluation.json` and `evaluation.csv`; both name the untrained networks."""
     content = {
+        "untrained": None if evaluation.untrained is None else list(evaluation.untrained),
         "rows": evaluation.table.to_dict(),
         "labels": [asdict(report) for report in evaluation.reports],
         "films_without_curve": list(evaluation.without_curve),
@@ -225,14 +256,14 @@ def write_evaluation(evaluation: Evaluation, directory: str) -> None:
     storage.write_text(
         storage.join(directory, "evaluation.json"), json.dumps(content, indent=2, allow_nan=False) + "\n"
     )
-    storage.write_text(storage.join(directory, "evaluation.csv"), evaluation.table.to_csv())
+    storage.write_text(storage.join(directory, "evaluation.csv"), evaluation.table.to_csv(evaluation.untrained or ()))
 
 
 def _constant(films: Sequence[Film], config: LabelConfig) -> np.ndarray:
     labels = [read_labels(film.labels, config) for film in films if film.labels]
     if not labels:
         raise ConfigurationError("--train-splits: none of these films has labels to take the constant mean from")
-    return mean_label((one.values, np.ones(len(one.values), bool)) for one in labels)
+    return mean_label(one.values for one in labels)
 
 
 EXAMPLES = """
@@ -242,7 +273,7 @@ examples:
   the trainer's own predictions of its validation films:
     cineaffect evaluate --manifest films.csv --scores run --splits validation --per-film
 
-The constant-mean row answers the mean of the labels of --train-splits for every second: what a model must beat.
+The constant-mean row answers the mean of all label rows of --train-splits for every second: what a model must beat.
 PCC and CCC of a constant series are undefined; means over films leave such films out and say how many.
 exit codes: 0 all done, 2 configuration error, 3 some labelled films have no curve.
 """
@@ -260,15 +291,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
     config = load_section("train", TrainConfig, arguments.config, arguments.overrides)
-    films = read_manifest(arguments.manifest)
-    chosen = films_of_splits(films, arguments.splits.split(","))
-    constant_films = films_of_splits(films, arguments.train_splits.split(","))
-    evaluation = evaluate_run(arguments.scores, chosen, constant_films, config.labels)
     output = arguments.output or arguments.scores
+    assert_output_directory(output)
+    films = read_manifest(arguments.manifest)
+    chosen = films_of_splits(films, arguments.splits.split(","), arguments.manifest)
+    constant_films = films_of_splits(films, arguments.train_splits.split(","), arguments.manifest)
+    evaluation = evaluate_run(arguments.scores, chosen, constant_films, config.labels)
     write_evaluation(evaluation, output)
     print(render_reports(evaluation.reports))
     print()
     print(evaluation.table.to_text(per_film=arguments.per_film))
+    if evaluation.untrained:
+        print(untrained_note(evaluation.untrained))
     for film_ids, what in ((evaluation.without_labels, "no labels"), (evaluation.without_curve, "labels but no curve")):
         if film_ids:
             print(f"\nfilms with {what}, not evaluated: {', '.join(film_ids)}")

@@ -24,7 +24,8 @@ import tensorflow as tf
 
 from beam_pipelines import storage
 from beam_pipelines.errors import ConfigurationError
-from trainer.model import TARGETS, AffectModel, presence_key
+from trainer.metrics import TARGETS
+from trainer.model import AffectModel, presence_key
 from trainer.transform import RowTransform, load_transform
 
 CARD_NAME = "model_card.json"

@@ -8,6 +8,7 @@ back, and a layer made from it draws the same weights.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -15,6 +16,9 @@ from keras import ops
 
 OPEN_LOGIT = 3.0
 """Where the logits of a gate that starts open lie: sigmoid(3) = 0.95 (ours; the sources give no value)."""
+
+Normalize = Callable[[keras.layers.BatchNormalization, Any], Any]
+"""(a batch normalisation with its parameters, float [N, n]) -> float [N, n]."""
 
 
 def l2_regularizer(l2: float) -> keras.regularizers.Regularizer | None:
@@ -72,10 +76,21 @@ class ContextGate(keras.layers.Layer):
         else:
             self.normalization.build(tuple(input_shape))
 
-    def call(self, x: Any, training: bool = False) -> Any:
-        """Gates x, float [..., n]; `training` chooses batch or population statistics."""
+    def call(self, x: Any, training: bool = False, normalize: Normalize | None = None) -> Any:
+        """Gates x, float [..., n].
+
+        Args:
+            x: float [..., n].
+            training: whether statistics are those of the batch or the population's.
+            normalize: does the batch normalisation in the layer's place, with statistics of another kind.
+        """
         logits = ops.matmul(x, self.kernel)
-        logits = logits + self.bias if self.normalization is None else self.normalization(logits, training=training)
+        if self.normalization is None:
+            logits = logits + self.bias
+        elif normalize is not None:
+            logits = normalize(self.normalization, logits)
+        else:
+            logits = self.normalization(logits, training=training)
         return x * ops.sigmoid(logits)
 
     def get_config(self) -> dict[str, Any]:

@@ -104,12 +104,20 @@ class MetricsTable:
         """The rows as plain values for JSON; an undefined figure is None, since JSON has no NaN."""
         return [{key: _none_for_nan(value) for key, value in asdict(row).items()} for row in self.rows]
 
-    def to_csv(self) -> str:
-        """The rows as CSV with a header; an undefined figure is an empty cell."""
+    def to_csv(self, untrained: Sequence[str] = ()) -> str:
+        """The rows as CSV with a header; an undefined figure is an empty cell.
+
+        Args:
+            untrained: modalities whose features come from random weights: the last column of every predictor's rows but
+                those of the constant mean, which is made of labels only.
+        """
         text = io.StringIO()
-        writer = csv.DictWriter(text, [field.name for field in fields(MetricsRow)], lineterminator="\n")
+        names = [*(field.name for field in fields(MetricsRow)), "untrained"]
+        writer = csv.DictWriter(text, names, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(self.to_dict())
+        for row in self.to_dict():
+            named = "" if row["predictor"] == CONSTANT_MEAN else " ".join(untrained)
+            writer.writerow({**row, "untrained": named})
         return text.getvalue()
 
     def to_text(self, per_film: bool = False) -> str:
@@ -173,16 +181,19 @@ def tabulate(
     return MetricsTable(tuple(rows))
 
 
-def mean_label(labels: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Mean valence and arousal, float64 [2], over the known seconds of films given as (values [T, 2], known [T]).
+def mean_label(rows: Iterable[np.ndarray]) -> np.ndarray:
+    """Mean valence and arousal, float64 [2], over the label rows of some films, [N, 2] each.
+
+    Of training films these are all rows of the label files, also those that lie outside of the film: that is known
+    wherever the label files are, so that training and `cineaffect evaluate`, which has no records, say the same.
 
     Raises:
-        ValueError: where no second is known.
+        ValueError: where there is no row.
     """
-    known = [np.asarray(values, np.float64)[known] for values, known in labels]
-    if not sum(len(values) for values in known):
+    films = [np.asarray(values, np.float64) for values in rows]
+    if not sum(len(values) for values in films):
         raise ValueError("no film has a labelled second")
-    return np.concatenate(known).mean(axis=0)
+    return np.concatenate(films).mean(axis=0)
 
 
 def _rows_of(predictor: str, target: str, pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> list[MetricsRow]:

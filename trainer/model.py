@@ -20,17 +20,19 @@ import tensorflow as tf
 from keras import ops
 
 from beam_pipelines.errors import ConfigurationError
-from beam_pipelines.records import slots_of
+from beam_pipelines.records import PRESENT_SUFFIX, slots_of
+from trainer.batch_statistics import FilmBatches
 from trainer.config import ModelConfig
+from trainer.dropout import FIRST_FEATURE, STATES, kept_modalities
+from trainer.dropout import dropout as _dropout
 from trainer.encoders import ROW_BLOCK, build_encoder
-from trainer.layers import ContextGate, MixtureOfExperts
-
-TARGETS = ("valence", "arousal")
+from trainer.layers import ContextGate, MixtureOfExperts, Normalize
+from trainer.metrics import TARGETS
 
 
 def presence_key(modality: str) -> str:
     """The name under which a modality's presence flags are given."""
-    return f"{modality}_present"
+    return modality + PRESENT_SUFFIX
 
 
 def build_model(config: ModelConfig, dimensions: Mapping[str, int], seed: int, dtype: Any = None) -> AffectModel:
@@ -111,7 +113,7 @@ class AffectModel(keras.Model):
         for modality, encoder in zip(self.config.modalities, self.encoders, strict=True):
             slots = slots_of(modality) if self.config.presence_input else 0
             encoder.build((None, self.config.window_s, self.dimensions[modality] + slots))
-        size = sum(encoder.units for encoder in self.encoders)
+        size = sum(encoder.state_size for encoder in self.encoders)
         if self.normalization is not None:
             self.normalization.build((None, size))
         self.first_gate.build((None, size))
@@ -119,34 +121,61 @@ class AffectModel(keras.Model):
         self.second_gate.build((None, len(TARGETS)))
         self.built = True
 
-    def call(self, inputs: Mapping[str, Any], training: bool = False, dropout_seed: Any = None) -> Any:
-        """Predicts the last second of each window.
+    def call(
+        self,
+        inputs: Mapping[str, Any],
+        training: bool = False,
+        dropout_seed: Any = None,
+        seconds: Any = None,
+        films: Any = None,
+    ) -> Any:
+        """Predicts the last second of each window, or several seconds of it.
 
         Args:
             inputs: modality -> float [B, W, D], `<modality>_present` -> float [B, W, slots]. Positions before a film's
                 start are zeros with presence 0.
             training: whether dropout and batch statistics are on.
             dropout_seed: int [2], wanted where `training` is on and a dropout rate is not 0; each step another.
+            seconds: bool [B, W]; which seconds of the windows to predict, N in all. Without it each window's last. In
+                training these alone are the batch that is normalised.
+            films: int [B]; which film each window is of. With film statistics at inference the batch must hold all
+                windows of each; without it, all are of one film. In training it has no effect.
 
         Returns:
-            float [B, 2]: probabilities of valence and arousal, in the precision of the weights.
+            float [B, 2], or [N, 2] in the order of `seconds`: probabilities of valence and arousal, in the precision of
+            the weights.
         """
         states = []
+        kept = None
+        if training and self.config.modality_dropout:
+            windows = ops.shape(inputs[presence_key(self.config.modalities[0])])[0]
+            kept = kept_modalities(windows, len(self.config.modalities), self.config.modality_dropout, dropout_seed)
         for index, (modality, encoder) in enumerate(zip(self.config.modalities, self.encoders, strict=True)):
             present = inputs[presence_key(modality)]
+            if kept is not None:
+                # As in a film that lacks it: presence 0, from which zeros follow.
+                present = present * ops.cast(kept[:, index], present.dtype)[:, None, None]
             values = _present_values(inputs[modality], present)
             if training and self.config.feature_dropout:
                 # One mask a window: what is dropped is a feature, not a second of it (Gal and Ghahramani 2016).
                 mask_shape = (ops.shape(values)[0], 1, values.shape[-1])
-                values = _dropout(values, self.config.feature_dropout, mask_shape, dropout_seed, index + 1)
-            states.append(encoder(self._encoder_input(values, present), training=training))
-        return self._fuse(states, training, dropout_seed)
+                values = _dropout(values, self.config.feature_dropout, mask_shape, dropout_seed, FIRST_FEATURE + index)
+            x = self._encoder_input(values, present)
+            states.append(encoder(x, training=training, sequence=seconds is not None))
+        if seconds is not None:
+            states = [tf.boolean_mask(state, seconds) for state in states]
+        if films is None:
+            films = tf.zeros((ops.shape(states[0])[0],), tf.int32)
+        elif seconds is not None:
+            films = tf.boolean_mask(tf.broadcast_to(films[:, None], tf.shape(seconds)), seconds)
+        return self._fuse(states, training, dropout_seed, films)
 
     def predict_rows(self, inputs: Mapping[str, Any], row_start: Any) -> tf.Tensor:
         """Predicts every second of whole films, in inference mode; equal to `call` on every explicit window to 1e-5.
 
-        Runs as one compiled graph, whatever the number of rows. Batch normalisation uses population statistics. It
-        computes in the precision of the weights, also under a mixed policy.
+        Runs as one compiled graph, whatever the number of rows. Batch normalisation uses population statistics, or
+        those of each film by itself, as configured. It computes in the precision of the weights, also under a mixed
+        policy.
 
         Args:
             inputs: modality -> float [R, D], `<modality>_present` -> float [R, slots]: the rows of one film after
@@ -184,7 +213,9 @@ class AffectModel(keras.Model):
             )
             x = self._encoder_input(_present_values(values, present), present)
             states.append(encoder.encode_rows(x, starts, self.config.window_s))
-        return self._fuse(states, training=False, dropout_seed=None)[:rows]
+        # The rows that fill the last block are a film of their own, which no film's statistics see.
+        films = tf.pad(row_start, [[0, padding]], constant_values=-1)
+        return self._fuse(states, training=False, dropout_seed=None, films=films)[:rows]
 
     def l2_loss(self) -> Any:
         """The sum of all L2 penalties, a float scalar; 0 without any."""
@@ -211,15 +242,20 @@ class AffectModel(keras.Model):
         """[..., D] and [..., slots] -> [..., D (+ slots)]; a row of an absent second is zero throughout."""
         return ops.concatenate([values, present], axis=-1) if self.config.presence_input else values
 
-    def _fuse(self, states: list[Any], training: bool, dropout_seed: Any) -> Any:
-        """The encoders' states [N, H] each -> probabilities [N, 2]."""
+    def _fuse(self, states: list[Any], training: bool, dropout_seed: Any, films: Any) -> Any:
+        """The encoders' states [N, H] each, and the film of each, int [N] -> probabilities [N, 2]."""
         x = ops.concatenate([ops.cast(state, self.variable_dtype) for state in states], axis=-1)
+        normalize = self._film_statistics(training, films)
         if self.normalization is not None:
-            x = self.normalization(x, training=training)
+            x = normalize(self.normalization, x) if normalize else self.normalization(x, training=training)
         if training and self.config.dropout:
-            x = _dropout(x, self.config.dropout, ops.shape(x), dropout_seed, 0)
-        x = self.first_gate(x, training=training)
-        return self.second_gate(self.experts(x), training=training)
+            x = _dropout(x, self.config.dropout, ops.shape(x), dropout_seed, STATES)
+        x = self.first_gate(x, training=training, normalize=normalize)
+        return self.second_gate(self.experts(x), training=training, normalize=normalize)
+
+    def _film_statistics(self, training: bool, films: Any) -> Normalize | None:
+        wanted = self.config.batch_normalization and self.config.batch_statistics_at_inference == "film"
+        return FilmBatches.of(films).normalize if wanted and not training else None
 
 
 def _seed(seed: int, name: str) -> int:
@@ -234,16 +270,6 @@ def _present_values(values: Any, present: Any) -> Any:
         return ops.where(present > 0, values, ops.zeros_like(values))
     # A selection and not a product, for NaN * 0 is NaN.
     return ops.where(ops.repeat(present > 0, size // slots, axis=-1), values, ops.zeros_like(values))
-
-
-def _dropout(x: Any, rate: float, mask_shape: Any, seed: Any, place: int) -> Any:
-    """Inverted dropout with a mask that follows from `seed` (int [2]) and the place where it is applied."""
-    if seed is None:
-        raise ValueError("training with dropout needs dropout_seed, int [2]: the run's seed and the step's number")
-    # Philox by name: the same masks on every device.
-    seed = tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int32), place)
-    kept = tf.random.stateless_uniform(mask_shape, seed, alg="philox") >= rate
-    return x * ops.cast(kept, x.dtype) / (1.0 - rate)
 
 
 def _checked_rows(rows: tf.Tensor, expected: tf.Tensor, key: str) -> tf.Tensor:

@@ -12,9 +12,10 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from beam_pipelines import __version__, storage
-from beam_pipelines.catalogue import read_manifest
+from beam_pipelines.catalogue import films_of_splits, read_manifest
 from beam_pipelines.configuration import load_section
 from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError
+from beam_pipelines.records import is_untrained
 from trainer.annotations import render_reports
 from trainer.config import TrainConfig
 from trainer.dataset import (
@@ -22,17 +23,16 @@ from trainer.dataset import (
     TrainingFilm,
     assert_no_leak,
     data_digest,
-    films_of_splits,
     load_films,
     read_statistics,
 )
-from trainer.evaluate import Evaluation, smooth_curves, write_curve, write_evaluation
+from trainer.evaluate import Evaluation, smooth_curves, untrained_note, write_curve, write_evaluation
+from trainer.exported_cards import EXPORTS, exported_cards
+from trainer.output_directory import assert_output_directory
 
 if TYPE_CHECKING:
     from trainer.train import TrainingResult
-
-CARD = "model_card.json"
-EXPORTS = "exports"
+    from trainer.transform import RowTransform
 
 EXAMPLES = """
 a whole experiment, from films to a model:
@@ -70,23 +70,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
     config = load_section("train", TrainConfig, arguments.config, arguments.overrides)
+    assert_output_directory(arguments.output)
     statistics = read_statistics(arguments.transform)
     _use_threads(arguments.threads)
-    films_train, films_validation = _load(arguments, config, statistics)
-    print(render_reports([film.report for film in (*films_train, *films_validation)]))
 
     from trainer.train import train
+    from trainer.transform import load_transform
+
+    transform = load_transform(arguments.transform)
+    films_train, films_validation = _load(arguments, config, statistics, transform)
+    print(render_reports([film.report for film in (*films_train, *films_validation)]))
+    transform_sha256 = transform.digest()
 
     result = train(
         films_train,
         films_validation,
         config,
         arguments.output,
-        identity={"transform": statistics.digest},
+        identity={"transform": {"graph": transform_sha256, **statistics.identity()}},
         checkpoint_batches=arguments.checkpoint_batches,
     )
-    _write_results(result, films_validation, config, arguments.output)
-    card = model_card(result, films_train, films_validation, config, statistics)
+    card = model_card(result, films_train, films_validation, config, statistics, transform_sha256)
+    _write_results(result, films_validation, config, arguments.output, card["untrained_networks"])
     directory = _export(result, card, config, arguments)
     _print_summary(result, card, directory)
     return EXIT_OK
@@ -98,6 +103,7 @@ def model_card(
     films_validation: Sequence[TrainingFilm],
     config: TrainConfig,
     statistics: Statistics,
+    transform_sha256: str,
 ) -> dict[str, Any]:
     """What is to be known of a model, as plain values; `export_model` adds what the network itself tells."""
     modalities = config.model.modalities
@@ -105,11 +111,7 @@ def model_card(
     return {
         "fingerprints": {modality: statistics.fingerprints[modality] for modality in modalities},
         "descriptions": descriptions,
-        "untrained_networks": sorted(
-            modality
-            for modality in modalities
-            if str(descriptions[modality].get("weights", "")).startswith("untrained")
-        ),
+        "untrained_networks": sorted(modality for modality in modalities if is_untrained(descriptions[modality])),
         "window_s": config.model.window_s,
         "smoothing": result.smoothing.model_dump(mode="json"),
         "label_range": [config.labels.minimum, config.labels.maximum],
@@ -125,6 +127,7 @@ def model_card(
             "validation_films": [film.film_id for film in films_validation],
             "labelled_seconds": int(sum(film.known.sum() for film in films_train)),
             "statistics_sha256": statistics.digest,
+            "transform_sha256": transform_sha256,
         },
         "configuration": {"train": config.model_dump(mode="json")},
         "weights_sha256": _weights_digest(result),
@@ -134,16 +137,13 @@ def model_card(
 
 
 def _load(
-    arguments: argparse.Namespace, config: TrainConfig, statistics: Statistics
+    arguments: argparse.Namespace, config: TrainConfig, statistics: Statistics, transform: RowTransform
 ) -> tuple[list[TrainingFilm], list[TrainingFilm]]:
-    from trainer.transform import load_transform
-
     films = read_manifest(arguments.manifest)
-    transform = load_transform(arguments.transform)
     loaded = [
         load_films(
             arguments.records,
-            films_of_splits(films, [split for split in splits.split(",") if split]),
+            films_of_splits(films, [split for split in splits.split(",") if split], arguments.manifest),
             transform,
             statistics,
             config.labels,
@@ -169,14 +169,18 @@ def _use_threads(threads: int) -> None:
 
 
 def _write_results(
-    result: TrainingResult, films_validation: Sequence[TrainingFilm], config: TrainConfig, output: str
+    result: TrainingResult,
+    films_validation: Sequence[TrainingFilm],
+    config: TrainConfig,
+    output: str,
+    untrained: Sequence[str],
 ) -> None:
     smoothed = smooth_curves(result.predictions, result.smoothing, config.labels)
     for film_id, raw in result.predictions.items():
         write_curve(output, film_id, raw, smoothed[film_id])
     if result.table is not None:
         reports = tuple(film.report for film in films_validation)
-        write_evaluation(Evaluation(result.table, reports, (), ()), output)
+        write_evaluation(Evaluation(result.table, reports, (), (), tuple(untrained)), output)
 
 
 def _export(result: TrainingResult, card: dict[str, Any], config: TrainConfig, arguments: argparse.Namespace) -> str:
@@ -184,7 +188,7 @@ def _export(result: TrainingResult, card: dict[str, Any], config: TrainConfig, a
     from trainer.export import export_model
 
     exports = storage.join(arguments.output, EXPORTS)
-    cards = _exported_cards(exports)
+    cards = exported_cards(arguments.output)
     version = arguments.export_version
     if version is None and cards:
         newest = max(cards)
@@ -197,15 +201,6 @@ def _export(result: TrainingResult, card: dict[str, Any], config: TrainConfig, a
     label_range = (config.labels.minimum, config.labels.maximum)
     whole_card = {**card, "version": str(version)}
     return export_model([result.model], arguments.transform, whole_card, directory, label_range=label_range)
-
-
-def _exported_cards(exports: str) -> dict[int, dict[str, Any]]:
-    cards = {}
-    for info in storage.list_files(exports):
-        parts = info.uri.rsplit("/", 2)
-        if parts[-1] == CARD and parts[-2].isdigit():
-            cards[int(parts[-2])] = json.loads(storage.read_text(info.uri))
-    return cards
 
 
 def _is_same_model(exported: dict[str, Any], card: dict[str, Any]) -> bool:
@@ -235,7 +230,7 @@ def _print_summary(result: TrainingResult, card: dict[str, Any], directory: str)
     else:
         print(f"smoothing: {smoothing.method.replace('_', ' ')}")
     if card["untrained_networks"]:
-        print(f"made from untrained networks ({', '.join(card['untrained_networks'])}): for demonstration only")
+        print(untrained_note(card["untrained_networks"]))
     print(f"model: {directory}")
 
 

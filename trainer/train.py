@@ -1,6 +1,6 @@
 """Training: an own step, epochs with validation by film, checkpoints, and the choice of the smoothing.
 
-One step gathers a batch of windows on the device, takes the sigmoid cross entropy of both targets and applies Adam. A
+One step (`trainer.step`) gathers a batch of windows on the device, takes the loss of both targets and applies Adam. A
 run that was killed goes on from its last checkpoint and ends at the weights of an undisturbed run, bit for bit: order
 and dropout masks follow from seed, epoch and step.
 """
@@ -12,11 +12,10 @@ import io
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -27,13 +26,12 @@ from trainer.checkpoints import TrainingState, claim_directory
 from trainer.config import LabelConfig, TrainConfig
 from trainer.dataset import TrainingFilm, data_digest
 from trainer.evaluate import RAW, SMOOTHED, choose_smoothing, evaluate_curves, selection_score, smooth_curves
+from trainer.losses import cross_entropy as cross_entropy
 from trainer.metrics import TARGETS, MetricsTable, mean_label
 from trainer.model import AffectModel, build_model
 from trainer.progress import TrainingProgress
-from trainer.windows import WindowTable, epoch_batches, gather_windows, stack_films, window_ends
-
-EPSILON = 1e-6
-"""Added to a probability before its logarithm: log(0) is not finite, and the gradient of log(p + e) is."""
+from trainer.step import make_optimizer, make_step
+from trainer.windows import WindowTable, epoch_batches, stack_films, window_ends
 
 _NOT_IDENTITY = {"epochs", "patience", "smoothing", "smoothing_cutoffs_hz"}
 
@@ -52,7 +50,7 @@ class TrainingResult:
         best_epoch: the chosen epoch, from 1; the last where there are no validation films.
         smoothing: the filter, its cutoff chosen on the validation films.
         predictions: film id -> float32 [T, 2] of every training and validation film, in the labels' range, raw.
-        constant: float64 [2], mean of the training labels.
+        constant: float64 [2], mean of the training labels (`metrics.mean_label`).
         table: constant mean, raw and smoothed on the validation films; None where there are none.
     """
 
@@ -98,7 +96,7 @@ def train(
     with progress or TrainingProgress() as shown:
         run.until_done(shown)
     predictions = run.predict_all()
-    constant = mean_label((film.labels, film.known) for film in films_train)
+    constant = mean_label(film.label_rows for film in films_train)
     smoothing = choose_smoothing(predictions, films_validation, config)
     table = None
     if films_validation:
@@ -114,21 +112,6 @@ def train(
         constant=constant,
         table=table,
     )
-
-
-def cross_entropy(probabilities: Any, targets: Any) -> Any:
-    """Sigmoid cross entropy, taken on probabilities: -(y log p + (1 - y) log(1 - p)), summed over the targets.
-
-    Args:
-        probabilities: float32 [B, 2], in [0, 1].
-        targets: float32 [B, 2], in [0, 1].
-
-    Returns:
-        float32 [B]; finite for every p, 0 and 1 included.
-    """
-    positive = targets * tf.math.log(probabilities + EPSILON)
-    negative = (1.0 - targets) * tf.math.log(1.0 - probabilities + EPSILON)
-    return -tf.reduce_sum(positive + negative, axis=-1)
 
 
 def dropout_seed(seed: int, step: int) -> np.ndarray:
@@ -149,15 +132,15 @@ class _Run:
     ):
         self.config, self.output, self.checkpoint_batches = config, output, checkpoint_batches
         self.films_validation = films_validation
-        self._constant = mean_label((film.labels, film.known) for film in films_train)
+        self._constant = mean_label(film.label_rows for film in films_train)
         self.table = stack_films(films_train)
         self.validation = stack_films(films_validation) if films_validation else None
         dimensions = {modality: values.shape[1] for modality, values in films_train[0].features.items()}
-        self.model = build_model(config.model, dimensions, config.seed)
-        self.optimizer = keras.optimizers.Adam(config.learning_rate)
+        self.model = build_model(config.model, dimensions, config.seed, dtype=config.precision)
+        self.optimizer = make_optimizer(config)
         self.optimizer.build(self.model.trainable_variables)
         self.state = TrainingState(storage.join(output, "checkpoints"), self.model, self.optimizer)
-        self._step = self._make_step()
+        self._step = make_step(self.model, self.optimizer, self.table, self.state, config)
 
     def until_done(self, progress: TrainingProgress) -> None:
         """Runs the epochs that are left; afterwards the model has the weights of the chosen one."""
@@ -252,32 +235,6 @@ class _Run:
             figures.update({f"{target}_mse": row.mse, f"{target}_pcc": row.pcc, f"{target}_ccc": row.ccc})
         defined = {name: None if value is None or math.isnan(value) else value for name, value in figures.items()}
         return defined, selection_score(table, self.config.selection, RAW)
-
-    def _make_step(self) -> Callable[[np.ndarray, np.ndarray], Any]:
-        """One optimisation step as a graph: (ends int32 [B], dropout seed int32 [2])."""
-        config, model, table, state = self.config, self.model, self.table, self.state
-        span = config.labels.maximum - config.labels.minimum
-        targets = (table.labels - config.labels.minimum) / span
-        variables = model.trainable_variables
-
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([2], tf.int32)])
-        def step(ends: Any, seed: Any) -> None:
-            starts = tf.gather(table.row_start, ends)
-            inputs = {
-                key: gather_windows(rows, ends, starts, config.model.window_s) for key, rows in table.rows.items()
-            }
-            with tf.GradientTape() as tape:
-                losses = cross_entropy(model(inputs, training=True, dropout_seed=seed), tf.gather(targets, ends))
-                loss = tf.reduce_mean(losses) + model.l2_loss()
-            gradients = tape.gradient(loss, variables)
-            norm = tf.linalg.global_norm(gradients)
-            if config.gradient_clip_norm > 0.0:
-                gradients, _ = tf.clip_by_global_norm(gradients, config.gradient_clip_norm, use_norm=norm)
-            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-            state.loss_sum.assign_add(tf.cast(tf.reduce_sum(losses), tf.float64))
-            state.gradient_norm_sum.assign_add(tf.cast(norm, tf.float64))
-
-        return step
 
 
 def predict_films(model: AffectModel, table: WindowTable, labels: LabelConfig) -> dict[str, np.ndarray]:

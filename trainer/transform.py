@@ -6,18 +6,19 @@ importing tensorflow_transform would pull Beam in.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from beam_pipelines import storage
 from beam_pipelines.errors import ConfigurationError
+from beam_pipelines.records import PRESENT_SUFFIX
 
 TRANSFORM_GRAPH = "transform_fn"
 """The folder of the graph within a tf.Transform output."""
-
-_PRESENT_SUFFIX = "_present"
 
 
 class RowTransform:
@@ -36,9 +37,25 @@ class RowTransform:
         self._inputs: dict[str, tf.TensorSpec] = self._function.structured_input_signature[0][0]
         sizes = {key: int(spec.shape[-1]) for key, spec in self._inputs.items()}
         outputs = {key: int(spec.shape[-1]) for key, spec in self._function.structured_outputs.items()}
-        self.raw_dimensions = {key: size for key, size in sizes.items() if key + _PRESENT_SUFFIX in sizes}
+        self.raw_dimensions = {key: size for key, size in sizes.items() if key + PRESENT_SUFFIX in sizes}
         self.dimensions = {key: outputs[key] for key in self.raw_dimensions if key in outputs}
-        self.slots = {key: sizes[key + _PRESENT_SUFFIX] for key in self.raw_dimensions}
+        self.slots = {key: sizes[key + PRESENT_SUFFIX] for key in self.raw_dimensions}
+
+    def digest(self) -> str:
+        """SHA-256 of what the graph computes: its operations in their order, its constants and its statistics.
+
+        Names are left out, and float64 statistics count as float32, in which the graph applies them: `prepare` run
+        again on the same records gives the same digest. It is taken of what the graph holds and not of what it answers,
+        since the last digits of a matrix product depend on the processor.
+        """
+        state = hashlib.sha256()
+        for operation in self._function.graph.get_operations():
+            state.update(f"{operation.type}\n".encode())
+            if operation.type == "Const":
+                _add_array(state, tf.make_ndarray(operation.get_attr("value")))
+        for statistic in self._function.captured_inputs:
+            _add_array(state, statistic.numpy())
+        return state.hexdigest()
 
     def __call__(self, rows: Mapping[str, Any]) -> dict[str, tf.Tensor]:
         """Transforms rows.
@@ -60,7 +77,14 @@ class RowTransform:
         }
         transformed = self._function({**given, **absent})
         answer = {key: transformed[key] for key in transformed if key in given}
-        return {**answer, **{key: given[key] for key in given if key.endswith(_PRESENT_SUFFIX)}}
+        return {**answer, **{key: given[key] for key in given if key.endswith(PRESENT_SUFFIX)}}
+
+
+def _add_array(state: Any, array: np.ndarray) -> None:
+    if array.dtype == np.float64:
+        array = array.astype(np.float32)
+    state.update(f"{array.dtype.str} {array.shape}\n".encode())
+    state.update(repr(array.tolist()).encode() if array.dtype == object else np.ascontiguousarray(array).tobytes())
 
 
 def load_transform(transform_directory: str) -> RowTransform:

@@ -17,8 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-PRESENT = "_present"
-"""`<modality>_present` is the key of a modality's presence flags, in training and in the exported model alike."""
+from beam_pipelines.records import PRESENT_SUFFIX
 
 
 class FilmRows(Protocol):
@@ -75,7 +74,7 @@ def stack_films(films: Sequence[FilmRows]) -> WindowTable:
     rows = {}
     for modality in films[0].features:
         rows[modality] = _with_zero_row([film.features[modality] for film in films])
-        rows[modality + PRESENT] = _with_zero_row([film.present[modality] for film in films])
+        rows[modality + PRESENT_SUFFIX] = _with_zero_row([film.present[modality] for film in films])
     return WindowTable(
         rows=rows,
         labels=tf.concat([film.labels for film in films], axis=0),
@@ -99,9 +98,18 @@ def gather_windows(rows: Any, ends: Any, row_start: Any, window_s: int) -> Any:
     Returns:
         float [B, W, D], in the order of time; positions before the film are the zero row.
     """
-    position = ends[:, None] + tf.range(1 - window_s, 1, dtype=tf.int32)[None, :]
+    position, inside = window_positions(ends, row_start, window_s)
     zero_row = tf.shape(rows)[0] - 1
-    return tf.gather(rows, tf.where(position >= row_start[:, None], position, zero_row))
+    return tf.gather(rows, tf.where(inside, position, zero_row))
+
+
+def window_positions(ends: Any, row_start: Any, window_s: int) -> tuple[Any, Any]:
+    """The rows that windows lie on: int32 [B, W], and bool [B, W] which of them are of the window's film.
+
+    A position before the film (not inside) is another film's row or negative, and must not be read.
+    """
+    position = ends[:, None] + tf.range(1 - window_s, 1, dtype=tf.int32)[None, :]
+    return position, position >= row_start[:, None]
 
 
 def window_ends(table: WindowTable, stride_s: int, epoch: int) -> np.ndarray:

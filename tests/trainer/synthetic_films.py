@@ -96,9 +96,15 @@ def make_data_set(root: Path) -> DataSet:
         rows.append(f"film{seed},film{seed}.mp4,{split},labels/film{seed}.txt")
     (root / "films.csv").write_text("\n".join([*rows, ""]))
     made = DataSet(root)
-    command = [sys.executable, "-m", "beam_pipelines.prepare", "--records", made.records, "--manifest", made.manifest]
-    command += ["--output", made.transform]
+    prepare(made, made.transform)
+    return made
+
+
+def prepare(dataset: DataSet, output: str, *settings: str) -> str:
+    """Runs `cineaffect prepare --set <setting> …` on the training films in a process of its own; returns `output`."""
+    command = [sys.executable, "-m", "beam_pipelines.prepare", "--records", dataset.records]
+    command += ["--manifest", dataset.manifest, "--output", output, *(f"--set={setting}" for setting in settings)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
     if done.returncode:
         raise RuntimeError(f"prepare failed: {done.stderr[-3000:]}")
-    return made
+    return output

@@ -42,6 +42,43 @@ def test_origin_of_time(tmp_path: Path, first_time_s: float | None, expected: li
     np.testing.assert_array_equal(labels.time_s, expected)
 
 
+@pytest.mark.parametrize("first", ["30", "2", "0.5", "-1"])
+def test_an_origin_that_is_neither_0_nor_1_must_be_given(tmp_path: Path, first: str) -> None:
+    uri = write(tmp_path, *(f"{float(first) + row}\t0.1\t0.2" for row in range(5)))
+    with pytest.raises(
+        AnnotationError, match=rf"line 2: the first row's time is {first}; .* labels\.first_time_s"
+    ) as e:
+        read_labels(uri, LabelConfig())
+    assert str(e.value).startswith(uri)
+    _, known = align(read_labels(uri, LabelConfig(first_time_s=0.0)), 40)
+    np.testing.assert_array_equal(
+        np.flatnonzero(known), [t for t in np.floor(np.arange(5) + float(first) + 0.5) if t >= 0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "first_time_s", "shown"),
+    [(1000, None, "1000"), (5, None, "5"), (5, 0.0, "5"), (0.04, None, "0.04"), (1.02, None, "1.02")],
+)
+def test_rows_that_do_not_come_once_a_second(
+    tmp_path: Path, step: float, first_time_s: float | None, shown: str
+) -> None:
+    uri = write(tmp_path, *(f"{row * step}\t0.1\t0.2" for row in range(6)))
+    with pytest.raises(AnnotationError, match=rf"its rows lie {shown} s apart .* one row for each second") as raised:
+        read_labels(uri, LabelConfig(first_time_s=first_time_s))
+    assert str(raised.value).startswith(uri)
+
+
+def test_seconds_without_a_row_in_mid_film_stay_unknown(tmp_path: Path) -> None:
+    seconds = [0, 1, 2, 3, 10, 11, 12, 40]
+    labels = read_labels(write(tmp_path, *(f"{second}\t0.1\t0.2" for second in seconds)), LabelConfig())
+    np.testing.assert_array_equal(np.flatnonzero(align(labels, 50)[1]), seconds)
+
+
+def test_a_single_row_has_no_step(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(read_labels(write(tmp_path, "1\t0\t0"), LabelConfig()).time_s, [0.0])
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

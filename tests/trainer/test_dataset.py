@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from synthetic_films import DIMENSIONS, DataSet, write_labels
 
-from beam_pipelines.catalogue import Film, read_manifest
+from beam_pipelines.catalogue import Film, films_of_splits, read_manifest
 from beam_pipelines.errors import ConfigurationError
 from beam_pipelines.records import make_record, read_record, record_uri, write_record
 from trainer.config import LabelConfig
@@ -20,7 +20,6 @@ from trainer.dataset import (
     TrainingFilm,
     assert_no_leak,
     data_digest,
-    films_of_splits,
     load_films,
     read_statistics,
 )
@@ -103,7 +102,7 @@ def test_records_that_are_absent_or_incomplete_are_refused(
     def load() -> None:
         load_films(str(tmp_path), train_films[:1], transform, statistics, LabelConfig(), MODALITIES)
 
-    with pytest.raises(ConfigurationError, match="film 'film0' has no record"):
+    with pytest.raises(ConfigurationError, match="1 of the 1 chosen films have no record: film0"):
         load()
     record, uri = read_record(record_uri(dataset.records, "film0")), record_uri(str(tmp_path), "film0")
     write_record(make_record(record.header, {m: record.tracks[m] for m in ("image", "face")}), uri)
@@ -114,6 +113,30 @@ def test_records_that_are_absent_or_incomplete_are_refused(
         file.truncate(1000)
     with pytest.raises(ConfigurationError, match="cut off or damaged"):
         load()
+
+
+def test_films_that_extraction_failed_for_are_all_named_with_what_to_do(
+    dataset: DataSet, statistics: Statistics, transform: RowTransform, train_films: list[Film], tmp_path: Path
+) -> None:
+    for film_id in ("film0", "film2", "film3"):
+        shutil.copyfile(record_uri(dataset.records, film_id), record_uri(str(tmp_path), film_id))
+    with pytest.raises(ConfigurationError) as raised:
+        load_films(str(tmp_path), train_films, transform, statistics, LabelConfig(), MODALITIES)
+    text = str(raised.value)
+    assert text.startswith(f"{tmp_path}: 2 of the 5 chosen films have no record: film1, film4. ")
+    assert "failures.jsonl" in text
+    assert "take them out of the manifest, or give them another split" in text
+
+
+def test_settings_that_change_nothing_are_no_identity(statistics: Statistics) -> None:
+    def identity(**settings: object) -> dict[str, object]:
+        whole = {"splits": ["train"], "pca_components": {}, "pca_whiten": True, "rows_per_batch": 512, **settings}
+        return replace(statistics, settings=whole).identity()
+
+    assert identity() == identity(rows_per_batch=64) == identity(splits=["a", "b"]) == identity(pca_whiten=False)
+    components = {"face": 2}
+    assert identity() != identity(pca_components=components)
+    assert identity(pca_components=components) != identity(pca_components=components, pca_whiten=False)
 
 
 def test_labels_longer_and_shorter_than_the_film_are_cut_and_reported(
@@ -128,6 +151,7 @@ def test_labels_longer_and_shorter_than_the_film_are_cut_and_reported(
     seconds = 70
     longer, shorter = load(seconds + 3), load(seconds - 20)
     assert longer.known.all()
+    assert len(longer.label_rows) == seconds + 3
     assert longer.report.after_film == 3
     assert shorter.known.sum() == shorter.report.used == seconds - 20
     assert shorter.report.unlabelled_seconds == 20

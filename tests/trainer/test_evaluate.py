@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
+from beam_pipelines.curves import from_csv, to_csv
 from beam_pipelines.errors import ConfigurationError
 from trainer.config import LabelConfig, TrainConfig
 from trainer.evaluate import (
@@ -95,12 +96,17 @@ def test_selection_score_prefers_less_error_and_more_correlation() -> None:
     assert selection_score(tables[0], "pcc", CONSTANT_MEAN) == -np.inf
 
 
-def test_a_curve_file_gives_back_each_float32(tmp_path: Path) -> None:
+def test_a_curve_file_is_that_of_a_scoring_run(tmp_path: Path) -> None:
     raw = np.random.default_rng(0).uniform(-1, 1, (50, 2)).astype(np.float32)
-    write_curve(str(tmp_path), "film", raw, raw.astype(np.float64) / 3)
-    curve = read_curve(str(tmp_path / "curves" / "film.csv"))
-    np.testing.assert_array_equal(curve[RAW].astype(np.float32), raw)
-    np.testing.assert_allclose(curve[SMOOTHED], raw / 3, atol=1e-8)
+    raw[7, 1] = np.nan
+    write_curve(str(tmp_path), "film", raw, np.nan_to_num(raw).astype(np.float64) / 3)
+    path = tmp_path / "curves" / "film.csv"
+    curve = read_curve(str(path))
+    np.testing.assert_allclose(curve[RAW], raw, atol=5.1e-7)
+    np.testing.assert_allclose(curve[SMOOTHED], np.nan_to_num(raw) / 3, atol=5.1e-7)
+    again = from_csv(path.read_text(), "film")
+    np.testing.assert_array_equal(np.stack([again.valence_raw, again.arousal_raw], axis=1), curve[RAW])
+    assert to_csv(again) == path.read_text()
 
 
 @pytest.mark.parametrize(
@@ -110,6 +116,9 @@ def test_a_curve_file_gives_back_each_float32(tmp_path: Path) -> None:
         ("time_s,valence\n0,1\n", "no column arousal"),
         ("time_s,valence,arousal\n0,0.1,0.2\n1,0.1,x\n", "line 3: not 3 numbers"),
         ("time_s,valence,arousal\n0,0.1,0.2\n1,0.1\n", "line 3: not 3 numbers"),
+        ("time_s,valence,arousal\n0,0.1,0.2\n1\n", "line 3: not 3 numbers: 1"),
+        ("time_s,valence,arousal\n0,0.1,0.2\n1,0.1,0.2,0.3\n", "line 3: not 3 numbers"),
+        ("time_s,valence,arousal\n0,0.1,0.2\n\n", "line 3: not 3 numbers"),
         ("time_s,valence,arousal\n0,0.1,0.2\n2,0.1,0.2\n", "must run from 0 without a gap"),
     ],
 )
@@ -153,7 +162,7 @@ def test_evaluate_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     found = {(r["predictor"], r["target"], r["scope"], r["film_id"]): r for r in content["rows"]}
     true, predicted = films[2].labels[:, 0].astype(np.float64), curves["film2"][:, 0]
     assert found["raw", "valence", "film", "film2"]["mse"] == pytest.approx(np.mean((true - predicted) ** 2), rel=1e-4)
-    constant = mean_label((film.labels, film.known) for film in films[:2])
+    constant = mean_label(film.labels for film in films[:2])
     pooled = np.concatenate([films[2].labels[:, 0], films[3].labels[:150, 0]])
     assert found[CONSTANT_MEAN, "valence", "pooled", ""]["mse"] == pytest.approx(
         np.mean((pooled - constant[0]) ** 2), rel=1e-4
@@ -165,6 +174,49 @@ def test_evaluate_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main([*arguments, "--splits", "train,test", "--output", str(tmp_path / "elsewhere")]) == 3
     assert "films with labels but no curve, not evaluated: film0" in capsys.readouterr().out
     assert json.loads((tmp_path / "elsewhere" / "evaluation.json").read_text())["films_without_curve"] == ["film0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "stored", "printed"),
+    [
+        ("run_manifest.json", {"job": "score", "untrained": ["audio", "face"]}, ["audio", "face"], "(audio, face)"),
+        ("exports/2/model_card.json", {"untrained_networks": ["image"]}, ["image"], "(image)"),
+        ("exports/2/model_card.json", {"untrained_networks": []}, [], ""),
+        ("", {}, None, ""),
+    ],
+)
+def test_untrained_networks_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: dict, stored: list | None, printed: str
+) -> None:
+    films = make_films(3, 30.0)
+    manifest, scores = write_run(tmp_path, films, noisy(films, 0.1)), tmp_path / "scores"
+    if name:
+        (scores / name).parent.mkdir(parents=True, exist_ok=True)
+        (scores / name).write_text(json.dumps(content))
+        (scores / "exports" / "1").mkdir(parents=True)
+        (scores / "exports" / "1" / "model_card.json").write_text('{"untrained_networks": ["older"]}')
+    assert main(["--manifest", manifest, "--scores", str(scores)]) == 0
+    assert ("untrained networks" in capsys.readouterr().out) == bool(stored)
+    assert json.loads((scores / "evaluation.json").read_text())["untrained"] == stored
+    with (scores / "evaluation.csv").open() as file:
+        named = {(row["predictor"], row["untrained"]) for row in csv.DictReader(file)}
+    text = " ".join(stored or ())
+    assert named == {(CONSTANT_MEAN, ""), (RAW, text), (SMOOTHED, text)}
+
+
+def test_a_damaged_run_manifest_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    films = make_films(3, 30.0)
+    manifest = write_run(tmp_path, films, noisy(films, 0.1))
+    (tmp_path / "scores" / "run_manifest.json").write_text("{")
+    assert main(["--manifest", manifest, "--scores", str(tmp_path / "scores")]) == 2
+    assert "run_manifest.json: not readable as JSON" in capsys.readouterr().err
+
+
+def test_output_that_is_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    films = make_films(3, 30.0)
+    manifest = write_run(tmp_path, films, noisy(films, 0.1))
+    assert main(["--manifest", manifest, "--scores", str(tmp_path / "scores"), "--output", manifest]) == 2
+    assert f"{manifest} is a file, not a directory" in capsys.readouterr().err
 
 
 def test_evaluate_command_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

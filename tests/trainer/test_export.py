@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import numpy as np
 import numpy_reference as reference
 import pytest
 import tensorflow as tf
+from bare_process import run_bare
 from synthetic_films import DIMENSIONS
 
 from beam_pipelines.errors import ConfigurationError
@@ -30,36 +28,6 @@ CARD = {
     "smoothing": {"method": "butterworth", "order": 2, "cutoff_hz": 0.08},
     "metrics": {"valence": {"pcc": float("nan"), "mse": np.float32(0.25)}, "curve": np.arange(2)},
 }
-
-IN_A_BARE_PROCESS = """
-import sys
-sys.modules["keras"] = None
-import json, pathlib
-import numpy as np
-import tensorflow as tf
-for name in ("trainer", "beam_pipelines", "keras", "tensorflow_transform", "apache_beam"):
-    try:
-        __import__(name)
-    except ImportError:
-        continue
-    raise SystemExit(f"{name} could be imported")
-model = tf.saved_model.load(sys.argv[1])
-inputs, outputs = dict(np.load(sys.argv[2], allow_pickle=False)), {}
-splits = inputs.pop("row_splits")
-film, films = model.signatures["serving_default"], model.signatures["films"]
-for index, (first, stop) in enumerate(zip(splits[:-1], splits[1:])):
-    answer = film(**{key: tf.constant(rows[first:stop]) for key, rows in inputs.items()})
-    outputs.update({f"film {index} {target}": values.numpy() for target, values in answer.items()})
-answer = films(row_splits=tf.constant(splits), **{key: tf.constant(rows) for key, rows in inputs.items()})
-outputs.update({f"films {target}": values.numpy() for target, values in answer.items()})
-np.savez(sys.argv[3], **outputs)
-"""
-# Beam and tensorflow_transform are installed beside TensorFlow here; blocked, they are as absent as on a server.
-BLOCK_THE_REST = """
-import sys
-for name in ("apache_beam", "tensorflow_transform", "tfx_bsl"):
-    sys.modules[name] = None
-"""
 
 
 @dataclass(frozen=True)
@@ -105,15 +73,7 @@ def exported(dataset, tmp_path_factory) -> Exported:
 @pytest.fixture(scope="module")
 def bare_outputs(exported, tmp_path_factory) -> dict[str, np.ndarray]:
     """What both signatures give in a process without Keras and without this project, in an empty directory."""
-    folder = tmp_path_factory.mktemp("bare")
-    np.savez(folder / "inputs.npz", row_splits=exported.splits.astype(np.int64), **exported.rows)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    # Isolated mode: neither the working directory nor the user's site directory is searched.
-    command = [sys.executable, "-I", "-c", BLOCK_THE_REST + IN_A_BARE_PROCESS, exported.directory]
-    command += [str(folder / "inputs.npz"), str(folder / "outputs.npz")]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return dict(np.load(folder / "outputs.npz", allow_pickle=False))
+    return run_bare(exported.directory, exported.rows, exported.splits, tmp_path_factory.mktemp("bare"))
 
 
 def expected_curves(exported: Exported, transform_directory: str, index: int) -> np.ndarray:

@@ -13,13 +13,13 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_cases import DIMENSIONS, explicit_windows, film_rows, starts_of
 
 from beam_pipelines.errors import ConfigurationError
 from beam_pipelines.records import slots_of
 from trainer.config import ModelConfig
 from trainer.model import AffectModel, _dropout, build_model
 
-DIMENSIONS = {"image": 5, "audio": 3, "face": 4}
 SMALL: dict[str, Any] = {"window_s": 6, "encoder": {"units": 4}, "encoders": {"face": {"units": 3, "layers": 2}}}
 TOLERANCE = {"float64": 1e-6, "float32": 1e-5}
 
@@ -29,28 +29,6 @@ def make_model(dtype: str = "float32", seed: int = 1, scattered: bool = True, **
     if scattered:
         reference.scatter_weights(model, seed=2)
     return model
-
-
-def film_rows(rows: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """Random rows of all modalities; about a third of the slots are absent, and hold random values nevertheless."""
-    generator = np.random.default_rng(seed)
-    inputs = {}
-    for modality, size in DIMENSIONS.items():
-        inputs[modality] = generator.normal(size=(rows, size)).astype(np.float32)
-        present = generator.uniform(size=(rows, slots_of(modality))) < 0.7
-        inputs[f"{modality}_present"] = present.astype(np.float32)
-    return inputs
-
-
-def starts_of(lengths: list[int]) -> np.ndarray:
-    return np.repeat(np.cumsum([0, *lengths[:-1]]), lengths).astype(np.int32)
-
-
-def explicit_windows(inputs: dict[str, np.ndarray], starts: np.ndarray, length: int) -> dict[str, np.ndarray]:
-    return {
-        key: np.stack([reference.window_of(rows, row, start, length) for row, start in enumerate(starts)])
-        for key, rows in inputs.items()
-    }
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from synthetic_films import DataSet
+from synthetic_films import DataSet, prepare
 
-from beam_pipelines.records import fingerprint, read_record, record_uri
+from beam_pipelines.errors import ConfigurationError
+from beam_pipelines.records import fingerprint, list_records, make_record, read_record, record_uri, write_record
 from trainer import evaluate, task
+from trainer.output_directory import assert_output_directory
+from trainer.transform import load_transform
 
 SMALL = [
     "epochs=4",
@@ -68,6 +73,10 @@ def test_card_says_what_the_model_is(dataset: DataSet, run: Path) -> None:
     assert len(rows) == 3 * 2 * 2
     evaluation = json.loads((run / "evaluation.json").read_text())
     assert all(row in evaluation["rows"] for row in rows.values())
+    assert evaluation["untrained"] == ["face"]
+    transform = json.loads((run / "run.json").read_text())["transform"]
+    assert transform["graph"] == card["data"]["transform_sha256"] == load_transform(dataset.transform).digest()
+    assert transform["films"] == card["data"]["train_films"]
 
 
 def test_evaluate_finds_the_same_figures(dataset: DataSet, run: Path, tmp_path: Path) -> None:
@@ -76,7 +85,7 @@ def test_evaluate_finds_the_same_figures(dataset: DataSet, run: Path, tmp_path: 
     ours, again = (json.loads((root / "evaluation.json").read_text())["rows"] for root in (run, tmp_path))
     assert len(ours) == len(again)
     for one, other in zip(ours, again, strict=True):
-        assert one["mse"] == pytest.approx(other["mse"], rel=1e-6)
+        assert one["mse"] == pytest.approx(other["mse"], rel=1e-5)
         assert (one["predictor"], one["film_id"], one["seconds"]) == (
             other["predictor"],
             other["film_id"],
@@ -110,6 +119,12 @@ def test_second_run_changes_nothing_and_a_named_version_is_added(
         (["--train-splits", "test"], "statistics come from films that are not among the training films"),
         (["--set", "labels.minimum=0"], "line "),
         (["--transform", "nowhere"], "nowhere/statistics.json: no such file; run `cineaffect prepare"),
+        (["--set", "smoothing_cutoffs_hz=[0.05,0.9]"], "train.smoothing_cutoffs_hz.1: Input should be less than 0.5"),
+        (["--set", "seed=-1"], "train.seed: Input should be greater than or equal to 0"),
+        (["--set", "learning_rate=.inf"], "train.learning_rate: Input should be a finite number"),
+        (["--set", "model.l2=.inf"], "train.model.l2: Input should be a finite number"),
+        (["--set", "labels.maximum=.nan"], "train.labels.maximum: Input should be a finite number"),
+        (["--set", "labels.minimum=1"], "minimum (1) must be below maximum (1)"),
         (["--set", "seed=3"], "differs in train.seed (2018 there, 3 here)"),
     ],
 )
@@ -118,6 +133,44 @@ def test_refusals(
 ) -> None:
     assert task.main(arguments(dataset, run, *further)) == 2
     assert message in capsys.readouterr().err
+
+
+def test_training_films_without_any_face_train(
+    dataset: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faceless = DataSet(tmp_path)
+    shutil.copytree(dataset.root / "labels", tmp_path / "labels")
+    shutil.copyfile(dataset.manifest, faceless.manifest)
+    for film_id, uri in list_records(dataset.records).items():
+        record = read_record(uri)
+        face = record.tracks["face"]
+        absent = replace(face, values=np.zeros_like(face.values), present=np.zeros_like(face.present))
+        write_record(
+            make_record(record.header, {**record.tracks, "face": absent}), record_uri(faceless.records, film_id)
+        )
+    prepare(faceless, faceless.transform)
+    assert task.main(arguments(faceless, tmp_path / "run")) == 0
+    rows = json.loads((tmp_path / "run" / "evaluation.json").read_text())["rows"]
+    assert all(np.isfinite(row["mse"]) for row in rows)
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_data_are_loaded(
+    dataset: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path / "file", tmp_path / "file" / "run"):
+        # Records and transform don't exist either: nothing of them was looked at.
+        further = ["--records", "nowhere", "--transform", "nowhere"]
+        assert task.main(arguments(dataset, output, *further)) == 2
+        assert f"--output {output}: {tmp_path / 'file'} is a file, not a directory" in capsys.readouterr().err
+    assert_output_directory(str(tmp_path / "not" / "yet"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a directory that not even root may write to: /proc")
+def test_an_output_without_rights_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="may not be written to"):
+        assert_output_directory("/proc/self/run")
 
 
 def test_help_teaches_with_a_whole_example(capsys: pytest.CaptureFixture[str]) -> None:

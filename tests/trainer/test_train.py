@@ -13,10 +13,10 @@ import pytest
 import tensorflow as tf
 from synthetic_films import DIMENSIONS, DataSet
 
-from beam_pipelines.catalogue import read_manifest
+from beam_pipelines.catalogue import films_of_splits, read_manifest
 from beam_pipelines.errors import ConfigurationError
 from trainer.config import TrainConfig
-from trainer.dataset import TrainingFilm, films_of_splits, load_films, read_statistics
+from trainer.dataset import TrainingFilm, load_films, read_statistics
 from trainer.metrics import CONSTANT_MEAN, TARGETS
 from trainer.progress import TrainingProgress
 from trainer.train import DivergenceError, TrainingResult, cross_entropy, train

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
-from synthetic_films import DIMENSIONS, REPOSITORY
+from synthetic_films import DIMENSIONS, REPOSITORY, prepare
 
 from beam_pipelines.errors import ConfigurationError
 from beam_pipelines.records import read_record, record_uri, slots_of
+from trainer.checkpoints import claim_directory
+from trainer.dataset import read_statistics
 from trainer.transform import load_transform
 
 
@@ -45,6 +48,28 @@ def test_a_modality_alone_comes_out_as_beside_the_others(dataset):
     alone = transform({key: rows[key] for key in ("audio", "audio_present")})
     assert set(alone) == {"audio", "audio_present"}
     np.testing.assert_array_equal(alone["audio"], transform(rows)["audio"])
+
+
+def identity_of(directory: str) -> dict[str, Any]:
+    return {"transform": {"graph": load_transform(directory).digest(), **read_statistics(directory).identity()}}
+
+
+def test_its_identity_is_what_it_computes(dataset, tmp_path):
+    """The same when prepare runs again, another with another setting; a run says which setting that is."""
+    first = identity_of(dataset.transform)
+    assert first == identity_of(dataset.transform)
+    assert first == identity_of(prepare(dataset, str(tmp_path / "again")))
+    whitened, plain = (
+        identity_of(prepare(dataset, str(tmp_path / f"{whiten}"), "pca_components={face: 2}", f"pca_whiten={whiten}"))
+        for whiten in (True, False)
+    )
+    assert len({one["transform"]["graph"] for one in (first, whitened, plain)}) == 3
+    claim_directory(str(tmp_path / "run"), whitened)
+    claim_directory(str(tmp_path / "run"), whitened)
+    with pytest.raises(ConfigurationError, match=r"transform\.pca_whiten \(True there, False here\)") as raised:
+        claim_directory(str(tmp_path / "run"), plain)
+    assert "transform.graph" in str(raised.value)
+    assert "it has another transform" in str(raised.value)
 
 
 def test_rows_of_no_known_modality_are_refused(dataset):

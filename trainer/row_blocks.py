@@ -1,0 +1,37 @@
+"""Rows of whole films, taken a fixed block at a time.
+
+    rows of a film       0   1   2   3   4           window = 3
+    window of row 1      .   0   1                   . is the zero row: positions before the film's first row
+    window of row 4          2   3   4
+
+Every encoder answers for the window that ends at each row, and does so for `ROW_BLOCK` rows at once, whatever the
+number of films and rows: with a fixed block the shapes of all products are fixed too, and a film's states don't depend
+on what shares the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from keras import ops
+
+ROW_BLOCK = 256
+"""Rows that `encode_rows` advances at a time: the working set of a step stays in a core's cache."""
+
+
+def map_row_blocks(encode_block: Callable[[Any, Any], Any], row_start: Any) -> Any:
+    """Runs a function over all rows, a block at a time, one block after another.
+
+    Args:
+        encode_block: (rows int32 [ROW_BLOCK], consecutive; for each the first row of its film, int32 [ROW_BLOCK]) ->
+            float [ROW_BLOCK, size].
+        row_start: int32 [R], R a multiple of `ROW_BLOCK`; for each row, the first row of its film.
+
+    Returns:
+        float [R, size].
+    """
+    starts = ops.reshape(ops.cast(row_start, "int32"), (-1, ROW_BLOCK))
+    rows = ops.reshape(ops.arange(ops.shape(row_start)[0], dtype="int32"), (-1, ROW_BLOCK))
+    states = ops.map(lambda block: encode_block(*block), (rows, starts))
+    return ops.reshape(states, (-1, states.shape[-1]))
