@@ -3,6 +3,8 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
+# Which tests: all, or for example TESTS=tests/media
+TESTS ?=
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
@@ -29,7 +31,7 @@ demo: $(VENV)/.installed
 	$(RUN)/cineaffect demo --output demo-run
 
 test: $(VENV)/.installed
-	$(RUN)/python -m pytest
+	$(RUN)/python -m pytest $(TESTS)
 
 lint: $(VENV)/.installed-dev
 	$(RUN)/ruff check .

@@ -6,6 +6,8 @@ frames, a picture turned wrongly) is found out and not taken for another number.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -89,17 +91,33 @@ def write_clip(
 
     Each frame lasts to the next, the last one 1 / rate.
     """
-    with av.open(str(path), "w", options=muxer_options or {}) as container:
-        video = _add_video(container, picture, rate_hz, time_base)
-        audio: Any = None
-        if sound is not None:
-            audio = container.add_stream(sound.codec, rate=sound.rate_hz, layout=sound.layout)
-            if sound.sample_format is not None:
-                audio.codec_context.format = sound.sample_format
-        _encode_pictures(container, video, times_s, picture, Fraction(rate_hz), images)
-        if sound is not None:
-            _encode_sound(container, audio, sound)
+    try:
+        with av.open(str(path), "w", options=muxer_options or {}) as container:
+            video = _add_video(container, picture, rate_hz, time_base)
+            audio: Any = None
+            if sound is not None:
+                audio = container.add_stream(sound.codec, rate=sound.rate_hz, layout=sound.layout)
+                if sound.sample_format is not None:
+                    audio.codec_context.format = sound.sample_format
+            _encode_pictures(container, video, times_s, picture, Fraction(rate_hz), images)
+            if sound is not None:
+                _encode_sound(container, audio, sound)
+    finally:
+        _leave_real_time_scheduling()
     return path
+
+
+def _leave_real_time_scheduling() -> None:
+    """Undoes what SVT-AV1 does to a process of root: it makes it a real-time one, and so every process started later.
+
+    Two workers with real-time priority would starve everything else on two cores, each other included.
+    """
+    if not hasattr(os, "sched_setscheduler"):
+        return
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(ProcessLookupError):
+            if os.sched_getscheduler(int(thread)) != os.SCHED_OTHER:
+                os.sched_setscheduler(int(thread), os.SCHED_OTHER, os.sched_param(0))
 
 
 def stored_packets(path: Path, kind: str = "video") -> list[Any]:

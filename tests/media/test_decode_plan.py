@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -355,3 +356,8 @@ def test_a_reader_that_stops_early_closes_the_film(tmp_path: Path):
         pytest.skip("needs /proc to see which files are open")
     assert not [link for link in folder.iterdir() if link.is_symlink() and link.resolve() == clip.resolve()]
     assert 0 < quality.frames_decoded < 100
+
+
+def test_making_av1_clips_leaves_no_real_time_process_behind(tmp_path):
+    write_clip(tmp_path / "a.mp4", regular_times(20, 10), picture=Picture("libsvtav1", {"preset": "12", "g": "10"}))
+    assert {os.sched_getscheduler(int(thread)) for thread in os.listdir("/proc/self/task")} == {os.SCHED_OTHER}
