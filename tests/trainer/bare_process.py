@@ -33,10 +33,10 @@ answer = films(row_splits=tf.constant(splits), **{key: tf.constant(rows) for key
 outputs.update({f"films {target}": values.numpy() for target, values in answer.items()})
 np.savez(sys.argv[3], **outputs)
 """
-# Beam and tensorflow_transform are installed beside TensorFlow here; blocked, they are as absent as on a server.
+# All these are installed beside TensorFlow here, this project too; blocked, they are as absent as on a server.
 BLOCK_THE_REST = """
 import sys
-for name in ("apache_beam", "tensorflow_transform", "tfx_bsl"):
+for name in ("apache_beam", "tensorflow_transform", "tfx_bsl", "trainer", "beam_pipelines"):
     sys.modules[name] = None
 """
 
