@@ -6,6 +6,10 @@ comes after the sound's end. Where the sound is longer than the picture the last
 
     film         0         1         2     D
     windows      [-------) [-------) [-------)        T = ceil(D) windows, 1 s apart
+
+Reading a part of a film gives the samples of the whole, bit for bit. Some decoders never forget (AAC's noise generator,
+Opus), so no entry by seeking can promise that against one decoding in a row. Therefore the whole film is
+not decoded in a row either: see `sound_entry`.
 """
 
 from __future__ import annotations
@@ -14,18 +18,18 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from beam_pipelines.errors import FilmError
-from beam_pipelines.media.decode import DecodeQuality, decoded_frames, opened_film, prepare_decoder
+from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe
 from beam_pipelines.media.resample import conversion, resample_piece
+from beam_pipelines.media.sound_entry import entry_seconds, sound_from
 from beam_pipelines.media.sound_timeline import SoundTimeline
 
-STEP = "decode"
 AUDIO_RATE_HZ = 16_000
+# A part of a film is read on by 1 / this of a second: sound may stand that much earlier than its timestamp says.
+_BEYOND = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +56,16 @@ def audio_windows(
     stop: int | None = None,
     quality: DecodeQuality | None = None,
 ) -> Iterator[AudioWindow]:
-    """Decodes a film's sound once, from its beginning, and gives exactly one window for every second in [start, stop).
+    """Decodes a film's sound and gives exactly one window for every second in [start, stop).
 
     Each window is converted to 16 kHz by itself, with the sound on either side of it in view, from source samples that
     are counted from time 0: so a window doesn't depend on where reading started, and nothing drifts over hours. The
     channels are mixed as `downmix` says. Sound packets that can't be decoded leave zeros.
+
+    The counts are of the packets and frames that begin within [start, stop) by their timestamps, and those of the parts
+    of a film add up to those of the whole. What does not add up: `read_errors`, since a broken place in the file is met
+    by every part that reads over it, and packets without a timestamp, which every part counts that meets them. A part
+    is cheapest where `start` is a multiple of `sound_entry.ENTRY_EVERY_S`.
 
     Args:
         path: the film; may be another copy of the probed file.
@@ -90,21 +99,20 @@ def _silence(seconds: range, window_samples: int) -> Iterator[AudioWindow]:
 def _windows(
     path: str | Path, probe: FilmProbe, seconds: range, window_samples: int, quality: DecodeQuality
 ) -> Iterator[AudioWindow]:
-    if not seconds:
-        return
-    with opened_film(path, STEP) as container:
-        index = probe.audio_index
-        if index is None or index >= len(container.streams):
-            raise FilmError(STEP, "unreadable", f"{path}: has no stream {index} any more")
-        stream: Any = container.streams[index]
-        prepare_decoder(stream)
-        frames = decoded_frames(container, stream, quality)
-        timeline = SoundTimeline(frames, stream.time_base, probe.first_pts_s, quality)
-        if timeline.is_silent:
-            yield from _silence(seconds, window_samples)
-            return
-        for t in seconds:
-            yield _window(timeline, t, window_samples)
+    while seconds:
+        entry_s, until_s = entry_seconds(probe, seconds.start)
+        part = range(seconds.start, min(seconds.stop, until_s))
+        with sound_from(path, probe, entry_s, part, quality) as (frames, time_base, counts):
+            timeline = SoundTimeline(frames, time_base, probe.first_pts_s, counts)
+            if timeline.is_silent:
+                yield from _silence(part, window_samples)
+            else:
+                for t in part:
+                    yield _window(timeline, t, window_samples)
+                # What lies between the last window and the part's end counts here, for the next part will skip it.
+                end = part.stop * timeline.rate_hz
+                timeline.read(end - 1, end + timeline.rate_hz // _BEYOND)
+        seconds = range(part.stop, seconds.stop)
 
 
 def _window(timeline: SoundTimeline, t: int, window_samples: int) -> AudioWindow:

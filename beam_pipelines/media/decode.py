@@ -5,11 +5,13 @@ Everything here is sequential and holds one packet or frame at a time, so memory
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -29,11 +31,20 @@ _REFUSED_FORMATS = frozenset({"concat", "hls", "dash", "imf", "tty", "lavfi"})
 class DecodeQuality:
     """What reading a film has lost; handed in by the caller and counted up while a reader runs.
 
+    A frame or packet counts in the seconds that it begins in, so nothing is counted in two parts of a film. What begins
+    before the film counts in its first part, what begins behind it in its last.
+
+    Of sound these counts are properties of the film: those of its parts add up to those of the whole (`read_errors`
+    excepted). Of pictures none is: they say what was decoded for the seconds asked for. A plan passes over more or less
+    depending on where a part begins, and a part whose plan meets damage is decoded entirely. So the counts of a film
+    that is always cut at the same seconds are always the same, cut otherwise they may be others. Properties of the film
+    are the counts of `FilmProbe` and the seconds without a fresh frame (`SampledFrame.fresh`).
+
     Attributes:
         frames_decoded: intact frames that the decoder gave.
         frames_corrupt: frames that the decoder marked as damaged; they are not used where an intact one exists.
         packet_errors: packets that the decoder refused.
-        read_errors: failures of the demuxer to give the next packet.
+        read_errors: failures of the demuxer to give the next packet; a part counts all those that it met.
         frames_skipped: packets that a decode plan passed over without decoding, since no picture needs them; 0 where
             everything was decoded. The other counts say nothing about these.
     """
@@ -43,6 +54,47 @@ class DecodeQuality:
     packet_errors: int = 0
     read_errors: int = 0
     frames_skipped: int = 0
+
+
+    @property
+    def damaged(self) -> int:
+        """Packets and frames that were met and are lost."""
+        return self.frames_corrupt + self.packet_errors
+
+    @property
+    def met(self) -> int:
+        """Packets and frames that were met, the skipped ones included."""
+        return self.frames_decoded + self.frames_skipped + self.damaged
+
+
+@dataclass
+class RangeCounts:
+    """Counts by timestamp: what begins in [begin, end) into `quality`, the rest into `elsewhere`.
+
+    What has no timestamp counts where it is met.
+    """
+
+    quality: DecodeQuality
+    begin: float = -math.inf
+    end: float = math.inf
+    elsewhere: DecodeQuality = field(default_factory=DecodeQuality)
+
+    def at(self, pts: int | None) -> DecodeQuality:
+        """The counters for what begins at tick `pts`."""
+        return self.quality if pts is None or self.begin <= pts < self.end else self.elsewhere
+
+    @property
+    def damaged(self) -> int:
+        """What is lost, counted here or elsewhere."""
+        return self.quality.damaged + self.elsewhere.damaged
+
+
+def counts_within(
+    quality: DecodeQuality, seconds: range, of_seconds: int, first_pts_s: Fraction, time_base: Fraction
+) -> RangeCounts:
+    """Counters for some of a film's `of_seconds` seconds, in ticks of a stream."""
+    begin, end = (math.ceil((first_pts_s + second) / time_base) for second in (seconds.start, seconds.stop))
+    return RangeCounts(quality, begin if seconds.start else -math.inf, end if seconds.stop < of_seconds else math.inf)
 
 
 @contextmanager
@@ -104,27 +156,28 @@ def packets(container: InputContainer, stream: Any, quality: DecodeQuality) -> I
             return
 
 
-def decoded_frames(container: InputContainer, stream: Any, quality: DecodeQuality) -> Iterator[Any]:
-    """The frames of one stream in the decoder's output order, which is presentation order.
+def decoded_frames(stream: Any, items: Iterator[Any], counts: RangeCounts) -> Iterator[Any]:
+    """The frames of a stream's packets in the decoder's output order, which is presentation order.
 
     One decoding thread. A packet that the decoder refuses is counted and left out. Frames marked damaged are counted
     and given out too: the caller decides.
     """
-    for packet in packets(container, stream, quality):
+    for packet in items:
         # To a decoder an empty packet means the end of the stream; after it every packet would be refused.
         if packet.size > 0:
-            yield from decode_packet(stream, packet, quality)
-    yield from decode_packet(stream, None, quality)
+            yield from decode_packet(stream, packet, counts)
+    yield from decode_packet(stream, None, counts)
 
 
-def decode_packet(stream: Any, packet: Any | None, quality: DecodeQuality) -> list[Any]:
+def decode_packet(stream: Any, packet: Any | None, counts: RangeCounts) -> list[Any]:
     """The frames that one packet sets free (None: the decoder's rest), counted; an error is counted and gives none."""
     try:
         frames = stream.codec_context.decode(packet)
     except av.FFmpegError:
-        quality.packet_errors += 1
+        counts.at(None if packet is None else packet.pts).packet_errors += 1
         return []
     for frame in frames:
+        quality = counts.at(frame.pts)
         if frame.is_corrupt:
             quality.frames_corrupt += 1
         else:

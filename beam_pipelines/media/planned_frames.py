@@ -7,7 +7,7 @@ from typing import Any
 
 from av.container import InputContainer
 
-from beam_pipelines.media.decode import DecodeQuality, decode_packet, packets
+from beam_pipelines.media.decode import RangeCounts, decode_packet, packets
 from beam_pipelines.media.decode_plan import DecodePlan
 
 
@@ -16,7 +16,7 @@ class PlanFailed(Exception):
 
 
 def planned_frames(
-    container: InputContainer, stream: Any, plan: DecodePlan, quality: DecodeQuality
+    container: InputContainer, stream: Any, plan: DecodePlan, counts: RangeCounts
 ) -> Iterator[tuple[int, Any]]:
     """The wanted frames with their timestamps in ticks, ascending.
 
@@ -26,7 +26,7 @@ def planned_frames(
     expected = iter(plan.wanted.tolist())
     awaited = next(expected, None)
     last = None
-    for frame in _decoded(container, stream, plan, quality):
+    for frame in _decoded(container, stream, plan, counts):
         if frame.pts is None or (last is not None and frame.pts <= last):
             raise PlanFailed("frames come out in another order than planned")
         last = frame.pts
@@ -39,31 +39,31 @@ def planned_frames(
         raise PlanFailed("a wanted frame did not come out of the decoder")
 
 
-def _decoded(container: InputContainer, stream: Any, plan: DecodePlan, quality: DecodeQuality) -> Iterator[Any]:
+def _decoded(container: InputContainer, stream: Any, plan: DecodePlan, counts: RangeCounts) -> Iterator[Any]:
     given, end, has_given = plan.given.tolist(), plan.end, False
-    damage = _damage(quality)
-    for place, packet in enumerate(packets(container, stream, quality)):
+    damage = _damage(counts)
+    for place, packet in enumerate(packets(container, stream, counts.quality)):
         if place >= end:
             break
         if not given[place]:
-            quality.frames_skipped += 1
+            counts.at(packet.pts).frames_skipped += 1
             continue
         if packet.pts != plan.times[place]:
             raise PlanFailed("the file gives other packets than when it was planned")
         if place in plan.emptied_before and has_given:
-            yield from _undamaged(stream, None, quality, damage)
+            yield from _undamaged(stream, None, counts, damage)
             stream.codec_context.flush_buffers()
         has_given = True
-        yield from _undamaged(stream, packet, quality, damage)
-    yield from _undamaged(stream, None, quality, damage)
+        yield from _undamaged(stream, packet, counts, damage)
+    yield from _undamaged(stream, None, counts, damage)
 
 
-def _undamaged(stream: Any, packet: Any | None, quality: DecodeQuality, damage: tuple[int, ...]) -> list[Any]:
-    frames = decode_packet(stream, packet, quality)
-    if _damage(quality) != damage:
+def _undamaged(stream: Any, packet: Any | None, counts: RangeCounts, damage: tuple[int, int]) -> list[Any]:
+    frames = decode_packet(stream, packet, counts)
+    if _damage(counts) != damage:
         raise PlanFailed("the decoder met damage")
     return frames
 
 
-def _damage(quality: DecodeQuality) -> tuple[int, ...]:
-    return quality.packet_errors, quality.read_errors, quality.frames_corrupt
+def _damage(counts: RangeCounts) -> tuple[int, int]:
+    return counts.damaged, counts.quality.read_errors

@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from beam_pipelines.errors import FilmError
-from beam_pipelines.media.decode import DecodeQuality, decode_packet, opened_film, packets, prepare_decoder
+from beam_pipelines.media.decode import DecodeQuality, RangeCounts, decode_packet, opened_film, packets, prepare_decoder
 from beam_pipelines.media.orientation import Orientation, orientation_of
 
 STEP = "probe"
@@ -68,6 +68,8 @@ class FilmProbe:
         audio_channels: the header's number of channels; 0 without sound.
         container_duration_s: the whole container's duration by its header; other streams may be longer than the film.
         mirrored: left and right are exchanged after the turn (front cameras).
+        container: FFmpeg's first name of the container's format, for example `mov` for MP4 or `matroska` for WebM.
+        audio_codec: FFmpeg's name of the sound's decoder; empty without sound.
     """
 
     path: str
@@ -85,6 +87,8 @@ class FilmProbe:
     audio_channels: int
     container_duration_s: float | None
     mirrored: bool = False
+    container: str = ""
+    audio_codec: str = ""
 
     @property
     def orientation(self) -> Orientation:
@@ -124,6 +128,8 @@ def probe_film(path: str | Path, limits: MediaLimits = MediaLimits()) -> FilmPro
             height_px=height_px,
             rotation_deg=orientation.rotation_deg,
             mirrored=orientation.mirrored,
+            container=container.format.name.split(",")[0],
+            audio_codec=audio.codec_context.name if audio else "",
             first_pts_s=first_pts_s,
             duration_s=duration_s,
             seconds=max(1, math.ceil(duration_s)),

@@ -20,7 +20,7 @@ from av.container import InputContainer
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from beam_pipelines.errors import FilmError
-from beam_pipelines.media.decode import DecodeQuality, decoded_frames, opened_film, prepare_decoder
+from beam_pipelines.media.decode import DecodeQuality, counts_within, decoded_frames, opened_film, packets, prepare_decoder
 from beam_pipelines.media.decode_mode import EXACT, DecodeMode
 from beam_pipelines.media.decode_plan import DecodePlan, make_plan
 from beam_pipelines.media.planned_frames import PlanFailed, planned_frames
@@ -83,7 +83,7 @@ def sample_frames(
         probe: what `probe_film` found.
         start: first second.
         stop: end of the seconds, exclusive; without one the film's T.
-        quality: counters that are counted up while the iterator runs.
+        quality: counters of what begins in these seconds, counted up while the iterator runs.
         limits: the decoder refuses larger pictures.
         mode: which frame stands for a second.
         planned: False decodes everything, for comparison.
@@ -117,7 +117,7 @@ def _sampled_frames(
     if plan is not None and planned:
         before = replace(quality)
         try:
-            for picture in _on_screen(path, probe, seconds, _planned_frames(path, probe, plan, quality, limits)):
+            for picture in _on_screen(path, probe, seconds, _planned_frames(path, probe, plan, seconds, quality, limits)):
                 yield picture
                 done += 1
             return
@@ -126,7 +126,7 @@ def _sampled_frames(
     # Where not the last frame stands for a second, the choice of frames stays, however they are decoded.
     chosen = None if plan is None or mode == EXACT else frozenset(plan.wanted.tolist())
     rest = range(seconds.start + done, seconds.stop)
-    yield from _on_screen(path, probe, rest, _all_frames(path, probe, chosen, quality, limits))
+    yield from _on_screen(path, probe, rest, _all_frames(path, probe, chosen, seconds, quality, limits))
 
 
 def _on_screen(
@@ -160,11 +160,12 @@ def _opened_video(path: str | Path, probe: FilmProbe, limits: MediaLimits) -> It
 
 
 def _planned_frames(
-    path: str | Path, probe: FilmProbe, plan: DecodePlan, quality: DecodeQuality, limits: MediaLimits
+    path: str | Path, probe: FilmProbe, plan: DecodePlan, counted: range, quality: DecodeQuality, limits: MediaLimits
 ) -> Iterator[tuple[Fraction, Any]]:
     """The wanted frames, each with its time in seconds on the container's clock."""
     with _opened_video(path, probe, limits) as (container, stream):
-        for pts, frame in planned_frames(container, stream, plan, quality):
+        counts = counts_within(quality, counted, probe.seconds, probe.first_pts_s, stream.time_base)
+        for pts, frame in planned_frames(container, stream, plan, counts):
             yield pts * stream.time_base, frame
 
 
@@ -172,6 +173,7 @@ def _all_frames(
     path: str | Path,
     probe: FilmProbe,
     chosen: frozenset[int] | None,
+    counted: range,
     quality: DecodeQuality,
     limits: MediaLimits,
 ) -> Iterator[tuple[Fraction, Any]]:
@@ -180,7 +182,8 @@ def _all_frames(
     time_s, end_s = probe.first_pts_s, probe.first_pts_s
     seen_intact = False
     with _opened_video(path, probe, limits) as (container, stream):
-        for frame in decoded_frames(container, stream, quality):
+        counts = counts_within(quality, counted, probe.seconds, probe.first_pts_s, stream.time_base)
+        for frame in decoded_frames(stream, packets(container, stream, quality), counts):
             stamp_s = end_s if frame.pts is None else frame.pts * stream.time_base
             time_s = max(time_s, stamp_s)
             end_s = time_s + (frame.duration * stream.time_base if frame.duration else step_s)

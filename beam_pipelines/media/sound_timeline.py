@@ -15,7 +15,7 @@ from typing import Any
 import av
 import numpy as np
 
-from beam_pipelines.media.decode import DecodeQuality
+from beam_pipelines.media.decode import RangeCounts
 from beam_pipelines.media.downmix import mono_samples
 from beam_pipelines.media.resample import resample_piece
 
@@ -43,8 +43,8 @@ class SoundTimeline:
     Positions are read forwards only; what lies before the last `begin` is forgotten, so memory stays constant.
     """
 
-    def __init__(self, frames: Iterator[Any], time_base: Fraction, first_pts_s: Fraction, quality: DecodeQuality):
-        self._pieces = _placed(frames, time_base, first_pts_s, quality)
+    def __init__(self, frames: Iterator[Any], time_base: Fraction, first_pts_s: Fraction, counts: RangeCounts):
+        self._pieces = _placed(frames, time_base, first_pts_s, counts)
         self._held: deque[_Piece] = deque()
         first = next(self._pieces, None)
         self.rate_hz = 0
@@ -88,7 +88,7 @@ class SoundTimeline:
 
 
 def _placed(
-    frames: Iterator[Any], time_base: Fraction, first_pts_s: Fraction, quality: DecodeQuality
+    frames: Iterator[Any], time_base: Fraction, first_pts_s: Fraction, counts: RangeCounts
 ) -> Iterator[tuple[int, _Piece]]:
     """The frames as pieces in ascending order without overlap, each with the timeline's rate: the first frame's."""
     rate_hz, expected = 0, 0
@@ -98,6 +98,8 @@ def _placed(
         try:
             samples = mono_samples(frame)
         except (av.FFmpegError, ValueError):
+            quality = counts.at(frame.pts)
+            quality.frames_decoded -= 1
             quality.frames_corrupt += 1
             continue
         placed_before = rate_hz > 0

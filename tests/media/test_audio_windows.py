@@ -182,6 +182,39 @@ def test_a_part_of_a_film_is_that_part_of_the_whole(tmp_path: Path):
         audio_windows(clip, probe, window_s=0.0)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "rate_hz"),
+    [
+        ("a.mp4", "aac", 44_100),
+        ("a.mkv", "aac", 44_100),
+        ("a.mp4", "ac3", 48_000),
+        ("a.mkv", "libopus", 48_000),
+        ("a.mkv", "flac", 44_100),
+        ("a.mov", "pcm_s16le", 44_100),
+        ("a.ts", "aac", 48_000),
+    ],
+)
+def test_parts_that_begin_at_a_later_decoder_are_the_whole(tmp_path: Path, monkeypatch, name, codec, rate_hz):
+    monkeypatch.setattr("beam_pipelines.media.sound_entry.ENTRY_EVERY_S", 5)
+    noise = np.random.default_rng(3).normal(0, 0.05, 17 * rate_hz).astype(np.float32)[None]
+    begin_s, samples = stretch(Fraction(0), Fraction(17), rate_hz)
+    sound = Sound([(begin_s, samples + noise)], rate_hz=rate_hz, codec=codec)
+    clip = write_clip(tmp_path / name, regular_times(17 * 25, 25), sound=sound)
+    probe, counts = probe_film(clip), DecodeQuality()
+    whole = list(audio_windows(clip, probe, quality=counts))
+    summed = 0
+    for start, stop in [(0, 4), (4, 10), (10, 13), (13, probe.seconds)]:
+        quality = DecodeQuality()
+        for window in audio_windows(clip, probe, start=start, stop=stop, quality=quality):
+            assert window.samples.tobytes() == whole[window.t].samples.tobytes()
+        summed += quality.frames_decoded
+    monkeypatch.setattr("beam_pipelines.media.sound_entry.ENTRY_EVERY_S", 300)
+    for one, other in zip(whole, audio_windows(clip, probe), strict=True):
+        # A decoder of its own differs by its noise generator at most; another place would differ by the signal.
+        assert np.abs(one.samples - other.samples).max() < 0.02
+    assert summed == counts.frames_decoded
+
+
 def test_long_sound_neither_drifts_nor_fills_memory(tmp_path: Path):
     """At 11,025 Hz a packet is no whole number of output samples; a drift of 1e-6 would show after 2 minutes."""
     rate_hz, peaks = 11_025, []
