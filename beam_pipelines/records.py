@@ -12,6 +12,7 @@ one SequenceExample each and none above `MAX_RECORD_BYTES`; a segment is a clip 
     feature lists  <PREFIX>/feature/floats [D], <PREFIX>/feature/timestamp [1], <PREFIX>/present [slots]
                    FACE/region/bbox/{xmin,ymin,xmax,ymax} [slots], FACE/region/label/confidence [slots]
 
+A track whose description says `stored` (see `quantisation`) has <PREFIX>/feature/bytes [1] in place of its floats.
 One step of a feature list is one second. Boxes are shares of the picture's width and height. Timestamps are on the
 container's own clock, as the convention has it; `cineaffect/start_us` is where second 0 lies on it.
 """
@@ -27,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines import storage, tfrecord
+from beam_pipelines import quantisation, storage, tfrecord
 from beam_pipelines.errors import CineAffectError
 from beam_pipelines.feature_track import (
     PRESENT_SUFFIX,
@@ -54,6 +55,7 @@ __all__ = [
     "list_records",
     "make_record",
     "read_header",
+    "read_presence",
     "read_record",
     "record_uri",
     "slots_of",
@@ -106,6 +108,35 @@ def read_record(uri: str, modalities: Sequence[str] | None = None) -> FilmRecord
     """
     with _parsing(uri):
         return _join_segments([_parse_segment(example, uri, modalities) for example in _read_examples(uri)], uri)
+
+
+def read_presence(uri: str, modalities: Sequence[str] | None = None) -> tuple[RecordHeader, dict[str, np.ndarray]]:
+    """Reads what a record says of its film, and modality -> presence float32 [T, slots]; no values are unpacked.
+
+    Raises:
+        RecordError: for a file that is cut off, damaged or not a feature record.
+        FileNotFoundError: where there is none.
+    """
+    with _parsing(uri):
+        found: dict[str, list[np.ndarray]] = {}
+        header: RecordHeader | None = None
+        for example in _read_examples(uri):
+            header = _parse_header(example, uri)
+            first = _number(example, "cineaffect/first_second", uri)
+            for modality in header.descriptions:
+                if modalities is None or modality in modalities:
+                    parts = found.setdefault(modality, [])
+                    seconds = sum(map(len, parts))
+                    if first != seconds:
+                        raise RecordError(f"{uri}: second {seconds} is followed by a segment that starts at {first}")
+                    parts.append(_rows(example, f"{_prefix(modality)}/present", "int64_list", np.float32, uri))
+        if header is None:
+            raise RecordError(f"{uri}: holds no record")
+        presence = {modality: np.concatenate(parts) for modality, parts in found.items()}
+        for modality, present in presence.items():
+            if present.shape != (header.seconds, slots_of(modality)):
+                raise RecordError(f"{uri}: {modality} has presence {present.shape} for {header.seconds} seconds")
+        return header, presence
 
 
 def read_header(uri: str) -> RecordHeader:
@@ -200,7 +231,12 @@ def _segment_example(record: FilmRecord, first: int, stop: int, segments: int) -
 
 
 def _add_track(example: Any, prefix: str, track: FeatureTrack, first: int, stop: int) -> None:
-    floats: dict[str, np.ndarray] = {"feature/floats": track.values}
+    form = quantisation.stored_form(track.description)
+    floats: dict[str, np.ndarray] = {} if form else {"feature/floats": track.values}
+    if form:
+        steps = example.feature_lists.feature_list[f"{prefix}/feature/bytes"].feature
+        for row in track.values[first:stop]:
+            steps.add().bytes_list.value.append(quantisation.to_bytes(row, form))
     if track.boxes is not None:
         floats.update({f"region/bbox/{key}": track.boxes[:, :, i] for i, key in enumerate(_BOX_KEYS)})
     if track.scores is not None:
@@ -286,27 +322,43 @@ def _parse_segment(
 def _parse_track(example: Any, modality: str, header: RecordHeader, uri: str) -> FeatureTrack:
     prefix, lists = _prefix(modality), example.feature_lists.feature_list
 
-    def rows(key: str, kind: str, dtype: type) -> np.ndarray:
-        if f"{prefix}/{key}" not in lists:
-            raise RecordError(f"{uri}: has no '{prefix}/{key}'")
-        features = lists[f"{prefix}/{key}"].feature
-        steps: list[np.ndarray] = [np.fromiter(getattr(step, kind).value, dtype) for step in features]
-        if len({len(step) for step in steps}) > 1:
-            raise RecordError(f"{uri}: '{prefix}/{key}' has rows of different length")
-        return np.stack(steps) if steps else np.zeros((0, 0), dtype)
+    def floats(key: str) -> np.ndarray:
+        return _rows(example, f"{prefix}/{key}", "float_list", np.float32, uri)
 
+    description = header.descriptions[modality]
+    present = _rows(example, f"{prefix}/present", "int64_list", np.float32, uri)
+    form = quantisation.stored_form(description)
+    if form:
+        rows = [step.bytes_list.value[0] for step in _steps(example, f"{prefix}/feature/bytes", uri)]
+        values = quantisation.from_bytes(rows, form, present)
+    else:
+        values = floats("feature/floats")
     boxes = scores = None
     if f"{prefix}/region/bbox/xmin" in lists:
-        boxes = np.stack([rows(f"region/bbox/{key}", "float_list", np.float32) for key in _BOX_KEYS], axis=-1)
-        scores = rows("region/label/confidence", "float_list", np.float32)
+        boxes = np.stack([floats(f"region/bbox/{key}") for key in _BOX_KEYS], axis=-1)
+        scores = floats("region/label/confidence")
     return FeatureTrack(
-        values=rows("feature/floats", "float_list", np.float32),
-        present=rows("present", "int64_list", np.float32),
-        timestamps_us=rows("feature/timestamp", "int64_list", np.int64)[:, 0],
-        description=header.descriptions[modality],
+        values=values,
+        present=present,
+        timestamps_us=_rows(example, f"{prefix}/feature/timestamp", "int64_list", np.int64, uri)[:, 0],
+        description=description,
         boxes=boxes,
         scores=scores,
     )
+
+
+def _steps(example: Any, key: str, uri: str) -> Any:
+    lists = example.feature_lists.feature_list
+    if key not in lists:
+        raise RecordError(f"{uri}: has no '{key}'")
+    return lists[key].feature
+
+
+def _rows(example: Any, key: str, kind: str, dtype: type, uri: str) -> np.ndarray:
+    steps = [np.fromiter(getattr(step, kind).value, dtype) for step in _steps(example, key, uri)]
+    if len({len(step) for step in steps}) > 1:
+        raise RecordError(f"{uri}: '{key}' has rows of different length")
+    return np.stack(steps) if steps else np.zeros((0, 0), dtype)
 
 
 def _join_segments(segments: list[tuple[int, RecordHeader, dict[str, FeatureTrack]]], uri: str) -> FilmRecord:

@@ -7,10 +7,9 @@ import numpy as np
 from beam_pipelines.errors import WeightsError
 from beam_pipelines.extractors import weights as weight_files
 from beam_pipelines.extractors.network_weights import check_shape, read_npz
+from beam_pipelines.quantisation import quantise
 
 DIMENSIONS = 128
-LOWEST = -2.0
-HIGHEST = 2.0
 
 
 class VGGishPostprocessor:
@@ -35,6 +34,8 @@ class VGGishPostprocessor:
 
     def __call__(self, embeddings: np.ndarray) -> np.ndarray:
         """float32 [n, 128] -> uint8 [n, 128]: E (e - mean), clipped to [-2, 2], (v + 2) * 255 / 4, truncated."""
-        whitened = (np.asarray(embeddings, np.float64) - self._means) @ self._eigenvectors.T
-        clipped = np.clip(whitened, LOWEST, HIGHEST)
-        return ((clipped - LOWEST) * (255.0 / (HIGHEST - LOWEST))).astype(np.uint8)
+        return quantise(self.whiten(embeddings))
+
+    def whiten(self, embeddings: np.ndarray) -> np.ndarray:
+        """float32 [n, 128] -> float64 [n, 128]: E (e - mean), neither clipped nor quantised."""
+        return (np.asarray(embeddings, np.float64) - self._means) @ self._eigenvectors.T

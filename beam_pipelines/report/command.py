@@ -104,22 +104,22 @@ class SheetMaker:
         from beam_pipelines import records
 
         try:
-            record = records.read_record(records.record_uri(self.records, curve.film_id), ("audio", "face"))
+            header, present = records.read_presence(records.record_uri(self.records, curve.film_id), ("audio", "face"))
         except FileNotFoundError:
             notes.append("No tracks of faces and sound: there is no feature record of this film.")
             return _RecordTracks()
         except records.RecordError as error:
             notes.append(f"No tracks of faces and sound: {error}")
             return _RecordTracks()
-        if record.header.seconds != curve.seconds:
+        if header.seconds != curve.seconds:
             notes.append("No tracks of faces and sound: the feature record is not the one that was scored.")
             return _RecordTracks()
-        face, audio = record.tracks.get("face"), record.tracks.get("audio")
+        face, audio = present.get("face"), present.get("audio")
         return _RecordTracks(
-            duration_s=record.header.duration_us / 1e6,
-            source_uri=record.header.source_uri,
-            faces=None if face is None else face.present.sum(axis=1).astype(np.int64),
-            sound=None if audio is None else audio.present[:, 0] > 0,
+            duration_s=header.duration_us / 1e6,
+            source_uri=header.source_uri,
+            faces=None if face is None else face.sum(axis=1).astype(np.int64),
+            sound=None if audio is None else audio[:, 0] > 0,
         )
 
     def _video(self, uri: str, seconds: int, notes: list[str]) -> tuple[str | None, Sprite | None, FrameRate]:
