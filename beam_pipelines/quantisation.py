@@ -23,7 +23,7 @@ UINT8 = "uint8_youtube8m"
 LOWEST, HIGHEST, LEVELS = -2.0, 2.0, 255
 STEP = (HIGHEST - LOWEST) / LEVELS
 _HALF_BIN = (HIGHEST - LOWEST) / 512
-_DTYPES = {FLOAT16: np.dtype("<f2"), UINT8: np.dtype("u1")}
+_DTYPES: dict[str, np.dtype[Any]] = {FLOAT16: np.dtype("<f2"), UINT8: np.dtype("u1")}
 
 
 def quantise(values: np.ndarray) -> np.ndarray:

@@ -355,7 +355,7 @@ def _steps(example: Any, key: str, uri: str) -> Any:
 
 
 def _rows(example: Any, key: str, kind: str, dtype: type, uri: str) -> np.ndarray:
-    steps = [np.fromiter(getattr(step, kind).value, dtype) for step in _steps(example, key, uri)]
+    steps: list[np.ndarray] = [np.fromiter(getattr(step, kind).value, dtype) for step in _steps(example, key, uri)]
     if len({len(step) for step in steps}) > 1:
         raise RecordError(f"{uri}: '{key}' has rows of different length")
     return np.stack(steps) if steps else np.zeros((0, 0), dtype)
