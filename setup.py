@@ -35,6 +35,7 @@ setup(
         "tensorflow-transform>=1.21,<1.22",
         "tfx-bsl>=1.21,<1.22",
         "numpy>=2.0,<2.5",
+        "optuna>=4.2,<6",
         "scipy>=1.15,<1.18",
         "google-cloud-storage>=3.0,<4",
         "google-crc32c>=1.6,<2",

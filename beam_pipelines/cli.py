@@ -13,23 +13,33 @@ from beam_pipelines.errors import EXIT_CONFIGURATION
 
 COMMANDS = {
     "extract": ("beam_pipelines.extract", "films -> one feature record a film"),
+    "import-features": ("beam_pipelines.import_features", "features that others computed -> the same feature records"),
     "prepare": ("beam_pipelines.prepare", "feature records of the training films -> statistics and transform graph"),
     "train": ("trainer.task", "feature records and labels -> exported model with its card"),
+    "tune": ("trainer.tune", "searches the paper's space for the best configuration, by the validation films"),
     "evaluate": ("trainer.evaluate", "curves against labels: MSE, PCC and CCC beside the constant mean"),
     "score": ("beam_pipelines.score", "films or feature records -> smoothed curves, table, plots"),
     "report": ("beam_pipelines.report.command", "a page of a scoring run to look at, and markers for editing programs"),
+    "retrain": ("trainer.retrain", "scheduled: trains a challenger, promotes it if it beats the champion"),
+    "rollback": ("trainer.rollback", "returns to an earlier exported version"),
     "weights": ("beam_pipelines.extractors.weights_command", "list, fetch and verify the networks' weights"),
+    "reproduce": ("trainer.reproduce", "the paper's five runs on MediaEval 2018, its Table 1 beside ours"),
+    "compare": ("trainer.compare", "the paper's comparisons: features, faces, window, encoder, smoothing, ensemble"),
+    "mediaeval-demo": (
+        "beam_pipelines.demo.mediaeval_command",
+        "a small data set in the layout of MediaEval 2018, made by the project",
+    ),
     "demo": ("beam_pipelines.demo.run", "the whole path on films that the project makes itself"),
 }
 
-NEEDS_TENSORFLOW = ("prepare", "train", "score")
+NEEDS_TENSORFLOW = ("prepare", "train", "tune", "reproduce", "score")
 """Commands that import TensorFlow at once; the others start it when they need it."""
 
 USAGE = f"""cineaffect {__version__}: for every second of a film, the valence and arousal it evokes in viewers
 
 usage: cineaffect COMMAND [options]      cineaffect COMMAND --help shows its options and examples
 
-{chr(10).join(f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items())}
+{chr(10).join(f"  {name:<16} {what}" for name, (_, what) in COMMANDS.items())}
 
 first steps: cineaffect demo --output demo-run
 """

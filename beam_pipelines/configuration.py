@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from beam_pipelines import storage
 from beam_pipelines.errors import ConfigurationError
 
-SECTIONS = ("extract", "prepare", "train", "score")
+SECTIONS = ("extract", "prepare", "train", "score", "retrain", "tune")
 
 
 class Section(BaseModel):
@@ -26,6 +26,18 @@ class Section(BaseModel):
 
 
 S = TypeVar("S", bound=Section)
+
+
+def section_values(name: str, path: str) -> dict[str, Any]:
+    """A section as plain values, as the file gives it: neither comments nor the order of keys are in it, nor defaults.
+
+    Raises:
+        ConfigurationError: for a file that can't be read, or a section that holds no keys.
+    """
+    values = _read_yaml(path).get(name) or {}
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path}: section '{name}' must hold keys, it holds {values!r}")
+    return values
 
 
 def load_section(name: str, model: type[S], path: str | None = None, overrides: Sequence[str] = ()) -> S:

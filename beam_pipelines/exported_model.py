@@ -18,6 +18,7 @@ from pydantic import ConfigDict, Field
 
 from beam_pipelines import storage
 from beam_pipelines.configuration import Section, validate
+from beam_pipelines.current_version import CURRENT, read_current
 from beam_pipelines.errors import ConfigurationError, FilmError
 from beam_pipelines.records import PRESENT_SUFFIX, FilmRecord, RecordHeader, is_untrained
 from beam_pipelines.smoothing import SmoothingConfig
@@ -92,7 +93,9 @@ class RawPrediction:
 
 
 def find_model(uri: str) -> ModelReference:
-    """The model of a version's directory, or the highest version of a directory of exports.
+    """The model of a version's directory, or of a directory of exports the version its pointer `current` names.
+
+    Without a pointer it is the highest version.
 
     Raises:
         ConfigurationError: where there is no model or its card can't be read; the text names the file.
@@ -202,6 +205,14 @@ def _version_directory(uri: str) -> str:
         relative = card_uri.removeprefix(uri + "/").split("/")
         if len(relative) == 2 and relative[0].isdigit():
             versions[int(relative[0])] = storage.join(uri, relative[0])
+    current = read_current(uri)
+    if current is not None:
+        if current not in versions:
+            raise ConfigurationError(
+                f"{storage.join(uri, CURRENT)}: names version {current}, which is not there (there are "
+                f"{sorted(versions)}); run `cineaffect rollback --exports {uri} --to VERSION`"
+            )
+        return versions[current]
     if not versions:
         raise ConfigurationError(
             f"{uri}: no exported model: neither a {CARD} in it nor numbered versions that hold one; "

@@ -75,6 +75,17 @@ def stat(uri: str) -> FileInfo | None:
     return None if os.path.isdir(uri) else FileInfo(uri, status.st_size, max(status.st_mtime, status.st_ctime))
 
 
+def holds_files(folder: str) -> bool:
+    """Whether anything lies in a folder; far cheaper than listing it."""
+    if is_remote(folder):
+        return bool(object_storage.list_prefix(folder.rstrip("/") + "/", at_most=1))
+    try:
+        with os.scandir(folder) as entries:
+            return any(not entry.name.startswith(".") for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def list_files(pattern: str) -> list[FileInfo]:
     """The files below a folder, one file, or those that match a glob; sorted by address.
 

@@ -18,8 +18,11 @@ def section_models() -> dict[str, Any]:
     from beam_pipelines.normalisation import PrepareConfig
     from beam_pipelines.score_config import ScoreConfig
     from trainer.config import TrainConfig
+    from trainer.retrain_config import RetrainConfig
+    from trainer.tune_config import TuneConfig
 
-    return dict(zip(SECTIONS, (ExtractConfig, PrepareConfig, TrainConfig, ScoreConfig), strict=True))
+    models = (ExtractConfig, PrepareConfig, TrainConfig, ScoreConfig, RetrainConfig, TuneConfig)
+    return dict(zip(SECTIONS, models, strict=True))
 
 
 def keys_of(values: Any, prefix: str = "") -> set[str]:

@@ -37,6 +37,20 @@ def test_a_directory_of_exports_gives_its_highest_whole_version(exports):
     assert find_model(str(exports / "9")).card.version == "9"
 
 
+def test_the_pointer_names_the_version_in_use(exports, tmp_path):
+    shutil.copytree(exports, tmp_path / "exports")
+    place = tmp_path / "exports"
+    (place / "current").write_text("9\n")
+    assert find_model(str(place)).uri == str(place / "9")
+    assert find_model(str(place / "10")).card.version == "10"
+    (place / "current").write_text("11\n")  # it has no card
+    with pytest.raises(ConfigurationError, match="names version 11, which is not there"):
+        find_model(str(place))
+    (place / "current").write_text("newest")
+    with pytest.raises(ConfigurationError, match="not the number of a version"):
+        find_model(str(place))
+
+
 def test_the_prediction_is_the_models(exports):
     record = make_film_record(seconds=33)
     model = ExportedModel(find_model(str(exports / "9")))

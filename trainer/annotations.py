@@ -4,28 +4,32 @@
 contract 1; `report_alignment` says what was cut on the way, since features and labels differ in length on real films
 (of MediaEval 2018's film 46, for example, some 100 of 3,000 seconds are labelled).
 
-A layout is a function from the file's lines to rows; `_LAYOUTS` is where others are added.
+The layouts of the files themselves are in `trainer.label_layouts`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from beam_pipelines import storage
-from beam_pipelines.errors import ConfigurationError
 from trainer.config import LabelConfig
+from trainer.label_layouts import AnnotationError, LabelRow, read_rows
 from trainer.metrics import TARGETS
 
+__all__ = [
+    "AnnotationError",
+    "LabelReport",
+    "Labels",
+    "align",
+    "read_labels",
+    "render_reports",
+    "report_alignment",
+]
+
 _STEP_TOLERANCE_S = 0.01
-
-
-class AnnotationError(ConfigurationError):
-    """A label file that can't be read as labels; the text names the file, the line and what is wrong with it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +40,13 @@ class Labels:
         uri: the file.
         time_s: float64 [N], rising; seconds on the film's clock, where 0 is the film's first second.
         values: float32 [N, 2], valence and arousal in the labels' own range.
+        unpaired_rows: rows of a layout with two files that tell one target only; they are not among the N.
     """
 
     uri: str
     time_s: np.ndarray
     values: np.ndarray
+    unpaired_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class LabelReport:
         before_film: rows whose time lies before second 0.
         after_film: rows whose time lies at T or later.
         unlabelled_seconds: seconds without a row; they are neither trained on nor scored.
+        unpaired_rows: rows of a layout with two files that tell one target only, left out.
     """
 
     film_id: str
@@ -64,11 +71,12 @@ class LabelReport:
     before_film: int
     after_film: int
     unlabelled_seconds: int
+    unpaired_rows: int = 0
 
     @property
     def complete(self) -> bool:
         """Whether every row found a second and every second a row."""
-        return self.used == self.label_rows == self.film_seconds
+        return self.used == self.label_rows == self.film_seconds and not self.unpaired_rows
 
 
 def read_labels(uri: str, config: LabelConfig) -> Labels:
@@ -78,31 +86,26 @@ def read_labels(uri: str, config: LabelConfig) -> Labels:
         uri: the file.
         config: its layout, the range its values must keep, and the time that is second 0 of the film
             (`first_time_s`; without it the first row must say 0 or 1, and is second 0: published files count from
-            either, any other beginning would be a guess).
+            either, any other beginning would be a guess. MediaEval 2017's segments have their start in the film, so
+            there it is 0).
 
     Raises:
-        AnnotationError: no such file, not text, no header, a row that isn't three finite numbers, times that don't
+        AnnotationError: no such file, not text, no header, a row that isn't what its layout says, times that don't
             rise or don't come once a second, a first time that leaves the origin open, a value out of range, or no
             rows at all.
     """
-    try:
-        text = storage.read_text(uri)
-    except FileNotFoundError as error:
-        raise AnnotationError(f"{uri}: no such label file; correct the column 'labels' of the manifest") from error
-    except UnicodeDecodeError as error:
-        raise AnnotationError(f"{uri}: not UTF-8 text ({error}); it is no label file") from error
-    numbered = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
-    rows = list(_LAYOUTS[config.layout](uri, numbered))
+    rows, unpaired_rows = read_rows(uri, config)
     if not rows:
         raise AnnotationError(f"{uri}: has no rows of labels")
     _assert_rising(uri, rows)
     _assert_once_a_second(uri, rows)
     _assert_range(uri, rows, config)
-    origin = _origin_s(uri, rows[0]) if config.first_time_s is None else config.first_time_s
+    origin = _origin_s(uri, rows[0], config) if config.first_time_s is None else config.first_time_s
     return Labels(
         uri=uri,
         time_s=np.array([row.time_s - origin for row in rows], np.float64),
         values=np.array([row.values for row in rows], np.float32),
+        unpaired_rows=unpaired_rows,
     )
 
 
@@ -138,68 +141,28 @@ def report_alignment(film_id: str, labels: Labels, seconds: int) -> LabelReport:
     nearest = _nearest_seconds(labels)
     before, after = int(np.sum(nearest < 0)), int(np.sum(nearest >= seconds))
     used = len(nearest) - before - after
-    return LabelReport(film_id, seconds, len(nearest), used, before, after, seconds - used)
+    return LabelReport(film_id, seconds, len(nearest), used, before, after, seconds - used, labels.unpaired_rows)
 
 
 def render_reports(reports: Sequence[LabelReport]) -> str:
     """A table of the films whose labels and features don't match second by second, with the sum over all films."""
-    columns = ("film_id", "film_seconds", "label_rows", "used", "before_film", "after_film", "unlabelled_seconds")
+    columns = ["film_id", "film_seconds", "label_rows", "used", "before_film", "after_film", "unlabelled_seconds"]
+    if any(report.unpaired_rows for report in reports):
+        columns.append("unpaired_rows")
     cut = [report for report in reports if not report.complete]
     if not cut:
         return f"Labels and features match second by second in all {len(reports)} films."
     rows = [[str(asdict(report)[column]) for column in columns] for report in cut]
     rows.append(["all films", *(str(sum(asdict(report)[column] for report in reports)) for column in columns[1:])])
-    widths = [max(len(row[i]) for row in [list(columns), *rows]) for i in range(len(columns))]
+    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
     lines = [f"Labels and features differ in {len(cut)} of {len(reports)} films:"]
-    for row in [list(columns), *rows]:
+    for row in [columns, *rows]:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
         lines.append("  ".join(cells))
     return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class _Row:
-    line: int
-    time_s: float
-    values: tuple[float, float]
-
-
-def _read_mediaeval2018(uri: str, lines: Sequence[tuple[int, str]]) -> Iterator[_Row]:
-    # facts, section 2: tab-separated, one header line, the columns time, valence, arousal, one row a second.
-    if not lines:
-        return
-    number, header = lines[0]
-    if _numbers(header.split()) is not None:
-        raise AnnotationError(f"{uri}, line {number}: a header line (time, valence, arousal) must come first")
-    places = [header.lower().find(target) for target in TARGETS]
-    if -1 in places or places != sorted(places):
-        raise AnnotationError(
-            f"{uri}, line {number}: the header must name valence and then arousal; it reads {header!r}"
-        )
-    for number, line in lines[1:]:
-        numbers = _numbers(line.split())
-        if numbers is None or len(numbers) != 3:
-            raise AnnotationError(
-                f"{uri}, line {number}: must hold three finite numbers (time, valence, arousal) separated by tabs; "
-                f"it reads {line!r}"
-            )
-        yield _Row(number, numbers[0], (numbers[1], numbers[2]))
-
-
-_LAYOUTS: dict[str, Callable[[str, Sequence[tuple[int, str]]], Iterable[_Row]]] = {
-    "mediaeval2018": _read_mediaeval2018,
-}
-
-
-def _numbers(fields: Sequence[str]) -> list[float] | None:
-    try:
-        numbers = [float(field) for field in fields]
-    except ValueError:
-        return None
-    return numbers if all(math.isfinite(number) for number in numbers) else None
-
-
-def _assert_rising(uri: str, rows: Sequence[_Row]) -> None:
+def _assert_rising(uri: str, rows: Sequence[LabelRow]) -> None:
     for earlier, later in pairwise(rows):
         if later.time_s <= earlier.time_s:
             raise AnnotationError(
@@ -207,7 +170,7 @@ def _assert_rising(uri: str, rows: Sequence[_Row]) -> None:
             )
 
 
-def _assert_once_a_second(uri: str, rows: Sequence[_Row]) -> None:
+def _assert_once_a_second(uri: str, rows: Sequence[LabelRow]) -> None:
     # The median, so that seconds without a row in the middle of a film stay what they are: unknown.
     step_s = float(np.median(np.diff([row.time_s for row in rows]))) if len(rows) > 1 else 1.0
     if abs(step_s - 1.0) > _STEP_TOLERANCE_S:
@@ -217,7 +180,9 @@ def _assert_once_a_second(uri: str, rows: Sequence[_Row]) -> None:
         )
 
 
-def _origin_s(uri: str, first: _Row) -> float:
+def _origin_s(uri: str, first: LabelRow, config: LabelConfig) -> float:
+    if config.layout == "mediaeval2017":
+        return 0.0
     if first.time_s not in (0.0, 1.0):
         raise AnnotationError(
             f"{uri}, line {first.line}: the first row's time is {first.time_s:g}; where it isn't 0 or 1, "
@@ -227,7 +192,7 @@ def _origin_s(uri: str, first: _Row) -> float:
     return first.time_s
 
 
-def _assert_range(uri: str, rows: Sequence[_Row], config: LabelConfig) -> None:
+def _assert_range(uri: str, rows: Sequence[LabelRow], config: LabelConfig) -> None:
     for row in rows:
         for target, value in zip(TARGETS, row.values, strict=True):
             if not config.minimum <= value <= config.maximum:

@@ -24,3 +24,13 @@ def exported_cards(run: str) -> dict[int, dict[str, Any]]:
         if parts[-1] == CARD and parts[-2].isdigit():
             cards[int(parts[-2])] = json.loads(storage.read_text(info.uri))
     return cards
+
+
+def versions_of(exports: str) -> list[int]:
+    """The versions of a directory of exports that have a card, ascending; a version without one is not whole."""
+    prefix, versions = exports.rstrip("/") + "/", []
+    for info in storage.list_files(exports):
+        parts = info.uri.removeprefix(prefix).split("/")
+        if len(parts) == 2 and parts[1] == CARD and parts[0].isdigit():
+            versions.append(int(parts[0]))
+    return sorted(versions)

@@ -12,7 +12,7 @@ import io
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,7 @@ def train(
     identity: Mapping[str, Any] | None = None,
     checkpoint_batches: int = 0,
     progress: TrainingProgress | None = None,
+    on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> TrainingResult:
     """Trains a model, or goes on with the run in `output`; writes checkpoints, logs and history there.
 
@@ -85,6 +86,7 @@ def train(
         identity: what else the run depends on (the transform, for example); a run of another identity isn't continued.
         checkpoint_batches: a checkpoint after every so many batches, besides that after each epoch; 0 makes none.
         progress: where progress is shown.
+        on_epoch: called with an epoch's line of the history after its checkpoint; what it raises ends the run.
 
     Raises:
         ConfigurationError: no windows to train on, or another run in `output`.
@@ -94,7 +96,7 @@ def train(
     claim_directory(output, _identity(films_train, films_validation, config, identity or {}))
     run = _Run(films_train, films_validation, config, output, checkpoint_batches)
     with progress or TrainingProgress() as shown:
-        run.until_done(shown)
+        run.until_done(shown, on_epoch)
     predictions = run.predict_all()
     constant = mean_label(film.label_rows for film in films_train)
     smoothing = choose_smoothing(predictions, films_validation, config)
@@ -142,7 +144,9 @@ class _Run:
         self.state = TrainingState(storage.join(output, "checkpoints"), self.model, self.optimizer)
         self._step = make_step(self.model, self.optimizer, self.table, self.state, config)
 
-    def until_done(self, progress: TrainingProgress) -> None:
+    def until_done(
+        self, progress: TrainingProgress, on_epoch: Callable[[Mapping[str, Any]], None] | None = None
+    ) -> None:
         """Runs the epochs that are left; afterwards the model has the weights of the chosen one."""
         self.state.restore()
         progress.start(self.config.epochs, int(self.state.epoch.numpy()))
@@ -159,6 +163,8 @@ class _Run:
             self.state.save()
             write_history(self.state.history, self.output)
             progress.epoch_done(entry)
+            if on_epoch is not None:
+                on_epoch(entry)
         logs.close()
         write_history(self.state.history, self.output)
         self.state.load_best()

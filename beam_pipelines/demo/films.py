@@ -138,8 +138,8 @@ def make_demo_films(
             progress(done, films)
         if not _is_made(film, root / film.video):
             with storage.whole_file(str(root / film.video)) as path:
-                _write_film(film, path)
-        storage.write_text(str(root / film.annotation), _annotation_text(film.labels()))
+                write_film(film, path)
+        storage.write_text(str(root / film.annotation), annotation_text(film.labels()))
     manifest = root / "manifest.csv"
     storage.write_text(str(manifest), _manifest_text(planned))
     if progress:
@@ -157,7 +157,7 @@ def _is_made(film: DemoFilm, path: Path) -> bool:
         return False
 
 
-def _write_film(film: DemoFilm, path: Path) -> None:
+def write_film(film: DemoFilm, path: Path) -> None:
     """Draws and encodes a film as MP4 (H.264 and AAC); one thread, so that the bytes are always the same."""
     _, _, scene_rng, frame_rng, sound_rng = film.generators()
     latent = film.latent()
@@ -190,7 +190,7 @@ def _write_film(film: DemoFilm, path: Path) -> None:
         container.mux(audio.encode(None))
 
 
-def _annotation_text(labels: NDArray[np.float64]) -> str:
+def annotation_text(labels: NDArray[np.float64]) -> str:
     rows = [f"{second}\t{valence:.6f}\t{arousal:.6f}" for second, (valence, arousal) in enumerate(labels)]
     return "\n".join(["Time\tValence\tArousal", *rows]) + "\n"
 

@@ -85,17 +85,20 @@ class FaceConfig(NetworkConfig):
 
 
 class DecodeConfig(Section):
-    """Which frame stands for a second; part of the fingerprints of what is made of pictures.
+    """Which frame stands for a second, which is part of the fingerprints, and how much of a film may be lost.
 
     Attributes:
         decode_mode: `exact`: the frame on the screen, bit-identical to decoding everything. `approximate`: the one that
             is cheapest to decode among those that are at most `approximate_age_s` older than the second. `keyframes`:
             the last key frame, however old it is. A film whose stream allows no plan is decoded exactly.
         approximate_age_s: bound on a frame's age in the mode `approximate`; the others don't look at it.
+        max_damaged_share: a film fails (decode/too_damaged) when more than this share of its packets and frames, of
+            pictures or of sound, can't be decoded; below it they are counted in the record.
     """
 
     decode_mode: Literal["exact", "approximate", "keyframes"] = "exact"
     approximate_age_s: float = Field(0.5, gt=0.0, le=10.0)
+    max_damaged_share: float = Field(0.2, ge=0.0, le=1.0)
 
     def mode(self) -> DecodeMode:
         """The mode as media takes it."""

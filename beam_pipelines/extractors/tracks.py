@@ -20,6 +20,7 @@ from beam_pipelines.extractors.inception_resnet_v1 import InceptionResnetV1Face
 from beam_pipelines.extractors.inception_v3 import InceptionV3Image
 from beam_pipelines.extractors.vggish import VGGishAudio
 from beam_pipelines.media.audio_windows import AudioWindow, audio_windows
+from beam_pipelines.media.damage import describe_damage, refuse_too_damaged
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
 from beam_pipelines.media.resize import resize_image
@@ -98,7 +99,7 @@ def extract_tracks(
     networks: Networks,
     descriptions: Mapping[str, Mapping[str, Any]],
     limits: MediaLimits,
-) -> tuple[dict[str, FeatureTrack], dict[str, dict[str, int]]]:
+) -> tuple[dict[str, FeatureTrack], dict[str, dict[str, Any]]]:
     """Extracts the modalities that `descriptions` names from one film.
 
     Args:
@@ -109,14 +110,14 @@ def extract_tracks(
         limits: what the decoder may allocate.
 
     Returns:
-        Modality -> track of `probe.seconds` steps; and `picture` and `sound`, where they were decoded, -> counts of
-        what the decoder met.
+        Modality -> track of `probe.seconds` steps; and `film` -> what the probe found, `picture` and `sound`, where
+        they were decoded, -> counts of what the decoder met.
 
     Raises:
-        FilmError: when nothing of the film can be decoded.
+        FilmError: when nothing of the film can be decoded, or more is damaged than `decode.max_damaged_share`.
     """
     tracks: dict[str, FeatureTrack] = {}
-    quality: dict[str, dict[str, int]] = {}
+    quality: dict[str, dict[str, Any]] = {"film": describe_damage(probe)}
     if "image" in descriptions or "face" in descriptions:
         found, quality["picture"] = _extract_from_pictures(path, probe, networks, descriptions, limits)
         tracks.update(found)
@@ -145,6 +146,7 @@ def _extract_from_pictures(
         for accumulator in accumulators.values():
             accumulator.add(frame)
     tracks = {modality: accumulator.finish(descriptions[modality]) for modality, accumulator in accumulators.items()}
+    refuse_too_damaged(str(path), "picture", counts, networks.config.decode.max_damaged_share)
     return tracks, {**asdict(counts), "seconds_without_a_fresh_frame": stale}
 
 
@@ -155,6 +157,7 @@ def _extract_from_sound(
     counts = DecodeQuality()
     for window in audio_windows(path, probe, window_s=networks.config.audio.window_s, quality=counts):
         accumulator.add(window)
+    refuse_too_damaged(str(path), "sound", counts, networks.config.decode.max_damaged_share)
     return accumulator.finish(description), asdict(counts)
 
 

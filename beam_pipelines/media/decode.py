@@ -55,7 +55,6 @@ class DecodeQuality:
     read_errors: int = 0
     frames_skipped: int = 0
 
-
     @property
     def damaged(self) -> int:
         """Packets and frames that were met and are lost."""

@@ -17,6 +17,7 @@ from av.stream import Disposition
 from beam_pipelines.errors import FilmError
 from beam_pipelines.media.decode import DecodeQuality, RangeCounts, decode_packet, opened_film, packets, prepare_decoder
 from beam_pipelines.media.orientation import Orientation, orientation_of
+from beam_pipelines.media.truncation import TRUNCATED_BEYOND_S, missing_s
 
 STEP = "probe"
 # FFmpeg's own guess where a stream has one frame and says nothing about how long it stands.
@@ -70,6 +71,12 @@ class FilmProbe:
         mirrored: left and right are exchanged after the turn (front cameras).
         container: FFmpeg's first name of the container's format, for example `mov` for MP4 or `matroska` for WebM.
         audio_codec: FFmpeg's name of the sound's decoder; empty without sound.
+        packets: packets of the chosen video stream.
+        packets_damaged: those of them that the demuxer marks as damaged, for example the last one of a cut-off file.
+        read_errors: failures of the demuxer to give the next packet of that stream.
+        missing_s: how much earlier the pictures end than the container says; 0 where they don't, or it says nothing.
+
+    The last four are properties of the film as it was read to its end; they don't depend on what is decoded of it.
     """
 
     path: str
@@ -89,6 +96,15 @@ class FilmProbe:
     mirrored: bool = False
     container: str = ""
     audio_codec: str = ""
+    packets: int = 0
+    packets_damaged: int = 0
+    read_errors: int = 0
+    missing_s: float = 0.0
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the container promises pictures that aren't there: most often a copy or recording that broke off."""
+        return self.missing_s > TRUNCATED_BEYOND_S
 
     @property
     def orientation(self) -> Orientation:
@@ -115,7 +131,8 @@ def probe_film(path: str | Path, limits: MediaLimits = MediaLimits()) -> FilmPro
         _check_sizes(video, audio, limits, name)
         prepare_decoder(video, limits.decoder_max_pixels)
         span = _PacketSpan(video.time_base, video.average_rate, limits.max_duration_s, name)
-        first_frame = _first_frame(container, video, span)
+        quality = DecodeQuality()
+        first_frame = _first_frame(container, video, span, quality)
         orientation = orientation_of(first_frame)
         sides_px = (first_frame.width, first_frame.height)
         width_px, height_px = reversed(sides_px) if orientation.swaps_sides else sides_px
@@ -138,6 +155,10 @@ def probe_film(path: str | Path, limits: MediaLimits = MediaLimits()) -> FilmPro
             audio_rate_hz=audio.codec_context.sample_rate if audio else 0,
             audio_channels=audio.codec_context.channels if audio else 0,
             container_duration_s=container.duration / av.time_base if container.duration is not None else None,
+            packets=span.packets,
+            packets_damaged=span.packets_damaged,
+            read_errors=quality.read_errors,
+            missing_s=missing_s(name, container, video, first_pts_s, duration_s),
         )
 
 
@@ -169,15 +190,15 @@ def _check_sizes(video: Any, audio: Any | None, limits: MediaLimits, name: str) 
         raise FilmError(STEP, "too_large", f"{name}: sound of {channels} channels at {rate_hz} Hz is beyond the limits")
 
 
-def _first_frame(container: InputContainer, video: Any, span: _PacketSpan) -> Any:
+def _first_frame(container: InputContainer, video: Any, span: _PacketSpan, quality: DecodeQuality) -> Any:
     """The first intact frame, else the first at all; reads all packets to the end and shows each one to `span`."""
-    quality = DecodeQuality()
+    counts = RangeCounts(quality)
     frame: Any = None
     for packet in _with_end(packets(container, video, quality)):
         if packet is not None:
             span.add(packet)
         if (frame is None or frame.is_corrupt) and (packet is None or packet.size > 0):
-            for candidate in decode_packet(video, packet, quality):
+            for candidate in decode_packet(video, packet, counts):
                 if frame is None or (frame.is_corrupt and not candidate.is_corrupt):
                     frame = candidate
     if frame is None or span.is_empty:
@@ -195,6 +216,7 @@ class _PacketSpan:
 
     def __init__(self, time_base: Fraction, rate_hz: Fraction | None, max_duration_s: int, name: str):
         self.name = name
+        self.packets, self.packets_damaged = 0, 0
         self._time_base = time_base
         self._rate_hz = rate_hz
         self._max_ticks = max_duration_s / time_base
@@ -211,6 +233,8 @@ class _PacketSpan:
         return self._first is None
 
     def add(self, packet: Any) -> None:
+        self.packets += 1
+        self.packets_damaged += packet.is_corrupt
         if packet.is_discard:
             return
         pts = next((stamp for stamp in (packet.pts, packet.dts) if stamp is not None), self._previous_end)

@@ -20,7 +20,14 @@ from av.container import InputContainer
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from beam_pipelines.errors import FilmError
-from beam_pipelines.media.decode import DecodeQuality, counts_within, decoded_frames, opened_film, packets, prepare_decoder
+from beam_pipelines.media.decode import (
+    DecodeQuality,
+    counts_within,
+    decoded_frames,
+    opened_film,
+    packets,
+    prepare_decoder,
+)
 from beam_pipelines.media.decode_mode import EXACT, DecodeMode
 from beam_pipelines.media.decode_plan import DecodePlan, make_plan
 from beam_pipelines.media.planned_frames import PlanFailed, planned_frames
@@ -117,7 +124,9 @@ def _sampled_frames(
     if plan is not None and planned:
         before = replace(quality)
         try:
-            for picture in _on_screen(path, probe, seconds, _planned_frames(path, probe, plan, seconds, quality, limits)):
+            for picture in _on_screen(
+                path, probe, seconds, _planned_frames(path, probe, plan, seconds, quality, limits)
+            ):
                 yield picture
                 done += 1
             return
@@ -139,9 +148,8 @@ def _on_screen(
         for time_s, frame in frames:
             while screen.has_frame and waiting and time_s > probe.first_pts_s + waiting[0]:
                 yield from screen.show(waiting.popleft(), seconds)
-            if not waiting:
-                return
-            screen.put(time_s, frame)
+            if waiting:
+                screen.put(time_s, frame)
     if not screen.has_frame:
         detail = f"no frame of video stream {probe.video_index} ({probe.codec}) can be decoded"
         raise FilmError(STEP, "no_frames", f"{path}: {detail}")
@@ -177,7 +185,12 @@ def _all_frames(
     quality: DecodeQuality,
     limits: MediaLimits,
 ) -> Iterator[tuple[Fraction, Any]]:
-    """The frames to be shown (of `chosen` timestamps only), with their times, which never run backwards."""
+    """The frames to be shown (of `chosen` timestamps only), with their times, which never run backwards.
+
+    Decodes to the end of the seconds counted, for the counts' sake, and further only to a first frame.
+    """
+    until_s = probe.first_pts_s + counted.stop
+    is_last, given = counted.stop == probe.seconds, False
     step_s = 1 / probe.average_rate_hz if probe.average_rate_hz else Fraction(0)
     time_s, end_s = probe.first_pts_s, probe.first_pts_s
     seen_intact = False
@@ -190,7 +203,10 @@ def _all_frames(
             if frame.is_corrupt and seen_intact:
                 continue
             seen_intact = not frame.is_corrupt
+            if time_s >= until_s and given and not is_last:
+                return
             if chosen is None or frame.pts in chosen:
+                given = True
                 yield time_s, frame
 
 

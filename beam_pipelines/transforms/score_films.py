@@ -28,6 +28,7 @@ from beam_pipelines.exported_model import (
     ModelReference,
     RawPrediction,
     features_of,
+    find_model,
 )
 from beam_pipelines.records import RecordError, read_record
 from beam_pipelines.score_receipt import ScoreReceipt, record_checksum
@@ -123,6 +124,18 @@ class FilmModelHandler(ModelHandler[FilmInput, FilmOutput, ExportedModel]):
     def should_skip_batching(self) -> bool:
         """The elements are batches already."""
         return True
+
+    def update_model_path(self, model_path: str | None = None) -> None:
+        """What RunInference calls when its side input of `ModelMetadata` names another model.
+
+        Args:
+            model_path: a version's directory, or a directory of exports, whose pointer `current` is then followed.
+
+        Raises:
+            ConfigurationError: where there is no model.
+        """
+        if model_path:
+            self._model = find_model(model_path)
 
     def set_environment_vars(self) -> None:
         """Beam calls this in each process before it loads the model."""

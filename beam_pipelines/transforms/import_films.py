@@ -1,0 +1,96 @@
+"""ImportFilms: imported features in, feature records in a directory, outcomes and a table of defects out."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import apache_beam as beam
+
+from beam_pipelines import storage
+from beam_pipelines.compute import start_tensorflow
+from beam_pipelines.errors import FilmError
+from beam_pipelines.feature_import import DefectRow, FilmImport
+from beam_pipelines.imported_features import Defects
+from beam_pipelines.transforms.outcomes import DONE, FAILED, SKIPPED, FilmOutcome
+
+OUTCOME_TAG = "outcome"
+DEFECTS_TAG = "defects"
+DEFECTS = "defects.csv"
+
+
+@dataclass
+class ImportFilms(beam.PTransform):
+    """PCollection of `FilmImport` -> by tag: `outcome` of every film, and `defects`, one row a film and kind.
+
+    Attributes:
+        directory: where the records lie.
+        descriptions: modality -> what its track says of itself.
+    """
+
+    directory: str
+    descriptions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def expand(self, films: beam.PCollection) -> Any:
+        # The reshuffle hands films to workers one by one; without it they'd stay fused to the one Create.
+        return (
+            films
+            | "ReshuffleFilms" >> beam.Reshuffle()
+            | "ImportFilm"
+            >> beam.ParDo(_ImportFilm(self.directory, self.descriptions)).with_outputs(DEFECTS_TAG, main=OUTCOME_TAG)
+        )
+
+
+class _ImportFilm(beam.DoFn):
+    def __init__(self, directory: str, descriptions: Mapping[str, Mapping[str, Any]]):
+        self.directory = directory
+        self.descriptions = descriptions
+
+    def setup(self) -> None:
+        start_tensorflow(1)  # it writes the records
+
+    def process(self, film: FilmImport) -> Iterator[Any]:
+        from beam_pipelines.feature_import import import_film
+
+        source = film.film_uri or next(iter(film.sources.values()), "")
+        try:
+            header, imported, rows = import_film(film, self.directory, self.descriptions)
+        except FilmError as error:
+            yield FilmOutcome(film.film_id, source, FAILED, error.step, error.reason, error.detail)
+            return
+        film_s = header.duration_us / 1_000_000
+        yield FilmOutcome(film.film_id, source, DONE if imported else SKIPPED, film_s=film_s)
+        for row in rows:
+            yield beam.pvalue.TaggedOutput(DEFECTS_TAG, row)
+
+
+@dataclass
+class WriteDefects(beam.PTransform):
+    """PCollection of `DefectRow` -> PCollection of the address of the one table, a CSV sorted by film and kind.
+
+    Attributes:
+        directory: where the table goes.
+    """
+
+    directory: str
+
+    def expand(self, rows: beam.PCollection) -> beam.PCollection:
+        return (
+            rows.pipeline
+            | "OneTable" >> beam.Create([None])
+            | "WriteTable"
+            >> beam.Map(_write_table, beam.pvalue.AsList(rows), uri=storage.join(self.directory, DEFECTS))
+        )
+
+
+def _write_table(_: None, rows: Sequence[DefectRow], uri: str) -> str:
+    text, names = io.StringIO(), list(Defects().counts())
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["film_id", "kind", "seconds", "present", *names])
+    for row in sorted(rows, key=lambda row: (row.film_id, row.kind)):
+        writer.writerow([row.film_id, row.kind, row.seconds, row.present, *(row.counts.get(name, 0) for name in names)])
+    storage.write_text(uri, text.getvalue())
+    return uri

@@ -1,0 +1,79 @@
+"""The pointer and its history, and the paired bootstrap by which it moves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from beam_pipelines.errors import ConfigurationError
+from trainer.metrics import TARGETS, ccc, mse, pcc
+from trainer.promotion import compare, former_version, move_current, read_current, read_history
+from trainer.retrain import rollback
+
+
+def make_exports(root: Path, *versions: int) -> str:
+    for version in versions:
+        (root / str(version)).mkdir()
+        (root / str(version) / "model_card.json").write_text("{}")
+    return str(root)
+
+
+def test_the_pointer_moves_and_returns(tmp_path: Path) -> None:
+    exports = make_exports(tmp_path, 1, 2)
+    assert read_current(exports) is None
+    move_current(exports, 1, {"why": "retrain"})
+    move_current(exports, 2, {"why": "retrain"})
+    assert (read_current(exports), former_version(exports)) == (2, 1)
+    assert rollback(["--exports", exports]) == 0
+    assert read_current(exports) == 1
+    assert rollback(["--exports", exports, "--to", "2"]) == 0
+    assert [(e["from"], e["to"]) for e in read_history(exports)] == [(None, 1), (1, 2), (2, 1), (1, 2)]
+    assert rollback(["--exports", exports, "--to", "7"]) == 2
+    assert read_current(exports) == 2
+
+
+def test_a_kill_between_history_and_pointer_leaves_the_old_version_and_the_move_is_noted_once(tmp_path: Path) -> None:
+    exports = make_exports(tmp_path, 1, 2)
+    move_current(exports, 1, {"why": "retrain"})
+    move_current(exports, 2, {"why": "retrain"})
+    (tmp_path / "current").write_text("1\n")  # as if the last move had been cut off before the pointer
+    assert read_current(exports) == 1
+    move_current(exports, 2, {"why": "retrain"})
+    assert (read_current(exports), len(read_history(exports))) == (2, 2)
+
+
+def test_a_pointer_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "current").write_text("latest")
+    with pytest.raises(ConfigurationError, match="not the number of a version"):
+        read_current(str(tmp_path))
+
+
+def make_series(deviation: float, seed: int, films: int = 8) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    labels, noise = np.random.default_rng(1), np.random.default_rng(seed)
+    series = {}
+    for film in range(films):
+        true = labels.uniform(-1, 1, (50 + film, 2))
+        series[f"film{film}"] = (true + noise.normal(0, deviation, true.shape), true)
+    return series
+
+
+@pytest.mark.parametrize(("metric", "function"), [("mse", mse), ("pcc", pcc), ("ccc", ccc)])
+def test_the_figures_are_those_of_the_metrics_and_only_the_better_one_wins(metric, function) -> None:
+    good, bad = make_series(0.2, 2), make_series(0.5, 3)
+    found = compare(good, bad, metric, 0.0, 500, 0.9, 5)
+    for series, figure in ((good, found.challenger), (bad, found.reference)):
+        x, y = (np.concatenate([pair[side] for pair in series.values()]) for side in (0, 1))
+        assert figure == pytest.approx(np.mean([function(x[:, i], y[:, i]) for i in range(len(TARGETS))]))
+    assert found.better
+    assert 0 < found.lower_bound < found.improvement
+    assert found == compare(good, bad, metric, 0.0, 500, 0.9, 5)
+    assert not compare(bad, good, metric, 0.0, 500, 0.9, 5).better
+    assert not compare(good, good, metric, 0.0, 500, 0.9, 5).better
+    assert not compare(good, bad, metric, 2.0, 500, 0.9, 5).better
+
+
+def test_other_films_are_refused() -> None:
+    with pytest.raises(ValueError, match="same films"):
+        compare(make_series(0.1, 1, films=3), make_series(0.1, 1), "mse", 0.0, 100, 0.9, 0)

@@ -1,0 +1,150 @@
+"""Which exported version is in use: the `current` pointer, its history, and the test by which it moves.
+
+    <exports>/<version>/          the models; promoting or rolling back removes none
+    <exports>/current             the number of the version in use: one line, written whole
+    <exports>/promotions.jsonl    one line a move, the newest last, written before the pointer moves
+
+A kill between the two writes leaves the old version in use and one line that says what was about to happen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from beam_pipelines import storage
+from beam_pipelines.errors import ConfigurationError
+from trainer.exported_cards import versions_of
+
+CURRENT = "current"
+HISTORY = "promotions.jsonl"
+Metric = Literal["mse", "pcc", "ccc"]
+
+
+def read_current(exports: str) -> int | None:
+    """The version that the pointer names; None where there is no pointer.
+
+    Raises:
+        ConfigurationError: for a pointer that holds no number.
+    """
+    uri = storage.join(exports, CURRENT)
+    try:
+        text = storage.read_text(uri).strip()
+    except FileNotFoundError:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise ConfigurationError(f"{uri}: holds {text!r:.40}, not the number of a version; write one there")
+    return int(text)
+
+
+def read_history(exports: str) -> list[dict[str, Any]]:
+    """The moves of the pointer, the oldest first."""
+    try:
+        lines = storage.read_text(storage.join(exports, HISTORY)).splitlines()
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in lines if line.strip()]
+
+
+def move_current(exports: str, version: int, why: Mapping[str, Any]) -> None:
+    """Moves the pointer to a version that is there, and notes it with `why`; the same move twice is noted once.
+
+    Raises:
+        ConfigurationError: where there is no such version.
+    """
+    if version not in versions_of(exports):
+        raise ConfigurationError(f"{exports}: has no whole version {version}; it has {versions_of(exports)}")
+    if read_current(exports) == version:
+        return  # a round that was killed after its move
+    history = read_history(exports)
+    entry = {"from": read_current(exports), "to": version, **why}
+    if not history or history[-1] != entry:
+        lines = [json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n" for line in (*history, entry)]
+        storage.write_text(storage.join(exports, HISTORY), "".join(lines))
+    storage.write_text(storage.join(exports, CURRENT), f"{version}\n")
+
+
+def former_version(exports: str) -> int:
+    """The version that was in use before the current one, by the history.
+
+    Raises:
+        ConfigurationError: where the history names none.
+    """
+    current = read_current(exports)
+    for entry in reversed(read_history(exports)):
+        if entry["to"] == current and entry["from"] not in (None, current):
+            return int(entry["from"])
+    raise ConfigurationError(
+        f"{storage.join(exports, HISTORY)}: names no version before {current}; name one with --to"
+        f" (there are {versions_of(exports)})"
+    )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A challenger against a reference on the same films.
+
+    Attributes:
+        metric: what is compared, mean of valence and arousal over all seconds.
+        challenger, reference: their figures.
+        improvement: by how much the challenger is better; positive is better, for MSE too.
+        lower_bound: the improvement that is exceeded with the wanted confidence, films being drawn anew.
+        better: whether `lower_bound` is above the margin.
+    """
+
+    metric: Metric
+    challenger: float
+    reference: float
+    improvement: float
+    lower_bound: float
+    better: bool
+
+
+Series = Mapping[str, tuple[np.ndarray, np.ndarray]]
+"""Film -> predictions and labels of its labelled seconds, [N, 2] each."""
+
+
+def compare(
+    challenger: Series, reference: Series, metric: Metric, margin: float, samples: int, confidence: float, seed: int
+) -> Comparison:
+    """Paired bootstrap over films (Efron and Tibshirani 1993): both are judged on the same draws of films.
+
+    Seconds of one film hang together, so films are drawn and not seconds. A correlation with a constant counts as 0.
+
+    Raises:
+        ValueError: where the two don't have the same films.
+    """
+    films = sorted(challenger)
+    if films != sorted(reference) or not films:
+        raise ValueError(f"the same films are needed on both sides, not {films} and {sorted(reference)}")
+    counts = np.random.default_rng(seed).multinomial(len(films), np.full(len(films), 1 / len(films)), samples)
+    weights = np.concatenate([np.ones((1, len(films))), counts])
+    ours, theirs = (_figures(series, films, weights, metric) for series in (challenger, reference))
+    better_by = theirs - ours if metric == "mse" else ours - theirs
+    lower = float(np.quantile(better_by[1:], 1.0 - confidence))
+    return Comparison(metric, float(ours[0]), float(theirs[0]), float(better_by[0]), lower, bool(lower > margin))
+
+
+def _figures(series: Series, films: Sequence[str], weights: np.ndarray, metric: Metric) -> np.ndarray:
+    """The pooled figure of every draw, float64 [draws]: a film's moments are summed as often as it was drawn."""
+    moments = np.stack([_moments(*series[film]) for film in films])  # [films, 6, 2]
+    n, x, y, xx, yy, xy = np.moveaxis(np.tensordot(weights, moments, axes=1), 1, 0)
+    if metric == "mse":
+        return ((xx - 2 * xy + yy) / n).mean(axis=1)
+    covariance = xy / n - x * y / n**2
+    variance_x, variance_y = xx / n - (x / n) ** 2, yy / n - (y / n) ** 2
+    if metric == "pcc":
+        top, bottom = covariance, np.sqrt(np.maximum(variance_x * variance_y, 0.0))
+    else:
+        top, bottom = 2 * covariance, variance_x + variance_y + ((x - y) / n) ** 2
+    return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 1e-12).mean(axis=1)
+
+
+def _moments(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+    x, y = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
+    parts = (np.ones_like(x), x, y, x * x, y * y, x * y)
+    return np.stack([part.sum(axis=0) for part in parts])

@@ -1,0 +1,44 @@
+"""The `retrain` section of a configuration; all its defaults are ours."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from beam_pipelines.configuration import Section
+
+
+class RetrainConfig(Section):
+    """What a scheduled retraining works on, and when it promotes.
+
+    Attributes:
+        manifest: CSV with the columns film_id, path, split and labels; needed.
+        records: directory of feature records.
+        output: local directory of this job: `exports/`, `rounds/<digest>/` and the lock; needed.
+        extract: whether films are extracted first; False where another job keeps the records up to date.
+        train_splits, validation_splits: as for `cineaffect train`.
+        held_out_splits: the films on which challenger and champion are compared.
+        metric: what is compared: over all seconds of those films, mean of valence and arousal, smoothed curves.
+        margin: what the lower bound of the improvement must exceed.
+        bootstrap_samples: how often the films are drawn anew.
+        confidence: of the lower bound.
+        seed: of the draws.
+        beat_constant_mean: whether the first model, which has no champion, must beat the constant mean.
+    """
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    manifest: str = ""
+    records: str = "features"
+    output: str = ""
+    extract: bool = True
+    train_splits: tuple[str, ...] = Field(("train",), min_length=1)
+    validation_splits: tuple[str, ...] = ("validation",)
+    held_out_splits: tuple[str, ...] = Field(("test",), min_length=1)
+    metric: Literal["mse", "pcc", "ccc"] = "mse"
+    margin: float = Field(0.0, ge=0.0)
+    bootstrap_samples: int = Field(2000, ge=100)
+    confidence: float = Field(0.9, gt=0.5, lt=1.0)
+    seed: int = Field(2018, ge=0)
+    beat_constant_mean: bool = True
