@@ -82,7 +82,7 @@ class ImportedRows:
         values = np.full((seconds, self.values.shape[1]), np.nan, np.float32)
         kept = self.values[:seconds]
         values[: len(kept)] = kept
-        present = np.isfinite(values).all(axis=1, keepdims=True)
+        present = np.asarray(np.isfinite(values).all(axis=1, keepdims=True))
         values[~present[:, 0]] = 0.0
         return FeatureTrack(
             values=values,

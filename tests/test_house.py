@@ -20,6 +20,7 @@ SHARED_FOUNDATION = {
     "beam_pipelines.current_version",
     "beam_pipelines.curves",
     "beam_pipelines.errors",
+    "beam_pipelines.exported_model",
     "beam_pipelines.feature_track",
     "beam_pipelines.mediaeval2018",
     "beam_pipelines.quantisation",
@@ -44,9 +45,13 @@ MODULES = {
 
 
 def imports_of(path: Path) -> set[str]:
-    """Every module that a file imports anywhere, also inside functions."""
+    """Every module that a file imports anywhere, also inside functions; not what only type checkers read."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = {inner for node in ast.walk(tree) if is_for_types(node) for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if node in for_types:
+            continue
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -54,6 +59,10 @@ def imports_of(path: Path) -> set[str]:
             found.add(node.module or "")
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
     return found
+
+
+def is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def reachable(start: str) -> dict[str, str]:
