@@ -143,11 +143,10 @@ def test_without_the_data_it_says_what_is_missing(tmp_path, capsys):
 def test_the_shipped_configuration_is_a_gru_with_a_butterworth_filter_and_five_seeds():
     config = read_configuration(CONFIGURATION)
     assert len(set(config.seeds)) == 5
-    for target in TARGETS:
-        train, tracks = config.of(target).train, config.of(target).tracks
-        assert train.model.modalities == tuple(tracks)
-        assert {train.model.encoder_of(name).kind for name in tracks} == {"gru"}
-        assert train.smoothing.method == "butterworth"
+    for member in (*config.arousal, *config.valence):
+        assert member.train.model.modalities == tuple(member.tracks)
+        assert {member.train.model.encoder_of(name).kind for name in member.tracks} == {"gru"}
+        assert member.train.smoothing.method == "butterworth"
 
 
 @pytest.mark.parametrize(
