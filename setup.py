@@ -29,8 +29,14 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
-    packages=find_packages(include=["beam_pipelines", "beam_pipelines.*", "trainer", "trainer.*"]),
-    package_data={"beam_pipelines": ["py.typed", "demo/*.yaml", "report/assets/*"], "trainer": ["py.typed"]},
+    # The paper's runs lie in configs/, and are installed as trainer/paper.
+    packages=[*find_packages(include=["beam_pipelines", "beam_pipelines.*", "trainer", "trainer.*"]), "trainer.paper"],
+    package_dir={"trainer.paper": "configs/paper"},
+    package_data={
+        "beam_pipelines": ["py.typed", "demo/*.yaml", "report/assets/*", "report/run_assets/*"],
+        "trainer": ["py.typed"],
+        "trainer.paper": ["*.yaml"],
+    },
     install_requires=[
         "apache-beam>=2.77,<2.78",
         "tensorflow>=2.21,<2.22",
@@ -55,6 +61,8 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
+        # openSMILE's own licence: research only, no use in products, also of features extracted with it.
+        "opensmile": ["opensmile>=2.6,<2.7"],
         "tensorboard": ["tensorboard>=2.20,<2.21"],
         "test": TEST,
         "dev": TEST + LINT,

@@ -17,6 +17,7 @@ COMMANDS = {
     "prepare": ("beam_pipelines.prepare", "feature records of the training films -> statistics and transform graph"),
     "train": ("trainer.task", "feature records and labels -> exported model with its card"),
     "tune": ("trainer.tune", "searches the paper's space for the best configuration, by the validation films"),
+    "ensemble": ("trainer.ensemble", "several exported models -> one whose curves are the mean of theirs"),
     "evaluate": ("trainer.evaluate", "curves against labels: MSE, PCC and CCC beside the constant mean"),
     "score": ("beam_pipelines.score", "films or feature records -> smoothed curves, table, plots"),
     "report": ("beam_pipelines.report.command", "a page of a scoring run to look at, and markers for editing programs"),
@@ -32,7 +33,7 @@ COMMANDS = {
     "demo": ("beam_pipelines.demo.run", "the whole path on films that the project makes itself"),
 }
 
-NEEDS_TENSORFLOW = ("prepare", "train", "tune", "reproduce", "score")
+NEEDS_TENSORFLOW = ("prepare", "train", "tune", "ensemble", "reproduce", "compare", "score")
 """Commands that import TensorFlow at once; the others start it when they need it."""
 
 USAGE = f"""cineaffect {__version__}: for every second of a film, the valence and arousal it evokes in viewers

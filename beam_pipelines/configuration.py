@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from beam_pipelines import storage
 from beam_pipelines.errors import ConfigurationError
 
-SECTIONS = ("extract", "prepare", "train", "score", "retrain", "tune")
+SECTIONS = ("extract", "prepare", "train", "score", "retrain", "tune", "reproduce")
 
 
 class Section(BaseModel):
@@ -28,13 +28,21 @@ class Section(BaseModel):
 S = TypeVar("S", bound=Section)
 
 
-def section_values(name: str, path: str) -> dict[str, Any]:
+def section_values(name: str, path: str | None) -> dict[str, Any]:
     """A section as plain values, as the file gives it: neither comments nor the order of keys are in it, nor defaults.
 
+    Args:
+        name: the section's name, one of `SECTIONS`.
+        path: a YAML file, local or `gs://`; without one the section is empty.
+
     Raises:
-        ConfigurationError: for a file that can't be read, or a section that holds no keys.
+        ConfigurationError: for a file that can't be read, an unknown section in it, or a section that holds no keys.
     """
-    values = _read_yaml(path).get(name) or {}
+    sections = _read_yaml(path) if path else {}
+    for key in sections:
+        if key not in SECTIONS:
+            raise ConfigurationError(f"{path}: unknown section '{key}'{nearest(str(key), SECTIONS)}")
+    values = sections.get(name) or {}
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path}: section '{name}' must hold keys, it holds {values!r}")
     return values
@@ -52,13 +60,7 @@ def load_section(name: str, model: type[S], path: str | None = None, overrides: 
     Raises:
         ConfigurationError: naming the file and the key, and the nearest valid key for a misspelt one.
     """
-    sections = _read_yaml(path) if path else {}
-    for key in sections:
-        if key not in SECTIONS:
-            raise ConfigurationError(f"{path}: unknown section '{key}'{nearest(str(key), SECTIONS)}")
-    values = sections.get(name) or {}
-    if not isinstance(values, dict):
-        raise ConfigurationError(f"{path}: section '{name}' must hold keys, it holds {values!r}")
+    values = section_values(name, path)
     for override in overrides:
         _apply_override(values, override)
     return validate(model, values, f"{path or 'the command line'}: {name}")

@@ -1,6 +1,7 @@
 """The extract job: films in, one feature record a film out.
 
 films ──▶ ExtractFilms ──▶ records/<film_id>.tfrecord, failures.jsonl, run_manifest.json
+          (ExtractFilm, ExtractSegment, FinishFilm)
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_pipelines import job
+from beam_pipelines import __version__, job, storage
 from beam_pipelines.catalogue import Film, list_films
 from beam_pipelines.compute import start_tensorflow
 from beam_pipelines.configuration import load_section
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.records import fingerprint, is_untrained
+from beam_pipelines.parts_folder import remove_parts
+from beam_pipelines.records import RecordError, fingerprint, is_untrained, read_header
 from beam_pipelines.transforms.extract_films import DONE_TAG, FAILED_TAG, ExtractFilms
-from beam_pipelines.transforms.outcomes import WriteOutcomes
+from beam_pipelines.transforms.outcomes import TRIED_AGAIN, WriteOutcomes, read_failures
 
 EXAMPLES = """
 examples:
@@ -36,8 +38,17 @@ examples:
         --runner=DataflowRunner --project=PROJECT --region=REGION --temp_location=gs://bucket/tmp \\
         --sdk_container_image=IMAGE --experiments=use_runner_v2
 
+  the paper's baseline; openSMILE is an extra, pip install 'cineaffect[opensmile]', with a licence for research only:
+  neither it nor features extracted with it may be used in a product:
+    cineaffect extract --films ~/films --output features --set modalities=[vgg16,opensmile_is10]
+  what it would do, and how long that takes:
+    cineaffect extract --films ~/films --output features --dry-run
+
 A second run does only what is missing: films without a record, films that have changed, modalities whose fingerprint is
-another. exit codes: 0 all done, 2 configuration error, 3 some films failed (see failures.jsonl), 4 too many failed.
+another. Films that failed by their own fault (damaged, no pictures, beyond a limit) stay failed until they, the limits
+or the version change, or with --retry-failed; those whose reason may be the machine's (timeout, crashed, out_of_memory,
+disk_full, not_found, not_readable) are tried again. Films longer than segment_s are shared among workers.
+exit codes: 0 all done, 2 configuration error, 3 some films failed (see failures.jsonl), 4 too many failed.
 """
 
 
@@ -47,6 +58,9 @@ def define_pipeline(
     config: ExtractConfig,
     output: str,
     descriptions: Mapping[str, Mapping[str, Any]],
+    *,
+    force: bool = False,
+    retry_failed: bool = False,
 ) -> None:
     """Builds the graph of the job on `pipeline`.
 
@@ -56,8 +70,16 @@ def define_pipeline(
         config: the extract section.
         output: directory of records, failures and manifest.
         descriptions: wanted modality -> what its features depend on, from `describe_tracks(config)`.
+        force: extract again what is up to date.
+        retry_failed: try films again that failed in an earlier run by their own fault.
     """
-    outcomes = pipeline | "Films" >> beam.Create(films) | ExtractFilms(config, output, descriptions)
+    earlier = {} if retry_failed or force else read_failures(output)
+    attempt = name_attempt(config, descriptions)
+    outcomes = (
+        pipeline
+        | "Films" >> beam.Create(films)
+        | ExtractFilms(config, output, descriptions, force=force, earlier_failures=earlier, attempt=attempt)
+    )
     about = {
         "job": "extract",
         "versions": job.versions(),
@@ -71,6 +93,14 @@ def define_pipeline(
         | beam.Flatten()
         | WriteOutcomes(output, len(films), about, config.failure_threshold)
     )
+
+
+def name_attempt(config: ExtractConfig, descriptions: Mapping[str, Mapping[str, Any]]) -> str:
+    """A name of all that decides whether a film can be extracted: limits, features, version."""
+    made = {modality: fingerprint(description) for modality, description in descriptions.items()}
+    limits = config.limits.model_dump(exclude={"decoder_memory_mb"})
+    damage = config.decode.max_damaged_share
+    return fingerprint({"limits": limits, "max_damaged_share": damage, "made": made, "version": __version__})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,6 +117,11 @@ def _main(argv: list[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("--films", required=True, help="folder, quoted glob, or CSV manifest (film_id, path, …)")
+    parser.add_argument("--retry-failed", action="store_true", help="try films again that failed by their own fault")
+    parser.add_argument("--force", action="store_true", help="extract again what is up to date")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="look at every film and say what would be done; nothing is written"
+    )
     job.add_common_arguments(parser)
     arguments, beam_arguments = parser.parse_known_args(argv)
     options = job.beam_options(beam_arguments, arguments.workers)
@@ -96,13 +131,43 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.extractors.tracks import describe_tracks
 
     descriptions = describe_tracks(config)
-    return job.run(
-        lambda pipeline: define_pipeline(pipeline, films, config, arguments.output, descriptions),
+    if arguments.dry_run:
+        from beam_pipelines.dry_run import print_dry_run
+
+        earlier = {} if arguments.retry_failed or arguments.force else read_failures(arguments.output)
+        attempt = name_attempt(config, descriptions)
+        return print_dry_run(films, config, arguments.output, descriptions, earlier, attempt, force=arguments.force)
+    storage.remove_unfinished(arguments.output)
+    if arguments.force:
+        remove_parts(arguments.output)
+    code = job.run(
+        lambda pipeline: define_pipeline(
+            pipeline,
+            films,
+            config,
+            arguments.output,
+            descriptions,
+            force=arguments.force,
+            retry_failed=arguments.retry_failed,
+        ),
         options,
         arguments.output,
         len(films),
         count_done=".tfrecord",
+        film_seconds=film_seconds,
     )
+    # What a killed run or another segment_s has left. Films that are to be tried again keep their parts.
+    failures = read_failures(arguments.output).values()
+    remove_parts(arguments.output, [failure.film_id for failure in failures if failure.reason in TRIED_AGAIN])
+    return code
+
+
+def film_seconds(uri: str) -> float:
+    """How long the film of a record is; 0 for a record that can't be read."""
+    try:
+        return read_header(uri).duration_us / 1_000_000
+    except (RecordError, FileNotFoundError):
+        return 0.0
 
 
 if __name__ == "__main__":

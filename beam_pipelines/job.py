@@ -96,6 +96,7 @@ def run(
     films: int,
     count_done: str = "",
     marker: str = "",
+    film_seconds: Callable[[str], float] | None = None,
 ) -> int:
     """Builds and runs a job's graph, shows progress meanwhile, prints the summary and returns the exit code.
 
@@ -106,6 +107,7 @@ def run(
         films: how many films go in, for the progress display.
         count_done: suffix of the files in `output` of which each stands for one finished film; no progress
             is shown without one.
+        film_seconds: how long the film is that such a file stands for, in seconds; shown as film-hours and speed.
         marker: a file in `output` that says to others that the results are whole; removed first, as the manifest is.
     """
     _check_output(output)
@@ -114,7 +116,7 @@ def run(
         storage.remove(storage.join(output, name))
     pipeline = Pipeline(options=options)
     define(pipeline)
-    with watch(output, films, count_done) if count_done else nullcontext():
+    with watch(output, films, count_done, film_seconds) if count_done else nullcontext():
         pipeline.run().wait_until_finish()
     manifest = read_manifest_of_run(output)
     _print_summary(manifest, output)
@@ -193,6 +195,8 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
 def _print_summary(manifest: dict[str, Any], output: str) -> None:
     films = manifest["films"]
     print(f"{films['done']} done, {films['skipped']} already done, {films['failed']} failed of {films['in']} films")
+    if manifest.get("failures_carried_over"):
+        print(f"{manifest['failures_carried_over']} of these failed before and were not tried again (--retry-failed)")
     if films["failed"]:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in manifest["failed_by_reason"].items())
         print(f"failures ({reasons}) are listed in {storage.join(output, FAILURES)}")

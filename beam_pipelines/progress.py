@@ -12,9 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from beam_pipelines import storage
 
@@ -22,25 +23,27 @@ _LOOK_EVERY_S = 1.0
 
 
 @contextmanager
-def watch(output: str, films: int, suffix: str) -> Iterator[None]:
+def watch(output: str, films: int, suffix: str, film_seconds: Callable[[str], float] | None = None) -> Iterator[None]:
     """Shows how many of `films` have a file `*suffix` in `output`, newer than now, until the block ends.
 
-    On a terminal this is a bar with the time left; elsewhere it is a plain line whenever the number has grown.
+    On a terminal this is a bar with the time left; elsewhere it is a plain line for each finished film.
+
+    Args:
+        output: the directory of the run.
+        films: how many films there are.
+        suffix: of the files that stand for a finished film each.
+        film_seconds: the length of the film that a file stands for; then film-hours and speed are shown too.
     """
     if storage.is_remote(output):
         # Listing a bucket every second costs money; the runner's own page shows the progress there.
         yield
         return
-    started_s = time.time()
     console = Console(file=sys.stderr)
     name = os.path.basename(output.rstrip("/")) or output
     stop = threading.Event()
+    tally = Tally(output, films, suffix, film_seconds)
     show = _bar if console.is_terminal else _lines
-    thread = threading.Thread(
-        target=show,
-        args=(console, name, films, stop, lambda: min(films, _finished(output, suffix, started_s))),
-        daemon=True,
-    )
+    thread = threading.Thread(target=show, args=(console, name, tally, stop), daemon=True)
     thread.start()
     try:
         yield
@@ -49,36 +52,78 @@ def watch(output: str, films: int, suffix: str) -> Iterator[None]:
         thread.join()
 
 
-def _finished(output: str, suffix: str, since_s: float) -> int:
-    # File systems may keep times to the second only.
-    since_s = math.floor(since_s)
-    return sum(info.uri.endswith(suffix) and info.modified_s >= since_s for info in storage.list_files(output))
+class Tally:
+    """The films that were finished since it was made, and how fast that goes.
+
+    Attributes:
+        films: how many there are.
+        done: how many are finished.
+        film_s: how long those are together, in seconds.
+    """
+
+    def __init__(self, output: str, films: int, suffix: str, film_seconds: Callable[[str], float] | None = None):
+        self.films = films
+        self.done = 0
+        self.film_s = 0.0
+        self._output, self._suffix, self._film_seconds = output, suffix, film_seconds
+        self._started_s, self._since_s = time.monotonic(), time.time()
+        self._seen: set[str] = set()
+
+    def look(self) -> list[str]:
+        """Looks again; returns the names of the films that were finished in the meantime."""
+        # File systems may keep times to the second only.
+        since_s = math.floor(self._since_s)
+        new = []
+        for info in storage.list_files(self._output):
+            if info.uri.endswith(self._suffix) and info.modified_s >= since_s and info.uri not in self._seen:
+                self._seen.add(info.uri)
+                self.film_s += self._film_seconds(info.uri) if self._film_seconds else 0.0
+                new.append(os.path.basename(info.uri).removesuffix(self._suffix))
+        self.done = min(self.films, len(self._seen))
+        return new
+
+    def left_s(self) -> float | None:
+        """The time left if the other films are like those so far; None before the first one."""
+        elapsed_s = time.monotonic() - self._started_s
+        return elapsed_s / self.done * (self.films - self.done) if self.done else None
+
+    def words(self) -> str:
+        """Film-hours, speed in times real time, and the time left."""
+        parts = []
+        if self._film_seconds is not None and self.film_s:
+            speed = self.film_s / max(time.monotonic() - self._started_s, 1e-3)
+            parts.append(f"{self.film_s / 3600:.2f} film-hours, {speed:.1f} x real time")
+        left_s = self.left_s()
+        if left_s is not None:
+            parts.append(f"left: {timedelta(seconds=round(left_s))}")
+        return ", ".join(parts)
 
 
-def _bar(console: Console, name: str, films: int, stop: threading.Event, finished: Callable[[], int]) -> None:
+def _bar(console: Console, name: str, tally: Tally, stop: threading.Event) -> None:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("films"),
         TimeElapsedColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[words]}"),
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task(name, total=films)
-        while not stop.wait(_LOOK_EVERY_S):
-            progress.update(task, completed=finished())
-        progress.update(task, completed=finished())
+        task = progress.add_task(name, total=tally.films, words="")
+        ended = False
+        while not ended:
+            ended = stop.wait(_LOOK_EVERY_S)
+            tally.look()
+            progress.update(task, completed=tally.done, words=tally.words())
 
 
-def _lines(console: Console, name: str, films: int, stop: threading.Event, finished: Callable[[], int]) -> None:
+def _lines(console: Console, name: str, tally: Tally, stop: threading.Event) -> None:
     shown = 0
-    while True:
+    ended = False
+    while not ended:
         ended = stop.wait(_LOOK_EVERY_S)
-        now = finished()
-        if now > shown:
-            console.print(f"{name}: {now} of {films} films", highlight=False)
-            shown = now
-        if ended:
-            return
+        new = tally.look()
+        for film in new:
+            shown += 1
+            words = f", {tally.words()}" if film == new[-1] and tally.words() else ""
+            console.print(f"{name}: {film}: {shown} of {tally.films} films{words}", highlight=False, soft_wrap=True)

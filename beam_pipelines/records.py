@@ -40,6 +40,7 @@ from beam_pipelines.feature_track import (
     make_record,
     slots_of,
 )
+from beam_pipelines.record_context import read_context
 
 __all__ = [
     "MAX_RECORD_BYTES",
@@ -51,12 +52,12 @@ __all__ = [
     "digest",
     "fingerprint",
     "is_untrained",
-    "is_whole",
     "list_records",
     "make_record",
     "read_header",
     "read_presence",
     "read_record",
+    "read_whole_header",
     "record_uri",
     "slots_of",
     "to_sequence_examples",
@@ -147,21 +148,32 @@ def read_header(uri: str) -> RecordHeader:
     raise RecordError(f"{uri}: holds no record")
 
 
-def is_whole(uri: str) -> bool:
-    """Whether a local record has all its segments, as far as the lengths of its frames tell; costs a few seeks.
+def read_whole_header(uri: str) -> RecordHeader | None:
+    """What `read_header` reads, of a record that has all its segments, as far as the lengths of its frames tell.
 
-    A remote one always has: an object appears only when its upload is finished.
+    Of a local record only the header is read and parsed, which costs a millisecond whatever the film's length: for
+    finding out which of many films are done. A remote record is always whole, for an object appears only when its
+    upload is finished.
+
+    Returns:
+        The header, or None for a record that is cut off or has frames too many.
+
+    Raises:
+        RecordError: for a file that is not a feature record.
+        FileNotFoundError: where there is none.
     """
     if storage.is_remote(uri):
-        return True
-    with storage.local_copy(uri) as path:
+        return read_header(uri)
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
+
+    with _parsing(uri), storage.local_copy(uri) as path:
         try:
-            frames = sum(1 for _ in tfrecord.read_sums(path))
-        except tfrecord.DamagedError:
-            return False
-    for example in _read_examples(uri):
-        return frames == _number(example, "cineaffect/segments", uri)
-    return False
+            context, segments = read_context(path)
+            example = tf.train.SequenceExample.FromString(context)
+        except (tfrecord.DamagedError, DecodeError):
+            return None
+        return _parse_header(example, uri) if segments == _number(example, "cineaffect/segments", uri) else None
 
 
 def digest(record: FilmRecord, modalities: Sequence[str]) -> str:

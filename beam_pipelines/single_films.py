@@ -23,9 +23,10 @@ from beam_pipelines.compute import start_tensorflow
 from beam_pipelines.curves import AffectCurve, smoothed_curve
 from beam_pipelines.errors import ConfigurationError
 from beam_pipelines.exported_model import ExportedModel, features_of, find_model
-from beam_pipelines.extraction import extract_film
+from beam_pipelines.extraction import Extractor, extract_film
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.tracks import Networks, describe_tracks
+from beam_pipelines.media.decoding_process import DecodingProcess
 from beam_pipelines.records import FilmRecord, fingerprint
 from beam_pipelines.smoothing import SmoothingConfig
 
@@ -52,7 +53,9 @@ def extract_features(film: str | os.PathLike[str], config: ExtractConfig | None 
     with tempfile.TemporaryDirectory() as directory:
         uri = _address(film)
         named = Film(escape_film_id(uri.rsplit("/", 1)[-1]), uri)
-        extract_film(named, directory, _networks(config), describe_tracks(config))
+        with DecodingProcess(config.decode_deadline_s, config.limits.decoder_memory_mb) as decoder:
+            extractor = Extractor(directory, _networks(config), describe_tracks(config), decoder)
+            extract_film(named, extractor, in_parts=False)
         return records.read_record(records.record_uri(directory, named.film_id))
 
 

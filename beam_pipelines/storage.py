@@ -12,9 +12,10 @@ import os
 import re
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -23,6 +24,8 @@ from beam_pipelines import object_storage
 from beam_pipelines.errors import DiskFullError, StorageError
 
 TEMPORARY_SUFFIX = ".partial"
+_UNFINISHED_NAME = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(TEMPORARY_SUFFIX)}")
+_UNFINISHED_AFTER_S = 600.0
 _GLOB_CHARACTERS = re.compile(r"[*?\[]")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -216,6 +219,20 @@ def remove(uri: str) -> None:
         object_storage.delete(uri)
     except FileNotFoundError:
         return
+
+
+def remove_unfinished(folder: str) -> None:
+    """Removes what a killed process left half-written in a local folder and its hidden ones.
+
+    Such files are never read, whatever their age. Those are removed that nothing was written to for ten minutes;
+    younger ones may be those of another job at work.
+    """
+    if is_remote(folder):
+        return
+    for path in Path(folder).glob(f"**/.*{TEMPORARY_SUFFIX}"):
+        with suppress(FileNotFoundError):
+            if _UNFINISHED_NAME.fullmatch(path.name) and time.time() - path.stat().st_mtime > _UNFINISHED_AFTER_S:
+                path.unlink()
 
 
 def copy_tree(source: str, target: str) -> None:

@@ -48,6 +48,24 @@ def read_sums(path: Path) -> Iterator[bytes]:
             yield head + file.read(4)
 
 
+def read_beginning(path: Path, at_most_bytes: int) -> tuple[bytes, int]:
+    """The first bytes of the first frame's content, not checked against its sum, and the number of frames.
+
+    Raises:
+        DamagedError: for a file without frames or one that is cut off.
+    """
+    beginning, frames = b"", 0
+    with path.open("rb") as file:
+        for start, length, head in _heads(file, path.stat().st_size):
+            if not frames:
+                beginning = file.read(min(length, at_most_bytes))
+            frames += 1
+            file.seek(start + len(head) + length + 4)
+    if not frames:
+        raise DamagedError("the file holds no frame")
+    return beginning, frames
+
+
 def _heads(file: BinaryIO, size_bytes: int) -> Iterator[tuple[int, int, bytes]]:
     while True:
         start = file.tell()

@@ -37,7 +37,7 @@ OURS, EVERYTHING, OPENCV, DECORD, FFMPEG = "planned", "PyAV, all", "OpenCV grab"
 
 def planned_decoding(path: str, convert: bool) -> int:
     """This project: probe, plan, and planned decoding."""
-    from beam_pipelines.media.decode import DecodeQuality, opened_film, prepare_decoder
+    from beam_pipelines.media.decode import DecodeQuality, RangeCounts, opened_film, prepare_decoder
     from beam_pipelines.media.decode_plan import make_plan
     from beam_pipelines.media.planned_frames import planned_frames
     from beam_pipelines.media.probe import probe_film
@@ -52,7 +52,7 @@ def planned_decoding(path: str, convert: bool) -> int:
     with opened_film(path, "decode") as container:
         stream = container.streams[probe.video_index]
         prepare_decoder(stream)
-        return sum(1 for _ in planned_frames(container, stream, plan, DecodeQuality()))
+        return sum(1 for _ in planned_frames(container, stream, plan, RangeCounts(DecodeQuality())))
 
 
 def everything(path: str, convert: bool) -> int:

@@ -56,6 +56,7 @@ class Sound:
     layout: str = "mono"
     codec: str = "pcm_s16le"
     sample_format: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,9 @@ def write_clip(
             video = _add_video(container, picture, rate_hz, time_base)
             audio: Any = None
             if sound is not None:
-                audio = container.add_stream(sound.codec, rate=sound.rate_hz, layout=sound.layout)
+                audio = container.add_stream(
+                    sound.codec, rate=sound.rate_hz, layout=sound.layout, options=dict(sound.options)
+                )
                 if sound.sample_format is not None:
                     audio.codec_context.format = sound.sample_format
             _encode_pictures(container, video, times_s, picture, Fraction(rate_hz), images)

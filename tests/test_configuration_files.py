@@ -18,10 +18,11 @@ def section_models() -> dict[str, Any]:
     from beam_pipelines.normalisation import PrepareConfig
     from beam_pipelines.score_config import ScoreConfig
     from trainer.config import TrainConfig
+    from trainer.reproduce_config import ReproduceConfig
     from trainer.retrain_config import RetrainConfig
     from trainer.tune_config import TuneConfig
 
-    models = (ExtractConfig, PrepareConfig, TrainConfig, ScoreConfig, RetrainConfig, TuneConfig)
+    models = (ExtractConfig, PrepareConfig, TrainConfig, ScoreConfig, RetrainConfig, TuneConfig, ReproduceConfig)
     return dict(zip(SECTIONS, models, strict=True))
 
 

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import configparser
+import importlib
+import importlib.util
+import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
+from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_pipelines import job
 from beam_pipelines.cli import COMMANDS
+from beam_pipelines.errors import ConfigurationError
 from trainer import retrain
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "deploy"
+CONTAINERS = sorted((DEPLOY / "containers").glob("*.Dockerfile"))
+SCRIPTS = ("extract", "prepare", "score")
+SETTINGS = {"PROJECT": "some-project", "REGION": "europe-west4", "BUCKET": "some-bucket", "IMAGE": "some/image:1"}
 
 
 def read_unit(name: str) -> configparser.ConfigParser:
@@ -24,19 +38,27 @@ def read_unit(name: str) -> configparser.ConfigParser:
     return unit
 
 
+def container_of(kind: str) -> dict[str, Any]:
+    document = yaml.safe_load((DEPLOY / kind / "retrain.yaml").read_text())
+    if kind == "vertex":
+        (pool,) = document["workerPoolSpecs"]
+        return pool["containerSpec"]
+    (container,) = document["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    return container
+
+
 def started() -> dict[str, list[str]]:
     cron = (DEPLOY / "cron" / "cineaffect.crontab").read_text().splitlines()[-1]
-    job = yaml.safe_load((DEPLOY / "kubernetes" / "retrain.yaml").read_text())
-    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     service = read_unit("cineaffect-retrain.service")["Service"]["ExecStart"]
     return {
         "cron": shlex.split(cron.split(">>")[0])[6:],
         "systemd": shlex.split(service)[1:],
-        "kubernetes": container["args"],
+        "kubernetes": container_of("kubernetes")["args"],
+        "vertex": container_of("vertex")["args"],
     }
 
 
-@pytest.mark.parametrize("kind", ["cron", "systemd", "kubernetes"])
+@pytest.mark.parametrize("kind", ["cron", "systemd", "kubernetes", "vertex"])
 def test_what_is_started_is_accepted_up_to_the_configuration_file(kind, capsys):
     command, *arguments = started()[kind]
     assert COMMANDS[command][0] == "trainer.retrain"
@@ -49,8 +71,126 @@ def test_the_timer_starts_the_service_and_being_held_is_no_failure():
     assert int(read_unit("cineaffect-retrain.service")["Service"]["SuccessExitStatus"]) == retrain.EXIT_HELD
 
 
-def test_what_the_container_file_copies_exists():
-    text = (DEPLOY / "containers" / "trainer.Dockerfile").read_text()
-    sources = [name for line in re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE) for name in line.split()]
-    assert sources
+def test_mounted_folders_are_those_that_the_arguments_name():
+    (mount,) = container_of("kubernetes")["volumeMounts"]
+    assert started()["kubernetes"][-1].startswith(mount["mountPath"] + "/")
+    (pool,) = yaml.safe_load((DEPLOY / "vertex" / "retrain.yaml").read_text())["workerPoolSpecs"]
+    (share,) = pool["nfsMounts"]
+    assert started()["vertex"][-1].startswith(f"/mnt/nfs/{share['mountPoint']}/")
+
+
+@pytest.mark.parametrize("path", CONTAINERS, ids=lambda path: path.stem)
+def test_what_a_container_file_copies_and_installs_exists(path):
+    text = path.read_text()
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE)
+    sources = [name for line in copied for name in line.split()]
+    assert set(sources) >= {"setup.py", "pyproject.toml", "README.md", "beam_pipelines", "trainer"}
     assert all((ROOT / name).exists() for name in sources)
+    setup = (ROOT / "setup.py").read_text()
+    for extras in re.findall(r"/src\[([a-z,]+)\]", text):
+        assert all(f'"{extra}": [' in setup for extra in extras.split(","))
+
+
+@pytest.mark.parametrize("path", [path for path in CONTAINERS if "worker" in path.stem], ids=lambda path: path.stem)
+def test_a_worker_starts_beam_of_the_pinned_version(path):
+    text = path.read_text()
+    (python, version) = re.findall(r"^FROM apache/beam_python([\d.]+)_sdk:([\d.]+) AS beam$", text, re.MULTILINE)[0]
+    assert f"FROM python:{python}-slim" in text
+    assert f'"apache-beam>={version.rpartition(".")[0]},' in (ROOT / "setup.py").read_text()
+    assert "COPY --from=beam /opt/apache/beam /opt/apache/beam" in text
+    assert text.splitlines()[-1] == 'ENTRYPOINT ["/opt/apache/beam/boot"]'
+
+
+@pytest.mark.parametrize("path", sorted(DEPLOY.rglob("*.sh")), ids=lambda path: path.stem)
+def test_a_script_is_bash(path):
+    subprocess.run(["bash", "-n", str(path)], check=True)
+
+
+def arguments_of(script: str, folder: Path, **settings: str) -> list[str]:
+    """What a script of deploy/dataflow starts `cineaffect` with: a program of that name writes it down."""
+    program, written = folder / "cineaffect", folder / "arguments.json"
+    program.write_text(
+        f"#!{sys.executable}\nimport json, sys\nopen({str(written)!r}, 'w').write(json.dumps(sys.argv[1:]))\n"
+    )
+    program.chmod(0o755)
+    environment = {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", **SETTINGS, **settings}
+    subprocess.run([str(DEPLOY / "dataflow" / f"{script}.sh"), "--num_workers=2"], env=environment, check=True)
+    return json.loads(written.read_text())
+
+
+class LookedAtError(ConfigurationError):
+    """Raised in a job's place when its options have been read."""
+
+
+@pytest.mark.parametrize(("script", "gpu"), [*((script, "") for script in SCRIPTS), ("extract", "1")])
+def test_every_option_of_a_dataflow_command_is_one_of_the_job_or_of_beam(script, gpu, tmp_path, monkeypatch, capsys):
+    command, *arguments = arguments_of(script, tmp_path, GPU=gpu)
+    assert command == script
+    seen: list[PipelineOptions] = []
+    build = job.beam_options
+
+    def look(*given: Any, **named: Any) -> PipelineOptions:
+        seen.append(build(*given, **named))
+        raise LookedAtError("looked at")
+
+    monkeypatch.setattr(job, "beam_options", look)
+    assert importlib.import_module(COMMANDS[command][0]).main(arguments) == 2
+    assert capsys.readouterr().err == "error: looked at\n"
+    (options,) = seen
+    known = options.get_all_options()
+    assert set(options.get_all_options(retain_unknown_options=True)) == set(known)
+    assert known["runner"] == "DataflowRunner"
+    assert (known["sdk_container_image"], known["num_workers"]) == ("some/image:1", 2)
+    assert known["temp_location"] == "gs://some-bucket/tmp"
+    assert known["number_of_worker_harness_threads"] == 1
+    assert bool(known["dataflow_service_options"]) == bool(gpu)
+
+
+def test_a_script_says_what_it_lacks(tmp_path):
+    environment = {"PATH": os.environ["PATH"], **SETTINGS}
+    del environment["BUCKET"]
+    done = subprocess.run([str(DEPLOY / "dataflow" / "score.sh")], env=environment, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "BUCKET" in done.stderr
+
+
+def read_cost() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("cineaffect_cost", DEPLOY / "dataflow" / "cost.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_estimate_in_the_readme_is_what_the_script_says():
+    done = subprocess.run(
+        [sys.executable, str(DEPLOY / "dataflow" / "cost.py")], capture_output=True, text=True, check=True
+    )
+    title, table = done.stdout.split("\n\n", 1)
+    readme = (DEPLOY / "README.md").read_text()
+    assert title in readme
+    assert table in readme
+
+
+def test_the_estimate_by_hand():
+    cost = read_cost()
+    plain, gpu = cost.MACHINES
+    # 3,600 films of 100 s at 480p: 100 hours of film; decoding, detector and networks on 8 processors.
+    speed = 1 / 54.6 + 0.080 + 0.079 + 0.012 + 0.020
+    assert cost.machine_hours(plain, "480p", 360_000, faces=1) == pytest.approx(100 * speed / 8)
+    assert cost.machine_hours(gpu, "480p", 360_000, faces=1) == pytest.approx(100 * (1 / 54.6 + 0.080) / 16)
+    crowded = cost.Machine("many processors", 1000, 1, 1, 1)
+    assert cost.machine_hours(crowded, "480p", 360_000, faces=1) == pytest.approx(100 * 0.002)
+    assert plain.usd_an_hour(0.05, 1.0) == pytest.approx(8 * 0.05 + 32 * 0.003557 + 200 * 0.000054)
+
+
+def test_the_decoding_speeds_are_those_that_the_benchmark_reports():
+    rows = (ROOT / "benchmarks" / "README.md").read_text()
+    for title, seconds in {
+        "1080p H.264, x264 defaults": read_cost().DECODE_S["1080p"],
+        "480p H.264, x264 defaults": read_cost().DECODE_S["480p"],
+    }.items():
+        (planned,) = re.findall(rf"^\| {title} \| ([\d.]+) \|", rows, re.MULTILINE)
+        assert 1 / seconds == pytest.approx(float(planned))

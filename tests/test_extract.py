@@ -92,7 +92,8 @@ def test_a_record_has_a_row_a_second(extracted, film, seconds, has_sound):
     assert record.tracks["image"].values.std() > 0
     assert not record.tracks["face"].present.any()
     assert all(track.untrained for track in record.tracks.values())
-    assert record.header.quality["picture"]["frames_decoded"] > 0
+    assert record.header.quality["picture"]["seconds_without_a_fresh_frame"] == 0
+    assert record.header.quality["film"]["packets"] > 0
 
 
 def test_modalities_added_one_by_one_give_the_bytes_of_one_run_by_two_workers(films, extracted, tmp_path):

@@ -25,6 +25,7 @@ SHARED_FOUNDATION = {
     "beam_pipelines.mediaeval2018",
     "beam_pipelines.quantisation",
     "beam_pipelines.records",
+    "beam_pipelines.report.run_pages",
     "beam_pipelines.score_config",
     "beam_pipelines.smoothing",
     "beam_pipelines.storage",

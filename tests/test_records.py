@@ -36,6 +36,7 @@ def test_what_is_written_is_read(tmp_path_factory, seconds, seed, names):
     records.write_record(record, uri)
     assert_same(records.read_record(uri), record)
     assert records.read_header(uri) == record.header
+    assert records.read_whole_header(uri) == record.header
 
 
 def test_the_same_record_gives_the_same_bytes(tmp_path):
@@ -115,6 +116,8 @@ def test_another_sequence_example_is_not_a_record(tmp_path):
         writer.write(tf.train.SequenceExample().SerializeToString())
     with pytest.raises(records.RecordError, match="not a feature record"):
         records.read_header(path)
+    with pytest.raises(records.RecordError, match="not a feature record"):
+        records.read_whole_header(path)
 
 
 def test_segments_out_of_order_or_doubled_are_an_error(tmp_path):
@@ -129,7 +132,8 @@ def test_segments_out_of_order_or_doubled_are_an_error(tmp_path):
                 writer.write(segments[number])
         with pytest.raises(records.RecordError, match=r"long\.tfrecord"):
             records.read_record(path)
-        assert records.is_whole(path) == (len(order) == 2)
+        # Only the frames are counted; `[0, 0]` is found out by who reads the values.
+        assert (records.read_whole_header(path) is not None) == (len(order) == 2)
 
 
 def test_records_in_folders_below_are_not_listed(tmp_path):

@@ -51,6 +51,13 @@ def relative(place: str, pattern: str) -> list[str]:
     return [info.uri.removeprefix(place + "/") for info in storage.list_files(storage.join(place, pattern))]
 
 
+def test_whether_a_folder_holds_anything(place):
+    plant(place)
+    held = [n for n in ("films", "films/", "films/sub", "film", "absent", "films/a.mp4") if
+            storage.holds_files(storage.join(place, n))]  # fmt: skip
+    assert held == ["films", "films/", "films/sub"]
+
+
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [

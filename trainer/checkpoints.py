@@ -32,8 +32,12 @@ class TrainingState:
         best_score: the score then; higher is better.
     """
 
-    def __init__(self, directory: str, model: Any, optimizer: Any):
-        """Attaches to `directory`, local or `gs://`; `model` must be built, and `optimizer` built on its variables."""
+    def __init__(self, directory: str, model: Any, optimizer: Any, writes: bool = True):
+        """Attaches to `directory`; `model` must be built, and `optimizer` built on its variables.
+
+        Without `writes` nothing is ever saved: of several workers one does it.
+        """
+        self._writes = writes
         self._variables = list(model.weights)
         self._best = [tf.Variable(tf.convert_to_tensor(variable)) for variable in self._variables]
         self.epoch = tf.Variable(0, dtype=tf.int64)
@@ -78,6 +82,8 @@ class TrainingState:
 
     def save(self) -> None:
         """Writes a checkpoint; the one before it stays until this one is whole."""
+        if not self._writes:
+            return
         self._manager.save(checkpoint_number=self.step)
 
     def keep_best(self, score: float) -> None:

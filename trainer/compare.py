@@ -1,46 +1,61 @@
-"""`cineaffect compare`: the paper's comparisons, each a table with mean and spread over seeds, and a CSV.
+"""`cineaffect compare`: the paper's comparisons, each a table with mean and spread over seeds, and a plot.
 
-The films of the split `test` are scored; epoch and filter are chosen on the split `validation`.
+The films of the split `test` are scored; epoch and filter are chosen on the split `validation`. Each training is made
+once for what it depends on: comparisons with one --output share those that are alike.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from beam_pipelines import storage
-from beam_pipelines.catalogue import films_of_splits, read_manifest
-from beam_pipelines.configuration import load_section
-from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError
+from beam_pipelines.configuration import load_section, validate
+from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError
+from beam_pipelines.mediaeval2018 import list_layout
 from beam_pipelines.smoothing import SmoothingConfig
+from trainer.comparison_variants import COMPARISONS, best_filters, variants
 from trainer.config import TrainConfig
-from trainer.dataset import TrainingFilm, assert_no_leak, load_films, read_statistics
-from trainer.evaluate import SMOOTHED, evaluate_curves, selection_score, smooth_curves
-from trainer.metrics import CONSTANT_MEAN, TARGETS, mean_label
+from trainer.evaluate import RAW, SMOOTHED, FilmLabels, evaluate_curves, selection_score, smooth_curves, untrained_note
+from trainer.experiment_data import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    ExperimentData,
+    draw_partitions,
+    prepare_transform,
+    write_manifest,
+)
+from trainer.experiment_plot import write_experiment_plot
+from trainer.experiment_steps import assert_experiment_directory
+from trainer.experiment_table import render, write_table
+from trainer.experiment_training import Trained, train_selecting
+from trainer.reproduce import SEED_STRIDE, seed_count
+from trainer.reproduce_config import ReproduceConfig
 
-ORDERS = (1, 2, 4)
-WIDTHS_S = (5, 9, 15, 25, 41)
-VARIANTS: Mapping[str, Mapping[str, Sequence[str]]] = {
-    "features": {
-        "own": ["model.modalities=[image,audio]"],
-        "baseline": ["model.modalities=[fc6,emobase2010]"],
-    },
-    "faces": {
-        "with faces": ["model.modalities=[image,audio,face]"],
-        "without faces": ["model.modalities=[image,audio]"],
-    },
-    "window": {f"{seconds} s": [f"model.window_s={seconds}"] for seconds in (10, 30, 60)},
-    "encoder": {kind.upper(): [f"model.encoder={{kind: {kind}}}"] for kind in ("gru", "lstm", "tcn")},
-    "smoothing": {"": []},
-    "ensemble": {"": []},
-}
-Films = Mapping[str, Sequence[TrainingFilm]]
-Curves = Mapping[str, np.ndarray]
+MEAN, BEST = "mean of runs", "best on validation"
+EXAMPLES = f"""
+comparisons:
+{chr(10).join(f"  {name:<10} {what}" for name, what in COMPARISONS.items())}
+
+examples:
+  any films, by manifest; the transform is prepared where none is named:
+    cineaffect compare --what window --manifest films.csv --records features --output comparisons
+  MediaEval 2018, validated by films of the development set as in `cineaffect reproduce`:
+    cineaffect compare --what encoder --data DIR --records features --output comparisons
+  a variant with settings of its own:
+    cineaffect compare --what encoder --manifest films.csv --records features --output comparisons \\
+                       --set model.encoder.units=64 --set-in TCN model.encoder.levels=3
+
+Each leaves <what>.txt, .json, .csv and .png in --output. On data of `cineaffect mediaeval-demo` they show that the
+command works: there the answers are built in.
+exit codes: 0 all done, 2 configuration error or a failed job.
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,108 +67,189 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_CONFIGURATION
 
 
-def smoothed_variants(
-    curves: Curves, validation: Sequence[TrainingFilm], config: TrainConfig
-) -> Iterator[tuple[str, SmoothingConfig]]:
-    """Raw, and the filters of both kinds that do best on the validation films by `config.selection`."""
-    cutoffs = dict.fromkeys((config.smoothing.cutoff_hz, *config.smoothing_cutoffs_hz))
-    candidates = {
-        "raw": [SmoothingConfig(method="none")],
-        "Butterworth": [SmoothingConfig(order=order, cutoff_hz=cutoff) for order in ORDERS for cutoff in cutoffs],
-        "moving average": [SmoothingConfig(method="moving_average", width_s=width) for width in WIDTHS_S],
-    }
-    constant = mean_label(film.labels[film.known] for film in validation)
+@dataclass(frozen=True)
+class _Labels:
+    """Films of the splits that are scored, and the mean label of the training films [2]."""
 
-    def score(candidate: SmoothingConfig) -> float:
-        smoothed = smooth_curves({film.film_id: curves[film.film_id] for film in validation}, candidate, config.labels)
-        return selection_score(evaluate_curves({SMOOTHED: smoothed}, validation, constant), config.selection, SMOOTHED)
-
-    for name, filters in candidates.items():
-        yield name, max(filters, key=score)
-
-
-def _predict(films: Films, config: TrainConfig, output: str) -> tuple[dict[str, np.ndarray], SmoothingConfig]:
-    from trainer.train import predict_films, train
-    from trainer.windows import stack_films
-
-    result = train(films["train"], films["validation"], config, output)
-    curves = {**result.predictions, **predict_films(result.model, stack_films(films["test"]), config.labels)}
-    return curves, result.smoothing
-
-
-def _load(arguments: argparse.Namespace, config: TrainConfig) -> Films:
-    from trainer.transform import load_transform
-
-    statistics, catalogue = read_statistics(arguments.transform), read_manifest(arguments.manifest)
-    transform = load_transform(arguments.transform)
-    films = {}
-    for split in ("train", "validation", "test"):
-        chosen = films_of_splits(catalogue, [split], arguments.manifest)
-        modalities = config.model.modalities
-        films[split] = load_films(arguments.records, chosen, transform, statistics, config.labels, modalities)
-    assert_no_leak(films["train"], [*films["validation"], *films["test"]], statistics)
-    return films
-
-
-def _predictors(
-    arguments: argparse.Namespace, variant: str, settings: Sequence[str]
-) -> Iterator[tuple[int, TrainConfig, Films, dict[str, Curves]]]:
-    """Seed after seed, what one variant gives: predictor -> its smoothed curves of the test films."""
-    config = load_section("train", TrainConfig, arguments.config, [*arguments.overrides, *settings])
-    films, members = _load(arguments, config), []
-    for seed in range(arguments.seeds):
-        seeded = config.model_copy(update={"seed": config.seed + 1000 * seed})
-        folder = f"{arguments.what}-{variant or 'base'}-{seed}".replace(" ", "_")
-        curves, chosen = _predict(films, seeded, storage.join(arguments.output, "runs", folder))
-        filters = {variant or "single runs": chosen}
-        if arguments.what == "smoothing":
-            filters = dict(smoothed_variants(curves, films["validation"], seeded))
-        test = {film.film_id: curves[film.film_id] for film in films["test"]}
-        found: dict[str, Curves] = {name: smooth_curves(test, one, config.labels) for name, one in filters.items()}
-        members.append(next(iter(found.values())))
-        if arguments.what == "ensemble" and seed == arguments.seeds - 1:
-            found["mean of runs"] = {film_id: np.mean([m[film_id] for m in members], axis=0) for film_id in test}
-        yield seed, config, films, found
+    validation: Sequence[FilmLabels]
+    test: Sequence[FilmLabels]
+    constant: np.ndarray
 
 
 def _main(arguments: argparse.Namespace) -> int:
-    rows = []
-    for variant, settings in VARIANTS[arguments.what].items():
-        for seed, _, films, found in _predictors(arguments, variant, settings):
-            constant = mean_label(film.label_rows for film in films["train"])
-            table = evaluate_curves(found, films["test"], constant)
-            rows += [{"seed": seed, **row} for row in table.to_dict() if row["scope"] != "film"]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    storage.write_text(storage.join(arguments.output, f"{arguments.what}.csv"), text.getvalue())
-    names = list(dict.fromkeys([CONSTANT_MEAN, *(str(row["predictor"]) for row in rows)]))
-    print(f"{'pooled, test films':<20}" + "".join(f"{t + ' ' + f:>20}" for t in TARGETS for f in ("MSE", "PCC", "CCC")))
-    for name in names:
-        cells = ""
-        for target in TARGETS:
-            for figure in ("mse", "pcc", "ccc"):
-                wanted = (name, target, "pooled")
-                found_rows = [r[figure] for r in rows if (r["predictor"], r["target"], r["scope"]) == wanted]
-                values = [value for value in found_rows if value is not None]
-                cell = f"{np.mean(values):.4f} ±{np.std(values):.4f}" if values else "–"
-                cells += f"{cell:>20}"
-        print(f"{name:<20}{cells}")
+    assert_experiment_directory(arguments.output)
+    what = arguments.what
+    if what == "ensemble" and arguments.seeds < 2:
+        raise ConfigurationError(f"--what ensemble: the mean of {arguments.seeds} run is that run; name more --seeds")
+    base = load_section("train", TrainConfig, arguments.config, arguments.overrides)
+    data = _data(arguments)
+    modalities = data.statistics().modalities
+    chosen = variants(what, base, modalities, [name for name in arguments.baseline.split(",") if name])
+    own = _own_settings(arguments.own, chosen)
+    rows: list[dict[str, Any]] = []
+    used: set[str] = set()
+    labels: _Labels | None = None
+    filters: list[dict[str, SmoothingConfig]] = []
+    for name, settings in chosen.items():
+        config = load_section("train", TrainConfig, arguments.config, [*arguments.overrides, *settings, *own[name]])
+        used |= set(config.model.modalities)
+        runs = [_train(data, config, seed, arguments.output) for seed in range(arguments.seeds)]
+        labels = labels or _labels(data, config)
+        if what == "smoothing":
+            validation = data.films(VALIDATION)
+            filters = [best_filters(run.curves(validation, RAW), labels.validation, config) for run in runs]
+        rows += _rows(what, name, runs, filters, data, labels, config)
+    about: dict[str, Any] = {
+        "what": what,
+        "seeds": arguments.seeds,
+        "train": base.model_dump(mode="json"),
+        "variants": chosen,
+    }
+    if filters:
+        about["filters"] = [{kind: one.model_dump(mode="json") for kind, one in found.items()} for found in filters]
+    _report(rows, data.untrained(sorted(used)), about, _described(filters), arguments)
     return EXIT_OK
 
 
+def _data(arguments: argparse.Namespace) -> ExperimentData:
+    manifest = arguments.manifest
+    if arguments.data:
+        keys = {"validation_films": arguments.validation_films, "split_seed": arguments.split_seed}
+        given = {key: value for key, value in keys.items() if value is not None}
+        splits = validate(ReproduceConfig, given, "the command line: reproduce")
+        films = list_layout(arguments.data)
+        selection, _ = draw_partitions(films, splits.validation_films, splits.split_seed)
+        manifest = write_manifest(films, selection, arguments.output)
+    transform = arguments.transform
+    if not transform:
+        transform = prepare_transform(manifest, arguments.records, arguments.output, arguments.config)
+    data = ExperimentData(manifest, arguments.records, transform)
+    for split in (TRAIN, VALIDATION, TEST):
+        if not data.films(split):
+            raise ConfigurationError(f"{manifest}: no film has the split '{split}'; a comparison needs all three")
+    return data
+
+
+def _own_settings(given: Sequence[tuple[str, str]], chosen: Mapping[str, Any]) -> dict[str, list[str]]:
+    own: dict[str, list[str]] = {name: [] for name in chosen}
+    for name, setting in given:
+        if name not in own:
+            raise ConfigurationError(f"--set-in '{name}': no such variant; there are {', '.join(own)}")
+        own[name].append(setting)
+    return own
+
+
+def _train(data: ExperimentData, config: TrainConfig, seed: int, output: str) -> Trained:
+    seeded = config.model_copy(update={"seed": config.seed + SEED_STRIDE * seed})
+    return train_selecting(storage.join(output, "runs"), f"seed{seed}", data, seeded, predict_test=True)
+
+
+def _labels(data: ExperimentData, config: TrainConfig) -> _Labels:
+    labels = config.labels
+    return _Labels(data.labelled(VALIDATION, labels), data.labelled(TEST, labels), data.constant(labels))
+
+
+def _rows(
+    what: str,
+    name: str,
+    runs: Sequence[Trained],
+    filters: Sequence[Mapping[str, SmoothingConfig]],
+    data: ExperimentData,
+    labels: _Labels,
+    config: TrainConfig,
+) -> list[dict[str, Any]]:
+    """The rows of one variant, per film, mean of films and pooled, of every seed."""
+    test, rows = data.films(TEST), []
+    for seed, run in enumerate(runs):
+        found: dict[str, Mapping[str, np.ndarray]] = {name: run.curves(test)}
+        if filters:
+            raw = run.curves(test, RAW)
+            found = {kind: smooth_curves(raw, one, config.labels) for kind, one in filters[seed].items()}
+        rows += _tabulated(seed, found, labels)
+    if what == "ensemble":
+        curves = [run.curves(test) for run in runs]
+        mean = {film.film_id: np.mean([one[film.film_id] for one in curves], axis=0) for film in test}
+        best = max(range(len(runs)), key=lambda seed: _validation_score(runs[seed], data, labels, config))
+        # Of all seeds together there is one mean and one best run: no spread.
+        rows += _tabulated(None, {MEAN: mean, BEST: curves[best]}, labels)
+    return rows
+
+
+def _tabulated(
+    seed: int | None, curves: Mapping[str, Mapping[str, np.ndarray]], labels: _Labels
+) -> list[dict[str, Any]]:
+    return [{"seed": seed, **row} for row in evaluate_curves(curves, labels.test, labels.constant).to_dict()]
+
+
+def _validation_score(run: Trained, data: ExperimentData, labels: _Labels, config: TrainConfig) -> float:
+    curves = {SMOOTHED: run.curves(data.films(VALIDATION))}
+    return selection_score(evaluate_curves(curves, labels.validation, labels.constant), config.selection, SMOOTHED)
+
+
+def _described(filters: Sequence[Mapping[str, SmoothingConfig]]) -> list[str]:
+    """A line a seed: which filters its validation films chose."""
+    lines = []
+    for seed, found in enumerate(filters):
+        parts = [
+            f"{kind}: order {one.order}, cutoff {one.cutoff_hz:g} Hz"
+            if one.method == "butterworth"
+            else f"{kind}: {one.weights}, width {one.width_s} s"
+            for kind, one in found.items()
+            if one.method != "none"
+        ]
+        lines.append(f"chosen on validation, seed {seed}: {'; '.join(parts)}")
+    return lines
+
+
+def _report(
+    rows: Sequence[Mapping[str, Any]],
+    untrained: Sequence[str],
+    about: Mapping[str, Any],
+    notes: Sequence[str],
+    arguments: argparse.Namespace,
+) -> None:
+    output, what = arguments.output, arguments.what
+    summaries = write_table(output, what, rows, None, **about, untrained=list(untrained))
+    lines = [render(summaries), *notes]
+    if untrained:
+        lines.append(untrained_note(untrained))
+    text = "\n".join(lines)
+    storage.write_text(storage.join(output, f"{what}.txt"), text + "\n")
+    title = f"{COMPARISONS[what]}\ntest films, {arguments.seeds} seed{'s' if arguments.seeds > 1 else ''}"
+    write_experiment_plot(storage.join(output, f"{what}.png"), title, summaries)
+    print(f"\n{text}\n\nresults: {storage.join(output, what + '.json')}")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="cineaffect compare", description=__doc__, allow_abbrev=False)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--what", required=True, choices=list(VARIANTS), help="which comparison")
-    parser.add_argument("--manifest", required=True, help="CSV with film_id, path, split and labels")
+    parser = argparse.ArgumentParser(
+        prog="cineaffect compare",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--what", required=True, choices=list(COMPARISONS), help="which comparison")
+    films = parser.add_mutually_exclusive_group(required=True)
+    films.add_argument("--manifest", help="CSV with film_id, path, split (train, validation, test) and labels")
+    films.add_argument("--data", help="directory in the layout of MediaEval 2018")
     parser.add_argument("--records", required=True, help="directory of feature records")
-    parser.add_argument("--transform", required=True, help="directory that prepare made from the split train")
-    parser.add_argument("--output", required=True, help="directory of runs and tables; started again, it goes on there")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each variant (default: 3)")
-    parser.add_argument("--config", help="YAML file with a section train")
+    parser.add_argument("--transform", help="directory that prepare made from the split train; without, it is made")
+    parser.add_argument("--output", required=True, help="local directory; started again, it goes on there")
+    parser.add_argument("--seeds", type=seed_count, default=3, help="trainings of each variant (default: 3)")
+    parser.add_argument("--baseline", default="", help="of features: its modalities, comma separated")
+    parser.add_argument("--validation-films", type=int, help="with --data: how many of the development films (13)")
+    parser.add_argument("--split-seed", type=int, help="with --data: draws them (2018, ours)")
+    parser.add_argument("--config", help="YAML file; its sections train and prepare hold")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="train keys")
+    parser.add_argument(
+        "--set-in",
+        action="append",
+        nargs=2,
+        default=[],
+        dest="own",
+        metavar=("VARIANT", "KEY=VALUE"),
+        help="train keys of one variant only",
+    )
     return parser
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from beam_pipelines.records import (
 )
 from trainer.annotations import LabelReport, align, read_labels, report_alignment
 from trainer.config import LabelConfig
+from trainer.row_memory import stack_rows
 
 STATISTICS_FILE = "statistics.json"
 RUN_MANIFEST = "run_manifest.json"
@@ -172,7 +173,16 @@ def load_films(
             f"{list(statistics.modalities)}. Change model.modalities, or run `cineaffect prepare` with them"
         )
     _assert_records(records_directory, films)
-    return [_load_film(records_directory, film, transform, statistics, config, modalities) for film in films]
+    loaded = [_load_film(records_directory, film, transform, statistics, config, modalities) for film in films]
+    for modality in modalities:
+        # One modality after another, and its single arrays are given up at once: the set is never held twice.
+        blocks = stack_rows([film.features[modality] for film in loaded])
+        loaded = [
+            replace(film, features={**film.features, modality: block})
+            for film, block in zip(loaded, blocks, strict=True)
+        ]
+        del blocks
+    return loaded
 
 
 def assert_no_leak(train: Sequence[TrainingFilm], held_out: Sequence[TrainingFilm], statistics: Statistics) -> None:

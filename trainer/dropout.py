@@ -1,6 +1,7 @@
 """Dropout whose masks follow from a seed that is given with each step, so that no generator's state needs to be kept.
 
-`place` tells the uses of one step's seed apart. Masks are drawn by Philox: the same on every device.
+`place` tells the uses of one step's seed apart. Masks are drawn by Philox: the same on every device. Several replicas
+draw the mask of the whole batch, and each takes its rows of it: what is dropped doesn't depend on their number.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 from keras import ops
+
+from trainer.distribution import replicas, rows_of_all
 
 STATES, MODALITIES, FIRST_FEATURE = 0, 1 << 20, 1
 """Places: the concatenated states, the choice of modalities, and the inputs of modality i at `FIRST_FEATURE + i`."""
@@ -50,4 +53,9 @@ def _uniform(shape: Any, seed: Any, place: int) -> Any:
     if seed is None:
         raise ValueError("training with dropout needs dropout_seed, int [2]: the run's seed and the step's number")
     folded = tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int32), place)
-    return tf.random.stateless_uniform(shape, folded, alg="philox")
+    if replicas() == 1:
+        return tf.random.stateless_uniform(shape, folded, alg="philox")
+    rows, *further = shape if isinstance(shape, (tuple, list)) else tf.unstack(shape)
+    rows_in_all, before = rows_of_all(rows)
+    drawn = tf.random.stateless_uniform([rows_in_all, *further], folded, alg="philox")
+    return drawn[before : before + rows]

@@ -11,7 +11,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
@@ -34,6 +34,7 @@ from trainer.config import LabelConfig, TrainConfig
 from trainer.exported_cards import exported_cards
 from trainer.metrics import TARGETS, MetricsTable, mean_label, tabulate
 from trainer.output_directory import assert_output_directory
+from trainer.run_files import read_run_file, run_name
 
 RAW, SMOOTHED = "raw", "smoothed"
 CURVES = "curves"
@@ -171,7 +172,9 @@ class Evaluation:
 
 
 @dataclass(frozen=True, eq=False)
-class _Labelled:
+class FilmLabels:
+    """A film's labels, as long as its curve: labels float32 [T, 2], known bool [T]."""
+
     film_id: str
     labels: np.ndarray
     known: np.ndarray
@@ -189,34 +192,73 @@ def evaluate_run(scores: str, films: Sequence[Film], constant_films: Sequence[Fi
     Raises:
         ConfigurationError: a label file or curve with a defect, or nothing to evaluate.
     """
-    curves: dict[str, dict[str, np.ndarray]] = {RAW: {}, SMOOTHED: {}}
+    folder = storage.join(scores, CURVES)
+
+    def curve_of(film_id: str) -> Mapping[str, np.ndarray] | None:
+        try:
+            return read_curve(storage.join(folder, f"{film_id}.csv"))
+        except FileNotFoundError:
+            return None
+
+    return _evaluate(folder, curve_of, films, constant_films, config, untrained_of_run(scores))
+
+
+def evaluate_run_file(
+    uri: str, films: Sequence[Film], constant_films: Sequence[Film], config: LabelConfig
+) -> Evaluation:
+    """Holds a run file in the task's format (`trainer.run_files`) against label files; see `evaluate_run`.
+
+    The predictor has the name of the file. As in the task's own script, the longer of a film's rows and labels is cut.
+
+    Raises:
+        RunFileError: for a file that is no run file.
+        ConfigurationError: a label file with a defect, or nothing to evaluate.
+    """
+    run, name = read_run_file(uri), run_name(uri)
+
+    def curve_of(film_id: str) -> Mapping[str, np.ndarray] | None:
+        return {name: run[film_id]} if film_id in run else None
+
+    return _evaluate(uri, curve_of, films, constant_films, config, None)
+
+
+def _evaluate(
+    source: str,
+    curve_of: Callable[[str], Mapping[str, np.ndarray] | None],
+    films: Sequence[Film],
+    constant_films: Sequence[Film],
+    config: LabelConfig,
+    untrained: tuple[str, ...] | None,
+) -> Evaluation:
+    curves: dict[str, dict[str, np.ndarray]] = {}
     labelled, reports, without_curve = [], [], []
     for film in films:
         if not film.labels:
             continue
-        try:
-            curve = read_curve(storage.join(scores, CURVES, f"{film.film_id}.csv"))
-        except FileNotFoundError:
+        curve = curve_of(film.film_id)
+        if curve is None:
             without_curve.append(film.film_id)
             continue
         labels = read_labels(film.labels, config)
-        seconds = len(curve[SMOOTHED])
-        labelled.append(_Labelled(film.film_id, *align(labels, seconds)))
+        seconds = len(next(iter(curve.values())))
+        labelled.append(FilmLabels(film.film_id, *align(labels, seconds)))
         reports.append(report_alignment(film.film_id, labels, seconds))
         for predictor, values in curve.items():
-            curves[predictor][film.film_id] = values
+            curves.setdefault(predictor, {})[film.film_id] = values
     if not any(film.known.any() for film in labelled):
         raise ConfigurationError(
-            f"{storage.join(scores, CURVES)}: no curve of the {len(films)} chosen films has a labelled second "
+            f"{source}: no curve of the {len(films)} chosen films has a labelled second "
             f"({len(without_curve)} have labels but no curve there)"
         )
-    whole = {predictor: values for predictor, values in curves.items() if len(values) == len(labelled)}
+    # Raw before smoothed, whatever the order of a file's columns.
+    names = [name for name in dict.fromkeys((RAW, *curves)) if name in curves]
+    whole = {name: curves[name] for name in names if len(curves[name]) == len(labelled)}
     try:
         table = evaluate_curves(whole, labelled, _constant(constant_films, config))
     except ValueError as error:
-        raise ConfigurationError(f"{storage.join(scores, CURVES)}: {error}") from error
+        raise ConfigurationError(f"{source}: {error}") from error
     without_labels = tuple(film.film_id for film in films if not film.labels)
-    return Evaluation(table, tuple(reports), tuple(without_curve), without_labels, untrained_of_run(scores))
+    return Evaluation(table, tuple(reports), tuple(without_curve), without_labels, untrained)
 
 
 def untrained_of_run(scores: str) -> tuple[str, ...] | None:
@@ -272,6 +314,8 @@ examples:
     cineaffect evaluate --manifest films.csv --scores scores --splits test
   the trainer's own predictions of its validation films:
     cineaffect evaluate --manifest films.csv --scores run --splits validation --per-film
+  a run file in the task's format:
+    cineaffect evaluate --manifest films.csv --run-file run1.txt --splits test
 
 The constant-mean row answers the mean of all label rows of --train-splits for every second: what a model must beat.
 PCC and CCC of a constant series are undefined; means over films leave such films out and say how many.
@@ -291,12 +335,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
     config = load_section("train", TrainConfig, arguments.config, arguments.overrides)
-    output = arguments.output or arguments.scores
+    output = arguments.output or arguments.scores or arguments.run_file.removesuffix(".txt") + "_evaluation"
     assert_output_directory(output)
     films = read_manifest(arguments.manifest)
     chosen = films_of_splits(films, arguments.splits.split(","), arguments.manifest)
     constant_films = films_of_splits(films, arguments.train_splits.split(","), arguments.manifest)
-    evaluation = evaluate_run(arguments.scores, chosen, constant_films, config.labels)
+    if arguments.run_file:
+        evaluation = evaluate_run_file(arguments.run_file, chosen, constant_films, config.labels)
+    else:
+        evaluation = evaluate_run(arguments.scores, chosen, constant_films, config.labels)
     write_evaluation(evaluation, output)
     print(render_reports(evaluation.reports))
     print()
@@ -319,10 +366,14 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--manifest", required=True, help="CSV with the columns film_id, path, split and labels")
-    parser.add_argument("--scores", required=True, help="directory of a scoring or training run, with curves/ in it")
+    predictions = parser.add_mutually_exclusive_group(required=True)
+    predictions.add_argument("--scores", help="directory of a scoring or training run, with curves/ in it")
+    predictions.add_argument("--run-file", help="a run file in the task's format, a film's name and then its rows")
     parser.add_argument("--splits", default="test", help="which films, comma separated (default: test)")
     parser.add_argument("--train-splits", default="train", help="whose labels give the constant mean (default: train)")
-    parser.add_argument("--output", help="where evaluation.json and .csv go (default: the run's directory)")
+    parser.add_argument(
+        "--output", help="where evaluation.json and .csv go (default: the run's directory, or RUN_FILE_evaluation)"
+    )
     parser.add_argument("--per-film", action="store_true", help="prints every film's figures too")
     parser.add_argument("--config", help="YAML file; its section train.labels says how labels are read")
     parser.add_argument(

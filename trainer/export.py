@@ -1,6 +1,7 @@
 """The exported model of contract 2: a SavedModel that takes raw features of whole films, and its card.
 
-    <directory>/saved_model.pb, variables/    signatures `serving_default` (one film) and `films` (several)
+    <directory>/saved_model.pb, variables/    signatures `serving_default` (one film) and `films` (several);
+                                              of an ensemble also `film_members`, each member's curves
     <directory>/model_card.json               what it expects and how it was made
 
 Statistics, windows, padding and the ensemble are inside, so that training and scoring can't drift apart. The SavedModel
@@ -62,11 +63,38 @@ def export_model(
         ConfigurationError: for a directory that holds something, a transform that doesn't fit a model, or a card that
             contradicts what the export knows.
     """
+    assert_free(directory)
+    scorer = FilmScorer(models, _load_transforms(transform_directory, len(models)), label_range)
+    known = {
+        "sequence_length_s": max(model.config.window_s for model in models),
+        "models": [{"seed": model.seed, **model.config.model_dump(mode="json")} for model in models],
+    }
+    return write_export(scorer, card, known, directory)
+
+
+def assert_free(directory: str) -> None:
+    """Refuses a version's directory that holds something already.
+
+    Raises:
+        ConfigurationError: where it does.
+    """
     if storage.list_files(directory):
         raise ConfigurationError(f"{directory}: holds something already; export under a new version")
-    scorer = FilmScorer(models, _load_transforms(transform_directory, len(models)), label_range)
-    version = directory.rstrip("/").rsplit("/", 1)[-1]
-    full_card = _complete_card(card, version, scorer, models)
+
+
+def write_export(scorer: CurveScorer, card: Mapping[str, Any], known: Mapping[str, Any], directory: str) -> str:
+    """Writes a SavedModel and its card as a whole directory; returns `directory`.
+
+    Args:
+        scorer: what is saved.
+        card: what is to be known of the model; see `export_model`.
+        known: what the card must not contradict, beside what the scorer and the directory tell.
+        directory: `<exports>/<version>`, local or `gs://`.
+
+    Raises:
+        ConfigurationError: for a card that contradicts what is known.
+    """
+    full_card = _complete_card(card, directory.rstrip("/").rsplit("/", 1)[-1], scorer, known)
     if storage.is_remote(directory):
         with tempfile.TemporaryDirectory(prefix="cineaffect-") as folder:
             scorer.save(folder)
@@ -85,42 +113,44 @@ def export_model(
     return directory
 
 
-class FilmScorer(tf.Module):
-    """An ensemble with its transform as plain TensorFlow functions of raw features; what the SavedModel holds.
+class CurveScorer(tf.Module):
+    """The mean of one or several members' curves behind an exported model's signatures; subclasses give the members.
 
     Args:
-        models: the members.
-        transforms: for each member the transform of its inputs; members may share one object.
+        members: how many there are.
+        dimensions: modality -> values a second as extracted; the order is that of the signatures.
+        slots: modality -> slots a second.
         label_range: lowest and highest label.
-
-    Raises:
-        ConfigurationError: for a transform that doesn't give what a member takes.
     """
 
     def __init__(
-        self, models: Sequence[AffectModel], transforms: Sequence[RowTransform], label_range: tuple[float, float]
+        self,
+        members: int,
+        dimensions: Mapping[str, int],
+        slots: Mapping[str, int],
+        label_range: tuple[float, float],
     ):
         super().__init__()
-        if not models:
-            raise ConfigurationError("there is no model to export")
         if not label_range[0] < label_range[1]:
             raise ConfigurationError(f"label_range must be (lowest, highest), it is {label_range}")
-        for model, transform in zip(models, transforms, strict=True):
-            _check_transform(model, transform)
+        self.members = members
+        self.modalities = tuple(dimensions)
+        self.dimensions, self.slots = dict(dimensions), dict(slots)
         self.label_range = tuple(float(value) for value in label_range)
-        self._predict = list(zip([model.predict_rows for model in models], transforms, strict=True))
-        self.modalities = tuple(dict.fromkeys(m for model in models for m in model.config.modalities))
-        self.dimensions = {m: _common([t.raw_dimensions.get(m) for t in transforms], m) for m in self.modalities}
-        self.slots = {m: _common([t.slots.get(m) for t in transforms], m) for m in self.modalities}
-        # Only what is an attribute is saved: the variables themselves (not Keras's objects around them) and the graphs.
-        self.model_variables = [variable.value for model in models for variable in model.weights]
-        self.transform_graphs = [transform.graph for transform in transforms]
+
+    def member_curves(self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor | None) -> list[tf.Tensor]:
+        """Each member's valence and arousal, float32 [T, 2], in the labels' range.
+
+        Args:
+            features: as the signatures take them.
+            row_splits: int64 [films + 1], checked; None where all rows are one film.
+        """
+        raise TypeError(f"{type(self).__name__} gives no members")
 
     @tf.function(autograph=False)
     def film(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
         """One film: modality -> float32 [T, D], `<modality>_present` -> float32 [T, slots]; target -> float32 [T]."""
-        rows = tf.shape(features[self.modalities[0]])[0]
-        return self._score(features, tf.zeros((rows,), tf.int32))
+        return self._mean(self.member_curves(features, None))
 
     @tf.function(autograph=False)
     def films(self, row_splits: tf.Tensor, **features: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -135,37 +165,91 @@ class FilmScorer(tf.Module):
             tf.debugging.assert_non_negative(row_splits[1:] - row_splits[:-1], "row_splits must not fall"),
         ]
         with tf.control_dependencies([check for check in checks if check is not None]):
-            row_start = tf.repeat(row_splits[:-1], row_splits[1:] - row_splits[:-1])
-        return self._score(features, tf.cast(row_start, tf.int32))
+            checked = tf.identity(row_splits)
+        return self._mean(self.member_curves(features, checked))
+
+    @tf.function(autograph=False)
+    def film_members(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What `film` takes; target -> float32 [members, T], whose mean `film` gives."""
+        curves = tf.stack(self.member_curves(features, None))
+        return {target: curves[:, :, index] for index, target in enumerate(TARGETS)}
 
     def feature_signature(self) -> dict[str, tf.TensorSpec]:
-        """Name -> specification of every feature that both signatures take."""
+        """Name -> specification of every feature that all signatures take."""
         signature = {}
         for modality in self.modalities:
             for key, size in ((modality, self.dimensions[modality]), (presence_key(modality), self.slots[modality])):
                 signature[key] = tf.TensorSpec((None, size), tf.float32, name=key)
         return signature
 
+    def signatures(self) -> dict[str, str]:
+        """Name -> what it takes, of the signatures that are saved: an ensemble has one more."""
+        several = {"film_members": "one film; each member's curves, [members, T]"} if self.members > 1 else {}
+        return {"serving_default": "one film", "films": "several films as rows, with row_splits", **several}
+
     def save(self, path: str) -> None:
-        """Writes the SavedModel with both signatures to a local folder."""
+        """Writes the SavedModel with its signatures to a local folder."""
         features = self.feature_signature()
         row_splits = tf.TensorSpec((None,), tf.int64, name="row_splits")
         signatures = {
             "serving_default": self.film.get_concrete_function(**features),
             "films": self.films.get_concrete_function(row_splits=row_splits, **features),
         }
+        if self.members > 1:
+            signatures["film_members"] = self.film_members.get_concrete_function(**features)
         tf.saved_model.save(self, path, signatures=signatures)
 
-    def _score(self, features: Mapping[str, tf.Tensor], row_start: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _mean(self, curves: list[tf.Tensor]) -> dict[str, tf.Tensor]:
+        mean = tf.add_n(curves) / len(curves)
+        return {target: mean[:, index] for index, target in enumerate(TARGETS)}
+
+
+class FilmScorer(CurveScorer):
+    """An ensemble with its transform as plain TensorFlow functions of raw features; what the SavedModel holds.
+
+    Args:
+        models: the members.
+        transforms: for each member the transform of its inputs; members may share one object.
+        label_range: lowest and highest label.
+
+    Raises:
+        ConfigurationError: for a transform that doesn't give what a member takes.
+    """
+
+    def __init__(
+        self, models: Sequence[AffectModel], transforms: Sequence[RowTransform], label_range: tuple[float, float]
+    ):
+        if not models:
+            raise ConfigurationError("there is no model to export")
+        for model, transform in zip(models, transforms, strict=True):
+            _check_transform(model, transform)
+        modalities = tuple(dict.fromkeys(m for model in models for m in model.config.modalities))
+        super().__init__(
+            len(models),
+            {m: _common([t.raw_dimensions.get(m) for t in transforms], m) for m in modalities},
+            {m: _common([t.slots.get(m) for t in transforms], m) for m in modalities},
+            label_range,
+        )
+        self._predict = list(zip([model.predict_rows for model in models], transforms, strict=True))
+        # Only what is an attribute is saved: the variables themselves (not Keras's objects around them) and the graphs.
+        self.model_variables = [variable.value for model in models for variable in model.weights]
+        self.transform_graphs = [transform.graph for transform in transforms]
+
+    def member_curves(self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor | None) -> list[tf.Tensor]:
+        """See `CurveScorer`."""
+        if row_splits is None:
+            row_start = tf.zeros((tf.shape(features[self.modalities[0]])[0],), tf.int32)
+        else:
+            row_start = tf.cast(tf.repeat(row_splits[:-1], row_splits[1:] - row_splits[:-1]), tf.int32)
+        low, high = self.label_range
         transformed: dict[int, dict[str, tf.Tensor]] = {}
         members = []
         for predict_rows, transform in self._predict:
             if id(transform) not in transformed:
                 transformed[id(transform)] = transform(features)
-            members.append(tf.cast(predict_rows(transformed[id(transform)], row_start), tf.float32))
-        low, high = self.label_range
-        labels = low + tf.add_n(members) / len(members) * (high - low)
-        return {target: labels[:, index] for index, target in enumerate(TARGETS)}
+            probabilities = tf.cast(predict_rows(transformed[id(transform)], row_start), tf.float32)
+            members.append(low + probabilities * (high - low))
+        return members
 
 
 def _load_transforms(directories: str | Sequence[str], members: int) -> list[RowTransform]:
@@ -193,17 +277,16 @@ def _common(values: list[int | None], modality: str) -> int:
     return found.pop()
 
 
-def _complete_card(card: Mapping[str, Any], version: str, scorer: FilmScorer, models: Sequence[AffectModel]) -> str:
+def _complete_card(card: Mapping[str, Any], version: str, scorer: CurveScorer, further: Mapping[str, Any]) -> str:
     known = {
         "format": CARD_FORMAT,
         "version": version,
         "modalities": list(scorer.modalities),
         "dimensions": scorer.dimensions,
         "slots": scorer.slots,
-        "sequence_length_s": max(model.config.window_s for model in models),
         "label_range": list(scorer.label_range),
-        "models": [{"seed": model.seed, **model.config.model_dump(mode="json")} for model in models],
-        "signatures": {"serving_default": "one film", "films": "several films as rows, with row_splits"},
+        "signatures": scorer.signatures(),
+        **further,
     }
     plain, added = _plain(card), _plain(known)
     for key in sorted(set(plain) & set(added)):

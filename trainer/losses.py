@@ -10,6 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainer.distribution import replica_sum, replicas
+
 EPSILON = 1e-6
 """Added to a probability before its logarithm: log(0) is not finite, and the gradient of log(p + e) is."""
 
@@ -19,6 +21,8 @@ CCC_EPSILON = 1e-8
 
 def batch_loss(kind: str, probabilities: Any, targets: Any, weights: Any) -> Any:
     """The loss of a batch, a float32 scalar.
+
+    Several replicas that share a batch each give a part of its loss; the parts' sum is the loss of the whole.
 
     Args:
         kind: `cross_entropy`, `mse` or `ccc`.
@@ -61,7 +65,8 @@ def concordance_loss(probabilities: Any, targets: Any, weights: Any) -> Any:
         CCC = 2 cov(p, y) / (var p + var y + (mean p - mean y)^2)
 
     Moments are weighted and taken about the mean, so that nothing cancels. Where prediction or target is constant the
-    coefficient is 0, and so, where both are the same constant, is its gradient. Source: Lin 1989.
+    coefficient is 0, and so, where both are the same constant, is its gradient. Several replicas take the moments over
+    the rows of them all, and each gives an equal part of the loss. Source: Lin 1989.
 
     Args:
         probabilities: float32 [N, 2].
@@ -71,12 +76,12 @@ def concordance_loss(probabilities: Any, targets: Any, weights: Any) -> Any:
     Returns:
         float32 scalar in [0, 4].
     """
-    share = (weights / tf.reduce_sum(weights))[:, None]
+    share = (weights / replica_sum(tf.reduce_sum(weights)))[:, None]
 
     def mean(values: Any) -> Any:
-        return tf.reduce_sum(share * values, axis=0)
+        return replica_sum(tf.reduce_sum(share * values, axis=0))
 
     mean_p, mean_y = mean(probabilities), mean(targets)
     p, y = probabilities - mean_p, targets - mean_y
     spread = mean(tf.square(p)) + mean(tf.square(y)) + tf.square(mean_p - mean_y)
-    return tf.reduce_sum(1.0 - 2.0 * mean(p * y) / (spread + CCC_EPSILON))
+    return tf.reduce_sum(1.0 - 2.0 * mean(p * y) / (spread + CCC_EPSILON)) / replicas()

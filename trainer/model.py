@@ -23,6 +23,7 @@ from beam_pipelines.errors import ConfigurationError
 from beam_pipelines.records import PRESENT_SUFFIX, slots_of
 from trainer.batch_statistics import FilmBatches
 from trainer.config import ModelConfig
+from trainer.distribution import normalize_over_replicas, replicas
 from trainer.dropout import FIRST_FEATURE, STATES, kept_modalities
 from trainer.dropout import dropout as _dropout
 from trainer.encoders import ROW_BLOCK, build_encoder
@@ -245,7 +246,7 @@ class AffectModel(keras.Model):
     def _fuse(self, states: list[Any], training: bool, dropout_seed: Any, films: Any) -> Any:
         """The encoders' states [N, H] each, and the film of each, int [N] -> probabilities [N, 2]."""
         x = ops.concatenate([ops.cast(state, self.variable_dtype) for state in states], axis=-1)
-        normalize = self._film_statistics(training, films)
+        normalize = self._statistics(training, films)
         if self.normalization is not None:
             x = normalize(self.normalization, x) if normalize else self.normalization(x, training=training)
         if training and self.config.dropout:
@@ -253,9 +254,13 @@ class AffectModel(keras.Model):
         x = self.first_gate(x, training=training, normalize=normalize)
         return self.second_gate(self.experts(x), training=training, normalize=normalize)
 
-    def _film_statistics(self, training: bool, films: Any) -> Normalize | None:
-        wanted = self.config.batch_normalization and self.config.batch_statistics_at_inference == "film"
-        return FilmBatches.of(films).normalize if wanted and not training else None
+    def _statistics(self, training: bool, films: Any) -> Normalize | None:
+        """What normalises in the stock layers' place: a film's statistics, or those of a batch that replicas share."""
+        if not self.config.batch_normalization:
+            return None
+        if training:
+            return normalize_over_replicas if replicas() > 1 else None
+        return FilmBatches.of(films).normalize if self.config.batch_statistics_at_inference == "film" else None
 
 
 def _seed(seed: int, name: str) -> int:

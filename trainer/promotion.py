@@ -9,36 +9,23 @@ A kill between the two writes leaves the old version in use and one line that sa
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from beam_pipelines import storage
-from beam_pipelines.errors import ConfigurationError
+from beam_pipelines.current_version import CURRENT, read_current
+from beam_pipelines.errors import CineAffectError, ConfigurationError
 from trainer.exported_cards import versions_of
 
-CURRENT = "current"
 HISTORY = "promotions.jsonl"
 Metric = Literal["mse", "pcc", "ccc"]
-
-
-def read_current(exports: str) -> int | None:
-    """The version that the pointer names; None where there is no pointer.
-
-    Raises:
-        ConfigurationError: for a pointer that holds no number.
-    """
-    uri = storage.join(exports, CURRENT)
-    try:
-        text = storage.read_text(uri).strip()
-    except FileNotFoundError:
-        return None
-    if not (text.isascii() and text.isdigit()):
-        raise ConfigurationError(f"{uri}: holds {text!r:.40}, not the number of a version; write one there")
-    return int(text)
 
 
 def read_history(exports: str) -> list[dict[str, Any]]:
@@ -50,22 +37,53 @@ def read_history(exports: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.strip()]
 
 
-def move_current(exports: str, version: int, why: Mapping[str, Any]) -> None:
+class MovedError(CineAffectError):
+    """Somebody else has moved the pointer since it was looked at."""
+
+
+ANY_VERSION = -1
+"""`expected` where the pointer may be moved wherever it stands."""
+
+
+def move_current(exports: str, version: int, why: Mapping[str, Any], expected: int | None = ANY_VERSION) -> None:
     """Moves the pointer to a version that is there, and notes it with `why`; the same move twice is noted once.
+
+    Args:
+        exports: directory of exports, local or `gs://`; in a local one only one process moves at a time.
+        version: where to.
+        why: further keys of the line in the history.
+        expected: where the pointer must stand before, None for nowhere; it may stand at `version` already.
 
     Raises:
         ConfigurationError: where there is no such version.
+        MovedError: where the pointer stands elsewhere than expected.
     """
     if version not in versions_of(exports):
         raise ConfigurationError(f"{exports}: has no whole version {version}; it has {versions_of(exports)}")
-    if read_current(exports) == version:
-        return  # a round that was killed after its move
-    history = read_history(exports)
-    entry = {"from": read_current(exports), "to": version, **why}
-    if not history or history[-1] != entry:
-        lines = [json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n" for line in (*history, entry)]
-        storage.write_text(storage.join(exports, HISTORY), "".join(lines))
-    storage.write_text(storage.join(exports, CURRENT), f"{version}\n")
+    with _one_mover(exports):
+        current = read_current(exports)
+        if current == version:
+            return  # a round that was killed after its move
+        if expected not in (ANY_VERSION, current):
+            raise MovedError(
+                f"{storage.join(exports, CURRENT)}: was moved from {expected} to {current} meanwhile, so nothing is "
+                f"promoted; start again, and version {version} is compared with that one"
+            )
+        history, entry = read_history(exports), {"from": current, "to": version, **why}
+        if not history or history[-1] != entry:
+            lines = [json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n" for line in (*history, entry)]
+            storage.write_text(storage.join(exports, HISTORY), "".join(lines))
+        storage.write_text(storage.join(exports, CURRENT), f"{version}\n")
+
+
+@contextmanager
+def _one_mover(exports: str) -> Iterator[None]:
+    if storage.is_remote(exports):
+        yield
+        return
+    with (Path(exports) / ".current.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def former_version(exports: str) -> int:

@@ -2,49 +2,49 @@
 
 extract ──▶ prepare ──▶ train ──▶ score challenger, score champion ──▶ compare ──▶ `current`, report
 
-A round is named after the digest of what it depends on (configuration, manifest, labels, records). Killed, it goes on
-where it was; decided, it is not repeated, so that a rollback stands until the data or the configuration change.
+A round is named after the digest of what it depends on (code version, settings, labels, records). Killed, it goes on
+where it was; decided, it is not repeated, so that a rollback stands until one of these changes.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import hashlib
-import io
 import json
 import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from beam_pipelines import records, storage
-from beam_pipelines.catalogue import Film, films_of_splits, read_manifest
+from beam_pipelines import storage
 from beam_pipelines.configuration import load_section
+from beam_pipelines.current_version import read_current
 from beam_pipelines.errors import (
     EXIT_CONFIGURATION,
     EXIT_OK,
     EXIT_SOME_FILMS_FAILED,
+    EXIT_TOO_MANY_FILMS_FAILED,
     CineAffectError,
     ConfigurationError,
 )
-from trainer.annotations import align, read_labels
-from trainer.config import LabelConfig, TrainConfig
+from beam_pipelines.score_config import ScoreConfig
+from trainer.annotations import align
+from trainer.config import TrainConfig
 from trainer.evaluate import CURVES, SMOOTHED, read_curve
 from trainer.exported_cards import CARD, EXPORTS, versions_of
-from trainer.metrics import mean_label
-from trainer.promotion import Comparison, Series, compare, former_version, move_current, read_current
+from trainer.metrics import CONSTANT_MEAN, mean_label
+from trainer.promotion import MovedError, Series, compare, move_current, read_history
 from trainer.retrain_config import RetrainConfig
+from trainer.retrain_films import RoundFilm, read_round_films, round_digest
+from trainer.retrain_report import REPORT, Decision, write_report
+from trainer.retrain_stages import EXIT_STAGE_FAILED, RoundError, Stages, ended_together
 from trainer.run_lock import HeldError, only_run
 
 EXIT_HELD = 5
-EXIT_STAGE_FAILED = 1
 
 EXAMPLES = """
 example:
@@ -54,16 +54,8 @@ example:
     cineaffect rollback --exports OUTPUT/exports
 
 exit codes: 0 decided (promoted, not promoted, or nothing new), 1 a stage failed, 2 configuration error, 4 too many
-films failed in a stage, 5 another run is at work. Killed, start it again: it goes on where it was.
+films failed, 5 another run is at work. Killed, start it again: it goes on where it was.
 """
-
-
-class StageError(CineAffectError):
-    """A job ended with a code that stops the round."""
-
-    def __init__(self, stage: str, code: int):
-        super().__init__(f"the stage '{stage}' ended with exit code {code}; what it did is kept, start again to go on")
-        self.code = code if code in (EXIT_CONFIGURATION, 4) else EXIT_STAGE_FAILED
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,16 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--config", required=True, help="YAML file with a section retrain")
     try:
-        return _main(parser.parse_args(argv).config)
-    except HeldError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_HELD
-    except StageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.code
+        with ended_together():
+            return _main(parser.parse_args(argv).config)
     except CineAffectError as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_CONFIGURATION
+        if isinstance(error, RoundError):
+            return error.code
+        return {HeldError: EXIT_HELD, MovedError: EXIT_STAGE_FAILED}.get(type(error), EXIT_CONFIGURATION)
 
 
 def _main(path: str) -> int:
@@ -96,136 +85,181 @@ def _main(path: str) -> int:
             raise ConfigurationError(f"{path}: retrain.{key}: must be given")
     if storage.is_remote(config.output):
         raise ConfigurationError(f"{path}: retrain.output: must be a local directory; records may lie in gs://")
-    labels = load_section("train", TrainConfig, path).labels
-    with only_run(config.output):
+    train = load_section("train", TrainConfig, path)
+    load_section("score", ScoreConfig, path)  # what is wrong in it must not come out after hours of training
+    with only_run(config.output) as lock:
+        stages = Stages(path, lock)
         if config.extract:
-            arguments = ["--films", config.manifest, "--output", config.records, "--config", path]
-            _start("extract", arguments, allowed=(EXIT_OK, EXIT_SOME_FILMS_FAILED))
-        return _Round(config, path, labels).run()
-
-
-def rollback(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect rollback`: moves the pointer to the former version, or to a named one."""
-    parser = argparse.ArgumentParser(prog="cineaffect rollback", description="Returns to an earlier exported version.")
-    parser.add_argument("--exports", required=True, help="directory of exports, local or gs://")
-    parser.add_argument("--to", type=int, help="version to use (default: the one before the current one)")
-    arguments = parser.parse_args(argv)
-    try:
-        version = former_version(arguments.exports) if arguments.to is None else arguments.to
-        move_current(arguments.exports, version, {"why": "rollback"})
-    except CineAffectError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_CONFIGURATION
-    print(f"{arguments.exports}: version {version} is in use from the next scoring run on")
-    return EXIT_OK
+            arguments = ["--films", config.manifest, "--output", config.records]
+            stages.start("extract", arguments, allowed=(EXIT_OK, EXIT_SOME_FILMS_FAILED))
+        return _Round(config, train, stages).run()
 
 
 class _Round:
-    def __init__(self, config: RetrainConfig, path: str, labels: LabelConfig):
-        self.config, self.path, self.labels = config, path, labels
+    def __init__(self, config: RetrainConfig, train: TrainConfig, stages: Stages):
+        self.config, self.labels, self.stages = config, train.labels, stages
         self.exports = storage.join(config.output, EXPORTS)
-        there = records.list_records(config.records)
-        splits = (*config.train_splits, *config.validation_splits, *config.held_out_splits)
-        films = films_of_splits(read_manifest(config.manifest), splits, config.manifest)
-        self.films = [film for film in films if film.film_id in there and film.labels]
-        self.left_out = sorted(film.film_id for film in films if film not in self.films)
-        self.digest = _digest(path, self.films, there)
+        self.films = read_round_films(config, train)
+        self.digest = round_digest(stages.config, config, self.films)
         self.directory = Path(config.output) / "rounds" / self.digest[:16]
-        self.manifest = self.directory / "films.csv"
+        self.manifest = str(self.directory / "films.csv")
 
     def run(self) -> int:
         """Runs what is left of the round; returns the exit code."""
-        report = self.directory / "report.json"
-        if report.is_file():
+        if (self.directory / REPORT).is_file():
             print(f"nothing has changed since round {self.directory.name}; its decision stands: {self.directory}")
             return EXIT_OK
-        champion, version = self._plan()
-        held_out = self._held_out(champion)
-        challenger_exports = self._train(version)
-        ours = self._score("challenger", str(challenger_exports / str(version)), held_out)
-        theirs: Series = self._constant(ours)
-        reference = "constant mean"
-        if champion:
-            theirs = self._score("champion", storage.join(self.exports, str(champion)), held_out)
-            reference = f"version {champion}"
-        config = self.config
-        try:
-            found = compare(
-                ours, theirs, config.metric, config.margin, config.bootstrap_samples, config.confidence, config.seed
-            )
-        except ValueError as error:
-            raise ConfigurationError(f"{config.manifest}: the models can't be compared: {error}") from error
-        promoted = found.better or (champion is None and not config.beat_constant_mean)
-        if promoted:
-            self._publish(challenger_exports / str(version), version)
-            move_current(self.exports, version, {"why": "retrain", "round": self.digest, **asdict(found)})
-        self._report(found, version, reference, promoted, sorted(ours))
+        version = self._version()
+        model = self._train(version)
+        champion, pointer, has_moved = self._champion(version)
+        decision = self._judge(version, model, champion)
+        if decision.promoted and has_moved and read_current(self.exports) != version:
+            remark = f"It was promoted before this round was interrupted; version {pointer} has been put back since."
+            decision = replace(decision, promoted=False, remarks=[remark])
+        if decision.promoted:
+            self._publish(model, version)
+            why = {"why": "retrain", "round": self.digest, "champion": champion, **asdict(decision.comparison)}
+            move_current(self.exports, version, why, expected=pointer)
+        print(write_report(self.directory, decision, self.config))
         return EXIT_OK
 
-    def _plan(self) -> tuple[int | None, int]:
-        """Champion and challenger's number, fixed when the round begins: a killed round keeps them."""
+    def _version(self) -> int:
+        """The challenger's number; a killed round keeps it, unless somebody else has exported that number meanwhile."""
         plan = self.directory / "plan.json"
-        if not plan.is_file():
-            versions = versions_of(self.exports)
-            champion = read_current(self.exports)
-            champion = max(versions, default=None) if champion is None else champion
-            self._write_manifest()
-            content = {"champion": champion, "version": max(versions, default=0) + 1}
-            storage.write_text(str(plan), json.dumps(content) + "\n")
-        content = json.loads(plan.read_text())
-        return content["champion"], content["version"]
+        if plan.is_file():
+            version: int = json.loads(plan.read_text())["version"]
+            if version not in versions_of(self.exports) or self._is_ours(version):
+                return version
+        storage.write_text(self.manifest, self.films.manifest())
+        version = max(versions_of(self.exports), default=0) + 1
+        storage.write_text(str(plan), json.dumps({"version": version}) + "\n")
+        return version
 
-    def _write_manifest(self) -> None:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["film_id", "path", "split", "labels"])
-        writer.writerows([film.film_id, film.uri, film.split, film.labels] for film in self.films)
-        storage.write_text(str(self.manifest), text.getvalue())
+    def _is_ours(self, version: int) -> bool:
+        ours = self.directory / "model" / EXPORTS / str(version) / CARD
+        theirs = Path(self.exports) / str(version) / CARD
+        return ours.is_file() and theirs.is_file() and ours.read_bytes() == theirs.read_bytes()
 
-    def _held_out(self, champion: int | None) -> list[Film]:
-        """The held-out films that the champion hasn't learned from either."""
-        seen: set[str] = set()
-        if champion:
-            card = json.loads(storage.read_text(storage.join(self.exports, str(champion), CARD)))
-            data = card.get("data", {})
-            seen = {*data.get("train_films", ()), *data.get("validation_films", ())}
-        held_out = [f for f in self.films if f.split in self.config.held_out_splits and f.film_id not in seen]
-        if not held_out:
-            raise ConfigurationError(f"{self.config.manifest}: no held-out film that version {champion} hasn't seen")
-        return held_out
+    def _champion(self, version: int) -> tuple[int | None, int | None, bool]:
+        """The version to beat, where the pointer stands, and whether this round has moved it already.
+
+        It is asked for when the challenger is ready, so that a rollback in an interrupted round counts.
+        """
+        pointer, history = read_current(self.exports), read_history(self.exports)
+        for place, entry in enumerate(history):
+            if entry.get("round") == self.digest and entry["to"] == version:
+                return entry["champion"], pointer, pointer == version or place < len(history) - 1
+        others = [other for other in versions_of(self.exports) if other != version]
+        if pointer is not None and pointer not in others:
+            raise ConfigurationError(
+                f"{self.exports}/current: names version {pointer}, which is not there (there are {others}); run "
+                f"`cineaffect rollback --exports {self.exports} --to VERSION`"
+            )
+        return max(others, default=None) if pointer is None else pointer, pointer, False
 
     def _train(self, version: int) -> Path:
-        config, common = self.config, ["--manifest", str(self.manifest), "--records", self.config.records]
-        transform, model = str(self.directory / "transform"), self.directory / "model"
-        if not (model / EXPORTS / str(version) / CARD).is_file():
-            splits = f"splits=[{','.join(config.train_splits)}]"
-            if not (Path(transform) / "run_manifest.json").is_file():
-                _start("prepare", [*common, "--output", transform, "--config", self.path, "--set", splits])
-            arguments = [*common, "--transform", transform, "--output", str(model), "--config", self.path]
+        config, common = self.config, ["--manifest", self.manifest, "--records", self.config.records]
+        transform, exports = self.directory / "transform", self.directory / "model" / EXPORTS
+        if not (exports / str(version) / CARD).is_file():
+            if not (transform / "run_manifest.json").is_file():
+                splits = f"splits=[{','.join(config.train_splits)}]"
+                self.stages.start("prepare", [*common, "--output", str(transform), "--set", splits])
+            arguments = [*common, "--transform", str(transform), "--output", str(exports.parent)]
             arguments += ["--train-splits", ",".join(config.train_splits), "--export-version", str(version)]
-            _start("train", [*arguments, "--validation-splits", ",".join(config.validation_splits)])
-        return model / EXPORTS
+            self.stages.start("train", [*arguments, "--validation-splits", ",".join(config.validation_splits)])
+        return exports / str(version)
 
-    def _score(self, name: str, model: str, films: Sequence[Film]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    def _judge(self, version: int, model: Path, champion: int | None) -> Decision:
+        """Challenger and champion on the films that both can be scored on, or the constant mean in its place."""
+        config, card = self.config, self._card(champion)
+        films = self._held_out(champion, card)
+        ours, failed = self._score(f"challenger-{version}", str(model), films)
+        theirs: Series = {}
+        unscorable = ""
+        if champion is not None:
+            misfits = _misfits(card, films)
+            if len(misfits) < len(films):
+                name, uri = f"champion-{champion}", storage.join(self.exports, str(champion))
+                theirs, misfits = self._score(name, uri, films)
+            if theirs:
+                failed = {**misfits, **failed}
+            else:
+                unscorable = next(iter(misfits.values()))
+        reference = CONSTANT_MEAN if unscorable or champion is None else f"version {champion}"
+        self._assert_few(failed, films)
+        ours = {film_id: series for film_id, series in ours.items() if film_id not in failed}
+        theirs = {film_id: theirs[film_id] for film_id in ours} if theirs else self._constant(ours)
+        found = compare(
+            ours, theirs, config.metric, config.margin, config.bootstrap_samples, config.confidence, config.seed
+        )
+        promoted = found.better or (champion is None and not config.beat_constant_mean)
+        if unscorable and config.unscorable_champion == "keep":
+            promoted = False
+        return Decision(
+            version, promoted, champion, unscorable, reference, found, sorted(ours), failed, self.films.left_out
+        )
+
+    def _card(self, version: int | None) -> dict[str, Any]:
+        if version is None:
+            return {}
+        card: dict[str, Any] = json.loads(storage.read_text(storage.join(self.exports, str(version), CARD)))
+        return card
+
+    def _held_out(self, champion: int | None, card: Mapping[str, Any]) -> dict[str, RoundFilm]:
+        """The held-out films that the champion hasn't learned from either."""
+        data = card.get("data", {})
+        seen = {*data.get("train_films", ()), *data.get("validation_films", ())}
+        films = {k: one for k, one in self.films.of(self.config.held_out_splits).items() if k not in seen}
+        if not films:
+            raise ConfigurationError(
+                f"{self.config.manifest}: no usable film of the splits {', '.join(self.config.held_out_splits)}"
+                + (f" that version {champion} hasn't learned from" if champion is not None else "")
+            )
+        return films
+
+    def _score(self, name: str, model: str, films: Mapping[str, RoundFilm]) -> tuple[Series, dict[str, str]]:
+        """Film id -> predictions and labels of its labelled seconds, and film id -> why there are none."""
         output = str(self.directory / name)
-        arguments = ["--records", self.config.records, "--manifest", str(self.manifest), "--model", model]
-        arguments += ["--splits", ",".join(self.config.held_out_splits), "--output", output, "--config", self.path]
-        _start("score", [*arguments, "--workers=1", "--set", "plots=false"])
+        arguments = ["--records", self.config.records, "--manifest", self.manifest, "--model", model]
+        arguments += ["--splits", ",".join(self.config.held_out_splits), "--output", output, "--workers=1"]
+        arguments += ["--set", "plots=false", "--set", "csv=true", "--set", "failure_threshold=1.0"]
+        # Written last of all: with it the scoring is done, since neither model nor records change within a round.
+        if storage.stat(storage.join(output, "run_manifest.json")) is None:
+            self.stages.start("score", arguments, allowed=(EXIT_OK, EXIT_SOME_FILMS_FAILED))
+        rows = map(json.loads, storage.read_text(storage.join(output, "failures.jsonl")).splitlines())
+        failed = {
+            row["film_id"]: f"{name}: {row['reason']}: {row['detail']}" for row in rows if row["film_id"] in films
+        }
         series = {}
-        for film in films:
-            curve = read_curve(storage.join(output, CURVES, f"{film.film_id}.csv"))[SMOOTHED]
-            values, known = align(read_labels(film.labels, self.labels), len(curve))
-            series[film.film_id] = (curve[known], values[known])
-        return series
+        for film_id, one in films.items():
+            if film_id in failed:
+                continue
+            curve = read_curve(storage.join(output, CURVES, f"{film_id}.csv"))[SMOOTHED]
+            values, known = align(one.labels, len(curve))
+            if known.any():
+                series[film_id] = (curve[known], values[known])
+            else:
+                failed[film_id] = "no label row lies in the film"
+        return series, failed
+
+    def _assert_few(self, failed: Mapping[str, str], films: Mapping[str, RoundFilm]) -> None:
+        if len(failed) == len(films) or len(failed) > self.config.failure_threshold * len(films):
+            reasons = "; ".join(f"{film_id}: {reason}" for film_id, reason in sorted(failed.items())[:5])
+            raise RoundError(
+                f"{len(failed)} of {len(films)} held-out films can't be scored, above retrain.failure_threshold "
+                f"({self.config.failure_threshold:g}), so nothing is decided: {reasons}",
+                EXIT_TOO_MANY_FILMS_FAILED,
+            )
 
     def _constant(self, ours: Series) -> Series:
-        train = [film for film in self.films if film.split in self.config.train_splits]
-        constant = mean_label(read_labels(film.labels, self.labels).values for film in train)
+        constant = mean_label(one.labels.values for one in self.films.of(self.config.train_splits).values())
         return {film: (np.broadcast_to(constant, true.shape), true) for film, (_, true) in ours.items()}
 
     def _publish(self, model: Path, version: int) -> None:
         target = Path(self.exports) / str(version)
         if target.exists():
+            if not self._is_ours(version):
+                raise RoundError(f"{target}: was exported by somebody else meanwhile; start again, with another number")
             return
         temporary = target.parent / f".{version}{storage.TEMPORARY_SUFFIX}"
         shutil.rmtree(temporary, ignore_errors=True)
@@ -233,48 +267,20 @@ class _Round:
         shutil.copytree(model, temporary)
         os.replace(temporary, target)
 
-    def _report(self, found: Comparison, version: int, reference: str, promoted: bool, films: list[str]) -> None:
-        content: dict[str, Any] = {
-            "version": version,
-            "compared_with": reference,
-            "promoted": promoted,
-            **asdict(found),
-        }
-        content |= {"films": films, "left_out": self.left_out, "configuration": self.config.model_dump(mode="json")}
-        verdict = f"version {version} is {'promoted' if promoted else 'not promoted'}"
-        lines = [
-            f"# Round {self.directory.name}: {verdict}",
-            "",
-            f"| {found.metric.upper()} on {len(films)} held-out films | |",
-            "|---|---|",
-            f"| challenger, version {version} | {found.challenger:.4f} |",
-            f"| {reference} | {found.reference:.4f} |",
-            f"| better by | {found.improvement:+.4f} |",
-            f"| lower bound ({self.config.confidence:.0%}, must exceed {self.config.margin:g}) | "
-            f"{found.lower_bound:+.4f} |",
-            "",
-            f"Held out: {', '.join(films)}. Left out (no record or no labels): {', '.join(self.left_out) or 'none'}.",
-        ]
-        storage.write_text(str(self.directory / "report.md"), "\n".join(lines) + "\n")
-        storage.write_text(str(self.directory / "report.json"), json.dumps(content, indent=2, sort_keys=True) + "\n")
-        print("\n".join(lines))
 
-
-def _digest(path: str, films: Sequence[Film], there: dict[str, str]) -> str:
-    state = hashlib.sha256(storage.read_bytes(path))
-    for film in films:
-        header = records.read_header(there[film.film_id])
-        parts = [film.film_id, film.split, header.source_sha256, header.fingerprints()]
-        state.update(json.dumps(parts, sort_keys=True).encode() + storage.read_bytes(film.labels))
-    return state.hexdigest()
-
-
-def _start(stage: str, arguments: Sequence[str], allowed: Sequence[int] = (EXIT_OK,)) -> None:
-    print(f"retrain: {stage}", file=sys.stderr, flush=True)
-    command = [sys.executable, "-m", "beam_pipelines.cli", stage, *arguments]
-    code = subprocess.run(command, check=False).returncode
-    if code not in allowed:
-        raise StageError(stage, code)
+def _misfits(card: Mapping[str, Any], films: Mapping[str, RoundFilm]) -> dict[str, str]:
+    """Film id -> why its record holds other features than a model was trained on."""
+    found = {}
+    for film_id, one in films.items():
+        have = one.header.fingerprints()
+        for modality, expected in sorted(card["fingerprints"].items()):
+            if have.get(modality) != expected:
+                found[film_id] = (
+                    f"{modality}: the record of {film_id} has the fingerprint {have.get(modality)}, it was trained on "
+                    f"{expected}"
+                )
+                break
+    return found
 
 
 if __name__ == "__main__":

@@ -25,6 +25,12 @@ class RetrainConfig(Section):
         confidence: of the lower bound.
         seed: of the draws.
         beat_constant_mean: whether the first model, which has no champion, must beat the constant mean.
+        unscorable_champion: what happens where the champion can't be scored on today's records, because they hold other
+            features than it was trained on. `beat_constant_mean`: the challenger must beat the constant mean in its
+            place; `keep`: nothing is promoted until a person moves the pointer.
+        failure_threshold: the share of labelled films without a usable record or labels above which the round ends
+            with exit code 4, and likewise that of held-out films which a model can't score. Below it they are left out
+            on both sides, and reported.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -42,3 +48,5 @@ class RetrainConfig(Section):
     confidence: float = Field(0.9, gt=0.5, lt=1.0)
     seed: int = Field(2018, ge=0)
     beat_constant_mean: bool = True
+    unscorable_champion: Literal["beat_constant_mean", "keep"] = "beat_constant_mean"
+    failure_threshold: float = Field(0.5, ge=0.0, le=1.0)

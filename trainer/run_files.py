@@ -74,6 +74,11 @@ def read_run_file(uri: str) -> dict[str, np.ndarray]:
     return {film_id: np.array(rows, np.float64).reshape(-1, 2) for film_id, rows in films.items()}
 
 
+def run_name(uri: str) -> str:
+    """The name of a run: that of its file, without folder and suffix."""
+    return uri.rsplit("/", 1)[-1].removesuffix(".txt")
+
+
 def _row(line: str) -> tuple[float, float] | None:
     fields = line.split()
     if len(fields) != 2:

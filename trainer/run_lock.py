@@ -1,4 +1,8 @@
-"""One run at a time in a directory: a lock that the kernel releases when its process dies, however it dies."""
+"""One run at a time in a directory: a lock that the kernel releases when the last process that has it is dead.
+
+The jobs of a run inherit the lock. Where only the run itself is killed, the job it started still writes into the
+directory, and until that job ends nobody else begins.
+"""
 
 from __future__ import annotations
 
@@ -21,23 +25,38 @@ class HeldError(CineAffectError):
 
 
 @contextmanager
-def only_run(directory: str) -> Iterator[None]:
+def only_run(directory: str) -> Iterator[int]:
     """Holds the lock of a local directory until the block ends.
+
+    Yields:
+        The lock's descriptor. A process that is started with it in `pass_fds` holds the lock too, as long as it lives.
 
     Raises:
         HeldError: while another process holds it.
     """
     path = Path(directory) / LOCK
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Processes started in the block don't inherit the descriptor, so that an orphan of a killed run holds no lock.
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            raise HeldError(f"{path}: held by another run: {file.read().strip() or 'not yet named'}") from error
+            raise HeldError(_holder(path, file.read().strip())) from error
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         file.truncate(0)
         file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": started}))
         file.flush()
-        yield
+        yield file.fileno()
+
+
+def _holder(path: Path, written: str) -> str:
+    text = f"{path}: held by another run: {written or 'not yet named'}"
+    try:
+        holder = json.loads(written)
+        if holder["host"] == socket.gethostname():
+            os.kill(holder["pid"], 0)
+    except ProcessLookupError:
+        return f"{text}; that process is gone, a job that it started is still at work; try again when it has ended"
+    except (json.JSONDecodeError, PermissionError):
+        return text  # just being written, or somebody else's process
+    return text

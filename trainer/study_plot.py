@@ -1,4 +1,4 @@
-"""The plot of a study: the best figure over its trials, and a slice along every parameter."""
+"""The plot of a study: the best figure over its trials, and a slice along every parameter, and their importance."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from beam_pipelines import storage
+from trainer.study import importances
 
 _COLUMNS = 3
 _BLUE, _ORANGE = "#0072b2", "#d55e00"
@@ -21,7 +22,9 @@ def write_plot(study: optuna.Study, output: str, selection: str) -> None:
     if not trials:
         return
     names = sorted({name for trial in trials for name in trial.params})
-    rows = math.ceil((1 + len(names)) / _COLUMNS)
+    weights = importances(study)
+    panels = 1 + len(names) + bool(weights)
+    rows = math.ceil(panels / _COLUMNS)
     figure = Figure(figsize=(4.2 * _COLUMNS, 2.9 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     axes = list(figure.subplots(rows, _COLUMNS, squeeze=False).flat)
@@ -41,7 +44,11 @@ def write_plot(study: optuna.Study, output: str, selection: str) -> None:
         if name in ("l2", "learning_rate") or name.endswith((".units", ".filters")):
             axis.set_xscale("log")
         axis.set(xlabel=name, ylabel=selection)
-    for axis in axes[1 + len(names) :]:
+    if weights:
+        axis = axes[panels - 1]
+        axis.barh(list(weights)[::-1], list(weights.values())[::-1], color=_BLUE)
+        axis.set(xlabel="importance")
+    for axis in axes[panels:]:
         axis.set_visible(False)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=110, metadata={"Software": None})

@@ -16,6 +16,7 @@ from beam_pipelines.catalogue import films_of_splits, read_manifest
 from beam_pipelines.configuration import load_section
 from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError
 from beam_pipelines.records import is_untrained
+from beam_pipelines.report.run_pages import write_run_page
 from trainer.annotations import render_reports
 from trainer.config import TrainConfig
 from trainer.dataset import (
@@ -29,6 +30,7 @@ from trainer.dataset import (
 from trainer.evaluate import Evaluation, smooth_curves, untrained_note, write_curve, write_evaluation
 from trainer.exported_cards import EXPORTS, exported_cards
 from trainer.output_directory import assert_output_directory
+from trainer.validation_record import write_validation
 
 if TYPE_CHECKING:
     from trainer.train import TrainingResult
@@ -50,10 +52,13 @@ what it leaves in --output:
   exports/<version>/    the SavedModel and model_card.json; `cineaffect score --model run/exports` takes the newest
   evaluation.json/.csv  MSE, PCC and CCC on the validation films, beside the constant mean
   curves/<film_id>.csv  its own predictions of the training and validation films
+  report/index.html     a page of all this to look at; validation.json holds what it needs of labels and filters
   history.json/.csv     one entry an epoch;  logs/: the same for TensorBoard
   checkpoints/          killed, it goes on from there and ends at the same weights: start it again as before
 
 With `--validation-splits ''` the last epoch and the configured filter stand: for the final training on all films.
+Several GPUs share each batch by themselves. With several workers, start the same command on each, with TF_CONFIG set as
+  TensorFlow wants it; the first one writes. If one is lost, start all of them again: they go on from the checkpoint.
 exit codes: 0 all done, 2 configuration error.
 """
 
@@ -74,6 +79,10 @@ def _main(argv: list[str]) -> int:
     statistics = read_statistics(arguments.transform)
     _use_threads(arguments.threads)
 
+    from trainer.distribution import is_chief, make_strategy
+
+    strategy = make_strategy(arguments.strategy)
+
     from trainer.train import train
     from trainer.transform import load_transform
 
@@ -89,11 +98,15 @@ def _main(argv: list[str]) -> int:
         arguments.output,
         identity={"transform": {"graph": transform_sha256, **statistics.identity()}},
         checkpoint_batches=arguments.checkpoint_batches,
+        strategy=strategy,
     )
+    if not is_chief(strategy):
+        return EXIT_OK
     card = model_card(result, films_train, films_validation, config, statistics, transform_sha256)
     _write_results(result, films_validation, config, arguments.output, card["untrained_networks"])
     directory = _export(result, card, config, arguments)
     _print_summary(result, card, directory)
+    print(f"page:  {write_run_page(arguments.output)}")
     return EXIT_OK
 
 
@@ -178,6 +191,7 @@ def _write_results(
     smoothed = smooth_curves(result.predictions, result.smoothing, config.labels)
     for film_id, raw in result.predictions.items():
         write_curve(output, film_id, raw, smoothed[film_id])
+    write_validation(result.predictions, films_validation, result.constant, result.smoothing, config, output)
     if result.table is not None:
         reports = tuple(film.report for film in films_validation)
         write_evaluation(Evaluation(result.table, reports, (), (), tuple(untrained)), output)
@@ -267,6 +281,13 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=0,
         help="a checkpoint after every so many batches too, for long epochs (default: after each epoch only)",
+    )
+    parser.add_argument(
+        "--strategy",
+        choices=("auto", "one", "mirrored", "multi_worker"),
+        default="auto",
+        help="devices that share each batch: one, mirrored (all GPUs), multi_worker (all workers of TF_CONFIG, with an "
+        "--output that all can read); auto goes by TF_CONFIG and GPUs. A run can go on with others (default: auto)",
     )
     parser.add_argument(
         "--threads", type=int, default=0, help=f"threads of one operation (default: all {os.cpu_count()} cores)"

@@ -25,6 +25,7 @@ from beam_pipelines.smoothing import SmoothingConfig
 from trainer.checkpoints import TrainingState, claim_directory
 from trainer.config import LabelConfig, TrainConfig
 from trainer.dataset import TrainingFilm, data_digest
+from trainer.distribution import chiefs_value, is_chief
 from trainer.evaluate import RAW, SMOOTHED, choose_smoothing, evaluate_curves, selection_score, smooth_curves
 from trainer.losses import cross_entropy as cross_entropy
 from trainer.metrics import TARGETS, MetricsTable, mean_label
@@ -73,10 +74,12 @@ def train(
     checkpoint_batches: int = 0,
     progress: TrainingProgress | None = None,
     on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
+    strategy: Any = None,
 ) -> TrainingResult:
     """Trains a model, or goes on with the run in `output`; writes checkpoints, logs and history there.
 
-    TensorFlow's deterministic operations are switched on for the whole process.
+    TensorFlow's deterministic operations are switched on for the whole process. With several workers each calls this
+    with the same films and configuration; the first writes, and the others only read.
 
     Args:
         films_train: films to learn from.
@@ -87,14 +90,19 @@ def train(
         checkpoint_batches: a checkpoint after every so many batches, besides that after each epoch; 0 makes none.
         progress: where progress is shown.
         on_epoch: called with an epoch's line of the history after its checkpoint; what it raises ends the run.
+        strategy: devices and workers that share each batch (`trainer.distribution`); one device without it. The run is
+            the same run whatever they are.
 
     Raises:
-        ConfigurationError: no windows to train on, or another run in `output`.
+        ConfigurationError: no windows to train on, fewer windows in a batch than there are devices, another run in
+            `output`, or workers that find different checkpoints there.
         DivergenceError: the loss is not finite any more.
     """
     tf.config.experimental.enable_op_determinism()
-    claim_directory(output, _identity(films_train, films_validation, config, identity or {}))
-    run = _Run(films_train, films_validation, config, output, checkpoint_batches)
+    strategy = strategy or tf.distribute.get_strategy()
+    if is_chief(strategy):
+        claim_directory(output, _identity(films_train, films_validation, config, identity or {}))
+    run = _Run(films_train, films_validation, config, output, checkpoint_batches, strategy)
     with progress or TrainingProgress() as shown:
         run.until_done(shown, on_epoch)
     predictions = run.predict_all()
@@ -131,26 +139,35 @@ class _Run:
         config: TrainConfig,
         output: str,
         checkpoint_batches: int,
+        strategy: Any,
     ):
+        self.strategy, self._writes = strategy, is_chief(strategy)
         self.config, self.output, self.checkpoint_batches = config, output, checkpoint_batches
         self.films_validation = films_validation
         self._constant = mean_label(film.label_rows for film in films_train)
         self.table = stack_films(films_train)
         self.validation = stack_films(films_validation) if films_validation else None
-        dimensions = {modality: values.shape[1] for modality, values in films_train[0].features.items()}
-        self.model = build_model(config.model, dimensions, config.seed, dtype=config.precision)
-        self.optimizer = make_optimizer(config)
-        self.optimizer.build(self.model.trainable_variables)
-        self.state = TrainingState(storage.join(output, "checkpoints"), self.model, self.optimizer)
-        self._step = make_step(self.model, self.optimizer, self.table, self.state, config)
+        self._dimensions = {modality: values.shape[1] for modality, values in films_train[0].features.items()}
+        with strategy.scope():
+            self.model = self._build_model()
+            self.optimizer = make_optimizer(config)
+            self.optimizer.build(self.model.trainable_variables)
+        directory = storage.join(output, "checkpoints")
+        self.state = TrainingState(directory, self.model, self.optimizer, self._writes)
+        self._step = make_step(self.model, self.optimizer, self.table, self.state, config, strategy)
 
     def until_done(
         self, progress: TrainingProgress, on_epoch: Callable[[Mapping[str, Any]], None] | None = None
     ) -> None:
         """Runs the epochs that are left; afterwards the model has the weights of the chosen one."""
         self.state.restore()
+        self._assert_workers_agree()
         progress.start(self.config.epochs, int(self.state.epoch.numpy()))
-        logs = tf.summary.create_file_writer(storage.join(self.output, "logs"))
+        logs = (
+            tf.summary.create_file_writer(storage.join(self.output, "logs"))
+            if self._writes
+            else tf.summary.create_noop_writer()
+        )
         while not self._finished():
             started = time.monotonic()
             self._run_epoch(progress)
@@ -161,13 +178,33 @@ class _Run:
                 _log_epoch(entry)
             logs.flush()
             self.state.save()
-            write_history(self.state.history, self.output)
+            self._write_history()
             progress.epoch_done(entry)
             if on_epoch is not None:
                 on_epoch(entry)
         logs.close()
-        write_history(self.state.history, self.output)
+        self._write_history()
         self.state.load_best()
+        if self.strategy.num_replicas_in_sync > 1:
+            # Prediction and export are one device's work: from here on the weights are those of a plain model.
+            distributed, self.model = self.model, self._build_model()
+            self.model.set_weights(distributed.get_weights())
+
+    def _build_model(self) -> AffectModel:
+        return build_model(self.config.model, self._dimensions, self.config.seed, dtype=self.config.precision)
+
+    def _write_history(self) -> None:
+        if self._writes:
+            write_history(self.state.history, self.output)
+
+    def _assert_workers_agree(self) -> None:
+        own = int(self.state.step.numpy())
+        of_chief = int(chiefs_value(self.strategy, own))
+        if own != of_chief:
+            raise ConfigurationError(
+                f"{self.output}: this worker goes on from step {own}, the first worker from step {of_chief}; --output "
+                "must be a directory that all workers share, or gs://"
+            )
 
     def predict_all(self) -> dict[str, np.ndarray]:
         """Film id -> float32 [T, 2] of all films, in the labels' range."""
@@ -191,6 +228,11 @@ class _Run:
                 f"train.stride_s: no labelled second of the training films lies on a stride of {config.stride_s} s"
             )
         batches = epoch_batches(ends, config.batch_size, config.seed, epoch)
+        if len(batches[-1]) < self.strategy.num_replicas_in_sync:
+            raise ConfigurationError(
+                f"train.batch_size: batches of {len(batches[-1])} windows can't be shared by "
+                f"{self.strategy.num_replicas_in_sync} devices; use fewer devices"
+            )
         for index in range(int(state.batch.numpy()), len(batches)):
             step = int(state.step.numpy())
             self._step(batches[index], dropout_seed(config.seed, step))
@@ -240,7 +282,8 @@ class _Run:
             row = table.find(RAW, target)
             figures.update({f"{target}_mse": row.mse, f"{target}_pcc": row.pcc, f"{target}_ccc": row.ccc})
         defined = {name: None if value is None or math.isnan(value) else value for name, value in figures.items()}
-        return defined, selection_score(table, self.config.selection, RAW)
+        # One worker's score for all, lest a last digit lets one of them stop before the others.
+        return defined, chiefs_value(self.strategy, selection_score(table, self.config.selection, RAW))
 
 
 def predict_films(model: AffectModel, table: WindowTable, labels: LabelConfig) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from beam_pipelines import storage
 from beam_pipelines.configuration import load_section, validate
 from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError
+from beam_pipelines.report.run_pages import write_run_page
 from trainer.config import TrainConfig
 from trainer.dataset import TrainingFilm, data_digest
 from trainer.output_directory import assert_output_directory
@@ -32,8 +34,10 @@ examples:
   what was best, trained as it is:
     cineaffect train --config study/best.yaml --manifest films.csv --records features --transform transform --output run
 
-The section train of --config gives what is not searched (epochs, batch_size, labels, modalities, …).
-what it leaves in --output: trials.csv, best.yaml, study.json, study.png, study.db and a folder for each trial.
+The section train of --config gives what is not searched (epochs, batch_size, labels, modalities, …), its section
+prepare how the statistics of folds are fitted.
+what it leaves in --output: report/index.html to look at, trials.csv, best.yaml, study.json, study.png, study.db and a
+folder for each trial.
 Killed, it goes on when it is started again: a trial under way is marked and repeated from its last checkpoint.
 exit codes: 0 all done, 2 configuration error, also where a worker has failed.
 """
@@ -169,6 +173,7 @@ def _main(arguments: argparse.Namespace, argv: list[str]) -> int:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if arguments.worker:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         search = _load(arguments, base, config, plan_folds(arguments, config, make=False))
         work(search, open_study(arguments.output, direction_of(base.selection)), _tell)
         return EXIT_OK
@@ -179,8 +184,11 @@ def _main(arguments: argparse.Namespace, argv: list[str]) -> int:
         again = retry_killed(study)
         if again:
             _tell(f"{again} trials of a killed run are repeated")
+        # Each worker reads from a pipe that closes when this process ends, however it ends: see `_end_with_parent`.
         others = [
-            subprocess.Popen([sys.executable, "-m", "trainer.tune", *argv, "--worker"], pass_fds=(lock,))
+            subprocess.Popen(
+                [sys.executable, "-m", "trainer.tune", *argv, "--worker"], pass_fds=(lock,), stdin=subprocess.PIPE
+            )
             for _ in range(arguments.workers - 1)
         ]
         work(search, study, _tell)
@@ -195,10 +203,18 @@ def _main(arguments: argparse.Namespace, argv: list[str]) -> int:
     return _report(arguments.output, study, base.selection, failed)
 
 
+def _end_with_parent() -> None:
+    # Not by way of sys.stdin, whose lock a reading thread would hold when a worker that is done shuts down.
+    os.read(0, 1)
+    # The study's lock, which a worker holds too, must be free when somebody starts a killed study again.
+    os._exit(1)
+
+
 def _report(output: str, study: optuna.Study, selection: str, failed_workers: int) -> int:
     best = os.path.join(output, "best.yaml")
     if os.path.exists(best):
         print(f"best: trial {study.best_trial.number}, validation {selection} {study.best_value:.4f}: {best}")
+    print(f"page: {write_run_page(output)}")
     if failed_workers:
         print(f"error: {failed_workers} workers failed; see above", file=sys.stderr)
         return EXIT_CONFIGURATION

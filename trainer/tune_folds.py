@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import yaml
 
 from beam_pipelines import storage
 from beam_pipelines.catalogue import Film, films_of_splits, read_manifest
@@ -67,12 +69,14 @@ def plan_folds(arguments: argparse.Namespace, config: TuneConfig, *, make: bool)
         if not all(parts):
             raise ConfigurationError("--train-splits and --validation-splits must both name films; or set tune.folds")
         return [Fold(tuple(parts[0]), tuple(parts[1]), arguments.transform)]
+    if make:
+        _claim_folds(arguments.output, arguments.config)
     folds = []
     for number, (train, validation) in enumerate(split_by_film([*parts[0], *parts[1]], config.folds, config.seed)):
         directory = os.path.join(arguments.output, "folds", str(number))
         folds.append(Fold(train, validation, os.path.join(directory, "transform")))
         if make and storage.stat(os.path.join(directory, "transform", "statistics.json")) is None:
-            _prepare(train, arguments.records, directory)
+            _prepare(train, arguments.records, directory, arguments.config)
     return folds
 
 
@@ -89,7 +93,21 @@ def load_fold(fold: Fold, records: str, config: TrainConfig) -> tuple[list[Train
     return train, validation
 
 
-def _prepare(films: Sequence[Film], records: str, directory: str) -> None:
+def _claim_folds(output: str, config: str | None) -> None:
+    """Writes down how the folds' statistics are fitted, or refuses folds that were fitted otherwise."""
+    content = (yaml.safe_load(storage.read_text(config)) or {}) if config else {}
+    section = json.dumps(content.get("prepare") or {}, indent=2, sort_keys=True) + "\n"
+    uri = os.path.join(output, "folds", "prepare.json")
+    if storage.stat(uri) is None:
+        storage.write_text(uri, section)
+    elif storage.read_text(uri) != section:
+        raise ConfigurationError(
+            f"{uri}: the folds were fitted with another section prepare than that of {config or 'no --config'}; "
+            "name another --output"
+        )
+
+
+def _prepare(films: Sequence[Film], records: str, directory: str, config: str | None) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["film_id", "path", "split", "labels"])
@@ -97,6 +115,7 @@ def _prepare(films: Sequence[Film], records: str, directory: str) -> None:
     manifest = os.path.join(directory, "films.csv")
     storage.write_text(manifest, text.getvalue())
     command = [sys.executable, "-m", "beam_pipelines.cli", "prepare", "--records", records, "--manifest", manifest]
+    command += ["--config", config] if config else []
     # Its splits are our own, whatever a configuration says of the manifest's.
     command += ["--set", "splits=[train]", "--output", os.path.join(directory, "transform")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

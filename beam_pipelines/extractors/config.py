@@ -6,10 +6,11 @@ come.
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from beam_pipelines.catalogue import MIN_LINES_PX, VIDEO_SUFFIXES
 from beam_pipelines.configuration import Section
@@ -20,6 +21,9 @@ BatchSize = Annotated[int, Field(ge=2, le=1024)]
 
 Suffix = Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]
 """In small letters; the suffix of a file's name may be in any."""
+
+SMALLEST_FACE_PX = 12
+"""What MTCNN's first network sees at once, in pixels."""
 
 Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
 
@@ -45,8 +49,17 @@ class ImageConfig(NetworkConfig):
     weights: str = "inception_v3_imagenet"
 
 
+class VGG16Config(NetworkConfig):
+    """VGG16's `fc1` on the whole picture (paper: the baseline)."""
+
+    weights: str = "vgg16_imagenet"
+
+
 class AudioConfig(NetworkConfig):
     """VGGish on the sound that starts at each second (paper: AudioSet).
+
+    `postprocess` is the form in which AudioSet and YouTube-8M publish these vectors: whitened by PCA (the table's
+    `vggish_pca`), clipped to [-2, 2], in 8 bits.
 
     `window_s` is contract 1's 0.96 s. The last of VGGish's 96 frames reaches 15 ms further; with 0.975 it sees those
     samples instead of zeros, as VGGish's own code does on a whole waveform.
@@ -54,6 +67,7 @@ class AudioConfig(NetworkConfig):
 
     weights: str = "vggish_audioset"
     window_s: float = 0.96
+    postprocess: Literal["none", "youtube8m"] = "none"
 
     @field_validator("window_s")
     @classmethod
@@ -68,7 +82,9 @@ class FaceConfig(NetworkConfig):
 
     Attributes:
         detect_height_px: the picture is shrunk to this many lines before detection; smaller pictures stay as they are.
-        smallest_face_px: of the shrunk picture.
+            At 360 as many faces are found as at 480 or 720, for three quarters of the time (benchmarks/README.md).
+        smallest_face: smallest face that is looked for, as a share of the picture's height. It decides most of what
+            detection costs; MTCNN can't see faces of less than 12 of the shrunk picture's lines.
         thresholds: of MTCNN's three stages.
         pyramid_factor: ratio of MTCNN's picture sizes.
         margin: what is added around a face before it is cut out, as a share of its box.
@@ -76,12 +92,22 @@ class FaceConfig(NetworkConfig):
     """
 
     weights: str = "facenet_vggface2"
-    detect_height_px: int = Field(480, ge=48, le=4320)
-    smallest_face_px: int = Field(20, ge=12)
+    detect_height_px: int = Field(360, ge=48, le=4320)
+    smallest_face: float = Field(0.042, gt=0.0, le=1.0)
     thresholds: tuple[Probability, Probability, Probability] = (0.6, 0.7, 0.8)
     pyramid_factor: Probability = 0.709
     margin: float = Field(0.2, ge=0.0, le=2.0)
     detector_batch_size: BatchSize = 8
+
+    @model_validator(mode="after")
+    def _faces_that_can_be_seen(self) -> FaceConfig:
+        needed_px = math.ceil(SMALLEST_FACE_PX / self.smallest_face)
+        if self.detect_height_px < needed_px:
+            raise ValueError(
+                f"faces of {self.smallest_face:g} of the height can't be seen in {self.detect_height_px} lines: "
+                f"detect_height_px must be at least {needed_px}, or smallest_face larger"
+            )
+        return self
 
 
 class DecodeConfig(Section):
@@ -114,32 +140,50 @@ class DecodeConfig(Section):
 
 
 class LimitsConfig(Section):
-    """What a film may claim of itself before it is refused unread."""
+    """What a film may claim of itself before it is refused unread, and what decoding it may take.
+
+    Attributes:
+        decoder_memory_mb: data of the process that decodes; a film that needs more fails (decode/out_of_memory).
+    """
 
     max_duration_s: int = Field(6 * 3600, gt=0)
     max_width_px: int = Field(8192, gt=0)
     max_height_px: int = Field(8192, gt=0)
     max_pixels: int = Field(8192 * 4320, gt=0)
+    decoder_memory_mb: int = Field(4096, ge=256)
 
 
 class ExtractConfig(Section):
     """Everything the extract job depends on.
 
     Attributes:
-        modalities: which features are extracted; those a record holds already are kept.
+        modalities: which features are extracted; those a record holds already are kept. `vgg16` and `opensmile_is10`
+            are the paper's baseline. openSMILE is an optional extra, and its licence is for research only: neither it
+            nor features extracted with it may be used in a product.
+        encoding: how the networks' vectors are held in records, and to how many bits they are rounded; openSMILE's
+            values are always float32, since some are beyond float16, and those of `audio.postprocess: youtube8m` bytes.
         suffixes: what counts as a film when a folder is listed.
         min_lines_px: of several renditions of a film, the smallest with at least so many lines is taken.
+        segment_s: films longer than this are extracted in segments of so many seconds, by several workers; a multiple
+            of the 300 s after which batches and the sound's decoders start anew. No feature depends on it.
+        decode_deadline_s: how long decoding may make no progress before its film fails (decode/timeout).
         threads_per_worker: compute threads of each worker process; one process a core is faster than many threads.
         failure_threshold: share of failed films above which the run as a whole fails (exit code 4 instead of 3).
     """
 
-    modalities: tuple[Literal["image", "audio", "face"], ...] = Field(("image", "audio", "face"), min_length=1)
+    modalities: tuple[Literal["image", "audio", "face", "vgg16", "opensmile_is10"], ...] = Field(
+        ("image", "audio", "face"), min_length=1
+    )
+    encoding: Literal["float32", "float16"] = "float32"
     image: ImageConfig = ImageConfig()
+    vgg16: VGG16Config = VGG16Config()
     audio: AudioConfig = AudioConfig()
     face: FaceConfig = FaceConfig()
     decode: DecodeConfig = DecodeConfig()
     limits: LimitsConfig = LimitsConfig()
     suffixes: tuple[Suffix, ...] = Field(VIDEO_SUFFIXES, min_length=1)
     min_lines_px: int = Field(MIN_LINES_PX, ge=1)
+    segment_s: int = Field(900, ge=300, multiple_of=300)
+    decode_deadline_s: float = Field(120.0, ge=1.0)
     threads_per_worker: int = Field(1, ge=1)
     failure_threshold: float = Field(0.5, ge=0.0, le=1.0)

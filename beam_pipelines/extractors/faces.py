@@ -14,6 +14,9 @@ from beam_pipelines.media.resize import resize_image
 CROP_MARGIN = 0.2
 """Default margin of `crop_face`."""
 
+SMALLEST_FACE = 0.042
+"""Default smallest face as a share of the picture's height: 20 px of 480, MTCNN's own smallest on a usual picture."""
+
 
 @dataclass(frozen=True)
 class FaceBox:
@@ -49,7 +52,8 @@ class FaceDetector:
 
     Args:
         thresholds: smallest score after each of the three networks.
-        smallest_face_px: side of the smallest face that is looked for, at least 12.
+        smallest_face: side of the smallest face that is looked for, as a share of the picture's height; no face smaller
+            than 12 px is ever found.
         pyramid_factor: ratio of one scale of the image pyramid to the one before, between 0 and 1.
         batch_size: pictures of every batch, the last one filled with black ones; a picture's boxes do not depend on
             what shares its batch.
@@ -63,23 +67,23 @@ class FaceDetector:
     def __init__(
         self,
         thresholds: tuple[float, float, float] = (0.6, 0.7, 0.8),
-        smallest_face_px: int = 20,
+        smallest_face: float = SMALLEST_FACE,
         pyramid_factor: float = 0.709,
         batch_size: int = 8,
         device: str = "CPU:0",
     ):
-        from beam_pipelines.extractors.mtcnn_cascade import CELL_PX, Cascade
+        from beam_pipelines.extractors.mtcnn_cascade import Cascade
 
         if len(thresholds) != 3 or not all(0 <= threshold <= 1 for threshold in thresholds):
             raise ConfigurationError(f"thresholds must be three numbers from 0 to 1, they are {thresholds}")
-        if smallest_face_px < CELL_PX:
-            raise ConfigurationError(f"smallest_face_px must be at least {CELL_PX}, it is {smallest_face_px}")
+        if not 0 < smallest_face <= 1:
+            raise ConfigurationError(f"smallest_face must be a share of the picture's height, it is {smallest_face}")
         if not 0 < pyramid_factor < 1:
             raise ConfigurationError(f"pyramid_factor must lie between 0 and 1, it is {pyramid_factor}")
         if batch_size < 1:
             raise ConfigurationError(f"batch_size must be at least 1, it is {batch_size}")
         self.thresholds = thresholds
-        self.smallest_face_px = smallest_face_px
+        self.smallest_face = smallest_face
         self.pyramid_factor = pyramid_factor
         self.batch_size = batch_size
         self._cascade = Cascade(device)
@@ -94,20 +98,19 @@ class FaceDetector:
             raise ValueError(
                 f"pictures of shape {list(images.shape)} and type {images.dtype}: wanted uint8 [n, H, W, 3]"
             )
+        smallest_px = smallest_face_px(images.shape[1], self.smallest_face)
         faces: list[list[FaceBox]] = []
         for batch, real in fixed_batches(images, self.batch_size):
-            found = self._cascade(batch, self.thresholds, self.smallest_face_px, self.pyramid_factor)
+            found = self._cascade(batch, self.thresholds, smallest_px, self.pyramid_factor)
             faces += [_boxes_in_picture(boxes, *images.shape[1:3]) for boxes in found[:real]]
         return faces
 
     def description(self) -> dict[str, Any]:
         """What determines the boxes, for fingerprints."""
-        return self.describe(self.thresholds, self.smallest_face_px, self.pyramid_factor)
+        return self.describe(self.thresholds, self.smallest_face, self.pyramid_factor)
 
     @staticmethod
-    def describe(
-        thresholds: tuple[float, float, float], smallest_face_px: int, pyramid_factor: float
-    ) -> dict[str, Any]:
+    def describe(thresholds: tuple[float, float, float], smallest_face: float, pyramid_factor: float) -> dict[str, Any]:
         """What `description` would say, without building the networks."""
         from beam_pipelines.extractors.mtcnn_cascade import weights_digest
 
@@ -115,10 +118,17 @@ class FaceDetector:
             "network": "mtcnn",
             "weights": weights_digest(),
             "thresholds": list(thresholds),
-            "smallest_face_px": smallest_face_px,
+            "smallest_face": smallest_face,
             "pyramid_factor": pyramid_factor,
             "precision": "float32",
         }
+
+
+def smallest_face_px(height_px: int, share: float) -> int:
+    """Side of the smallest face that is looked for in a picture of `height_px` lines; at least what MTCNN can see."""
+    from beam_pipelines.extractors.mtcnn_cascade import CELL_PX
+
+    return max(CELL_PX, round(share * height_px))
 
 
 def crop_face(image: np.ndarray, box: FaceBox, margin: float = CROP_MARGIN, size_px: int = 160) -> np.ndarray:

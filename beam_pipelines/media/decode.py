@@ -47,6 +47,7 @@ class DecodeQuality:
         read_errors: failures of the demuxer to give the next packet; a part counts all those that it met.
         frames_skipped: packets that a decode plan passed over without decoding, since no picture needs them; 0 where
             everything was decoded. The other counts say nothing about these.
+        full_decodings: how often everything was decoded, since there was no plan or it was given up.
     """
 
     frames_decoded: int = 0
@@ -54,6 +55,7 @@ class DecodeQuality:
     packet_errors: int = 0
     read_errors: int = 0
     frames_skipped: int = 0
+    full_decodings: int = 0
 
     @property
     def damaged(self) -> int:
@@ -172,6 +174,9 @@ def decode_packet(stream: Any, packet: Any | None, counts: RangeCounts) -> list[
     """The frames that one packet sets free (None: the decoder's rest), counted; an error is counted and gives none."""
     try:
         frames = stream.codec_context.decode(packet)
+    except MemoryError:
+        # No fault of the packet's: the process is at its limit.
+        raise
     except av.FFmpegError:
         counts.at(None if packet is None else packet.pts).packet_errors += 1
         return []

@@ -132,6 +132,7 @@ def _sampled_frames(
             return
         except PlanFailed:
             vars(quality).update(vars(before))
+    quality.full_decodings += 1
     # Where not the last frame stands for a second, the choice of frames stays, however they are decoded.
     chosen = None if plan is None or mode == EXACT else frozenset(plan.wanted.tolist())
     rest = range(seconds.start + done, seconds.stop)

@@ -9,7 +9,8 @@ A decoder that starts in the middle of a film differs from one that comes from t
 neighbouring blocks overlap, for good where it has a state that never fades (noise generators in AAC and AC-3, Opus'
 predictors). So every stretch of `ENTRY_EVERY_S` seconds has a decoder of its own, whoever asks for it, and a second's
 samples always come from the decoder of its stretch. The first stretch is entered at the film's first packet, so that
-the codec's priming is cut as the container says.
+the codec's priming is cut as the container says. Where AAC doesn't use its noise generator (most encoders don't) no
+sample differs from decoding in a row.
 
 Only MP4 and MOV with AAC or PCM are entered this way: there a packet's timestamp says to the sample where its sound is.
 Matroska's milliseconds don't (up to 22 samples of 44.1 kHz), and other codecs have not been held against decoding in a

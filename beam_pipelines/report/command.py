@@ -1,4 +1,4 @@
-"""`cineaffect report`: a page to look at, and markers for other tools, from a finished scoring run."""
+"""`cineaffect report`: a page to look at of a scoring run, with markers for other tools, a training run or a study."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, 
 from beam_pipelines.report.events import EventSettings, find_events, in_order
 from beam_pipelines.report.labels import ShownLabels, read_shown_labels
 from beam_pipelines.report.page import PageWriter
+from beam_pipelines.report.run_pages import write_run_page
 from beam_pipelines.report.scoring_run import ScoringRun, read_failures, read_scoring_run
 from beam_pipelines.report.sheets import TARGETS, FailedFilm, FilmSheet
 from beam_pipelines.report.thumbnails import Sprite, frame_rate_of, make_sprite
@@ -33,6 +34,8 @@ examples:
     cineaffect report --scores curves
   with the films themselves, their labels, thumbnails, and the tracks of faces and sound:
     cineaffect report --scores curves --records features --manifest films.csv --thumbnails
+  of a training run, or of a study, in run/report/index.html (train and tune write it themselves at their end):
+    cineaffect report --run run
 
 The page opens from disk. It plays films where they lie: moved away without them, it lacks the video and nothing else.
 Beside it, markers/ holds an EDL for DaVinci Resolve, a CSV for Premiere and WebVTT chapters and metadata of every film.
@@ -188,6 +191,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: argparse.Namespace) -> int:
+    if arguments.run:
+        print(f"report: {write_run_page(arguments.run, arguments.output)}")
+        return EXIT_OK
     run = read_scoring_run(arguments.scores)
     own_records = storage.join(arguments.scores, "records")
     records = arguments.records or (own_records if storage.list_files(own_records) else None)
@@ -237,17 +243,19 @@ def _frame_rate(text: str) -> Fraction:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cineaffect report",
-        description="Writes a page of a scoring run to look at, and markers for other tools.",
+        description="Writes a page of a run to look at, and of a scoring run markers for other tools.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--scores", required=True, help="directory of a finished cineaffect score, local or gs://")
+    of = parser.add_mutually_exclusive_group(required=True)
+    of.add_argument("--scores", help="directory of a finished cineaffect score, local or gs://")
+    of.add_argument("--run", help="directory of a cineaffect train or tune; only --output goes with it")
     parser.add_argument(
         "--records", help="directory of feature records: faces, sound and exact length; SCORES/records where it exists"
     )
     parser.add_argument("--manifest", help="CSV manifest: where the films and their labels lie")
-    parser.add_argument("--output", help="folder of the page; SCORES/report without it")
+    parser.add_argument("--output", help="folder of the page; SCORES/report or RUN/report without it")
     parser.add_argument("--thumbnails", action="store_true", help="pictures along the time axis, for films at hand")
     parser.add_argument(
         "--frame-rate", type=_frame_rate, help="of the markers' timecode; without it each film's own, else 25"

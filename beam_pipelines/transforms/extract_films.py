@@ -1,9 +1,15 @@
-"""ExtractFilms: films in, feature records in a directory, outcomes out."""
+"""ExtractFilms: films in, feature records in a directory, outcomes out.
+
+Films ──▶ ExtractFilm ──▶ done, failed
+              └─ segments of long films ──▶ ExtractSegment ──▶ names of parts ──▶ FinishFilm ──▶ done, failed
+
+No feature crosses a shuffle: workers write parts, and only their names are grouped.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import apache_beam as beam
@@ -13,62 +19,173 @@ from beam_pipelines.catalogue import Film
 from beam_pipelines.compute import start_tensorflow
 from beam_pipelines.errors import FilmError
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.transforms.outcomes import DONE, FAILED, SKIPPED, FilmOutcome
+from beam_pipelines.transforms.outcomes import DONE, FAILED, SKIPPED, FilmOutcome, is_carried_over
 
 DONE_TAG = "done"
 FAILED_TAG = "failed"
+_SEGMENTS_TAG = "segments"
 
 
 @dataclass
 class ExtractFilms(beam.PTransform):
-    """PCollection of `Film` -> outcomes by tag: `done` (done or skipped: a record is there) and `failed`.
+    """PCollection of `Film` -> {`done`: outcomes of films that have a record (done or skipped), `failed`: the others}.
 
     Attributes:
         config: the extract section.
         directory: where the records go, one TFRecord file a film.
         descriptions: wanted modality -> what its features depend on (`describe_tracks`).
+        force: extract again what is up to date.
+        earlier_failures: film id -> its failure in an earlier run. It is carried over where the film is the same as
+            then and the fault is its own (`outcomes.is_carried_over`).
+        attempt: names what the films are tried with; failures of another attempt are not carried over.
     """
 
     config: ExtractConfig
     directory: str
     descriptions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    force: bool = False
+    earlier_failures: Mapping[str, FilmOutcome] = field(default_factory=dict)
+    attempt: str = ""
 
     def expand(self, films: beam.PCollection) -> Any:
-        # The reshuffle hands films to workers one by one; without it they'd stay fused to the one Create.
-        return (
+        shared = Shared()
+        # The reshuffles hand films and segments to workers one by one; without them they'd stay fused to the one
+        # Create.
+        extracted = (
             films
             | "ReshuffleFilms" >> beam.Reshuffle()
             | "ExtractFilm"
-            >> beam.ParDo(_ExtractFilm(self.config, self.directory, self.descriptions)).with_outputs(
-                FAILED_TAG, main=DONE_TAG
-            )
+            >> beam.ParDo(_ExtractFilm(self, shared)).with_outputs(FAILED_TAG, _SEGMENTS_TAG, main=DONE_TAG)
         )
+        finished = (
+            extracted[_SEGMENTS_TAG]
+            | "ReshuffleSegments" >> beam.Reshuffle()
+            | "ExtractSegment" >> beam.ParDo(_ExtractSegment(self, shared))
+            | "GroupParts" >> beam.GroupByKey()
+            | "FinishFilm" >> beam.ParDo(_FinishFilm(self, shared)).with_outputs(FAILED_TAG, main=DONE_TAG)
+        )
+        return {
+            tag: (extracted[tag], finished[tag]) | f"All{tag.capitalize()}" >> beam.Flatten()
+            for tag in (DONE_TAG, FAILED_TAG)
+        }
 
 
-class _ExtractFilm(beam.DoFn):
-    def __init__(self, config: ExtractConfig, directory: str, descriptions: Mapping[str, Mapping[str, Any]]):
-        self.config = config
-        self.directory = directory
-        self.descriptions = descriptions
-        # Made here and not in `setup`: its key travels with the DoFn, so that a process holds one copy of the networks
-        # however many threads of it process bundles.
-        self._shared = Shared()
+@dataclass(frozen=True)
+class _Part:
+    """One segment's result: where its part lies, or how it failed."""
+
+    start: int
+    uri: str = ""
+    failure: FilmOutcome | None = None
+
+
+class _WithExtractor(beam.DoFn):
+    """Holds a worker's networks (one copy a process) and its decoding process (one a thread)."""
+
+    def __init__(self, work: ExtractFilms, shared: Shared):
+        self.config = work.config
+        self.directory = work.directory
+        self.descriptions = work.descriptions
+        self.force = work.force
+        self.attempt = work.attempt
+        # Made with the graph and not in `setup`: its key travels with the DoFn, so that a process holds one copy of the
+        # networks however many threads of it process bundles, and of whichever stage.
+        self.shared = shared
 
     def setup(self) -> None:
         start_tensorflow(self.config.threads_per_worker)
+        from beam_pipelines.extraction import Extractor
         from beam_pipelines.extractors.tracks import Networks
+        from beam_pipelines.media.decoding_process import DecodingProcess
 
-        self.networks = self._shared.acquire(lambda: Networks(self.config))
+        networks = self.shared.acquire(lambda: Networks(self.config))
+        decoder = DecodingProcess(self.config.decode_deadline_s, self.config.limits.decoder_memory_mb)
+        self.extractor = Extractor(self.directory, networks, self.descriptions, decoder, self.force)
+
+    def teardown(self) -> None:
+        self.extractor.decoder.close()
+
+    def failure(self, film: Film, error: FilmError) -> FilmOutcome:
+        """The outcome of a film that failed, with what tells whether it is to be tried again."""
+        from beam_pipelines.extraction import stat_source
+
+        outcome = FilmOutcome(film.film_id, film.uri, FAILED, error.step, error.reason, error.detail)
+        try:
+            source = stat_source(film)
+        except FilmError:
+            return outcome
+        return replace(
+            outcome,
+            source_size_bytes=source.size_bytes,
+            source_modified_s=source.modified_s,
+            attempt=self.attempt,
+        )
+
+
+class _ExtractFilm(_WithExtractor):
+    def __init__(self, work: ExtractFilms, shared: Shared):
+        super().__init__(work, shared)
+        self.earlier_failures = dict(work.earlier_failures)
 
     def process(self, film: Film) -> Iterator[Any]:
-        from beam_pipelines.extraction import extract_film
+        from beam_pipelines.extraction import ExtractedFilm, extract_film
 
         try:
-            header, extracted = extract_film(film, self.directory, self.networks, self.descriptions)
+            earlier = self._carried_over(film)
+            if earlier is not None:
+                yield beam.pvalue.TaggedOutput(FAILED_TAG, replace(earlier, carried_over=True))
+                return
+            found = extract_film(film, self.extractor)
         except FilmError as error:
-            failure = FilmOutcome(film.film_id, film.uri, FAILED, error.step, error.reason, error.detail)
-            yield beam.pvalue.TaggedOutput(FAILED_TAG, failure)
+            yield beam.pvalue.TaggedOutput(FAILED_TAG, self.failure(film, error))
+            return
+        if isinstance(found, ExtractedFilm):
+            yield _outcome(film, found.film_s, found.extracted)
+            return
+        for segment in found:
+            yield beam.pvalue.TaggedOutput(_SEGMENTS_TAG, segment)
+
+    def _carried_over(self, film: Film) -> FilmOutcome | None:
+        from beam_pipelines.extraction import stat_source
+
+        earlier = self.earlier_failures.get(film.film_id)
+        if earlier is None or earlier.source_uri != film.uri:
+            return None
+        source = stat_source(film)
+        same = is_carried_over(earlier, source.size_bytes, source.modified_s, self.attempt)
+        return earlier if same else None
+
+
+class _ExtractSegment(_WithExtractor):
+    def process(self, segment: Any) -> Iterator[Any]:
+        from beam_pipelines.extraction import extract_segment
+
+        try:
+            part = _Part(segment.start, extract_segment(segment, self.extractor))
+        except FilmError as error:
+            part = _Part(segment.start, failure=self.failure(segment.cut.film, error))
+        # The cut film is the same for all of its segments; it travels as a value, for keys are compared as bytes.
+        yield segment.cut.film.film_id, (segment.cut, part)
+
+
+class _FinishFilm(_WithExtractor):
+    def process(self, film_and_parts: tuple[str, Iterable[Any]]) -> Iterator[Any]:
+        from beam_pipelines.extraction import finish_film
+
+        found = sorted(film_and_parts[1], key=lambda pair: pair[1].start)
+        cut = found[0][0]
+        failures = [part.failure for _, part in found if part.failure is not None]
+        if failures:
+            # The other parts stay: where the fault was the machine's, the next run needs only what is missing.
+            yield beam.pvalue.TaggedOutput(FAILED_TAG, failures[0])
+            return
+        try:
+            done = finish_film(cut, [part.uri for _, part in found], self.extractor)
+        except FilmError as error:
+            yield beam.pvalue.TaggedOutput(FAILED_TAG, self.failure(cut.film, error))
         else:
-            yield FilmOutcome(
-                film.film_id, film.uri, DONE if extracted else SKIPPED, film_s=header.duration_us / 1_000_000
-            )
+            yield _outcome(cut.film, done.film_s, True)
+
+
+def _outcome(film: Film, film_s: float, extracted: bool) -> FilmOutcome:
+    return FilmOutcome(film.film_id, film.uri, DONE if extracted else SKIPPED, film_s=film_s)

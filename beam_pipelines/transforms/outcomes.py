@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import apache_beam as beam
@@ -33,6 +33,9 @@ class FilmOutcome:
         status: `done`, `skipped` (was done before, under the same fingerprints) or `failed`.
         step, reason, detail: for a failed film, as in `FilmError`.
         film_s: seconds of film this outcome stands for.
+        source_size_bytes, source_modified_s: of a failed film's file, where it could be found.
+        attempt: names what a failed film was tried with: limits, networks, version.
+        carried_over: the failure is that of an earlier run; the film was not tried again.
     """
 
     film_id: str
@@ -42,6 +45,45 @@ class FilmOutcome:
     reason: str = ""
     detail: str = ""
     film_s: float = 0.0
+    source_size_bytes: int | None = None
+    source_modified_s: float | None = None
+    attempt: str = ""
+    carried_over: bool = False
+
+
+TRIED_AGAIN = frozenset({"not_found", "not_readable", "changed", "disk_full", "out_of_memory", "timeout", "crashed"})
+"""Reasons that may lie in the machine, the network or whoever moves files, not in the film: the next run tries again.
+
+A decoder that is killed, hangs or finds no memory may owe that to its neighbours, so these are among them.
+"""
+
+
+def is_carried_over(earlier: FilmOutcome, size_bytes: int, modified_s: float, attempt: str) -> bool:
+    """Whether a film need not be tried again: the fault was its own, and neither it nor how it is tried has changed."""
+    return (
+        earlier.reason not in TRIED_AGAIN
+        and bool(earlier.attempt)
+        and (earlier.source_size_bytes, earlier.source_modified_s, earlier.attempt) == (size_bytes, modified_s, attempt)
+    )
+
+
+def read_failures(output: str) -> dict[str, FilmOutcome]:
+    """Film id -> its failure, as the last finished run in `output` has listed it; unreadable lines are left out."""
+    try:
+        lines = storage.read_text(storage.join(output, FAILURES)).splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    known = {each.name for each in fields(FilmOutcome)} - {"status", "film_s", "carried_over"}
+    found = {}
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("film_id"), str) and isinstance(row.get("source_uri"), str):
+            values = {key: value for key, value in row.items() if key in known}
+            found[row["film_id"]] = FilmOutcome(status=FAILED, **values)
+    return found
 
 
 class WriteOutcomes(beam.PTransform):
@@ -129,6 +171,7 @@ def summarise(
             SKIPPED: by_status[SKIPPED],
             FAILED: by_status[FAILED],
         },
+        "failures_carried_over": sum(o.carried_over for o in outcomes),
         "film_hours": {
             status: round(sum(o.film_s for o in outcomes if o.status == status) / 3600, 6) for status in (DONE, SKIPPED)
         },
@@ -164,5 +207,6 @@ def read_manifest_of_run(output: str) -> dict[str, Any]:
 
 def _failure_row(outcome: FilmOutcome) -> dict[str, Any]:
     row = asdict(outcome)
-    del row["status"], row["film_s"]
-    return row
+    del row["status"], row["film_s"], row["carried_over"]
+    # Only the extract job knows these.
+    return {key: value for key, value in row.items() if value is not None and not (key == "attempt" and not value)}

@@ -10,8 +10,10 @@ import pytest
 
 from beam_pipelines.errors import ConfigurationError, WeightsError
 from beam_pipelines.extractors import mtcnn_cascade, weights
-from beam_pipelines.extractors.faces import CROP_MARGIN, FaceBox, FaceDetector, crop_face
+from beam_pipelines.extractors.config import FaceConfig
+from beam_pipelines.extractors.faces import CROP_MARGIN, FaceBox, FaceDetector, crop_face, smallest_face_px
 from beam_pipelines.extractors.inception_resnet_v1 import InceptionResnetV1Face
+from benchmarks.faces import Package, agreeing, iou, matched, pictures_of
 
 LEFT_OF_PX = 330
 """In the clip the woman's face lies left of this column, the man's right of it."""
@@ -64,8 +66,36 @@ def test_agrees_with_the_package_called_picture_by_picture(
             assert face.score == pytest.approx(float(other["confidence"]), abs=1e-3)
 
 
+@pytest.mark.parametrize("name", ["his_girl_friday_6s.mp4", "mdn_chroma_face_24s.mp4", "nasa_13013_17s.mp4"])
+def test_agrees_with_the_package_with_the_configured_smallest_face(name: str, shared_data: Path) -> None:
+    """On few pictures of each, with the package's pyramid ended in time; `python -m benchmarks.faces` compares all."""
+    pictures = pictures_of(shared_data / "clips" / name, every=6)
+    smallest_px = smallest_face_px(pictures.shape[1], FaceConfig().smallest_face)
+    same, _ = agreeing(pictures, Package(), smallest_px, ends_in_time=True)
+    assert same == len(pictures)
+
+
+def test_faces_are_matched_one_to_one() -> None:
+    box, near, far = FaceBox(0, 0, 10, 10, 1.0), FaceBox(1, 0, 10, 10, 1.0), FaceBox(50, 50, 10, 10, 1.0)
+    assert iou(box, near) == pytest.approx(90 / 110)
+    assert matched([near], [box, near], 0.5) == 1
+    assert matched([near, box], [box, near], 0.9) == 2
+    assert matched([box], [far], 0.01) == 0
+
+
+@pytest.mark.parametrize(("height_px", "share", "side_px"), [(480, 0.042, 20), (240, 0.042, 12), (1080, 0.1, 108)])
+def test_the_smallest_face_is_a_share_of_the_height(height_px: int, share: float, side_px: int) -> None:
+    assert smallest_face_px(height_px, share) == side_px
+
+
+def test_a_smallest_face_that_cannot_be_seen_is_refused() -> None:
+    assert FaceConfig(detect_height_px=300, smallest_face=0.04).detect_height_px == 300
+    with pytest.raises(ValueError, match="detect_height_px must be at least 300"):
+        FaceConfig(detect_height_px=299, smallest_face=0.04)
+
+
 def test_a_larger_smallest_face_still_finds_the_larger_ones(girl_friday: np.ndarray) -> None:
-    found = FaceDetector(smallest_face_px=60, batch_size=2)(girl_friday[3:5])
+    found = FaceDetector(smallest_face=0.125, batch_size=2)(girl_friday[3:5])
     assert len(found[0]) == 2
     assert len(found[1]) == 1
 
@@ -108,7 +138,8 @@ def test_settings_out_of_range_and_other_pictures_are_refused(detector: FaceDete
     for settings in (
         {"thresholds": (0.6, 0.7)},
         {"thresholds": (0.6, 0.7, 1.8)},
-        {"smallest_face_px": 5},
+        {"smallest_face": 0.0},
+        {"smallest_face": 1.5},
         {"pyramid_factor": 1.0},
         {"batch_size": 0},
     ):
@@ -164,8 +195,8 @@ def test_a_package_whose_weights_were_replaced_is_refused_unrun(
 
 
 def test_a_description_names_what_decides_the_boxes(detector: FaceDetector) -> None:
-    assert detector.description() == FaceDetector.describe((0.6, 0.7, 0.8), 20, 0.709)
-    assert detector.description() != FaceDetector.describe((0.6, 0.7, 0.7), 20, 0.709)
+    assert detector.description() == FaceDetector.describe((0.6, 0.7, 0.8), 0.042, 0.709)
+    assert detector.description() != FaceDetector.describe((0.6, 0.7, 0.7), 0.042, 0.709)
 
 
 def test_a_crop_has_its_margin_and_stops_at_the_border() -> None:

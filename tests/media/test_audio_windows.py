@@ -215,6 +215,20 @@ def test_parts_that_begin_at_a_later_decoder_are_the_whole(tmp_path: Path, monke
     assert summed == counts.frames_decoded
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov"])
+def test_a_later_decoder_changes_no_sample_of_aac_without_its_noise_generator(tmp_path: Path, monkeypatch, name):
+    """Most encoders don't use that tool (PNS); their films longer than a stretch are what one decoder gives."""
+    noise = np.random.default_rng(3).normal(0, 0.1, (2, 17 * 44_100)).astype(np.float32)
+    sound = Sound(
+        [(Fraction(0), noise)], rate_hz=44_100, layout="stereo", codec="aac", options={"aac_pns": "0", "b": "96000"}
+    )
+    clip = write_clip(tmp_path / name, regular_times(17 * 25, 25), sound=sound)
+    probe = probe_film(clip)
+    in_a_row = [window.samples.tobytes() for window in audio_windows(clip, probe)]
+    monkeypatch.setattr("beam_pipelines.media.sound_entry.ENTRY_EVERY_S", 5)
+    assert [window.samples.tobytes() for window in audio_windows(clip, probe)] == in_a_row
+
+
 def test_long_sound_neither_drifts_nor_fills_memory(tmp_path: Path):
     """At 11,025 Hz a packet is no whole number of output samples; a drift of 1e-6 would show after 2 minutes."""
     rate_hz, peaks = 11_025, []

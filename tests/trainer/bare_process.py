@@ -29,6 +29,10 @@ film, films = model.signatures["serving_default"], model.signatures["films"]
 for index, (first, stop) in enumerate(zip(splits[:-1], splits[1:])):
     answer = film(**{key: tf.constant(rows[first:stop]) for key, rows in inputs.items()})
     outputs.update({f"film {index} {target}": values.numpy() for target, values in answer.items()})
+if "film_members" in model.signatures:
+    first = {key: tf.constant(values[splits[0]:splits[1]]) for key, values in inputs.items()}
+    answer = model.signatures["film_members"](**first)
+    outputs.update({f"members {target}": values.numpy() for target, values in answer.items()})
 answer = films(row_splits=tf.constant(splits), **{key: tf.constant(rows) for key, rows in inputs.items()})
 outputs.update({f"films {target}": values.numpy() for target, values in answer.items()})
 np.savez(sys.argv[3], **outputs)
@@ -51,7 +55,8 @@ def run_bare(directory: str, rows: Mapping[str, np.ndarray], splits: np.ndarray,
         folder: an empty directory to work in.
 
     Returns:
-        `film <index> <target>` from the first signature, and `films <target>` from the second.
+        `film <index> <target>` from the first signature, `films <target>` from the second, and of an ensemble
+        `members <target>`, [members, T], of the first film.
     """
     np.savez(folder / "inputs.npz", row_splits=splits.astype(np.int64), **rows)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}

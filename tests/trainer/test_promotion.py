@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from gcs_emulator import running_emulator
+from synthetic_films import REPOSITORY
 
+from beam_pipelines import storage
+from beam_pipelines.current_version import read_current
 from beam_pipelines.errors import ConfigurationError
 from trainer.metrics import TARGETS, ccc, mse, pcc
-from trainer.promotion import compare, former_version, move_current, read_current, read_history
-from trainer.retrain import rollback
+from trainer.promotion import MovedError, compare, former_version, move_current, read_history
+from trainer.rollback import main as rollback
 
 
 def make_exports(root: Path, *versions: int) -> str:
@@ -77,3 +83,42 @@ def test_the_figures_are_those_of_the_metrics_and_only_the_better_one_wins(metri
 def test_other_films_are_refused() -> None:
     with pytest.raises(ValueError, match="same films"):
         compare(make_series(0.1, 1, films=3), make_series(0.1, 1), "mse", 0.0, 100, 0.9, 0)
+
+
+def test_a_pointer_that_somebody_else_has_moved_is_left_alone(tmp_path: Path) -> None:
+    exports = make_exports(tmp_path, 1, 2, 3)
+    move_current(exports, 1, {"why": "retrain"}, expected=None)
+    with pytest.raises(MovedError, match="was moved from None to 1"):
+        move_current(exports, 2, {"why": "retrain"}, expected=None)
+    assert (read_current(exports), len(read_history(exports))) == (1, 1)
+    move_current(exports, 2, {"why": "retrain"}, expected=1)
+    assert read_current(exports) == 2
+    move_current(exports, 2, {"why": "retrain"}, expected=1)  # a killed round that had moved it already
+    assert len(read_history(exports)) == 2
+
+
+def test_the_pointer_of_a_bucket_moves_and_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_emulator() as emulator:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
+        emulator.make_bucket("models")
+        for version in (1, 2):
+            storage.write_text(f"gs://models/exports/{version}/model_card.json", "{}")
+        move_current("gs://models/exports", 1, {"why": "retrain"}, expected=None)
+        move_current("gs://models/exports", 2, {"why": "retrain"}, expected=1)
+        assert rollback(["--exports", "gs://models/exports"]) == 0
+        assert storage.read_text("gs://models/exports/current") == "1\n"
+        assert "exports/promotions.jsonl" in emulator.object_names("models")
+
+
+def test_processes_that_move_at_once_lose_no_line_of_the_history(tmp_path: Path) -> None:
+    exports = make_exports(tmp_path, *range(1, 21))
+    code = "import sys\nfrom trainer.promotion import move_current\n"
+    code += "for version in map(int, sys.argv[2:]): move_current(sys.argv[1], version, {'why': 'test'})"
+    movers = [
+        subprocess.Popen([sys.executable, "-c", code, exports, *map(str, versions)], cwd=REPOSITORY)
+        for versions in (range(1, 11), range(11, 21))
+    ]
+    assert [mover.wait(300) for mover in movers] == [0, 0]
+    history = read_history(exports)
+    assert sorted(entry["to"] for entry in history) == list(range(1, 21))
+    assert [entry["from"] for entry in history] == [None, *(entry["to"] for entry in history[:-1])]

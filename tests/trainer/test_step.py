@@ -93,7 +93,7 @@ def test_a_sequence_loss_takes_every_labelled_second_of_a_window_and_each_window
     table = stack_films(make_films([9, 4]))
     ends = tf.constant([0, 5, 8, 9, 12])
     starts = tf.gather(table.row_start, ends)
-    seconds, rows, weights = (np.asarray(x) for x in supervise_windows(ends, starts, tf.constant(table.known), 4))
+    seconds, rows, weights = (np.asarray(x) for x in supervise_windows(ends, starts, tf.constant(table.known), 4, 5))
     expected = [
         (window, position, end - 3 + position)
         for window, end in enumerate(ends.numpy())

@@ -5,17 +5,24 @@ from __future__ import annotations
 import csv
 import fcntl
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
 import pytest
-from synthetic_films import DataSet
+from synthetic_films import REPOSITORY, DataSet
 
 from beam_pipelines.catalogue import Film
 from beam_pipelines.configuration import load_section
-from trainer import tune
+from trainer import task, tune
 from trainer.config import TrainConfig
-from trainer.study import next_trial, open_study, retry_killed
+from trainer.study import importances, next_trial, open_study, retry_killed
+from trainer.transform import load_transform
 from trainer.tune_config import SpaceConfig, TuneConfig, suggest
 from trainer.tune_folds import split_by_film
 
@@ -57,6 +64,95 @@ def test_two_workers_share_one_study(dataset: DataSet, tmp_path: Path) -> None:
     rows = rows_of(tmp_path)
     assert [int(row["number"]) for row in rows] == [0, 1, 2, 3]
     assert {row["state"] for row in rows} <= {"complete", "pruned"}
+
+
+def test_bad_trials_end_early_and_the_best_can_be_trained(dataset: DataSet, tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    study = open_study(str(tmp_path / "study"), "minimize")
+    point = {"audio.kind": "gru", "audio.units": 4, "audio.layers": 1, "window_s": 4, "dropout": 0.0, "l2": 1e-6}
+    point |= {"batch_normalization": False, "experts": 1}
+    # Two that learn, one whose weights leave the finite numbers, one that learns nothing, and one of the sampler's own.
+    for rate in (0.01, 0.02, 1e37, 1e-9):
+        study.enqueue_trial({**point, "learning_rate": rate})
+    further = ["--set", "space.learning_rate=[1.0e-9,1.0e37]", "--set", "warmup_epochs=1", "--set-train", "epochs=3"]
+    further += ["--set", "space.batch_normalization=[false]", "--set-train", "gradient_clip_norm=0"]
+    assert tune.main(arguments(dataset, tmp_path / "study", 5, *further)) == 0
+    rows = rows_of(tmp_path / "study")
+    assert [row["state"] for row in rows[:4]] == ["complete", "complete", "fail", "pruned"]
+    assert "not finite" in rows[2]["why"]
+    assert [row["epochs"] for row in rows[:4]] == ["3", "3", "0", "1"]
+    assert len(rows) == 5
+    data = ["--manifest", dataset.manifest, "--records", dataset.records, "--transform", dataset.transform]
+    best, run = str(tmp_path / "study" / "best.yaml"), tmp_path / "run"
+    assert task.main([*data, "--config", best, "--output", str(run)]) == 0
+    history = json.loads((run / "history.json").read_text())
+    number = json.loads((tmp_path / "study" / "study.json").read_text())["best"]
+    chosen = min(entry["score"] for entry in history)
+    assert chosen == pytest.approx(float(rows[number]["value"]), rel=1e-6)
+
+
+def test_folds_are_fitted_by_the_section_prepare(dataset: DataSet, tmp_path: Path) -> None:
+    config, output = tmp_path / "config.yaml", tmp_path / "study"
+    config.write_text("prepare: {pca_components: {audio: 2}}\ntune: {folds: 2}\n")
+    argv = arguments(dataset, output, 1, "--config", str(config), "--set-train", "epochs=1")
+    del argv[argv.index("--transform") : argv.index("--transform") + 2]
+    assert tune.main(argv) == 0
+    (row,) = rows_of(output)
+    assert (row["state"], row["epochs"]) == ("complete", "2")
+    for fold in ("0", "1"):
+        assert load_transform(str(output / "folds" / fold / "transform")).dimensions["audio"] == 2
+        assert (output / "trials" / "0" / f"fold{fold}" / "history.json").exists()
+    config.write_text("tune: {folds: 2}\n")
+    assert tune.main(argv) == 2
+
+
+def test_a_killed_tune_leaves_no_worker_and_goes_on(dataset: DataSet, tmp_path: Path) -> None:
+    argv = arguments(dataset, tmp_path, 2, "--workers", "2", "--set-train", "epochs=60", "--set-train", "patience=0")
+    running = subprocess.Popen([sys.executable, "-m", "trainer.tune", *argv], cwd=REPOSITORY)
+    try:
+        wait_for(lambda: bool(list(tmp_path.glob("trials/*/fold0/history.json"))))
+    finally:
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    (begun, *_) = tmp_path.glob("trials/*/fold0/history.json")
+    assert 1 <= len(json.loads(begun.read_text())) < 60
+    # The other worker was started before the first trial was, and holds the lock as long as it lives.
+    wait_for(lambda: lock_is_free(tmp_path))
+    assert tune.main([*argv, "--workers", "1"]) == 0
+    rows = rows_of(tmp_path)
+    assert {row["why"] for row in rows if row["state"] == "fail"} == {"killed"}
+    done = [row for row in rows if row["state"] == "complete"]
+    assert len(done) == 2
+    # The killed trial went on from its checkpoint: the epochs before the kill were not run, nor told, again.
+    assert min(int(row["epochs"]) for row in done) < 60
+    assert len(json.loads(begun.read_text())) == 60
+
+
+def test_importance_is_that_of_the_parameter_which_matters() -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    study.optimize(lambda trial: trial.suggest_float("much", 0, 1) + 0.01 * trial.suggest_float("little", 0, 1), 19)
+    assert importances(study) == {}
+    study.optimize(lambda trial: trial.suggest_float("much", 0, 1) + 0.01 * trial.suggest_float("little", 0, 1), 41)
+    weights = importances(study)
+    assert list(weights) == ["much", "little"]
+    assert sum(weights.values()) == pytest.approx(1.0)
+    assert weights["much"] > 0.7
+
+
+def wait_for(condition: Callable[[], bool], at_most_s: float = 400.0) -> None:
+    deadline = time.monotonic() + at_most_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def lock_is_free(output: Path) -> bool:
+    with open(os.path.join(output, "tune.lock"), "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 def test_a_killed_trial_is_marked_and_repeated_in_its_directory(tmp_path: Path) -> None:

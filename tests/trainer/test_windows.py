@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainer.row_memory import stack_rows
 from trainer.windows import epoch_batches, gather_windows, stack_films, window_ends
 
 
@@ -90,3 +91,19 @@ def test_order_differs_between_epochs_and_seeds() -> None:
     ends = np.arange(200, dtype=np.int32)
     orders = [np.concatenate(epoch_batches(ends, 64, seed, epoch)) for seed, epoch in ((0, 0), (0, 1), (1, 0))]
     assert len({tuple(order) for order in orders}) == 3
+
+
+def test_films_in_one_piece_of_memory_are_not_copied() -> None:
+    films = make_films([30, 1, 23])
+    shared = stack_rows([film.features["face"] for film in films])
+    in_one = [replace(film, features={"face": view}) for film, view in zip(films, shared, strict=True)]
+    table, expected = stack_films(in_one), stack_films(films)
+    np.testing.assert_array_equal(table.rows["face"], expected.rows["face"])
+    rows = np.asarray(memoryview(table.rows["face"]))
+    assert all(np.shares_memory(rows, view) for view in shared)
+    # Other films, or another order, are no such piece, and come out right all the same.
+    for chosen in ([0, 1], [1, 0, 2], [0, 2]):
+        some = [in_one[index] for index in chosen]
+        np.testing.assert_array_equal(
+            stack_films(some).rows["face"], stack_films([films[index] for index in chosen]).rows["face"]
+        )

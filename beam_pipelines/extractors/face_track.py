@@ -1,0 +1,103 @@
+"""From pictures to the face track: the two largest faces of each second are found, cut out and embedded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from beam_pipelines.extractors.config import FaceConfig
+from beam_pipelines.extractors.faces import FaceBox, FaceDetector, crop_face
+from beam_pipelines.extractors.inception_resnet_v1 import InceptionResnetV1Face
+from beam_pipelines.feature_track import FeatureTrack, slots_of
+from beam_pipelines.media.resize import resize_image
+from beam_pipelines.media.sample_frames import SampledFrame
+
+FACES = slots_of("face")
+
+
+class FaceNetworks(Protocol):
+    """What finds faces and what embeds them."""
+
+    @property
+    def detector(self) -> FaceDetector:
+        """Finds faces."""
+
+    @property
+    def face(self) -> InceptionResnetV1Face:
+        """Embeds faces that were cut out."""
+
+
+class FaceAccumulator:
+    """Pictures of successive seconds -> the face track, float32 [T, 2 x 512], largest face first."""
+
+    def __init__(self, networks: FaceNetworks, config: FaceConfig):
+        self._networks = networks
+        self._config = config
+        self._waiting: list[np.ndarray] = []
+        self._vectors: list[np.ndarray] = []
+        self._boxes: list[np.ndarray] = []
+        self._scores: list[np.ndarray] = []
+        self._timestamps_us: list[int] = []
+
+    def add(self, frame: SampledFrame) -> None:
+        """Takes the picture of the next second."""
+        self._waiting.append(frame.image)
+        self._timestamps_us.append(frame.timestamp_us)
+        if len(self._waiting) == self._config.detector_batch_size:
+            self.flush()
+
+    def finish(self, description: Mapping[str, Any]) -> FeatureTrack:
+        """Runs what is left and returns the track."""
+        self.flush()
+        scores = np.concatenate(self._scores)
+        return FeatureTrack(
+            values=np.concatenate(self._vectors),
+            present=(scores > 0).astype(np.float32),
+            timestamps_us=np.array(self._timestamps_us, np.int64),
+            description=description,
+            boxes=np.concatenate(self._boxes),
+            scores=scores,
+        )
+
+    def flush(self) -> None:
+        """Runs what is waiting, though the batch isn't full."""
+        if not self._waiting:
+            return
+        images, self._waiting = self._waiting, []
+        found = self._detect(images)
+        boxes = np.zeros((len(images), FACES, 4), np.float32)
+        scores = np.zeros((len(images), FACES), np.float32)
+        crops, places = [], []
+        for second, (image, faces) in enumerate(zip(images, found, strict=True)):
+            height_px, width_px = image.shape[:2]
+            for slot, face in enumerate(faces[:FACES]):
+                crops.append(crop_face(image, face, self._config.margin, InceptionResnetV1Face.image_size_px))
+                places.append((second, slot))
+                boxes[second, slot] = _relative_box(face, width_px, height_px)
+                scores[second, slot] = face.score
+        vectors = np.zeros((len(images), FACES, InceptionResnetV1Face.dimensions), np.float32)
+        if crops:
+            vectors[tuple(np.transpose(places))] = self._networks.face(np.stack(crops))
+        self._vectors.append(vectors.reshape(len(images), -1))
+        self._boxes.append(boxes)
+        self._scores.append(scores)
+
+    def _detect(self, images: Sequence[np.ndarray]) -> list[list[FaceBox]]:
+        """Finds faces on pictures shrunk to `detect_height_px` lines; boxes come back on the full picture."""
+        height_px, width_px = images[0].shape[:2]
+        scale = min(1.0, self._config.detect_height_px / height_px)
+        if scale == 1.0:
+            return self._networks.detector(np.stack(images))
+        small_height_px, small_width_px = round(height_px * scale), max(1, round(width_px * scale))
+        small = np.stack([resize_image(image, small_height_px, small_width_px) for image in images])
+        return [
+            [face.scaled(width_px / small_width_px, height_px / small_height_px) for face in faces]
+            for faces in self._networks.detector(small)
+        ]
+
+
+def _relative_box(face: FaceBox, width_px: int, height_px: int) -> tuple[float, float, float, float]:
+    left, top = face.x_px / width_px, face.y_px / height_px
+    return left, top, left + face.width_px / width_px, top + face.height_px / height_px

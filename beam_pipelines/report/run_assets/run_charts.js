@@ -1,0 +1,125 @@
+// Charts and tables of the pages of a training run and of a study.
+"use strict";
+(() => {
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const charts = [];
+  const minus = (text) => String(text).replace("-", "−");
+
+  CineAffect.number = (value, digits = 4) =>
+    value === null || value === undefined || Number.isNaN(value) ? "–" : minus(Number(value).toFixed(digits));
+
+  const short = (value) => (value === null ? "" : minus(Number(value.toPrecision(4))));
+
+  // Three places of a logarithmic axis, which uPlot itself marks at powers of ten only.
+  const decades = (low, high) => [0.15, 0.5, 0.85].map((share) => Number((low * (high / low) ** share).toPrecision(2)));
+
+  // series: [{label, values, colour, width, dash, alpha, points, line}]; options: {height, xLabel, clock, range, marker}
+  CineAffect.chart = (holder, xs, series, options = {}) => {
+    const make = () => {
+      const axis = { stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false },
+        font: "11px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif" };
+      const plot = new uPlot({
+        width: Math.max(120, holder.clientWidth), height: options.height || 220, padding: [8, 14, 0, 0],
+        legend: { show: series.length > 1 || options.legend === true },
+        scales: { x: { time: false, distr: options.logarithmic ? 3 : 1, ...(options.xRange ? { range: options.xRange } : {}) },
+          y: options.range ? { range: options.range } : {} },
+        axes: [
+          { ...axis, values: (_, at) => at.map(short), label: options.xLabel, labelSize: options.xLabel ? 20 : 0, size: 26, space: 56,
+            ...(options.ticks ? { splits: () => options.ticks.map((_, i) => i), values: () => options.ticks } : {}),
+            ...(options.logarithmic ? { splits: (u) => decades(u.scales.x.min, u.scales.x.max), filter: (_, at) => at } : {}),
+            ...(options.clock ? { incrs: [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600],
+              values: (_, at) => at.map(CineAffect.clock) } : {}),
+            ...(options.whole ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] } : {}) },
+          { ...axis, size: 56, values: (_, at) => at.map(short) },
+        ],
+        series: [{ label: options.xLabel || "time", value: (_, at) => (at === null ? "–" : options.clock ? CineAffect.clock(at) : Number(at.toPrecision(6))) },
+          ...series.map((one) => ({
+            label: one.label, stroke: colour(one.colour), width: one.line === false ? 0 : one.width || 2, dash: one.dash,
+            alpha: one.alpha || 1, spanGaps: one.spanGaps === true, value: (_, at) => CineAffect.number(at),
+            ...(one.stepped ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}),
+            ...(one.line === false ? { paths: () => null } : {}),
+            points: { show: one.points === true || xs.length === 1, size: 7, fill: colour(one.colour), stroke: colour(one.colour),
+              ...(one.shape === "diamond" ? { paths: diamonds } : {}) } }))],
+        hooks: { draw: [(u) => options.marker !== undefined && mark(u, options.marker)] },
+      }, [xs, ...series.map((one) => one.values)], holder);
+      return plot;
+    };
+    const entry = { holder, make, plot: make() };
+    charts.push(entry);
+    new ResizeObserver(() => {
+      if (holder.clientWidth && entry.plot) entry.plot.setSize({ width: holder.clientWidth, height: options.height || 220 });
+    }).observe(holder);
+    return entry;
+  };
+
+  CineAffect.removeChart = (entry) => {
+    charts.splice(charts.indexOf(entry), 1);
+    entry.plot.destroy();
+    entry.plot = null;
+  };
+
+  const diamonds = (u, index) => {
+    const path = new Path2D(), size = 5 * devicePixelRatio;
+    u.data[0].forEach((at, i) => {
+      const value = u.data[index][i];
+      if (value === null || value === undefined) return;
+      const x = u.valToPos(at, "x", true), y = u.valToPos(value, "y", true);
+      path.moveTo(x, y - size);
+      path.lineTo(x + size, y);
+      path.lineTo(x, y + size);
+      path.lineTo(x - size, y);
+      path.closePath();
+    });
+    return { fill: path, stroke: path };
+  };
+
+  const mark = (u, at) => {
+    const x = u.valToPos(at, "x", true), context = u.ctx;
+    context.save();
+    context.strokeStyle = colour("text");
+    context.lineWidth = devicePixelRatio;
+    context.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
+    context.beginPath();
+    context.moveTo(x, u.bbox.top);
+    context.lineTo(x, u.bbox.top + u.bbox.height);
+    context.stroke();
+    context.restore();
+  };
+
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const entry of charts) {
+      entry.plot.destroy();
+      entry.plot = entry.make();
+    }
+  });
+
+  // heads: texts or nodes; rows: {cells: [text, number or node], className}
+  CineAffect.table = (table, heads, rows) => {
+    const head = CineAffect.element("thead"), body = CineAffect.element("tbody"), first = CineAffect.element("tr");
+    for (const text of heads) {
+      const cell = CineAffect.element("th");
+      cell.scope = "col";
+      cell.append(text);
+      first.append(cell);
+    }
+    head.append(first);
+    for (const row of rows) {
+      const line = CineAffect.element("tr", row.className);
+      for (const value of row.cells) {
+        const cell = CineAffect.element("td", typeof value === "number" || value === null ? "number" : "");
+        cell.append(typeof value === "number" || value === null ? CineAffect.number(value) : value);
+        line.append(cell);
+      }
+      body.append(line);
+    }
+    table.replaceChildren(head, body);
+  };
+
+  CineAffect.summary = (list, entries) => {
+    for (const [name, value] of entries) {
+      const group = CineAffect.element("div");
+      group.append(CineAffect.element("dt", "", name), CineAffect.element("dd", "", value));
+      list.append(group);
+    }
+  };
+})();

@@ -1,0 +1,92 @@
+// The page of a training run.
+"use strict";
+(async () => {
+  const page = await CineAffect.load("page"), by = (id) => document.getElementById(id);
+  const TARGETS = ["valence", "arousal"], FIGURES = ["mse", "pcc", "ccc"];
+  const history = page.history, epochs = history.map((entry) => entry.epoch), best = page.card.best_epoch;
+  const column = (name) => history.map((entry) => entry[name] ?? null);
+  const smoothingWords = (one) => (!one ? "–" : one.method === "butterworth"
+    ? `Butterworth, order ${one.order}, ${one.cutoff_hz} Hz` : one.method.replaceAll("_", " "));
+
+  by("untrained").hidden = !page.untrained.length;
+  by("untrained").textContent = `Made from untrained networks (${page.untrained.join(", ")}): for demonstration only.`;
+  CineAffect.summary(by("summary"), [
+    ["model version", page.card.version ?? "–"], ["epochs run", String(epochs.length)],
+    ["chosen epoch", best ? String(best) : "–"], ["training films", String(page.trainFilms)],
+    ["validation films", String(page.films.length)], ["loss", page.configuration.loss?.replace("_", " ") ?? "–"],
+    ["smoothing", smoothingWords(page.card.smoothing)],
+  ]);
+
+  const marker = best || undefined;
+  CineAffect.chart(by("loss"), epochs, [{ label: "loss", values: column("loss"), colour: "text", points: true }],
+    { xLabel: "epoch", whole: true, marker });
+  let shown = null;
+  const showFigure = () => {
+    const figure = by("figure").value;
+    if (shown) CineAffect.removeChart(shown);
+    by("figure-caption").textContent = `${figure.toUpperCase()} on the validation films, before smoothing`;
+    shown = CineAffect.chart(by("validation"), epochs, TARGETS.map((target) => ({
+      label: target, values: column(`${target}_${figure}`), colour: target, points: true, dash: target === "arousal" ? [7, 4] : undefined,
+      shape: target === "arousal" ? "diamond" : undefined })), { xLabel: "epoch", whole: true, marker });
+  };
+  by("figure").value = page.selection || "mse";
+  by("figure").addEventListener("change", showFigure);
+  by("configuration").textContent = JSON.stringify(page.configuration, null, 2);
+
+  const validated = page.films.length > 0;
+  by("validated").hidden = !validated;
+  by("unvalidated").hidden = validated;
+  if (!validated) {
+    by("validation").closest("figure").hidden = true;
+    by("figure").closest("div").hidden = true;
+    return;
+  }
+  showFigure();
+
+  const find = (predictor, scope, film) => TARGETS.flatMap((target) => {
+    const row = page.rows.find((one) => one.predictor === predictor && one.scope === scope
+      && one.target === target && one.film_id === film) || {};
+    return FIGURES.map((figure) => row[figure] ?? null);
+  });
+  const predictors = [...new Set(page.rows.map((row) => row.predictor))];
+  const heads = TARGETS.flatMap((target) => FIGURES.map((figure) => `${target} ${figure.toUpperCase()}`));
+  CineAffect.table(by("pooled"), ["predictor", "over", ...heads], predictors.flatMap((predictor) =>
+    [["pooled", "all seconds"], ["mean of films", "mean of films"]].map(([scope, words]) =>
+      ({ cells: [predictor, words, ...find(predictor, scope, "")] }))));
+  CineAffect.table(by("films"), ["film", "predictor", ...heads], page.films.flatMap((film) =>
+    predictors.map((predictor, i) => ({ cells: [i ? "" : film, predictor, ...find(predictor, "film", film)] }))));
+
+  CineAffect.table(by("smoothing"), ["filter", ...heads, ""], page.smoothing.map((one) => ({
+    className: one.chosen ? "chosen" : "",
+    cells: [smoothingWords(one), ...TARGETS.flatMap((t) => FIGURES.map((f) => one[`${t}_${f}`])), one.chosen ? "◀ chosen" : ""] })));
+
+  // One axis for both: each target's bins have places of their own on it.
+  const places = [...new Set(TARGETS.flatMap((t) => page.calibration[t].map((bin) => bin.predicted)))].sort((a, b) => a - b);
+  const labelled = (target) => places.map((at) => page.calibration[target].find((bin) => bin.predicted === at)?.labelled ?? null);
+  CineAffect.chart(by("calibration"), places, [
+    { label: "diagonal", values: places, colour: "quiet", dash: [4, 4], width: 1 },
+    { label: "valence", values: labelled("valence"), colour: "valence", points: true, spanGaps: true },
+    { label: "arousal", values: labelled("arousal"), colour: "arousal", points: true, spanGaps: true, shape: "diamond" },
+  ], { xLabel: "predicted", height: 360 });
+
+  let curves = [];
+  const showFilm = async (number) => {
+    const film = await CineAffect.load(`film-${number}`);
+    if (Number(by("film").value) !== number) return;
+    curves.forEach(CineAffect.removeChart);
+    const margin = 0.05 * (page.range[1] - page.range[0]), range = [page.range[0] - margin, page.range[1] + margin];
+    curves = TARGETS.map((target) => CineAffect.chart(by(target), film[target].raw.map((_, t) => t), [
+      { label: "raw", values: film[target].raw, colour: target, width: 1, alpha: 0.6 },
+      { label: "labels", values: film[target].label, colour: "label", width: 1.5, dash: [6, 4] },
+      { label: "smoothed", values: film[target].smoothed, colour: target, width: 2.5 },
+    ], { clock: true, height: 190, range, xLabel: "" }));
+    document.body.dataset.film = page.films[number];
+  };
+  page.films.forEach((film, number) => {
+    const option = CineAffect.element("option", "", film);
+    option.value = number;
+    by("film").append(option);
+  });
+  by("film").addEventListener("change", () => showFilm(Number(by("film").value)));
+  await showFilm(0);
+})();

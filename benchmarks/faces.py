@@ -1,0 +1,191 @@
+"""The face detector against the package it drives, and what looking at shrunk pictures costs in faces found.
+
+    python -m benchmarks.faces FILM ...             # a picture a second of each; prints two tables
+    python -m benchmarks.faces --every 3 FILM ...   # a picture every three seconds
+
+The first table compares batched detection with the package `mtcnn` called picture by picture, on the same pictures with
+the same parameters. There are two comparisons, for few parameters let the package work: its image pyramid has as many
+steps as 20 px need. With another smallest face it ends too early, or goes on until a step is too small for its first
+network, which it takes for "no face". So it is compared as it is, with a smallest face of 20 px, and with its pyramid
+ended in time, with the configured smallest face.
+
+The second table shrinks pictures to some heights, with the same smallest face as a share of the height, and says which
+of the two largest faces per picture at full size are found there too (IoU of at least 0.5), and how many others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beam_pipelines.extractors.config import FaceConfig
+from beam_pipelines.extractors.faces import FaceBox, FaceDetector, smallest_face_px
+from beam_pipelines.media.probe import probe_film
+from beam_pipelines.media.resize import resize_image
+from beam_pipelines.media.sample_frames import sample_frames
+
+HEIGHTS_PX = (240, 360, 480, 720)
+PACKAGE_SMALLEST_PX = 20
+USED_FACES = 2
+AGREE_IOU, FOUND_IOU = 0.9, 0.5
+REQUIRED_SHARE = 0.99
+
+
+def pictures_of(path: Path, every: int) -> np.ndarray:
+    """uint8 [n, H, W, 3]: the picture of every n-th second."""
+    return np.stack([frame.image for frame in sample_frames(path, probe_film(path)) if frame.t % every == 0])
+
+
+def shrunk(pictures: np.ndarray, height_px: int | None) -> np.ndarray:
+    """The pictures as the extract job hands them to the detector; smaller ones stay as they are."""
+    if height_px is None or pictures.shape[1] <= height_px:
+        return pictures
+    width_px = max(1, round(pictures.shape[2] * height_px / pictures.shape[1]))
+    return np.stack([resize_image(picture, height_px, width_px) for picture in pictures])
+
+
+def detector_with(smallest_face: float) -> FaceDetector:
+    """The configured detector with another smallest face."""
+    config = FaceConfig()
+    return FaceDetector(config.thresholds, smallest_face, config.pyramid_factor, config.detector_batch_size)
+
+
+def iou(one: FaceBox, other: FaceBox) -> float:
+    """Intersection over union."""
+    width = min(one.x_px + one.width_px, other.x_px + other.width_px) - max(one.x_px, other.x_px)
+    height = min(one.y_px + one.height_px, other.y_px + other.height_px) - max(one.y_px, other.y_px)
+    shared = max(width, 0) * max(height, 0)
+    return shared / (one.area_px2 + other.area_px2 - shared)
+
+
+def matched(ours: Sequence[FaceBox], theirs: Sequence[FaceBox], least_iou: float) -> int:
+    """How many of `theirs` have one of `ours` of their own, best pairs first."""
+    pairs = sorted(((iou(a, b), i, j) for i, a in enumerate(ours) for j, b in enumerate(theirs)), reverse=True)
+    taken_ours, taken_theirs = set[int](), set[int]()
+    for overlap, i, j in pairs:
+        if overlap >= least_iou and i not in taken_ours and j not in taken_theirs:
+            taken_ours.add(i)
+            taken_theirs.add(j)
+    return len(taken_theirs)
+
+
+class Package:
+    """The package `mtcnn`, called picture by picture."""
+
+    def __init__(self) -> None:
+        from mtcnn import MTCNN
+
+        with tempfile.TemporaryDirectory() as empty, chdir(empty):
+            # It would run weight files that lie in the working directory.
+            self._detector = MTCNN()
+
+    def __call__(self, picture: np.ndarray, smallest_px: int, ends_in_time: bool) -> list[FaceBox]:
+        """The faces of a picture uint8 [H, W, 3]."""
+        from mtcnn.stages import stage_pnet
+
+        from beam_pipelines.extractors.mtcnn_cascade import pyramid_scales
+
+        own_pyramid = stage_pnet.build_scale_pyramid
+
+        def pyramid(width: int, height: int, min_face_size: int, scale_factor: float) -> Any:
+            return np.array(pyramid_scales(height, width, min_face_size, scale_factor))
+
+        config = FaceConfig()
+        stage_pnet.build_scale_pyramid = pyramid if ends_in_time else own_pyramid
+        try:
+            found = self._detector.detect_faces(
+                picture,
+                min_face_size=smallest_px,
+                scale_factor=config.pyramid_factor,
+                threshold_pnet=config.thresholds[0],
+                threshold_rnet=config.thresholds[1],
+                threshold_onet=config.thresholds[2],
+            )
+        finally:
+            stage_pnet.build_scale_pyramid = own_pyramid
+        return [FaceBox(*(int(side) for side in face["box"]), float(face["confidence"])) for face in found]
+
+
+def agreeing(pictures: np.ndarray, package: Package, smallest_px: int, ends_in_time: bool) -> tuple[int, int]:
+    """Pictures with the same faces, and faces that the package found in all."""
+    same, faces = 0, 0
+    for picture, ours in zip(pictures, detector_with(smallest_px / pictures.shape[1])(pictures), strict=True):
+        theirs = package(picture, smallest_px, ends_in_time)
+        same += len(ours) == len(theirs) == matched(ours, theirs, AGREE_IOU)
+        faces += len(theirs)
+    return same, faces
+
+
+def print_agreement(films: dict[str, np.ndarray]) -> bool:
+    """The first table; whether the package as it is agrees in enough seconds."""
+    config, package = FaceConfig(), Package()
+    print(
+        "| film | pictures | faces | same, 20 px, package as it is | faces | same, as configured, its pyramid ended |"
+    )
+    print("|---|---|---|---|---|---|")
+    total = np.zeros(5, int)
+    for name, pictures in films.items():
+        pictures = shrunk(pictures, config.detect_height_px)
+        plain_same, plain = agreeing(pictures, package, PACKAGE_SMALLEST_PX, False)
+        smallest_px = smallest_face_px(pictures.shape[1], config.smallest_face)
+        same, faces = agreeing(pictures, package, smallest_px, True)
+        row = np.array([len(pictures), plain, plain_same, faces, same])
+        total += row
+        print(f"| {name} | {' | '.join(str(cell) for cell in row)} |", flush=True)
+    print(f"| all | {' | '.join(str(cell) for cell in total)} |")
+    return min(total[2], total[4]) >= REQUIRED_SHARE * total[0]
+
+
+def print_scales(films: dict[str, np.ndarray], shares: Sequence[float]) -> None:
+    """The second table."""
+    print("| smallest face | height | film | of the faces at full size | found | others | CPU s a picture |")
+    print("|---|---|---|---|---|---|---|")
+    for share in shares:
+        detector = detector_with(share)
+        for name, pictures in films.items():
+            if pictures.shape[1] <= HEIGHTS_PX[0]:
+                continue
+            full: list[list[FaceBox]] = []
+            for height_px in (None, *(height for height in reversed(HEIGHTS_PX) if height < pictures.shape[1])):
+                detector(shrunk(pictures[:1], height_px))  # what is done once
+                began_s = time.process_time()
+                small = shrunk(pictures, height_px)
+                found = [faces[:USED_FACES] for faces in detector(small)]
+                taken_s = (time.process_time() - began_s) / len(pictures)
+                factors = pictures.shape[2] / small.shape[2], pictures.shape[1] / small.shape[1]
+                found = [[face.scaled(*factors) for face in faces] for faces in found]
+                full = full or found
+                again = sum(matched(a, b, FOUND_IOU) for a, b in zip(found, full, strict=True))
+                wanted, others = sum(map(len, full)), sum(map(len, found)) - again
+                height = f"{pictures.shape[1]} (full)" if height_px is None else str(height_px)
+                print(f"| {share:g} | {height} | {name} | {wanted} | {again} | {others} | {taken_s:.3f} |", flush=True)
+
+
+def main() -> int:
+    """The command; gives 1 where the detector and the package agree in too few seconds."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.faces", description=__doc__.split("\n")[0])
+    parser.add_argument("films", nargs="+", type=Path)
+    parser.add_argument("--every", type=int, default=1, help="take every n-th second only")
+    parser.add_argument("--shares", type=float, nargs="*", default=[FaceConfig().smallest_face])
+    parser.add_argument("--only", choices=("agreement", "scales"))
+    arguments = parser.parse_args()
+    films = {path.name: pictures_of(path, arguments.every) for path in arguments.films}
+    agrees = True
+    if arguments.only != "scales":
+        agrees = print_agreement(films)
+        print(f"\n{'At least' if agrees else 'LESS THAN'} {REQUIRED_SHARE:.0%} of the pictures have the same faces.\n")
+    if arguments.only != "agreement":
+        print_scales(films, arguments.shares)
+    return 0 if agrees else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""Feature records in float32, float16 and YouTube-8M's 8 bits: size, speed of writing and reading, and what is lost.
+
+    python -m benchmarks.records                         # made features of 20 minutes, of realistic distributions
+    python -m benchmarks.records --records features      # of the records of your own films (float32), the first three
+
+"write" and "read" are seconds of film per second of CPU time (user and system), the median of `--repeats` runs of all
+forms in turns; "presence" is `read_presence`, which unpacks no values. "loss" is the root mean square error as a share
+of a dimension's standard deviation over the film, of the worst dimension of all; "largest" is the largest relative
+error of a value above 0.001. Eight bits are for the sound only, whitened (`audio.postprocess: youtube8m`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from beam_pipelines import quantisation, records
+from beam_pipelines.compute import start_tensorflow
+from beam_pipelines.feature_track import FeatureTrack, FilmRecord, RecordHeader, make_record, slots_of
+
+SIZES: Mapping[str, int] = {"image": 2048, "audio": 128, "face": 1024}
+FORMS: Mapping[str, str | None] = {"float32": None, "float16": quantisation.FLOAT16, "uint8": quantisation.UINT8}
+MEASURED = (("image, audio, face", ("float32", "float16")), ("audio", ("float32", "float16", "uint8")))
+TINY = 1e-3
+
+
+def made_record(seconds: int) -> FilmRecord:
+    """A film's features as networks give them: averages of rectified values, whitened sound, unit vectors of faces."""
+    rng = np.random.default_rng(2018)
+    tracks = {}
+    for modality, size in SIZES.items():
+        slots = slots_of(modality)
+        values = rng.normal(size=(seconds, slots, size // slots))
+        present = np.ones((seconds, slots))
+        if modality == "image":
+            values = rng.gamma(0.7, 0.6, size=values.shape)
+        if modality == "face":
+            values /= np.linalg.norm(values, axis=2, keepdims=True)
+            present = (rng.random((seconds, 1)) < [[0.6, 0.3]]).astype(float)
+            values *= present[:, :, None]
+        tracks[modality] = FeatureTrack(
+            values.reshape(seconds, size).astype(np.float32),
+            present.astype(np.float32),
+            1_000_000 * np.arange(seconds, dtype=np.int64),
+            {"network": f"made {modality}"},
+        )
+    return make_record(RecordHeader("made", "made", 1, "0" * 64, seconds, seconds * 1_000_000, 0), tracks)
+
+
+def in_form(record: FilmRecord, form: str | None) -> FilmRecord:
+    """The record with all of its tracks in a form."""
+    if form is None:
+        return record
+    film_id = record.header.film_id
+    return make_record(record.header, {m: quantisation.as_stored(t, form, film_id) for m, t in record.tracks.items()})
+
+
+def loss(record: FilmRecord, stored: FilmRecord) -> tuple[float, float]:
+    """Worst root mean square error of a dimension in its standard deviations; largest relative error of a value."""
+    worst, largest = 0.0, 0.0
+    for modality, track in record.tracks.items():
+        error = stored.tracks[modality].values.astype(np.float64) - track.values
+        spread = track.values.std(axis=0)
+        varies = spread > 0
+        if varies.any():
+            worst = max(worst, float((np.sqrt((error**2).mean(axis=0))[varies] / spread[varies]).max()))
+        big = np.abs(track.values) > TINY
+        if big.any():
+            largest = max(largest, float((np.abs(error[big]) / np.abs(track.values[big])).max()))
+    return worst, largest
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """User and system time of this process for one call."""
+    before = time.process_time()
+    work()
+    return time.process_time() - before
+
+
+def measure(record: FilmRecord, forms: Sequence[str], folder: Path, repeats: int) -> dict[str, dict[str, float]]:
+    """Form -> bytes a second, film seconds per CPU second of writing, reading and reading presence, and the losses."""
+    stored = {name: in_form(record, FORMS[name]) for name in forms}
+    uris = {name: str(folder / f"{name}.tfrecord") for name in forms}
+    taken: dict[str, dict[str, list[float]]] = {n: {"write": [], "read": [], "presence": []} for n in forms}
+    for _ in range(repeats):
+        for name, one in stored.items():
+            taken[name]["write"].append(cpu_seconds(lambda one=one, name=name: records.write_record(one, uris[name])))
+            taken[name]["read"].append(cpu_seconds(lambda name=name: records.read_record(uris[name])))
+            taken[name]["presence"].append(cpu_seconds(lambda name=name: records.read_presence(uris[name])))
+    figures = {}
+    for name in forms:
+        again = records.read_record(uris[name])
+        for modality, track in stored[name].tracks.items():
+            if not np.array_equal(again.tracks[modality].values, track.values):
+                raise SystemExit(f"{name}: {modality} comes back otherwise than it was written")
+        seconds = record.header.seconds
+        speeds = {what: seconds / statistics.median(times) for what, times in taken[name].items()}
+        worst, largest = loss(record, again)
+        size = Path(uris[name]).stat().st_size / seconds
+        figures[name] = {"bytes_a_second": size, **speeds, "loss": worst, "largest": largest}
+    return figures
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", help="directory of feature records in float32")
+    parser.add_argument("--seconds", type=int, default=1200, help="of the made film (default: 1200)")
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each form (default: 5)")
+    arguments = parser.parse_args()
+    start_tensorflow(1)
+    if arguments.records:
+        found = [records.read_record(uri) for uri in list(records.list_records(arguments.records).values())[:3]]
+    else:
+        found = [made_record(arguments.seconds)]
+    print("| film | features | form | KB a second | write | read | presence | loss | largest |\n" + 9 * "|---" + "|")
+    for record in found:
+        for modalities, forms in MEASURED:
+            chosen = {m: record.tracks[m] for m in modalities.split(", ") if m in record.tracks}
+            with tempfile.TemporaryDirectory() as folder:
+                figures = measure(make_record(record.header, chosen), forms, Path(folder), arguments.repeats)
+            for name, f in figures.items():
+                print(
+                    f"| {record.header.film_id} | {modalities} | {name} | {f['bytes_a_second'] / 1000:.2f} | "
+                    f"{f['write']:,.0f} | {f['read']:,.0f} | {f['presence']:,.0f} | "
+                    f"{f['loss']:.2g} | {f['largest']:.2g} |"
+                )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+# Beam worker on processors alone, for Dataflow and for Flink's DOCKER environment:
+#   docker build -f deploy/containers/worker.Dockerfile -t IMAGE .
+# Python 3.11 here wants Python 3.11 where the job is started: Beam sends code of that version.
+FROM apache/beam_python3.11_sdk:2.77.0 AS beam
+
+FROM python:3.11-slim
+COPY --from=beam /opt/apache/beam /opt/apache/beam
+COPY setup.py pyproject.toml README.md /src/
+COPY beam_pipelines /src/beam_pipelines
+COPY trainer /src/trainer
+RUN pip install --no-cache-dir "/src[gcp]" && pip check
+# In the image, so that no worker asks anybody for weights; each file is held against its published hash.
+ENV CINEAFFECT_WEIGHTS=/opt/cineaffect/weights
+RUN cineaffect weights fetch
+ENTRYPOINT ["/opt/apache/beam/boot"]
