@@ -74,6 +74,7 @@ def test_only_labelled_seconds_end_windows_and_strides_take_turns() -> None:
     assert all((end - (0 if end < 30 else 30)) % 4 == 1 for end in parts[1])
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 64), st.integers(0, 2**40), st.integers(0, 1000))
 def test_an_epoch_holds_every_window_once(windows: int, batch_size: int, seed: int, epoch: int) -> None:
     ends = np.arange(5, 5 + windows, dtype=np.int32)

@@ -1,0 +1,90 @@
+"""Windows a second that three kinds of input hand to a training step: W = 60, D = 3,200, batches of 512.
+
+    python -m benchmarks.training_input
+
+`Dataset.window` makes every window from single rows; `gather in map` cuts them out of the film in the input pipeline;
+this project sends the step one int32 a window, and gathers within it. All three are measured up to the same thing, the
+batch float32 [512, 60, 3200] in the step's hands. A second figure for this project leaves the gathering out: it is what
+the step waits for. CPU time (user and system), the median of runs in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.windows import epoch_batches, gather_windows
+
+WINDOW_S, DIMENSIONS, BATCH, FILM_S = 60, 3200, 512, 3000
+
+
+def by_dataset_window(rows: np.ndarray, windows: int) -> Iterable[object]:
+    """`Dataset.window` over single rows."""
+    films = tf.data.Dataset.from_tensor_slices(rows[: windows + WINDOW_S - 1])
+    made = films.window(WINDOW_S, shift=1, drop_remainder=True)
+    return made.flat_map(lambda window: window.batch(WINDOW_S)).batch(BATCH)
+
+
+def by_map(rows: np.ndarray, windows: int) -> Iterable[object]:
+    """Indices, gathered in the input pipeline."""
+    table, back = tf.constant(rows), tf.range(1 - WINDOW_S, 1)
+    ends = tf.data.Dataset.range(WINDOW_S - 1, windows + WINDOW_S - 1).batch(BATCH)
+    return ends.map(lambda end: tf.gather(table, tf.cast(end, tf.int32)[:, None] + back))
+
+
+def by_indices(rows: np.ndarray, windows: int) -> Iterable[object]:
+    """This project's batches, int32 [512] each."""
+    ends = np.arange(WINDOW_S - 1, windows + WINDOW_S - 1, dtype=np.int32)
+    return (tf.constant(batch) for batch in epoch_batches(ends, BATCH, 1, 0))
+
+
+def gathered(rows: np.ndarray, windows: int) -> Iterable[object]:
+    """This project's batches, with the gathering that the step does."""
+    table = tf.constant(rows)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
+    def gather(ends: tf.Tensor) -> tf.Tensor:
+        return gather_windows(table, ends, tf.zeros_like(ends), WINDOW_S)
+
+    return (gather(batch) for batch in by_indices(rows, windows))
+
+
+METHODS: dict[str, Callable[[np.ndarray, int], Iterable[object]]] = {
+    "Dataset.window": by_dataset_window,
+    "gather in map": by_map,
+    "this project, gathering in the step included": gathered,
+    "this project, what the step waits for": by_indices,
+}
+
+
+def main() -> int:
+    """Prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--windows", type=int, default=4 * BATCH)
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    rows = np.random.default_rng(0).standard_normal((FILM_S, DIMENSIONS), np.float32)
+    for make in METHODS.values():
+        next(iter(make(rows, BATCH)))
+    spent: dict[str, list[float]] = {name: [] for name in METHODS}
+    for _ in range(arguments.repeats):
+        for name, make in METHODS.items():
+            started = time.process_time()
+            for _ in make(rows, arguments.windows):
+                pass
+            spent[name].append(time.process_time() - started)
+    slowest = statistics.median(spent["Dataset.window"])
+    for name, times in spent.items():
+        median = statistics.median(times)
+        print(f"{name:46} {arguments.windows / median:12,.0f} windows a CPU second   {slowest / median:9.1f} x")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
