@@ -21,7 +21,7 @@ from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.parts_folder import remove_parts
 from beam_pipelines.records import RecordError, fingerprint, is_untrained, read_header
 from beam_pipelines.transforms.extract_films import DONE_TAG, FAILED_TAG, ExtractFilms
-from beam_pipelines.transforms.outcomes import TRIED_AGAIN, WriteOutcomes, read_failures
+from beam_pipelines.transforms.outcomes import TRIED_AGAIN, FilmOutcome, WriteOutcomes, read_failures
 
 EXAMPLES = """
 examples:
@@ -60,7 +60,7 @@ def define_pipeline(
     descriptions: Mapping[str, Mapping[str, Any]],
     *,
     force: bool = False,
-    retry_failed: bool = False,
+    earlier_failures: Mapping[str, FilmOutcome] | None = None,
 ) -> None:
     """Builds the graph of the job on `pipeline`.
 
@@ -71,14 +71,16 @@ def define_pipeline(
         output: directory of records, failures and manifest.
         descriptions: wanted modality -> what its features depend on, from `describe_tracks(config)`.
         force: extract again what is up to date.
-        retry_failed: try films again that failed in an earlier run by their own fault.
+        earlier_failures: film id -> its failure in an earlier run, from `read_failures`; such a film isn't tried again
+            as long as its file is the same and the fault was its own.
     """
-    earlier = {} if retry_failed or force else read_failures(output)
     attempt = name_attempt(config, descriptions)
     outcomes = (
         pipeline
         | "Films" >> beam.Create(films)
-        | ExtractFilms(config, output, descriptions, force=force, earlier_failures=earlier, attempt=attempt)
+        | ExtractFilms(
+            config, output, descriptions, force=force, earlier_failures=earlier_failures or {}, attempt=attempt
+        )
     )
     about = {
         "job": "extract",
@@ -131,10 +133,10 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.extractors.tracks import describe_tracks
 
     descriptions = describe_tracks(config)
+    earlier = {} if arguments.retry_failed or arguments.force else read_failures(arguments.output)
     if arguments.dry_run:
         from beam_pipelines.dry_run import print_dry_run
 
-        earlier = {} if arguments.retry_failed or arguments.force else read_failures(arguments.output)
         attempt = name_attempt(config, descriptions)
         return print_dry_run(films, config, arguments.output, descriptions, earlier, attempt, force=arguments.force)
     storage.remove_unfinished(arguments.output)
@@ -148,7 +150,7 @@ def _main(argv: list[str]) -> int:
             arguments.output,
             descriptions,
             force=arguments.force,
-            retry_failed=arguments.retry_failed,
+            earlier_failures=earlier,
         ),
         options,
         arguments.output,
