@@ -27,8 +27,14 @@ from beam_pipelines.media.decoding_process import DecodingProcess
 from beam_pipelines.media.probe import FilmProbe
 from beam_pipelines.transforms.outcomes import FilmOutcome, is_carried_over
 
-CORE_SECONDS: Mapping[str, float] = {"image": 0.08, "audio": 0.013, "face": 0.08}
-"""Of each modality's networks, for a second of film. Further modalities count as the dearest of these."""
+CORE_SECONDS: Mapping[str, float] = {
+    "image": 0.08,
+    "audio": 0.013,
+    "face": 0.08,
+    "vgg16": 0.17,
+    "opensmile_is10": 0.09,
+}
+"""Of each modality's networks, for a second of film."""
 
 DECODING_CORE_SECONDS_PER_PIXEL = 0.1 / (1920 * 1080)
 
@@ -115,8 +121,7 @@ def forecast(
 
 
 def _core_s(probe: FilmProbe, modalities: Sequence[str]) -> float:
-    dearest = max(CORE_SECONDS.values())
-    a_second = sum(CORE_SECONDS.get(modality, dearest) for modality in modalities)
+    a_second = sum(CORE_SECONDS[modality] for modality in modalities)
     a_second += probe.width_px * probe.height_px * DECODING_CORE_SECONDS_PER_PIXEL
     return float(probe.duration_s) * a_second
 

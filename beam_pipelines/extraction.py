@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -54,6 +55,8 @@ class Extractor:
         descriptions: wanted modality -> what its features depend on.
         decoder: decodes in a process of its own.
         force: extract again what is up to date.
+        run_started_s: when this run began (`job.storage_time_s`). A record that is younger is its own work, found again
+            by whoever took over from a worker that was lost.
     """
 
     directory: str
@@ -61,6 +64,7 @@ class Extractor:
     descriptions: Mapping[str, Mapping[str, Any]]
     decoder: DecodingProcess
     force: bool = False
+    run_started_s: float = math.inf
 
     @property
     def config(self) -> ExtractConfig:
@@ -105,9 +109,12 @@ def extract_film(film: Film, extractor: Extractor, in_parts: bool = True) -> Ext
     source = stat_source(film)
     existing = _existing_header(uri)
     descriptions = extractor.descriptions
-    is_done = existing is not None and not extractor.force and not _missing(existing, descriptions)
-    if existing is not None and is_done and _is_current(existing, film, source, storage.stat(uri)):
-        return ExtractedFilm(existing.duration_us / 1_000_000, False)
+    record = storage.stat(uri)
+    by_this_run = record is not None and record.modified_s > extractor.run_started_s
+    is_kept = by_this_run or not extractor.force
+    is_done = existing is not None and is_kept and not _missing(existing, descriptions)
+    if existing is not None and is_done and _is_current(existing, film, source, record):
+        return ExtractedFilm(existing.duration_us / 1_000_000, by_this_run)
     with ExitStack() as copies:
         path = _on_local_disk(film, copies)
         checksum = sha256_of(path)

@@ -23,7 +23,7 @@ from beam_pipelines.extractors.config import AudioConfig, DecodeConfig
 from beam_pipelines.media.audio_windows import AUDIO_RATE_HZ
 from beam_pipelines.media.damage import refuse_too_damaged
 from beam_pipelines.media.decode import DecodeQuality
-from beam_pipelines.media.decoding_process import CRASHED, TIMEOUT, DecodingProcess
+from beam_pipelines.media.decoding_process import CRASHED, TIMEOUT, UNFORESEEN, DecodingProcess
 from beam_pipelines.media.probe import MediaLimits
 from benchmarks.damaged_inputs import write_inputs, write_sources
 from benchmarks.memory import peak_mib
@@ -31,7 +31,7 @@ from benchmarks.memory import peak_mib
 DEADLINE_S = 60.0
 MEMORY_LIMIT_MB = 2048
 READ, UNACCOUNTED = "read", "unaccounted for"
-FAILURES = frozenset({f"decode: {CRASHED}", f"decode: {TIMEOUT}", UNACCOUNTED})
+FAILURES = frozenset({*(f"decode: {reason}" for reason in (CRASHED, TIMEOUT, UNFORESEEN)), UNACCOUNTED})
 
 
 def outcome_of(path: Path, decoder: DecodingProcess) -> tuple[str, str]:

@@ -1,7 +1,8 @@
-"""Films for measuring decoders: shots of moving, textured, grainy pictures with cuts, coded as films are coded.
+"""Films for measuring: made ones, and short clips repeated to a film's length.
 
-Nothing of it is random from run to run. Texture is noise in octaves (so that all block sizes occur), the camera drifts
-by fractions of a pixel and sways, three objects move across, grain is new in every frame, and a shot lasts 2 to 7 s.
+Made films are shots of moving, textured, grainy pictures with cuts, coded as films are coded. Nothing of them is random
+from run to run. Texture is noise in octaves (so that all block sizes occur), the camera drifts by fractions of a pixel
+and sways, three objects move across, grain is new in every frame, and a shot lasts 2 to 7 s.
 """
 
 from __future__ import annotations
@@ -71,6 +72,66 @@ def make_clip(recipe: ClipRecipe, folder: Path, seconds: int) -> Path:
             frame.pts, frame.time_base = number, 1 / recipe.rate_hz
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    unfinished.rename(path)
+    return path
+
+
+def repeat_clip(clip: Path, folder: Path, seconds: int) -> Path:
+    """The packets of a clip's best picture and sound over and over, until at least `seconds` are full."""
+    path = folder / f"{clip.stem}_{seconds}s{clip.suffix}"
+    if path.exists():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(f".part{clip.suffix}")
+    with av.open(str(unfinished), "w") as container:
+        with av.open(str(clip)) as source:
+            best = [stream for stream in map(source.streams.best, ("video", "audio")) if stream is not None]
+            copies = {stream.index: container.add_stream_from_template(stream) for stream in best}
+        end_s, last = Fraction(0), dict.fromkeys(copies, -(1 << 62))
+        while end_s < seconds:
+            begin_s = end_s
+            with av.open(str(clip)) as source:
+                for packet in source.demux([source.streams[index] for index in copies]):
+                    index = packet.stream.index
+                    if not packet.size or packet.pts is None:
+                        continue
+                    offset = round(begin_s / packet.time_base)
+                    packet.dts = (packet.pts if packet.dts is None else packet.dts) + offset
+                    packet.pts += offset
+                    # A codec's priming would begin before the repetition before it has ended.
+                    if packet.dts > last[index]:
+                        last[index] = packet.dts
+                        end_s = max(end_s, (packet.pts + (packet.duration or 0)) * packet.time_base)
+                        packet.stream = copies[index]
+                        container.mux(packet)
+    unfinished.rename(path)
+    return path
+
+
+def add_sound(film_path: Path) -> Path:
+    """The same film with a track of noise beside its picture, AAC at 48 kHz."""
+    path = film_path.with_stem(f"{film_path.stem}_sound")
+    if path.exists():
+        return path
+    unfinished, rng = path.with_suffix(".part.mp4"), np.random.default_rng(2)
+    with av.open(str(film_path)) as source, av.open(str(unfinished), "w") as container:
+        picture = source.streams.video[0]
+        copy = container.add_stream_from_template(picture)
+        sound: Any = container.add_stream("aac", rate=48_000, layout="stereo")
+        sounded = 0
+        for packet in source.demux(picture):
+            if not packet.size or packet.pts is None:
+                continue
+            until = float(packet.pts * packet.time_base) * 48_000
+            while sounded < until:
+                samples = rng.uniform(-0.3, 0.3, (2, 1024)).astype(np.float32)
+                frame = av.AudioFrame.from_ndarray(samples, "fltp", "stereo")
+                frame.sample_rate, frame.pts, frame.time_base = 48_000, sounded, Fraction(1, 48_000)
+                container.mux(sound.encode(frame))
+                sounded += 1024
+            packet.stream = copy
+            container.mux(packet)
+        container.mux(sound.encode(None))
     unfinished.rename(path)
     return path
 

@@ -1,15 +1,16 @@
 """Peak memory of a worker for a long film against a short one.
 
+    python -m benchmarks.memory --modalities image audio face    # all networks, 10 minutes and 2 hours: long
+    python -m benchmarks.memory --modalities image audio face --minutes 10 60 --lines 160      # about 10 core minutes
     python -m benchmarks.memory                                  # the sound of 10 minutes and of 2 hours
     python -m benchmarks.memory --modalities none                # no network: probe, all pictures and all sound
-    python -m benchmarks.memory --modalities image audio face    # everything; takes long
     python -m benchmarks.memory --film a.mp4 b.mp4               # films of your own, the shorter one first
 
 Each film is extracted in a process of its own with untrained networks (of the same size as the published ones).
-"loaded" is the peak with all networks built and run on one batch, before the film is opened. The made films are 64 x 48
-pixels at 2 frames a second, with a tone: memory that grew with a film's length would show as it does with any
-other. Exits with 1 where worker and decoding process together take more than 1.1 times as much for the long film as for
-the short one, or 1 GiB more than the networks alone.
+"loaded" is the peak with all networks built and run on one batch of the usual size, before the film is opened. The made
+films have `--lines` (4:3) at 2 frames a second, with a tone: memory that grew with a film's length would show as it
+does with any other. Exits with 1 where worker and decoding process together take more than 1.1 times as much for the
+long film as for the short one, or 1 GiB more than the networks alone.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-WIDTH_PX, HEIGHT_PX, RATE_HZ = 64, 48, 2
+RATE_HZ = 2
 # A minute at this rate is a whole number of AAC's frames.
 SOUND_HZ, FRAME_SAMPLES = 32_000, 1024
 AAC_DELAY_S = Fraction(FRAME_SAMPLES, SOUND_HZ)
@@ -32,14 +33,14 @@ MAX_RATIO, MAX_ABOVE_NETWORKS_MIB = 1.1, 1024.0
 MODALITIES = ("image", "audio", "face")
 
 
-def make_film(path: Path, minutes: int) -> Path:
+def make_film(path: Path, minutes: int, lines: int) -> Path:
     """A film of so many minutes, or the one from an earlier run: one minute is encoded, and its packets repeated."""
     import av
 
     if path.exists():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    minute, unfinished = encode_minute(path.with_suffix(".minute.mp4")), path.with_suffix(".part.mp4")
+    minute, unfinished = encode_minute(path.with_suffix(".minute.mp4"), lines), path.with_suffix(".part.mp4")
     with av.open(str(unfinished), "w") as container:
         with av.open(str(minute)) as source:
             copies = [container.add_stream_from_template(stream) for stream in source.streams]
@@ -57,15 +58,16 @@ def make_film(path: Path, minutes: int) -> Path:
     return path
 
 
-def encode_minute(path: Path) -> Path:
-    """Pictures of noise that change every 3.5 s, and a tone."""
+def encode_minute(path: Path, lines: int) -> Path:
+    """Pictures of coarse noise that change every 3.5 s, and a tone."""
     import av
 
     tone = (0.3 * np.sin(2 * np.pi * 440 / SOUND_HZ * np.arange(60 * SOUND_HZ))).astype(np.float32)
-    textures = np.random.default_rng(1).integers(0, 256, (4, HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
+    blocks = np.random.default_rng(1).integers(0, 256, (4, lines // 4, lines // 3, 3), dtype=np.uint8)
+    textures = blocks.repeat(4, axis=1).repeat(4, axis=2)
     with av.open(str(path), "w") as container:
         video: Any = container.add_stream("libx264", rate=RATE_HZ, options={"preset": "ultrafast", "g": "20"})
-        video.width, video.height, video.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
+        video.width, video.height, video.pix_fmt = lines // 3 * 4, lines // 4 * 4, "yuv420p"
         audio: Any = container.add_stream("aac", rate=SOUND_HZ, layout="mono")
         for number in range(60 * RATE_HZ):
             picture = av.VideoFrame.from_ndarray(textures[number // 7 % 4], format="rgb24")
@@ -129,7 +131,8 @@ def run_once(networks: Any, modalities: list[str]) -> None:
     if "audio" in modalities:
         networks.audio(np.zeros((config.audio.batch_size, 15_360), np.float32))
     if "face" in modalities:
-        networks.detector(np.zeros((config.face.detector_batch_size, HEIGHT_PX, WIDTH_PX, 3), np.uint8))
+        lines = config.face.detect_height_px
+        networks.detector(np.zeros((config.face.detector_batch_size, lines, lines * 4 // 3, 3), np.uint8))
         networks.face(np.zeros((config.face.batch_size, 160, 160, 3), np.uint8))
 
 
@@ -146,6 +149,7 @@ def main() -> int:
     parser.add_argument("--modalities", nargs="+", choices=(*MODALITIES, "none"), default=["audio"])
     parser.add_argument("--film", nargs=2, type=Path, help="two films of your own, the shorter one first")
     parser.add_argument("--minutes", nargs=2, type=int, default=[10, 120], help="lengths of the made films")
+    parser.add_argument("--lines", type=int, default=48, help="lines of the made films, at least 48")
     parser.add_argument("--clips", type=Path, default=Path("benchmark-clips"), help="where made films are kept")
     parser.add_argument("--one", nargs="+", metavar=("FILM", "MODALITY"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -153,8 +157,10 @@ def main() -> int:
         print(json.dumps(extract(arguments.one[0], arguments.one[1:])))
         return 0
     modalities = [modality for modality in arguments.modalities if modality != "none"]
-    made = (arguments.clips / f"memory_{minutes}min.mp4" for minutes in arguments.minutes)
-    films = arguments.film or [make_film(path, minutes) for path, minutes in zip(made, arguments.minutes, strict=True)]
+    films = arguments.film or [
+        make_film(arguments.clips / f"memory_{minutes}min_{arguments.lines}.mp4", minutes, arguments.lines)
+        for minutes in arguments.minutes
+    ]
     rows = [measured(path, modalities) for path in films]
     print("| film | seconds | loaded, MiB | peak, MiB | above the networks, MiB | peak of the decoding process, MiB |")
     print("|---|---|---|---|---|---|")

@@ -1,4 +1,10 @@
-"""From pictures to the face track: the two largest faces of each second are found, cut out and embedded."""
+"""From pictures to the face track: the two largest faces of each second are found, cut out and embedded.
+
+pictures ──▶ batches of pictures ──▶ detector ──▶ cut-out faces ──▶ batches of faces ──▶ network ──▶ vectors
+
+Faces wait until their own batch is full, over as many batches of pictures as that takes: a film has far fewer faces
+than a batch of pictures has room for, and a batch costs the same however few faces are in it.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +41,10 @@ class FaceAccumulator:
     def __init__(self, networks: FaceNetworks, config: FaceConfig):
         self._networks = networks
         self._config = config
-        self._waiting: list[np.ndarray] = []
+        self._pictures: list[np.ndarray] = []
+        self._crops: list[np.ndarray] = []
+        # Of the faces that have a vector and of those that wait for one, in this order: second and slot.
+        self._places: list[tuple[int, int]] = []
         self._vectors: list[np.ndarray] = []
         self._boxes: list[np.ndarray] = []
         self._scores: list[np.ndarray] = []
@@ -43,17 +52,21 @@ class FaceAccumulator:
 
     def add(self, frame: SampledFrame) -> None:
         """Takes the picture of the next second."""
-        self._waiting.append(frame.image)
+        self._pictures.append(frame.image)
         self._timestamps_us.append(frame.timestamp_us)
-        if len(self._waiting) == self._config.detector_batch_size:
-            self.flush()
+        if len(self._pictures) == self._config.detector_batch_size:
+            self._find()
 
     def finish(self, description: Mapping[str, Any]) -> FeatureTrack:
         """Runs what is left and returns the track."""
         self.flush()
+        seconds = len(self._timestamps_us)
+        vectors = np.zeros((seconds, FACES, InceptionResnetV1Face.dimensions), np.float32)
+        if self._vectors:
+            vectors[tuple(np.transpose(self._places))] = np.concatenate(self._vectors)
         scores = np.concatenate(self._scores)
         return FeatureTrack(
-            values=np.concatenate(self._vectors),
+            values=vectors.reshape(seconds, -1),
             present=(scores > 0).astype(np.float32),
             timestamps_us=np.array(self._timestamps_us, np.int64),
             description=description,
@@ -62,27 +75,34 @@ class FaceAccumulator:
         )
 
     def flush(self) -> None:
-        """Runs what is waiting, though the batch isn't full."""
-        if not self._waiting:
+        """Runs what is waiting, pictures and faces, though their batches aren't full."""
+        self._find()
+        self._embed(len(self._crops))
+
+    def _find(self) -> None:
+        """Finds the faces of the pictures that wait, and cuts them out; embeds those that fill a batch."""
+        if not self._pictures:
             return
-        images, self._waiting = self._waiting, []
-        found = self._detect(images)
+        images, self._pictures = self._pictures, []
+        first = len(self._timestamps_us) - len(images)
         boxes = np.zeros((len(images), FACES, 4), np.float32)
         scores = np.zeros((len(images), FACES), np.float32)
-        crops, places = [], []
-        for second, (image, faces) in enumerate(zip(images, found, strict=True)):
+        for number, (image, faces) in enumerate(zip(images, self._detect(images), strict=True)):
             height_px, width_px = image.shape[:2]
             for slot, face in enumerate(faces[:FACES]):
-                crops.append(crop_face(image, face, self._config.margin, InceptionResnetV1Face.image_size_px))
-                places.append((second, slot))
-                boxes[second, slot] = _relative_box(face, width_px, height_px)
-                scores[second, slot] = face.score
-        vectors = np.zeros((len(images), FACES, InceptionResnetV1Face.dimensions), np.float32)
-        if crops:
-            vectors[tuple(np.transpose(places))] = self._networks.face(np.stack(crops))
-        self._vectors.append(vectors.reshape(len(images), -1))
+                self._crops.append(crop_face(image, face, self._config.margin, InceptionResnetV1Face.image_size_px))
+                self._places.append((first + number, slot))
+                boxes[number, slot] = _relative_box(face, width_px, height_px)
+                scores[number, slot] = face.score
         self._boxes.append(boxes)
         self._scores.append(scores)
+        self._embed(len(self._crops) // self._config.batch_size * self._config.batch_size)
+
+    def _embed(self, count: int) -> None:
+        """Runs the network on the first `count` faces that wait."""
+        if count:
+            self._vectors.append(self._networks.face(np.stack(self._crops[:count])))
+            self._crops = self._crops[count:]
 
     def _detect(self, images: Sequence[np.ndarray]) -> list[list[FaceBox]]:
         """Finds faces on pictures shrunk to `detect_height_px` lines; boxes come back on the full picture."""

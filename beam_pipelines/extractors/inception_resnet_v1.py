@@ -7,15 +7,15 @@ them into kernel and bias when it loads. Layers bear the published names.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import keras
 import numpy as np
 
-from beam_pipelines.extractors import weights as weight_files
 from beam_pipelines.extractors.facenet_weights import RESIDUAL_SCALES, load_facenet
-from beam_pipelines.extractors.fixed_batch import FixedBatchNetwork, check_images, check_keras_settings
-from beam_pipelines.extractors.network_weights import draw_weights
+from beam_pipelines.extractors.fixed_batch import check_keras_settings
+from beam_pipelines.extractors.published_network import PictureNetwork
 
 IMAGE_SIZE_PX = 160
 DIMENSIONS = 512
@@ -78,55 +78,18 @@ def standardise(images: np.ndarray) -> np.ndarray:
     return (images.astype(np.float32) - np.float32(127.5)) / np.float32(128.0)
 
 
-class InceptionResnetV1Face:
-    """Inception-ResNet-v1 over a batch of cut-out faces.
-
-    Args:
-        weights: a name of `weights.TABLE`, or `untrained`.
-        seed: seed of untrained weights.
-        batch_size: faces of every batch; a result does not depend on what shares its batch.
-
-    Raises:
-        WeightsError: where the weights are absent or not the published ones.
-    """
+class InceptionResnetV1Face(PictureNetwork):
+    """Inception-ResNet-v1 over a batch of cut-out faces: uint8 [n, 160, 160, 3] RGB -> float32 [n, 512] of length 1."""
 
     modality = "face"
     dimensions = DIMENSIONS
     image_size_px = IMAGE_SIZE_PX
-
-    def __init__(self, weights: str = "facenet_vggface2", seed: int = 0, batch_size: int = 16):
-        if weights == weight_files.UNTRAINED:
-            network = build_network()
-            draw_weights(network, seed, RESIDUAL_SCALES)
-        else:
-            path = weight_files.locate(weights)
-            network = build_network()
-            load_facenet(network, path)
-        self._description = self.describe(weights, seed)
-        self._run = FixedBatchNetwork(network, standardise, batch_size)
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """uint8 [n, 160, 160, 3] RGB, any n -> float32 [n, 512] of length 1."""
-        check_images(images, IMAGE_SIZE_PX)
-        return self._run(images)
-
-    def description(self) -> dict[str, Any]:
-        """What determines the vectors, for fingerprints."""
-        return dict(self._description)
-
-    @staticmethod
-    def describe(weights: str, seed: int = 0) -> dict[str, Any]:
-        """What `description` would say, without building the network.
-
-        Raises:
-            WeightsError: where the weights are absent or not the published ones.
-        """
-        return {
-            "network": "inception_resnet_v1_l2",
-            "weights": weight_files.identity(weights, seed),
-            "preprocessing": "rgb_160px_(x-127.5)/128",
-            "precision": "float32",
-        }
+    published = "facenet_vggface2"
+    words = MappingProxyType({"network": "inception_resnet_v1_l2", "preprocessing": "rgb_160px_(x-127.5)/128"})
+    gains = RESIDUAL_SCALES
+    build = staticmethod(build_network)
+    load = staticmethod(load_facenet)
+    prepare = staticmethod(standardise)
 
 
 def _convolution(

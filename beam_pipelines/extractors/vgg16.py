@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
 
 import keras
 import numpy as np
 
-from beam_pipelines.extractors import weights as weight_files
-from beam_pipelines.extractors.fixed_batch import FixedBatchNetwork, check_images, check_keras_settings
-from beam_pipelines.extractors.network_weights import assign_by_name, draw_weights, read_keras_h5
+from beam_pipelines.extractors.fixed_batch import check_keras_settings
+from beam_pipelines.extractors.network_weights import assign_by_name, read_keras_h5
+from beam_pipelines.extractors.published_network import PictureNetwork
 
 IMAGE_SIZE_PX = 224
 DIMENSIONS = 4096
@@ -73,51 +73,14 @@ def standardise(images: np.ndarray) -> np.ndarray:
     return images[..., ::-1].astype(np.float32) - np.asarray(MEANS_BGR, np.float32)
 
 
-class VGG16Image:
-    """VGG16's `fc1` over a batch of images.
-
-    Args:
-        weights: a name of `weights.TABLE`, or `untrained`.
-        seed: seed of untrained weights.
-        batch_size: images of every batch; a result does not depend on what shares its batch.
-
-    Raises:
-        WeightsError: where the weights are absent or not the published ones.
-    """
+class VGG16Image(PictureNetwork):
+    """VGG16's `fc1` over a batch of images: uint8 [n, 224, 224, 3] RGB -> float32 [n, 4096]."""
 
     modality = "vgg16"
     dimensions = DIMENSIONS
     image_size_px = IMAGE_SIZE_PX
-
-    def __init__(self, weights: str = "vgg16_imagenet", seed: int = 0, batch_size: int = 16):
-        path = None if weights == weight_files.UNTRAINED else weight_files.locate(weights)
-        network = build_network()
-        if path is None:
-            draw_weights(network, seed)
-        else:
-            load_published(network, path)
-        self._description = self.describe(weights, seed)
-        self._run = FixedBatchNetwork(network, standardise, batch_size)
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        """uint8 [n, 224, 224, 3] RGB, any n -> float32 [n, 4096]."""
-        check_images(images, IMAGE_SIZE_PX)
-        return self._run(images)
-
-    def description(self) -> dict[str, Any]:
-        """What determines the vectors, for fingerprints."""
-        return dict(self._description)
-
-    @staticmethod
-    def describe(weights: str, seed: int = 0) -> dict[str, Any]:
-        """What `description` would say, without building the network.
-
-        Raises:
-            WeightsError: where the weights are absent or not the published ones.
-        """
-        return {
-            "network": "vgg16_fc1",
-            "weights": weight_files.identity(weights, seed),
-            "preprocessing": "bgr_224px_minus_imagenet_means",
-            "precision": "float32",
-        }
+    published = "vgg16_imagenet"
+    words = MappingProxyType({"network": "vgg16_fc1", "preprocessing": "bgr_224px_minus_imagenet_means"})
+    build = staticmethod(build_network)
+    load = staticmethod(load_published)
+    prepare = staticmethod(standardise)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
 
 import keras
 import numpy as np
 
 from beam_pipelines.errors import WeightsError
 from beam_pipelines.extractors import log_mel
-from beam_pipelines.extractors import weights as weight_files
-from beam_pipelines.extractors.fixed_batch import FixedBatchNetwork, check_keras_settings
-from beam_pipelines.extractors.network_weights import assign_by_name, check_shape, draw_weights
+from beam_pipelines.extractors.fixed_batch import check_keras_settings
+from beam_pipelines.extractors.network_weights import assign_by_name, check_shape
+from beam_pipelines.extractors.published_network import PublishedNetwork
 
 DIMENSIONS = 128
 CONVOLUTIONS = {
@@ -85,63 +85,32 @@ def load_checkpoint(network: keras.Model, path: Path) -> None:
     assign_by_name(network, arrays, path)
 
 
-class VGGishAudio:
-    """VGGish over a batch of sounds.
+class VGGishAudio(PublishedNetwork):
+    """VGGish over a batch of sounds: float32 [n, 15360] (or [n, 15600]), mono, 16 kHz, in [-1, 1] -> float32 [n, 128].
 
     The contract's window is 0.96 s, 15,360 samples. The 96 frames of 25 ms every 10 ms that fill a patch reach over
     15,600: the front end puts zeros in the place of the last 240, so only the last two frames differ from the
     reference. Windows of 15,600 samples are taken as well, and then nothing differs.
-
-    Args:
-        weights: a name of `weights.TABLE`, or `untrained`.
-        seed: seed of untrained weights.
-        batch_size: windows of every batch; a result does not depend on what shares its batch.
-
-    Raises:
-        WeightsError: where the weights are absent or not the published ones.
     """
 
     modality = "audio"
     dimensions = DIMENSIONS
     window_samples = log_mel.WINDOW_SAMPLES
+    published = "vggish_audioset"
+    words = MappingProxyType(
+        {"network": "vggish_embedding", "preprocessing": "16khz_log_mel_96x64_125-7500hz_0.96s_zero_padded"}
+    )
+    build = staticmethod(build_network)
+    load = staticmethod(load_checkpoint)
+    prepare = staticmethod(log_mel.log_mel_patches)
 
-    def __init__(self, weights: str = "vggish_audioset", seed: int = 0, batch_size: int = 16):
-        if weights == weight_files.UNTRAINED:
-            network = build_network()
-            draw_weights(network, seed)
-        else:
-            path = weight_files.locate(weights)
-            network = build_network()
-            load_checkpoint(network, path)
-        self._description = self.describe(weights, seed)
-        self._run = FixedBatchNetwork(network, log_mel.log_mel_patches, batch_size)
-
-    def __call__(self, samples: np.ndarray) -> np.ndarray:
-        """float32 [n, 15360] (or [n, 15600]), mono, 16 kHz, in [-1, 1], any n -> float32 [n, 128]."""
-        if samples.ndim != 2 or samples.shape[1] not in (log_mel.WINDOW_SAMPLES, log_mel.SPAN_SAMPLES):
+    def check(self, inputs: np.ndarray) -> None:
+        """Refuses windows of another length with a ValueError."""
+        if inputs.ndim != 2 or inputs.shape[1] not in (log_mel.WINDOW_SAMPLES, log_mel.SPAN_SAMPLES):
             raise ValueError(
-                f"sound of shape {list(samples.shape)}: wanted [n, {log_mel.WINDOW_SAMPLES}] or "
+                f"sound of shape {list(inputs.shape)}: wanted [n, {log_mel.WINDOW_SAMPLES}] or "
                 f"[n, {log_mel.SPAN_SAMPLES}] at 16 kHz"
             )
-        return self._run(samples)
-
-    def description(self) -> dict[str, Any]:
-        """What determines the vectors, for fingerprints."""
-        return dict(self._description)
-
-    @staticmethod
-    def describe(weights: str, seed: int = 0) -> dict[str, Any]:
-        """What `description` would say, without building the network.
-
-        Raises:
-            WeightsError: where the weights are absent or not the published ones.
-        """
-        return {
-            "network": "vggish_embedding",
-            "weights": weight_files.identity(weights, seed),
-            "preprocessing": "16khz_log_mel_96x64_125-7500hz_0.96s_zero_padded",
-            "precision": "float32",
-        }
 
 
 def _layer_name(checkpoint_name: str) -> str:

@@ -57,6 +57,12 @@ class DecodePlan:
     emptied_before: frozenset[int]
 
     @property
+    def begin(self) -> int:
+        """Nothing is given before this place."""
+        places = np.flatnonzero(self.given)
+        return int(places[0]) if len(places) else 0
+
+    @property
     def end(self) -> int:
         """Nothing is given from this place on."""
         places = np.flatnonzero(self.given)

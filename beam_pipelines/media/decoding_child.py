@@ -12,7 +12,10 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from fractions import Fraction
+from functools import partial
+from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -27,10 +30,11 @@ from beam_pipelines.media.probe import MediaLimits, probe_film
 from beam_pipelines.media.sample_frames import sample_frames
 
 EXIT_OUT_OF_MEMORY = 12
+_LONGEST_ERROR = 500
 
 
 def main() -> int:
-    """Answers tasks one by one; returns the exit code."""
+    """Answers tasks one by one; returns the exit code. An error that is no film's ends it, after it was reported."""
     # What a native library prints must not come between the messages.
     answers = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
     os.dup2(2, 1)
@@ -39,6 +43,7 @@ def main() -> int:
     _limit_memory(int(sys.argv[1]))
     tasks: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read_tasks, args=(sys.stdin.buffer, tasks), daemon=True).start()
+    sys.excepthook = partial(_report, answers)
     send(answers, {"kind": "ready"})
     while True:
         task = tasks.get()
@@ -50,6 +55,14 @@ def main() -> int:
             return EXIT_OUT_OF_MEMORY
         except BrokenPipeError:
             return 0
+
+
+def _report(answers: BinaryIO, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What nobody foresaw ends this process; the worker gets its name and words, the log its trace."""
+    sys.__excepthook__(kind, error, trace)
+    # A pipe that is closed already: nobody wants to know.
+    with suppress(BrokenPipeError):
+        send(answers, {"kind": "unforeseen", "error": f"{kind.__name__}: {error}"[:_LONGEST_ERROR]})
 
 
 def _limit_memory(limit_mb: int) -> None:

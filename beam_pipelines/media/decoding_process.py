@@ -35,7 +35,7 @@ from beam_pipelines.media.probe import FilmProbe, MediaLimits
 from beam_pipelines.media.sample_frames import SampledFrame
 
 STEP = "decode"
-TIMEOUT, OUT_OF_MEMORY, CRASHED = "timeout", "out_of_memory", "crashed"
+TIMEOUT, OUT_OF_MEMORY, CRASHED, UNFORESEEN = "timeout", "out_of_memory", "crashed", "unforeseen_error"
 
 # Pictures that wait; one of 1080p has 6 MB.
 _QUEUE_LENGTH = 4
@@ -57,7 +57,9 @@ class DecodingProcess:
     """Probes and decodes films in a child process, which is started when it is first needed.
 
     All its functions raise, beside what the function they stand for raises, FilmError with step `decode` and reason
-    `timeout` (no progress), `out_of_memory` or `crashed`. Not for several threads at once.
+    `timeout` (no progress), `out_of_memory`, `crashed` (ended by a signal) or `unforeseen_error` (an exception in the
+    child that no one foresaw; type and message are in the detail, the trace on standard error). Not for several threads
+    at once.
 
     Args:
         deadline_s: how long the child may make no progress: give no picture and no sound, and read nothing.
@@ -152,6 +154,9 @@ class DecodingProcess:
                 message = self._next(child, task["path"], self._deadline_s, allowed_bytes)
                 if message is None:
                     raise self._ended(child, task["path"])
+                if message[0]["kind"] == "unforeseen":
+                    # The child ends after this.
+                    raise FilmError(STEP, UNFORESEEN, f"{task['path']}: {message[0]['error']}")
                 complete = message[0]["kind"] in ("end", "error")
                 if message[0]["kind"] == "error":
                     raise FilmError(message[0]["step"], message[0]["reason"], message[0]["detail"])

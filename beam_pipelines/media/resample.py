@@ -7,7 +7,6 @@ from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
-from scipy.signal import firwin, resample_poly
 
 # With these the filter passes what is below 0.94 and stops, by 90 dB, what is above 1.03 of half the lower rate:
 # at 16 kHz all that VGGish's mel bands look at (below 7500 Hz) is clean.
@@ -37,11 +36,16 @@ def resample_piece(samples: np.ndarray, rate_hz: int, target_hz: int) -> np.ndar
     ratio, _ = conversion(rate_hz, target_hz)
     if ratio == 1:
         return samples
+    # Imported here: it takes a second, and a process that probes or decodes pictures alone needs none of it.
+    from scipy.signal import resample_poly
+
     up, down = ratio.as_integer_ratio()
     return resample_poly(samples, up, down, window=_filter(max(up, down)))
 
 
 @lru_cache(maxsize=4)
 def _filter(factor: int) -> np.ndarray:
+    from scipy.signal import firwin
+
     taps = 2 * _ZERO_CROSSINGS * factor + 1
     return firwin(taps, _CUTOFF / factor, window=("kaiser", _KAISER_BETA)).astype(np.float32)

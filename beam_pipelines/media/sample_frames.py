@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -30,7 +30,7 @@ from beam_pipelines.media.decode import (
 )
 from beam_pipelines.media.decode_mode import EXACT, DecodeMode
 from beam_pipelines.media.decode_plan import DecodePlan, make_plan
-from beam_pipelines.media.planned_frames import PlanFailed, planned_frames
+from beam_pipelines.media.planned_frames import PlanFailed, entered, planned_frames
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
 
 STEP = "decode"
@@ -172,9 +172,13 @@ def _planned_frames(
     path: str | Path, probe: FilmProbe, plan: DecodePlan, counted: range, quality: DecodeQuality, limits: MediaLimits
 ) -> Iterator[tuple[Fraction, Any]]:
     """The wanted frames, each with its time in seconds on the container's clock."""
-    with _opened_video(path, probe, limits) as (container, stream):
+    with ExitStack() as films:
+        container, stream = films.enter_context(_opened_video(path, probe, limits))
+        entry = entered(container, stream, plan)
+        if entry is None:
+            container, stream = films.enter_context(_opened_video(path, probe, limits))
         counts = counts_within(quality, counted, probe.seconds, probe.first_pts_s, stream.time_base)
-        for pts, frame in planned_frames(container, stream, plan, counts):
+        for pts, frame in planned_frames(container, stream, plan, counts, entry or 0):
             yield pts * stream.time_base, frame
 
 

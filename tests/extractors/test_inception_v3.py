@@ -18,7 +18,7 @@ def published(untrained_image: InceptionV3Image, tmp_path_factory: pytest.TempPa
     """A weight file written by Keras's own writer of the old layout, one level up as the published file has it."""
     folder = tmp_path_factory.mktemp("inception")
     whole = folder / "whole.h5"
-    network = untrained_image._run.network
+    network = untrained_image.network
     network.save(whole)
     path = folder / "notop.h5"
     with h5py.File(whole) as source, h5py.File(path, "w") as target:
@@ -38,7 +38,7 @@ def network() -> keras.Model:
 def test_the_published_layout_gives_the_same_network(
     untrained_image: InceptionV3Image, network: keras.Model, published: Path
 ) -> None:
-    expected = untrained_image._run.network.get_weights()
+    expected = untrained_image.network.get_weights()
     # Keras's own loader reads the file alike, which is how the published one is meant.
     for load in (load_published, keras.Model.load_weights):
         network.set_weights([np.full_like(weight, -1) for weight in expected])

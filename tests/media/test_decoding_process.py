@@ -110,6 +110,25 @@ def test_a_killed_child_is_a_failed_film_and_the_next_one_has_another_child(film
     assert decoder.pid != pid
 
 
+def test_an_unforeseen_error_names_itself_and_the_next_film_has_another_child(film, decoder, capfd):
+    probe = decoder.probe(film, LIMITS)
+    pid = decoder.pid
+    with pytest.raises(FilmError) as caught:
+        list(decoder.sound(film, probe, range(99), DecodeQuality(), 0.96))
+    assert (caught.value.step, caught.value.reason) == ("decode", "unforeseen_error")
+    assert "ValueError: " in caught.value.detail
+    assert "seconds [0, 99) are not within the film's [0, 12)" in caught.value.detail
+    assert "Traceback" in capfd.readouterr().err
+    assert numbers(decoder, film, range(2)) == [0, 25]
+    assert decoder.pid != pid
+
+
+def test_probe_and_pictures_need_no_scipy():
+    code = "import sys, beam_pipelines.media.decoding_child as _; print('scipy' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert answer.stdout.strip() == "False"
+
+
 def test_a_stopped_child_is_ended_after_the_deadline(film):
     with DecodingProcess(deadline_s=3.0) as decoder:
         decoder.probe(film, LIMITS)

@@ -1,0 +1,267 @@
+"""What `benchmarks.job` compares the job with, each in a process: `python -m benchmarks.job_parts WHAT FILM …`.
+
+    limit   the networks on batches that are ready, and planned decoding, nothing else
+    plain   the script that a user would write
+    stages  the job's own extraction of a film, with a clock on each stage
+
+Each is started and warmed before its clock runs, and prints one line of JSON at its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+MODALITIES = ("image", "audio", "face")
+STARTED = "started"
+
+
+class Clock:
+    """Processor time (user and system, all threads) and wall time of this process, by stage."""
+
+    def __init__(self) -> None:
+        self.cpu_s: Counter[str] = Counter()
+        self.wall_s: Counter[str] = Counter()
+
+    def call(self, stage: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Calls a function and counts its time."""
+        cpu_s, wall_s = time.process_time(), time.perf_counter()
+        try:
+            return function(*arguments, **options)
+        finally:
+            self.cpu_s[stage] += time.process_time() - cpu_s
+            self.wall_s[stage] += time.perf_counter() - wall_s
+
+    def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, with its time counted."""
+        return lambda *arguments, **options: self.call(stage, function, *arguments, **options)
+
+    def words(self, film_s: float) -> dict[str, Any]:
+        """What the process prints."""
+        return {"film_s": film_s, "cpu_s": dict(self.cpu_s), "wall_s": sum(self.wall_s.values())}
+
+
+def settings() -> Any:
+    """The job's defaults with untrained networks: they compute as much as trained ones."""
+    from beam_pipelines.extractors.config import ExtractConfig
+
+    return ExtractConfig.model_validate({modality: {"weights": "untrained"} for modality in MODALITIES})
+
+
+def warm_networks() -> Any:
+    """The job's networks, built and run once."""
+    from beam_pipelines.compute import start_tensorflow
+
+    start_tensorflow(1)
+    from beam_pipelines.extractors.tracks import Networks
+
+    networks = Networks(settings())
+    networks.image(np.zeros((1, 299, 299, 3), np.uint8))
+    networks.audio(np.zeros((1, 15_360), np.float32))
+    networks.detector(np.zeros((1, 270, 480, 3), np.uint8))
+    networks.face(np.zeros((1, 160, 160, 3), np.uint8))
+    return networks
+
+
+def wait_for_the_other(folder: str) -> None:
+    """Says that this process is warm, and waits until the file `go` lets all begin at once."""
+    Path(folder, f"{STARTED}{os.getpid()}").touch()
+    while not Path(folder, "go").exists():
+        time.sleep(0.05)
+
+
+def limit(paths: Sequence[str], folder: str) -> dict[str, Any]:
+    """Decoding by plan without making pictures of the frames; networks on arrays as Keras takes them."""
+    from beam_pipelines.media.probe import probe_film
+
+    networks, clock, film_s = warm_networks(), Clock(), 0.0
+    # Nothing of the preparation counts, so it comes before the other process's clock starts too.
+    ready = [(path, probe_film(path), _ready(path, networks)) for path in paths]
+    wait_for_the_other(folder)
+    for path, probe, (pictures, sound, patches, faces) in ready:
+        film_s += float(probe.duration_s)
+        clock.call("decoding", _decode, path, probe)
+        for stage, network, batches in (
+            ("image network", networks.image.network, pictures),
+            ("sound network", networks.audio.network, sound),
+            ("face network", networks.face.network, faces),
+        ):
+            clock.call(stage, lambda network=network, batches=batches: [*map(network.predict_on_batch, batches)])
+        clock.call("face detector", lambda patches=patches: [*map(networks.detector, patches)])
+    return clock.words(film_s)
+
+
+def _ready(path: str, networks: Any) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+    """Full batches of what the job gives its networks for this film."""
+    from beam_pipelines.extractors.face_track import FACES
+    from beam_pipelines.extractors.faces import crop_face
+    from beam_pipelines.extractors.log_mel import log_mel_patches
+    from beam_pipelines.media.audio_windows import audio_windows
+    from beam_pipelines.media.probe import probe_film
+    from beam_pipelines.media.resize import resize_image
+    from beam_pipelines.media.sample_frames import sample_frames
+
+    config, probe = networks.config, probe_film(path)
+    lines_px = min(config.face.detect_height_px, probe.height_px)
+    columns_px = round(probe.width_px * lines_px / probe.height_px)
+    pictures, small = [], []
+    for frame in sample_frames(path, probe):
+        pictures.append(resize_image(frame.image, 299, 299))
+        small.append(resize_image(frame.image, lines_px, columns_px))
+    found = networks.detector(np.stack(small))
+    crops = [crop_face(image, box) for image, boxes in zip(small, found, strict=True) for box in boxes[:FACES]]
+    windows = [window.samples for window in audio_windows(path, probe) if window.present]
+    standardised = [image.astype(np.float32) / 127.5 - 1 for image in pictures]
+    faces = [(crop.astype(np.float32) - 127.5) / 128 for crop in crops]
+    return (
+        _batches(standardised, config.image.batch_size),
+        _batches([log_mel_patches(window[None])[0] for window in windows], config.audio.batch_size),
+        _batches(small, config.face.detector_batch_size),
+        _batches(faces, config.face.batch_size),
+    )
+
+
+def _batches(rows: list[np.ndarray], size: int) -> list[np.ndarray]:
+    """Batches of one size; what is left over fills the last one again and again."""
+    return [np.stack([rows[min(at, len(rows) - 1)] for at in range(i, i + size)]) for i in range(0, len(rows), size)]
+
+
+def _decode(path: str, probe: Any) -> None:
+    from beam_pipelines.media.audio_windows import audio_windows
+    from benchmarks.decoding import planned_decoding
+
+    planned_decoding(path, convert=False)
+    for _ in audio_windows(path, probe):
+        pass
+
+
+def plain(paths: Sequence[str], seconds: int) -> dict[str, Any]:
+    """OpenCV reads every frame; one `predict` a frame and a window, the package `mtcnn` a frame at full size."""
+    from beam_pipelines.compute import start_tensorflow
+
+    start_tensorflow()  # TensorFlow's own choice of threads, as in a script
+    import cv2
+    from mtcnn import MTCNN
+
+    from beam_pipelines.extractors.tracks import Networks
+
+    networks, detector, clock, film_s = Networks(settings()), MTCNN(), Clock(), 0.0
+
+    def predict(network: Any, row: np.ndarray) -> None:
+        network.network.predict(row[None], verbose=0)
+
+    def faces(picture: np.ndarray) -> None:
+        found = sorted(detector.detect_faces(picture), key=lambda face: face["box"][2] * face["box"][3])
+        for face in found[-2:]:
+            left, top, width, height = face["box"]
+            crop = cv2.resize(picture[max(top, 0) : top + height, max(left, 0) : left + width], (160, 160))
+            predict(networks.face, (crop.astype(np.float32) - 127.5) / 128)
+
+    def film(path: str, until_s: int) -> float:
+        capture, second = cv2.VideoCapture(path), 0
+        rate_hz, number = capture.get(cv2.CAP_PROP_FPS), 0
+        while second < until_s:
+            read, picture = clock.call("decoding", capture.read)
+            if not read:
+                break
+            if number / rate_hz >= second:
+                picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+                image = cv2.resize(picture, (299, 299)).astype(np.float32) / 127.5 - 1
+                clock.call("image network", predict, networks.image, image)
+                clock.call("faces", faces, picture)
+                second += 1
+            number += 1
+        for patch in clock.call("decoding", _patches, path, second):
+            clock.call("sound network", predict, networks.audio, patch)
+        return float(second)
+
+    film(paths[0], 2)
+    clock = Clock()
+    for path in paths:
+        film_s += film(path, seconds)
+    return clock.words(film_s)
+
+
+def _patches(path: str, seconds: int) -> list[np.ndarray]:
+    """Log-mel patches of a film's first seconds, read at once with PyAV, the way a script would."""
+    import av
+
+    from beam_pipelines.extractors.log_mel import log_mel_patches
+
+    with av.open(path) as container:
+        if not container.streams.audio:
+            return []
+        resampler = av.AudioResampler(format="fltp", layout="mono", rate=16_000)
+        pieces: list[np.ndarray] = []
+        for frame in container.decode(audio=0):
+            pieces += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
+            if frame.time is not None and frame.time > seconds + 1:
+                break
+    samples = np.concatenate(pieces)
+    starts = range(0, min(seconds * 16_000, len(samples) - 15_360), 16_000)
+    return [log_mel_patches(samples[None, start : start + 15_360])[0] for start in starts]
+
+
+def stages(paths: Sequence[str]) -> dict[str, Any]:
+    """Processor time of each stage of the job's extraction; the decoding process counts as one stage."""
+    networks, clock, film_s, decoder_s = warm_networks(), Clock(), 0.0, 0.0
+    from beam_pipelines.extractors import face_track, tracks
+    from beam_pipelines.media.decoding_process import DecodingProcess
+    from beam_pipelines.media.probe import MediaLimits
+
+    for name, stage in (
+        ("image", "image network"),
+        ("audio", "sound network"),
+        ("face", "face network"),
+        ("detector", "face detector"),
+    ):
+        vars(networks)[name] = clock.timed(stage, getattr(networks, name))
+    for module, function in ((tracks, "resize_image"), (face_track, "resize_image"), (face_track, "crop_face")):
+        setattr(module, function, clock.timed("scaling", getattr(module, function)))
+    descriptions, limits = tracks.describe_tracks(networks.config), MediaLimits()
+    began_s = time.process_time()
+    for path in paths:
+        with DecodingProcess() as decoder:
+            decoder.probe(path, limits)
+            before_s = _cpu_of(decoder.pid)
+            probe = decoder.probe(path, limits)
+            tracks.extract_tracks(path, probe, networks, descriptions, limits, decoder)
+            decoder_s += _cpu_of(decoder.pid) - before_s
+        film_s += float(probe.duration_s)
+    clock.cpu_s["rest of the worker"] = time.process_time() - began_s - sum(clock.cpu_s.values())
+    clock.cpu_s["decoding process"] = decoder_s
+    return clock.words(film_s)
+
+
+def _cpu_of(pid: int | None) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def main(arguments: Iterable[str] | None = None) -> None:
+    """Measures one of the three and prints it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.job_parts", description=__doc__.split("\n")[0])
+    parser.add_argument("what", choices=("limit", "plain", "stages"))
+    parser.add_argument("films", nargs="+")
+    parser.add_argument("--together", default=".", help="folder where processes wait for one another (limit)")
+    parser.add_argument("--seconds", type=int, default=20, help="so much of each film (plain)")
+    given = parser.parse_args(None if arguments is None else list(arguments))
+    if given.what == "limit":
+        words = limit(given.films, given.together)
+    elif given.what == "plain":
+        words = plain(given.films, given.seconds)
+    else:
+        words = stages(given.films)
+    print(json.dumps(words))
+
+
+if __name__ == "__main__":
+    main()
