@@ -7,6 +7,8 @@ films ──▶ ExtractFilms ──▶ records/<film_id>.tfrecord, failures.json
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +20,7 @@ from beam_pipelines.catalogue import Film, list_films
 from beam_pipelines.compute import start_tensorflow
 from beam_pipelines.configuration import load_section
 from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.failure_marks import remove_marks
 from beam_pipelines.parts_folder import remove_parts
 from beam_pipelines.records import RecordError, fingerprint, is_untrained, read_header
 from beam_pipelines.transforms.extract_films import DONE_TAG, FAILED_TAG, ExtractFilms
@@ -60,6 +63,7 @@ def define_pipeline(
     descriptions: Mapping[str, Mapping[str, Any]],
     *,
     force: bool = False,
+    run_started_s: float = math.inf,
     earlier_failures: Mapping[str, FilmOutcome] | None = None,
 ) -> None:
     """Builds the graph of the job on `pipeline`.
@@ -71,15 +75,25 @@ def define_pipeline(
         output: directory of records, failures and manifest.
         descriptions: wanted modality -> what its features depend on, from `describe_tracks(config)`.
         force: extract again what is up to date.
+        run_started_s: when this run began, from `job.storage_time_s`; films that it has done count as done, not as
+            skipped, also where a worker was lost and they are come upon a second time.
         earlier_failures: film id -> its failure in an earlier run, from `read_failures`; such a film isn't tried again
             as long as its file is the same and the fault was its own.
     """
     attempt = name_attempt(config, descriptions)
     outcomes = (
         pipeline
-        | "Films" >> beam.Create(films)
+        # ExtractFilms shares the films out itself, in this order.
+        | "Films" >> beam.Create(films, reshuffle=False)
         | ExtractFilms(
-            config, output, descriptions, force=force, earlier_failures=earlier_failures or {}, attempt=attempt
+            config,
+            output,
+            descriptions,
+            force=force,
+            run_started_s=run_started_s,
+            earlier_failures=earlier_failures or {},
+            attempt=attempt,
+            marks=output,
         )
     )
     about = {
@@ -129,6 +143,8 @@ def _main(argv: list[str]) -> int:
     options = job.beam_options(beam_arguments, arguments.workers)
     config = load_section("extract", ExtractConfig, arguments.config, arguments.overrides)
     films = list_films(arguments.films, config.suffixes, config.min_lines_px)
+    if job.is_local(options) and not arguments.dry_run:
+        films = largest_first(films)
     start_tensorflow()
     from beam_pipelines.extractors.tracks import describe_tracks
 
@@ -140,8 +156,10 @@ def _main(argv: list[str]) -> int:
         attempt = name_attempt(config, descriptions)
         return print_dry_run(films, config, arguments.output, descriptions, earlier, attempt, force=arguments.force)
     storage.remove_unfinished(arguments.output)
+    remove_marks(arguments.output)
     if arguments.force:
         remove_parts(arguments.output)
+    run_started_s = job.storage_time_s(arguments.output)
     code = job.run(
         lambda pipeline: define_pipeline(
             pipeline,
@@ -150,6 +168,7 @@ def _main(argv: list[str]) -> int:
             arguments.output,
             descriptions,
             force=arguments.force,
+            run_started_s=run_started_s,
             earlier_failures=earlier,
         ),
         options,
@@ -158,10 +177,29 @@ def _main(argv: list[str]) -> int:
         count_done=".tfrecord",
         film_seconds=film_seconds,
     )
+    remove_marks(arguments.output)
     # What a killed run or another segment_s has left. Films that are to be tried again keep their parts.
     failures = read_failures(arguments.output).values()
     remove_parts(arguments.output, [failure.film_id for failure in failures if failure.reason in TRIED_AGAIN])
     return code
+
+
+def largest_first(films: Sequence[Film]) -> list[Film]:
+    """The films by the size of their files; those in buckets, and those that can't be looked at, last and in order.
+
+    Beam's local runner gives every worker each n-th film, once and for all. In this order the workers have about the
+    same to do, and at the end none waits for another that has the longest film still before it.
+    """
+
+    def size_bytes(film: Film) -> int:
+        if storage.is_remote(film.uri):
+            return 0
+        try:
+            return os.stat(film.uri).st_size
+        except (OSError, ValueError):
+            return 0
+
+    return sorted(films, key=size_bytes, reverse=True)
 
 
 def film_seconds(uri: str) -> float:

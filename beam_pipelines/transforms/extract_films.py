@@ -8,6 +8,7 @@ No feature crosses a shuffle: workers write parts, and only their names are grou
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +20,8 @@ from beam_pipelines.catalogue import Film
 from beam_pipelines.compute import start_tensorflow
 from beam_pipelines.errors import FilmError
 from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.failure_marks import mark_failed
+from beam_pipelines.structured_log import about
 from beam_pipelines.transforms.outcomes import DONE, FAILED, SKIPPED, FilmOutcome, is_carried_over
 
 DONE_TAG = "done"
@@ -35,17 +38,21 @@ class ExtractFilms(beam.PTransform):
         directory: where the records go, one TFRecord file a film.
         descriptions: wanted modality -> what its features depend on (`describe_tracks`).
         force: extract again what is up to date.
+        run_started_s: when this run began; younger records are its own (`Extractor`).
         earlier_failures: film id -> its failure in an earlier run. It is carried over where the film is the same as
             then and the fault is its own (`outcomes.is_carried_over`).
         attempt: names what the films are tried with; failures of another attempt are not carried over.
+        marks: the output whose progress display is told of films that fail (`failure_marks`); none without it.
     """
 
     config: ExtractConfig
     directory: str
     descriptions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     force: bool = False
+    run_started_s: float = math.inf
     earlier_failures: Mapping[str, FilmOutcome] = field(default_factory=dict)
     attempt: str = ""
+    marks: str = ""
 
     def expand(self, films: beam.PCollection) -> Any:
         shared = Shared()
@@ -87,7 +94,9 @@ class _WithExtractor(beam.DoFn):
         self.directory = work.directory
         self.descriptions = work.descriptions
         self.force = work.force
+        self.run_started_s = work.run_started_s
         self.attempt = work.attempt
+        self.marks = work.marks
         # Made with the graph and not in `setup`: its key travels with the DoFn, so that a process holds one copy of the
         # networks however many threads of it process bundles, and of whichever stage.
         self.shared = shared
@@ -100,15 +109,21 @@ class _WithExtractor(beam.DoFn):
 
         networks = self.shared.acquire(lambda: Networks(self.config))
         decoder = DecodingProcess(self.config.decode_deadline_s, self.config.limits.decoder_memory_mb)
-        self.extractor = Extractor(self.directory, networks, self.descriptions, decoder, self.force)
+        self.extractor = Extractor(self.directory, networks, self.descriptions, decoder, self.force, self.run_started_s)
 
     def teardown(self) -> None:
         self.extractor.decoder.close()
 
+    def mark_failed(self, film: Film) -> None:
+        """Lets the progress display know of it."""
+        if self.marks:
+            mark_failed(self.marks, film.film_id)
+
     def failure(self, film: Film, error: FilmError) -> FilmOutcome:
-        """The outcome of a film that failed, with what tells whether it is to be tried again."""
+        """The outcome of a film that failed, with what tells whether it is to be tried again; it is marked."""
         from beam_pipelines.extraction import stat_source
 
+        self.mark_failed(film)
         outcome = FilmOutcome(film.film_id, film.uri, FAILED, error.step, error.reason, error.detail)
         try:
             source = stat_source(film)
@@ -133,9 +148,11 @@ class _ExtractFilm(_WithExtractor):
         try:
             earlier = self._carried_over(film)
             if earlier is not None:
+                self.mark_failed(film)
                 yield beam.pvalue.TaggedOutput(FAILED_TAG, replace(earlier, carried_over=True))
                 return
-            found = extract_film(film, self.extractor)
+            with about(film=film.film_id):
+                found = extract_film(film, self.extractor)
         except FilmError as error:
             yield beam.pvalue.TaggedOutput(FAILED_TAG, self.failure(film, error))
             return
@@ -161,7 +178,8 @@ class _ExtractSegment(_WithExtractor):
         from beam_pipelines.extraction import extract_segment
 
         try:
-            part = _Part(segment.start, extract_segment(segment, self.extractor))
+            with about(film=segment.cut.film.film_id, segment=[segment.start, segment.stop]):
+                part = _Part(segment.start, extract_segment(segment, self.extractor))
         except FilmError as error:
             part = _Part(segment.start, failure=self.failure(segment.cut.film, error))
         # The cut film is the same for all of its segments; it travels as a value, for keys are compared as bytes.
@@ -180,7 +198,8 @@ class _FinishFilm(_WithExtractor):
             yield beam.pvalue.TaggedOutput(FAILED_TAG, failures[0])
             return
         try:
-            done = finish_film(cut, [part.uri for _, part in found], self.extractor)
+            with about(film=cut.film.film_id):
+                done = finish_film(cut, [part.uri for _, part in found], self.extractor)
         except FilmError as error:
             yield beam.pvalue.TaggedOutput(FAILED_TAG, self.failure(cut.film, error))
         else:

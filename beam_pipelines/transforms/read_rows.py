@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from tfx_bsl.public.tfxio import TensorAdapterConfig
 from beam_pipelines import records
 from beam_pipelines.catalogue import Film
 from beam_pipelines.records import slots_of
+from beam_pipelines.structured_log import about
 from beam_pipelines.transforms.outcomes import DONE, FAILED, FilmOutcome
 
 OUTCOME_TAG = "outcome"
@@ -38,14 +39,26 @@ class ReadRows(beam.PTransform):
     rows_per_batch: int
 
     def expand(self, films: beam.PCollection) -> Any:
+        # Hands films to workers one by one, and is no Beam Reshuffle: tf.Transform copies what lies between the last
+        # grouping and its analyzers, and a runner that replaces a Reshuffle by its own loses such a copy in it.
         return (
             films
-            | "ReshuffleFilms" >> beam.Reshuffle()
+            | "KeyFilms" >> beam.Map(_by_id)
+            | "SpreadFilms" >> beam.GroupByKey()
+            | "EachFilm" >> beam.FlatMap(_films_of)
             | "ReadRecord"
             >> beam.ParDo(_ReadRecord(self.directory, dict(self.dimensions), self.rows_per_batch)).with_outputs(
                 OUTCOME_TAG, PRESENT_TAG, main=ROWS_TAG
             )
         )
+
+
+def _by_id(film: Film) -> tuple[str, Film]:
+    return film.film_id, film
+
+
+def _films_of(grouped: tuple[str, Iterable[Film]]) -> Iterable[Film]:
+    return grouped[1]
 
 
 def adapter_config(dimensions: Mapping[str, int]) -> TensorAdapterConfig:
@@ -68,7 +81,8 @@ class _ReadRecord(beam.DoFn):
     def process(self, film: Film) -> Iterator[Any]:
         uri = records.record_uri(self.directory, film.film_id)
         try:
-            record = records.read_record(uri, list(self.dimensions))
+            with about(film=film.film_id):
+                record = records.read_record(uri, list(self.dimensions))
         except FileNotFoundError:
             yield _failed(film, "no_record", f"{uri}: no such record; extract this film first")
             return

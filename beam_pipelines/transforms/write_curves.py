@@ -45,8 +45,8 @@ class WriteCurves(beam.PTransform):
         scored, skipped = films
         written = scored | "WriteFilm" >> beam.Map(_write_film, self.files)
         outcomes = (
-            written | "Done" >> beam.Map(_outcome, DONE),
-            skipped | "Skipped" >> beam.Map(_outcome, SKIPPED),
+            written | "Done" >> beam.Map(_outcome),
+            skipped | "Skipped" >> beam.Map(_outcome),
         ) | "Outcomes" >> beam.Flatten()
         entries = (
             written | "EntryOfScored" >> beam.Map(_entry_of_scored, self.files),
@@ -85,7 +85,8 @@ def _write_film(scored: ScoredFilm, files: CurveFiles) -> ScoredFilm:
     return scored
 
 
-def _outcome(film: ScoredFilm | SkippedFilm, status: str) -> FilmOutcome:
+def _outcome(film: ScoredFilm | SkippedFilm) -> FilmOutcome:
+    status = DONE if isinstance(film, ScoredFilm) or film.by_this_run else SKIPPED
     return FilmOutcome(film.film.film_id, film.film.source_uri, status, film_s=float(film.receipt.seconds))
 
 

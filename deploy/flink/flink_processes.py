@@ -1,0 +1,220 @@
+"""The processes of a Flink cluster on this machine: how each is started, configured, waited for and ended."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+JAVA_VERSION = 17
+WORKER = "worker"
+WORKER_PROGRAM = Path(__file__).resolve().with_name("worker.py")
+_START_TIMEOUT_S = 180.0
+_STOP_TIMEOUT_S = 10.0
+_LOOK_EVERY_S = 0.1
+
+CONFIGURATION = {
+    "jobmanager.memory.process.size": "1024m",
+    "taskmanager.memory.process.size": "1536m",
+    "taskmanager.memory.managed.size": "128m",
+    "taskmanager.memory.network.min": "256m",
+    "taskmanager.memory.network.max": "256m",
+    # Of each step's results; with 512, as it is by default, a graph of many steps finds no room.
+    "taskmanager.network.sort-shuffle.min-buffers": "64",
+    # A job starts anew when a TaskManager is lost; what is done already it finds and leaves.
+    "restart-strategy.type": "fixed-delay",
+    "restart-strategy.fixed-delay.attempts": "5",
+    "restart-strategy.fixed-delay.delay": "1 s",
+    # A lost TaskManager is noticed after two calls that it didn't take, or after this time without a sign of life.
+    "heartbeat.interval": "2000",
+    "heartbeat.timeout": "30000",
+    "heartbeat.rpc-failure-threshold": "2",
+    "taskmanager.load-balance.mode": "SLOTS",
+    "web.submit.enable": "false",
+}
+
+# Java 17 opens nothing of itself to others; Flink's own start scripts pass the same list.
+OPENED = (
+    *("java.base/java.lang", "java.base/java.net", "java.base/java.io", "java.base/java.nio", "java.base/sun.nio.ch"),
+    *("java.base/java.lang.reflect", "java.base/java.text", "java.base/java.time", "java.base/java.util"),
+    *(
+        "java.base/java.util.concurrent",
+        "java.base/java.util.concurrent.atomic",
+        "java.base/java.util.concurrent.locks",
+    ),
+)
+
+
+class ClusterError(RuntimeError):
+    """Something that the person who started the cluster can put right; the message says what to do."""
+
+
+def find_java() -> str:
+    """The Java program of JAVA_HOME or else of the PATH.
+
+    Raises:
+        ClusterError: where there is none of the version that Flink was tried with here.
+    """
+    folder = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=os.path.join(folder, "bin") if folder else None)
+    if java is None:
+        raise ClusterError(f"Java {JAVA_VERSION} is needed: install it, or set JAVA_HOME")
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)', said)
+    if version is None or int(version.group(1)) != JAVA_VERSION:
+        raise ClusterError(f"{java}: Java {JAVA_VERSION} is needed, this is {said.splitlines()[0] if said else 'none'}")
+    return java
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def ask(rest_port: int, path: str) -> Any:
+    """What the JobManager answers to a question at its REST interface.
+
+    Raises:
+        ConnectionError: where nobody listens; http.client.HTTPException: for half an answer.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", rest_port, timeout=10)
+    try:
+        connection.request("GET", path)
+        return json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+
+
+class Launcher:
+    """Starts processes, each with a log of its own, and knows which of them have ended."""
+
+    def __init__(self, home: Path, java: str, flink: Path):
+        self.home, self.java_program, self.flink = home, java, flink
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def pids(self) -> dict[str, int]:
+        """Name -> process id."""
+        return {name: process.pid for name, process in self.processes.items()}
+
+    def java(self, name: str, entry: str, kind: str) -> None:
+        """Starts a process of Flink: its class, and `JM` or `TM` for the division of its memory."""
+        jvm, dynamic = self._memory(kind)
+        host = ["--host", "localhost"] if kind == "JM" else []
+        self._start(name, [*self._java(f"{self.flink}/lib/*", *jvm), entry, *self._conf(), *host, *dynamic])
+
+    def job_server(self, beam: Path, rest_port: int, port: int) -> None:
+        """Starts Beam's job server, which takes jobs at `port` and gives them to the JobManager."""
+        ports = ["--flink-master", f"localhost:{rest_port}", "--job-port", str(port)]
+        ports += ["--artifact-port", "0", "--expansion-port", "0"]
+        folders = ["--artifacts-dir", str(self.home / "artifacts"), "--flink-conf-dir", str(self.home / "conf")]
+        entry = "org.apache.beam.runners.flink.FlinkJobServerDriver"
+        self._start("jobserver", [*self._java(f"{beam}/*:{self.flink}/lib/*", "-Xmx512m"), entry, *ports, *folders])
+
+    def wait_until(self, is_ready: Callable[[], bool]) -> None:
+        """Returns when `is_ready` says so; a process that ends before is a `ClusterError`."""
+        deadline_s = time.monotonic() + _START_TIMEOUT_S
+        while time.monotonic() < deadline_s:
+            for name, process in self.processes.items():
+                if process.poll() is not None:
+                    raise ClusterError(f"{name} ended at once; see {self.home / 'log' / name}.log")
+            try:
+                if is_ready():
+                    return
+            except (ConnectionError, http.client.HTTPException, TimeoutError, KeyError, ValueError):
+                pass  # not all of it listens yet
+            time.sleep(_LOOK_EVERY_S)
+        raise ClusterError(f"the cluster did not come up within {_START_TIMEOUT_S:.0f} s; see {self.home / 'log'}")
+
+    def _start(self, name: str, command: list[str]) -> None:
+        with (self.home / "log" / f"{name}.log").open("wb") as log:
+            self.processes[name] = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def _java(self, classes: str, *arguments: str) -> list[str]:
+        opened = [f"--add-opens={name}=ALL-UNNAMED" for name in OPENED]
+        logging = [f"-Dlog4j.configurationFile={self.home}/conf/log4j.properties"]
+        return [self.java_program, *opened, *logging, *arguments, "-cp", classes]
+
+    def _conf(self) -> list[str]:
+        return ["--configDir", str(self.home / "conf")]
+
+    def _memory(self, kind: str) -> tuple[list[str], list[str]]:
+        """Options of the JVM and of the process, as Flink's own scripts ask Flink for them."""
+        jars = f"{self.flink}/bin/bash-java-utils.jar:{self.flink}/lib/*"
+        command = [*self._java(jars), "org.apache.flink.runtime.util.bash.BashJavaUtils"]
+        done = subprocess.run(
+            [*command, f"GET_{kind}_RESOURCE_PARAMS", *self._conf()], capture_output=True, text=True, check=False
+        )
+        prefix = "BASH_JAVA_UTILS_EXEC_RESULT:"
+        lines = [line.removeprefix(prefix) for line in done.stdout.splitlines() if line.startswith(prefix)]
+        if done.returncode or not lines:
+            raise ClusterError(f"Flink could not divide the memory: {done.stderr.strip() or done.stdout.strip()}")
+        jvm, *dynamic = lines
+        return jvm.split(), " ".join(dynamic).split()
+
+
+def write_configuration(home: Path, rest_port: int, rpc_port: int, slots: int) -> None:
+    """Writes what Flink reads at its start, and the program that a TaskManager starts workers with."""
+    settings = {
+        **CONFIGURATION,
+        "jobmanager.rpc.address": "localhost",
+        "jobmanager.rpc.port": str(rpc_port),
+        "jobmanager.bind-host": "localhost",
+        "rest.address": "localhost",
+        "rest.bind-address": "localhost",
+        "rest.port": str(rest_port),
+        "taskmanager.host": "localhost",
+        "taskmanager.bind-host": "localhost",
+        "taskmanager.numberOfTaskSlots": str(slots),
+        "io.tmp.dirs": str(home / "tmp"),
+    }
+    (home / "conf").mkdir(exist_ok=True)
+    (home / "tmp").mkdir(exist_ok=True)
+    (home / "conf" / "config.yaml").write_text("".join(f"{key}: {value}\n" for key, value in settings.items()))
+    (home / WORKER).write_text(f"#!/bin/sh\nexec '{sys.executable}' '{WORKER_PROGRAM}' \"$@\"\n")
+    (home / WORKER).chmod(0o755)
+    (home / "conf" / "log4j.properties").write_text(
+        "rootLogger.level = INFO\nrootLogger.appenderRef.console.ref = Console\nappender.console.name = Console\n"
+        "appender.console.type = CONSOLE\nappender.console.layout.type = PatternLayout\n"
+        "appender.console.layout.pattern = %d{HH:mm:ss,SSS} %-5p %c{1} - %m%n\n"
+    )
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens at a port of this machine."""
+    with socket.socket() as client:
+        client.settimeout(1)
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def is_ours(pid: int, home: Path) -> bool:
+    """Whether a process is there still and belongs to the cluster in `home`."""
+    # Process ids are used again; every process here has the cluster's directory in its command line.
+    try:
+        return str(home).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def end(home: Path, processes: dict[str, int]) -> None:
+    """Ends processes and their children; those that don't end when asked are killed."""
+    deadline_s = time.monotonic() + _STOP_TIMEOUT_S
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in processes.values():
+            if is_ours(pid, home):
+                os.killpg(pid, signal_number)
+        while any(is_ours(pid, home) for pid in processes.values()) and time.monotonic() < deadline_s:
+            time.sleep(_LOOK_EVERY_S)
