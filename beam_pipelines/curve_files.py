@@ -15,6 +15,7 @@ are left out and counted.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -31,7 +32,7 @@ from beam_pipelines.curve_table import (
     shard_of,
     write_part,
 )
-from beam_pipelines.curves import AffectCurve, from_csv, to_csv
+from beam_pipelines.curves import COLUMNS, SPREAD_COLUMNS, AffectCurve, from_csv, to_csv
 from beam_pipelines.score_receipt import ScoreReceipt, from_json, to_json
 
 CURVES = "curves"
@@ -52,6 +53,8 @@ class CurveFiles:
         label_range: lowest and highest label, the range of a plot's axis.
         scorer: digest of the model and the smoothing of this run (`scorer_digest`).
         remark: what each plot says beside the film's name.
+        spread: whether curves have the columns of an ensemble.
+        run_started_s: when this run began (`job.storage_time_s`).
     """
 
     output: str
@@ -61,6 +64,8 @@ class CurveFiles:
     label_range: tuple[float, float]
     scorer: str
     remark: str = ""
+    spread: bool = False
+    run_started_s: float = math.inf
 
     def csv_uri(self, film_id: str) -> str:
         """Where the CSV file of a film lies."""
@@ -120,7 +125,7 @@ class CurveFiles:
 
         uri = self.part_uri(shard)
         if storage.stat(uri) is None or read_receipts(uri) != films:
-            write_part(uri, films, load)
+            write_part(uri, films, load, (*COLUMNS, *SPREAD_COLUMNS) if self.spread else COLUMNS)
         return WrittenPart(uri, len(carried), len(left_out))
 
     def remove_other_parts(self, uris: Sequence[str]) -> None:
@@ -139,6 +144,7 @@ class CurveFiles:
             curve.arousal,
             valence_raw=curve.valence_raw,
             arousal_raw=curve.arousal_raw,
+            spread={"valence": curve.valence_spread, "arousal": curve.arousal_spread},
             label_range=self.label_range,
         )
 
@@ -194,6 +200,13 @@ class FinishedFilms:
         if receipt is None or (receipt.scorer, receipt.record) != (files.scorer, record):
             return None
         return receipt if storage.stat(files.csv_uri(film_id)) else None
+
+    def is_of_this_run(self, film_id: str) -> bool:
+        """Whether this very run has left a film's receipt: some worker did before it was lost."""
+        if not self.files.csv:
+            return False
+        left = storage.stat(self.files.receipt_uri(film_id))
+        return left is not None and left.modified_s > self.files.run_started_s
 
 
 class EarlierTable:

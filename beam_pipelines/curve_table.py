@@ -2,6 +2,7 @@
 
     curves.parquet/part-00003-of-00016.parquet
         film_id string, time_s int32, valence double, arousal double, valence_raw double, arousal_raw double
+        and of an ensemble valence_spread double, arousal_spread double
 
 A part is sorted by film id and second; one that no film belongs to isn't written, except the first, so that there is
 always a table. A value that is absent is null. The receipts of a part's films are in its metadata under
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines import storage
-from beam_pipelines.curves import COLUMNS, AffectCurve
+from beam_pipelines.curves import COLUMNS, SPREAD_COLUMNS, AffectCurve
 from beam_pipelines.score_receipt import ScoreReceipt
 
 TABLE = "curves.parquet"
@@ -52,25 +53,31 @@ def list_parts_before(output: str, shard: int, shards: int) -> list[str]:
     return [info.uri for info in sorted(infos, key=lambda info: (info.modified_s, info.uri))]
 
 
-def write_part(uri: str, receipts: Sequence[ScoreReceipt], load: Callable[[ScoreReceipt], AffectCurve]) -> None:
+def write_part(
+    uri: str,
+    receipts: Sequence[ScoreReceipt],
+    load: Callable[[ScoreReceipt], AffectCurve],
+    columns: Sequence[str] = COLUMNS,
+) -> None:
     """Writes one part; the same receipts and curves give the same bytes.
 
     Args:
         uri: where to.
         receipts: of the part's films; they are sorted here.
         load: gives a film's curve when its turn comes, so that one film is in memory at a time.
+        columns: the value columns, the same in every part of a table (`AffectCurve.columns`).
     """
     import pyarrow.parquet as pq
 
     receipts = sorted(receipts, key=lambda receipt: receipt.film_id)
     metadata = {_RECEIPTS_KEY: json.dumps([asdict(receipt) for receipt in receipts], sort_keys=True).encode()}
-    schema = _schema().with_metadata(metadata)
+    schema = _schema(columns).with_metadata(metadata)
     with (
         storage.whole_file(uri) as path,
         pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=["film_id"]) as writer,
     ):
         for group in _row_groups(load(receipt) for receipt in receipts):
-            writer.write_table(_to_table(group).cast(schema), row_group_size=_ROW_GROUP_ROWS)
+            writer.write_table(_to_table(group, columns).cast(schema), row_group_size=_ROW_GROUP_ROWS)
 
 
 def read_receipts(uri: str) -> list[ScoreReceipt]:
@@ -103,7 +110,7 @@ def read_part(uri: str) -> dict[str, AffectCurve]:
     with storage.local_copy(uri) as path:
         table = pq.read_table(path)
     film_ids = np.asarray(table["film_id"].to_pylist(), dtype=object)
-    columns = [table[name].to_numpy() for name in COLUMNS]
+    columns = [table[name].to_numpy() for name in (*COLUMNS, *SPREAD_COLUMNS) if name in table.column_names]
     # The rows of a film stand together, so a film begins wherever the film id changes.
     starts = [0, *(np.flatnonzero(film_ids[1:] != film_ids[:-1]) + 1).tolist()] if len(film_ids) else []
     stops = [*starts[1:], len(film_ids)]
@@ -118,10 +125,10 @@ def _list_parts(output: str) -> list[storage.FileInfo]:
     return [info for info in files if info.uri.rsplit("/", 1)[-1].startswith("part-")]
 
 
-def _schema() -> Any:
+def _schema(columns: Sequence[str]) -> Any:
     import pyarrow as pa
 
-    values = [pa.field(name, pa.float64()) for name in COLUMNS]
+    values = [pa.field(name, pa.float64()) for name in columns]
     return pa.schema(
         [pa.field("film_id", pa.string(), nullable=False), pa.field("time_s", pa.int32(), nullable=False), *values]
     )
@@ -140,14 +147,14 @@ def _row_groups(curves: Iterator[AffectCurve]) -> Iterator[list[AffectCurve]]:
         yield group
 
 
-def _to_table(curves: Sequence[AffectCurve]) -> Any:
+def _to_table(curves: Sequence[AffectCurve], columns: Sequence[str]) -> Any:
     import pyarrow as pa
 
-    columns = {
+    arrays = {
         "film_id": pa.array([curve.film_id for curve in curves for _ in range(curve.seconds)], pa.string()),
         "time_s": pa.array(np.concatenate([np.arange(curve.seconds) for curve in curves]), pa.int32()),
     }
-    for name in COLUMNS:
+    for name in columns:
         values = np.concatenate([getattr(curve, name) for curve in curves])
-        columns[name] = pa.array(values, pa.float64(), from_pandas=True)  # NaN becomes null
-    return pa.table(columns, schema=_schema())
+        arrays[name] = pa.array(values, pa.float64(), from_pandas=True)  # NaN becomes null
+    return pa.table(arrays, schema=_schema(columns))

@@ -6,11 +6,14 @@ and the plots all show the same numbers and either of the files can be rebuilt f
     time_s,valence,arousal,valence_raw,arousal_raw
     0,-0.120311,0.304410,-0.153217,0.310054
     1,-0.118874,0.305920,,                              a second for which the model gave no finite value
+
+The curve of an ensemble has two columns more, `valence_spread` and `arousal_spread`: how far its members lie apart.
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +24,9 @@ from beam_pipelines.smoothing import SmoothingConfig, smooth
 
 COLUMNS = ("valence", "arousal", "valence_raw", "arousal_raw")
 """The value columns of a curve, in the order of the files; `time_s` stands before them."""
+
+SPREAD_COLUMNS = ("valence_spread", "arousal_spread")
+"""What the curve of an ensemble has behind them."""
 
 DECIMALS = 6
 
@@ -37,6 +43,8 @@ class AffectCurve:
         film_id: the film.
         valence, arousal: float64 [T]; smoothed, in the labels' range.
         valence_raw, arousal_raw: float64 [T]; as the model gave them; NaN where it gave no finite value.
+        valence_spread, arousal_spread: float64 [T]; of an ensemble the population standard deviation of its members'
+            smoothed curves at each second, in the labels' unit. None for a single model.
     """
 
     film_id: str
@@ -44,16 +52,23 @@ class AffectCurve:
     arousal: NDArray[np.float64]
     valence_raw: NDArray[np.float64]
     arousal_raw: NDArray[np.float64]
+    valence_spread: NDArray[np.float64] | None = None
+    arousal_spread: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        for name in COLUMNS:
+        for name in self.columns:
             values = np.asarray(getattr(self, name), np.float64)
             # Adding zero turns -0.0 into 0.0, which would otherwise be printed as -0.000000.
             rounded = np.where(np.isfinite(values), np.round(values, DECIMALS) + 0.0, np.nan)
             object.__setattr__(self, name, rounded)
-        shapes = {name: getattr(self, name).shape for name in COLUMNS}
+        shapes = {name: getattr(self, name).shape for name in self.columns}
         if len(set(shapes.values())) != 1 or self.valence.ndim != 1:
             raise ValueError(f"{self.film_id}: the columns of a curve are of one length [T]; these are {shapes}")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of its value columns, in the order of the files."""
+        return COLUMNS if self.valence_spread is None else (*COLUMNS, *SPREAD_COLUMNS)
 
     @property
     def seconds(self) -> int:
@@ -72,8 +87,16 @@ def smoothed_curve(
     arousal_raw: ArrayLike,
     smoothing: SmoothingConfig,
     label_range: tuple[float, float],
+    members: Mapping[str, ArrayLike] | None = None,
 ) -> AffectCurve:
     """The curve of a film from what the model gave for it, float [T] each.
+
+    Args:
+        film_id: the film.
+        valence_raw, arousal_raw: float [T]; of an ensemble the mean of its members.
+        smoothing: the filter, of the members' curves too.
+        label_range: lowest and highest label.
+        members: of an ensemble, `valence` and `arousal` of each member before smoothing, float [members, T].
 
     Raises:
         FilmError: when there is not one finite value of valence or of arousal, so that nothing can be interpolated.
@@ -86,20 +109,22 @@ def smoothed_curve(
                 "score", "no_finite_value", f"the model gave no finite {target} for any of {curve.missing} seconds"
             )
         smoothed[target] = curve.values
+    spread = [_spread(members[target], smoothing, label_range) for target in smoothed] if members else []
     return AffectCurve(
         film_id,
         smoothed["valence"],
         smoothed["arousal"],
         np.asarray(valence_raw, np.float64),
         np.asarray(arousal_raw, np.float64),
+        *spread,
     )
 
 
 def to_csv(curve: AffectCurve) -> str:
     """The CSV text of a curve: a header, then one row a second; a value that is absent is an empty cell."""
-    columns = [[_cell(value) for value in getattr(curve, name).tolist()] for name in COLUMNS]
+    columns = [[_cell(value) for value in getattr(curve, name).tolist()] for name in curve.columns]
     rows = (f"{second},{','.join(cells)}" for second, cells in enumerate(zip(*columns, strict=True)))
-    return "\n".join([",".join(("time_s", *COLUMNS)), *rows, ""])
+    return "\n".join([",".join(("time_s", *curve.columns)), *rows, ""])
 
 
 def from_csv(text: str, film_id: str) -> AffectCurve:
@@ -111,20 +136,27 @@ def from_csv(text: str, film_id: str) -> AffectCurve:
     import pyarrow as pa
     from pyarrow import csv
 
-    types = {"time_s": pa.int64(), **{name: pa.float64() for name in COLUMNS}}
+    types = {"time_s": pa.int64(), **{name: pa.float64() for name in (*COLUMNS, *SPREAD_COLUMNS)}}
     try:
         table = csv.read_csv(
             io.BytesIO(text.encode("utf-8")), convert_options=csv.ConvertOptions(column_types=types, null_values=[""])
         )
     except pa.ArrowInvalid as error:
         raise CurveError(f"{film_id}: not a curve: {error}") from error
-    if tuple(table.column_names) != ("time_s", *COLUMNS):
+    columns = tuple(table.column_names)[1:]
+    if table.column_names[0] != "time_s" or columns not in (COLUMNS, (*COLUMNS, *SPREAD_COLUMNS)):
         raise CurveError(
             f"{film_id}: the columns of a curve are time_s, {', '.join(COLUMNS)}; not {table.column_names}"
         )
     if not np.array_equal(table["time_s"].to_numpy(), np.arange(table.num_rows)):
         raise CurveError(f"{film_id}: the seconds of a curve run from 0 without a gap; these don't")
-    return AffectCurve(film_id, *(table[name].to_numpy() for name in COLUMNS))
+    return AffectCurve(film_id, *(table[name].to_numpy() for name in columns))
+
+
+def _spread(members: ArrayLike, smoothing: SmoothingConfig, label_range: tuple[float, float]) -> NDArray[np.float64]:
+    """Population standard deviation over the members' smoothed curves, float [members, T] -> float64 [T]."""
+    smoothed = [smooth(member, smoothing, label_range=label_range).values for member in np.asarray(members)]
+    return np.std(smoothed, axis=0)
 
 
 def _cell(value: float) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,20 @@ from beam_pipelines import storage
 from beam_pipelines.configuration import Section, validate
 from beam_pipelines.current_version import CURRENT, read_current
 from beam_pipelines.errors import ConfigurationError, FilmError
+from beam_pipelines.raw_prediction import TARGETS, RawPrediction, fill_between, mean_of_members, seconds_to_predict
 from beam_pipelines.records import PRESENT_SUFFIX, FilmRecord, RecordHeader, is_untrained
 from beam_pipelines.smoothing import SmoothingConfig
 
 CARD = "model_card.json"
 SAVED_MODEL = "saved_model.pb"
-SIGNATURE = "serving_default"
+FILMS_SIGNATURE = "films"
+"""Several films as rows one after another: every second of each."""
+
+SECONDS_SIGNATURE = "films_at"
+"""The same at some seconds only, and each member's values."""
+
+MEMBERS_SIGNATURE = "film_members"
+"""What only an ensemble has."""
 _HASH_CHUNK_BYTES = 1 << 20
 
 
@@ -40,6 +48,7 @@ class ModelCard(Section):
         dimensions: modality -> values a second.
         smoothing: the settings chosen on the validation films.
         label_range: lowest and highest label.
+        signatures: name -> what it takes, as far as the card says.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -51,6 +60,24 @@ class ModelCard(Section):
     dimensions: dict[str, int]
     smoothing: SmoothingConfig
     label_range: tuple[float, float]
+    signatures: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether it is the mean of several models that can be asked for each member's curves."""
+        return MEMBERS_SIGNATURE in self.signatures and SECONDS_SIGNATURE in self.signatures
+
+    def assert_takes_stride(self, stride_s: int) -> None:
+        """Refuses a stride for a model that can't be asked for single seconds.
+
+        Raises:
+            ConfigurationError: where it can't.
+        """
+        if stride_s > 1 and SECONDS_SIGNATURE not in self.signatures:
+            raise ConfigurationError(
+                f"score.stride_s: is {stride_s}, but model {self.version} has no signature '{SECONDS_SIGNATURE}' and "
+                "predicts every second; export it again, or leave the stride at 1"
+            )
 
     def untrained(self) -> list[str]:
         """Modalities whose features come from a network with random weights (demo and tests only)."""
@@ -82,14 +109,6 @@ class FilmFeatures:
     def size_bytes(self) -> int:
         """Bytes of all arrays."""
         return sum(array.nbytes for arrays in (self.values, self.present) for array in arrays.values())
-
-
-@dataclass(frozen=True, eq=False)
-class RawPrediction:
-    """What a model gives for one film, before smoothing: valence and arousal, float32 [T], in the labels' range."""
-
-    valence: NDArray[np.float32]
-    arousal: NDArray[np.float32]
 
 
 def find_model(uri: str) -> ModelReference:
@@ -179,21 +198,47 @@ class ExportedModel:
             if _digest(directory) != reference.sha256:
                 raise RuntimeError(f"{reference.uri}: the model has changed since this run began; run it again")
             self._loaded = tf.saved_model.load(str(directory))
-        self._predict = self._loaded.signatures[SIGNATURE]
 
-    def predict(self, features: FilmFeatures) -> RawPrediction:
-        """The two curves of a whole film, float32 [T] each; they depend on nothing but its features."""
+    def predict(self, features: FilmFeatures, stride_s: int = 1) -> RawPrediction:
+        """The curves of a whole film; they depend on nothing but its features (and the stride, see `predict_films`)."""
+        return self.predict_films([features], stride_s)[0]
+
+    def predict_films(self, films: Sequence[FilmFeatures], stride_s: int = 1) -> list[RawPrediction]:
+        """The curves of several whole films in one call, in their order; each as it comes out alone, bit by bit.
+
+        Args:
+            films: one after another they are the rows of the call, so that short ones share its fixed blocks of rows.
+            stride_s: only every so many seconds is predicted, and the last; the others are interpolated. A model card
+                says whether it can (`ModelCard.assert_takes_stride`).
+        """
         import tensorflow as tf
 
-        inputs = {}
+        starts = np.cumsum([0, *(film.seconds for film in films)])
+        at = [seconds_to_predict(film.seconds, stride_s) for film in films]
+        inputs = {"row_splits": tf.constant(starts, tf.int64)}
         for modality in self.card.modalities:
-            inputs[modality] = tf.constant(features.values[modality])
-            inputs[modality + PRESENT_SUFFIX] = tf.constant(features.present[modality])
-        outputs = {name: tensor.numpy() for name, tensor in self._predict(**inputs).items()}
-        for target in ("valence", "arousal"):
-            if outputs[target].shape != (features.seconds,):
-                raise RuntimeError(f"the model gives {target} {outputs[target].shape} for {features.seconds} seconds")
-        return RawPrediction(outputs["valence"], outputs["arousal"])
+            inputs[modality] = tf.constant(_joined([film.values[modality] for film in films]))
+            inputs[modality + PRESENT_SUFFIX] = tf.constant(_joined([film.present[modality] for film in films]))
+        by_second = self.card.is_ensemble or stride_s > 1
+        if by_second:
+            rows = [seconds + start for seconds, start in zip(at, starts[:-1], strict=True)]
+            inputs["rows"] = tf.constant(np.concatenate(rows), tf.int64)
+        outputs = self._loaded.signatures[SECONDS_SIGNATURE if by_second else FILMS_SIGNATURE](**inputs)
+        stops = np.cumsum([len(seconds) for seconds in at])
+        values = {}
+        for target in TARGETS:
+            given = outputs[target].numpy()
+            if given.shape[-1] != stops[-1]:
+                raise RuntimeError(f"the model gives {target} {given.shape} for {stops[-1]} seconds")
+            values[target] = np.split(given.reshape(-1, stops[-1]), stops[:-1], axis=1)
+        return [
+            mean_of_members({target: fill_between(values[target][n], at[n], film.seconds) for target in TARGETS})
+            for n, film in enumerate(films)
+        ]
+
+
+def _joined(arrays: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def _version_directory(uri: str) -> str:

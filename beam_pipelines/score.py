@@ -8,6 +8,7 @@ records ────────────────────────
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 
@@ -25,7 +26,14 @@ from beam_pipelines.score_config import ScoreConfig
 from beam_pipelines.score_receipt import scorer_digest
 from beam_pipelines.transforms.films_to_score import FilmSource, FromFilms, FromRecords
 from beam_pipelines.transforms.outcomes import WriteOutcomes
-from beam_pipelines.transforms.score_films import FAILED_TAG, SCORED_TAG, SKIPPED_TAG, FilmToScore, ScoreFilms
+from beam_pipelines.transforms.score_films import (
+    FAILED_TAG,
+    SCORED_TAG,
+    SKIPPED_TAG,
+    FilmToScore,
+    Inference,
+    ScoreFilms,
+)
 from beam_pipelines.transforms.write_curves import OUTCOMES_TAG, TABLE_TAG, WriteCurves
 
 EXAMPLES = """
@@ -44,15 +52,21 @@ examples:
         --runner=DataflowRunner --project=PROJECT --region=REGION --temp_location=gs://bucket/tmp \\
         --sdk_container_image=IMAGE --experiments=use_runner_v2
 
-A second run scores only films that are new, whose record has changed, or whose model or smoothing is another. The table
-(curves.parquet) keeps the films of earlier runs into the same directory, also those that fail now, as long as the same
-model and smoothing made their curves; those of another leave the table when a run doesn't score them, and are counted.
+A second run scores only films that are new, whose record has changed, or whose model, smoothing or stride is another.
+The table (curves.parquet) keeps the films of earlier runs into the same directory, also those that fail now, as long as
+the same model, smoothing and stride made their curves; those of another leave the table when a run doesn't score them,
+and are counted.
 exit codes: 0 all done, 2 configuration error, 3 some films failed (see failures.jsonl), 4 too many failed.
 """
 
 
 def define_pipeline(
-    pipeline: beam.Pipeline, source: FilmSource, model: ModelReference, config: ScoreConfig, output: str
+    pipeline: beam.Pipeline,
+    source: FilmSource,
+    model: ModelReference,
+    config: ScoreConfig,
+    output: str,
+    run_started_s: float = math.inf,
 ) -> None:
     """Builds the graph of the job on `pipeline`.
 
@@ -62,6 +76,8 @@ def define_pipeline(
         model: the exported model, from `find_model`.
         config: the score section.
         output: directory of curves, plots, table, failures and manifest.
+        run_started_s: when this run began, from `job.storage_time_s`; films that it has scored count as done, not as
+            skipped, also where a worker was lost and they are come upon a second time.
     """
     smoothing = config.smoothing_over(model.card.smoothing)
     files = CurveFiles(
@@ -70,11 +86,14 @@ def define_pipeline(
         config.plots,
         config.shards,
         model.card.label_range,
-        scorer_digest(model.sha256, smoothing),
+        scorer_digest(model.sha256, smoothing, model.card.is_ensemble, config.stride_s),
         remark="untrained networks: for demonstration only" if model.card.untrained() else "",
+        spread=model.card.is_ensemble,
+        run_started_s=run_started_s,
     )
     films, failed_before = source.films(pipeline)
-    scored = films | ScoreFilms(model, smoothing, files, config.threads_per_worker)
+    inference = Inference(config.stride_s, config.batch_s if source.lies_ready else 0, config.threads_per_worker)
+    scored = films | ScoreFilms(model, smoothing, files, inference)
     written = (scored[SCORED_TAG], scored[SKIPPED_TAG]) | WriteCurves(files)
     about = {
         "job": "score",
@@ -166,6 +185,7 @@ def _main(argv: list[str]) -> int:
     options = job.beam_options(beam_arguments, arguments.workers)
     config = load_section("score", ScoreConfig, arguments.config, arguments.overrides)
     model = find_model(arguments.model)
+    model.card.assert_takes_stride(config.stride_s)
     source: FilmSource
     if arguments.records:
         source = records_source(arguments.records, arguments.manifest, arguments.splits)
@@ -175,8 +195,9 @@ def _main(argv: list[str]) -> int:
         extract = load_section("extract", ExtractConfig, arguments.config)
         directory = storage.join(arguments.output, "records")
         source = films_source(arguments.films, extract, model, directory, arguments.splits)
+    run_started_s = job.storage_time_s(arguments.output)
     code = job.run(
-        lambda pipeline: define_pipeline(pipeline, source, model, config, arguments.output),
+        lambda pipeline: define_pipeline(pipeline, source, model, config, arguments.output, run_started_s),
         options,
         arguments.output,
         source.films_in,

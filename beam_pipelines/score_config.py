@@ -21,6 +21,9 @@ class ScoreConfig(Section):
         failure_threshold: the share of failed films above which the run as a whole fails.
         smoothing: what is set here takes the place of the same setting of the model card; the others hold as the card
             says.
+        stride_s: the model is asked every so many seconds, and the curve is interpolated between; 1 asks for all.
+        batch_s: films are given to the model together until they have so many seconds; 0 gives it one at a time. It
+            makes no difference to a film's curve. Films that are extracted in the same run are never held back for it.
         threads_per_worker: TensorFlow's threads in each worker process.
     """
 
@@ -29,6 +32,8 @@ class ScoreConfig(Section):
     shards: int = Field(16, ge=1, le=99_999)
     failure_threshold: float = Field(0.5, ge=0.0, le=1.0)
     smoothing: SmoothingConfig = SmoothingConfig()
+    stride_s: int = Field(1, ge=1, le=3600)
+    batch_s: int = Field(2048, ge=0, le=1_000_000)
     threads_per_worker: int = Field(1, ge=1, le=256)
 
     @field_validator("smoothing", mode="before")

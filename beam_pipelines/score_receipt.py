@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from beam_pipelines import storage, tfrecord
 from beam_pipelines.smoothing import SmoothingConfig
@@ -36,14 +37,25 @@ class ScoreReceipt:
     seconds_without_value: int
 
 
-def scorer_digest(model_sha256: str, smoothing: SmoothingConfig) -> str:
+def scorer_digest(model_sha256: str, smoothing: SmoothingConfig, spread: bool = False, stride_s: int = 1) -> str:
     """SHA-256 of what turns a feature record into a curve; with the record's checksum it is the curve's identity.
 
     Args:
         model_sha256: digest of the exported model, its card included.
         smoothing: the settings that hold in this run.
+        spread: whether the curves have the columns of an ensemble.
+        stride_s: every how many seconds the model was asked.
     """
-    parts = {"format": FORMAT, "model": model_sha256, "smoothing": smoothing.model_dump(mode="json")}
+    parts: dict[str, Any] = {
+        "format": FORMAT,
+        "model": model_sha256,
+        "smoothing": smoothing.model_dump(mode="json"),
+    }
+    # What is as it always was is left out, so that films scored before there was a choice stay done.
+    if spread:
+        parts["spread"] = True
+    if stride_s != 1:
+        parts["stride_s"] = stride_s
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

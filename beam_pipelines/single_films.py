@@ -78,14 +78,16 @@ def score_features(record: FilmRecord, model: ExportedModel, smoothing: Smoothin
         smoothing: the filter; without one that of the model card.
 
     Returns:
-        `valence`, `arousal` (smoothed), `valence_raw`, `arousal_raw`, each float64 [T].
+        `valence`, `arousal` (smoothed), `valence_raw`, `arousal_raw`, each float64 [T]; of an ensemble also
+        `valence_spread`, `arousal_spread`.
 
     Raises:
         FilmError: when the features are not those that the model was trained on; it names both.
     """
     raw = model.predict(features_of(record, model.card))
     filter_ = smoothing or model.card.smoothing
-    return smoothed_curve(record.header.film_id, raw.valence, raw.arousal, filter_, model.card.label_range)
+    film_id, label_range = record.header.film_id, model.card.label_range
+    return smoothed_curve(film_id, raw.valence, raw.arousal, filter_, label_range, raw.members)
 
 
 def score_film(

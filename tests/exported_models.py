@@ -49,16 +49,21 @@ def write_model(
             with tf.control_dependencies([tf.debugging.assert_non_negative(row_splits)]):
                 return self.film(**features)
 
+        @tf.function(autograph=False)
+        def films_at(self, row_splits: tf.Tensor, rows: tf.Tensor, **features: tf.Tensor) -> dict[str, tf.Tensor]:
+            curves = self.films(row_splits, **features)
+            return {target: tf.gather(values, rows)[None] for target, values in curves.items()}
+
     inputs = {}
     for modality, width in dimensions.items():
         inputs[modality] = tf.TensorSpec((None, width), tf.float32, name=modality)
         inputs[f"{modality}_present"] = tf.TensorSpec((None, 1), tf.float32, name=f"{modality}_present")
     scorer = Scorer()
+    splits, rows = (tf.TensorSpec((None,), tf.int64, name=name) for name in ("row_splits", "rows"))
     signatures = {
         "serving_default": scorer.film.get_concrete_function(**inputs),
-        "films": scorer.films.get_concrete_function(
-            row_splits=tf.TensorSpec((None,), tf.int64, name="row_splits"), **inputs
-        ),
+        "films": scorer.films.get_concrete_function(row_splits=splits, **inputs),
+        "films_at": scorer.films_at.get_concrete_function(row_splits=splits, rows=rows, **inputs),
     }
     directory = exports / version
     tf.saved_model.save(scorer, str(directory), signatures=signatures)
@@ -81,6 +86,7 @@ def make_card(
         "smoothing": {"method": "butterworth", "order": 2, "cutoff_hz": 0.08},
         "label_range": [-1.0, 1.0],
         "metrics": {"valence": {"pcc": 0.5}},
+        "signatures": {"serving_default": "one film", "films": "several films", "films_at": "some of their seconds"},
     }
 
 

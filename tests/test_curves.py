@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from beam_pipelines import curve_table
-from beam_pipelines.curves import COLUMNS, AffectCurve, CurveError, from_csv, smoothed_curve, to_csv
+from beam_pipelines.curves import (
+    COLUMNS,
+    SPREAD_COLUMNS,
+    AffectCurve,
+    CurveError,
+    from_csv,
+    smoothed_curve,
+    to_csv,
+)
 from beam_pipelines.errors import FilmError
 from beam_pipelines.score_receipt import ScoreReceipt, from_json, to_json
 from beam_pipelines.smoothing import SmoothingConfig, smooth
@@ -29,7 +37,8 @@ def receipt_of(curve, scorer="s"):
 
 def assert_same(one, other):
     assert one.film_id == other.film_id
-    for name in COLUMNS:
+    assert one.columns == other.columns
+    for name in one.columns:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
@@ -47,7 +56,7 @@ def test_the_csv_is_as_documented():
 @given(
     hnp.arrays(
         np.float64,
-        st.tuples(st.just(4), st.integers(1, 40)),
+        st.tuples(st.sampled_from([4, 6]), st.integers(1, 40)),
         elements=st.floats(-5, 5) | st.just(np.nan) | st.sampled_from([1.0000005, -0.0000005, 0.1234565, 2.5e-7]),
     )
 )
@@ -57,7 +66,7 @@ def test_csv_and_parquet_give_back_the_very_same_curve(tmp_path_factory, values)
     assert_same(again, curve)
     assert to_csv(again) == to_csv(curve)
     uri = str(tmp_path_factory.mktemp("part") / "p.parquet")
-    curve_table.write_part(uri, [receipt_of(curve)], lambda _: curve)
+    curve_table.write_part(uri, [receipt_of(curve)], lambda _: curve, curve.columns)
     assert_same(curve_table.read_part(uri)[ODD_ID], curve)
 
 
@@ -68,6 +77,7 @@ def test_csv_and_parquet_give_back_the_very_same_curve(tmp_path_factory, values)
         ("time_s,valence\n0,0.1\n", "columns"),
         ("time_s,valence,arousal,valence_raw,arousal_raw\n0,x,0,0,0\n", "not a curve"),
         ("time_s,valence,arousal,valence_raw,arousal_raw\n1,0,0,0,0\n", "run from 0"),
+        ("time_s,valence,arousal,valence_raw,arousal_raw,valence_spread\n0,0,0,0,0,0\n", "columns"),
     ],
 )
 def test_a_file_that_is_no_curve_is_named(text, says):
@@ -78,6 +88,8 @@ def test_a_file_that_is_no_curve_is_named(text, says):
 def test_columns_of_different_length_are_refused():
     with pytest.raises(ValueError, match="one length"):
         AffectCurve("f", np.zeros(3), np.zeros(3), np.zeros(2), np.zeros(3))
+    with pytest.raises(ValueError, match="one length"):
+        AffectCurve("f", *np.zeros((5, 3)))
 
 
 def test_smoothed_curve_equals_the_filter_and_keeps_the_raw_values():
@@ -90,6 +102,23 @@ def test_smoothed_curve_equals_the_filter_and_keeps_the_raw_values():
     assert np.isnan(curve.valence_raw[7])
     assert np.isfinite(curve.valence).all()
     assert curve.seconds_without_value == 1
+
+
+def test_the_curve_of_an_ensemble_says_how_far_its_members_lie_apart():
+    members = np.random.default_rng(2).uniform(-1, 1, (2, 3, 60))
+    members[0, 1, 4] = np.nan
+    config = SmoothingConfig(cutoff_hz=0.1)
+    raw = members.mean(axis=1)
+    curve = smoothed_curve("f", *raw, config, (-1.0, 1.0), {"valence": members[0], "arousal": members[1]})
+    assert curve.columns == ("valence", "arousal", "valence_raw", "arousal_raw", *SPREAD_COLUMNS)
+    for name, target in zip(SPREAD_COLUMNS, members, strict=True):
+        smoothed = np.stack([smooth(member, config).values for member in target])
+        expected = np.sqrt(np.mean(np.square(smoothed - smoothed.mean(axis=0)), axis=0))
+        np.testing.assert_allclose(getattr(curve, name), expected, atol=6e-7)
+        assert expected.max() > 0.1
+    alone = smoothed_curve("f", *raw, config, (-1.0, 1.0))
+    assert alone.columns == COLUMNS
+    assert to_csv(alone).splitlines() == [line.rsplit(",", 2)[0] for line in to_csv(curve).splitlines()]
 
 
 @pytest.mark.parametrize("target", [0, 1])

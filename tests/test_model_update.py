@@ -34,14 +34,14 @@ def test_the_model_of_the_side_input_takes_the_place_of_the_first(tmp_path):
         predictions = (
             pipeline
             | "Film" >> beam.Create([batch])
-            | RunInference(FilmModelHandler(first, 1), model_metadata_pcoll=models)
+            | RunInference(FilmModelHandler(first), model_metadata_pcoll=models)
         )
         predictions | beam.combiners.ToList() | beam.Map(check)
 
 
 def test_a_place_without_a_model_is_refused(tmp_path):
     write_model(tmp_path, "1")
-    handler = FilmModelHandler(find_model(str(tmp_path)), 1)
+    handler = FilmModelHandler(find_model(str(tmp_path)))
     handler.update_model_path(None)
     with pytest.raises(ConfigurationError, match="no exported model"):
         handler.update_model_path(str(tmp_path / "absent"))

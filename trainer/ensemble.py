@@ -38,7 +38,7 @@ from trainer.metrics import TARGETS, MetricsTable, mean_label
 from trainer.output_directory import assert_output_directory
 
 if TYPE_CHECKING:
-    from trainer.export import CurveScorer
+    from trainer.curve_scorer import CurveScorer
 
 EXAMPLES = """
 examples:
@@ -89,7 +89,8 @@ def combine(
     Raises:
         ConfigurationError: members that can't be averaged, or a directory that holds something.
     """
-    from trainer.export import assert_free, write_export
+    from trainer.export import write_export
+    from trainer.export_directory import assert_free
 
     assert_members_agree(members)
     assert_free(directory)
@@ -107,7 +108,7 @@ def make_scorer(members: Sequence[Member]) -> CurveScorer:
     """The members' SavedModels behind the signatures of one."""
     import tensorflow as tf
 
-    from trainer.export import CurveScorer
+    from trainer.curve_scorer import CurveScorer
 
     class MemberScorer(CurveScorer):
         """What members answer, each asked for the features that it takes."""
@@ -124,17 +125,27 @@ def make_scorer(members: Sequence[Member]) -> CurveScorer:
                 with storage.local_tree(member.uri) as path:
                     self.loaded.append(tf.saved_model.load(str(path)))
 
-        def member_curves(self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor | None) -> list[tf.Tensor]:
-            curves = []
-            for loaded in self.loaded:
-                function = loaded.signatures["serving_default" if row_splits is None else "films"]
-                taken = function.structured_input_signature[1]
-                given = {key: features[key] for key in taken if key != "row_splits"}
-                answer = function(**given, **({} if row_splits is None else {"row_splits": row_splits}))
-                curves.append(tf.stack([answer[target] for target in TARGETS], axis=1))
-            return curves
+        def member_curves(
+            self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor | None, rows: tf.Tensor | None = None
+        ) -> list[tf.Tensor]:
+            further = {key: value for key, value in (("row_splits", row_splits), ("rows", rows)) if value is not None}
+            name = "serving_default" if row_splits is None else "films" if rows is None else "films_at"
+            return [_member_curve(loaded, name, {**features, **further}) for loaded in self.loaded]
 
     return MemberScorer()
+
+
+def _member_curve(loaded: Any, name: str, given: Mapping[str, Any]) -> Any:
+    """What a loaded member's signature says, float32 [T, 2] or at some rows [N, 2]."""
+    import tensorflow as tf
+
+    everywhere = name == "films_at" and name not in loaded.signatures  # exported before there was such a signature
+    function = loaded.signatures["films" if everywhere else name]
+    answer = function(**{key: given[key] for key in function.structured_input_signature[1]})
+    curve = tf.stack([answer[target] for target in TARGETS], axis=-1)
+    if everywhere:
+        return tf.gather(curve, given["rows"])
+    return tf.reduce_mean(curve, axis=0) if name == "films_at" else curve
 
 
 def validate_members(

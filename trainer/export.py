@@ -1,7 +1,8 @@
 """The exported model of contract 2: a SavedModel that takes raw features of whole films, and its card.
 
     <directory>/saved_model.pb, variables/    signatures `serving_default` (one film) and `films` (several);
-                                              of an ensemble also `film_members`, each member's curves
+                                              of an ensemble also `film_members`, each member's curves; and
+                                              `films_at`, each member's values at some seconds of several films
     <directory>/model_card.json               what it expects and how it was made
 
 Statistics, windows, padding and the ensemble are inside, so that training and scoring can't drift apart. The SavedModel
@@ -12,24 +13,18 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
-import tempfile
-import uuid
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from beam_pipelines import storage
 from beam_pipelines.errors import ConfigurationError
-from trainer.metrics import TARGETS
-from trainer.model import AffectModel, presence_key
+from trainer.curve_scorer import CurveScorer
+from trainer.export_directory import assert_free, publish_export
+from trainer.model import AffectModel
 from trainer.transform import RowTransform, load_transform
 
-CARD_NAME = "model_card.json"
 CARD_FORMAT = 1
 
 
@@ -43,8 +38,7 @@ def export_model(
 ) -> str:
     """Exports a model, or the mean of several, as a versioned directory.
 
-    The directory appears whole: locally it is renamed into place, in object storage the card is written last, and a
-    directory without a card is no model.
+    The directory appears whole; see `export_directory.publish_export`.
 
     Args:
         models: the ensemble; its output is the mean of theirs.
@@ -72,16 +66,6 @@ def export_model(
     return write_export(scorer, card, known, directory)
 
 
-def assert_free(directory: str) -> None:
-    """Refuses a version's directory that holds something already.
-
-    Raises:
-        ConfigurationError: where it does.
-    """
-    if storage.list_files(directory):
-        raise ConfigurationError(f"{directory}: holds something already; export under a new version")
-
-
 def write_export(scorer: CurveScorer, card: Mapping[str, Any], known: Mapping[str, Any], directory: str) -> str:
     """Writes a SavedModel and its card as a whole directory; returns `directory`.
 
@@ -95,113 +79,8 @@ def write_export(scorer: CurveScorer, card: Mapping[str, Any], known: Mapping[st
         ConfigurationError: for a card that contradicts what is known.
     """
     full_card = _complete_card(card, directory.rstrip("/").rsplit("/", 1)[-1], scorer, known)
-    if storage.is_remote(directory):
-        with tempfile.TemporaryDirectory(prefix="cineaffect-") as folder:
-            scorer.save(folder)
-            storage.copy_tree(folder, directory)
-        storage.write_text(storage.join(directory, CARD_NAME), full_card)
-        return directory
-    target = Path(directory)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{uuid.uuid4().hex}{storage.TEMPORARY_SUFFIX}"
-    try:
-        scorer.save(str(temporary))
-        storage.write_text(str(temporary / CARD_NAME), full_card)
-        os.replace(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    publish_export(scorer.save, full_card, directory)
     return directory
-
-
-class CurveScorer(tf.Module):
-    """The mean of one or several members' curves behind an exported model's signatures; subclasses give the members.
-
-    Args:
-        members: how many there are.
-        dimensions: modality -> values a second as extracted; the order is that of the signatures.
-        slots: modality -> slots a second.
-        label_range: lowest and highest label.
-    """
-
-    def __init__(
-        self,
-        members: int,
-        dimensions: Mapping[str, int],
-        slots: Mapping[str, int],
-        label_range: tuple[float, float],
-    ):
-        super().__init__()
-        if not label_range[0] < label_range[1]:
-            raise ConfigurationError(f"label_range must be (lowest, highest), it is {label_range}")
-        self.members = members
-        self.modalities = tuple(dimensions)
-        self.dimensions, self.slots = dict(dimensions), dict(slots)
-        self.label_range = tuple(float(value) for value in label_range)
-
-    def member_curves(self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor | None) -> list[tf.Tensor]:
-        """Each member's valence and arousal, float32 [T, 2], in the labels' range.
-
-        Args:
-            features: as the signatures take them.
-            row_splits: int64 [films + 1], checked; None where all rows are one film.
-        """
-        raise TypeError(f"{type(self).__name__} gives no members")
-
-    @tf.function(autograph=False)
-    def film(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One film: modality -> float32 [T, D], `<modality>_present` -> float32 [T, slots]; target -> float32 [T]."""
-        return self._mean(self.member_curves(features, None))
-
-    @tf.function(autograph=False)
-    def films(self, row_splits: tf.Tensor, **features: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Several films as rows one after another; film i has the rows [row_splits[i], row_splits[i + 1]).
-
-        Takes and gives what `film` does, for all rows; each film comes out as it does alone.
-        """
-        rows = tf.shape(features[self.modalities[0]], out_type=tf.int64)[0]
-        checks = [
-            tf.debugging.assert_equal(row_splits[:1], tf.zeros((1,), tf.int64), "row_splits must begin with 0"),
-            tf.debugging.assert_equal(row_splits[-1:], rows[None], "row_splits must end with the number of rows"),
-            tf.debugging.assert_non_negative(row_splits[1:] - row_splits[:-1], "row_splits must not fall"),
-        ]
-        with tf.control_dependencies([check for check in checks if check is not None]):
-            checked = tf.identity(row_splits)
-        return self._mean(self.member_curves(features, checked))
-
-    @tf.function(autograph=False)
-    def film_members(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
-        """What `film` takes; target -> float32 [members, T], whose mean `film` gives."""
-        curves = tf.stack(self.member_curves(features, None))
-        return {target: curves[:, :, index] for index, target in enumerate(TARGETS)}
-
-    def feature_signature(self) -> dict[str, tf.TensorSpec]:
-        """Name -> specification of every feature that all signatures take."""
-        signature = {}
-        for modality in self.modalities:
-            for key, size in ((modality, self.dimensions[modality]), (presence_key(modality), self.slots[modality])):
-                signature[key] = tf.TensorSpec((None, size), tf.float32, name=key)
-        return signature
-
-    def signatures(self) -> dict[str, str]:
-        """Name -> what it takes, of the signatures that are saved: an ensemble has one more."""
-        several = {"film_members": "one film; each member's curves, [members, T]"} if self.members > 1 else {}
-        return {"serving_default": "one film", "films": "several films as rows, with row_splits", **several}
-
-    def save(self, path: str) -> None:
-        """Writes the SavedModel with its signatures to a local folder."""
-        features = self.feature_signature()
-        row_splits = tf.TensorSpec((None,), tf.int64, name="row_splits")
-        signatures = {
-            "serving_default": self.film.get_concrete_function(**features),
-            "films": self.films.get_concrete_function(row_splits=row_splits, **features),
-        }
-        if self.members > 1:
-            signatures["film_members"] = self.film_members.get_concrete_function(**features)
-        tf.saved_model.save(self, path, signatures=signatures)
-
-    def _mean(self, curves: list[tf.Tensor]) -> dict[str, tf.Tensor]:
-        mean = tf.add_n(curves) / len(curves)
-        return {target: mean[:, index] for index, target in enumerate(TARGETS)}
 
 
 class FilmScorer(CurveScorer):
@@ -235,7 +114,9 @@ class FilmScorer(CurveScorer):
         self.model_variables = [variable.value for model in models for variable in model.weights]
         self.transform_graphs = [transform.graph for transform in transforms]
 
-    def member_curves(self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor | None) -> list[tf.Tensor]:
+    def member_curves(
+        self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor | None, rows: tf.Tensor | None = None
+    ) -> list[tf.Tensor]:
         """See `CurveScorer`."""
         if row_splits is None:
             row_start = tf.zeros((tf.shape(features[self.modalities[0]])[0],), tf.int32)
@@ -247,7 +128,7 @@ class FilmScorer(CurveScorer):
         for predict_rows, transform in self._predict:
             if id(transform) not in transformed:
                 transformed[id(transform)] = transform(features)
-            probabilities = tf.cast(predict_rows(transformed[id(transform)], row_start), tf.float32)
+            probabilities = tf.cast(predict_rows(transformed[id(transform)], row_start, rows), tf.float32)
             members.append(low + probabilities * (high - low))
         return members
 

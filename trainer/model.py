@@ -86,7 +86,7 @@ class AffectModel(keras.Model):
         self.config = config
         self.dimensions = dict(dimensions)
         self.seed = seed
-        self._rows_function: Any = None
+        self._rows_functions: list[Any] = []
         self.encoders = [
             build_encoder(
                 config.encoder_of(modality),
@@ -171,7 +171,7 @@ class AffectModel(keras.Model):
             films = tf.boolean_mask(tf.broadcast_to(films[:, None], tf.shape(seconds)), seconds)
         return self._fuse(states, training, dropout_seed, films)
 
-    def predict_rows(self, inputs: Mapping[str, Any], row_start: Any) -> tf.Tensor:
+    def predict_rows(self, inputs: Mapping[str, Any], row_start: Any, ends: Any = None) -> tf.Tensor:
         """Predicts every second of whole films, in inference mode; equal to `call` on every explicit window to 1e-5.
 
         Runs as one compiled graph, whatever the number of rows. Batch normalisation uses population statistics, or
@@ -182,16 +182,22 @@ class AffectModel(keras.Model):
             inputs: modality -> float [R, D], `<modality>_present` -> float [R, slots]: the rows of one film after
                 another. Arrays or tensors.
             row_start: int32 [R]; for each row, the first row of its film (all 0 for one film).
+            ends: int32 [N]; only these rows are predicted, and only their windows computed. With film statistics these
+                are the film's. Without it all rows.
 
         Returns:
-            float [R, 2]: probabilities of valence and arousal. A film's rows don't depend on the others'.
+            float [R, 2], or [N, 2]: probabilities of valence and arousal. A film's rows don't depend on the others'.
         """
         signature = self.row_signature()
-        if self._rows_function is None:
-            row_start_signature = tf.TensorSpec((None,), tf.int32, name="row_start")
-            self._rows_function = tf.function(self._predict_rows, input_signature=(signature, row_start_signature))
+        if not self._rows_functions:
+            numbers = [tf.TensorSpec((None,), tf.int32, name=name) for name in ("row_start", "ends")]
+            self._rows_functions = [
+                tf.function(self._predict_rows, input_signature=(signature, *numbers[:count])) for count in (1, 2)
+            ]
         rows = {key: tf.cast(inputs[key], self.variable_dtype) for key in signature}
-        return self._rows_function(rows, tf.cast(row_start, tf.int32))
+        if ends is None:
+            return self._rows_functions[0](rows, tf.cast(row_start, tf.int32))
+        return self._rows_functions[1](rows, tf.cast(row_start, tf.int32), tf.cast(ends, tf.int32))
 
     def row_signature(self) -> dict[str, tf.TensorSpec]:
         """What `predict_rows` takes: name -> specification, in the model's order."""
@@ -201,11 +207,14 @@ class AffectModel(keras.Model):
                 signature[key] = tf.TensorSpec((None, size), self.variable_dtype, name=key)
         return signature
 
-    def _predict_rows(self, inputs: Mapping[str, tf.Tensor], row_start: tf.Tensor) -> tf.Tensor:
+    def _predict_rows(
+        self, inputs: Mapping[str, tf.Tensor], row_start: tf.Tensor, ends: tf.Tensor | None = None
+    ) -> tf.Tensor:
         rows = tf.shape(row_start)[0]
         # Zero rows up to whole blocks, at least one: every matrix product then has a shape that favours no film.
-        padding = tf.maximum((rows + ROW_BLOCK - 1) // ROW_BLOCK, 1) * ROW_BLOCK - rows
+        padding = _rows_to_whole_blocks(rows)
         starts = tf.pad(row_start, [[0, padding]])
+        wanted = None if ends is None else tf.pad(ends, [[0, _rows_to_whole_blocks(tf.shape(ends)[0])]])
         states = []
         for modality, encoder in zip(self.config.modalities, self.encoders, strict=True):
             values, present = (
@@ -213,9 +222,11 @@ class AffectModel(keras.Model):
                 for key in (modality, presence_key(modality))
             )
             x = self._encoder_input(_present_values(values, present), present)
-            states.append(encoder.encode_rows(x, starts, self.config.window_s))
+            states.append(encoder.encode_rows(x, starts, self.config.window_s, wanted))
+        if ends is not None:
+            row_start, rows = tf.gather(row_start, ends), tf.shape(ends)[0]
         # The rows that fill the last block are a film of their own, which no film's statistics see.
-        films = tf.pad(row_start, [[0, padding]], constant_values=-1)
+        films = tf.pad(row_start, [[0, _rows_to_whole_blocks(rows)]], constant_values=-1)
         return self._fuse(states, training=False, dropout_seed=None, films=films)[:rows]
 
     def l2_loss(self) -> Any:
@@ -261,6 +272,10 @@ class AffectModel(keras.Model):
         if training:
             return normalize_over_replicas if replicas() > 1 else None
         return FilmBatches.of(films).normalize if self.config.batch_statistics_at_inference == "film" else None
+
+
+def _rows_to_whole_blocks(rows: Any) -> Any:
+    return tf.maximum((rows + ROW_BLOCK - 1) // ROW_BLOCK, 1) * ROW_BLOCK - rows
 
 
 def _seed(seed: int, name: str) -> int:

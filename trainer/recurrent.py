@@ -69,7 +69,7 @@ class RecurrentEncoder(keras.layers.Layer):
             outputs.append(x if sequence else x[:, -1])
         return outputs[-1] if self.states == "last" else ops.concatenate(outputs, axis=-1)
 
-    def encode_rows(self, x: Any, row_start: Any, window: int) -> Any:
+    def encode_rows(self, x: Any, row_start: Any, window: int, ends: Any = None) -> Any:
         """The state after the window that ends at each row of some films.
 
         Equal to `call` on every explicit zero-padded window, in the precision of the weights (not in that of a mixed
@@ -80,9 +80,10 @@ class RecurrentEncoder(keras.layers.Layer):
                 all encoders).
             row_start: int32 [R]; for each row, the first row of its film.
             window: W, rows a window. Positions before `row_start` are rows of zeros.
+            ends: int32 [N], N a multiple of `ROW_BLOCK`; only the windows that end at these rows. Without it all.
 
         Returns:
-            float [R, state_size].
+            float [R, state_size], or [N, state_size].
         """
         weights = [self._step_weights(layer) for layer in self.stack]
         projected = weights[0].project(ops.cast(x, self.variable_dtype))
@@ -93,7 +94,7 @@ class RecurrentEncoder(keras.layers.Layer):
             outputs = _advance_block(weights, table, rows, starts, window)
             return outputs[-1] if self.states == "last" else ops.concatenate(outputs, axis=-1)
 
-        return map_row_blocks(encode_block, row_start)
+        return map_row_blocks(encode_block, row_start, ends)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """[B, W, D] -> [B, state_size]."""

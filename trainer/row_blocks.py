@@ -20,18 +20,23 @@ ROW_BLOCK = 256
 """Rows that `encode_rows` advances at a time: the working set of a step stays in a core's cache."""
 
 
-def map_row_blocks(encode_block: Callable[[Any, Any], Any], row_start: Any) -> Any:
+def map_row_blocks(encode_block: Callable[[Any, Any], Any], row_start: Any, ends: Any = None) -> Any:
     """Runs a function over all rows, a block at a time, one block after another.
 
     Args:
-        encode_block: (rows int32 [ROW_BLOCK], consecutive; for each the first row of its film, int32 [ROW_BLOCK]) ->
-            float [ROW_BLOCK, size].
+        encode_block: (rows int32 [ROW_BLOCK]; for each the first row of its film, int32 [ROW_BLOCK]) ->
+            float [ROW_BLOCK, size]. The rows are consecutive where `ends` isn't given.
         row_start: int32 [R], R a multiple of `ROW_BLOCK`; for each row, the first row of its film.
+        ends: int32 [N], N a multiple of `ROW_BLOCK`; only these rows are answered for. Without it all are.
 
     Returns:
-        float [R, size].
+        float [R, size], or [N, size].
     """
+    if ends is not None:
+        row_start = ops.take(row_start, ends)
     starts = ops.reshape(ops.cast(row_start, "int32"), (-1, ROW_BLOCK))
-    rows = ops.reshape(ops.arange(ops.shape(row_start)[0], dtype="int32"), (-1, ROW_BLOCK))
+    if ends is None:
+        ends = ops.arange(ops.shape(row_start)[0], dtype="int32")
+    rows = ops.reshape(ends, (-1, ROW_BLOCK))
     states = ops.map(lambda block: encode_block(*block), (rows, starts))
     return ops.reshape(states, (-1, states.shape[-1]))

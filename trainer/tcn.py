@@ -100,7 +100,7 @@ class TCNEncoder(keras.layers.Layer):
         states = self._after_first_convolution(first)
         return states[:, -window:] if sequence else states[:, -1]
 
-    def encode_rows(self, x: Any, row_start: Any, window: int) -> Any:
+    def encode_rows(self, x: Any, row_start: Any, window: int, ends: Any = None) -> Any:
         """The state at the last second of the window that ends at each row of some films.
 
         Equal to `call` on every explicit zero-padded window, in the precision of the weights. The first convolution,
@@ -110,9 +110,10 @@ class TCNEncoder(keras.layers.Layer):
             x: float [R, D]; the rows of one film after another, R a multiple of `ROW_BLOCK`.
             row_start: int32 [R]; for each row, the first row of its film.
             window: W, rows a window. Positions before `row_start` are rows of zeros.
+            ends: int32 [N], N a multiple of `ROW_BLOCK`; only the windows that end at these rows. Without it all.
 
         Returns:
-            float [R, state_size].
+            float [R, state_size], or [N, state_size].
         """
         dtype = self.variable_dtype
         # W - 1 rows in front: the rows that a block's windows lie on are then one slice.
@@ -121,15 +122,25 @@ class TCNEncoder(keras.layers.Layer):
         bias = ops.convert_to_tensor(self._biases[0])
         taps = ops.reshape(ops.transpose(kernel, (1, 0, 2)), (x.shape[-1], self.kernel * self.filters[0]))
 
+        def products(near: Any) -> Any:
+            # The last row of the table is zero, for every position that lies outside of window or film.
+            return ops.reshape(ops.pad(ops.matmul(near, taps), [[0, 1], [0, 0]]), (-1, self.kernel, self.filters[0]))
+
         def encode_block(rows: Any, starts: Any) -> Any:
             near = ops.slice(padded, (rows[0], 0), (ROW_BLOCK + window - 1, x.shape[-1]))
-            # The last row of the table is zero, for every position that lies outside of window or film.
-            table = ops.pad(ops.matmul(near, taps), [[0, 1], [0, 0]])
-            table = ops.reshape(table, (-1, self.kernel, self.filters[0]))
-            first = self._first_convolution(table, rows, starts, window) + bias
+            first = self._first_convolution(products(near), rows, starts, window, rows[0]) + bias
             return self._after_first_convolution(first)[:, -1]
 
-        return map_row_blocks(encode_block, row_start)
+        if ends is None:
+            return map_row_blocks(encode_block, row_start)
+        # Rows that lie apart have no slice in common: their table is that of all rows.
+        table = products(padded)
+
+        def encode_apart(rows: Any, starts: Any) -> Any:
+            first = self._first_convolution(table, rows, starts, window, 0) + bias
+            return self._after_first_convolution(first)[:, -1]
+
+        return map_row_blocks(encode_apart, row_start, ends)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """[B, W, D] -> [B, state_size]."""
@@ -156,8 +167,11 @@ class TCNEncoder(keras.layers.Layer):
         multiple = 2 ** len(self.filters)
         return -(-window // multiple) * multiple
 
-    def _first_convolution(self, table: Any, rows: Any, starts: Any, window: int) -> Any:
-        """Sum of the taps' products [ROW_BLOCK, L, F] for the windows that end at `rows`; table [N + 1, taps, F]."""
+    def _first_convolution(self, table: Any, rows: Any, starts: Any, window: int, first_row: Any) -> Any:
+        """Sum of the taps' products [ROW_BLOCK, L, F] for the windows that end at `rows`; table [N + 1, taps, F].
+
+        The table begins W - 1 rows before `first_row`.
+        """
         length = self._padded(window)
         # Positions of a window count from its first second, negative in the zeros before it.
         position = ops.arange(length, dtype="int32") - (length - window)
@@ -166,7 +180,7 @@ class TCNEncoder(keras.layers.Layer):
             source = (position + (tap - self._taps_before))[None, :]
             row = rows[:, None] - (window - 1) + source
             inside = (source >= 0) & (source < window) & (row >= starts[:, None])
-            index = ops.where(inside, row - rows[0] + (window - 1), table.shape[0] - 1)
+            index = ops.where(inside, row - first_row + (window - 1), ops.shape(table)[0] - 1)
             total = total + ops.take(table[:, tap], index, axis=0)
         return total
 

@@ -12,6 +12,7 @@ from beam_pipelines import records
 from beam_pipelines.catalogue import Film
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.transforms import extract_films
+from beam_pipelines.transforms.create_films import CreateFilms
 from beam_pipelines.transforms.outcomes import FilmOutcome
 from beam_pipelines.transforms.score_films import FilmToScore
 
@@ -22,6 +23,10 @@ class FilmSource(Protocol):
     @property
     def films_in(self) -> int:
         """How many films go into the run."""
+
+    @property
+    def lies_ready(self) -> bool:
+        """Whether its films come at once, so that some may wait to be predicted together."""
 
     def about(self) -> dict[str, Any]:
         """What the run manifest says of it."""
@@ -45,13 +50,18 @@ class FromRecords:
         """How many films go into the run."""
         return len(self.films_to_score)
 
+    @property
+    def lies_ready(self) -> bool:
+        """They do."""
+        return True
+
     def about(self) -> dict[str, Any]:
         """Nothing to add: the records say themselves how they were made."""
         return {}
 
     def films(self, pipeline: beam.Pipeline) -> tuple[beam.PCollection, tuple[beam.PCollection, ...]]:
         """The films, handed to workers one by one; none that failed before."""
-        films = pipeline | "Films" >> beam.Create(self.films_to_score) | "ReshuffleFilms" >> beam.Reshuffle()
+        films = pipeline | "Films" >> CreateFilms(self.films_to_score) | "ReshuffleFilms" >> beam.Reshuffle()
         return films, ()
 
 
@@ -76,6 +86,11 @@ class FromFilms:
         """How many films go into the run."""
         return len(self.catalogue)
 
+    @property
+    def lies_ready(self) -> bool:
+        """They don't: the next film may be minutes away, and a curve is written as soon as its film is extracted."""
+        return False
+
     def about(self) -> dict[str, Any]:
         """How the features are made."""
         return {"extract": {"configuration": self.config.model_dump(mode="json"), "descriptions": self.descriptions}}
@@ -84,7 +99,7 @@ class FromFilms:
         """The films whose records are made, and the outcomes of those that can't be extracted."""
         extracted = (
             pipeline
-            | "Films" >> beam.Create(self.catalogue)
+            | "Films" >> CreateFilms(self.catalogue)
             | extract_films.ExtractFilms(self.config, self.directory, self.descriptions)
         )
         to_score = extracted[extract_films.DONE_TAG] | "FindRecord" >> beam.Map(_find_record, self.directory)

@@ -6,18 +6,26 @@ Counts flow through the graph as data, one `FilmOutcome` a film, because Beam's 
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.metrics import Metrics
 
 from beam_pipelines import storage
 from beam_pipelines.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED, EXIT_TOO_MANY_FILMS_FAILED, ConfigurationError
+from beam_pipelines.structured_log import is_json
 
 FAILURES = "failures.jsonl"
 RUN_MANIFEST = "run_manifest.json"
+
+COUNTERS = "cineaffect"
+"""Namespace of the counters that a runner shows on its own page; a bundle that is done again counts again."""
+
+_LOG = logging.getLogger(__name__)
 
 DONE = "done"
 SKIPPED = "skipped"
@@ -113,6 +121,7 @@ class WriteOutcomes(beam.PTransform):
         self.after = list(after)
 
     def expand(self, outcomes: beam.PCollection) -> beam.PCollection:
+        outcomes = outcomes | "CountFilm" >> beam.Map(_count_film)
         finished = self.after | "AllWritten" >> beam.Flatten(pipeline=outcomes.pipeline)
         return (
             outcomes.pipeline
@@ -128,6 +137,22 @@ class WriteOutcomes(beam.PTransform):
                 failure_threshold=self.failure_threshold,
             )
         )
+
+
+def _count_film(outcome: FilmOutcome) -> FilmOutcome:
+    """Counts a film for the runner's own page, and tells the log of it."""
+    status = outcome.status
+    Metrics.counter(COUNTERS, f"films_{status}").inc()
+    Metrics.counter(COUNTERS, f"film_seconds_{status}").inc(round(outcome.film_s))
+    if status == FAILED:
+        facts: dict[str, Any] = {"film": outcome.film_id, "step": outcome.step, "reason": outcome.reason}
+        # A text log leaves it to failures.jsonl: it is no warning that somebody at a terminal has to act on at once.
+        level = logging.WARNING if is_json() else logging.INFO
+        _LOG.log(level, "%s: failed: %s", outcome.film_id, outcome.detail, extra={"about": facts})
+    else:
+        facts = {"film": outcome.film_id, "film_s": outcome.film_s}
+        _LOG.info("%s: %s", outcome.film_id, status, extra={"about": facts})
+    return outcome
 
 
 def _write_outcomes(

@@ -1,11 +1,11 @@
 """ScoreFilms: feature records in, affect curves out, with what was scored before set apart.
 
-    FilmToScore ──▶ ReadFeatures ──▶ RunInference ──▶ SmoothCurve ──▶ ScoredFilm
-                        │  └─ failed                      └─ failed
+    FilmToScore ──▶ ReadFeatures ──▶ BatchFilms ──▶ RunInference ──▶ SmoothCurve ──▶ ScoredFilm
+                        │  └─ failed                                      └─ failed
                         └──── skipped: its receipt says that nothing has changed
 
 Only films that the model accepts reach inference, because RunInference fails a whole batch at a time. All of it can be
-fused: features never cross a shuffle, and a film's curve is written before the next film is read.
+fused: features never cross a shuffle, and the curves of a batch are written before the next one is read.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_pipelines.compute import start_tensorflow
 from beam_pipelines.curve_files import CurveFiles, FinishedFilms
@@ -33,6 +35,7 @@ from beam_pipelines.exported_model import (
 from beam_pipelines.records import RecordError, read_record
 from beam_pipelines.score_receipt import ScoreReceipt, record_checksum
 from beam_pipelines.smoothing import SmoothingConfig
+from beam_pipelines.structured_log import about
 from beam_pipelines.transforms.outcomes import FAILED, FilmOutcome
 
 SCORED_TAG = "scored"
@@ -62,10 +65,16 @@ FilmOutput = tuple[FilmToScore, RawPrediction]
 
 @dataclass(frozen=True)
 class SkippedFilm:
-    """A film that an earlier run scored from the same, and the receipt that says so."""
+    """A film that was scored from the same before, and the receipt that says so.
+
+    Attributes:
+        film, receipt: of the film.
+        by_this_run: a worker of this run did it and was lost afterwards; by an earlier run otherwise.
+    """
 
     film: FilmToScore
     receipt: ScoreReceipt
+    by_this_run: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +86,21 @@ class ScoredFilm:
     curve: AffectCurve
 
 
+@dataclass(frozen=True)
+class Inference:
+    """How the model is called; none of it but the stride makes a difference to a curve.
+
+    Attributes:
+        stride_s: every how many seconds it is asked.
+        batch_s: films are given to it together until they have so many seconds; 0 for one at a time.
+        threads_per_worker: TensorFlow's threads in each process.
+    """
+
+    stride_s: int = 1
+    batch_s: int = 0
+    threads_per_worker: int = 1
+
+
 @dataclass
 class ScoreFilms(beam.PTransform):
     """PCollection of `FilmToScore` -> {`scored`: `ScoredFilm`, `skipped`: `SkippedFilm`, `failed`: `FilmOutcome`}.
@@ -85,41 +109,61 @@ class ScoreFilms(beam.PTransform):
         model: the exported model; one copy of it a process.
         smoothing: how curves are smoothed.
         files: where an earlier run may have left the film's files.
-        threads_per_worker: TensorFlow's threads in each process.
+        inference: how the model is called.
     """
 
     model: ModelReference
     smoothing: SmoothingConfig
     files: CurveFiles
-    threads_per_worker: int = 1
+    inference: Inference = Inference()
 
     def expand(self, films: beam.PCollection) -> Mapping[str, beam.PCollection]:
         read = films | "ReadFeatures" >> beam.ParDo(
-            _ReadFeatures(self.model, self.files, self.threads_per_worker)
+            _ReadFeatures(self.model, self.files, self.inference.threads_per_worker)
         ).with_outputs(SKIPPED_TAG, FAILED_TAG, main="read")
+        predicted = read["read"] | PredictCurves(self.model, self.smoothing, self.files.scorer, self.inference)
+        failed = (read[FAILED_TAG], predicted[FAILED_TAG]) | "Failed" >> beam.Flatten()
+        return {SCORED_TAG: predicted[SCORED_TAG], SKIPPED_TAG: read[SKIPPED_TAG], FAILED_TAG: failed}
+
+
+@dataclass
+class PredictCurves(beam.PTransform):
+    """PCollection of (`FilmToScore`, `FilmFeatures`) -> {`scored`: `ScoredFilm`, `failed`: `FilmOutcome`}.
+
+    Attributes:
+        model: the exported model; one copy of it a process.
+        smoothing: how curves are smoothed.
+        scorer: `scorer_digest` of this run.
+        inference: how the model is called.
+    """
+
+    model: ModelReference
+    smoothing: SmoothingConfig
+    scorer: str
+    inference: Inference = Inference()
+
+    def expand(self, films: beam.PCollection) -> Mapping[str, beam.PCollection]:
+        smooth = _SmoothCurve(self.smoothing, self.model.card.label_range, self.scorer)
         smoothed = (
-            read["read"]
-            | "RunInference" >> RunInference(FilmModelHandler(self.model, self.threads_per_worker))
-            | "SmoothCurve"
-            >> beam.ParDo(_SmoothCurve(self.smoothing, self.model.card.label_range, self.files.scorer)).with_outputs(
-                FAILED_TAG, main=SCORED_TAG
-            )
+            films
+            | "BatchFilms" >> beam.ParDo(_BatchFilms(self.inference.batch_s))
+            | "RunInference" >> RunInference(FilmModelHandler(self.model, self.inference))
+            | "SmoothCurve" >> beam.ParDo(smooth).with_outputs(FAILED_TAG, main=SCORED_TAG)
         )
-        failed = (read[FAILED_TAG], smoothed[FAILED_TAG]) | "Failed" >> beam.Flatten()
-        return {SCORED_TAG: smoothed[SCORED_TAG], SKIPPED_TAG: read[SKIPPED_TAG], FAILED_TAG: failed}
+        return {SCORED_TAG: smoothed[SCORED_TAG], FAILED_TAG: smoothed[FAILED_TAG]}
 
 
 class FilmModelHandler(ModelHandler[FilmInput, FilmOutput, ExportedModel]):
-    """Loads an exported model for RunInference, once a process, and calls it film by film.
+    """Loads an exported model for RunInference, once a process, and calls it batch by batch.
 
-    Batches come ready made, and hold one film. Beam's own batching depends on the bundle and keeps the last film of it
-    until the bundle ends, with the result that a film would wait for its curve until the next one is extracted.
+    Batches come ready made, by seconds: Beam's own batching counts elements, and holds films back also where they come
+    one by one.
     """
 
-    def __init__(self, model: ModelReference, threads_per_worker: int):
+    def __init__(self, model: ModelReference, inference: Inference = Inference()):
         super().__init__()
         self._model = model
-        self._threads_per_worker = threads_per_worker
+        self._inference = inference
 
     def should_skip_batching(self) -> bool:
         """The elements are batches already."""
@@ -145,14 +189,15 @@ class FilmModelHandler(ModelHandler[FilmInput, FilmOutput, ExportedModel]):
 
     def load_model(self) -> ExportedModel:
         """The model; Beam calls this once a process."""
-        start_tensorflow(self._threads_per_worker)
+        start_tensorflow(self._inference.threads_per_worker)
         return ExportedModel(self._model)
 
     def run_inference(
         self, batch: Sequence[FilmInput], model: ExportedModel, inference_args: dict[str, Any] | None = None
     ) -> Iterable[FilmOutput]:
         """The predictions of some films, in their order; each is what it would be alone."""
-        return [(film, model.predict(features)) for film, features in batch]
+        predictions = model.predict_films([features for _, features in batch], self._inference.stride_s)
+        return [(film, prediction) for (film, _), prediction in zip(batch, predictions, strict=True)]
 
     def get_num_bytes(self, batch: Sequence[FilmInput]) -> int:
         """Bytes of features, for Beam's metrics (whose default pickles the whole batch to find out)."""
@@ -175,13 +220,15 @@ class _ReadFeatures(beam.DoFn):
             film = _with_checksum(film)
             receipt = self.finished.receipt_of(film.film_id, film.checksum)
             if receipt:
-                yield beam.pvalue.TaggedOutput(SKIPPED_TAG, SkippedFilm(film, receipt))
+                by_this_run = self.finished.is_of_this_run(film.film_id)
+                yield beam.pvalue.TaggedOutput(SKIPPED_TAG, SkippedFilm(film, receipt, by_this_run))
                 return
-            features = self._read(film)
+            with about(film=film.film_id):
+                features = self._read(film)
         except FilmError as error:
             yield beam.pvalue.TaggedOutput(FAILED_TAG, _failure(film, error))
         else:
-            yield [(film, features)]
+            yield film, features
 
     def _read(self, film: FilmToScore) -> FilmFeatures:
         try:
@@ -189,6 +236,28 @@ class _ReadFeatures(beam.DoFn):
         except RecordError as error:
             raise FilmError("score", "unreadable_record", str(error)) from error
         return features_of(record, self.model.card)
+
+
+class _BatchFilms(beam.DoFn):
+    """Gathers films up to so many seconds; what a bundle leaves over goes on at its end."""
+
+    def __init__(self, batch_s: int):
+        self.batch_s = batch_s
+
+    def start_bundle(self) -> None:
+        self.waiting: list[FilmInput] = []
+        self.seconds = 0
+
+    def process(self, film: FilmInput) -> Iterator[list[FilmInput]]:
+        self.waiting.append(film)
+        self.seconds += film[1].seconds
+        if self.seconds >= self.batch_s:
+            yield self.waiting
+            self.start_bundle()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self.waiting:
+            yield WindowedValue(self.waiting, GlobalWindow().max_timestamp(), (GlobalWindow(),))
 
 
 class _SmoothCurve(beam.DoFn):
@@ -200,7 +269,9 @@ class _SmoothCurve(beam.DoFn):
     def process(self, element: FilmOutput) -> Iterator[Any]:
         film, raw = element
         try:
-            curve = smoothed_curve(film.film_id, raw.valence, raw.arousal, self.smoothing, self.label_range)
+            curve = smoothed_curve(
+                film.film_id, raw.valence, raw.arousal, self.smoothing, self.label_range, raw.members
+            )
         except FilmError as error:
             yield beam.pvalue.TaggedOutput(FAILED_TAG, _failure(film, error))
         else:

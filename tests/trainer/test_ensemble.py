@@ -14,8 +14,10 @@ import score_runs
 from bare_process import run_bare
 from synthetic_films import DIMENSIONS, DataSet
 
-from beam_pipelines.exported_model import ExportedModel, FilmFeatures, find_model
-from beam_pipelines.records import slots_of
+from beam_pipelines.curves import COLUMNS, from_csv
+from beam_pipelines.exported_model import ExportedModel, FilmFeatures, features_of, find_model
+from beam_pipelines.records import list_records, read_record, slots_of
+from beam_pipelines.smoothing import smooth
 from trainer import ensemble
 from trainer.config import ModelConfig
 from trainer.dataset import read_statistics
@@ -119,11 +121,39 @@ def test_the_mean_of_squared_errors_bounds_that_of_the_mean(combined: str):
         assert mse["mean, raw"] <= np.mean([mse[f"member {n}, raw"] for n in (1, 2, 3)]) + 1e-6
 
 
-def test_score_runs_on_it(combined: str, dataset: DataSet, tmp_path: Path):
-    code, manifest = score_runs.run(Path(dataset.records), Path(combined), tmp_path / "scores")
+@pytest.fixture(scope="module")
+def scores(combined: str, dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("scores")
+    code, manifest = score_runs.run(Path(dataset.records), Path(combined), output)
     assert code == 0
     assert manifest is not None
     assert manifest["films"]["done"] == 8
+    return output
+
+
+def test_its_curves_say_how_far_the_members_lie_apart(scores: Path, combined: str, runs: list[str], dataset: DataSet):
+    smoothing = find_model(combined).card.smoothing
+    members = [ExportedModel(find_model(f"{run}/exports")) for run in runs]
+    table = score_runs.read_table(scores)
+    for film_id, uri in list_records(dataset.records).items():
+        curve = from_csv((scores / "curves" / f"{film_id}.csv").read_text(), film_id)
+        record = read_record(uri)
+        answers = [member.predict(features_of(record, member.card)) for member in members]
+        for target in ("valence", "arousal"):
+            raw = np.stack([getattr(answer, target) for answer in answers])
+            np.testing.assert_allclose(getattr(curve, f"{target}_raw"), raw.mean(axis=0), atol=2e-6)
+            smoothed = [smooth(member, smoothing).values for member in raw]
+            spread = getattr(curve, f"{target}_spread")
+            np.testing.assert_allclose(spread, np.std(smoothed, axis=0), atol=2e-6)
+            assert spread.max() > 0.001
+            rows = [row for row, other in enumerate(table["film_id"]) if other == film_id]
+            assert [table[f"{target}_spread"][row] for row in rows] == spread.tolist()
+
+
+def test_a_single_model_leaves_no_spread(runs: list[str], dataset: DataSet, tmp_path: Path):
+    assert score_runs.run(Path(dataset.records), Path(runs[1], "exports"), tmp_path)[0] == 0
+    assert list(score_runs.read_table(tmp_path)) == ["film_id", "time_s", *COLUMNS]
+    assert next((tmp_path / "curves").glob("*.csv")).read_text().startswith("time_s," + ",".join(COLUMNS) + "\n")
 
 
 def test_without_validation_films_the_common_filter_stands(runs: list[str], tmp_path: Path):

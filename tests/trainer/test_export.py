@@ -17,7 +17,7 @@ from beam_pipelines.errors import ConfigurationError
 from beam_pipelines.exported_model import ExportedModel, FilmFeatures, find_model
 from beam_pipelines.records import slots_of
 from trainer.config import ModelConfig
-from trainer.export import CARD_NAME, FilmScorer, export_model
+from trainer.export import FilmScorer, export_model
 from trainer.model import AffectModel, build_model
 from trainer.transform import RowTransform, load_transform
 
@@ -152,7 +152,7 @@ def test_the_scoring_job_reads_it(exported, dataset):
 
 
 def test_the_card_says_what_it_was_given_and_what_the_model_is(exported):
-    card = json.loads((Path(exported.directory) / CARD_NAME).read_text(encoding="utf-8"))
+    card = json.loads((Path(exported.directory) / "model_card.json").read_text(encoding="utf-8"))
     assert card["modalities"] == list(DIMENSIONS)
     assert card["dimensions"] == DIMENSIONS
     assert card["slots"] == {"image": 1, "audio": 1, "face": 2}
@@ -165,10 +165,10 @@ def test_the_card_says_what_it_was_given_and_what_the_model_is(exported):
 
 
 def test_an_export_is_never_written_over(exported, dataset):
-    before = (Path(exported.directory) / CARD_NAME).read_bytes()
+    before = (Path(exported.directory) / "model_card.json").read_bytes()
     with pytest.raises(ConfigurationError, match="export under a new version"):
         export_model(exported.models, dataset.transform, {}, exported.directory)
-    assert (Path(exported.directory) / CARD_NAME).read_bytes() == before
+    assert (Path(exported.directory) / "model_card.json").read_bytes() == before
 
 
 def test_a_failed_export_leaves_nothing(exported, dataset, tmp_path):

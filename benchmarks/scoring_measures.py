@@ -1,0 +1,227 @@
+"""The measurements of `benchmarks.scoring`, each taken in a process of its own with one thread."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+WINDOWS_FILM_S = 512
+"""The film that sliding windows are made of: a window takes 768 KB."""
+
+
+def measure_export(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Exports the network, or the mean of several."""
+    from benchmarks import scoring_models
+
+    target = Path(arguments.folder) / f"model{arguments.members}" / "1"
+    if not target.exists():
+        scoring_models.export(scoring_models.make_networks(arguments.members), target)
+    return {}
+
+
+def measure_predict(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Whole films, one a call."""
+    from benchmarks.scoring_models import film_features
+
+    model, film = _loaded(arguments), film_features(0, arguments.film_s)
+    return _hours_a_second(lambda: model.predict(film), arguments.film_s, arguments.repeats)
+
+
+def measure_clips(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Clips of 60 s, so many a call."""
+    from benchmarks.scoring_models import film_features
+
+    model, films = _loaded(arguments), [film_features(seed, 60) for seed in range(arguments.batch)]
+    return _hours_a_second(lambda: model.predict_films(films), 60 * arguments.batch, 3 * arguments.repeats)
+
+
+def measure_windows(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What Keras does by itself: the network on explicit windows, in batches of 256."""
+    from benchmarks.scoring_models import explicit_windows, film_features, make_networks
+
+    (network,) = make_networks(1)
+    windows = explicit_windows(film_features(0, WINDOWS_FILM_S), network.config.window_s)
+    return _hours_a_second(
+        lambda: network.predict(windows, batch_size=256, verbose=0), WINDOWS_FILM_S, arguments.repeats
+    )
+
+
+def measure_floor(_: argparse.Namespace) -> dict[str, Any]:
+    """The matrix products that can't be left out, at the speed of a large one."""
+    from benchmarks.scoring_models import flop_per_second, make_networks, matmul_peak_flops
+
+    return {"hours_a_second": matmul_peak_flops() / flop_per_second(make_networks(1)[0]) / 3600}
+
+
+def measure_parts(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Core milliseconds a film of each step that the job takes with it; films batch by batch, one to warm up."""
+    from beam_pipelines import records
+    from benchmarks.scoring_models import write_film
+
+    root = Path(arguments.folder) / f"parts{arguments.film_s}"
+    uris = [records.record_uri(str(root), f"film{number}") for number in range(arguments.repeats + 1)]
+    for seed, uri in enumerate(uris):
+        write_film(uri, seed, arguments.film_s)
+    steps, together = _Steps(_loaded(arguments), root), max(1, 2048 // arguments.film_s)
+    steps.score(uris[:1])
+    steps.spent_s.clear()
+    for first in range(1, len(uris), together):
+        steps.score(uris[first : first + together])
+    return {step: 1000 * spent_s / arguments.repeats for step, spent_s in steps.spent_s.items()}
+
+
+class _Steps:
+    """The steps of the job by hand, and the core time of each."""
+
+    def __init__(self, model: Any, root: Path):
+        from beam_pipelines.curve_files import CurveFiles
+
+        self.model, self.root = model, root
+        self.spent_s: dict[str, float] = {}
+        self.files = CurveFiles(str(root / "out"), True, False, 1, (-1.0, 1.0), "scorer")
+        self.plots = CurveFiles(str(root / "out"), False, True, 1, (-1.0, 1.0), "scorer")
+
+    def score(self, uris: Sequence[str]) -> None:
+        """Everything that becomes of some records."""
+        from beam_pipelines import curve_table, records
+        from beam_pipelines.curves import smoothed_curve
+        from beam_pipelines.exported_model import features_of
+        from beam_pipelines.score_receipt import ScoreReceipt, record_checksum
+
+        card = self.model.card
+        with self._timed("reading"):
+            checksums = [record_checksum(uri) for uri in uris]
+            films = [features_of(records.read_record(uri, card.modalities), card) for uri in uris]
+        with self._timed("inference"):
+            raws = self.model.predict_films(films)
+        with self._timed("smoothing"):
+            curves = {
+                Path(uri).stem: smoothed_curve(Path(uri).stem, raw.valence, raw.arousal, card.smoothing, (-1.0, 1.0))
+                for uri, raw in zip(uris, raws, strict=True)
+            }
+        receipts = [
+            ScoreReceipt(curve.film_id, "scorer", checksum, curve.seconds, 0)
+            for curve, checksum in zip(curves.values(), checksums, strict=True)
+        ]
+        with self._timed("CSV and receipt"):
+            for receipt in receipts:
+                self.files.write_film(receipt, curves[receipt.film_id])
+        with self._timed("table"):
+            part = str(self.root / "part.parquet")
+            curve_table.write_part(part, receipts, lambda receipt: curves[receipt.film_id])
+        with self._timed("plot"):
+            for receipt in receipts:
+                self.plots.write_film(receipt, curves[receipt.film_id])
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        started_s = time.process_time()
+        yield
+        self.spent_s[step] = self.spent_s.get(step, 0.0) + time.process_time() - started_s
+
+
+def measure_growth(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The job's own transforms over clips whose features are made where they are needed; `repeats` of them."""
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from beam_pipelines.curve_files import CurveFiles
+    from beam_pipelines.exported_model import find_model
+    from beam_pipelines.transforms.outcomes import WriteOutcomes
+    from beam_pipelines.transforms.score_films import FAILED_TAG, SCORED_TAG, Inference, PredictCurves, SkippedFilm
+    from beam_pipelines.transforms.write_curves import OUTCOMES_TAG, TABLE_TAG, WriteCurves
+
+    model = find_model(str(Path(arguments.folder) / arguments.name))
+    with tempfile.TemporaryDirectory() as output:
+        files = CurveFiles(output, False, False, 16, model.card.label_range, "scorer")
+        with beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner"])) as pipeline:
+            films = pipeline | beam.Create(range(arguments.repeats)) | beam.Reshuffle() | beam.Map(_made_film)
+            scored = films | PredictCurves(model, model.card.smoothing, "scorer", Inference(batch_s=2048))
+            none = pipeline | "None" >> beam.Create([]).with_output_types(SkippedFilm)
+            written = (scored[SCORED_TAG], none) | WriteCurves(files)
+            outcomes = (written[OUTCOMES_TAG], scored[FAILED_TAG]) | beam.Flatten()
+            outcomes | WriteOutcomes(output, arguments.repeats, {}, 0.0, after=[written[TABLE_TAG]])
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return {"core_s": usage.ru_utime + usage.ru_stime, "peak_mib": usage.ru_maxrss / 1024}
+
+
+def _made_film(number: int) -> Any:
+    from beam_pipelines.transforms.score_films import FilmToScore
+    from benchmarks.scoring_models import film_features
+
+    return FilmToScore(f"film{number:06d}", "", "", f"{number:064x}"), film_features(number, 60)
+
+
+def measure_stride(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Stride -> pooled PCC of the smoothed curves with the labels, with those of stride 1, and core seconds."""
+    from beam_pipelines.catalogue import films_of_splits, read_manifest
+    from beam_pipelines.curves import smoothed_curve
+    from beam_pipelines.exported_model import ExportedModel, features_of, find_model
+    from beam_pipelines.records import read_record, record_uri
+    from trainer.annotations import align, read_labels
+    from trainer.config import LabelConfig
+    from trainer.metrics import pcc
+
+    model = ExportedModel(find_model(arguments.model))
+    films = films_of_splits(read_manifest(arguments.manifest), arguments.splits.split(","), arguments.manifest)
+    features = [features_of(read_record(record_uri(arguments.records, f.film_id)), model.card) for f in films]
+    labels = [align(read_labels(f.labels, LabelConfig()), t.seconds) for f, t in zip(films, features, strict=True)]
+    known = np.concatenate([each for _, each in labels])
+    truth = np.concatenate([values for values, _ in labels])[known]
+    rows: dict[str, Any] = {}
+    every_second: np.ndarray | None = None
+    for stride in arguments.strides:
+        for film in features:
+            model.predict(film, stride)
+        started, curves = time.process_time(), []
+        raws = [model.predict(film, stride) for film in features]
+        core_s = time.process_time() - started
+        for raw in raws:
+            curve = smoothed_curve("f", raw.valence, raw.arousal, model.card.smoothing, model.card.label_range)
+            curves.append(np.stack([curve.valence, curve.arousal], axis=1))
+        joined = np.concatenate(curves)
+        every_second = joined if every_second is None else every_second
+        rows[str(stride)] = [
+            *(pcc(joined[known, target], truth[:, target]) for target in (0, 1)),
+            *(pcc(joined[:, target], every_second[:, target]) for target in (0, 1)),
+            core_s,
+        ]
+    return rows
+
+
+def _loaded(arguments: argparse.Namespace) -> Any:
+    from beam_pipelines.exported_model import ExportedModel, find_model
+
+    return ExportedModel(find_model(os.path.join(arguments.folder, arguments.name)))
+
+
+def _hours_a_second(call: Callable[[], Any], film_s: int, repeats: int) -> dict[str, Any]:
+    for _ in range(2):
+        call()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return {"hours_a_second": film_s / 3600 / float(np.median(times))}
+
+
+MEASURES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "export": measure_export,
+    "predict": measure_predict,
+    "clips": measure_clips,
+    "windows": measure_windows,
+    "floor": measure_floor,
+    "parts": measure_parts,
+    "growth": measure_growth,
+    "stride": measure_stride,
+}

@@ -1,0 +1,114 @@
+"""Films in one call, and single seconds of them: bit for bit what each film is alone, whatever the network."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import numpy_reference as reference
+import pytest
+import tensorflow as tf
+
+from beam_pipelines.records import slots_of
+from trainer.config import ModelConfig
+from trainer.export import FilmScorer
+from trainer.model import build_model
+from trainer.row_blocks import ROW_BLOCK, map_row_blocks
+from trainer.transform import RowTransform
+
+RAW = {"image": 512, "audio": 128, "face": 64}
+COMPONENTS = 48
+LENGTHS = [60, 1, 31, ROW_BLOCK, 300, 17, ROW_BLOCK - 1, 60, 2]
+NETWORKS: dict[str, dict[str, Any]] = {
+    "GRU": {"encoder": {"units": 64}, "batch_normalization": True, "batch_statistics_at_inference": "film"},
+    "LSTM, two layers": {"encoder": {"kind": "lstm", "units": 16, "layers": 2, "states": "all"}},
+    "TCN": {"encoder": {"kind": "tcn", "filters": 16, "filters_step": 8, "kernel_s": 5}},
+}
+
+
+class Components(tf.Module):
+    """A transform graph as `prepare` makes it: normalisation, and a projection of the image on components."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.basis = tf.Variable(np.random.default_rng(0).normal(0, 0.05, (RAW["image"], COMPONENTS)), dtype=tf.float32)
+        sizes = {**RAW, **{f"{modality}_present": slots_of(modality) for modality in RAW}}
+        self.transform_fn = tf.function(self._transform, autograph=False).get_concrete_function(
+            {key: tf.TensorSpec((None, size), tf.float32, name=key) for key, size in sizes.items()}
+        )
+
+    def _transform(self, rows: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        scaled = {key: values if key.endswith("_present") else (values - 3.0) / 2.0 for key, values in rows.items()}
+        return {**scaled, "image": tf.matmul(scaled["image"], self.basis)}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def scorer(request: pytest.FixtureRequest) -> FilmScorer:
+    config = ModelConfig.model_validate({"window_s": 10, **NETWORKS[request.param]})
+    model = build_model(config, {**RAW, "image": COMPONENTS}, 1)
+    reference.scatter_weights(model, 1)
+    return FilmScorer([model], [RowTransform(Components())], (-1.0, 1.0))
+
+
+@pytest.fixture(scope="module")
+def films() -> list[dict[str, np.ndarray]]:
+    generator, made = np.random.default_rng(5), []
+    for seconds in LENGTHS:
+        film = {m: generator.normal(3.0, 2.0, (seconds, size)).astype(np.float32) for m, size in RAW.items()}
+        present = {f"{m}_present": generator.uniform(size=(seconds, slots_of(m))) < 0.8 for m in RAW}
+        made.append({**film, **{key: flags.astype(np.float32) for key, flags in present.items()}})
+    return made
+
+
+def together(scorer: FilmScorer, films: list[dict[str, np.ndarray]], stride_s: int | None = None) -> list[np.ndarray]:
+    """Each film's [2, T], or [2, N] with a stride, from one call."""
+    splits = np.cumsum([0, *(len(film["image"]) for film in films)])
+    rows = {key: tf.constant(np.concatenate([film[key] for film in films])) for key in films[0]}
+    if stride_s is None:
+        answer = scorer.films(row_splits=tf.constant(splits, tf.int64), **rows)
+        stops = splits[1:-1]
+    else:
+        chosen = [np.arange(first, stop, stride_s) for first, stop in itertools.pairwise(splits)]
+        answer = scorer.films_at(
+            row_splits=tf.constant(splits, tf.int64), rows=tf.constant(np.concatenate(chosen), tf.int64), **rows
+        )
+        answer = {target: values[0] for target, values in answer.items()}
+        stops = np.cumsum([len(seconds) for seconds in chosen])[:-1]
+    return np.split(np.stack([answer["valence"].numpy(), answer["arousal"].numpy()]), stops, axis=1)
+
+
+@pytest.mark.parametrize("stride_s", [None, 1, 4], ids=["films", "every second", "every fourth"])
+def test_a_film_is_bit_for_bit_what_it_is_alone(scorer, films, stride_s):
+    alone = [together(scorer, [film], stride_s)[0] for film in films]
+    assert max(np.ptp(curves) for curves in alone) > 0.01
+    generator = np.random.default_rng(6)
+    for size in (2, 4, len(films)):
+        order = generator.permutation(len(films))[:size]
+        for index, curves in zip(order, together(scorer, [films[i] for i in order], stride_s), strict=True):
+            np.testing.assert_array_equal(curves, alone[index], err_msg=f"film {index} among {order}")
+
+
+def test_single_seconds_are_those_of_the_whole_curve(scorer, films):
+    longest = films[LENGTHS.index(300)]
+    (whole,), (all_seconds,) = together(scorer, [longest]), together(scorer, [longest], 1)
+    np.testing.assert_allclose(all_seconds, whole, atol=1e-6, rtol=0)
+    if scorer._predict[0][0].__self__.config.batch_statistics_at_inference == "population":
+        np.testing.assert_allclose(together(scorer, [longest], 7)[0], whole[:, ::7], atol=1e-6, rtol=0)
+
+
+def test_no_window_is_computed_that_was_not_asked_for():
+    seen = []
+
+    def encode_block(rows, starts):
+        tf.numpy_function(lambda values, first: seen.append((values, first)), [rows, starts], [])
+        return tf.cast(rows, tf.float32)[:, None]
+
+    start = np.repeat([0, 700], [700, 1604]).astype(np.int32)
+    ends = np.arange(0, 2304, 4).astype(np.int32)[: 2 * ROW_BLOCK]
+    states = map_row_blocks(encode_block, tf.constant(start), tf.constant(ends))
+    np.testing.assert_array_equal(states[:, 0], ends)
+    # Before them Keras looks at the first block once, for the shape of the answer.
+    assert len(seen) == 3
+    np.testing.assert_array_equal(np.concatenate([rows for rows, _ in seen[1:]]), ends)
+    np.testing.assert_array_equal(np.concatenate([first for _, first in seen[1:]]), np.where(ends < 700, 0, 700))
