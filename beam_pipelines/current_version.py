@@ -5,6 +5,10 @@ from __future__ import annotations
 from beam_pipelines import storage
 from beam_pipelines.errors import ConfigurationError
 
+# What it takes to move the pointer of a bucket, where nothing can be locked.
+from beam_pipelines.object_storage import ChangedError as ChangedError
+from beam_pipelines.object_storage import read_generation as read_generation
+
 CURRENT = "current"
 
 
@@ -19,9 +23,18 @@ def read_current(exports: str) -> int | None:
     """
     uri = storage.join(exports, CURRENT)
     try:
-        text = storage.read_text(uri).strip()
+        return parse_pointer(uri, storage.read_text(uri))
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def parse_pointer(uri: str, content: str) -> int:
+    """The version that the content of the pointer at `uri` names.
+
+    Raises:
+        ConfigurationError: where it is no number.
+    """
+    text = content.strip()
     if not (text.isascii() and text.isdigit()):
         raise ConfigurationError(f"{uri}: holds {text!r:.40}, not the number of a version; write one there")
     return int(text)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import platform
 import sys
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from importlib import metadata
@@ -22,8 +24,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines import __version__, storage
 from beam_pipelines.configuration import nearest
+from beam_pipelines.driver_log import FORMATS, OPTION, PLUGIN_OPTION, start_log
 from beam_pipelines.errors import EXIT_CONFIGURATION, CineAffectError, ConfigurationError
 from beam_pipelines.progress import watch
+from beam_pipelines.run_summary import next_steps_of_job, places_of_job, print_summary
+from beam_pipelines.structured_log import is_json
 from beam_pipelines.transforms.outcomes import FAILURES, RUN_MANIFEST, exit_code, read_manifest_of_run
 
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
@@ -48,6 +53,12 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         type=_count,
         default=0,
         help="local runner only: worker processes; 1 runs everything in this process",
+    )
+    parser.add_argument(
+        OPTION,
+        choices=FORMATS,
+        default=FORMATS[0],
+        help="the log on standard error: json gives one object a line, with film, segment and worker (default: text)",
     )
 
 
@@ -81,7 +92,7 @@ def beam_options(beam_arguments: Sequence[str], workers: int, default_workers: i
             arguments += [f"--direct_num_workers={count}"]
     elif workers:
         raise ConfigurationError(f"--workers is for the local runner; tell {runner} its parallelism in its own options")
-    return PipelineOptions(arguments)
+    return PipelineOptions([*arguments, PLUGIN_OPTION] if is_json() else arguments)
 
 
 def is_local(options: PipelineOptions) -> bool:
@@ -123,12 +134,30 @@ def run(
     return exit_code(manifest)
 
 
+def storage_time_s(output: str) -> float:
+    """The time now by the clock of whatever keeps `output`, in seconds since the epoch: a run's start.
+
+    What lies there and is younger was made by this run, also where a worker was lost and its work begins anew.
+    """
+    _check_output(output)
+    uri = storage.join(output, f".clock-{uuid.uuid4().hex}{storage.TEMPORARY_SUFFIX}")
+    storage.write_text(uri, "")
+    found = storage.stat(uri)
+    storage.remove(uri)
+    return found.modified_s if found else math.inf
+
+
 def guarded(main: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
     """Runs a command's main; an error meant for a person is printed without a trace, with exit code 2."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    start_log(arguments)
     try:
-        return main(list(sys.argv[1:] if argv is None else argv))
+        return main(arguments)
     except CineAffectError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if is_json():
+            logging.getLogger(__name__).error("%s", error)
+        else:
+            print(f"error: {error}", file=sys.stderr)
         return EXIT_CONFIGURATION
 
 
@@ -197,7 +226,8 @@ def _print_summary(manifest: dict[str, Any], output: str) -> None:
     print(f"{films['done']} done, {films['skipped']} already done, {films['failed']} failed of {films['in']} films")
     if manifest.get("failures_carried_over"):
         print(f"{manifest['failures_carried_over']} of these failed before and were not tried again (--retry-failed)")
+    places = [("results", output), *places_of_job(manifest.get("job", ""), output)]
     if films["failed"]:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in manifest["failed_by_reason"].items())
-        print(f"failures ({reasons}) are listed in {storage.join(output, FAILURES)}")
-    print(f"results: {output}")
+        places.append((f"failures ({reasons})", storage.join(output, FAILURES)))
+    print_summary(places, next_steps_of_job(manifest.get("job", ""), output))

@@ -38,8 +38,17 @@ examples:
     cineaffect prepare --records features --manifest films.csv --output transform-final \\
         --set splits=[train,validation] --set pca_components.image=128
 
-Another split has other statistics: give it another --output. On Flink or Dataflow add Beam's own options, as for
-`cineaffect extract --help`. exit codes: 0 all done, 2 configuration error, 3 some films failed, 4 too many failed.
+  on a Flink cluster, everything in a bucket (all options below it are Beam's own; one process is enough for most):
+    cineaffect prepare --records gs://bucket/features --manifest gs://bucket/films.csv --output gs://bucket/transform \\
+        --runner=FlinkRunner --flink_master=jobmanager:8081 --environment_type=EXTERNAL \\
+        --environment_config=localhost:50000 --parallelism=8 --temp_location=gs://bucket/tmp
+  on Dataflow:
+    cineaffect prepare --records gs://bucket/features --manifest gs://bucket/films.csv --output gs://bucket/transform \\
+        --runner=DataflowRunner --project=PROJECT --region=REGION --temp_location=gs://bucket/tmp \\
+        --sdk_container_image=IMAGE --experiments=use_runner_v2
+
+Another split has other statistics: give it another --output.
+exit codes: 0 all done, 2 configuration error, 3 some films failed, 4 too many failed.
 """
 
 

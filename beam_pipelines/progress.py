@@ -5,6 +5,7 @@ Looking at the output works for every runner, local or remote, and costs the wor
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import sys
@@ -18,15 +19,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from beam_pipelines import storage
+from beam_pipelines.failure_marks import count_failed
+from beam_pipelines.structured_log import is_json
 
 _LOOK_EVERY_S = 1.0
+_PAUSE_PER_LOOK = 20
+"""A million files take seconds to list; looking must not cost more than a twentieth of a core."""
+_LOG = logging.getLogger(__name__)
 
 
 @contextmanager
 def watch(output: str, films: int, suffix: str, film_seconds: Callable[[str], float] | None = None) -> Iterator[None]:
     """Shows how many of `films` have a file `*suffix` in `output`, newer than now, until the block ends.
 
-    On a terminal this is a bar with the time left; elsewhere it is a plain line for each finished film.
+    On a terminal this is a bar with the time left; elsewhere it is a plain line for each finished film, or a message of
+    the log where that is JSON.
 
     Args:
         output: the directory of the run.
@@ -42,7 +49,7 @@ def watch(output: str, films: int, suffix: str, film_seconds: Callable[[str], fl
     name = os.path.basename(output.rstrip("/")) or output
     stop = threading.Event()
     tally = Tally(output, films, suffix, film_seconds)
-    show = _bar if console.is_terminal else _lines
+    show = _messages if is_json() else _bar if console.is_terminal else _lines
     thread = threading.Thread(target=show, args=(console, name, tally, stop), daemon=True)
     thread.start()
     try:
@@ -58,13 +65,17 @@ class Tally:
     Attributes:
         films: how many there are.
         done: how many are finished.
+        failed: how many have failed so far, as their marks say.
         film_s: how long those are together, in seconds.
+        pause_s: how long to wait until the next look: the more files there are, the longer a look takes.
     """
 
     def __init__(self, output: str, films: int, suffix: str, film_seconds: Callable[[str], float] | None = None):
         self.films = films
         self.done = 0
+        self.failed = 0
         self.film_s = 0.0
+        self.pause_s = _LOOK_EVERY_S
         self._output, self._suffix, self._film_seconds = output, suffix, film_seconds
         self._started_s, self._since_s = time.monotonic(), time.time()
         self._seen: set[str] = set()
@@ -72,7 +83,7 @@ class Tally:
     def look(self) -> list[str]:
         """Looks again; returns the names of the films that were finished in the meantime."""
         # File systems may keep times to the second only.
-        since_s = math.floor(self._since_s)
+        since_s, started_s = math.floor(self._since_s), time.monotonic()
         new = []
         for info in storage.list_files(self._output):
             if info.uri.endswith(self._suffix) and info.modified_s >= since_s and info.uri not in self._seen:
@@ -80,16 +91,18 @@ class Tally:
                 self.film_s += self._film_seconds(info.uri) if self._film_seconds else 0.0
                 new.append(os.path.basename(info.uri).removesuffix(self._suffix))
         self.done = min(self.films, len(self._seen))
+        self.failed = count_failed(self._output)
+        self.pause_s = max(_LOOK_EVERY_S, _PAUSE_PER_LOOK * (time.monotonic() - started_s))
         return new
 
     def left_s(self) -> float | None:
         """The time left if the other films are like those so far; None before the first one."""
         elapsed_s = time.monotonic() - self._started_s
-        return elapsed_s / self.done * (self.films - self.done) if self.done else None
+        return elapsed_s / self.done * max(0, self.films - self.done - self.failed) if self.done else None
 
     def words(self) -> str:
-        """Film-hours, speed in times real time, and the time left."""
-        parts = []
+        """Films that have failed, film-hours, speed in times real time, and the time left."""
+        parts = [f"{self.failed} failed"] if self.failed else []
         if self._film_seconds is not None and self.film_s:
             speed = self.film_s / max(time.monotonic() - self._started_s, 1e-3)
             parts.append(f"{self.film_s / 3600:.2f} film-hours, {speed:.1f} x real time")
@@ -112,7 +125,7 @@ def _bar(console: Console, name: str, tally: Tally, stop: threading.Event) -> No
         task = progress.add_task(name, total=tally.films, words="")
         ended = False
         while not ended:
-            ended = stop.wait(_LOOK_EVERY_S)
+            ended = stop.wait(tally.pause_s)
             tally.look()
             progress.update(task, completed=tally.done, words=tally.words())
 
@@ -121,9 +134,18 @@ def _lines(console: Console, name: str, tally: Tally, stop: threading.Event) -> 
     shown = 0
     ended = False
     while not ended:
-        ended = stop.wait(_LOOK_EVERY_S)
+        ended = stop.wait(tally.pause_s)
         new = tally.look()
         for film in new:
             shown += 1
             words = f", {tally.words()}" if film == new[-1] and tally.words() else ""
             console.print(f"{name}: {film}: {shown} of {tally.films} films{words}", highlight=False, soft_wrap=True)
+
+
+def _messages(console: Console, name: str, tally: Tally, stop: threading.Event) -> None:
+    ended = False
+    while not ended:
+        ended = stop.wait(tally.pause_s)
+        if tally.look():
+            facts = {"output": name, "films_done": tally.done, "films": tally.films, "left_s": tally.left_s()}
+            _LOG.info("%d of %d films", tally.done, tally.films, extra={"about": facts})

@@ -235,16 +235,20 @@ def remove_unfinished(folder: str) -> None:
                 path.unlink()
 
 
+def write_file(uri: str, source: Path) -> None:
+    """Copies a local file to `uri`; it appears under its name at once or not at all."""
+    if is_remote(uri):
+        object_storage.upload(uri, source)
+        return
+    with whole_file(uri) as path:
+        shutil.copyfile(source, path)
+
+
 def copy_tree(source: str, target: str) -> None:
     """Copies a local folder to `target`, local or remote, file by file in sorted order."""
     root = Path(source)
     for path in sorted(p for p in root.rglob("*") if p.is_file()):
-        destination_uri = join(target, path.relative_to(root).as_posix())
-        if is_remote(target):
-            object_storage.upload(destination_uri, path)
-            continue
-        with whole_file(destination_uri) as destination:
-            shutil.copyfile(path, destination)
+        write_file(join(target, path.relative_to(root).as_posix()), path)
 
 
 @contextmanager

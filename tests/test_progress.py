@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+from beam_pipelines.failure_marks import mark_failed, remove_marks
 from beam_pipelines.progress import Tally, watch
 
 
@@ -41,3 +42,15 @@ def test_without_a_terminal_every_film_has_its_line(tmp_path, capsys):
         f"{tmp_path.name}: b: 2 of 3",
     ]
     assert "film-hours" in lines[1]
+
+
+def test_films_that_failed_are_counted_and_not_waited_for(tmp_path):
+    mark_failed(str(tmp_path), "lost")  # by an earlier run, which was killed
+    remove_marks(str(tmp_path))
+    tally = Tally(str(tmp_path), 3, ".tfrecord")
+    for film_id in ("b", "c", "b"):
+        mark_failed(str(tmp_path), film_id)
+    (tmp_path / "a.tfrecord").touch()
+    assert tally.look() == ["a"]
+    assert (tally.done, tally.failed) == (1, 2)
+    assert tally.words() == "2 failed, left: 0:00:00"

@@ -9,14 +9,13 @@ leave Keras's own dropout generators out without a word.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from beam_pipelines import storage
-from beam_pipelines.errors import ConfigurationError
+from beam_pipelines.errors import DiskFullError
 
-IDENTITY_FILE = "run.json"
 CHECKPOINTS_TO_KEEP = 2
 
 
@@ -32,12 +31,20 @@ class TrainingState:
         best_score: the score then; higher is better.
     """
 
-    def __init__(self, directory: str, model: Any, optimizer: Any, writes: bool = True):
-        """Attaches to `directory`; `model` must be built, and `optimizer` built on its variables.
+    def __init__(
+        self,
+        directory: str,
+        model: Any,
+        optimizer: Any,
+        writes: bool = True,
+        publish: Callable[[], None] | None = None,
+    ):
+        """Attaches to the local `directory`; `model` must be built, and `optimizer` built on its variables.
 
-        Without `writes` nothing is ever saved: of several workers one does it.
+        Without `writes` nothing is ever saved: of several workers one does it. `publish` is called after each
+        checkpoint, to take it where it outlives this machine.
         """
-        self._writes = writes
+        self._directory, self._writes, self._publish = directory, writes, publish
         self._variables = list(model.weights)
         self._best = [tf.Variable(tf.convert_to_tensor(variable)) for variable in self._variables]
         self.epoch = tf.Variable(0, dtype=tf.int64)
@@ -81,10 +88,23 @@ class TrainingState:
         return True
 
     def save(self) -> None:
-        """Writes a checkpoint; the one before it stays until this one is whole."""
+        """Writes a checkpoint; the one before it stays until this one is whole.
+
+        Raises:
+            DiskFullError: where there is no room for it.
+            StorageError: where it can't be published.
+        """
         if not self._writes:
             return
-        self._manager.save(checkpoint_number=self.step)
+        try:
+            self._manager.save(checkpoint_number=self.step)
+        except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:
+            raise DiskFullError(
+                f"{self._directory}: no room for a checkpoint ({error.message}); free some, or choose a larger disk "
+                "(TMPDIR names the folder for those of a run in gs://), and start again: the run goes on"
+            ) from error
+        if self._publish is not None:
+            self._publish()
 
     def keep_best(self, score: float) -> None:
         """Remembers the current weights as the best, reached after `epoch` epochs."""
@@ -97,38 +117,3 @@ class TrainingState:
         """Gives the model its best weights."""
         for best, variable in zip(self._best, self._variables, strict=True):
             variable.assign(best)
-
-
-def claim_directory(directory: str, identity: dict[str, Any]) -> None:
-    """Writes down what a run in `directory` depends on, or compares it with what is written there.
-
-    Raises:
-        ConfigurationError: when a run of another configuration or other data lies there; it names what differs.
-    """
-    uri = storage.join(directory, IDENTITY_FILE)
-    content = json.loads(json.dumps(identity))
-    try:
-        there = json.loads(storage.read_text(uri))
-    except FileNotFoundError:
-        storage.write_text(uri, json.dumps(content, indent=2, sort_keys=True) + "\n")
-        return
-    except json.JSONDecodeError as error:
-        raise ConfigurationError(f"{uri}: not readable as JSON ({error}); choose another --output") from error
-    differing = list(_differences(there, content, ""))
-    if differing:
-        raise ConfigurationError(
-            f"{directory}: holds a training run that differs in {', '.join(differing)}{_of_transform(there, content)}; "
-            "choose another --output, or remove that run"
-        )
-
-
-def _of_transform(there: dict[str, Any], here: dict[str, Any]) -> str:
-    return ": it has another transform" if there.get("transform") != here.get("transform") else ""
-
-
-def _differences(there: Any, here: Any, path: str) -> Any:
-    if isinstance(there, dict) and isinstance(here, dict):
-        for key in sorted({*there, *here}):
-            yield from _differences(there.get(key), here.get(key), f"{path}.{key}" if path else key)
-    elif there != here:
-        yield f"{path} ({there} there, {here} here)"

@@ -10,12 +10,14 @@ from beam_pipelines.errors import ConfigurationError
 
 
 def assert_output_directory(output: str) -> None:
-    """Refuses a local directory that can't be made or written to; it makes nothing. `gs://` is left to the first write.
+    """Refuses a directory that can't be made or written to, or a bucket that can't be listed; it makes nothing.
 
     Raises:
         ConfigurationError: where `output` is a file, lies below one, or may not be written to; it names the culprit.
+        StorageError: without credentials, or for a bucket that is absent or closed to us.
     """
     if storage.is_remote(output):
+        storage.check_reachable(output)
         return
     place = Path(output).absolute()
     # What doesn't exist yet can be made if the first of its parents that does is a directory that may be written to.

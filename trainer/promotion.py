@@ -4,15 +4,18 @@
     <exports>/current             the number of the version in use: one line, written whole
     <exports>/promotions.jsonl    one line a move, the newest last, written before the pointer moves
 
-A kill between the two writes leaves the old version in use and one line that says what was about to happen.
+A kill between the two writes leaves the old version in use and one line that says what was about to happen. In a local
+directory a lock lets one process move at a time. In object storage each object is written only where it is still the
+generation that was read, so that of two who move at once one begins again.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import random
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,21 +23,21 @@ from typing import Any, Literal
 import numpy as np
 
 from beam_pipelines import storage
-from beam_pipelines.current_version import CURRENT, read_current
+from beam_pipelines.current_version import CURRENT, ChangedError, parse_pointer, read_current, read_generation
 from beam_pipelines.errors import CineAffectError, ConfigurationError
 from trainer.exported_cards import versions_of
 
 HISTORY = "promotions.jsonl"
+_ATTEMPTS = 20
 Metric = Literal["mse", "pcc", "ccc"]
 
 
 def read_history(exports: str) -> list[dict[str, Any]]:
     """The moves of the pointer, the oldest first."""
     try:
-        lines = storage.read_text(storage.join(exports, HISTORY)).splitlines()
+        return _parse_lines(storage.read_text(storage.join(exports, HISTORY)))
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in lines if line.strip()]
 
 
 class MovedError(CineAffectError):
@@ -49,7 +52,7 @@ def move_current(exports: str, version: int, why: Mapping[str, Any], expected: i
     """Moves the pointer to a version that is there, and notes it with `why`; the same move twice is noted once.
 
     Args:
-        exports: directory of exports, local or `gs://`; in a local one only one process moves at a time.
+        exports: directory of exports, local or `gs://`.
         version: where to.
         why: further keys of the line in the history.
         expected: where the pointer must stand before, None for nowhere; it may stand at `version` already.
@@ -60,30 +63,62 @@ def move_current(exports: str, version: int, why: Mapping[str, Any], expected: i
     """
     if version not in versions_of(exports):
         raise ConfigurationError(f"{exports}: has no whole version {version}; it has {versions_of(exports)}")
-    with _one_mover(exports):
-        current = read_current(exports)
-        if current == version:
-            return  # a round that was killed after its move
-        if expected not in (ANY_VERSION, current):
-            raise MovedError(
-                f"{storage.join(exports, CURRENT)}: was moved from {expected} to {current} meanwhile, so nothing is "
-                f"promoted; start again, and version {version} is compared with that one"
-            )
-        history, entry = read_history(exports), {"from": current, "to": version, **why}
-        if not history or history[-1] != entry:
-            lines = [json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n" for line in (*history, entry)]
-            storage.write_text(storage.join(exports, HISTORY), "".join(lines))
-        storage.write_text(storage.join(exports, CURRENT), f"{version}\n")
-
-
-@contextmanager
-def _one_mover(exports: str) -> Iterator[None]:
     if storage.is_remote(exports):
-        yield
+        _move_in_bucket(exports, version, why, expected)
         return
     with (Path(exports) / ".current.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        current = read_current(exports)
+        if current == version:
+            return  # a round that was killed after its move
+        _assert_expected(exports, version, current, expected)
+        history, entry = read_history(exports), {"from": current, "to": version, **why}
+        if not history or history[-1] != entry:
+            storage.write_text(storage.join(exports, HISTORY), _lines([*history, entry]))
+        storage.write_text(storage.join(exports, CURRENT), f"{version}\n")
+
+
+def _move_in_bucket(exports: str, version: int, why: Mapping[str, Any], expected: int | None) -> None:
+    """Writes each of the two objects only where it still is what was read; else all is looked at again."""
+    pointer_uri, history_uri = (storage.join(exports, name) for name in (CURRENT, HISTORY))
+    overtaken: list[dict[str, Any]] = []
+    for attempt in range(_ATTEMPTS):
+        time.sleep(random.uniform(0, 0.1) * attempt)
+        pointer, noted = read_generation(pointer_uri), read_generation(history_uri)
+        current = None if pointer.content is None else parse_pointer(pointer_uri, pointer.content.decode())
+        if current == version:
+            return
+        _assert_expected(exports, version, current, expected)
+        history = _parse_lines((noted.content or b"").decode())
+        for line in overtaken:
+            if line in history:  # noted before, but somebody else's move came first
+                del history[len(history) - 1 - history[::-1].index(line)]
+        entry = {"from": current, "to": version, **why}
+        try:
+            if not history or history[-1] != entry:
+                noted.replace(_lines([*history, entry]).encode())
+                overtaken = [entry]
+            pointer.replace(f"{version}\n".encode())
+        except ChangedError:
+            continue
+        return
+    raise MovedError(f"{pointer_uri}: is being moved by others all the time; try again")
+
+
+def _assert_expected(exports: str, version: int, current: int | None, expected: int | None) -> None:
+    if expected not in (ANY_VERSION, current):
+        raise MovedError(
+            f"{storage.join(exports, CURRENT)}: was moved from {expected} to {current} meanwhile, so nothing is "
+            f"promoted; start again, and version {version} is compared with that one"
+        )
+
+
+def _lines(history: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n" for line in history)
+
+
+def _parse_lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
 def former_version(exports: str) -> int:

@@ -31,6 +31,7 @@ from beam_pipelines.errors import (
     CineAffectError,
     ConfigurationError,
 )
+from beam_pipelines.run_summary import as_steps_of_a_run
 from beam_pipelines.score_config import ScoreConfig
 from trainer.annotations import align
 from trainer.config import TrainConfig
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--config", required=True, help="YAML file with a section retrain")
     try:
-        with ended_together():
+        with ended_together(), as_steps_of_a_run():
             return _main(parser.parse_args(argv).config)
     except CineAffectError as error:
         print(f"error: {error}", file=sys.stderr)

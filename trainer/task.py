@@ -17,6 +17,7 @@ from beam_pipelines.configuration import load_section
 from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError
 from beam_pipelines.records import is_untrained
 from beam_pipelines.report.run_pages import write_run_page
+from beam_pipelines.run_summary import print_summary
 from trainer.annotations import render_reports
 from trainer.config import TrainConfig
 from trainer.dataset import (
@@ -105,8 +106,11 @@ def _main(argv: list[str]) -> int:
     card = model_card(result, films_train, films_validation, config, statistics, transform_sha256)
     _write_results(result, films_validation, config, arguments.output, card["untrained_networks"])
     directory = _export(result, card, config, arguments)
-    _print_summary(result, card, directory)
-    print(f"page:  {write_run_page(arguments.output)}")
+    _print_figures(result, card)
+    print_summary(
+        [("model", directory), ("page", write_run_page(arguments.output))],
+        [("curves", f"cineaffect score --records {arguments.records} --model {directory} --output SCORES")],
+    )
     return EXIT_OK
 
 
@@ -231,7 +235,7 @@ def _weights_digest(result: TrainingResult) -> str:
     return state.hexdigest()
 
 
-def _print_summary(result: TrainingResult, card: dict[str, Any], directory: str) -> None:
+def _print_figures(result: TrainingResult, card: dict[str, Any]) -> None:
     print()
     if result.table is None:
         print("no validation films: the last epoch and the configured filter stand")
@@ -245,7 +249,6 @@ def _print_summary(result: TrainingResult, card: dict[str, Any], directory: str)
         print(f"smoothing: {smoothing.method.replace('_', ' ')}")
     if card["untrained_networks"]:
         print(untrained_note(card["untrained_networks"]))
-    print(f"model: {directory}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -257,9 +260,13 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--manifest", required=True, help="CSV with the columns film_id, path, split and labels")
-    parser.add_argument("--records", required=True, help="directory of feature records, from extract")
-    parser.add_argument("--transform", required=True, help="directory of the transform graph, from prepare")
-    parser.add_argument("--output", required=True, help="directory of this run; started again, it goes on there")
+    parser.add_argument("--records", required=True, help="directory of feature records, from extract, local or gs://")
+    parser.add_argument(
+        "--transform", required=True, help="directory of the transform graph, from prepare, local or gs://"
+    )
+    parser.add_argument(
+        "--output", required=True, help="directory of this run, local or gs://; started again, it goes on there"
+    )
     parser.add_argument("--config", help="YAML file with a section train; without one the defaults hold")
     parser.add_argument(
         "--set",

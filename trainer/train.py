@@ -7,9 +7,6 @@ and dropout masks follow from seed, epoch and step.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,19 +19,20 @@ import tensorflow as tf
 from beam_pipelines import storage
 from beam_pipelines.errors import ConfigurationError
 from beam_pipelines.smoothing import SmoothingConfig
-from trainer.checkpoints import TrainingState, claim_directory
+from trainer.checkpoint_folder import CheckpointFolder, checkpoint_folder
+from trainer.checkpoints import TrainingState
 from trainer.config import LabelConfig, TrainConfig
-from trainer.dataset import TrainingFilm, data_digest
+from trainer.dataset import TrainingFilm
 from trainer.distribution import chiefs_value, is_chief
+from trainer.epoch_log import EventLog, event_log, write_history
 from trainer.evaluate import RAW, SMOOTHED, choose_smoothing, evaluate_curves, selection_score, smooth_curves
 from trainer.losses import cross_entropy as cross_entropy
 from trainer.metrics import TARGETS, MetricsTable, mean_label
 from trainer.model import AffectModel, build_model
 from trainer.progress import TrainingProgress
+from trainer.run_identity import claim_directory, run_identity
 from trainer.step import make_optimizer, make_step
 from trainer.windows import WindowTable, epoch_batches, stack_films, window_ends
-
-_NOT_IDENTITY = {"epochs", "patience", "smoothing", "smoothing_cutoffs_hz"}
 
 
 class DivergenceError(ConfigurationError):
@@ -101,10 +99,14 @@ def train(
     tf.config.experimental.enable_op_determinism()
     strategy = strategy or tf.distribute.get_strategy()
     if is_chief(strategy):
-        claim_directory(output, _identity(films_train, films_validation, config, identity or {}))
-    run = _Run(films_train, films_validation, config, output, checkpoint_batches, strategy)
-    with progress or TrainingProgress() as shown:
-        run.until_done(shown, on_epoch)
+        claim_directory(output, run_identity(films_train, films_validation, config, identity or {}))
+    with (
+        checkpoint_folder(storage.join(output, "checkpoints")) as folder,
+        event_log(output, is_chief(strategy)) as events,
+        progress or TrainingProgress() as shown,
+    ):
+        run = _Run(films_train, films_validation, config, output, checkpoint_batches, strategy, folder)
+        run.until_done(shown, events, on_epoch)
     predictions = run.predict_all()
     constant = mean_label(film.label_rows for film in films_train)
     smoothing = choose_smoothing(predictions, films_validation, config)
@@ -140,6 +142,7 @@ class _Run:
         output: str,
         checkpoint_batches: int,
         strategy: Any,
+        folder: CheckpointFolder,
     ):
         self.strategy, self._writes = strategy, is_chief(strategy)
         self.config, self.output, self.checkpoint_batches = config, output, checkpoint_batches
@@ -152,37 +155,31 @@ class _Run:
             self.model = self._build_model()
             self.optimizer = make_optimizer(config)
             self.optimizer.build(self.model.trainable_variables)
-        directory = storage.join(output, "checkpoints")
-        self.state = TrainingState(directory, self.model, self.optimizer, self._writes)
+        self.state = TrainingState(str(folder.path), self.model, self.optimizer, self._writes, folder.publish)
         self._step = make_step(self.model, self.optimizer, self.table, self.state, config, strategy)
 
     def until_done(
-        self, progress: TrainingProgress, on_epoch: Callable[[Mapping[str, Any]], None] | None = None
+        self,
+        progress: TrainingProgress,
+        events: EventLog,
+        on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         """Runs the epochs that are left; afterwards the model has the weights of the chosen one."""
         self.state.restore()
         self._assert_workers_agree()
         progress.start(self.config.epochs, int(self.state.epoch.numpy()))
-        logs = (
-            tf.summary.create_file_writer(storage.join(self.output, "logs"))
-            if self._writes
-            else tf.summary.create_noop_writer()
-        )
         while not self._finished():
             started = time.monotonic()
             self._run_epoch(progress)
             entry = self._close_epoch()
             entry["wall_s"] = round(time.monotonic() - started, 3)
             self.state.append_history(entry)
-            with logs.as_default():
-                _log_epoch(entry)
-            logs.flush()
+            events.add(entry)
             self.state.save()
             self._write_history()
             progress.epoch_done(entry)
             if on_epoch is not None:
                 on_epoch(entry)
-        logs.close()
         self._write_history()
         self.state.load_best()
         if self.strategy.num_replicas_in_sync > 1:
@@ -294,41 +291,3 @@ def predict_films(model: AffectModel, table: WindowTable, labels: LabelConfig) -
         probabilities = model.predict_rows(table.film(film_id), np.zeros(stop - first, np.int32))
         predictions[film_id] = (np.float32(labels.minimum) + span * probabilities.numpy()).astype(np.float32)
     return predictions
-
-
-def write_history(history: Sequence[Mapping[str, Any]], output: str) -> None:
-    """Writes `history.json` and `history.csv`, one entry an epoch."""
-    storage.write_text(
-        storage.join(output, "history.json"), json.dumps(list(history), indent=2, allow_nan=False) + "\n"
-    )
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(history[0]) if history else ["epoch"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    storage.write_text(storage.join(output, "history.csv"), text.getvalue())
-
-
-def _identity(
-    films_train: Sequence[TrainingFilm],
-    films_validation: Sequence[TrainingFilm],
-    config: TrainConfig,
-    further: Mapping[str, Any],
-) -> dict[str, Any]:
-    # More epochs, more patience or another filter go on with the same run; everything else would make another.
-    return {
-        "train": config.model_dump(mode="json", exclude=_NOT_IDENTITY),
-        "training_data": data_digest(films_train),
-        "validation_data": data_digest(films_validation),
-        **further,
-    }
-
-
-def _log_epoch(entry: Mapping[str, Any]) -> None:
-    # `tf.summary.scalar` wants the tensorboard package merely to write; the event it writes is this one.
-    metadata = tf.compat.v1.SummaryMetadata(
-        plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"), data_class=1
-    )
-    for name, value in entry.items():
-        if isinstance(value, float):
-            tag = f"training/{name}" if name in ("loss", "gradient_norm", "wall_s") else f"validation/{name}"
-            tf.summary.write(tag, tf.constant(value, tf.float32), step=entry["epoch"], metadata=metadata)

@@ -59,10 +59,15 @@ def run_bare(directory: str, rows: Mapping[str, np.ndarray], splits: np.ndarray,
         `members <target>`, [members, T], of the first film.
     """
     np.savez(folder / "inputs.npz", row_splits=splits.astype(np.int64), **rows)
+    run_isolated(IN_A_BARE_PROCESS, directory, str(folder / "inputs.npz"), str(folder / "outputs.npz"), folder=folder)
+    return dict(np.load(folder / "outputs.npz", allow_pickle=False))
+
+
+def run_isolated(script: str, *arguments: str, folder: Path) -> str:
+    """Runs a script where this project and all it brings but TensorFlow are blocked; returns what it printed."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     # Isolated mode: neither the working directory nor the user's site directory is searched.
-    command = [sys.executable, "-I", "-c", BLOCK_THE_REST + IN_A_BARE_PROCESS, directory]
-    command += [str(folder / "inputs.npz"), str(folder / "outputs.npz")]
+    command = [sys.executable, "-I", "-c", BLOCK_THE_REST + script, *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    return dict(np.load(folder / "outputs.npz", allow_pickle=False))
+    return done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from gcs_emulator import running_emulator
 from synthetic_films import REPOSITORY
 
-from beam_pipelines import storage
+from beam_pipelines import object_storage, storage
 from beam_pipelines.current_version import read_current
 from beam_pipelines.errors import ConfigurationError
 from trainer.metrics import TARGETS, ccc, mse, pcc
@@ -97,21 +98,50 @@ def test_a_pointer_that_somebody_else_has_moved_is_left_alone(tmp_path: Path) ->
     assert len(read_history(exports)) == 2
 
 
-def test_the_pointer_of_a_bucket_moves_and_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Exports in a bucket of an emulator, with twenty versions."""
     with running_emulator() as emulator:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
         emulator.make_bucket("models")
-        for version in (1, 2):
+        for version in range(1, 21):
             storage.write_text(f"gs://models/exports/{version}/model_card.json", "{}")
-        move_current("gs://models/exports", 1, {"why": "retrain"}, expected=None)
-        move_current("gs://models/exports", 2, {"why": "retrain"}, expected=1)
-        assert rollback(["--exports", "gs://models/exports"]) == 0
-        assert storage.read_text("gs://models/exports/current") == "1\n"
-        assert "exports/promotions.jsonl" in emulator.object_names("models")
+        yield "gs://models/exports"
 
 
-def test_processes_that_move_at_once_lose_no_line_of_the_history(tmp_path: Path) -> None:
-    exports = make_exports(tmp_path, *range(1, 21))
+def test_the_pointer_of_a_bucket_moves_and_returns(bucket: str) -> None:
+    move_current(bucket, 1, {"why": "retrain"}, expected=None)
+    move_current(bucket, 2, {"why": "retrain"}, expected=1)
+    with pytest.raises(MovedError, match="was moved from 1 to 2"):
+        move_current(bucket, 3, {"why": "retrain"}, expected=1)
+    assert rollback(["--exports", bucket]) == 0
+    assert storage.read_text(f"{bucket}/current") == "1\n"
+    assert [(e["from"], e["to"]) for e in read_history(bucket)] == [(None, 1), (1, 2), (2, 1)]
+    storage.write_text(f"{bucket}/current", "2\n")  # as if the last move had been cut off before the pointer
+    assert rollback(["--exports", bucket, "--to", "1"]) == 0
+    assert (read_current(bucket), len(read_history(bucket))) == (1, 3)
+
+
+def test_an_object_is_replaced_only_where_it_is_what_was_read(bucket: str) -> None:
+    uri = f"{bucket}/current"
+    absent = object_storage.read_generation(uri)
+    assert (absent.content, absent.number) == (None, 0)
+    absent.replace(b"1\n")
+    with pytest.raises(object_storage.ChangedError, match="written by somebody else meanwhile"):
+        absent.replace(b"2\n")
+    first = object_storage.read_generation(uri)
+    first.replace(b"3\n")
+    first.replace(b"3\n")  # what a repeated request whose first answer was lost comes to
+    with pytest.raises(object_storage.ChangedError):
+        first.replace(b"4\n")
+    assert object_storage.read_generation(uri).content == b"3\n"
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_processes_that_move_at_once_lose_no_line_of_the_history(
+    tmp_path: Path, place: str, request: pytest.FixtureRequest
+) -> None:
+    exports = request.getfixturevalue("bucket") if place == "bucket" else make_exports(tmp_path, *range(1, 21))
     code = "import sys\nfrom trainer.promotion import move_current\n"
     code += "for version in map(int, sys.argv[2:]): move_current(sys.argv[1], version, {'why': 'test'})"
     movers = [
@@ -122,3 +152,4 @@ def test_processes_that_move_at_once_lose_no_line_of_the_history(tmp_path: Path)
     history = read_history(exports)
     assert sorted(entry["to"] for entry in history) == list(range(1, 21))
     assert [entry["from"] for entry in history] == [None, *(entry["to"] for entry in history[:-1])]
+    assert read_current(exports) == history[-1]["to"]

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from browser_pages import browser, page  # noqa: F401
 from synthetic_films import DataSet
-from test_report_page import browser, page  # noqa: F401
 
 from beam_pipelines.curves import AffectCurve
 from beam_pipelines.report import command
@@ -97,6 +97,7 @@ def test_report_writes_it_again_and_names_of_films_are_only_shown(run: Path, pag
     (copy / "validation.json").write_text(json.dumps(validation))
     (copy / "curves" / "film5.csv").rename(copy / "curves" / f"{ODD_NAME.replace('/', '%2F')}.csv")
     assert command.main(["--run", str(copy), "--output", str(tmp_path / "page")]) == 0
+    assert (tmp_path / "page" / "data" / "film-1.js").is_file()
     page.goto((tmp_path / "page" / "index.html").as_uri())
     page.wait_for_selector("body[data-film]")
     assert ODD_NAME.replace("/", "%2F") in texts(page, "#film option")
@@ -114,7 +115,11 @@ def test_a_run_without_validation_says_so(run: Path, page: Any, tmp_path: Path) 
     (copy / "validation.json").write_text(
         json.dumps({"selection": "mse", "constant": {}, "labels": {}, "smoothing": []})
     )
+    (copy / "report" / "data").mkdir(parents=True)
+    for left_over in ("index.html", "data/film-0.js"):  # of a page that was written when there were such films
+        (copy / "report" / left_over).touch()
     assert command.main(["--run", str(copy)]) == 0
+    assert [path.name for path in (copy / "report" / "data").iterdir()] == ["page.js"]
     page.goto((copy / "report" / "index.html").as_uri())
     page.wait_for_selector("#loss canvas")
     assert page.locator("#unvalidated").is_visible()

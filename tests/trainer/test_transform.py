@@ -12,8 +12,8 @@ from synthetic_films import DIMENSIONS, REPOSITORY, prepare
 
 from beam_pipelines.errors import ConfigurationError
 from beam_pipelines.records import read_record, record_uri, slots_of
-from trainer.checkpoints import claim_directory
 from trainer.dataset import read_statistics
+from trainer.run_identity import claim_directory
 from trainer.transform import load_transform
 
 

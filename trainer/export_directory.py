@@ -1,0 +1,80 @@
+"""The versioned directory of an exported model: it holds a whole model, or for whoever looks there is none.
+
+<exports>/<version>/variables/, …        in object storage in this order, and nobody loads a SavedModel
+<exports>/<version>/saved_model.pb       whose graph isn't there yet
+<exports>/<version>/model_card.json      written last: a version without a card is no model
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from beam_pipelines import storage
+from beam_pipelines.errors import ConfigurationError
+from trainer.exported_cards import CARD
+
+GRAPH = "saved_model.pb"
+_PART_OF_A_MODEL = re.compile(rf"{re.escape(GRAPH)}|fingerprint\.pb|variables/[^/]+|assets/.+")
+
+
+def assert_free(directory: str) -> None:
+    """Refuses a version's directory that holds something already; what a killed export left in a bucket is nothing.
+
+    Raises:
+        ConfigurationError: where it does.
+    """
+    names = _names(directory)
+    unfinished = storage.is_remote(directory) and all(_PART_OF_A_MODEL.fullmatch(name) for name in names)
+    if names and not unfinished:
+        raise ConfigurationError(f"{directory}: holds something already; export under a new version")
+
+
+def publish_export(save: Callable[[str], None], card: str, directory: str) -> None:
+    """Writes a SavedModel and its card; killed at any moment, it leaves a whole version or none.
+
+    Locally the directory is renamed into place. In object storage, where nothing can be renamed, graph and card come
+    last; what an earlier, killed export left is written over.
+
+    Args:
+        save: writes the SavedModel to a local folder.
+        card: the text of the card.
+        directory: `<exports>/<version>`, local or `gs://`; see `assert_free`.
+
+    Raises:
+        StorageError: for a bucket that can't be written to.
+    """
+    if storage.is_remote(directory):
+        with tempfile.TemporaryDirectory(prefix="cineaffect-") as folder:
+            save(folder)
+            _upload(Path(folder), directory)
+        storage.write_text(storage.join(directory, CARD), card)
+        return
+    target = Path(directory)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f".{uuid.uuid4().hex}{storage.TEMPORARY_SUFFIX}"
+    try:
+        save(str(temporary))
+        storage.write_text(str(temporary / CARD), card)
+        os.replace(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _upload(folder: Path, directory: str) -> None:
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    for name in sorted(files, key=lambda name: (name == GRAPH, name)):
+        storage.write_file(storage.join(directory, name), files[name])
+    for name in _names(directory):
+        if name not in files:
+            storage.remove(storage.join(directory, name))
+
+
+def _names(directory: str) -> list[str]:
+    prefix = directory.rstrip("/") + "/"
+    return [info.uri.removeprefix(prefix) for info in storage.list_files(directory)]
