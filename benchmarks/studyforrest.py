@@ -1,14 +1,19 @@
 """The trainer on real labels: portrayed emotion in *Forrest Gump*, rated second by second (studyforrest).
 
-    python -m benchmarks.studyforrest                     # all eight folds, five seeds, and the ridge rows
+    python -m benchmarks.studyforrest --workers 2         # all candidates on all eight folds, and the ridge rows
+    python -m benchmarks.studyforrest --seeds 1           # with the first seed only
     python -m benchmarks.studyforrest --quick             # one fold, one seed, few epochs: does it run?
-    python -m benchmarks.studyforrest --data DIR --output DIR --workers 2
 
 Eight folds: one run of the film is left out, the run before it chooses epoch and cutoff, the other six are trained on,
 less 30 seconds on either side of both. Features go in through this project's record writer, labels through the
-trainer's reader; then GRU, mixture of experts and Butterworth filter as in `benchmarks/studyforrest.yaml`, which has
-models for each target. A run that was killed goes on where it was: each training keeps its checkpoints in the output
-folder.
+trainer's reader; then GRU, mixture of experts and Butterworth filter. `benchmarks/studyforrest.yaml` lists the
+candidates, each of which is trained on both targets with every seed. A run that was killed goes on where it was.
+
+The rule, the same for arousal and valence, fixed before it was run: the answer is the mean of all candidates and seeds,
+smoothed, and stretched to the width that its members have (`studyforrest_ensemble.stretched_mean`). Nothing is chosen
+but each training's epoch and the answer's cutoff, both on the fold's validation run. For comparison the table has the
+plain mean, each candidate by itself, and what selecting on the validation run gives: the best candidate, and a greedy
+selection.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,21 +36,23 @@ from pydantic import Field
 
 from beam_pipelines.configuration import Section, validate
 from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, ConfigurationError
-from beam_pipelines.smoothing import SmoothingConfig, smooth
-from benchmarks.studyforrest_data import RUNS, Fold, TrackConfig, load_fold, read_recording, write_films
-from benchmarks.studyforrest_report import Row, figures_of, rows_of, to_csv, to_text, write_plot
+from benchmarks.studyforrest_data import RUNS, Fold, Recording, TrackConfig, load_fold, read_recording, write_films
+from benchmarks.studyforrest_ensemble import Answer, answer, best_of, greedy, mean, stretched_mean
+from benchmarks.studyforrest_report import Row, rows_of, to_csv, to_text, write_plot
 from benchmarks.studyforrest_ridge import FEATURE_SETS, chosen_ridge, constant_mean, published_ridge
 from trainer.config import TrainConfig
-from trainer.metrics import TARGETS, ccc
+from trainer.experiment_steps import step
+from trainer.metrics import TARGETS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIGURATION = REPOSITORY / "benchmarks" / "studyforrest.yaml"
 DATA = REPOSITORY.parent / "shared" / "data" / "studyforrest"
 QUICK_EPOCHS = 2
+OURS = "ours: mean of all, stretched"
 
 
-class MemberConfig(Section):
-    """One of the models that answer for a target. It is trained on both; its answer for the other isn't used.
+class CandidateConfig(Section):
+    """One of the models, trained on both targets.
 
     Attributes:
         tracks: modality -> its context; the modalities are those of the model.
@@ -60,40 +67,29 @@ class StudyForrestConfig(Section):
     """The configuration file.
 
     Attributes:
-        seeds: each trains a model of its own on every fold.
-        valence, arousal: what answers for each target: the mean of these models. The first one's filter smooths it.
+        seeds: each trains every candidate on every fold.
+        candidates: name -> candidate. The first one's filter and cutoffs are those of all answers.
     """
 
-    seeds: tuple[int, ...]
-    valence: tuple[MemberConfig, ...] = Field(min_length=1)
-    arousal: tuple[MemberConfig, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field(min_length=1)
+    candidates: dict[str, CandidateConfig] = Field(min_length=1)
 
-    def of(self, target: str) -> tuple[MemberConfig, ...]:
-        """The models of one of `TARGETS`."""
-        return {"valence": self.valence, "arousal": self.arousal}[target]
+    @property
+    def settings(self) -> TrainConfig:
+        """Filter, cutoffs and label range of all answers."""
+        return next(iter(self.candidates.values())).train
 
 
 @dataclass(frozen=True)
-class FoldCurves:
-    """What the models of one target gave on one fold.
+class Curves:
+    """What one candidate gave on one fold with one seed, raw: float64 [T, 2] of the validation and of the test run."""
 
-    Attributes:
-        target: of `TARGETS`.
-        test: the run it was tested on.
-        single: for each seed, the test run's smoothed curve, float64 [T].
-        mean: the smoothed mean of the seeds' curves, float64 [T].
-        validation: metric -> figure of the smoothed mean on the validation run.
-        chosen: for each seed the epoch, and the cutoff of the mean in Hz.
-        cpu_s: user and system time of its process.
-    """
+    validation: np.ndarray
+    test: np.ndarray
 
-    target: str
-    test: int
-    single: tuple[np.ndarray, ...]
-    mean: np.ndarray
-    validation: Mapping[str, float]
-    chosen: str
-    cpu_s: float
+
+Trained = Mapping[tuple[str, int, int], Curves]
+"""Candidate, test run, seed -> curves."""
 
 
 def read_configuration(path: str | Path) -> StudyForrestConfig:
@@ -107,106 +103,139 @@ def read_configuration(path: str | Path) -> StudyForrestConfig:
     except OSError as error:
         raise ConfigurationError(f"{path}: not readable: {error.strerror}") from error
     config = validate(StudyForrestConfig, values, str(path))
-    for target in TARGETS:
-        members = []
-        for member in config.of(target):
-            model = member.train.model.model_copy(update={"modalities": tuple(member.tracks)})
-            members.append(_with_train(member, {"model": model}))
-        config = config.model_copy(update={target: tuple(members)})
-    return config
+    candidates = {}
+    for name, candidate in config.candidates.items():
+        model = candidate.train.model.model_copy(update={"modalities": tuple(candidate.tracks)})
+        candidates[name] = _with_train(candidate, {"model": model})
+    return config.model_copy(update={"candidates": candidates})
 
 
-def run_fold(config: StudyForrestConfig, data: str, output: str, target: str, test: int) -> FoldCurves:
-    """Trains every seed of one target on one fold and predicts its test run; wants a process of its own."""
-    import tensorflow as tf
+def train_candidate(config: StudyForrestConfig, data: str, output: str, name: str, test: int) -> list[str]:
+    """Trains one candidate with every seed on one fold, unless that is done; returns the files of curves."""
+    recording, candidate, fold = read_recording(data), config.candidates[name], None
+    files = []
+    for seed in config.seeds:
+        settings = candidate.train.model_copy(update={"seed": seed})
+        tracks = {modality: track.model_dump(mode="json") for modality, track in candidate.tracks.items()}
+        dependencies = {"train": settings.model_dump(mode="json"), "tracks": tracks, "data": recording.sha256}
+        folder = os.path.join(output, name.replace(", ", "-"), f"fold{test}")
+        found = step(folder, f"seed{seed}", {**dependencies, "test": test})
+        file = os.path.join(found.directory, "curves.npz")
+        if found.result() is None:
+            if fold is None:
+                records = os.path.join(folder, "records")
+                films = write_films(recording, candidate.tracks, records)
+                fold = load_fold(recording, Fold(test), films, candidate.tracks, records, settings.labels)
+            started = time.process_time()
+            best_epoch, curves = _train(fold, settings, found.directory)
+            np.savez(file, validation=curves.validation, test=curves.test)
+            found.finish(best_epoch=best_epoch, cpu_s=round(time.process_time() - started, 1))
+        files.append(file)
+    return files
+
+
+def _train(fold: Any, settings: TrainConfig, directory: str) -> tuple[int, Curves]:
+    import keras
 
     from trainer.progress import TrainingProgress
     from trainer.train import predict_films, train
     from trainer.windows import stack_films
 
+    result = train(fold.train, [fold.validation], settings, directory, progress=TrainingProgress(io.StringIO()))
+    asked = predict_films(result.model, stack_films([fold.test]), settings.labels)[fold.test.film_id]
+    known = result.predictions[fold.validation.film_id]
+    keras.utils.clear_session()
+    return result.best_epoch, Curves(known.astype(np.float64), asked.astype(np.float64))
+
+
+def _on_one_thread() -> None:
+    import tensorflow as tf
+
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    started = time.process_time()
-    recording, members, column = read_recording(data), config.of(target), TARGETS.index(target)
-    settings, epochs = members[0].train, []
-    tested, validated = [[] for _ in config.seeds], [[] for _ in config.seeds]
-    for index, member in enumerate(members):
-        folder = Path(output) / target / f"fold{test}" / f"model{index}"
-        films = write_films(recording, member.tracks, str(folder / "records"))
-        fold = load_fold(recording, Fold(test), films, member.tracks, str(folder / "records"), member.train.labels)
-        for place, seed in enumerate(config.seeds):
-            seeded, run = member.train.model_copy(update={"seed": seed}), str(folder / f"seed{seed}")
-            result = train(fold.train, [fold.validation], seeded, run, progress=TrainingProgress(io.StringIO()))
-            answer = predict_films(result.model, stack_films([fold.test]), member.train.labels)
-            epochs.append(str(result.best_epoch))
-            tested[place].append(answer[fold.test.film_id][:, column].astype(np.float64))
-            validated[place].append(result.predictions[fold.validation.film_id][:, column].astype(np.float64))
-    tested, validated = np.mean(tested, axis=1), np.mean(validated, axis=1)
-    true = fold.validation.labels[:, column].astype(np.float64)
-    mean, smoothing = np.mean(validated, axis=0), _best_smoothing(np.mean(validated, axis=0), true, settings)
-    return FoldCurves(
-        target=target,
-        test=test,
-        single=tuple(
-            _smoothed(curve, _best_smoothing(known, true, settings), settings)
-            for curve, known in zip(tested, validated, strict=True)
-        ),
-        mean=_smoothed(np.mean(tested, axis=0), smoothing, settings),
-        validation=figures_of(_smoothed(mean, smoothing, settings), true),
-        chosen=f"epochs {' '.join(epochs)}, cutoff {smoothing.cutoff_hz:g} Hz",
-        cpu_s=time.process_time() - started,
+    # In trainings of ten seconds it takes longer than it saves.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+def train_all(config: StudyForrestConfig, data: str, output: str, runs: Sequence[int], workers: int) -> Trained:
+    """All candidates on all folds, in processes; one line each on standard error."""
+    trained = {}
+    # Without max_tasks_per_child, with which the pool of Python 3.11 can come to a standstill.
+    spawned = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=spawned, initializer=_on_one_thread)
+    with pool:
+        tasks = {
+            (name, run): pool.submit(train_candidate, config, data, output, name, run)
+            for run in runs
+            for name in config.candidates
+        }
+        for (name, run), task in tasks.items():
+            for seed, file in zip(config.seeds, task.result(), strict=True):
+                with np.load(file) as found:
+                    trained[name, run, seed] = Curves(found["validation"], found["test"])
+            print(f"run {run}, {name}: trained", file=sys.stderr, flush=True)
+    return trained
+
+
+def answers_of(
+    config: StudyForrestConfig, recording: Recording, trained: Trained, test: int, column: int
+) -> dict[str, list[Answer]]:
+    """Predictor -> its answers on one fold and target: one, or one a seed."""
+    settings, names = config.settings, list(config.candidates)
+    true = recording.labels[recording.run == Fold(test).validation, column]
+    known, asked = (
+        {
+            name: np.stack([getattr(trained[name, test, seed], kind)[:, column] for seed in config.seeds])
+            for name in names
+        }
+        for kind in ("validation", "test")
     )
+    everything = np.concatenate(list(known.values())), np.concatenate(list(asked.values()))
+    found = {name: [answer(mean, known[name], asked[name], true, settings)] for name in names}
+    found["best candidate on validation"] = [best_of(known, asked, true, settings)]
+    found["greedy selection on validation"] = [greedy(known, asked, true, settings)]
+    found["mean of all"] = [answer(mean, *everything, true, settings)]
+    found[f"{OURS}, single seeds"] = [
+        answer(
+            stretched_mean,
+            *(np.stack([curves[name][i] for name in names]) for curves in (known, asked)),
+            true,
+            settings,
+        )
+        for i in range(len(config.seeds))
+    ]
+    found[OURS] = [answer(stretched_mean, *everything, true, settings)]
+    return found
 
 
-def _best_smoothing(curve: np.ndarray, true: np.ndarray, settings: TrainConfig) -> SmoothingConfig:
-    """The configured filter with the cutoff of the highest CCC on a validation curve [T], of this target alone."""
-    cutoffs = dict.fromkeys((settings.smoothing.cutoff_hz, *settings.smoothing_cutoffs_hz))
-    candidates = [settings.smoothing.model_copy(update={"cutoff_hz": cutoff_hz}) for cutoff_hz in cutoffs]
-    return max(candidates, key=lambda candidate: ccc(_smoothed(curve, candidate, settings), true))
-
-
-def _smoothed(curve: np.ndarray, smoothing: SmoothingConfig, settings: TrainConfig) -> np.ndarray:
-    return smooth(curve, smoothing, label_range=(settings.labels.minimum, settings.labels.maximum)).values
-
-
-def run_folds(
-    config: StudyForrestConfig, data: str, output: str, runs: Sequence[int], workers: int
-) -> list[FoldCurves]:
-    """All folds of both targets, each in a fresh process; one line a fold on standard error."""
-    context = multiprocessing.get_context("spawn")
-    folds = []
-    with ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=1) as pool:
-        tasks = [pool.submit(run_fold, config, data, output, target, run) for target in TARGETS for run in runs]
-        for task in tasks:
-            fold = task.result()
-            folds.append(fold)
-            line = f"{fold.target}, run {fold.test}: {fold.chosen}; validation CCC {fold.validation['ccc']:.3f}"
-            print(f"{line}; {fold.cpu_s:.0f} s of CPU", file=sys.stderr, flush=True)
-    return folds
-
-
-def curves_of(folds: Sequence[FoldCurves], pick: Callable[[FoldCurves], np.ndarray]) -> dict[int, np.ndarray]:
-    """Test run -> float64 [T, 2], valence and arousal, of a curve [T] of each."""
-    by_name = {(fold.target, fold.test): pick(fold) for fold in folds}
-    runs = dict.fromkeys(fold.test for fold in folds)
-    return {run: np.stack([by_name[target, run] for target in TARGETS], axis=1) for run in runs}
-
-
-def table_of(config: StudyForrestConfig, data: str, folds: Sequence[FoldCurves]) -> tuple[list[Row], str]:
-    """All rows, and the name of the one that is ours."""
-    recording, runs = read_recording(data), list(dict.fromkeys(fold.test for fold in folds))
+def table_of(
+    config: StudyForrestConfig, recording: Recording, trained: Trained, runs: Sequence[int]
+) -> tuple[list[Row], dict[int, np.ndarray], list[str]]:
+    """All rows; test run -> our curves [T, 2]; and a line for each fold and target of what was chosen there."""
     rows = rows_of("constant mean", [constant_mean(recording, runs)], recording)
     for name in FEATURE_SETS:
         rows += rows_of(f"ridge, {name}", [published_ridge(recording, name, runs)], recording)
-    ridges = [chosen_ridge(recording, config.of(target)[0].tracks, runs) for target in TARGETS]
-    same = {run: np.stack([ridges[column][run][:, column] for column in range(2)], axis=1) for run in runs}
-    rows += rows_of("ridge, our features", [same], recording)
-    count = len(config.seeds)
-    seeds = [curves_of(folds, lambda fold, index=index: fold.single[index]) for index in range(count)]
-    rows += rows_of(f"ours, single seeds ({count})", seeds, recording)
-    ours = f"ours, mean of {count}"
-    rows += rows_of(ours, [curves_of(folds, lambda fold: fold.mean)], recording)
-    return rows, ours
+    for name, candidate in config.candidates.items():
+        rows += rows_of(f"ridge, features of {name}", [chosen_ridge(recording, candidate.tracks, runs)], recording)
+    answers = {
+        (run, target): answers_of(config, recording, trained, run, column)
+        for run in runs
+        for column, target in enumerate(TARGETS)
+    }
+    curves: list[dict[int, np.ndarray]] = []
+    for predictor, one in answers[runs[0], TARGETS[0]].items():
+        curves = [
+            {run: np.stack([answers[run, target][predictor][i].test for target in TARGETS], axis=1) for run in runs}
+            for i in range(len(one))
+        ]
+        rows += rows_of(predictor, curves, recording)
+    lines = [
+        f"{target}, run {run}, {predictor}: {found[0].chosen}; validation CCC {found[0].validation_ccc:.3f}"
+        for (run, target), by_predictor in answers.items()
+        for predictor, found in by_predictor.items()
+        if len(found) == 1
+    ]
+    return rows, curves[0], lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -214,39 +243,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         config = read_configuration(options.config)
+        config = config.model_copy(update={"seeds": config.seeds[: 1 if options.quick else options.seeds]})
         if options.quick:
-            config = _quick(config)
-        read_recording(options.data)
+            quick = {name: _with_train(one, {"epochs": QUICK_EPOCHS}) for name, one in config.candidates.items()}
+            config = config.model_copy(update={"candidates": quick})
+        recording = read_recording(options.data)
         runs = [RUNS[0]] if options.quick else list(RUNS)
-        os.makedirs(options.output, exist_ok=True)
-        folds = run_folds(config, options.data, options.output, runs, options.workers)
-        rows, ours = table_of(config, options.data, folds)
+        trained = train_all(config, options.data, options.output, runs, options.workers)
+        rows, curves, chosen = table_of(config, recording, trained, runs)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIGURATION
     output = Path(options.output)
     (output / "studyforrest.csv").write_text(to_csv(rows), encoding="utf-8")
-    curves = curves_of(folds, lambda fold: fold.mean)
-    write_plot(output / "studyforrest.png", rows, ours, curves, read_recording(options.data))
+    (output / "chosen.txt").write_text("\n".join(chosen) + "\n", encoding="utf-8")
+    write_plot(output / "studyforrest.png", rows, OURS, curves, recording)
     print(to_text(rows))
-    print()
-    for target in ("arousal", "valence"):
-        each = [fold.validation for fold in folds if fold.target == target]
-        figures = [f"{name.upper()} {np.mean([figure[name] for figure in each]):.3f}" for name in each[0]]
-        print(f"{ours}, on the validation runs, {target}: {', '.join(figures)}")
-    print(f"Training took {sum(fold.cpu_s for fold in folds) / 60:.1f} minutes of CPU. Files: {output}")
+    print(f"\n{len(config.seeds)} seeds, {len(runs)} folds, {len(trained)} trainings. Files: {output}")
     return EXIT_OK
 
 
-def _quick(config: StudyForrestConfig) -> StudyForrestConfig:
-    for target in TARGETS:
-        members = tuple(_with_train(member, {"epochs": QUICK_EPOCHS}) for member in config.of(target))
-        config = config.model_copy(update={target: members})
-    return config.model_copy(update={"seeds": config.seeds[:1]})
-
-
-def _with_train(member: MemberConfig, update: Mapping[str, Any]) -> MemberConfig:
-    return member.model_copy(update={"train": member.train.model_copy(update=update)})
+def _with_train(candidate: CandidateConfig, update: Mapping[str, Any]) -> CandidateConfig:
+    return candidate.model_copy(update={"train": candidate.train.model_copy(update=update)})
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -258,7 +276,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", default=str(DATA), help="folder of forrest_1hz.csv.gz (default: %(default)s)")
     parser.add_argument("--config", default=str(CONFIGURATION), help="configuration (default: %(default)s)")
     parser.add_argument("--output", default="studyforrest-runs", help="records, checkpoints, CSV and plot")
-    parser.add_argument("--workers", type=int, default=1, help="folds at once, one core each")
+    parser.add_argument("--workers", type=int, default=1, help="trainings at once, one core each")
+    parser.add_argument("--seeds", type=int, default=None, help="how many of the configuration's seeds (default: all)")
     parser.add_argument("--quick", action="store_true", help="one fold, one seed, two epochs")
     return parser
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.studyforrest import CONFIGURATION, main, read_configuration
+from benchmarks.studyforrest import CONFIGURATION, OURS, main, read_configuration
 from benchmarks.studyforrest_data import (
     DATA_FILE,
     MARGIN_S,
@@ -25,9 +25,10 @@ from benchmarks.studyforrest_data import (
     running_mean,
     write_films,
 )
+from benchmarks.studyforrest_ensemble import answer, best_of, greedy, mean, stretched_mean
 from benchmarks.studyforrest_report import figures_of, rows_of
 from benchmarks.studyforrest_ridge import published_ridge
-from trainer.config import LabelConfig
+from trainer.config import LabelConfig, TrainConfig
 from trainer.metrics import TARGETS
 
 RUN_S = 80
@@ -118,19 +119,57 @@ def test_the_trainer_reads_what_was_written(made_up, tmp_path):
     np.testing.assert_allclose(np.cov(components.T, bias=True), np.eye(4), atol=0.05)
 
 
-def test_the_command_trains_and_writes_table_and_picture(made_up, tmp_path, capsys):
-    config = tmp_path / "small.yaml"
-    config.write_text(CONFIGURATION.read_text().replace("components: 32", "components: 4"))
-    assert main(["--quick", "--data", str(made_up), "--config", str(config), "--output", str(tmp_path)]) == 0
-    shown = capsys.readouterr().out
-    rows = list(csv.DictReader((tmp_path / "studyforrest.csv").read_text().splitlines()))
+SMALL = """
+seeds: [1, 2]
+candidates:
+  sound and cues:
+    tracks: {audio: {means_half_s: [3]}, cues: {}}
+    train: &train
+      {stride_s: 4, loss: ccc, smoothing_cutoffs_hz: [0.1], model: {window_s: 4, encoder: {units: 3}}}
+  low, hash:
+    tracks: {low: {deviations_half_s: [5]}, phash: {components: 4}}
+    train: *train
+"""
+
+
+@pytest.fixture(scope="module")
+def small(made_up, tmp_path_factory) -> tuple[list[str], Path]:
+    """The command's arguments for two candidates on one fold, and its output directory after a first start."""
+    output = tmp_path_factory.mktemp("runs")
+    (output / "small.yaml").write_text(SMALL)
+    places = ["--data", str(made_up), "--config", str(output / "small.yaml"), "--output", str(output)]
+    assert main(["--quick", *places]) == 0
+    return places, output
+
+
+def test_the_command_trains_and_writes_table_and_picture(small):
+    _, output = small
+    rows = list(csv.DictReader((output / "studyforrest.csv").read_text().splitlines()))
     assert {row["target"] for row in rows} == {"arousal", "valence"} == set(TARGETS)
-    ours = [row for row in rows if row["predictor"].startswith("ours") and row["metric"] == "rmse"]
-    assert len(ours) == 4
-    assert all(0.0 < float(row["run1"]) < 2.0 for row in ours)
-    assert "one human observer" in shown
-    assert "ridge, all" in shown
-    assert (tmp_path / "studyforrest.png").read_bytes().startswith(b"\x89PNG")
+    predictors = list(dict.fromkeys(row["predictor"] for row in rows))
+    assert predictors == [
+        "constant mean",
+        *(f"ridge, {name}" for name in ("low", "low + cues", "all")),
+        *(f"ridge, features of {name}" for name in ("sound and cues", "low, hash")),
+        *("sound and cues", "low, hash"),
+        *("best candidate on validation", "greedy selection on validation", "mean of all"),
+        *(f"{OURS}, single seeds", OURS),
+    ]
+    assert all(0.0 < float(row["run1"]) < 2.0 for row in rows if row["metric"] == "rmse")
+    assert (output / "studyforrest.png").read_bytes().startswith(b"\x89PNG")
+    chosen = (output / "chosen.txt").read_text()
+    assert "valence, run 1, greedy selection on validation: " in chosen
+
+
+def test_a_second_start_trains_nothing_and_says_the_same(small, capsys):
+    places, output = small
+    table = (output / "studyforrest.csv").read_bytes()
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("curves.npz")}
+    assert len(before) == 2
+    assert main(["--quick", *places]) == 0
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("curves.npz")} == before
+    assert (output / "studyforrest.csv").read_bytes() == table
+    assert "one human observer" in capsys.readouterr().out
 
 
 def test_without_the_data_it_says_what_is_missing(tmp_path, capsys):
@@ -143,10 +182,45 @@ def test_without_the_data_it_says_what_is_missing(tmp_path, capsys):
 def test_the_shipped_configuration_is_a_gru_with_a_butterworth_filter_and_five_seeds():
     config = read_configuration(CONFIGURATION)
     assert len(set(config.seeds)) == 5
-    for member in (*config.arousal, *config.valence):
-        assert member.train.model.modalities == tuple(member.tracks)
-        assert {member.train.model.encoder_of(name).kind for name in member.tracks} == {"gru"}
-        assert member.train.smoothing.method == "butterworth"
+    shared = set()
+    for candidate in config.candidates.values():
+        assert candidate.train.model.modalities == tuple(candidate.tracks)
+        assert {candidate.train.model.encoder_of(name).kind for name in candidate.tracks} == {"gru"}
+        assert candidate.train.smoothing.method == "butterworth"
+        model = candidate.train.model.model_copy(update={"modalities": ()})
+        shared.add(candidate.train.model_copy(update={"model": model}).model_dump_json())
+    assert len(shared) == 1  # they differ in their features alone
+
+
+def test_a_stretched_mean_is_as_wide_as_its_members():
+    second = np.arange(200)
+    members = np.stack([0.3 * np.sin(second / 20 + shift) + 0.1 for shift in (0.0, 0.9, 2.0)])
+    plain, stretched = mean(members), stretched_mean(members)
+    assert plain.std() < 0.9 * members.std(axis=1).mean()
+    assert stretched.std() == pytest.approx(members.std(axis=1).mean())
+    assert stretched.mean() == pytest.approx(plain.mean())
+    assert np.corrcoef(plain, stretched)[0, 1] == pytest.approx(1.0)
+    np.testing.assert_allclose(stretched_mean(members[:1]), members[0])
+    np.testing.assert_array_equal(stretched_mean(np.full((2, 5), 0.25)), np.full(5, 0.25))
+
+
+def test_selection_knows_the_validation_run_only():
+    generator = np.random.default_rng(5)
+    true = np.sin(np.arange(300) / 15)
+    noise = generator.normal(size=(3, 2, 300))
+    validation = {"good": true + 0.5 * noise[0], "fair": 0.6 * true + 0.5 * noise[1], "none": noise[2]}
+    test = {name: generator.normal(size=(2, 100)) for name in validation}
+    settings = TrainConfig(smoothing_cutoffs_hz=(0.02, 0.1))
+    single = {name: answer(mean, validation[name], test[name], true, settings) for name in validation}
+    best, mixed = best_of(validation, test, true, settings), greedy(validation, test, true, settings)
+    assert best.chosen.startswith("good, cutoff")
+    np.testing.assert_array_equal(best.test, single["good"].test)
+    assert mixed.validation_ccc >= best.validation_ccc == max(one.validation_ccc for one in single.values())
+    assert "none" not in mixed.chosen
+    # Other curves of the test run, the same choice.
+    again = greedy(validation, {name: 0.5 * curves for name, curves in test.items()}, true, settings)
+    assert (again.chosen, again.validation_ccc) == (mixed.chosen, mixed.validation_ccc)
+    np.testing.assert_allclose(again.test, 0.5 * mixed.test, atol=0.01)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,137 @@
+"""How much of a real training step its input takes: the paper's network, forward, backward and Adam.
+
+    python -m benchmarks.training_step                                    # the paper's size; some minutes on 2 cores
+    python -m benchmarks.training_step --batch 64 --units 16 --steps 5    # smaller
+
+Input has two parts. Before the step, the host chooses which windows a batch holds: one int32 a window, no tf.data, and
+the step waits for that alone. Within the step the device gathers the windows from the films' rows that lie there; a
+graph that does nothing else, on the same batches, shows what that takes. The whole step is the trainer's own
+(`trainer.step.make_step`). Median of the steps after the first, which compiles; on a GPU wall time is the one to read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from beam_pipelines.feature_track import slots_of
+from trainer.checkpoints import TrainingState
+from trainer.config import EncoderConfig, ModelConfig, TrainConfig
+from trainer.model import build_model
+from trainer.step import make_optimizer, make_step
+from trainer.train import dropout_seed
+from trainer.windows import WindowTable, epoch_batches, gather_windows, stack_films, window_ends
+
+DIMENSIONS = {"image": 2048, "audio": 128, "face": 1024}
+"""3,200 values a second, as of MediaEval 2018's size."""
+PARTS = ("chosen on the host: what the step waits for", "gathered on the device, within the step", "the whole step")
+
+
+@dataclass(frozen=True, eq=False)
+class RandomFilm:
+    """A film of random rows, in the trainer's form."""
+
+    film_id: str
+    features: dict[str, np.ndarray]
+    present: dict[str, np.ndarray]
+    labels: np.ndarray
+    known: np.ndarray
+
+
+def make_film(index: int, seconds: int) -> RandomFilm:
+    """A film of some seconds with all modalities and labels."""
+    generator = np.random.default_rng(index)
+    return RandomFilm(
+        film_id=f"film{index}",
+        features={m: generator.standard_normal((seconds, size), np.float32) for m, size in DIMENSIONS.items()},
+        present={m: np.ones((seconds, slots_of(m)), np.float32) for m in DIMENSIONS},
+        labels=generator.uniform(-0.5, 0.5, (seconds, 2)).astype(np.float32),
+        known=np.ones(seconds, bool),
+    )
+
+
+def make_gather(table: WindowTable, window_s: int) -> Callable[[np.ndarray], object]:
+    """A graph that gathers a batch's windows of all modalities, and nothing else."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
+    def gather(ends: tf.Tensor) -> list[tf.Tensor]:
+        starts = tf.gather(table.row_start, ends)
+        windows = [gather_windows(rows, ends, starts, window_s) for rows in table.rows.values()]
+        # One value a modality leaves the graph, so that copying out isn't counted.
+        return [tf.reduce_max(window[:, -1, 0]) for window in windows]
+
+    return lambda ends: [value.numpy() for value in gather(ends)]
+
+
+def measure(config: TrainConfig, films: int, seconds: int, steps: int) -> dict[str, list[tuple[float, float]]]:
+    """Part -> wall and CPU seconds of every step but the first."""
+    table = stack_films([make_film(index, seconds) for index in range(films)])
+    model = build_model(config.model, DIMENSIONS, config.seed)
+    optimizer = make_optimizer(config)
+    optimizer.build(model.trainable_variables)
+    spent: dict[str, list[tuple[float, float]]] = {part: [] for part in PARTS}
+    with tempfile.TemporaryDirectory(prefix="cineaffect-step-") as folder:
+        state = TrainingState(folder, model, optimizer)
+        step, gather = make_step(model, optimizer, table, state, config), make_gather(table, config.model.window_s)
+        for number in range(steps + 1):
+            choosing = _now()
+            # An epoch's batches are chosen together; here anew for each step, so the figure is an upper bound.
+            batch = epoch_batches(window_ends(table, config.stride_s, 0), config.batch_size, config.seed, number)[0]
+            chosen = _now()
+            gather(batch)
+            gathered = _now()
+            step(batch, dropout_seed(config.seed, number))
+            state.loss_sum.numpy()  # waits for the device
+            done = _now()
+            if number:
+                edges = ((choosing, chosen), (chosen, gathered), (gathered, done))
+                for part, (start, end) in zip(PARTS, edges, strict=True):
+                    spent[part].append((end[0] - start[0], end[1] - start[1]))
+    return spent
+
+
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def main() -> int:
+    """Prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    defaults = TrainConfig()
+    parser.add_argument("--films", type=int, default=4)
+    parser.add_argument("--seconds", type=int, default=1800, help="of each film")
+    parser.add_argument("--batch", type=int, default=defaults.batch_size)
+    parser.add_argument("--window", type=int, default=defaults.model.window_s)
+    parser.add_argument("--encoder", choices=("gru", "lstm"), default="gru")
+    parser.add_argument("--units", type=int, default=defaults.model.encoder.units)
+    parser.add_argument("--steps", type=int, default=10)
+    arguments = parser.parse_args()
+    encoder = EncoderConfig(kind=arguments.encoder, units=arguments.units)
+    model = ModelConfig(modalities=tuple(DIMENSIONS), window_s=arguments.window, encoder=encoder)
+    config = defaults.model_copy(update={"batch_size": arguments.batch, "model": model})
+    spent = measure(config, arguments.films, arguments.seconds, arguments.steps)
+    devices = ", ".join(device.name for device in tf.config.list_logical_devices())
+    print(
+        f"{arguments.encoder}, {arguments.units} units, window {arguments.window} s, batch {arguments.batch}, "
+        f"{sum(DIMENSIONS.values())} values a second; {devices}"
+    )
+    medians = {
+        part: [statistics.median(column) for column in zip(*times, strict=True)] for part, times in spent.items()
+    }
+    whole = medians[PARTS[-1]]
+    for part, (wall_s, cpu_s) in medians.items():
+        shares = f"{wall_s / whole[0]:7.2%} of the step's wall time, {cpu_s / whole[1]:7.2%} of its CPU time"
+        print(f"{part:46} {1000 * wall_s:9.2f} ms {1000 * cpu_s:9.2f} ms of CPU   {shares}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
