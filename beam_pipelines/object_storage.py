@@ -145,6 +145,64 @@ def upload(uri: str, path: Path) -> None:
             raise _no_bucket(uri) from error
 
 
+class ChangedError(StorageError):
+    """Somebody else has written an object since it was read."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """An object as it was when it was read; `replace` writes only where it is so still.
+
+    Attributes:
+        uri: its address.
+        content: what it held; None where there was none.
+        number: the generation that the service gave this content; 0 where there was none.
+    """
+
+    uri: str
+    content: bytes | None
+    number: int
+
+    def replace(self, content: bytes) -> None:
+        """Writes new content in place of exactly this one.
+
+        Raises:
+            ChangedError: where somebody else has written meanwhile; nothing is changed then.
+            StorageError: also where there is no such bucket.
+        """
+        try:
+            with _explained(self.uri):
+                _blob(self.uri).upload_from_string(
+                    content, content_type=_OCTETS, if_generation_match=self.number, retry=_patient()
+                )
+        except FileNotFoundError as error:
+            raise _no_bucket(self.uri) from error
+        except ChangedError:
+            # Where only the answer was lost, the repeated request meets what the first one has written.
+            if read_generation(self.uri).content != content:
+                raise
+
+
+def read_generation(uri: str) -> Generation:
+    """An object with what it takes to replace it safely.
+
+    Raises:
+        StorageError: as all functions here, when the storage can't be used.
+    """
+    while True:
+        bucket, name = split(uri)
+        with _explained(uri):
+            blob = _client().bucket(bucket).get_blob(name)
+        if blob is None:
+            return Generation(uri, None, 0)
+        try:
+            with _explained(uri):
+                content = blob.download_as_bytes(if_generation_match=blob.generation, retry=_patient())
+        except (ChangedError, FileNotFoundError):
+            continue  # written, or removed, between the two requests
+        return Generation(uri, content, blob.generation)
+
+
 def delete(uri: str) -> None:
     """Removes an object.
 
@@ -171,6 +229,8 @@ def _explained(uri: str) -> Iterator[None]:
         raise StorageError(f"{uri}: the Google Cloud credentials don't work ({error}); {_CREDENTIALS_HINT}") from error
     except api.NotFound as error:
         raise FileNotFoundError(uri) from error
+    except api.PreconditionFailed as error:
+        raise ChangedError(f"{uri}: was written by somebody else meanwhile") from error
     except (api.Unauthorized, api.Forbidden) as error:
         raise StorageError(
             f"{uri}: these Google Cloud credentials have no right to do this ({error.message}); to read it takes the "

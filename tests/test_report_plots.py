@@ -53,6 +53,21 @@ def test_a_path_gets_a_whole_png(tmp_path: Path) -> None:
     assert pixels(path.read_bytes()).shape == (702, 1300, 3)
 
 
+def test_the_spread_of_an_ensemble_is_a_band_and_without_one_nothing_changes() -> None:
+    none = {"valence": None, "arousal": None}
+    assert curve_png(spread=none) == curve_png()
+    with pytest.raises(ValueError, match="spread of valence"):
+        curve_png(spread={**none, "valence": np.ones(3)})
+    tinted = []
+    for wide in (0.1, 0.2):
+        picture = pixels(curve_png(spread={**none, "valence": np.full(120, wide)}))
+        assert not (picture == pixels(curve_png())).all()
+        band = np.array([204, 227, 240])  # a fifth of valence's blue on white
+        tinted.append(int((np.abs(picture.astype(int) - band).max(axis=-1) <= 2).sum()))
+    assert tinted[0] > 1000
+    assert tinted[1] > 1.6 * tinted[0]
+
+
 def test_valence_lies_above_arousal_and_follows_its_values() -> None:
     picture = pixels(curve_png(valence=np.linspace(-1, 1, 120), arousal=np.full(120, -1.0)))
     height, width, _ = picture.shape

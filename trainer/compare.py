@@ -18,6 +18,7 @@ from beam_pipelines import storage
 from beam_pipelines.configuration import load_section, validate
 from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError
 from beam_pipelines.mediaeval2018 import list_layout
+from beam_pipelines.run_summary import as_steps_of_a_run
 from beam_pipelines.smoothing import SmoothingConfig
 from trainer.comparison_variants import COMPARISONS, best_filters, variants
 from trainer.config import TrainConfig
@@ -61,7 +62,8 @@ exit codes: 0 all done, 2 configuration error or a failed job.
 def main(argv: Sequence[str] | None = None) -> int:
     """`cineaffect compare`: returns the exit code."""
     try:
-        return _main(_parser().parse_args(argv))
+        with as_steps_of_a_run():
+            return _main(_parser().parse_args(argv))
     except CineAffectError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CONFIGURATION

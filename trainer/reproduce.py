@@ -18,6 +18,8 @@ import numpy as np
 from beam_pipelines import storage
 from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError
 from beam_pipelines.mediaeval2018 import LayoutFilm, list_layout
+from beam_pipelines.report.run_pages import write_run_page
+from beam_pipelines.run_summary import as_steps_of_a_run, print_summary
 from trainer.evaluate import evaluate_curves, untrained_note
 from trainer.experiment_data import (
     TEST,
@@ -44,7 +46,8 @@ examples:
     cineaffect reproduce --data data --records data/records --output reproduction --validation-films 4
 
 what it leaves in --output:
-  table1.txt/.json/.csv/.png   ours per film and pooled, over seeds, beside the paper's Table 1 and the constant mean
+  report/index.html            a page: ours per film and pooled, over seeds, beside the paper's Table 1 and the constant
+  table1.txt/.json/.csv/.png   the same for a terminal, programs, spreadsheets, and as a picture
   seed<n>/<run>.txt            run files in the task's format; `cineaffect evaluate --run-file` reads them
   seed<n>/<run>-final-<digest>/exports/   the model of the run, for `cineaffect score`
 Started again it goes on there. What a step depends on is in the name of its directory: with other settings or data it
@@ -58,7 +61,8 @@ exit codes: 0 all done, 2 configuration error or a failed job.
 def main(argv: Sequence[str] | None = None) -> int:
     """`cineaffect reproduce`: returns the exit code."""
     try:
-        return _main(_parser().parse_args(argv))
+        with as_steps_of_a_run():
+            return _main(_parser().parse_args(argv))
     except CineAffectError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_CONFIGURATION
@@ -109,7 +113,8 @@ def _prepare(films: Sequence[LayoutFilm], runs: Sequence[PaperRun], arguments: a
         if lacking:
             raise ConfigurationError(
                 f"{arguments.data}: no MEDIAEVAL18_*.mp4 of {', '.join(lacking)} to extract features from; add them, "
-                "or name feature records that lie ready (--records)"
+                f"or make records of the organisers' features (`cineaffect import-features --mediaeval2018 "
+                f"{arguments.data} --output RECORDS`) or others, and name them: --records RECORDS"
             )
         records = storage.join(output, "features")
         further = ["--config", config] if config else []
@@ -165,7 +170,15 @@ def _report(
     storage.write_text(storage.join(arguments.output, "table1.txt"), text + "\n")
     title = f"Test films, {arguments.seeds} seed{'s' if arguments.seeds > 1 else ''}"
     write_experiment_plot(storage.join(arguments.output, "table1.png"), title, summaries, published)
-    print(f"\n{text}\n\nresults: {storage.join(arguments.output, 'table1.json')}")
+    print(f"\n{text}\n")
+    print_summary(
+        [
+            ("page", write_run_page(arguments.output)),
+            ("table", storage.join(arguments.output, "table1.txt")),
+            ("run files", storage.join(arguments.output, "seed*", "run*.txt")),
+            ("models", storage.join(arguments.output, "seed*", "run*-final-*", "exports")),
+        ]
+    )
 
 
 def seed_count(text: str) -> int:

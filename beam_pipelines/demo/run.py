@@ -20,6 +20,7 @@ from beam_pipelines.demo.films import SHORTEST_S, make_demo_films, plan_demo_fil
 from beam_pipelines.demo.pictures import draw_curves, draw_training
 from beam_pipelines.errors import ConfigurationError
 from beam_pipelines.job import guarded
+from beam_pipelines.run_summary import as_steps_of_a_run, print_summary
 
 CONFIG = Path(__file__).with_name("demo.yaml")
 FEWEST_FILMS = 3
@@ -49,11 +50,12 @@ def _main(argv: list[str]) -> int:
     output = Path(arguments.output)
     started_s = time.monotonic()
     manifest = _make_films(output / "data", arguments.films, arguments.seconds)
-    for number, (title, command) in enumerate(_commands(output, manifest, arguments.config), start=2):
-        code = _start(f"{number}. {title}", command)
-        if code:
-            print(f"error: the step '{title}' ended with exit code {code}", file=sys.stderr)
-            return code
+    with as_steps_of_a_run():
+        for number, (title, command) in enumerate(_commands(output, manifest, arguments.config), start=2):
+            code = _start(f"{number}. {title}", command)
+            if code:
+                print(f"error: the step '{title}' ended with exit code {code}", file=sys.stderr)
+                return code
     films = plan_demo_films(films=arguments.films, seconds=arguments.seconds)
     draw_curves(films, output / "scores", output / "plots")
     draw_training(output / "model", output / "plots")
@@ -96,16 +98,18 @@ def _start(title: str, command: Sequence[str]) -> int:
 
 
 def _say_what_lies_where(output: Path, took_s: float) -> None:
-    print(f"\nThe demo took {took_s:.0f} s. Look at")
-    for what, where in (
-        ("the page: open it in a browser", output / "scores" / "report" / "index.html"),
-        ("curves of the films held out beside their labels, and the training", output / "plots"),
-        ("the curves as tables", output / "scores" / "curves"),
+    print(f"\nThe demo took {took_s:.0f} s.")
+    page = str(output / "scores" / "report" / "index.html")
+    places = [
+        ("plots of the films held out, and of the training", output / "plots"),
+        ("curves as tables", output / "scores" / "curves"),
         ("how good they are", output / "scores" / "evaluation.csv"),
-        ("the exported model and its card", output / "model" / "exports"),
-        ("the films and their labels", output / "data"),
-    ):
-        print(f"  {where}   {what}")
+        ("exported model and its card", output / "model" / "exports"),
+        ("page of the training", output / "model" / "report" / "index.html"),
+        ("films and their labels", output / "data"),
+        ("page of the films held out", page),
+    ]
+    print_summary([(what, str(where)) for what, where in places], [("open in a browser", page)])
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ examples:
     cineaffect report --scores curves
   with the films themselves, their labels, thumbnails, and the tracks of faces and sound:
     cineaffect report --scores curves --records features --manifest films.csv --thumbnails
-  of a training run, or of a study, in run/report/index.html (train and tune write it themselves at their end):
+  of a training run, a study or Table 1, in run/report/index.html (train, tune and reproduce write it at their end):
     cineaffect report --run run
 
 The page opens from disk. It plays films where they lie: moved away without them, it lacks the video and nothing else.
@@ -250,7 +250,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     of = parser.add_mutually_exclusive_group(required=True)
     of.add_argument("--scores", help="directory of a finished cineaffect score, local or gs://")
-    of.add_argument("--run", help="directory of a cineaffect train or tune; only --output goes with it")
+    of.add_argument("--run", help="directory of a cineaffect train, tune or reproduce; only --output goes with it")
     parser.add_argument(
         "--records", help="directory of feature records: faces, sound and exact length; SCORES/records where it exists"
     )

@@ -8,29 +8,23 @@
     thumbs/<key>.jpg    its thumbnails
     markers/<film id>.… its markers and WebVTT tracks, for other programs
 
-A page opened from disk may not fetch files, but it may load scripts: so data are scripts that call `CineAffect.data`.
-uPlot draws the charts because it is 50 kB without dependencies, draws ten thousand points in milliseconds and needs no
-build step; Plotly does the same with 3 to 4 MB.
+What all pages have in common is in `page_folder`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any
 from urllib.parse import quote
 
-from beam_pipelines import storage
 from beam_pipelines.report.markers import to_csv, to_edl
+from beam_pipelines.report.page_folder import SCORING, PageFolder
 from beam_pipelines.report.sheets import FailedFilm, FilmSheet, catalogue_row, failed_row, film_data
 from beam_pipelines.report.timecode import FrameRate
 from beam_pipelines.report.webvtt import chapters_vtt, metadata_vtt
 
 ROWS_PER_FILE = 1000
-PAGE = "index.html"
-_OWN_FOLDERS = ("assets", "data", "thumbs", "markers")
 
 
 @dataclass
@@ -45,7 +39,9 @@ class PageWriter:
     output: str
     label_range: tuple[float, float] = (-1.0, 1.0)
     _rows: list[dict[str, Any]] = field(default_factory=list)
-    _written: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._folder = PageFolder(self.output)
 
     def add_film(self, sheet: FilmSheet, rate: FrameRate) -> None:
         """Writes a film's data, thumbnails and markers.
@@ -56,8 +52,8 @@ class PageWriter:
         """
         downloads = self._write_markers(sheet, rate)
         if sheet.sprite is not None:
-            self._write(f"thumbs/{sheet.key}.jpg", sheet.sprite.jpeg)
-        self._write_data(f"film-{sheet.key}", film_data(sheet, downloads))
+            self._folder.write(f"thumbs/{sheet.key}.jpg", sheet.sprite.jpeg)
+        self._folder.write_data(f"film-{sheet.key}", film_data(sheet, downloads))
         self.add_row(catalogue_row(sheet, self.label_range))
 
     def add_row(self, row: dict[str, Any]) -> None:
@@ -81,16 +77,9 @@ class PageWriter:
         rows += [failed_row(film) for film in sorted(failures, key=lambda film: film.film_id)]
         files = [rows[first : first + ROWS_PER_FILE] for first in range(0, len(rows), ROWS_PER_FILE)]
         for number, part in enumerate(files):
-            self._write_data(f"rows-{number:03d}", part)
-        self._write_data("run", self._about(manifest, evaluation, len(files)))
-        assets = resources.files(__package__) / "assets"
-        for asset in sorted(assets.iterdir(), key=lambda asset: asset.name):
-            if asset.name != PAGE:
-                self._write(f"assets/{asset.name}", asset.read_bytes())
-        page = storage.join(self.output, PAGE)
-        self._remove_left_over(page)
-        storage.write_bytes(page, (assets / PAGE).read_bytes())
-        return page
+            self._folder.write_data(f"rows-{number:03d}", part)
+        self._folder.write_data("run", self._about(manifest, evaluation, len(files)))
+        return self._folder.finish(SCORING)
 
     def _about(
         self, manifest: Mapping[str, Any], evaluation: Sequence[Mapping[str, Any]], row_files: int
@@ -122,23 +111,5 @@ class PageWriter:
             ),
         }
         for suffix, text in files.values():
-            self._write(f"markers/{file_name}{suffix}", text.encode("utf-8"))
+            self._folder.write(f"markers/{file_name}{suffix}", text.encode("utf-8"))
         return {what: f"markers/{quote(file_name + suffix)}" for what, (suffix, _) in files.items()}
-
-    def _write_data(self, name: str, value: Any) -> None:
-        # ASCII, so that neither an encoding nor a line separator inside a name can change what the script says.
-        text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-        self._write(f"data/{name}.js", f"CineAffect.data({json.dumps(name)},{text});\n".encode("ascii"))
-
-    def _write(self, name: str, content: bytes) -> None:
-        self._written.add(storage.join(self.output, name))
-        storage.write_bytes(storage.join(self.output, name), content)
-
-    def _remove_left_over(self, page: str) -> None:
-        # Only where an earlier page of ours stood: otherwise the folders may be anybody's.
-        if storage.stat(page) is None:
-            return
-        for folder in _OWN_FOLDERS:
-            for info in storage.list_files(storage.join(self.output, folder)):
-                if info.uri not in self._written:
-                    storage.remove(info.uri)

@@ -32,10 +32,11 @@ def plot_curve(
     *,
     valence_raw: ArrayLike | None = None,
     arousal_raw: ArrayLike | None = None,
+    spread: Mapping[str, ArrayLike | None] | None = None,
     labels: Mapping[str, ArrayLike] | None = None,
     label_range: Range = (-1.0, 1.0),
 ) -> None:
-    """Draws a film's two curves, one above the other: smoothed bold, raw faint, labels dashed.
+    """Draws a film's two curves, one above the other: smoothed bold, raw faint, labels dashed, spread as a band.
 
     Args:
         output: a path (local or `gs://`), or a binary file.
@@ -45,6 +46,8 @@ def plot_curve(
         arousal: float [T], smoothed.
         valence_raw: float [T], as predicted.
         arousal_raw: float [T], as predicted.
+        spread: `valence` and `arousal` of an ensemble, float [T]: the band reaches so far above and below the curve.
+            Without one, or with None, there is no band.
         labels: `valence` and `arousal` where they are known, float [at most T], from the same first second on.
         label_range: lowest and highest label: the height of each panel.
 
@@ -58,6 +61,11 @@ def plot_curve(
         for target, panel in zip(TARGETS, panels, strict=True):
             values = _checked(target, smoothed[target], seconds.size)
             panel.plot(seconds, values, color=COLOURS[target], lw=2.4, label="smoothed", zorder=4)
+            of_members = (spread or {}).get(target)
+            if of_members is not None:
+                wide = _checked(f"spread of {target}", of_members, seconds.size)
+                style_of_band: dict[str, Any] = {"color": COLOURS[target], "alpha": 0.2, "lw": 0}
+                panel.fill_between(seconds, values - wide, values + wide, label="spread", zorder=2, **style_of_band)
             unsmoothed = raw[target]
             if unsmoothed is not None:
                 values = _checked(f"raw {target}", unsmoothed, seconds.size)
@@ -166,7 +174,7 @@ def _shape_curve_panel(panel: Axes, target: str, label_range: Range) -> None:
     panel.axhline((low + high) / 2, color=GUIDE_COLOUR, lw=0.9, zorder=1)
     panel.set_title(target.capitalize(), loc="left", color=COLOURS[target], fontweight="bold")
     # Above the panel, right of its name: there it can cover no curve.
-    panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1)
+    panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.1)
 
 
 def _shape_time_axis(panel: Axes, time_s: NDArray[np.float64]) -> None:

@@ -1,16 +1,15 @@
-"""The pages of a training run and of a study: one folder each that opens from disk, like a scoring run's page.
+"""The pages of a training run, of a study and of `reproduce`: one folder each, like a scoring run's page.
 
-index.html        the page
-assets/           its script and style, those of the report page that it shares, and uPlot
 data/page.js      everything but the curves
 data/film-N.js    curves and labels of the N-th validation film, loaded when it is chosen
+
+The rest is as in every page's folder (`page_folder`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -18,34 +17,37 @@ import numpy as np
 from beam_pipelines import storage
 from beam_pipelines.curves import AffectCurve, from_csv
 from beam_pipelines.errors import ConfigurationError
+from beam_pipelines.report.page_folder import STUDY, TRAINING, PageFolder
+from beam_pipelines.report.table_page import TABLE_1, write_table_page
 
-PAGE = "index.html"
 FOLDER = "report"
 TARGETS = ("valence", "arousal")
 CALIBRATION_BINS = 10
 
-_SHARED = ("store.js", "style.css", "uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE.txt")
 _FIGURES = ("predictor", "target", "scope", "film_id", "seconds", "mse", "pcc", "ccc")
 
 
 def write_run_page(directory: str, output: str | None = None) -> str:
-    """Writes the page of whatever a directory holds, a training run or a study; returns its address.
+    """Writes the page of whatever a directory holds: a training run, a study or Table 1; returns its address.
 
     Args:
-        directory: `--output` of `cineaffect train` or `cineaffect tune`.
+        directory: `--output` of `cineaffect train`, `tune` or `reproduce`.
         output: the page's folder; `<directory>/report` without it.
 
     Raises:
-        ConfigurationError: for a directory that holds neither, or a file of it that can't be read.
+        ConfigurationError: for a directory that holds none of them, or a file of it that can't be read.
     """
     folder = output or storage.join(directory, FOLDER)
     if storage.stat(storage.join(directory, "study.json")) is not None:
         return write_study_page(directory, folder)
     if storage.stat(storage.join(directory, "history.json")) is not None:
         return write_training_page(directory, folder)
+    table = _read_json(directory, TABLE_1)
+    if table is not None:
+        return write_table_page(table, folder)
     raise ConfigurationError(
-        f"{directory}: neither a training run (history.json) nor a study (study.json); name the --output of "
-        "`cineaffect train` or `cineaffect tune`"
+        f"{directory}: neither a training run (history.json) nor a study (study.json) nor a repetition of the paper "
+        f"({TABLE_1}); name the --output of `cineaffect train`, `tune` or `reproduce`"
     )
 
 
@@ -59,6 +61,7 @@ def write_training_page(run: str, output: str) -> str:
     evaluation = _read_json(run, "evaluation.json") or {}
     labels: dict[str, Any] = validation.get("labels", {})
     film_ids = sorted(labels)
+    folder = PageFolder(output)
     pairs: list[tuple[AffectCurve, dict[str, np.ndarray]]] = []
     for number, film_id in enumerate(film_ids):
         uri = storage.join(run, "curves", f"{film_id}.csv")
@@ -70,7 +73,7 @@ def write_training_page(run: str, output: str) -> str:
         if any(len(values) != curve.seconds for values in known.values()):
             raise ConfigurationError(f"{uri}: not as long as the film's labels in validation.json; train again")
         pairs.append((curve, known))
-        _write_data(output, f"film-{number}", _film(curve, labels[film_id]))
+        folder.write_data(f"film-{number}", _film(curve, labels[film_id]))
     card = _newest_card(run)
     page = {
         "history": _read_json(run, "history.json"),
@@ -85,14 +88,17 @@ def write_training_page(run: str, output: str) -> str:
         "trainFilms": len(card.get("data", {}).get("train_films", ())),
         "configuration": card.get("configuration", {}).get("train", {}),
     }
-    return _write_page(output, "training", page)
+    folder.write_data("page", page)
+    return folder.finish(TRAINING)
 
 
 def write_study_page(study: str, output: str) -> str:
     """Writes the page of a study from its `study.json`; returns its address."""
     best = storage.join(study, "best.yaml")
     configuration = storage.read_text(best) if storage.stat(best) is not None else ""
-    return _write_page(output, "study", {**(_read_json(study, "study.json") or {}), "configuration": configuration})
+    folder = PageFolder(output)
+    folder.write_data("page", {**(_read_json(study, "study.json") or {}), "configuration": configuration})
+    return folder.finish(STUDY)
 
 
 def calibration(
@@ -152,22 +158,3 @@ def _read_json(directory: str, name: str) -> Any:
         return None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{uri}: not readable as JSON: {error}") from error
-
-
-def _write_page(output: str, name: str, page: Mapping[str, Any]) -> str:
-    _write_data(output, "page", page)
-    root = resources.files(__package__)
-    own = root / "run_assets"
-    for folder, names in ((root / "assets", _SHARED), (own, ("run.css", "run_charts.js", f"{name}.js"))):
-        for asset in names:
-            storage.write_bytes(storage.join(output, "assets", asset), (folder / asset).read_bytes())
-    address = storage.join(output, PAGE)
-    storage.write_bytes(address, (own / f"{name}.html").read_bytes())
-    return address
-
-
-def _write_data(output: str, name: str, value: Any) -> None:
-    # ASCII, so that neither an encoding nor a line separator inside a name can change what the script says.
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    content = f"CineAffect.data({json.dumps(name)},{text});\n".encode("ascii")
-    storage.write_bytes(storage.join(output, f"data/{name}.js"), content)

@@ -137,7 +137,7 @@ def film_data(sheet: FilmSheet, downloads: Mapping[str, str]) -> dict[str, Any]:
         "notes": list(sheet.notes),
         "downloads": sorted(downloads.items()),
     }
-    for name in ("valence", "arousal", "valence_raw", "arousal_raw"):
+    for name in curve.columns:
         data[name] = whole_numbers(getattr(curve, name))
     if sheet.labels is not None:
         data["labels"] = {target: whole_numbers(getattr(sheet.labels, target)) for target in TARGETS}

@@ -1,4 +1,5 @@
-// The two charts of a film, one time axis for both: smoothed bold, raw faint, labels dashed, a playhead above.
+// The two charts of a film, one time axis for both: smoothed bold, raw faint, labels dashed, an ensemble's spread as a
+// band around the smoothed curve, a playhead above.
 "use strict";
 (() => {
   const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 86400];
@@ -6,8 +7,11 @@
   CineAffect.RIGHT = 24;
   CineAffect.gutter = () => (matchMedia("(max-width: 700px)").matches ? 40 : 56);
 
+  // Two hexadecimal digits more: a quarter of the colour, so that what lies below still shows.
+  const translucent = (colour) => `${colour}40`;
+
   CineAffect.Charts = class {
-    // options: seconds, range, curves {valence: {smoothed, raw, label}}, events, onSeek(t), onView([from, to])
+    // options: seconds, range, curves {valence: {smoothed, raw, label, spread}}, events, onSeek(t), onView([from, to])
     constructor(holders, options) {
       this.options = options;
       this.holders = holders;
@@ -26,6 +30,15 @@
         data.push(values);
         series.push({ points: { show: seconds === 1 }, spanGaps: false, ...style });
       };
+      const bands = [];
+      if (curve.spread) {
+        // Its two edges are series that only the band between them shows.
+        const edge = (sign) => curve.smoothed.map((value, t) =>
+          (value === null || curve.spread[t] === null ? null : value + sign * curve.spread[t]));
+        add(edge(1), { width: 0 });
+        add(edge(-1), { width: 0 });
+        bands.push({ series: [1, 2], fill: translucent(colours[target]) });
+      }
       add(curve.raw, { stroke: colours[target], width: 1.2, alpha: 0.6 });
       add(curve.label, { stroke: colours.label, width: 1.5, dash: [6, 4] });
       add(curve.smoothed, { stroke: colours[target], width: 2.4 });
@@ -44,6 +57,7 @@
             values: (_, splits) => splits.map((value) => String(value).replace("-", "−")) },
         ],
         series,
+        bands,
         // The charts share where the pointer is, but not its buttons: a drag on one would zoom the other once more.
         cursor: { sync: { key: "film", setSeries: false, filters: { pub: (kind) => kind === "mousemove" } },
           // uPlot takes a click with a tremor of one pixel for a drag; here that is for clicks() to tell.

@@ -16,6 +16,7 @@
       for (const target of ["valence", "arousal"]) {
         const label = film.labels && film.labels[target];
         this.curves[target] = { smoothed: curve(target), raw: curve(`${target}_raw`),
+          spread: film[`${target}_spread`] && curve(`${target}_spread`),
           label: label && label.map((number) => (number === null ? null : number / film.scale)) };
       }
       this.seconds = film.valence.length;
@@ -42,6 +43,7 @@
       $("film-facts").textContent = parts.join(" · ");
       $("film-notes").replaceChildren(...film.notes.map((note) => make("li", "", note)));
       const legend = [make("i", "stroke bold"), "smoothed ", make("i", "stroke thin"), "raw "];
+      if (film.valence_spread) legend.push(make("i", "stroke band"), "spread of the ensemble ");
       if (film.labels) legend.push(make("i", "stroke dashed"), "label");
       $("legend").replaceChildren(...legend);
       $("timeline").setAttribute("aria-valuemax", String(this.seconds - 1));

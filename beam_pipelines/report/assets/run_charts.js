@@ -15,6 +15,8 @@
 
   // series: [{label, values, colour, width, dash, alpha, points, line}]; options: {height, xLabel, clock, range, marker}
   CineAffect.chart = (holder, xs, series, options = {}) => {
+    // Around a single point uPlot would lay an axis from nothing to a hundred.
+    if (xs.length === 1 && !options.xRange && !options.logarithmic) options = { ...options, xRange: [xs[0] - 1, xs[0] + 1] };
     const make = () => {
       const axis = { stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false },
         font: "11px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif" };
@@ -40,7 +42,7 @@
             ...(one.line === false ? { paths: () => null } : {}),
             points: { show: one.points === true || xs.length === 1, size: 7, fill: colour(one.colour), stroke: colour(one.colour),
               ...(one.shape === "diamond" ? { paths: diamonds } : {}) } }))],
-        hooks: { draw: [(u) => options.marker !== undefined && mark(u, options.marker)] },
+        hooks: { draw: [(u) => options.marker !== undefined && mark(u, options.marker), (u) => options.draw && options.draw(u)] },
       }, [xs, ...series.map((one) => one.values)], holder);
       return plot;
     };
@@ -73,6 +75,44 @@
     return { fill: path, stroke: path };
   };
 
+  // Figures of a few named things beside each other: a dot a figure, a whisker for its spread, a dashed line for what is
+  // to be beaten. options: {height, colour, line, rows: [{shape, colour, values, spread, offset}]}
+  CineAffect.dots = (holder, names, options) => {
+    const known = options.rows.flatMap((row) => row.values.flatMap((value, i) => {
+      const wide = (row.spread && row.spread[i]) || 0;
+      return value === null ? [] : [value - wide, value + wide];
+    })).concat(options.line === null ? [] : [options.line]);
+    const low = Math.min(...known), high = Math.max(...known), margin = (high - low || Math.abs(high) || 1) * 0.12;
+    const draw = (u) => {
+      const context = u.ctx, size = 5 * devicePixelRatio;
+      const x = (at) => u.valToPos(at, "x", true), y = (value) => u.valToPos(value, "y", true);
+      context.save();
+      context.lineWidth = 1.5 * devicePixelRatio;
+      if (options.line !== null) {
+        context.strokeStyle = colour("label");
+        context.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
+        context.strokeRect(u.bbox.left, y(options.line), u.bbox.width, 0);
+        context.setLineDash([]);
+      }
+      for (const row of options.rows) row.values.forEach((value, i) => {
+        if (value === null) return;
+        const at = x(i + row.offset), place = y(value), wide = row.spread && row.spread[i];
+        context.strokeStyle = context.fillStyle = colour(row.colour || options.colour);
+        if (wide) context.strokeRect(at, y(value + wide), 0, y(value - wide) - y(value + wide));
+        context.beginPath();
+        if (row.shape === "round") context.arc(at, place, size, 0, 2 * Math.PI);
+        else if (row.shape === "square") context.rect(at - size, place - size, 2 * size, 2 * size);
+        else for (const [dx, dy] of [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]]) context.lineTo(at + dx * size, place + dy * size);
+        context.closePath();
+        if (row.shape === "square") context.stroke();
+        else context.fill();
+      });
+      context.restore();
+    };
+    return CineAffect.chart(holder, names.map((_, i) => i), [{ label: "", values: names.map(() => null), colour: "text", line: false }],
+      { height: options.height, ticks: names, xRange: [-0.5, names.length - 0.5], range: [low - margin, high + margin], draw });
+  };
+
   const mark = (u, at) => {
     const x = u.valToPos(at, "x", true), context = u.ctx;
     context.save();
@@ -96,8 +136,9 @@
   // heads: texts or nodes; rows: {cells: [text, number or node], className}
   CineAffect.table = (table, heads, rows) => {
     const head = CineAffect.element("thead"), body = CineAffect.element("tbody"), first = CineAffect.element("tr");
-    for (const text of heads) {
-      const cell = CineAffect.element("th");
+    const isFigure = (value) => typeof value === "number" || value === null || Boolean(value && value.classList && value.classList.contains("figure"));
+    for (const [place, text] of heads.entries()) {
+      const cell = CineAffect.element("th", rows.length && rows.every((row) => isFigure(row.cells[place])) ? "number" : "");
       cell.scope = "col";
       cell.append(text);
       first.append(cell);
@@ -106,7 +147,7 @@
     for (const row of rows) {
       const line = CineAffect.element("tr", row.className);
       for (const value of row.cells) {
-        const cell = CineAffect.element("td", typeof value === "number" || value === null ? "number" : "");
+        const cell = CineAffect.element("td", isFigure(value) ? "number" : "");
         cell.append(typeof value === "number" || value === null ? CineAffect.number(value) : value);
         line.append(cell);
       }

@@ -50,10 +50,11 @@ CineAffect.clock = (seconds) => {
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 };
 
-CineAffect.signed = (value, digits = 2) =>
-  value === null || value === undefined || Number.isNaN(value)
-    ? "–"
-    : (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits);
+CineAffect.signed = (value, digits = 2) => {
+  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  const shown = Math.abs(value).toFixed(digits);
+  return (value < 0 && Number(shown) !== 0 ? "−" : "+") + shown;
+};
 
 const LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

@@ -1,0 +1,119 @@
+"""A page's folder: what the pages of a scoring run, a training run, a study and a table of experiments have in common.
+
+    index.html   the page, written last: the frame of all pages around a body of its own
+    assets/      its scripts and styles, and uPlot for the charts
+    data/*.js    what it shows
+
+A page opened from disk may not fetch files, but it may load scripts: so data are scripts that call `CineAffect.data`.
+uPlot draws the charts because it is 50 kB without dependencies, draws ten thousand points in milliseconds and needs no
+build step; Plotly does the same with 3 to 4 MB.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+from beam_pipelines import storage
+
+PAGE = "index.html"
+_FRAME = "frame.html"
+_FOLDERS = ("assets", "data", "thumbs", "markers")
+_UPLOT = ("uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE.txt")
+_RUN_CHARTS = ("store.js", "run_charts.js")
+
+
+@dataclass(frozen=True)
+class PageKind:
+    """A kind of page.
+
+    Attributes:
+        body: the file with what stands between header and footer.
+        title, tagline: in the browser's tab, and beside the project's name.
+        scripts, styles: its own, in the order of loading.
+        policy: what the browser may load beside scripts, styles and pictures of the folder.
+    """
+
+    body: str
+    title: str
+    tagline: str
+    scripts: Sequence[str]
+    styles: Sequence[str] = ("style.css", "run.css")
+    policy: str = ""
+
+
+SCORING = PageKind(
+    "scoring.html",
+    "CineAffect report",
+    "valence and arousal, second by second",
+    ("store.js", "drawing.js", "catalogue.js", "charts.js", "film.js", "app.js"),
+    ("style.css",),
+    " media-src 'self' file:;",
+)
+TRAINING = PageKind("training.html", "CineAffect training run", "a training run", (*_RUN_CHARTS, "training.js"))
+STUDY = PageKind("study.html", "CineAffect study", "a study", (*_RUN_CHARTS, "study.js"))
+TABLE = PageKind("table.html", "CineAffect Table 1", "the paper's runs and ours", (*_RUN_CHARTS, "table.js"))
+
+
+@dataclass
+class PageFolder:
+    """Writes the files of one page; `finish` writes the page itself and removes what an earlier one left over.
+
+    Attributes:
+        output: the folder, local or `gs://`.
+    """
+
+    output: str
+    _written: set[str] = field(default_factory=set)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a file of the page; `name` is relative to the folder."""
+        uri = storage.join(self.output, name)
+        self._written.add(uri)
+        storage.write_bytes(uri, content)
+
+    def write_data(self, name: str, value: Any) -> None:
+        """Writes `data/<name>.js`, plain values that the page loads by that name."""
+        # ASCII, so that neither an encoding nor a line separator inside a name can change what the script says.
+        text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+        self.write(f"data/{name}.js", f"CineAffect.data({json.dumps(name)},{text});\n".encode("ascii"))
+
+    def finish(self, kind: PageKind) -> str:
+        """Writes the page of a kind with its assets; returns its address."""
+        assets = resources.files(__package__) / "assets"
+        for name in (*_UPLOT, *kind.styles, *kind.scripts):
+            self.write(f"assets/{name}", (assets / name).read_bytes())
+        page = storage.join(self.output, PAGE)
+        self._remove_left_over(page)
+        frame, body = ((assets / name).read_text(encoding="utf-8") for name in (_FRAME, kind.body))
+        storage.write_text(page, _framed(frame, kind, body))
+        return page
+
+    def _remove_left_over(self, page: str) -> None:
+        # Only where an earlier page of ours stood: otherwise the folders may be anybody's.
+        if storage.stat(page) is None:
+            return
+        for folder in _FOLDERS:
+            for info in storage.list_files(storage.join(self.output, folder)):
+                if info.uri not in self._written:
+                    storage.remove(info.uri)
+
+
+def _framed(frame: str, kind: PageKind, body: str) -> str:
+    styles = [f'<link rel="stylesheet" href="assets/{name}">' for name in ("uPlot.min.css", *kind.styles)]
+    scripts = [f'<script src="assets/{name}"></script>' for name in ("uPlot.iife.min.js", *kind.scripts)]
+    places: Mapping[str, str] = {
+        "POLICY": kind.policy,
+        "TITLE": html.escape(kind.title),
+        "TAGLINE": html.escape(kind.tagline),
+        "STYLES": "\n".join(styles),
+        "SCRIPTS": "\n".join(scripts),
+        "BODY": body.strip(),
+    }
+    for place, text in places.items():
+        frame = frame.replace(f"<!--{place}-->", text)
+    return frame
