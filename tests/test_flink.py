@@ -13,7 +13,7 @@ from flink_cluster import busy_task_manager_killed, running_cluster
 from score_runs import contents, write_films
 from synthetic_clips import Sound, regular_times, write_clip
 
-from beam_pipelines import extract, score
+from beam_pipelines import extract, prepare, score
 
 FILMS = 8
 SOUND = ("--set=modalities=[audio]", "--set=audio.weights=untrained")
@@ -42,8 +42,20 @@ def catalogue(tmp_path_factory) -> Path:
     """Feature records and a model of such features."""
     root = tmp_path_factory.mktemp("catalogue")
     write_films(root / "features", RECORDS)
+    rows = [f"{film_id},{film_id}.mp4,train" for film_id in RECORDS]
+    (root / "films.csv").write_text("\n".join(["film_id,path,split", *rows, ""]))
     write_model(root / "exports", "1")
     return root
+
+
+def test_prepare_takes_the_same_statistics(cluster, catalogue, tmp_path):
+    arguments = ["--records", str(catalogue / "features"), "--manifest", str(catalogue / "films.csv")]
+    alone, output = tmp_path / "alone", tmp_path / "flink"
+    assert prepare.main([*arguments, "--output", str(alone)]) == 0
+    place = f"--temp_location={tmp_path / 'temporary'}"
+    assert prepare.main([*arguments, "--output", str(output), place, *cluster.options]) == 0
+    # The graph itself carries a random name.
+    assert contents(output, ".json") == contents(alone, ".json")
 
 
 def test_extraction_survives_the_loss_of_a_task_manager(cluster, films, tmp_path):
