@@ -82,7 +82,7 @@ class FaceConfig(NetworkConfig):
 
     Attributes:
         detect_height_px: the picture is shrunk to this many lines before detection; smaller pictures stay as they are.
-            At 360 as many faces are found as at 480 or 720, for three quarters of the time (benchmarks/README.md).
+            At 360 as many faces are found as at 480 or 720, for three quarters of the time (benchmarks/extraction.md).
         smallest_face: smallest face that is looked for, as a share of the picture's height. It decides most of what
             detection costs; MTCNN can't see faces of less than 12 of the shrunk picture's lines.
         thresholds: of MTCNN's three stages.
