@@ -34,7 +34,7 @@ examples:
     cineaffect extract --films films.csv --output features --set modalities=[image,audio] --set image.batch_size=4
   on a Flink cluster, films and records in a bucket (all options below it are Beam's own):
     cineaffect extract --films gs://bucket/films --output gs://bucket/features \\
-        --runner=FlinkRunner --flink_master=jobmanager:8081 --environment_type=EXTERNAL \\
+        --runner=PortableRunner --job_endpoint=jobserver:8099 --environment_type=EXTERNAL \\
         --environment_config=localhost:50000 --parallelism=8
   on Dataflow:
     cineaffect extract --films 'gs://bucket/films/*.mp4' --output gs://bucket/features \\

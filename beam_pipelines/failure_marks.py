@@ -27,6 +27,12 @@ def mark_failed(output: str, film_id: str) -> None:
         (folder / film_id).touch()
 
 
+def remove_mark(output: str, film_id: str) -> None:
+    """Takes the mark of a film back that was done after all, when its work began anew with another worker."""
+    if not storage.is_remote(output):
+        Path(output, FOLDER, film_id).unlink(missing_ok=True)
+
+
 def count_failed(output: str) -> int:
     """How many films have a mark."""
     try:

@@ -1,6 +1,6 @@
 """How the three jobs start: command line, Beam options, a progress display, and the exit code of the finished run.
 
-Options that a job doesn't know are passed on to Beam, so that `--runner=FlinkRunner …` works with each. Without a
+Options that a job doesn't know are passed on to Beam, so that `--runner=PortableRunner …` works with each. Without a
 `--runner` a job runs on this machine's cores with Beam's own portable local runner, one process a core (`FnApiRunner`;
 `DirectRunner` would first try to download another one).
 """
@@ -140,7 +140,7 @@ def storage_time_s(output: str) -> float:
     What lies there and is younger was made by this run, also where a worker was lost and its work begins anew.
     """
     _check_output(output)
-    uri = storage.join(output, f".clock-{uuid.uuid4().hex}{storage.TEMPORARY_SUFFIX}")
+    uri = storage.join(output, f".{uuid.uuid4().hex}{storage.TEMPORARY_SUFFIX}")
     storage.write_text(uri, "")
     found = storage.stat(uri)
     storage.remove(uri)

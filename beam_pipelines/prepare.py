@@ -40,7 +40,7 @@ examples:
 
   on a Flink cluster, everything in a bucket (all options below it are Beam's own; one process is enough for most):
     cineaffect prepare --records gs://bucket/features --manifest gs://bucket/films.csv --output gs://bucket/transform \\
-        --runner=FlinkRunner --flink_master=jobmanager:8081 --environment_type=EXTERNAL \\
+        --runner=PortableRunner --job_endpoint=jobserver:8099 --environment_type=EXTERNAL \\
         --environment_config=localhost:50000 --parallelism=8 --temp_location=gs://bucket/tmp
   on Dataflow:
     cineaffect prepare --records gs://bucket/features --manifest gs://bucket/films.csv --output gs://bucket/transform \\

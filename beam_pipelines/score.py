@@ -45,7 +45,7 @@ examples:
         --set smoothing.cutoff_hz=0.02 --set plots=false
   on a Flink cluster, everything in a bucket (all options below it are Beam's own):
     cineaffect score --records gs://bucket/features --model gs://bucket/exports --output gs://bucket/curves \\
-        --runner=FlinkRunner --flink_master=jobmanager:8081 --environment_type=EXTERNAL \\
+        --runner=PortableRunner --job_endpoint=jobserver:8099 --environment_type=EXTERNAL \\
         --environment_config=localhost:50000 --parallelism=8
   on Dataflow:
     cineaffect score --records gs://bucket/features --model gs://bucket/exports --output gs://bucket/curves \\

@@ -31,7 +31,7 @@ def examples(job: str, text: str) -> list[list[str]]:
 def test_there_is_a_whole_command_for_each_place(job: str, capsys: pytest.CaptureFixture[str]) -> None:
     commands = examples(job, text_of_help(job, capsys))
     runners = [next((word for word in command if word.startswith("--runner=")), "") for command in commands]
-    assert {"", "--runner=FlinkRunner", "--runner=DataflowRunner"} <= set(runners)
+    assert {"", "--runner=PortableRunner", "--runner=DataflowRunner"} <= set(runners)
     for command, runner in zip(commands, runners, strict=True):
         assert "--output" in command
         if runner:

@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from beam_pipelines.failure_marks import mark_failed, remove_marks
+from beam_pipelines.failure_marks import mark_failed, remove_mark, remove_marks
 from beam_pipelines.progress import Tally, watch
 
 
@@ -54,3 +54,6 @@ def test_films_that_failed_are_counted_and_not_waited_for(tmp_path):
     assert tally.look() == ["a"]
     assert (tally.done, tally.failed) == (1, 2)
     assert tally.words() == "2 failed, left: 0:00:00"
+    remove_mark(str(tmp_path), "c")  # its work began anew, and it was done
+    tally.look()
+    assert tally.failed == 1

@@ -31,6 +31,19 @@ def test_the_same_run_gives_the_same_bytes_and_what_is_gone_goes(tmp_path: Path)
     assert "markers/one.edl" in left
 
 
+def test_somebody_elses_page_and_its_files_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores, site = tmp_path / "scores", tmp_path / "site"
+    scores.mkdir()
+    write_scores(scores, [curve_of("one", 30, 1)], [])
+    (site / "data").mkdir(parents=True)
+    (site / "index.html").write_text("<title>My films</title>")
+    (site / "data" / "mine.js").touch()
+    assert main(["--scores", str(scores), "--output", str(site)]) == 2
+    assert "index.html" in capsys.readouterr().err
+    assert sorted(path.name for path in site.rglob("*") if path.is_file()) == ["index.html", "mine.js"]
+    assert (site / "index.html").read_text() == "<title>My films</title>"
+
+
 def test_a_name_that_leads_out_of_the_folder_stays_in_it(tmp_path: Path) -> None:
     writer = PageWriter(str(tmp_path / "page"))
     sheet, rate = SheetMaker(str(tmp_path / "page")).make(curve_of("../../escaped", 30, 1))

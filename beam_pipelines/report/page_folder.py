@@ -19,9 +19,12 @@ from importlib import resources
 from typing import Any
 
 from beam_pipelines import storage
+from beam_pipelines.errors import ConfigurationError
 
 PAGE = "index.html"
 _FRAME = "frame.html"
+_MARK = '<a class="brand" href="#">CineAffect</a>'
+"""Stands in the frame, and so in every page of ours."""
 _FOLDERS = ("assets", "data", "thumbs", "markers")
 _UPLOT = ("uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE.txt")
 _RUN_CHARTS = ("store.js", "run_charts.js")
@@ -65,10 +68,18 @@ class PageFolder:
 
     Attributes:
         output: the folder, local or `gs://`.
+
+    Raises:
+        ConfigurationError: where the folder holds a page that isn't ours.
     """
 
     output: str
     _written: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        page = storage.join(self.output, PAGE)
+        if storage.stat(page) is not None and _MARK.encode() not in storage.read_bytes(page):
+            raise ConfigurationError(f"{page}: is not a page of CineAffect's; name another folder with --output")
 
     def write(self, name: str, content: bytes) -> None:
         """Writes a file of the page; `name` is relative to the folder."""

@@ -20,7 +20,7 @@ from beam_pipelines.catalogue import Film
 from beam_pipelines.compute import start_tensorflow
 from beam_pipelines.errors import FilmError
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.failure_marks import mark_failed
+from beam_pipelines.failure_marks import mark_failed, remove_mark
 from beam_pipelines.structured_log import about
 from beam_pipelines.transforms.outcomes import DONE, FAILED, SKIPPED, FilmOutcome, is_carried_over
 
@@ -119,6 +119,12 @@ class _WithExtractor(beam.DoFn):
         if self.marks:
             mark_failed(self.marks, film.film_id)
 
+    def outcome(self, film: Film, film_s: float, extracted: bool) -> FilmOutcome:
+        """The outcome of a film that has its record."""
+        if self.marks:
+            remove_mark(self.marks, film.film_id)
+        return FilmOutcome(film.film_id, film.uri, DONE if extracted else SKIPPED, film_s=film_s)
+
     def failure(self, film: Film, error: FilmError) -> FilmOutcome:
         """The outcome of a film that failed, with what tells whether it is to be tried again; it is marked."""
         from beam_pipelines.extraction import stat_source
@@ -157,7 +163,7 @@ class _ExtractFilm(_WithExtractor):
             yield beam.pvalue.TaggedOutput(FAILED_TAG, self.failure(film, error))
             return
         if isinstance(found, ExtractedFilm):
-            yield _outcome(film, found.film_s, found.extracted)
+            yield self.outcome(film, found.film_s, found.extracted)
             return
         for segment in found:
             yield beam.pvalue.TaggedOutput(_SEGMENTS_TAG, segment)
@@ -203,8 +209,4 @@ class _FinishFilm(_WithExtractor):
         except FilmError as error:
             yield beam.pvalue.TaggedOutput(FAILED_TAG, self.failure(cut.film, error))
         else:
-            yield _outcome(cut.film, done.film_s, True)
-
-
-def _outcome(film: Film, film_s: float, extracted: bool) -> FilmOutcome:
-    return FilmOutcome(film.film_id, film.uri, DONE if extracted else SKIPPED, film_s=film_s)
+            yield self.outcome(cut.film, done.film_s, True)

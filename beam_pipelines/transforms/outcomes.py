@@ -59,10 +59,13 @@ class FilmOutcome:
     carried_over: bool = False
 
 
-TRIED_AGAIN = frozenset({"not_found", "not_readable", "changed", "disk_full", "out_of_memory", "timeout", "crashed"})
+TRIED_AGAIN = frozenset(
+    {"not_found", "not_readable", "changed", "disk_full", "out_of_memory", "timeout", "crashed", "unforeseen_error"}
+)
 """Reasons that may lie in the machine, the network or whoever moves files, not in the film: the next run tries again.
 
-A decoder that is killed, hangs or finds no memory may owe that to its neighbours, so these are among them.
+A decoder that is killed, hangs or finds no memory may owe that to its neighbours, and an exception that nobody foresaw
+to the installation, so these are among them.
 """
 
 

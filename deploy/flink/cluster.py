@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -132,7 +134,7 @@ def _fetch(parsed: argparse.Namespace, _: list[str]) -> int:
 def _start(parsed: argparse.Namespace, _: list[str]) -> int:
     cluster = start(parsed.cache, parsed.home.resolve(), parsed.task_managers, parsed.slots, parsed.parallelism)
     print(f"page: http://localhost:{cluster.rest_port}   logs: {cluster.home / 'log'}")
-    print(f"give a job these options: {' '.join(cluster.options)}")
+    print(f"give a job these options: {shlex.join(cluster.options)}")
     return 0
 
 
@@ -152,6 +154,8 @@ def _stop(parsed: argparse.Namespace, _: list[str]) -> int:
 def _run(parsed: argparse.Namespace, job: list[str]) -> int:
     if not job:
         raise ClusterError("run: name the job after --, for example: -- cineaffect extract --films films --output out")
+    # Ended by a scheduler or a time limit, it takes its cluster along.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="cineaffect-flink-") as folder:
         home = Path(folder).resolve()
         cluster = start(parsed.cache, home, parsed.task_managers, parsed.slots, parsed.parallelism)

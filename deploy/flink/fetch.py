@@ -7,6 +7,7 @@ its hash. Beam's runner comes as single jars from Maven Central, which `jars.sha
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import subprocess
 import sys
@@ -66,7 +67,11 @@ def fetch(cache: Path, maven: str = MAVEN_CENTRAL) -> None:
             whole = Path(temporary) / folder
             whole.mkdir()
             fill(whole, maven)
-            os.replace(whole, cache / folder)
+            try:
+                os.replace(whole, cache / folder)
+            except OSError:
+                if not (cache / folder).is_dir():  # else another fetch was faster
+                    raise
         print(f"{cache / folder}: fetched")
 
 
@@ -125,7 +130,7 @@ def _download(url: str) -> bytes:
         try:
             with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:
                 return bytes(response.read())
-        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+        except (OSError, http.client.HTTPException) as error:  # also an answer that is cut off
             if attempt == _ATTEMPTS or (isinstance(error, urllib.error.HTTPError) and error.code < 500):
                 raise FetchError(f"{url}: {error}") from error
     raise AssertionError("unreachable")

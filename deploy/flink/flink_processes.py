@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -211,10 +212,11 @@ def is_ours(pid: int, home: Path) -> bool:
 
 def end(home: Path, processes: dict[str, int]) -> None:
     """Ends processes and their children; those that don't end when asked are killed."""
-    deadline_s = time.monotonic() + _STOP_TIMEOUT_S
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        deadline_s = time.monotonic() + _STOP_TIMEOUT_S
         for pid in processes.values():
             if is_ours(pid, home):
-                os.killpg(pid, signal_number)
+                with suppress(ProcessLookupError):
+                    os.killpg(pid, signal_number)
         while any(is_ours(pid, home) for pid in processes.values()) and time.monotonic() < deadline_s:
             time.sleep(_LOOK_EVERY_S)
