@@ -23,6 +23,7 @@ from beam_pipelines.errors import ConfigurationError
 from trainer.curve_scorer import CurveScorer
 from trainer.export_directory import assert_free, publish_export
 from trainer.model import AffectModel
+from trainer.row_blocks import rows_to_whole_blocks
 from trainer.transform import RowTransform, load_transform
 
 CARD_FORMAT = 1
@@ -127,10 +128,21 @@ class FilmScorer(CurveScorer):
         members = []
         for predict_rows, transform in self._predict:
             if id(transform) not in transformed:
-                transformed[id(transform)] = transform(features)
+                transformed[id(transform)] = _in_whole_blocks(transform, features)
             probabilities = tf.cast(predict_rows(transformed[id(transform)], row_start, rows), tf.float32)
             members.append(low + probabilities * (high - low))
         return members
+
+
+def _in_whole_blocks(transform: RowTransform, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The transform's answer for all rows, taken with absent rows up to whole blocks.
+
+    A projection on components is a matrix product, whose last bits depend on how few rows it has.
+    """
+    padding = rows_to_whole_blocks(tf.shape(next(iter(features.values())))[0])
+    padded = {key: tf.pad(values, [[0, padding], [0, 0]]) for key, values in features.items()}
+    # Cut by what was added and not to a length: the model checks that all modalities have as many rows.
+    return {key: values[: tf.shape(values)[0] - padding] for key, values in transform(padded).items()}
 
 
 def _load_transforms(directories: str | Sequence[str], members: int) -> list[RowTransform]:

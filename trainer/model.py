@@ -26,9 +26,10 @@ from trainer.config import ModelConfig
 from trainer.distribution import normalize_over_replicas, replicas
 from trainer.dropout import FIRST_FEATURE, STATES, kept_modalities
 from trainer.dropout import dropout as _dropout
-from trainer.encoders import ROW_BLOCK, build_encoder
+from trainer.encoders import build_encoder
 from trainer.layers import ContextGate, MixtureOfExperts, Normalize
 from trainer.metrics import TARGETS
+from trainer.row_blocks import rows_to_whole_blocks
 
 
 def presence_key(modality: str) -> str:
@@ -182,8 +183,9 @@ class AffectModel(keras.Model):
             inputs: modality -> float [R, D], `<modality>_present` -> float [R, slots]: the rows of one film after
                 another. Arrays or tensors.
             row_start: int32 [R]; for each row, the first row of its film (all 0 for one film).
-            ends: int32 [N]; only these rows are predicted, and only their windows computed. With film statistics these
-                are the film's. Without it all rows.
+            ends: int32 [N]; only these rows are predicted, and only their windows computed. Without it all rows. Film
+                statistics are then taken over these windows alone, so that a model that uses them answers otherwise
+                than for all rows (`ModelCard.assert_takes_stride` refuses it).
 
         Returns:
             float [R, 2], or [N, 2]: probabilities of valence and arousal. A film's rows don't depend on the others'.
@@ -212,9 +214,9 @@ class AffectModel(keras.Model):
     ) -> tf.Tensor:
         rows = tf.shape(row_start)[0]
         # Zero rows up to whole blocks, at least one: every matrix product then has a shape that favours no film.
-        padding = _rows_to_whole_blocks(rows)
+        padding = rows_to_whole_blocks(rows)
         starts = tf.pad(row_start, [[0, padding]])
-        wanted = None if ends is None else tf.pad(ends, [[0, _rows_to_whole_blocks(tf.shape(ends)[0])]])
+        wanted = None if ends is None else tf.pad(ends, [[0, rows_to_whole_blocks(tf.shape(ends)[0])]])
         states = []
         for modality, encoder in zip(self.config.modalities, self.encoders, strict=True):
             values, present = (
@@ -226,7 +228,7 @@ class AffectModel(keras.Model):
         if ends is not None:
             row_start, rows = tf.gather(row_start, ends), tf.shape(ends)[0]
         # The rows that fill the last block are a film of their own, which no film's statistics see.
-        films = tf.pad(row_start, [[0, _rows_to_whole_blocks(rows)]], constant_values=-1)
+        films = tf.pad(row_start, [[0, rows_to_whole_blocks(rows)]], constant_values=-1)
         return self._fuse(states, training=False, dropout_seed=None, films=films)[:rows]
 
     def l2_loss(self) -> Any:
@@ -272,10 +274,6 @@ class AffectModel(keras.Model):
         if training:
             return normalize_over_replicas if replicas() > 1 else None
         return FilmBatches.of(films).normalize if self.config.batch_statistics_at_inference == "film" else None
-
-
-def _rows_to_whole_blocks(rows: Any) -> Any:
-    return tf.maximum((rows + ROW_BLOCK - 1) // ROW_BLOCK, 1) * ROW_BLOCK - rows
 
 
 def _seed(seed: int, name: str) -> int:

@@ -14,10 +14,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import tensorflow as tf
 from keras import ops
 
 ROW_BLOCK = 256
 """Rows that `encode_rows` advances at a time: the working set of a step stays in a core's cache."""
+
+
+def rows_to_whole_blocks(rows: Any) -> Any:
+    """How many rows fill the last of at least one block of `ROW_BLOCK` after `rows` rows, a number or a tensor."""
+    return tf.maximum((rows + ROW_BLOCK - 1) // ROW_BLOCK, 1) * ROW_BLOCK - rows
 
 
 def map_row_blocks(encode_block: Callable[[Any, Any], Any], row_start: Any, ends: Any = None) -> Any:

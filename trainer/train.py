@@ -26,7 +26,6 @@ from trainer.dataset import TrainingFilm
 from trainer.distribution import chiefs_value, is_chief
 from trainer.epoch_log import EventLog, event_log, write_history
 from trainer.evaluate import RAW, SMOOTHED, choose_smoothing, evaluate_curves, selection_score, smooth_curves
-from trainer.losses import cross_entropy as cross_entropy
 from trainer.metrics import TARGETS, MetricsTable, mean_label
 from trainer.model import AffectModel, build_model
 from trainer.progress import TrainingProgress

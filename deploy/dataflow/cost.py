@@ -4,7 +4,7 @@
     python deploy/dataflow/cost.py --films 500 --minutes 45 --faces 0 --vcpu-usd 0.06
 
 Speeds are seconds of one processor (vCPU) for one second of film, with one thread. Decoding was measured by `python -m
-benchmarks.decoding` (benchmarks/extraction.md: planned decoding, x264 defaults), the networks on the same kind of machine:
+benchmarks.decoding` (benchmarks/extraction.md: planned decoding, x264 defaults), the networks on such a machine:
 InceptionV3 and VGGish in batches of 16, the detector batched at 480 lines, a face each for the face network.
 A GPU takes the networks but the detector and decoding. Starting machines, reading and writing are not counted.
 """

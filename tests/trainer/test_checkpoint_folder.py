@@ -6,23 +6,20 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tensorflow as tf
 from gcs_emulator import GcsEmulator, running_emulator
+from killed_writes import Killed, kill_after
 from synthetic_films import REPOSITORY
 
-from beam_pipelines import storage
-from beam_pipelines.errors import StorageError
-from trainer.checkpoint_folder import checkpoint_folder
+from beam_pipelines import object_storage, storage
+from beam_pipelines.errors import ConfigurationError, StorageError
+from trainer.checkpoint_folder import AnotherRunError, CheckpointFolder, checkpoint_folder
+from trainer.checkpoints import TrainingState
 from trainer.output_directory import assert_output_directory
-
-
-class Killed(Exception):
-    """Stands for the end of the process between two requests to the bucket."""
 
 
 @pytest.fixture(scope="module")
@@ -54,43 +51,95 @@ def restored(uri: str) -> int:
         return int(weight.numpy())
 
 
-def kill_after(monkeypatch: pytest.MonkeyPatch, requests: int) -> list[str]:
-    """From now on so many changes of the bucket are done and the next one is not; what was asked for."""
-    asked: list[str] = []
-
-    def counted(change: Callable[..., None]) -> Callable[..., None]:
-        def do(uri: str, *further: Any) -> None:
-            if len(asked) == requests:
-                raise Killed
-            asked.append(f"{change.__name__} {uri.rsplit('/', 1)[-1].split('.')[0]}")
-            change(uri, *further)
-
-        return do
-
-    for name in ("write_file", "remove"):
-        monkeypatch.setattr(storage, name, counted(getattr(storage, name)))
-    return asked
-
-
 def test_whenever_it_is_killed_the_newest_that_is_named_is_whole(
     emulator: GcsEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = ["write_file ckpt-3", "write_file ckpt-3", "write_file checkpoint", "remove ckpt-1", "remove ckpt-1"]
+    expected = ["write ckpt-3", "write ckpt-3", "write checkpoint", "remove ckpt-1", "remove ckpt-1"]
     for requests in range(len(expected)):
         uri = f"gs://bucket/killed-{requests}"
         save(uri, range(1, 3))
         with monkeypatch.context() as patch:
-            asked = kill_after(patch, requests)
+            made = kill_after(patch, requests)
             with pytest.raises(Killed):
                 save(uri, range(3, 4))
-        assert asked == expected[:requests]
-        assert restored(uri) == (3 if "write_file checkpoint" in asked else 2)
+        changes = [f"{kind} {address.rsplit('/', 1)[-1].split('.')[0]}" for kind, address in made]
+        assert changes == expected[:requests]
+        assert restored(uri) == (3 if "write checkpoint" in changes else 2)
         save(uri, range(4, 6))
         assert restored(uri) == 5
-        names = sorted(
-            {name.split("/")[1].split(".")[0] for name in emulator.object_names("bucket") if uri[14:] in name}
-        )
-        assert names == ["checkpoint", "ckpt-4", "ckpt-5"]
+        assert files_of(uri) == ["checkpoint", "ckpt-4", "ckpt-5"]
+
+
+class Run:
+    """A run in the bucket that saves when it is told to."""
+
+    def __init__(self, folder: CheckpointFolder):
+        self.folder, self.weight = folder, tf.Variable(-1)
+        checkpoint = tf.train.Checkpoint(weight=self.weight)
+        self.manager = tf.train.CheckpointManager(checkpoint, str(folder.path), max_to_keep=2)
+
+    def save(self, step: int) -> None:
+        self.weight.assign(step)
+        self.manager.save(checkpoint_number=step)
+        self.folder.publish()
+
+
+def test_of_two_runs_in_one_folder_one_ends_and_the_checkpoints_stay_whole(
+    emulator: GcsEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = "gs://bucket/two-runs"
+    save(uri, range(1, 3))
+    with checkpoint_folder(uri) as first, checkpoint_folder(uri) as second:
+        ours, theirs = Run(first), Run(second)
+        replace = object_storage.Generation.replace
+
+        def after_the_other_run(generation: object_storage.Generation, content: bytes) -> object_storage.Generation:
+            """The other run publishes a whole checkpoint between our `ckpt-20.index` and our `checkpoint`."""
+            assert generation.uri == f"{uri}/checkpoint"
+            monkeypatch.setattr(object_storage.Generation, "replace", replace)
+            theirs.save(30)
+            return replace(generation, content)
+
+        monkeypatch.setattr(object_storage.Generation, "replace", after_the_other_run)
+        with pytest.raises(AnotherRunError, match=f"{uri}: another run writes here"):
+            ours.save(20)
+        assert restored(uri) == 30
+        with pytest.raises(AnotherRunError, match="another run writes here"):
+            ours.save(40)
+        theirs.save(50)
+    assert restored(uri) == 50
+    assert files_of(uri) == ["checkpoint", "ckpt-30", "ckpt-50"]
+
+
+def files_of(uri: str) -> list[str]:
+    """The names of a folder's files up to the first dot, each once."""
+    return sorted({info.uri.removeprefix(f"{uri}/").split(".")[0] for info in storage.list_files(uri)})
+
+
+def test_a_folder_among_the_checkpoints_is_left_alone(emulator: GcsEmulator) -> None:
+    uri = "gs://bucket/with-a-folder"
+    storage.write_text(f"{uri}/notes/read-me", "mine")
+    save(uri, range(1, 3))
+    save(uri, range(3, 6))
+    assert files_of(uri) == ["checkpoint", "ckpt-4", "ckpt-5", "notes/read-me"]
+
+
+class Weights(tf.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = [tf.Variable(1.0)]
+
+
+def test_a_named_checkpoint_that_is_absent_or_cut_off_is_told(tmp_path: Path) -> None:
+    TrainingState(str(tmp_path), Weights(), tf.Module()).save()
+    data, index = tmp_path / "ckpt-0.data-00000-of-00001", tmp_path / "ckpt-0.index"
+    data.write_bytes(data.read_bytes()[:10])
+    expected = "gs://bucket/run/checkpoints: names ckpt-0, .*; remove this folder, and the run begins anew"
+    for _ in range(2):
+        state = TrainingState(str(tmp_path), Weights(), tf.Module(), uri="gs://bucket/run/checkpoints")
+        with pytest.raises(ConfigurationError, match=expected):
+            state.restore()
+        index.unlink(missing_ok=True)
 
 
 def test_nothing_stays_on_the_local_disk(emulator: GcsEmulator, tmp_path: Path, monkeypatch) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from gcs_emulator import GcsEmulator, running_emulator
+from killed_writes import Killed, kill_after
 
-from beam_pipelines import storage
+from beam_pipelines import object_storage, storage
 from beam_pipelines.errors import ConfigurationError
 from trainer.export_directory import assert_free, publish_export
 from trainer.exported_cards import versions_of
@@ -25,10 +26,6 @@ def emulator() -> Iterator[GcsEmulator]:
         yield running
 
 
-class Killed(Exception):
-    """Stands for the end of the process between two requests to the bucket."""
-
-
 def save(folder: str) -> None:
     for name in FILES:
         path = Path(folder, name)
@@ -39,11 +36,11 @@ def save(folder: str) -> None:
 def test_a_killed_export_is_no_version_and_the_next_one_takes_its_place(
     emulator: GcsEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order: list[str] = []
-    for requests in range(len(FILES) + 1):
+    made: list[tuple[str, str]] = []
+    for requests in range(len(FILES) + 2):  # the first change is the removal of an older graph
         directory = f"gs://bucket/exports-{requests}/1"
         with monkeypatch.context() as patch:
-            order = kill_after(patch, directory, requests)
+            made = kill_after(patch, requests)
             with pytest.raises(Killed):
                 publish_export(save, "{}", directory)
         assert versions_of(f"gs://bucket/exports-{requests}") == []
@@ -54,25 +51,55 @@ def test_a_killed_export_is_no_version_and_the_next_one_takes_its_place(
         there = [info.uri.removeprefix(f"{directory}/") for info in storage.list_files(directory)]
         assert there == sorted([*FILES, "model_card.json"])
     # A server that looks for new versions finds a graph only when its variables are there.
-    assert order[-1] == "saved_model.pb"
+    assert made[-1] == ("write", f"{directory}/saved_model.pb")
 
 
-def kill_after(monkeypatch: pytest.MonkeyPatch, directory: str, requests: int) -> list[str]:
-    """From now on so many objects are written and the next one is not; the names of those that were."""
-    written: list[str] = []
+def test_an_export_over_a_killed_one_never_shows_the_old_graph_beside_new_variables(
+    emulator: GcsEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for changes in range(1, len(FILES) + 1):
+        directory = f"gs://bucket/again-{changes}/1"
+        for name in FILES:  # killed before its card
+            storage.write_text(f"{directory}/{name}", "old")
+        with monkeypatch.context() as patch:
+            kill_after(patch, changes)
+            with pytest.raises(Killed):
+                publish_export(save, "{}", directory)
+        there = {
+            info.uri.removeprefix(f"{directory}/"): storage.read_text(info.uri)
+            for info in storage.list_files(directory)
+        }
+        assert "saved_model.pb" not in there or set(there.values()) == {"old"}
 
-    def counted(write: Callable[..., None]) -> Callable[..., None]:
-        def do(uri: str, *further: Any) -> None:
-            if len(written) == requests:
-                raise Killed
-            written.append(uri.removeprefix(f"{directory}/"))
-            write(uri, *further)
 
-        return do
+def test_of_two_exports_of_one_version_the_later_one_is_refused_and_changes_nothing(emulator: GcsEmulator) -> None:
+    directory = "gs://bucket/two/1"
 
-    for name in ("write_file", "write_text"):
-        monkeypatch.setattr(storage, name, counted(getattr(storage, name)))
-    return written
+    def save_after_another(folder: str) -> None:
+        publish_export(save, "first", directory)
+        Path(folder, "saved_model.pb").write_text("of the second")
+
+    assert_free(directory)
+    with pytest.raises(ConfigurationError, match="holds something already"):
+        publish_export(save_after_another, "second", directory)
+    assert storage.read_text(f"{directory}/model_card.json") == "first"
+    assert storage.read_text(f"{directory}/saved_model.pb") == "saved_model.pb"
+
+
+def test_a_card_that_another_export_has_written_meanwhile_stays(
+    emulator: GcsEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = "gs://bucket/meanwhile/1"
+    upload = object_storage.upload
+
+    def upload_beside_another(uri: str, path: Path) -> None:
+        upload(uri, path)
+        storage.write_text(f"{directory}/model_card.json", "first")
+
+    monkeypatch.setattr(object_storage, "upload", upload_beside_another)
+    with pytest.raises(ConfigurationError, match="another export has written this version meanwhile"):
+        publish_export(save, "second", directory)
+    assert storage.read_text(f"{directory}/model_card.json") == "first"
 
 
 @pytest.mark.parametrize("name", ["model_card.json", "notes.txt"])
@@ -90,3 +117,16 @@ def test_a_local_version_is_renamed_into_place(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "exports").iterdir()] == ["1"]
     with pytest.raises(ConfigurationError, match="holds something already"):
         assert_free(str(tmp_path / "exports" / "1"))
+
+
+def test_what_a_killed_local_export_left_is_removed_by_a_later_one(tmp_path: Path) -> None:
+    left = tmp_path / "exports" / f".{'0' * 32}.partial"
+    left.mkdir(parents=True)
+    save(str(left))
+    os.utime(left, (0, 0))
+    publish_export(save, "{}", str(tmp_path / "exports" / "1"))
+    assert left.exists()  # it was written to just now, so it may be that of an export at work
+    for path in (*left.rglob("*"), left):
+        os.utime(path, (0, 0))
+    publish_export(save, "{}", str(tmp_path / "exports" / "2"))
+    assert sorted(path.name for path in (tmp_path / "exports").iterdir()) == ["1", "2"]

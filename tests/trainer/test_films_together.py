@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,10 @@ from trainer.transform import RowTransform
 
 RAW = {"image": 512, "audio": 128, "face": 64}
 COMPONENTS = 48
+WIDE = {"image": 2048, "audio": 128, "face": 64}
+WIDE_COMPONENTS = 1024
+"""Of so many the last bits of a product depend on how many rows it has, from two rows up."""
+
 LENGTHS = [60, 1, 31, ROW_BLOCK, 300, 17, ROW_BLOCK - 1, 60, 2]
 NETWORKS: dict[str, dict[str, Any]] = {
     "GRU": {"encoder": {"units": 64}, "batch_normalization": True, "batch_statistics_at_inference": "film"},
@@ -30,10 +35,11 @@ NETWORKS: dict[str, dict[str, Any]] = {
 class Components(tf.Module):
     """A transform graph as `prepare` makes it: normalisation, and a projection of the image on components."""
 
-    def __init__(self) -> None:
+    def __init__(self, raw: Mapping[str, int] = RAW, components: int = COMPONENTS) -> None:
         super().__init__()
-        self.basis = tf.Variable(np.random.default_rng(0).normal(0, 0.05, (RAW["image"], COMPONENTS)), dtype=tf.float32)
-        sizes = {**RAW, **{f"{modality}_present": slots_of(modality) for modality in RAW}}
+        basis = np.random.default_rng(0).normal(0, 0.05, (raw["image"], components))
+        self.basis = tf.Variable(basis, dtype=tf.float32)
+        sizes = {**raw, **{f"{modality}_present": slots_of(modality) for modality in raw}}
         self.transform_fn = tf.function(self._transform, autograph=False).get_concrete_function(
             {key: tf.TensorSpec((None, size), tf.float32, name=key) for key, size in sizes.items()}
         )
@@ -53,10 +59,14 @@ def scorer(request: pytest.FixtureRequest) -> FilmScorer:
 
 @pytest.fixture(scope="module")
 def films() -> list[dict[str, np.ndarray]]:
+    return make_films(LENGTHS, RAW)
+
+
+def make_films(lengths: Sequence[int], raw: Mapping[str, int]) -> list[dict[str, np.ndarray]]:
     generator, made = np.random.default_rng(5), []
-    for seconds in LENGTHS:
-        film = {m: generator.normal(3.0, 2.0, (seconds, size)).astype(np.float32) for m, size in RAW.items()}
-        present = {f"{m}_present": generator.uniform(size=(seconds, slots_of(m))) < 0.8 for m in RAW}
+    for seconds in lengths:
+        film = {m: generator.normal(3.0, 2.0, (seconds, size)).astype(np.float32) for m, size in raw.items()}
+        present = {f"{m}_present": generator.uniform(size=(seconds, slots_of(m))) < 0.8 for m in raw}
         made.append({**film, **{key: flags.astype(np.float32) for key, flags in present.items()}})
     return made
 
@@ -87,6 +97,24 @@ def test_a_film_is_bit_for_bit_what_it_is_alone(scorer, films, stride_s):
         order = generator.permutation(len(films))[:size]
         for index, curves in zip(order, together(scorer, [films[i] for i in order], stride_s), strict=True):
             np.testing.assert_array_equal(curves, alone[index], err_msg=f"film {index} among {order}")
+
+
+def test_nor_do_many_components_tell_what_shares_the_call():
+    config = ModelConfig.model_validate({"window_s": 4, "encoder": {"units": 8}})
+    model = build_model(config, {**WIDE, "image": WIDE_COMPONENTS}, 1)
+    reference.scatter_weights(model, 1)
+    scorer = FilmScorer([model], [RowTransform(Components(WIDE, WIDE_COMPONENTS))], (-1.0, 1.0))
+    films = make_films([2, 17, 60, 1, 300], WIDE)
+    for stride_s in (None, 3):
+        alone = [together(scorer, [film], stride_s)[0] for film in films]
+        for first in range(len(films)):
+            for index, curves in enumerate(together(scorer, films[first:], stride_s), first):
+                np.testing.assert_array_equal(curves, alone[index], err_msg=f"film {index}, stride {stride_s}")
+    for film in films:
+        one = scorer.film(**{key: tf.constant(values) for key, values in film.items()})
+        np.testing.assert_array_equal(
+            np.stack([one["valence"], one["arousal"]]), together(scorer, [film])[0], err_msg=f"{len(film['image'])} s"
+        )
 
 
 def test_single_seconds_are_those_of_the_whole_curve(scorer, films):

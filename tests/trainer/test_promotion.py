@@ -122,16 +122,36 @@ def test_the_pointer_of_a_bucket_moves_and_returns(bucket: str) -> None:
     assert (read_current(bucket), len(read_history(bucket))) == (1, 3)
 
 
+def test_a_move_that_is_refused_after_it_was_noted_is_not_in_the_history(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move_current(bucket, 1, {"why": "retrain"}, expected=None)
+    replace = object_storage.Generation.replace
+
+    def after_another_move(generation: object_storage.Generation, content: bytes) -> object_storage.Generation:
+        """Somebody else's move to 3 comes between our line in the history and our pointer."""
+        if generation.uri.endswith("/current"):
+            monkeypatch.setattr(object_storage.Generation, "replace", replace)
+            move_current(bucket, 3, {"why": "retrain"}, expected=1)
+        return replace(generation, content)
+
+    monkeypatch.setattr(object_storage.Generation, "replace", after_another_move)
+    with pytest.raises(MovedError, match="was moved from 1 to 3"):
+        move_current(bucket, 2, {"why": "retrain"}, expected=1)
+    assert [(entry["from"], entry["to"]) for entry in read_history(bucket)] == [(None, 1), (1, 3)]
+    assert read_current(bucket) == 3
+
+
 def test_an_object_is_replaced_only_where_it_is_what_was_read(bucket: str) -> None:
     uri = f"{bucket}/current"
     absent = object_storage.read_generation(uri)
     assert (absent.content, absent.number) == (None, 0)
-    absent.replace(b"1\n")
+    assert absent.replace(b"1\n") == object_storage.read_generation(uri)
     with pytest.raises(object_storage.ChangedError, match="written by somebody else meanwhile"):
         absent.replace(b"2\n")
     first = object_storage.read_generation(uri)
-    first.replace(b"3\n")
-    first.replace(b"3\n")  # what a repeated request whose first answer was lost comes to
+    third = first.replace(b"3\n")
+    assert first.replace(b"3\n") == third  # what a repeated request whose first answer was lost comes to
     with pytest.raises(object_storage.ChangedError):
         first.replace(b"4\n")
     assert object_storage.read_generation(uri).content == b"3\n"

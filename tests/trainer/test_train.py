@@ -17,9 +17,10 @@ from beam_pipelines.catalogue import films_of_splits, read_manifest
 from beam_pipelines.errors import ConfigurationError
 from trainer.config import TrainConfig
 from trainer.dataset import TrainingFilm, load_films, read_statistics
+from trainer.losses import cross_entropy
 from trainer.metrics import CONSTANT_MEAN, TARGETS
 from trainer.progress import TrainingProgress
-from trainer.train import DivergenceError, TrainingResult, cross_entropy, train
+from trainer.train import DivergenceError, TrainingResult, train
 from trainer.transform import load_transform
 
 SMALL = {
