@@ -49,6 +49,7 @@ class ModelCard(Section):
         smoothing: the settings chosen on the validation films.
         label_range: lowest and highest label.
         signatures: name -> what it takes, as far as the card says.
+        models: the configurations of its networks, as far as the card says.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -61,14 +62,23 @@ class ModelCard(Section):
     smoothing: SmoothingConfig
     label_range: tuple[float, float]
     signatures: dict[str, str] = Field(default_factory=dict)
+    models: tuple[dict[str, Any], ...] = ()
 
     @property
     def is_ensemble(self) -> bool:
         """Whether it is the mean of several models that can be asked for each member's curves."""
         return MEMBERS_SIGNATURE in self.signatures and SECONDS_SIGNATURE in self.signatures
 
+    @property
+    def uses_film_statistics(self) -> bool:
+        """Whether any of its networks normalises by the statistics of the film's own windows."""
+        return any(
+            model.get("batch_normalization") and model.get("batch_statistics_at_inference") == "film"
+            for model in self.models
+        )
+
     def assert_takes_stride(self, stride_s: int) -> None:
-        """Refuses a stride for a model that can't be asked for single seconds.
+        """Refuses a stride for a model that can't be asked for single seconds, or answers otherwise when it is.
 
         Raises:
             ConfigurationError: where it can't.
@@ -77,6 +87,12 @@ class ModelCard(Section):
             raise ConfigurationError(
                 f"score.stride_s: is {stride_s}, but model {self.version} has no signature '{SECONDS_SIGNATURE}' and "
                 "predicts every second; export it again, or leave the stride at 1"
+            )
+        if stride_s > 1 and self.uses_film_statistics:
+            raise ConfigurationError(
+                f"score.stride_s: is {stride_s}, but model {self.version} normalises by the statistics of all seconds "
+                "of a film (batch_statistics_at_inference: film), and gives other values where it is asked for some; "
+                "leave the stride at 1"
             )
 
     def untrained(self) -> list[str]:

@@ -163,8 +163,8 @@ class Generation:
     content: bytes | None
     number: int
 
-    def replace(self, content: bytes) -> None:
-        """Writes new content in place of exactly this one.
+    def replace(self, content: bytes) -> Generation:
+        """Writes new content in place of exactly this one, and returns the object as it is then.
 
         Raises:
             ChangedError: where somebody else has written meanwhile; nothing is changed then.
@@ -172,15 +172,19 @@ class Generation:
         """
         try:
             with _explained(self.uri):
-                _blob(self.uri).upload_from_string(
+                blob = _blob(self.uri)
+                blob.upload_from_string(
                     content, content_type=_OCTETS, if_generation_match=self.number, retry=_patient()
                 )
         except FileNotFoundError as error:
             raise _no_bucket(self.uri) from error
         except ChangedError:
             # Where only the answer was lost, the repeated request meets what the first one has written.
-            if read_generation(self.uri).content != content:
+            there = read_generation(self.uri)
+            if there.content != content:
                 raise
+            return there
+        return Generation(self.uri, content, blob.generation)
 
 
 def read_generation(uri: str) -> Generation:

@@ -6,6 +6,7 @@ On a terminal a small table; elsewhere, in a log or a pipe, a plain line each, `
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from beam_pipelines import storage
 
@@ -32,7 +34,7 @@ def print_summary(places: Places, next_steps: Places = (), stream: TextIO | None
     """
     if os.environ.get(_STEP_OF_A_RUN):
         next_steps = ()
-    console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
+    console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True, emoji=False)
     if not console.is_terminal:
         for what, where in places:
             console.print(f"{what}: {where}", markup=False)
@@ -43,11 +45,11 @@ def print_summary(places: Places, next_steps: Places = (), stream: TextIO | None
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for what, where in places:
-        table.add_row(_plain(what), _plain(where))
+        table.add_row(Text(what), Text(where))
     if next_steps:
         table.add_section()
         for what, command in next_steps:
-            table.add_row(_plain(f"next, {what}"), _plain(command))
+            table.add_row(Text(f"next, {what}"), Text(command))
     console.print()
     console.print(table)
 
@@ -75,15 +77,19 @@ def places_of_job(job: str, output: str) -> Places:
     ]
 
 
-def next_steps_of_job(job: str, output: str) -> Places:
-    """What one does after a job, with the names of its own directory; capitals stand for what the job doesn't know."""
-    return [(what, command.format(output=output)) for what, command in _NEXT.get(job, ())]
+def next_steps_of_job(job: str, output: str, **others: str) -> Places:
+    """What one does after a job; capitals stand for what the job doesn't know.
 
+    Args:
+        job: the job's name.
+        output: what it has made: a directory, a model, a file.
+        others: further names that the commands of this job want.
 
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+    Returns:
+        What for -> a command, its names quoted as a shell wants them: it is there to be pasted.
+    """
+    names = {key: shlex.quote(name) for key, name in {"output": output, **others}.items()}
+    return [(what, command.format(**names)) for what, command in _NEXT.get(job, ())]
 
 
 _PLACES: dict[str, Places] = {
@@ -100,6 +106,14 @@ _NEXT: dict[str, Places] = {
     ),
     "prepare": (
         ("training", "cineaffect train --transform {output} --records RECORDS --manifest FILMS.csv --output RUN"),
+    ),
+    "train": (("curves", "cineaffect score --records {records} --model {output} --output SCORES"),),
+    "tune": (
+        (
+            "train it",
+            "cineaffect train --config {output} --manifest FILMS.csv --records RECORDS --transform TRANSFORM "
+            "--output RUN",
+        ),
     ),
     "score": (("a page to look at", "cineaffect report --scores {output}"),),
 }

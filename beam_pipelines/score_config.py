@@ -22,6 +22,7 @@ class ScoreConfig(Section):
         smoothing: what is set here takes the place of the same setting of the model card; the others hold as the card
             says.
         stride_s: the model is asked every so many seconds, and the curve is interpolated between; 1 asks for all.
+            A model with film statistics (`batch_statistics_at_inference: film`) takes 1 only.
         batch_s: films are given to the model together until they have so many seconds; 0 gives it one at a time. It
             makes no difference to a film's curve. Films that are extracted in the same run are never held back for it.
         threads_per_worker: TensorFlow's threads in each worker process.

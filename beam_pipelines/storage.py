@@ -23,6 +23,11 @@ from pathlib import Path
 from beam_pipelines import object_storage
 from beam_pipelines.errors import DiskFullError, StorageError
 
+# What it takes to write an object of a bucket only where nobody else has written it meanwhile.
+from beam_pipelines.object_storage import ChangedError as ChangedError
+from beam_pipelines.object_storage import Generation as Generation
+from beam_pipelines.object_storage import read_generation as read_generation
+
 TEMPORARY_SUFFIX = ".partial"
 _UNFINISHED_NAME = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(TEMPORARY_SUFFIX)}")
 _UNFINISHED_AFTER_S = 600.0
@@ -222,17 +227,24 @@ def remove(uri: str) -> None:
 
 
 def remove_unfinished(folder: str) -> None:
-    """Removes what a killed process left half-written in a local folder and its hidden ones.
+    """Removes what a killed process left half-written, files and whole folders, in a local folder and its hidden ones.
 
     Such files are never read, whatever their age. Those are removed that nothing was written to for ten minutes;
     younger ones may be those of another job at work.
     """
     if is_remote(folder):
         return
-    for path in Path(folder).glob(f"**/.*{TEMPORARY_SUFFIX}"):
+    # A list, since a search would stumble over a folder that is removed under it.
+    for path in list(Path(folder).glob(f"**/.*{TEMPORARY_SUFFIX}")):
+        if not _UNFINISHED_NAME.fullmatch(path.name):
+            continue
         with suppress(FileNotFoundError):
-            if _UNFINISHED_NAME.fullmatch(path.name) and time.time() - path.stat().st_mtime > _UNFINISHED_AFTER_S:
-                path.unlink()
+            written_s = max(one.lstat().st_mtime for one in (path, *path.rglob("*")))
+            if time.time() - written_s > _UNFINISHED_AFTER_S:
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
 
 
 def write_file(uri: str, source: Path) -> None:

@@ -43,6 +43,7 @@ from benchmarks.studyforrest_ridge import FEATURE_SETS, chosen_ridge, constant_m
 from trainer.config import TrainConfig
 from trainer.experiment_steps import step
 from trainer.metrics import TARGETS
+from trainer.reproduce import seed_count
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIGURATION = REPOSITORY / "benchmarks" / "studyforrest.yaml"
@@ -277,7 +278,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", default=str(CONFIGURATION), help="configuration (default: %(default)s)")
     parser.add_argument("--output", default="studyforrest-runs", help="records, checkpoints, CSV and plot")
     parser.add_argument("--workers", type=int, default=1, help="trainings at once, one core each")
-    parser.add_argument("--seeds", type=int, default=None, help="how many of the configuration's seeds (default: all)")
+    parser.add_argument(
+        "--seeds", type=seed_count, default=None, help="how many of the configuration's seeds (default: all)"
+    )
     parser.add_argument("--quick", action="store_true", help="one fold, one seed, two epochs")
     return parser
 

@@ -35,7 +35,7 @@ class Row:
         predictor: its name in the table.
         target: `arousal` or `valence`.
         figures: metric -> test run -> figure; NaN where undefined. Of several seeds the mean over them.
-        seeds_sd: metric -> standard deviation over seeds of the mean over runs; empty for anything without seeds.
+        seeds_sd: metric -> sample standard deviation over seeds of the mean over runs; empty for less than two seeds.
     """
 
     predictor: str
@@ -72,7 +72,7 @@ def rows_of(predictor: str, seeds: Sequence[Mapping[int, np.ndarray]], recording
         ]
         figures = {m: {run: float(np.mean([one[run][m] for one in each])) for run in each[0]} for m in METRICS}
         means = {m: [np.mean([one[run][m] for run in one]) for one in each] for m in METRICS}
-        spread = {m: float(np.std(means[m])) for m in METRICS} if len(seeds) > 1 else {}
+        spread = {m: float(np.std(means[m], ddof=1)) for m in METRICS} if len(seeds) > 1 else {}
         rows.append(Row(predictor, target, figures, spread))
     return rows
 

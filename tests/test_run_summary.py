@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from beam_pipelines.run_summary import as_steps_of_a_run, next_steps_of_job, places_of_job, print_summary
 
@@ -36,14 +39,38 @@ def test_within_a_larger_run_nothing_is_said_to_come_next() -> None:
     assert "next, a page" in stream.getvalue()
 
 
-def test_on_a_terminal_it_is_a_table_with_aligned_columns() -> None:
+def on_a_terminal(places: list[tuple[str, str]], next_steps: list[tuple[str, str]]) -> str:
     master, slave = pty.openpty()
-    code = f"from beam_pipelines.run_summary import print_summary; print_summary({PLACES}, {NEXT})"
+    code = f"from beam_pipelines.run_summary import print_summary; print_summary({places}, {next_steps})"
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
     subprocess.run([sys.executable, "-c", code], stdout=slave, check=True, env=environment)
     os.close(slave)
     text = os.read(master, 65536).decode()
     os.close(master)
+    return text
+
+
+def test_names_are_shown_as_they_are() -> None:
+    places, stream = [("results :cat:", "/data/:cat:/x[bold]")], io.StringIO()
+    print_summary(places, [("a page", "report :cat:")], stream)
+    assert stream.getvalue() == "results :cat:: /data/:cat:/x[bold]\nnext, a page: report :cat:\n"
+    shown = on_a_terminal(places, [("a page", "report :cat:")])
+    for text in ("results :cat:", "/data/:cat:/x[bold]", "report :cat:"):
+        assert text in shown
+
+
+@pytest.mark.parametrize("job", ["extract", "prepare", "train", "tune", "score"])
+def test_a_command_can_be_pasted_whatever_the_names(job: str) -> None:
+    output, records = "my films/it's; $HOME", "the records"
+    for _, command in next_steps_of_job(job, output, records=records):
+        words = shlex.split(command)
+        assert words[0] == "cineaffect"
+        assert output in words
+        assert records in words or job != "train"
+
+
+def test_on_a_terminal_it_is_a_table_with_aligned_columns() -> None:
+    text = on_a_terminal(PLACES, NEXT)
     assert "\x1b[1m" in text  # bold names
     plain = [line.replace("\x1b[1m", "").replace("\x1b[0m", "").rstrip() for line in text.splitlines() if line.strip()]
     assert [line.index("out") for line in plain[:2]] == [plain[0].index("out [dir]")] * 2

@@ -104,3 +104,19 @@ def test_a_model_that_answers_for_whole_films_only_takes_no_stride(place, tmp_pa
     assert "score.stride_s: is 2, but model 1 has no signature 'films_at'" in capsys.readouterr().err
     code, _ = run(place / "features", tmp_path / "exports", tmp_path / "out")
     assert code == 0
+
+
+@pytest.mark.parametrize("normalised", [True, False])
+def test_a_model_with_film_statistics_takes_no_stride(place, tmp_path, capsys, normalised):
+    directory = write_model(tmp_path / "exports", "1")
+    card = json.loads((directory / "model_card.json").read_text())
+    film = {"seed": 2, "batch_normalization": normalised, "batch_statistics_at_inference": "film", "window_s": 60}
+    card["models"] = [{"seed": 1, "batch_statistics_at_inference": "population"}, film]
+    (directory / "model_card.json").write_text(json.dumps(card))
+    code, _ = run(place / "features", tmp_path / "exports", tmp_path / "out", "--set", "stride_s=2")
+    assert code == (2 if normalised else 0)
+    message = capsys.readouterr().err
+    assert ("score.stride_s: is 2, but model 1 normalises by the statistics of all seconds" in message) == normalised
+    if normalised:
+        code, _ = run(place / "features", tmp_path / "exports", tmp_path / "out")
+        assert code == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import statistics
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from benchmarks.studyforrest_data import (
     write_films,
 )
 from benchmarks.studyforrest_ensemble import answer, best_of, greedy, mean, stretched_mean
-from benchmarks.studyforrest_report import figures_of, rows_of
+from benchmarks.studyforrest_report import figures_of, rows_of, to_text
 from benchmarks.studyforrest_ridge import published_ridge
 from trainer.config import LabelConfig, TrainConfig
 from trainer.metrics import TARGETS
@@ -246,3 +247,22 @@ def test_figures_of_a_run_by_hand():
     assert figures["pcc"] == pytest.approx(1.0)
     assert figures["ccc"] == pytest.approx(2 * (4 / 3) / (2 / 3 + 8 / 3 + 1))
     assert figures["rmse"] == pytest.approx(np.sqrt(5 / 3))
+
+
+def test_seeds_differ_by_their_sample_deviation(made_up):
+    recording = read_recording(made_up)
+    true = recording.labels[recording.run == 1]
+    curves = [{1: true + error} for error in (0.1, 0.2, 0.4)]
+    for row in rows_of("model", curves, recording):
+        assert row.figures["rmse"][1] == pytest.approx(0.7 / 3)
+        assert row.seeds_sd["rmse"] == pytest.approx(statistics.stdev([0.1, 0.2, 0.4]))
+    assert all(row.seeds_sd == {} for row in rows_of("model", curves[:1], recording))
+    assert "±" not in to_text(rows_of("model", curves[:1], recording))
+
+
+@pytest.mark.parametrize("seeds", ["0", "-1"])
+def test_no_seeds_are_refused(seeds, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["--seeds", seeds])
+    assert exit_.value.code == 2
+    assert "argument --seeds: must be at least 1" in capsys.readouterr().err

@@ -9,12 +9,13 @@ leave Keras's own dropout generators out without a word.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from beam_pipelines.errors import DiskFullError
+from beam_pipelines.errors import ConfigurationError, DiskFullError
 
 CHECKPOINTS_TO_KEEP = 2
 
@@ -38,13 +39,15 @@ class TrainingState:
         optimizer: Any,
         writes: bool = True,
         publish: Callable[[], None] | None = None,
+        uri: str | None = None,
     ):
         """Attaches to the local `directory`; `model` must be built, and `optimizer` built on its variables.
 
         Without `writes` nothing is ever saved: of several workers one does it. `publish` is called after each
-        checkpoint, to take it where it outlives this machine.
+        checkpoint, to take it to `uri`, where it outlives this machine.
         """
         self._directory, self._writes, self._publish = directory, writes, publish
+        self._uri = uri or directory
         self._variables = list(model.weights)
         self._best = [tf.Variable(tf.convert_to_tensor(variable)) for variable in self._variables]
         self.epoch = tf.Variable(0, dtype=tf.int64)
@@ -80,11 +83,23 @@ class TrainingState:
         self._history.assign(json.dumps([*self.history, entry]))
 
     def restore(self) -> bool:
-        """Goes on from the newest whole checkpoint; False where there is none."""
+        """Goes on from the newest whole checkpoint; False where there is none.
+
+        Raises:
+            ConfigurationError: where files of the checkpoint that is named as the newest are absent or cut off.
+        """
         newest = self._manager.latest_checkpoint
         if newest is None:
             return False
-        self._checkpoint.restore(newest).assert_existing_objects_matched()
+        try:
+            self._checkpoint.restore(newest).assert_existing_objects_matched()
+        # TensorFlow's reader makes an IndexError of a file that ends too early.
+        except (tf.errors.NotFoundError, tf.errors.OutOfRangeError, tf.errors.DataLossError, IndexError) as error:
+            why = str(error).split("\n", 1)[0]
+            raise ConfigurationError(
+                f"{self._uri}: names {os.path.basename(newest)}, but that isn't whole there ({why}); bring its files "
+                "back, or remove this folder, and the run begins anew"
+            ) from error
         return True
 
     def save(self) -> None:

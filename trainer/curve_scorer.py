@@ -78,7 +78,8 @@ class CurveScorer(tf.Module):
 
         Each film comes out as it does alone. The windows of other rows are not computed.
         """
-        return _by_member(self.member_curves(features, self._checked(row_splits, features), rows))
+        splits, wanted = self._checked(row_splits, features), self._checked_rows(rows, features)
+        return _by_member(self.member_curves(features, splits, wanted))
 
     def feature_signature(self) -> dict[str, tf.TensorSpec]:
         """Name -> specification of every feature that all signatures take."""
@@ -122,6 +123,15 @@ class CurveScorer(tf.Module):
         ]
         with tf.control_dependencies([check for check in checks if check is not None]):
             return tf.identity(row_splits)
+
+    def _checked_rows(self, rows: tf.Tensor, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        count = tf.shape(features[self.modalities[0]], out_type=tf.int64)[0]
+        checks = [
+            tf.debugging.assert_non_negative(rows, "rows must not be negative"),
+            tf.debugging.assert_less(rows, count, "rows must be below the number of rows"),
+        ]
+        with tf.control_dependencies([check for check in checks if check is not None]):
+            return tf.identity(rows)
 
     def _mean(self, curves: list[tf.Tensor]) -> dict[str, tf.Tensor]:
         mean = tf.add_n(curves) / len(curves)

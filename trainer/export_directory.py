@@ -38,8 +38,8 @@ def assert_free(directory: str) -> None:
 def publish_export(save: Callable[[str], None], card: str, directory: str) -> None:
     """Writes a SavedModel and its card; killed at any moment, it leaves a whole version or none.
 
-    Locally the directory is renamed into place. In object storage, where nothing can be renamed, graph and card come
-    last; what an earlier, killed export left is written over.
+    Locally the directory is renamed into place, and what killed exports left beside it is removed. In object storage,
+    where nothing can be renamed, graph and card come last; what an earlier, killed export left is written over.
 
     Args:
         save: writes the SavedModel to a local folder.
@@ -47,16 +47,19 @@ def publish_export(save: Callable[[str], None], card: str, directory: str) -> No
         directory: `<exports>/<version>`, local or `gs://`; see `assert_free`.
 
     Raises:
+        ConfigurationError: where another export has written this version meanwhile, to a bucket.
         StorageError: for a bucket that can't be written to.
     """
     if storage.is_remote(directory):
         with tempfile.TemporaryDirectory(prefix="cineaffect-") as folder:
             save(folder)
+            assert_free(directory)  # once more, since a long training may lie between
             _upload(Path(folder), directory)
-        storage.write_text(storage.join(directory, CARD), card)
+        _write_new_card(card, directory)
         return
     target = Path(directory)
     target.parent.mkdir(parents=True, exist_ok=True)
+    storage.remove_unfinished(str(target.parent))
     temporary = target.parent / f".{uuid.uuid4().hex}{storage.TEMPORARY_SUFFIX}"
     try:
         save(str(temporary))
@@ -68,11 +71,24 @@ def publish_export(save: Callable[[str], None], card: str, directory: str) -> No
 
 def _upload(folder: Path, directory: str) -> None:
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    # The graph of a killed export would be served with half of these variables.
+    storage.remove(storage.join(directory, GRAPH))
     for name in sorted(files, key=lambda name: (name == GRAPH, name)):
         storage.write_file(storage.join(directory, name), files[name])
     for name in _names(directory):
-        if name not in files:
+        if name not in files and _PART_OF_A_MODEL.fullmatch(name):
             storage.remove(storage.join(directory, name))
+
+
+def _write_new_card(card: str, directory: str) -> None:
+    absent = storage.Generation(storage.join(directory, CARD), None, 0)
+    try:
+        absent.replace(card.encode())
+    except storage.ChangedError as error:
+        raise ConfigurationError(
+            f"{directory}: another export has written this version meanwhile; its graph and variables may be a mixture "
+            "of both, so remove this directory, and export under a new version"
+        ) from error
 
 
 def _names(directory: str) -> list[str]:

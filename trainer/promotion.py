@@ -88,13 +88,16 @@ def _move_in_bucket(exports: str, version: int, why: Mapping[str, Any], expected
         current = None if pointer.content is None else parse_pointer(pointer_uri, pointer.content.decode())
         if current == version:
             return
-        _assert_expected(exports, version, current, expected)
         history = _parse_lines((noted.content or b"").decode())
         for line in overtaken:
             if line in history:  # noted before, but somebody else's move came first
                 del history[len(history) - 1 - history[::-1].index(line)]
         entry = {"from": current, "to": version, **why}
         try:
+            if expected not in (ANY_VERSION, current):
+                if overtaken:
+                    noted.replace(_lines(history).encode())
+                _assert_expected(exports, version, current, expected)
             if not history or history[-1] != entry:
                 noted.replace(_lines([*history, entry]).encode())
                 overtaken = [entry]

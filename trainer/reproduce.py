@@ -19,7 +19,7 @@ from beam_pipelines import storage
 from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError
 from beam_pipelines.mediaeval2018 import LayoutFilm, list_layout
 from beam_pipelines.report.run_pages import write_run_page
-from beam_pipelines.run_summary import as_steps_of_a_run, print_summary
+from beam_pipelines.run_summary import Places, as_steps_of_a_run, print_summary
 from trainer.evaluate import evaluate_curves, untrained_note
 from trainer.experiment_data import (
     TEST,
@@ -175,10 +175,17 @@ def _report(
         [
             ("page", write_run_page(arguments.output)),
             ("table", storage.join(arguments.output, "table1.txt")),
-            ("run files", storage.join(arguments.output, "seed*", "run*.txt")),
-            ("models", storage.join(arguments.output, "seed*", "run*-final-*", "exports")),
+            *places_of_runs(arguments.output),
         ]
     )
+
+
+def places_of_runs(output: str) -> Places:
+    """Where the run files and models lie, as patterns; runs are called as their configurations are."""
+    return [
+        ("run files", storage.join(output, "seed*", "*.txt")),
+        ("models", storage.join(output, "seed*", "*-final-*", "exports")),
+    ]
 
 
 def seed_count(text: str) -> int:

@@ -17,7 +17,7 @@ from beam_pipelines.configuration import load_section
 from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError
 from beam_pipelines.records import is_untrained
 from beam_pipelines.report.run_pages import write_run_page
-from beam_pipelines.run_summary import print_summary
+from beam_pipelines.run_summary import next_steps_of_job, print_summary
 from trainer.annotations import render_reports
 from trainer.config import TrainConfig
 from trainer.dataset import (
@@ -109,7 +109,7 @@ def _main(argv: list[str]) -> int:
     _print_figures(result, card)
     print_summary(
         [("model", directory), ("page", write_run_page(arguments.output))],
-        [("curves", f"cineaffect score --records {arguments.records} --model {directory} --output SCORES")],
+        next_steps_of_job("train", directory, records=arguments.records),
     )
     return EXIT_OK
 

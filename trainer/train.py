@@ -154,7 +154,9 @@ class _Run:
             self.model = self._build_model()
             self.optimizer = make_optimizer(config)
             self.optimizer.build(self.model.trainable_variables)
-        self.state = TrainingState(str(folder.path), self.model, self.optimizer, self._writes, folder.publish)
+        self.state = TrainingState(
+            str(folder.path), self.model, self.optimizer, self._writes, folder.publish, folder.uri
+        )
         self._step = make_step(self.model, self.optimizer, self.table, self.state, config, strategy)
 
     def until_done(

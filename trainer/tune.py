@@ -16,7 +16,7 @@ from beam_pipelines import storage
 from beam_pipelines.configuration import load_section, validate
 from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError
 from beam_pipelines.report.run_pages import write_run_page
-from beam_pipelines.run_summary import print_summary
+from beam_pipelines.run_summary import Places, next_steps_of_job, print_summary
 from trainer.config import TrainConfig
 from trainer.dataset import TrainingFilm, data_digest
 from trainer.output_directory import assert_output_directory
@@ -213,12 +213,12 @@ def _end_with_parent() -> None:
 
 def _report(output: str, study: optuna.Study, selection: str, failed_workers: int) -> int:
     best = os.path.join(output, "best.yaml")
-    places, next_steps = [("page", write_run_page(output)), ("all trials", os.path.join(output, "trials.csv"))], []
+    places = [("page", write_run_page(output)), ("all trials", os.path.join(output, "trials.csv"))]
+    next_steps: Places = ()
     if os.path.exists(best):
         print(f"best: trial {study.best_trial.number}, validation {selection} {study.best_value:.4f}")
         places.insert(0, ("its configuration", best))
-        command = "--manifest FILMS.csv --records RECORDS --transform TRANSFORM --output RUN"
-        next_steps = [("train it", f"cineaffect train --config {best} {command}")]
+        next_steps = next_steps_of_job("tune", best)
     print_summary(places, next_steps)
     if failed_workers:
         print(f"error: {failed_workers} workers failed; see above", file=sys.stderr)
@@ -243,7 +243,7 @@ def _identity(search: Search) -> dict[str, Any]:
 def _tell(line: str) -> None:
     from rich.console import Console
 
-    Console(file=sys.stderr, highlight=False, soft_wrap=True).print(line, markup=False)
+    Console(file=sys.stderr, highlight=False, soft_wrap=True, emoji=False).print(line, markup=False)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -82,10 +82,10 @@ class PageFolder:
             raise ConfigurationError(f"{page}: is not a page of CineAffect's; name another folder with --output")
 
     def write(self, name: str, content: bytes) -> None:
-        """Writes a file of the page; `name` is relative to the folder."""
+        """Writes a file of the page, unless it is there already as it is; `name` is relative to the folder."""
         uri = storage.join(self.output, name)
         self._written.add(uri)
-        storage.write_bytes(uri, content)
+        _write(uri, content)
 
     def write_data(self, name: str, value: Any) -> None:
         """Writes `data/<name>.js`, plain values that the page loads by that name."""
@@ -101,7 +101,7 @@ class PageFolder:
         page = storage.join(self.output, PAGE)
         self._remove_left_over(page)
         frame, body = ((assets / name).read_text(encoding="utf-8") for name in (_FRAME, kind.body))
-        storage.write_text(page, _framed(frame, kind, body))
+        _write(page, _framed(frame, kind, body).encode("utf-8"))
         return page
 
     def _remove_left_over(self, page: str) -> None:
@@ -112,6 +112,12 @@ class PageFolder:
             for info in storage.list_files(storage.join(self.output, folder)):
                 if info.uri not in self._written:
                     storage.remove(info.uri)
+
+
+def _write(uri: str, content: bytes) -> None:
+    # A second run that changes nothing leaves the files' times as they are.
+    if storage.stat(uri) is None or storage.read_bytes(uri) != content:
+        storage.write_bytes(uri, content)
 
 
 def _framed(frame: str, kind: PageKind, body: str) -> str:

@@ -134,7 +134,7 @@ def test_a_named_checkpoint_that_is_absent_or_cut_off_is_told(tmp_path: Path) ->
     TrainingState(str(tmp_path), Weights(), tf.Module()).save()
     data, index = tmp_path / "ckpt-0.data-00000-of-00001", tmp_path / "ckpt-0.index"
     data.write_bytes(data.read_bytes()[:10])
-    expected = "gs://bucket/run/checkpoints: names ckpt-0, .*; remove this folder, and the run begins anew"
+    expected = "gs://bucket/run/checkpoints: names ckpt-0, .*; bring .* back, or remove this folder, and the run begins"
     for _ in range(2):
         state = TrainingState(str(tmp_path), Weights(), tf.Module(), uri="gs://bucket/run/checkpoints")
         with pytest.raises(ConfigurationError, match=expected):

@@ -138,6 +138,17 @@ def test_row_splits_that_do_not_fit_are_refused(exported):
     np.testing.assert_array_equal(empty["valence"], one["valence"])
 
 
+def test_rows_that_are_not_there_are_refused(exported):
+    films_at = tf.saved_model.load(exported.directory).signatures["films_at"]
+    inputs = {key: tf.constant(values[:10]) for key, values in exported.rows.items()}
+    inputs["row_splits"] = tf.constant([0, 10], tf.int64)
+    for rows, message in (([0, -1], "not be negative"), ([10], "below the number of rows")):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            films_at(rows=tf.constant(rows, tf.int64), **inputs)
+    assert films_at(rows=tf.constant([0, 9], tf.int64), **inputs)["valence"].shape == (2, 2)
+    assert films_at(rows=tf.zeros((0,), tf.int64), **inputs)["valence"].shape == (2, 0)
+
+
 def test_the_scoring_job_reads_it(exported, dataset):
     found = find_model(str(Path(exported.directory).parent))
     assert found.card.version == "7"

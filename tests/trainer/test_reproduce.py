@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from glob import glob
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,18 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("reproduction") / "out"
     assert reproduce.main(arguments(data, output)) == 0
     return output
+
+
+def test_the_places_that_the_summary_names_are_there_whatever_the_runs_are_called(
+    finished: Path, tmp_path: Path
+) -> None:
+    seed, (run_files, models) = tmp_path / "seed0", reproduce.places_of_runs(str(tmp_path))
+    exports = next(finished.glob("seed0/run1-final-*"))
+    (seed / "mine-final-0123" / "exports").mkdir(parents=True)
+    (seed / "mine.txt").write_text("")
+    assert glob(run_files[1]) == [str(seed / "mine.txt")]
+    assert glob(models[1]) == [str(seed / "mine-final-0123" / "exports")]
+    assert str(exports / "exports") in glob(dict(reproduce.places_of_runs(str(finished)))["models"])
 
 
 def files(output: Path) -> dict[str, int]:
