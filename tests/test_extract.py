@@ -235,5 +235,5 @@ def test_the_module_runs_as_a_program_and_explains_itself():
     done = subprocess.run(
         [sys.executable, "-m", "beam_pipelines.extract", "--help"], capture_output=True, text=True, check=True
     )
-    for word in ("--films", "FlinkRunner", "DataflowRunner", "exit codes"):
+    for word in ("--films", "PortableRunner", "DataflowRunner", "exit codes"):
         assert word in done.stdout
