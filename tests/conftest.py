@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gcs_emulator import GcsEmulator, running_emulator
 
 # Before any test imports TensorFlow: quiet, no accelerator probing, and few threads, since test processes run side by
 # side.
@@ -22,3 +24,12 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs ../shared/data (real films and weights, not part of the product)")
     return SHARED
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[GcsEmulator]:
+    """A storage emulator with the empty bucket `bucket`, which `gs://` leads to for the tests of a file."""
+    with running_emulator() as running, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORAGE_EMULATOR_HOST", running.url)
+        running.make_bucket("bucket")
+        yield running

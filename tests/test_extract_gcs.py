@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
-from gcs_emulator import GcsEmulator, running_emulator
 from synthetic_clips import Sound, regular_times, write_clip
 
 from beam_pipelines import extract, records, storage
 
 ONLY_AUDIO = ("--workers=1", "--set=audio.weights=untrained", "--set=modalities=[audio]")
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[GcsEmulator]:
-    with running_emulator() as running, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORAGE_EMULATOR_HOST", running.url)
-        running.make_bucket("bucket")
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -109,11 +109,6 @@ def train(
     predictions = run.predict_all()
     constant = mean_label(film.label_rows for film in films_train)
     smoothing = choose_smoothing(predictions, films_validation, config)
-    table = None
-    if films_validation:
-        raw = {film.film_id: predictions[film.film_id] for film in films_validation}
-        curves = {RAW: raw, SMOOTHED: smooth_curves(raw, smoothing, config.labels)}
-        table = evaluate_curves(curves, films_validation, constant)
     return TrainingResult(
         model=run.model,
         history=tuple(run.state.history),
@@ -121,8 +116,21 @@ def train(
         smoothing=smoothing,
         predictions=predictions,
         constant=constant,
-        table=table,
+        table=_table(predictions, films_validation, smoothing, constant, config) if films_validation else None,
     )
+
+
+def _table(
+    predictions: Mapping[str, np.ndarray],
+    films: Sequence[TrainingFilm],
+    smoothing: SmoothingConfig,
+    constant: np.ndarray,
+    config: TrainConfig,
+) -> MetricsTable:
+    """How good the curves of the validation films are, raw and smoothed, beside the constant mean."""
+    raw = {film.film_id: predictions[film.film_id] for film in films}
+    curves = {RAW: raw, SMOOTHED: smooth_curves(raw, smoothing, config.labels)}
+    return evaluate_curves(curves, films, constant)
 
 
 def dropout_seed(seed: int, step: int) -> np.ndarray:

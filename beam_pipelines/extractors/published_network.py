@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from beam_pipelines.extractors.fixed_batch import FixedBatchNetwork, check_image
 from beam_pipelines.extractors.network_weights import draw_weights
 
 
-class PublishedNetwork:
+class PublishedNetwork(ABC):
     """A network whose weights were published, over a batch of inputs.
 
     A network of a kind says what it is by the attributes below and by `build`, `load` and `prepare`.
@@ -74,23 +75,23 @@ class PublishedNetwork:
         return {**cls.words, "weights": weight_files.identity(weights, seed), "precision": "float32"}
 
     @staticmethod
+    @abstractmethod
     def build() -> keras.Model:
         """The network without weights."""
-        raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def load(network: keras.Model, path: Path, /) -> None:
         """Puts the published weights into it; WeightsError names the file and the key that don't fit."""
-        raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def prepare(batch: np.ndarray, /) -> np.ndarray:
         """Raw inputs -> what the network takes, float32."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, inputs: np.ndarray) -> None:
         """Refuses raw inputs of another shape or type with a ValueError that names what it got."""
-        raise NotImplementedError
 
 
 class PictureNetwork(PublishedNetwork):

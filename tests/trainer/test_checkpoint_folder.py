@@ -6,12 +6,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from gcs_emulator import GcsEmulator, running_emulator
+from gcs_emulator import GcsEmulator
 from killed_writes import Killed, kill_after
 from synthetic_films import REPOSITORY
 
@@ -20,14 +19,6 @@ from beam_pipelines.errors import ConfigurationError, StorageError
 from trainer.checkpoint_folder import AnotherRunError, CheckpointFolder, checkpoint_folder
 from trainer.checkpoints import TrainingState
 from trainer.output_directory import assert_output_directory
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[GcsEmulator]:
-    with running_emulator() as running, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORAGE_EMULATOR_HOST", running.url)
-        running.make_bucket("bucket")
-        yield running
 
 
 def save(uri: str, steps: range) -> None:

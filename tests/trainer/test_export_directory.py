@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gcs_emulator import GcsEmulator, running_emulator
+from gcs_emulator import GcsEmulator
 from killed_writes import Killed, kill_after
 
 from beam_pipelines import object_storage, storage
@@ -16,14 +15,6 @@ from trainer.export_directory import assert_free, publish_export
 from trainer.exported_cards import versions_of
 
 FILES = ("fingerprint.pb", "saved_model.pb", "variables/variables.data-00000-of-00001", "variables/variables.index")
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[GcsEmulator]:
-    with running_emulator() as running, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORAGE_EMULATOR_HOST", running.url)
-        running.make_bucket("bucket")
-        yield running
 
 
 def save(folder: str) -> None:

@@ -9,11 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gcs_emulator import GcsEmulator, running_emulator
+from gcs_emulator import GcsEmulator
 from synthetic_films import REPOSITORY, DataSet
 
 from beam_pipelines import storage
@@ -22,14 +21,6 @@ from trainer.exported_cards import exported_cards
 
 RUN = "gs://bucket/run"
 SMALL = ["epochs=3", "batch_size=64", "learning_rate=0.01", "model.window_s=8", "model.encoder.units=8"]
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[GcsEmulator]:
-    with running_emulator() as running, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORAGE_EMULATOR_HOST", running.url)
-        running.make_bucket("bucket")
-        yield running
 
 
 def arguments(data: str, output: str) -> list[str]:
