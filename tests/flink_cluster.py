@@ -20,15 +20,10 @@ DEPLOY = Path(__file__).resolve().parents[1] / "deploy" / "flink"
 _KILL_TIMEOUT_S = 600.0
 
 
-@contextmanager
-def running_cluster(home: Path, task_managers: int) -> Iterator[object]:
-    """A cluster until the block ends; skips the test where Java or the jars can't be had, and says which.
-
-    Args:
-        home: an empty folder for it.
-        task_managers: with two slots each.
-    """
-    sys.path.insert(0, str(DEPLOY))
+def jars_folder() -> Path:
+    """Where the jars lie, fetched where they are absent; skips the test where they or Java can't be had, saying so."""
+    if str(DEPLOY) not in sys.path:
+        sys.path.insert(0, str(DEPLOY))
     import cluster
     import fetch
 
@@ -38,6 +33,20 @@ def running_cluster(home: Path, task_managers: int) -> Iterator[object]:
         fetch.fetch(cache)
     except (cluster.ClusterError, fetch.FetchError) as error:
         pytest.skip(f"needs a Flink cluster: {error}")
+    return cache
+
+
+@contextmanager
+def running_cluster(home: Path, task_managers: int) -> Iterator[object]:
+    """A cluster until the block ends; skips the test where Java or the jars can't be had, and says which.
+
+    Args:
+        home: an empty folder for it.
+        task_managers: with two slots each.
+    """
+    cache = jars_folder()
+    import cluster
+
     try:
         yield cluster.start(cache, home, task_managers)
     finally:

@@ -1,28 +1,39 @@
-"""Extraction and scoring on a real Flink cluster: the bytes of the local runner, also where a TaskManager is killed."""
+"""The three jobs on a real Flink cluster: the bytes of the local runner, also where a TaskManager is killed."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import tempfile
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from documentation import blocks_of
 from exported_models import write_model
-from flink_cluster import busy_task_manager_killed, running_cluster
+from flink_cluster import busy_task_manager_killed, jars_folder, running_cluster
 from score_runs import contents, write_films
 from synthetic_clips import Sound, regular_times, write_clip
 
-from beam_pipelines import extract, prepare, score
+from beam_pipelines import cli, extract, score, storage
+from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.extractors.tracks import describe_tracks
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 FILMS = 8
 SOUND = ("--set=modalities=[audio]", "--set=audio.weights=untrained")
+SOUND_SECTION = "{modalities: [audio], audio: {weights: untrained}}"
+OF_THE_CLUSTER = ("--runner=", "--job_endpoint=", "--environment_", "--parallelism=")
+OUTPUTS = {"extract": "features", "prepare": "transform", "score": "curves"}
 RECORDS = {f"film{number}": 40 + number for number in range(12)}
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """Three TaskManagers: each of two tests kills one, and what is left must do."""
+def cluster(emulator, tmp_path_factory):
+    """Three TaskManagers: each of two tests kills one, and what is left must do. They see the emulator's bucket."""
     with running_cluster(tmp_path_factory.mktemp("cluster"), task_managers=3) as running:
         yield running
 
@@ -42,20 +53,33 @@ def catalogue(tmp_path_factory) -> Path:
     """Feature records and a model of such features."""
     root = tmp_path_factory.mktemp("catalogue")
     write_films(root / "features", RECORDS)
-    rows = [f"{film_id},{film_id}.mp4,train" for film_id in RECORDS]
-    (root / "films.csv").write_text("\n".join(["film_id,path,split", *rows, ""]))
     write_model(root / "exports", "1")
     return root
 
 
-def test_prepare_takes_the_same_statistics(cluster, catalogue, tmp_path):
-    arguments = ["--records", str(catalogue / "features"), "--manifest", str(catalogue / "films.csv")]
-    alone, output = tmp_path / "alone", tmp_path / "flink"
-    assert prepare.main([*arguments, "--output", str(alone)]) == 0
-    place = f"--temp_location={tmp_path / 'temporary'}"
-    assert prepare.main([*arguments, "--output", str(output), place, *cluster.options]) == 0
-    # The graph itself carries a random name.
-    assert contents(output, ".json") == contents(alone, ".json")
+def test_the_commands_of_the_catalogue_page(cluster, films, tmp_path):
+    """From films in a bucket to curves in it, as docs/catalogue.md says; only addresses of the cluster differ."""
+    commands = [words[1:] for words in page_commands() if "--runner=PortableRunner" in words]
+    assert [job for job, *_ in commands] == ["extract", "prepare", "score"]
+    storage.copy_tree(str(films), "gs://bucket/films")
+    rows = [f"{path.stem},films/{path.name},train" for path in sorted(films.iterdir())[:3]]
+    storage.write_text("gs://bucket/films.csv", "\n".join(["film_id,path,split", *rows, ""]))
+    descriptions = describe_tracks(ExtractConfig.model_validate(yaml.safe_load(SOUND_SECTION)))
+    with tempfile.TemporaryDirectory() as folder:
+        write_model(Path(folder), "1", dimensions={"audio": 128}, descriptions=descriptions)
+        storage.copy_tree(folder, "gs://bucket/exports")
+    for job, *arguments in commands:
+        words = [word for word in arguments if not word.startswith(OF_THE_CLUSTER)]
+        words += SOUND if job == "extract" else ()
+        # TensorFlow's own gs:// knows no emulator, and tf.Transform keeps its temporary files by it.
+        words = [word.replace("gs://bucket/tmp", str(tmp_path)) for word in words]
+        assert cli.main([job, *words, *cluster.options, "--no_auth"]) == 0, job
+        alone = [word.replace(f"gs://bucket/{OUTPUTS[job]}", f"gs://bucket/alone-{job}") for word in words]
+        assert cli.main([job, *alone, "--workers=1", "--no_auth"]) == 0, job
+        # The graph of prepare carries a random name; what it says is in its JSON files.
+        ending = ".json" if job == "prepare" else ""
+        assert objects(OUTPUTS[job], ending) == objects(f"alone-{job}", ending)
+        assert json.loads(objects(OUTPUTS[job], "run_manifest.json")["run_manifest.json"])["films"]["done"] == 3
 
 
 def test_extraction_survives_the_loss_of_a_task_manager(cluster, films, tmp_path):
@@ -78,6 +102,44 @@ def test_scoring_survives_the_loss_of_a_task_manager(cluster, catalogue, tmp_pat
     assert killed
     assert counts(output) == {"in": len(RECORDS), "done": len(RECORDS), "skipped": 0, "failed": 0}
     assert contents(output) == contents(alone)
+
+
+def test_the_command_starts_a_cluster_and_stops_it(tmp_path):
+    steps = [words for words in page_commands() if words[:2] == ["python", "deploy/flink/cluster.py"]]
+    assert [words[2] for words in steps] == ["fetch", "start", "options", "stop"]
+    places = {"~/flink": str(jars_folder()), "cluster": str(tmp_path / "cluster")}
+    said = {}
+    for _, script, step, *options in steps:
+        command = [sys.executable, str(REPOSITORY / script), step, *(places.get(word, word) for word in options)]
+        said[step] = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        if step == "start":
+            state = json.loads((tmp_path / "cluster" / "cluster.json").read_text())
+            assert len(state["processes"]) == 4  # JobManager, two TaskManagers, job server
+            assert all(runs(pid) for pid in state["processes"].values())
+    assert said["options"].startswith("--runner=PortableRunner ")
+    assert not any(runs(pid) for pid in state["processes"].values())
+
+
+def runs(pid: int) -> bool:
+    # One that has ended and that nobody has asked about keeps its number, but has no command line any more.
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except FileNotFoundError:
+        return False
+
+
+def page_commands() -> list[list[str]]:
+    page = REPOSITORY / "docs" / "catalogue.md"
+    return [words for block in blocks_of(page) for words in block.commands]
+
+
+def objects(folder: str, ending: str) -> dict[str, bytes]:
+    """Name -> bytes of what lies below a folder of the bucket."""
+    place = f"gs://bucket/{folder}"
+    found = storage.list_files(place)
+    return {
+        info.uri.removeprefix(f"{place}/"): storage.read_bytes(info.uri) for info in found if info.uri.endswith(ending)
+    }
 
 
 def counts(output: Path) -> dict[str, int]:
