@@ -187,7 +187,7 @@ def test_the_estimate_by_hand():
 
 
 def test_the_decoding_speeds_are_those_that_the_benchmark_reports():
-    rows = (ROOT / "benchmarks" / "README.md").read_text()
+    rows = (ROOT / "benchmarks" / "extraction.md").read_text()
     for title, seconds in {
         "1080p H.264, x264 defaults": read_cost().DECODE_S["1080p"],
         "480p H.264, x264 defaults": read_cost().DECODE_S["480p"],
