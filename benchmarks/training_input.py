@@ -19,6 +19,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import cache
 
 import numpy as np
 import tensorflow as tf
@@ -59,18 +60,23 @@ def gathered(rows: np.ndarray, windows: int) -> Iterable[object]:
     return (gather(batch) for batch in by_indices(rows, windows))
 
 
+@cache
+def block(number: int) -> np.ndarray:
+    """Memory of a batch's size that is there already: it has been written to."""
+    return np.full((BATCH, WINDOW_S, DIMENSIONS), number, np.float32)
+
+
 def taken(rows: np.ndarray, windows: int) -> Iterable[object]:
     """The bound: the rows of every batch copied to one place by `numpy.take`, and nothing else."""
-    batch, back = np.empty((BATCH, WINDOW_S, DIMENSIONS), np.float32), np.arange(1 - WINDOW_S, 1)
+    batch, back = block(0), np.arange(1 - WINDOW_S, 1)
     batches = epoch_batches(np.arange(WINDOW_S - 1, windows + WINDOW_S - 1, dtype=np.int32), BATCH, 1, 0)
-    # Without a mode other than `raise` NumPy would write to a buffer first.
+    # With mode="raise" NumPy would write to a buffer of its own first.
     return (np.take(rows, ends[:, None] + back, axis=0, out=batch[: len(ends)], mode="clip") for ends in batches)
 
 
 def copied(rows: np.ndarray, windows: int) -> Iterable[object]:
     """The bound of bounds: as many bytes as a batch has, copied from one block to another."""
-    batch = np.empty((BATCH, WINDOW_S, DIMENSIONS), np.float32)
-    source = np.ones_like(batch)  # zeros would not be there before they are read
+    batch, source = block(0), block(1)
     return (np.copyto(batch[:count], source[:count]) for count in batch_sizes(windows))
 
 
@@ -94,6 +100,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, default=4 * BATCH)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--turn-s", type=float, default=1.0, help="CPU seconds for which a turn goes on, at least")
     arguments = parser.parse_args()
     rows = np.random.default_rng(0).standard_normal((FILM_S, DIMENSIONS), np.float32)
     for make in METHODS.values():
@@ -101,10 +108,12 @@ def main() -> int:
     spent: dict[str, list[float]] = {name: [] for name in METHODS}
     for _ in range(arguments.repeats):
         for name, make in METHODS.items():
-            started = time.process_time()
-            for _ in make(rows, arguments.windows):
-                pass
-            spent[name].append(time.process_time() - started)
+            started, passes = time.process_time(), 0
+            while time.process_time() - started < arguments.turn_s:
+                passes += 1
+                for _ in make(rows, arguments.windows):
+                    pass
+            spent[name].append((time.process_time() - started) / passes)
     slowest = statistics.median(spent["Dataset.window"])
     for name, times in spent.items():
         median = statistics.median(times)
