@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,7 @@ from trainer.promotion import read_history
 
 SPLITS = ("train", "train", "train", "validation", "test", "test")
 OUT = "gs://bucket/out"
+THEIRS = json.dumps({"host": "another", "pid": 1, "processes": "elsewhere", "process": "1", "expiry_s": 60.0})
 TRAIN: dict[str, Any] = {
     "epochs": 3,
     "patience": 0,
@@ -125,3 +127,29 @@ def test_killed_in_a_bucket_it_decides_as_an_undisturbed_local_round_and_never_d
     assert read_current(f"{OUT}/exports") == 1
     assert [(entry["from"], entry["to"]) for entry in read_history(f"{OUT}/exports")] == [(1, 2), (2, 1)]
     assert not [info for info in os.scandir(tmp_path) if info.name.startswith("gs:")]
+
+
+def test_a_round_whose_lock_is_taken_ends_before_it_publishes_anything(
+    emulator: GcsEmulator, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    for seed in range(3):
+        write_film(tmp_path, f"film{seed}", seed)
+    manifest, output = tmp_path / "films.csv", "gs://bucket/taken"
+    os.mkfifo(manifest)
+
+    def take_the_lock() -> None:
+        with manifest.open("w") as file:  # the round has its lock when it reads the manifest
+            storage.write_text(f"{output}/retrain.lock", THEIRS)
+            rows = [f"film{seed},film{seed}.mp4,{split},labels/film{seed}.txt" for seed, split in enumerate(splits)]
+            file.write("\n".join(["film_id,path,split,labels", *rows, ""]))
+
+    splits = ("train", "validation", "test")
+    section = {"manifest": str(manifest), "records": str(tmp_path / "features"), "output": output}
+    content = {"retrain": {**section, "extract": False, "lock_expiry_s": 30}, "train": TRAIN}
+    (tmp_path / "retrain.yaml").write_text(yaml.safe_dump(content))
+    taking = threading.Thread(target=take_the_lock, daemon=True)
+    taking.start()
+    assert retrain.main(["--config", str(tmp_path / "retrain.yaml")]) == retrain.EXIT_HELD
+    assert "another run has taken the lock over" in capsys.readouterr().err
+    assert storage.read_text(f"{output}/retrain.lock") == THEIRS
+    assert not [n for n in emulator.object_names("bucket") if n.startswith("taken/exports/") or "/report." in n]
