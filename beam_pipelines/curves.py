@@ -12,7 +12,6 @@ The curve of an ensemble has two columns more, `valence_spread` and `arousal_spr
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -133,24 +132,26 @@ def from_csv(text: str, film_id: str) -> AffectCurve:
     Raises:
         CurveError: for text that is not such a file, or whose seconds are not 0 … T-1.
     """
-    import pyarrow as pa
-    from pyarrow import csv
-
-    types = {"time_s": pa.int64(), **{name: pa.float64() for name in (*COLUMNS, *SPREAD_COLUMNS)}}
-    try:
-        table = csv.read_csv(
-            io.BytesIO(text.encode("utf-8")), convert_options=csv.ConvertOptions(column_types=types, null_values=[""])
-        )
-    except pa.ArrowInvalid as error:
-        raise CurveError(f"{film_id}: not a curve: {error}") from error
-    columns = tuple(table.column_names)[1:]
-    if table.column_names[0] != "time_s" or columns not in (COLUMNS, (*COLUMNS, *SPREAD_COLUMNS)):
-        raise CurveError(
-            f"{film_id}: the columns of a curve are time_s, {', '.join(COLUMNS)}; not {table.column_names}"
-        )
-    if not np.array_equal(table["time_s"].to_numpy(), np.arange(table.num_rows)):
+    # Not by Arrow: its reader's threads hold a Python object, and one that wants the interpreter's lock while that ends
+    # aborts the process, all its work done ("terminate called without an active exception", apache/arrow#34314).
+    header, *lines = text.splitlines() or [""]
+    names = tuple(header.split(","))
+    if not lines and not header:
+        raise CurveError(f"{film_id}: not a curve: the file is empty")
+    if names[0] != "time_s" or names[1:] not in (COLUMNS, (*COLUMNS, *SPREAD_COLUMNS)):
+        raise CurveError(f"{film_id}: the columns of a curve are time_s, {', '.join(COLUMNS)}; not {list(names)}")
+    values = np.empty((len(lines), len(names)))
+    for second, line in enumerate(lines):
+        cells = line.split(",")
+        try:
+            if len(cells) != len(names):
+                raise ValueError(f"{len(cells)} cells")
+            values[second] = [float(cell) if cell else np.nan for cell in cells]
+        except ValueError as error:
+            raise CurveError(f"{film_id}: not a curve: line {second + 2}: {line!r:.80}: {error}") from error
+    if not np.array_equal(values[:, 0], np.arange(len(lines))):
         raise CurveError(f"{film_id}: the seconds of a curve run from 0 without a gap; these don't")
-    return AffectCurve(film_id, *(table[name].to_numpy() for name in columns))
+    return AffectCurve(film_id, *values[:, 1:].T.copy())
 
 
 def _spread(members: ArrayLike, smoothing: SmoothingConfig, label_range: tuple[float, float]) -> NDArray[np.float64]:

@@ -26,6 +26,9 @@ _TRANSFER_PATIENCE_S = 1800.0
 """After this time a transfer is no longer resumed. The library's own two minutes count from the transfer's beginning,
 so that one dropped connection late in a long film would be final."""
 
+_ANSWER_PATIENCE_S = 60.0
+"""How long one request waits for an answer; the library's own."""
+
 _OCTETS = "application/octet-stream"
 _CREDENTIALS_HINT = (
     "run `gcloud auth application-default login`, set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file, "
@@ -163,8 +166,12 @@ class Generation:
     content: bytes | None
     number: int
 
-    def replace(self, content: bytes) -> Generation:
+    def replace(self, content: bytes, patience_s: float = _TRANSFER_PATIENCE_S) -> Generation:
         """Writes new content in place of exactly this one, and returns the object as it is then.
+
+        Args:
+            content: what is written.
+            patience_s: after this time a request that gets no answer is not repeated, nor is one waited for longer.
 
         Raises:
             ChangedError: where somebody else has written meanwhile; nothing is changed then.
@@ -174,7 +181,11 @@ class Generation:
             with _explained(self.uri):
                 blob = _blob(self.uri)
                 blob.upload_from_string(
-                    content, content_type=_OCTETS, if_generation_match=self.number, retry=_patient()
+                    content,
+                    content_type=_OCTETS,
+                    if_generation_match=self.number,
+                    timeout=min(patience_s, _ANSWER_PATIENCE_S),
+                    retry=_patient(patience_s),
                 )
         except FileNotFoundError as error:
             raise _no_bucket(self.uri) from error
@@ -263,10 +274,10 @@ def _blob(uri: str) -> Any:
     return _client().bucket(bucket).blob(name)
 
 
-def _patient() -> Any:
+def _patient(patience_s: float = _TRANSFER_PATIENCE_S) -> Any:
     from google.cloud.storage.retry import DEFAULT_RETRY
 
-    return DEFAULT_RETRY.with_timeout(_TRANSFER_PATIENCE_S)
+    return DEFAULT_RETRY.with_timeout(patience_s)
 
 
 def _client() -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -76,6 +79,7 @@ def test_csv_and_parquet_give_back_the_very_same_curve(tmp_path_factory, values)
         ("", "not a curve"),
         ("time_s,valence\n0,0.1\n", "columns"),
         ("time_s,valence,arousal,valence_raw,arousal_raw\n0,x,0,0,0\n", "not a curve"),
+        ("time_s,valence,arousal,valence_raw,arousal_raw\n0\n", "not a curve: line 2"),
         ("time_s,valence,arousal,valence_raw,arousal_raw\n1,0,0,0,0\n", "run from 0"),
         ("time_s,valence,arousal,valence_raw,arousal_raw,valence_spread\n0,0,0,0,0,0\n", "columns"),
     ],
@@ -83,6 +87,18 @@ def test_csv_and_parquet_give_back_the_very_same_curve(tmp_path_factory, values)
 def test_a_file_that_is_no_curve_is_named(text, says):
     with pytest.raises(CurveError, match=f"the-film.*{says}"):
         from_csv(text, "the-film")
+
+
+def test_reading_a_curve_starts_no_thread_that_could_outlive_the_interpreter():
+    """Arrow's CSV reader left such threads to trainings, of which one in some dozens aborted when it was all done."""
+    code = f"""
+import sys, threading
+from beam_pipelines.curves import from_csv
+assert from_csv({to_csv(make_curve())!r}, "film").seconds == 30
+assert "pyarrow" not in sys.modules
+assert threading.active_count() == 1
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_columns_of_different_length_are_refused():

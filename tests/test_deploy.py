@@ -22,7 +22,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_pipelines import job
 from beam_pipelines.cli import COMMANDS
 from beam_pipelines.errors import ConfigurationError
+from beam_pipelines.extractors import weights_command
 from trainer import retrain
+from trainer.retrain_config import RetrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "deploy"
@@ -59,8 +61,8 @@ def started() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("kind", ["cron", "systemd", "kubernetes", "vertex"])
-def test_what_is_started_is_accepted_up_to_the_configuration_file(kind, capsys):
-    command, *arguments = started()[kind]
+def test_what_is_started_is_accepted_up_to_the_configuration_file(kind, emulator, capsys):
+    command, *arguments = [word.replace("BUCKET", "bucket") for word in started()[kind]]
     assert COMMANDS[command][0] == "trainer.retrain"
     assert retrain.main(arguments) == 2  # the parser takes it; the file is not there
     assert f"{arguments[-1]}: no such configuration file" in capsys.readouterr().err
@@ -71,12 +73,24 @@ def test_the_timer_starts_the_service_and_being_held_is_no_failure():
     assert int(read_unit("cineaffect-retrain.service")["Service"]["SuccessExitStatus"]) == retrain.EXIT_HELD
 
 
-def test_mounted_folders_are_those_that_the_arguments_name():
-    (mount,) = container_of("kubernetes")["volumeMounts"]
-    assert started()["kubernetes"][-1].startswith(mount["mountPath"] + "/")
-    (pool,) = yaml.safe_load((DEPLOY / "vertex" / "retrain.yaml").read_text())["workerPoolSpecs"]
-    (share,) = pool["nfsMounts"]
-    assert started()["vertex"][-1].startswith(f"/mnt/nfs/{share['mountPoint']}/")
+def test_in_containers_all_that_outlives_a_round_lies_in_the_bucket():
+    assert started()["kubernetes"][-1] == started()["vertex"][-1] == "gs://BUCKET/retrain.yaml"
+    (section,) = re.findall(r"    retrain:\n(?:      .+\n)+", (DEPLOY / "README.md").read_text())
+    config = RetrainConfig.model_validate(yaml.safe_load(section)["retrain"])
+    assert all(place.startswith("gs://BUCKET/") for place in (config.manifest, config.records, config.output))
+
+
+def test_folders_of_the_cron_job_lie_on_its_volume():
+    document = yaml.safe_load((DEPLOY / "kubernetes" / "retrain.yaml").read_text())
+    pod = document["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (volume,) = pod["volumes"]
+    for container in (*pod["initContainers"], *pod["containers"]):
+        (mount,) = container["volumeMounts"]
+        assert mount["name"] == volume["name"]
+        places = {entry["value"] for entry in container["env"]}
+        assert all(place == mount["mountPath"] or place.startswith(mount["mountPath"] + "/") for place in places)
+    (weights,) = pod["initContainers"]
+    weights_command._parser().parse_args(weights["args"][1:])
 
 
 @pytest.mark.parametrize("path", CONTAINERS, ids=lambda path: path.stem)

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +32,7 @@ from beam_pipelines.errors import (
 from beam_pipelines.run_summary import as_steps_of_a_run
 from beam_pipelines.score_config import ScoreConfig
 from trainer.annotations import align
+from trainer.bucket_lock import LostError, UnrenewedError, bucket_lock
 from trainer.config import TrainConfig
 from trainer.evaluate import CURVES, SMOOTHED, read_curve
 from trainer.exported_cards import CARD, EXPORTS, versions_of
@@ -41,11 +40,18 @@ from trainer.metrics import CONSTANT_MEAN, mean_label
 from trainer.promotion import MovedError, Series, compare, move_current, read_history
 from trainer.retrain_config import RetrainConfig
 from trainer.retrain_films import RoundFilm, read_round_films, round_digest
-from trainer.retrain_report import REPORT, Decision, write_report
+from trainer.retrain_report import REPORT, Decision, round_name, write_report
 from trainer.retrain_stages import EXIT_STAGE_FAILED, RoundError, Stages, ended_together
-from trainer.run_lock import HeldError, only_run
+from trainer.retrain_version import plan_version, planned_version, publish_challenger, trained_model
+from trainer.run_lock import LOCK, HeldError, RunLock, only_run
 
 EXIT_HELD = 5
+_EXIT_CODES = {
+    HeldError: EXIT_HELD,
+    LostError: EXIT_HELD,
+    UnrenewedError: EXIT_STAGE_FAILED,
+    MovedError: EXIT_STAGE_FAILED,
+}
 
 EXAMPLES = """
 example:
@@ -55,7 +61,8 @@ example:
     cineaffect rollback --exports OUTPUT/exports
 
 exit codes: 0 decided (promoted, not promoted, or nothing new), 1 a stage failed, 2 configuration error, 4 too many
-films failed, 5 another run is at work. Killed, start it again: it goes on where it was.
+films failed, 5 another run is at work. Killed, start it again: it goes on where it was. Where output is in gs://, the
+lock of a killed run expires after lock_expiry_s; the next run waits that long, unless it sees that its process is gone.
 """
 
 
@@ -76,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         if isinstance(error, RoundError):
             return error.code
-        return {HeldError: EXIT_HELD, MovedError: EXIT_STAGE_FAILED}.get(type(error), EXIT_CONFIGURATION)
+        return _EXIT_CODES.get(type(error), EXIT_CONFIGURATION)
 
 
 def _main(path: str) -> int:
@@ -84,16 +91,20 @@ def _main(path: str) -> int:
     for key in ("manifest", "output"):
         if not getattr(config, key):
             raise ConfigurationError(f"{path}: retrain.{key}: must be given")
-    if storage.is_remote(config.output):
-        raise ConfigurationError(f"{path}: retrain.output: must be a local directory; records may lie in gs://")
     train = load_section("train", TrainConfig, path)
     load_section("score", ScoreConfig, path)  # what is wrong in it must not come out after hours of training
-    with only_run(config.output) as lock:
+    with _only_run(config) as lock:
         stages = Stages(path, lock)
         if config.extract:
             arguments = ["--films", config.manifest, "--output", config.records]
             stages.start("extract", arguments, allowed=(EXIT_OK, EXIT_SOME_FILMS_FAILED))
         return _Round(config, train, stages).run()
+
+
+def _only_run(config: RetrainConfig) -> AbstractContextManager[RunLock]:
+    if storage.is_remote(config.output):
+        return bucket_lock(storage.join(config.output, LOCK), config.lock_expiry_s)
+    return only_run(config.output)
 
 
 class _Round:
@@ -102,13 +113,14 @@ class _Round:
         self.exports = storage.join(config.output, EXPORTS)
         self.films = read_round_films(config, train)
         self.digest = round_digest(stages.config, config, self.films)
-        self.directory = Path(config.output) / "rounds" / self.digest[:16]
-        self.manifest = str(self.directory / "films.csv")
+        self.directory = storage.join(config.output, "rounds", self.digest[:16])
+        self.manifest = storage.join(self.directory, "films.csv")
 
     def run(self) -> int:
         """Runs what is left of the round; returns the exit code."""
-        if (self.directory / REPORT).is_file():
-            print(f"nothing has changed since round {self.directory.name}; its decision stands: {self.directory}")
+        if _is_there(self.directory, REPORT):
+            name = round_name(self.directory)
+            print(f"nothing has changed since round {name}; its decision stands: {self.directory}")
             return EXIT_OK
         version = self._version()
         model = self._train(version)
@@ -118,28 +130,22 @@ class _Round:
             remark = f"It was promoted before this round was interrupted; version {pointer} has been put back since."
             decision = replace(decision, promoted=False, remarks=[remark])
         if decision.promoted:
-            self._publish(model, version)
+            self.stages.lock.confirm()
+            publish_challenger(self.directory, self.exports, version)
+            self.stages.lock.confirm()
             why = {"why": "retrain", "round": self.digest, "champion": champion, **asdict(decision.comparison)}
             move_current(self.exports, version, why, expected=pointer)
+        self.stages.lock.confirm()
         print(write_report(self.directory, decision, self.config))
         return EXIT_OK
 
     def _version(self) -> int:
         """The challenger's number; a killed round keeps it, unless somebody else has exported that number meanwhile."""
-        plan = self.directory / "plan.json"
-        if plan.is_file():
-            version: int = json.loads(plan.read_text())["version"]
-            if version not in versions_of(self.exports) or self._is_ours(version):
-                return version
-        storage.write_text(self.manifest, self.films.manifest())
-        version = max(versions_of(self.exports), default=0) + 1
-        storage.write_text(str(plan), json.dumps({"version": version}) + "\n")
+        version = planned_version(self.directory, self.exports)
+        if version is None:
+            storage.write_text(self.manifest, self.films.manifest())
+            version = plan_version(self.directory, self.exports)
         return version
-
-    def _is_ours(self, version: int) -> bool:
-        ours = self.directory / "model" / EXPORTS / str(version) / CARD
-        theirs = Path(self.exports) / str(version) / CARD
-        return ours.is_file() and theirs.is_file() and ours.read_bytes() == theirs.read_bytes()
 
     def _champion(self, version: int) -> tuple[int | None, int | None, bool]:
         """The version to beat, where the pointer stands, and whether this round has moved it already.
@@ -158,23 +164,23 @@ class _Round:
             )
         return max(others, default=None) if pointer is None else pointer, pointer, False
 
-    def _train(self, version: int) -> Path:
+    def _train(self, version: int) -> str:
         config, common = self.config, ["--manifest", self.manifest, "--records", self.config.records]
-        transform, exports = self.directory / "transform", self.directory / "model" / EXPORTS
-        if not (exports / str(version) / CARD).is_file():
-            if not (transform / "run_manifest.json").is_file():
+        transform, model = storage.join(self.directory, "transform"), trained_model(self.directory, version)
+        if not _is_there(model, CARD):
+            if not _is_there(transform, "run_manifest.json"):
                 splits = f"splits=[{','.join(config.train_splits)}]"
-                self.stages.start("prepare", [*common, "--output", str(transform), "--set", splits])
-            arguments = [*common, "--transform", str(transform), "--output", str(exports.parent)]
+                self.stages.start("prepare", [*common, "--output", transform, "--set", splits])
+            arguments = [*common, "--transform", transform, "--output", storage.join(self.directory, "model")]
             arguments += ["--train-splits", ",".join(config.train_splits), "--export-version", str(version)]
             self.stages.start("train", [*arguments, "--validation-splits", ",".join(config.validation_splits)])
-        return exports / str(version)
+        return model
 
-    def _judge(self, version: int, model: Path, champion: int | None) -> Decision:
+    def _judge(self, version: int, model: str, champion: int | None) -> Decision:
         """Challenger and champion on the films that both can be scored on, or the constant mean in its place."""
         config, card = self.config, self._card(champion)
         films = self._held_out(champion, card)
-        ours, failed = self._score(f"challenger-{version}", str(model), films)
+        ours, failed = self._score(f"challenger-{version}", model, films)
         theirs: Series = {}
         unscorable = ""
         if champion is not None:
@@ -220,12 +226,12 @@ class _Round:
 
     def _score(self, name: str, model: str, films: Mapping[str, RoundFilm]) -> tuple[Series, dict[str, str]]:
         """Film id -> predictions and labels of its labelled seconds, and film id -> why there are none."""
-        output = str(self.directory / name)
+        output = storage.join(self.directory, name)
         arguments = ["--records", self.config.records, "--manifest", self.manifest, "--model", model]
         arguments += ["--splits", ",".join(self.config.held_out_splits), "--output", output, "--workers=1"]
         arguments += ["--set", "plots=false", "--set", "csv=true", "--set", "failure_threshold=1.0"]
         # Written last of all: with it the scoring is done, since neither model nor records change within a round.
-        if storage.stat(storage.join(output, "run_manifest.json")) is None:
+        if not _is_there(output, "run_manifest.json"):
             self.stages.start("score", arguments, allowed=(EXIT_OK, EXIT_SOME_FILMS_FAILED))
         rows = map(json.loads, storage.read_text(storage.join(output, "failures.jsonl")).splitlines())
         failed = {
@@ -256,17 +262,9 @@ class _Round:
         constant = mean_label(one.labels.values for one in self.films.of(self.config.train_splits).values())
         return {film: (np.broadcast_to(constant, true.shape), true) for film, (_, true) in ours.items()}
 
-    def _publish(self, model: Path, version: int) -> None:
-        target = Path(self.exports) / str(version)
-        if target.exists():
-            if not self._is_ours(version):
-                raise RoundError(f"{target}: was exported by somebody else meanwhile; start again, with another number")
-            return
-        temporary = target.parent / f".{version}{storage.TEMPORARY_SUFFIX}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(model, temporary)
-        os.replace(temporary, target)
+
+def _is_there(directory: str, name: str) -> bool:
+    return storage.stat(storage.join(directory, name)) is not None
 
 
 def _misfits(card: Mapping[str, Any], films: Mapping[str, RoundFilm]) -> dict[str, str]:

@@ -15,7 +15,9 @@ class RetrainConfig(Section):
     Attributes:
         manifest: CSV with the columns film_id, path, split and labels; needed.
         records: directory of feature records.
-        output: local directory of this job: `exports/`, `rounds/<digest>/` and the lock; needed.
+        output: directory of this job, local or `gs://`: `exports/`, `rounds/<digest>/` and the lock; needed.
+        lock_expiry_s: in `gs://`, after how many seconds without a sign of life a run's lock may be taken over. A local
+            lock ends with its processes.
         extract: whether films are extracted first; False where another job keeps the records up to date.
         train_splits, validation_splits: as for `cineaffect train`.
         held_out_splits: the films on which challenger and champion are compared.
@@ -38,6 +40,7 @@ class RetrainConfig(Section):
     manifest: str = ""
     records: str = "features"
     output: str = ""
+    lock_expiry_s: float = Field(120.0, ge=10.0)
     extract: bool = True
     train_splits: tuple[str, ...] = Field(("train",), min_length=1)
     validation_splits: tuple[str, ...] = ("validation",)

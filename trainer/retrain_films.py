@@ -20,7 +20,7 @@ from trainer.config import TrainConfig
 from trainer.retrain_config import RetrainConfig
 from trainer.retrain_stages import RoundError
 
-_WHERE_THINGS_LIE = {"manifest", "records", "output", "extract"}
+_WHERE_THINGS_LIE = {"manifest", "records", "output", "extract", "lock_expiry_s"}
 
 
 @dataclass(frozen=True, eq=False)

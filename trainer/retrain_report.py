@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from beam_pipelines import storage
@@ -45,15 +44,20 @@ class Decision:
     remarks: Sequence[str] = ()
 
 
-def write_report(directory: Path, decision: Decision, config: RetrainConfig) -> str:
+def round_name(directory: str) -> str:
+    """The last component of a round's directory."""
+    return directory.rpartition("/")[2]
+
+
+def write_report(directory: str, decision: Decision, config: RetrainConfig) -> str:
     """Writes both files, `report.json` last: with it the round is decided. Returns the text for people."""
     content: dict[str, Any] = asdict(decision)
     content |= content.pop("comparison")
     content["configuration"] = config.model_dump(mode="json")
-    text = _text(directory.name, decision, config)
-    storage.write_text(str(directory / "report.md"), text + "\n")
+    text = _text(round_name(directory), decision, config)
+    storage.write_text(storage.join(directory, "report.md"), text + "\n")
     storage.write_text(
-        str(directory / REPORT), json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        storage.join(directory, REPORT), json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     )
     return text
 

@@ -7,13 +7,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
 from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, EXIT_TOO_MANY_FILMS_FAILED, CineAffectError
+from trainer.leash import leash
+from trainer.run_lock import RunLock
 
 EXIT_STAGE_FAILED = 1
+_LOOK_EVERY_S = 0.5
 _PASSED_ON = (EXIT_CONFIGURATION, EXIT_TOO_MANY_FILMS_FAILED)
 
 
@@ -31,26 +34,44 @@ class Stages:
 
     Attributes:
         config: the YAML file, which every job is given.
-        lock: the lock's descriptor, from `only_run`; a job has the lock while it lives, also when its parent is killed.
+        lock: a job has it while it lives, also when its parent is killed; or, where the lock can't be handed on, the
+            job ends with its parent.
     """
 
     config: str
-    lock: int
+    lock: RunLock
 
     def start(self, stage: str, arguments: Sequence[str], allowed: Sequence[int] = (EXIT_OK,)) -> None:
         """Runs `cineaffect STAGE ARGUMENTS --config FILE` and waits for its end.
 
         Raises:
             RoundError: for an exit code that is not allowed.
+            HeldError, StorageError: where the lock is lost; the job has been ended then.
         """
         print(f"retrain: {stage}", file=sys.stderr, flush=True)
-        command = [sys.executable, "-m", "beam_pipelines.cli", stage, *arguments, "--config", self.config]
-        code = subprocess.run(command, check=False, pass_fds=(self.lock,)).returncode
+        code = self._run([stage, *arguments, "--config", self.config])
         if code not in allowed:
             raise RoundError(
                 f"the stage '{stage}' ended with exit code {code}; what it did is kept, start again to go on",
                 code if code in _PASSED_ON else EXIT_STAGE_FAILED,
             )
+
+    def _run(self, arguments: Sequence[str]) -> int:
+        with ExitStack() as stack:
+            if self.lock.descriptor is not None:
+                module, descriptor = ["beam_pipelines.cli"], self.lock.descriptor
+            else:
+                descriptor = stack.enter_context(leash())
+                module = ["trainer.leash", str(descriptor)]
+            job = stack.enter_context(
+                subprocess.Popen([sys.executable, "-m", *module, *arguments], pass_fds=(descriptor,))
+            )
+            stack.callback(job.kill)  # of no effect on one that has ended
+            while True:
+                try:
+                    return job.wait(_LOOK_EVERY_S)
+                except subprocess.TimeoutExpired:
+                    self.lock.assert_held()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""One run at a time in a directory: a lock that the kernel releases when the last process that has it is dead.
+"""One run at a time in a directory: what both kinds of lock have in common, and the one for a local directory.
 
-The jobs of a run inherit the lock. Where only the run itself is killed, the job it started still writes into the
-directory, and until that job ends nobody else begins.
+The kernel releases it when the last process that has it is dead. The jobs of a run inherit the lock: where only the run
+itself is killed, the job it started still writes into the directory, and until that job ends nobody else begins.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from beam_pipelines.errors import CineAffectError
 
@@ -24,12 +26,40 @@ class HeldError(CineAffectError):
     """Another run works in the directory; the text says which."""
 
 
-@contextmanager
-def only_run(directory: str) -> Iterator[int]:
-    """Holds the lock of a local directory until the block ends.
+class RunLock(Protocol):
+    """A lock that is held.
 
-    Yields:
-        The lock's descriptor. A process that is started with it in `pass_fds` holds the lock too, as long as it lives.
+    Attributes:
+        descriptor: a process that is started with it in `pass_fds` holds the lock too, as long as it lives; None where
+            a lock can't be handed on, so that a job must end with the process that started it (`trainer.leash`).
+    """
+
+    @property
+    def descriptor(self) -> int | None: ...
+
+    def assert_held(self) -> None:
+        """Raises an error that says so where the lock is no longer ours; asks nobody."""
+
+    def confirm(self) -> None:
+        """The same, asking whoever keeps the lock: right before something that must happen once."""
+
+
+@dataclass(frozen=True)
+class FolderLock:
+    """The lock of a local directory, which nobody can take away."""
+
+    descriptor: int
+
+    def assert_held(self) -> None:
+        """It is."""
+
+    def confirm(self) -> None:
+        """It is."""
+
+
+@contextmanager
+def only_run(directory: str) -> Iterator[FolderLock]:
+    """Holds the lock of a local directory until the block ends.
 
     Raises:
         HeldError: while another process holds it.
@@ -46,7 +76,7 @@ def only_run(directory: str) -> Iterator[int]:
         file.truncate(0)
         file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": started}))
         file.flush()
-        yield file.fileno()
+        yield FolderLock(file.fileno())
 
 
 def _holder(path: Path, written: str) -> str:

@@ -18,9 +18,18 @@ _BLUE, _ORANGE = "#0072b2", "#d55e00"
 
 def write_plot(study: optuna.Study, output: str, selection: str) -> None:
     """Writes `study.png`; nothing where no trial has finished."""
+    figure = draw_study(study, selection)
+    if figure is not None:
+        image = io.BytesIO()
+        figure.savefig(image, format="png", dpi=110, metadata={"Software": None})
+        storage.write_bytes(storage.join(output, "study.png"), image.getvalue())
+
+
+def draw_study(study: optuna.Study, selection: str) -> Figure | None:
+    """A panel of the figures over the trials, one for each parameter, one of their importance where it can be told."""
     trials = [t for t in study.get_trials(deepcopy=False) if t.state == optuna.trial.TrialState.COMPLETE]
     if not trials:
-        return
+        return None
     names = sorted({name for trial in trials for name in trial.params})
     weights = importances(study)
     panels = 1 + len(names) + bool(weights)
@@ -50,6 +59,4 @@ def write_plot(study: optuna.Study, output: str, selection: str) -> None:
         axis.set(xlabel="importance")
     for axis in axes[panels:]:
         axis.set_visible(False)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=110, metadata={"Software": None})
-    storage.write_bytes(storage.join(output, "study.png"), image.getvalue())
+    return figure

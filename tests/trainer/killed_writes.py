@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from beam_pipelines import object_storage
+from trainer import bucket_lock
 
 
 class Killed(Exception):
@@ -17,8 +18,10 @@ class Killed(Exception):
 def kill_after(monkeypatch: pytest.MonkeyPatch, changes: int) -> list[tuple[str, str]]:
     """From now on so many changes of a bucket are made and the next one is not; (`write` or `remove`, address) each.
 
-    Asking for the removal of what isn't there counts too.
+    Asking for the removal of what isn't there counts too. A lock that is left behind names a process that is gone.
     """
+    gone = {**bucket_lock.describe_this_process(), "process": "of an earlier start"}
+    monkeypatch.setattr(bucket_lock, "describe_this_process", lambda: gone)
     made: list[tuple[str, str]] = []
 
     def counted(kind: str, change: Callable[..., Any]) -> Callable[..., Any]:

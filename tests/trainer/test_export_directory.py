@@ -28,7 +28,7 @@ def test_a_killed_export_is_no_version_and_the_next_one_takes_its_place(
     emulator: GcsEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[tuple[str, str]] = []
-    for requests in range(len(FILES) + 2):  # the first change is the removal of an older graph
+    for requests in range(len(FILES) + 3):  # the first changes are the claim and the removal of an older graph
         directory = f"gs://bucket/exports-{requests}/1"
         with monkeypatch.context() as patch:
             made = kill_after(patch, requests)
@@ -48,7 +48,7 @@ def test_a_killed_export_is_no_version_and_the_next_one_takes_its_place(
 def test_an_export_over_a_killed_one_never_shows_the_old_graph_beside_new_variables(
     emulator: GcsEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for changes in range(1, len(FILES) + 1):
+    for changes in range(1, len(FILES) + 2):
         directory = f"gs://bucket/again-{changes}/1"
         for name in FILES:  # killed before its card
             storage.write_text(f"{directory}/{name}", "old")
@@ -77,6 +77,31 @@ def test_of_two_exports_of_one_version_the_later_one_is_refused_and_changes_noth
     assert storage.read_text(f"{directory}/saved_model.pb") == "saved_model.pb"
 
 
+def test_of_two_exports_at_the_same_moment_one_is_refused_and_nothing_of_it_is_there(
+    emulator: GcsEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = "gs://bucket/at-once/1"
+    upload = object_storage.upload
+
+    def save_another(folder: str) -> None:
+        for name in FILES:
+            path = Path(folder, name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("of the second")
+
+    def upload_beside_another(uri: str, path: Path) -> None:
+        with pytest.raises(ConfigurationError, match=r"another export is writing this version .* under a new version"):
+            publish_export(save_another, "second", directory)
+        upload(uri, path)
+
+    monkeypatch.setattr(object_storage, "upload", upload_beside_another)
+    publish_export(save, "first", directory)
+    there = {
+        info.uri.removeprefix(f"{directory}/"): storage.read_text(info.uri) for info in storage.list_files(directory)
+    }
+    assert there == {**{name: name for name in FILES}, "model_card.json": "first"}
+
+
 def test_a_card_that_another_export_has_written_meanwhile_stays(
     emulator: GcsEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,7 +113,7 @@ def test_a_card_that_another_export_has_written_meanwhile_stays(
         storage.write_text(f"{directory}/model_card.json", "first")
 
     monkeypatch.setattr(object_storage, "upload", upload_beside_another)
-    with pytest.raises(ConfigurationError, match="another export has written this version meanwhile"):
+    with pytest.raises(ConfigurationError, match="somebody has written a card there meanwhile"):
         publish_export(save, "second", directory)
     assert storage.read_text(f"{directory}/model_card.json") == "first"
 
@@ -108,6 +133,9 @@ def test_a_local_version_is_renamed_into_place(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "exports").iterdir()] == ["1"]
     with pytest.raises(ConfigurationError, match="holds something already"):
         assert_free(str(tmp_path / "exports" / "1"))
+    with pytest.raises(ConfigurationError, match="has written this version meanwhile"):
+        publish_export(save, "second", str(tmp_path / "exports" / "1"))
+    assert storage.read_text(str(tmp_path / "exports" / "1" / "model_card.json")) == "{}"
 
 
 def test_what_a_killed_local_export_left_is_removed_by_a_later_one(tmp_path: Path) -> None:

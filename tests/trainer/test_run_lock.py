@@ -21,7 +21,7 @@ from trainer.retrain_stages import ended_together
 from trainer.run_lock import only_run
 with only_run(sys.argv[1]) as lock, ended_together():
     command = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"]
-    subprocess.run(command, pass_fds=(lock,))
+    subprocess.run(command, pass_fds=(lock.descriptor,))
 """
 
 

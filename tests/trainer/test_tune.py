@@ -22,6 +22,7 @@ from beam_pipelines.configuration import load_section
 from trainer import task, tune
 from trainer.config import TrainConfig
 from trainer.study import importances, next_trial, open_study, retry_killed
+from trainer.study_plot import draw_study, write_plot
 from trainer.transform import load_transform
 from trainer.tune_config import SpaceConfig, TuneConfig, suggest
 from trainer.tune_folds import split_by_film
@@ -137,6 +138,67 @@ def test_importance_is_that_of_the_parameter_which_matters() -> None:
     assert list(weights) == ["much", "little"]
     assert sum(weights.values()) == pytest.approx(1.0)
     assert weights["much"] > 0.7
+
+
+def test_the_plot_has_a_panel_for_the_trials_each_parameter_and_their_importance(tmp_path: Path) -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=2))
+    assert draw_study(study, "mse") is None
+    write_plot(study, str(tmp_path), "mse")
+    assert not list(tmp_path.iterdir())
+
+    def objective(trial: optuna.Trial) -> float:
+        kind = trial.suggest_categorical("audio.kind", ["gru", "tcn"])
+        # Not every trial draws the filters, and a pruned one is not in the plot.
+        filters = trial.suggest_int("audio.filters", 8, 32) if kind == "tcn" else 0
+        if trial.number == 3:
+            raise optuna.TrialPruned
+        return trial.suggest_float("l2", 1e-7, 1e-3, log=True) * 1000 + filters / 100
+
+    study.optimize(objective, 30)
+    done = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
+    figure = draw_study(study, "mse")
+    assert figure is not None
+    axes = [axis for axis in figure.axes if axis.get_visible()]
+    assert [axis.get_xlabel() for axis in axes] == ["trial", "audio.filters", "audio.kind", "l2", "importance"]
+    shown = [len(axis.collections[0].get_offsets()) for axis in axes[:4]]
+    assert shown == [29, sum("audio.filters" in trial.params for trial in done), 29, 29]
+    best = [float(y) for y in axes[0].lines[0].get_ydata()]
+    assert best == [min(trial.value for trial in done[: n + 1]) for n in range(29)]
+    assert [axis.get_xscale() for axis in axes[1:4]] == ["log", "linear", "log"]
+    assert {label.get_text() for label in axes[4].get_yticklabels()} == {"audio.filters", "audio.kind", "l2"}
+    write_plot(study, str(tmp_path), "mse")
+    assert (tmp_path / "study.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_processes_that_ask_at_once_share_the_trials_and_make_none_too_many(tmp_path: Path) -> None:
+    open_study(str(tmp_path), "minimize")
+    code = """
+import sys
+from trainer.study import next_trial, open_study
+from trainer.tune_config import TuneConfig
+study = open_study(sys.argv[1], "minimize")
+print("ready", flush=True)
+sys.stdin.readline()
+while (trial := next_trial(study, TuneConfig(trials=24), sys.argv[1])) is not None:
+    study.tell(trial, float(trial.number))
+    print(trial.number, flush=True)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    workers = [
+        subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for worker in workers:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n"
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    shares = [worker.communicate(timeout=300)[0] for worker in workers]
+    assert sorted(int(number) for share in shares for number in share.split()) == list(range(24))
+    states = [trial.state for trial in open_study(str(tmp_path), "minimize").trials]
+    assert states == [optuna.trial.TrialState.COMPLETE] * 24
 
 
 def wait_for(condition: Callable[[], bool], at_most_s: float = 400.0) -> None:
