@@ -3,8 +3,8 @@
 Where a wanted frame lies in its GOP decides how much of the GOP has to be decoded. With a key frame every 24 frames at
 24,000 / 1001 frames a second, the frame on the screen at second t is number 24 t - 1 for the first 40 seconds: always
 the last of its GOP, the worst place. It moves by one frame every 41.7 s, through the whole GOP in 1,001 s. So a short
-clip of such a film says nothing about the film. The films of `phases` are the same short clip with a first GOP that
-ends early, so that the wanted frames lie at four places spread evenly over the GOP.
+clip of such a film says nothing about the film. The clip of `phases` has four GOPs that end early, as GOPs do at cuts,
+so that the wanted frames lie at four places spread over the GOP.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from benchmarks.benchmark_clips import FILM_RATE_HZ, GOP_OF_A_SECOND, RECIPES, m
 
 REAL_CLIPS = Path("../shared/data/clips")
 GOP_FRAMES = 24
-PLACES = (3, 9, 15, 21)
-"""Wanted places in the GOP; the films have the nearest ones that a GOP can be ended for."""
+PLACES = (2, 9, 16, 23)
+"""Of the wanted frames in their GOPs, a quarter of the clip each: 11.5 on average, as over a whole film."""
 
 
 def made_films(folder: Path, seconds: int, only: str = "") -> Iterator[tuple[str, list[Path]]]:
@@ -33,15 +33,11 @@ def made_films(folder: Path, seconds: int, only: str = "") -> Iterator[tuple[str
 
 
 def phases(folder: Path, seconds: int, only: str = "") -> Iterator[tuple[str, list[Path]]]:
-    """A film of 23.976 frames a second with a key frame every 24: four clips for its mean, and its worst stretch."""
+    """A film of 23.976 frames a second with a key frame every 24: as it is in all its length, and its worst stretch."""
     name = "1080p H.264, GOP of 24 frames (23.976 fps)"
-    rows = {f"{name}, over a film": PLACES, f"{name}, worst stretch": (GOP_FRAMES - 1,)}
-    for row, places in rows.items():
+    for row, places in ((f"{name}, over a film", PLACES), (f"{name}, worst stretch", (GOP_FRAMES - 1,))):
         if only in row:
-            clip = make_clip(GOP_OF_A_SECOND, folder, seconds)
-            # With a first GOP of n frames the wanted ones lie at place 23 - n, and at 23 where it is whole.
-            lengths = [GOP_FRAMES - 1 - place or GOP_FRAMES for place in places]
-            yield row, [end_first_gop_early(clip, length, folder, seconds // 2) for length in lengths]
+            yield row, [end_gops_early(make_clip(GOP_OF_A_SECOND, folder, seconds), places, folder)]
 
 
 def real_films(folder: Path, seconds: int, only: str = "") -> Iterator[tuple[str, list[Path]]]:
@@ -54,47 +50,54 @@ def real_films(folder: Path, seconds: int, only: str = "") -> Iterator[tuple[str
         yield clip.name, [clip if is_long else repeat_clip(clip, folder, seconds)]
 
 
-def end_first_gop_early(clip: Path, frames: int, folder: Path, seconds: int) -> Path:
-    """The clip at 23.976 frames a second, of its first GOP only about `frames` frames; whole GOPs for `seconds`.
+def end_gops_early(clip: Path, places: tuple[int, ...], folder: Path) -> Path:
+    """The clip at 23.976 frames a second, its wanted frames at these places in their GOPs, an equal share of it each.
 
-    Nothing is recoded: packets at the end of the first GOP are left out, as many as leave a gapless start, and the rest
-    moves up.
+    Nothing is recoded: at the end of the first GOP of a share packets are left out, so many that what is left has no
+    gap and the wanted frames of the GOPs after it come to lie nearest to their place; the rest moves up.
     """
-    path = folder / f"{clip.stem}_{frames}_of_first_gop_{seconds}s.mp4"
+    path = folder / f"{clip.stem}_places_{'_'.join(map(str, places))}.mp4"
     if path.exists():
         return path
     unfinished = path.with_suffix(".part.mp4")
     with av.open(str(clip)) as source, av.open(str(unfinished), "w") as container:
         stream = source.streams.video[0]
-        packets = [packet for packet in source.demux(stream) if packet.size]
-        numbers = [frame_number(packet) for packet in packets]
-        kept = first_frames(numbers[:GOP_FRAMES], frames)
         copy: Any = container.add_stream_from_template(stream)
         copy.time_base = 1 / FILM_RATE_HZ
-        for place, (packet, number) in enumerate(zip(packets, numbers, strict=True)):
-            earlier = 0 if place < kept else GOP_FRAMES - kept
-            if packet.is_keyframe and number - earlier >= seconds * FILM_RATE_HZ:
-                break
-            if kept <= place < GOP_FRAMES:
-                continue
-            # Two frames of delay, as the clip has it: x264 decodes up to two frames ahead.
-            packet.time_base = 1 / FILM_RATE_HZ
-            packet.pts, packet.dts, packet.duration = number - earlier, place - earlier - 2, 1
-            packet.stream = copy
-            container.mux(packet)
+        gops = gops_of(source, stream)
+        first = {share * len(gops) // len(places): place for share, place in enumerate(places)}
+        done = 0
+        for number, gop in enumerate(gops):
+            # Wanted are the frames before whole seconds, 24 t - 1.
+            kept = frames_to_keep(gop, done, first[number]) if number in first else len(gop)
+            for place, (packet, shown_at) in enumerate(gop[:kept]):
+                packet.time_base = 1 / FILM_RATE_HZ
+                # Two frames of delay, as the clip has it.
+                packet.pts, packet.dts, packet.duration = done + shown_at, done + place - 2, 1
+                packet.stream = copy
+                container.mux(packet)
+            done += kept
     unfinished.rename(path)
     return path
 
 
-def frame_number(packet: Any) -> int:
-    """Place of a packet's frame in presentation order, in a clip of 24 frames a second that begins at 0."""
-    return round(packet.pts * packet.time_base * 24)
+def gops_of(container: Any, stream: Any) -> list[list[tuple[Any, int]]]:
+    """The packets of a clip of 24 frames a second, GOP by GOP, each with its place in the order of showing."""
+    gops: list[list[tuple[Any, int]]] = []
+    for packet in container.demux(stream):
+        if packet.size:
+            number = round(packet.pts * packet.time_base * 24)
+            if packet.is_keyframe:
+                begin = number
+                gops.append([])
+            gops[-1].append((packet, number - begin))
+    return gops
 
 
-def first_frames(numbers: list[int], frames: int) -> int:
-    """The number of packets, nearest to `frames`, after which the frames so far have no gap."""
-    gapless = [count for count in range(1, len(numbers) + 1) if max(numbers[:count]) == count - 1]
-    return min(gapless, key=lambda count: abs(count - frames))
+def frames_to_keep(gop: list[tuple[Any, int]], done: int, place: int) -> int:
+    """How many packets to keep of a GOP with `done` frames before it, for wanted frames nearest to `place`."""
+    gapless = [count for count in range(1, len(gop) + 1) if max(shown for _, shown in gop[:count]) == count - 1]
+    return min(gapless, key=lambda count: abs((-1 - done - count) % GOP_FRAMES - place))
 
 
 def places_in_gop(path: Path, rate_hz: Fraction) -> list[int]:

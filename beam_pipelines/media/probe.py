@@ -233,7 +233,7 @@ class _PacketSpan:
         self.packets, self.packets_damaged = 0, 0
         self._time_base = time_base
         self._rate_hz = rate_hz
-        self._max_ticks = max_duration_s / time_base
+        self._max_ticks = math.floor(max_duration_s / time_base)
         self._first: int | None = None
         # The two latest timestamps, and the latest end of a packet that has a duration.
         self._last: int | None = None
