@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import resource
@@ -178,18 +179,18 @@ def cpu_s() -> float:
 
 
 def measure(method: str, path: Path, core: int, convert: bool) -> float:
-    """CPU seconds of one method on one film."""
+    """CPU seconds of one method on one film; infinite where it can't decode it."""
     command = [sys.executable, "-m", "benchmarks.decoding", "--one", method, str(path), "rgb" if convert else "frame"]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     done = subprocess.run(
         command,
         stdout=subprocess.PIPE,
         text=True,
-        check=True,
         env=os.environ | threads,
         preexec_fn=lambda: os.sched_setaffinity(0, {core}),
     )
-    return float(json.loads(done.stdout.splitlines()[-1])["cpu_s"])
+    result = json.loads(done.stdout.splitlines()[-1]) if not done.returncode else {"pictures": 0}
+    return float(result["cpu_s"]) if result["pictures"] >= film_seconds([path]) / 2 else math.inf
 
 
 def film_seconds(paths: list[Path]) -> float:
@@ -212,7 +213,7 @@ def print_table(rows: Iterable[tuple[str, list[Path]]], repeats: int, core: int,
                 times[method].append(sum(measure(method, path, core, convert) for path in paths))
         speed = {method: length_s / statistics.median(taken) for method, taken in times.items()}
         others = [speed[method] for method in methods if method != OURS]
-        cells = [f"{speed[method]:.1f}" for method in methods]
+        cells = [f"{speed[method]:.1f}" if speed[method] else "can't" for method in methods]
         print(f"| {name} | {' | '.join(cells)} | {speed[OURS] / max(others):.2f} |", flush=True)
 
 
