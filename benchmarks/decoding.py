@@ -20,6 +20,7 @@ import json
 import math
 import os
 import platform
+import re
 import resource
 import shutil
 import statistics
@@ -122,10 +123,10 @@ def decord_skip(path: str, convert: bool) -> int:
 def ffmpeg_filter(path: str, convert: bool) -> int:
     """The `ffmpeg` program with its fps filter; the pictures go nowhere, which is as cheap as it can be."""
     command = [ffmpeg_program() or "ffmpeg", "-v", "error", "-nostdin", "-threads", "1", "-filter_threads", "1"]
-    command += ["-i", path, "-an", "-vf", "fps=1:round=up"]
+    command += ["-progress", "pipe:1", "-i", path, "-an", "-vf", "fps=1:round=up"]
     command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-y", os.devnull] if convert else ["-f", "null", "-"]
-    subprocess.run(command, check=True)
-    return 0
+    progress = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return int(re.findall(r"^frame=(\d+)", progress, re.MULTILINE)[-1])
 
 
 Films = Callable[[Path, int, str], Iterable[tuple[str, list[Path]]]]
