@@ -7,6 +7,8 @@ and sways, three objects move across, grain is new in every frame, and a shot la
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -34,23 +36,23 @@ class ClipRecipe:
     options: dict[str, str] = field(default_factory=dict)
     share: float = 1.0
     """Length as a share of the others' (HEVC takes long to encode)."""
+    suffix: str = "mp4"
 
 
 FILM_RATE_HZ = Fraction(24_000, 1001)
 X265_QUIET = {"x265-params": "log-level=none"}
+GOP_OF_A_SECOND = ClipRecipe(
+    "1080p H.264, GOP of 1 s (fixed, 24 fps)", "libx264", 1920, 1080, Fraction(24), {"g": "24", "sc_threshold": "0"}
+)
 RECIPES = (
     ClipRecipe("1080p H.264, x264 defaults", "libx264", 1920, 1080, FILM_RATE_HZ),
-    ClipRecipe(
-        "1080p H.264, GOP of 1 s (fixed, 24 fps)",
-        "libx264",
-        1920,
-        1080,
-        Fraction(24),
-        {"g": "24", "sc_threshold": "0"},
-    ),
-    ClipRecipe("1080p H.264, GOP of 1 s (and at cuts, 23.976)", "libx264", 1920, 1080, FILM_RATE_HZ, {"g": "24"}),
+    GOP_OF_A_SECOND,
     ClipRecipe("480p H.264, x264 defaults", "libx264", 854, 480, FILM_RATE_HZ),
     ClipRecipe("1080p HEVC, x265 defaults", "libx265", 1920, 1080, FILM_RATE_HZ, X265_QUIET, share=0.5),
+    ClipRecipe("480p MPEG-4, FFmpeg's defaults", "mpeg4", 854, 480, FILM_RATE_HZ, share=0.25),
+    ClipRecipe("480p VP8, libvpx defaults", "libvpx", 854, 480, FILM_RATE_HZ, share=0.25, suffix="webm"),
+    ClipRecipe("480p VP9, libvpx defaults", "libvpx-vp9", 854, 480, FILM_RATE_HZ, share=0.25, suffix="webm"),
+    ClipRecipe("480p AV1, SVT-AV1 defaults", "libsvtav1", 854, 480, FILM_RATE_HZ, share=0.25),
 )
 
 
@@ -58,11 +60,11 @@ def make_clip(recipe: ClipRecipe, folder: Path, seconds: int) -> Path:
     """Encodes a clip, or finds it from an earlier run."""
     seconds = round(seconds * recipe.share)
     stem = "".join(character if character.isalnum() else "_" for character in recipe.name)
-    path = folder / f"{stem}_{seconds}s.mp4"
+    path = folder / f"{stem}_{seconds}s.{recipe.suffix}"
     if path.exists():
         return path
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part.mp4")
+    unfinished = path.with_suffix(f".part.{recipe.suffix}")
     with av.open(str(unfinished), "w") as container:
         stream: Any = container.add_stream(recipe.codec, rate=recipe.rate_hz, options=dict(recipe.options))
         stream.width, stream.height, stream.pix_fmt = recipe.width_px, recipe.height_px, "yuv420p"
@@ -71,9 +73,22 @@ def make_clip(recipe: ClipRecipe, folder: Path, seconds: int) -> Path:
             frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
             frame.pts, frame.time_base = number, 1 / recipe.rate_hz
             container.mux(stream.encode(frame))
+            if not number:
+                leave_real_time_scheduling()
         container.mux(stream.encode(None))
+    leave_real_time_scheduling()
     unfinished.rename(path)
     return path
+
+
+def leave_real_time_scheduling() -> None:
+    """Undoes what SVT-AV1 does to a process of root: it, and all that it starts later, become real-time ones."""
+    if not hasattr(os, "sched_setscheduler"):
+        return
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(ProcessLookupError):
+            if os.sched_getscheduler(int(thread)) != os.SCHED_OTHER:
+                os.sched_setscheduler(int(thread), os.SCHED_OTHER, os.sched_param(0))
 
 
 def repeat_clip(clip: Path, folder: Path, seconds: int) -> Path:
@@ -86,7 +101,8 @@ def repeat_clip(clip: Path, folder: Path, seconds: int) -> Path:
     with av.open(str(unfinished), "w") as container:
         with av.open(str(clip)) as source:
             best = [stream for stream in map(source.streams.best, ("video", "audio")) if stream is not None]
-            copies = {stream.index: container.add_stream_from_template(stream) for stream in best}
+            # Opaque: decoded by dav1d, AV1 has no encoder of that name to copy the settings of.
+            copies = {stream.index: container.add_stream_from_template(stream, opaque=True) for stream in best}
         end_s, last = Fraction(0), dict.fromkeys(copies, -(1 << 62))
         while end_s < seconds:
             begin_s = end_s

@@ -1,8 +1,9 @@
 """One picture a second out of a film: planned decoding against decoding everything, in film seconds a core second.
 
     pip install -r benchmarks/requirements.txt
-    python -m benchmarks.decoding                     # makes the clips once (some minutes), prints the two tables
-    python -m benchmarks.decoding --films a.mp4 b.mkv # the same for films of your own
+    python -m benchmarks.decoding                      # makes the clips once (half an hour), prints the two tables
+    python -m benchmarks.decoding --only 'GOP' --pictures no   # rows whose names have that in them, first table only
+    python -m benchmarks.decoding --films a.mp4 b.mkv  # the same for films of your own
 
 The first table is decoding alone: the frame of every second comes out of the decoder. For the second table each is made
 an RGB picture at full size, by this project with exactly rounded, interpolated chroma, by the others as they do it by
@@ -16,21 +17,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
+import re
 import resource
 import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
-from fractions import Fraction
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.benchmark_clips import RECIPES, make_clip
+from benchmarks.decoding_films import made_films, phases, real_films
 
 OURS, EVERYTHING, OPENCV, DECORD, FFMPEG = "planned", "PyAV, all", "OpenCV grab", "decord", "ffmpeg fps=1"
 
@@ -38,21 +41,30 @@ OURS, EVERYTHING, OPENCV, DECORD, FFMPEG = "planned", "PyAV, all", "OpenCV grab"
 def planned_decoding(path: str, convert: bool) -> int:
     """This project: probe, plan, and planned decoding."""
     from beam_pipelines.media.decode import DecodeQuality, RangeCounts, opened_film, prepare_decoder
-    from beam_pipelines.media.decode_plan import make_plan
-    from beam_pipelines.media.planned_frames import planned_frames
+    from beam_pipelines.media.decode_plan import plan_of
+    from beam_pipelines.media.planned_frames import entered, planned_frames
     from beam_pipelines.media.probe import probe_film
     from beam_pipelines.media.sample_frames import sample_frames
 
     probe = probe_film(path)
     if convert:
         return sum(1 for frame in sample_frames(path, probe) if frame.image.any())
-    plan = make_plan(path, probe, range(probe.seconds))
-    if plan is None:
-        return everything(path, convert=False)
-    with opened_film(path, "decode") as container:
-        stream = container.streams[probe.video_index]
-        prepare_decoder(stream)
-        return sum(1 for _ in planned_frames(container, stream, plan, RangeCounts(DecodeQuality())))
+    # What sample_frames does, without making pictures of the frames.
+    with ExitStack() as films:
+
+        def opened() -> tuple[Any, Any]:
+            container = films.enter_context(opened_film(path, "decode"))
+            prepare_decoder(container.streams[probe.video_index])
+            return container, container.streams[probe.video_index]
+
+        container, stream = opened()
+        plan = plan_of(container, stream, probe, range(probe.seconds))
+        if plan is None:
+            return everything(path, convert=False)
+        entry = entered(container, stream, plan)
+        if entry is None:
+            container, stream = opened()
+        return sum(1 for _ in planned_frames(container, stream, plan, RangeCounts(DecodeQuality()), entry or 0))
 
 
 def everything(path: str, convert: bool) -> int:
@@ -111,11 +123,13 @@ def decord_skip(path: str, convert: bool) -> int:
 def ffmpeg_filter(path: str, convert: bool) -> int:
     """The `ffmpeg` program with its fps filter; the pictures go nowhere, which is as cheap as it can be."""
     command = [ffmpeg_program() or "ffmpeg", "-v", "error", "-nostdin", "-threads", "1", "-filter_threads", "1"]
-    command += ["-i", path, "-an", "-vf", "fps=1:round=up"]
+    command += ["-progress", "pipe:1", "-i", path, "-an", "-vf", "fps=1:round=up"]
     command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-y", os.devnull] if convert else ["-f", "null", "-"]
-    subprocess.run(command, check=True)
-    return 0
+    progress = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return int(re.findall(r"^frame=(\d+)", progress, re.MULTILINE)[-1])
 
+
+Films = Callable[[Path, int, str], Iterable[tuple[str, list[Path]]]]
 
 METHODS: dict[str, Callable[[str, bool], int]] = {
     OURS: planned_decoding,
@@ -166,42 +180,51 @@ def cpu_s() -> float:
 
 
 def measure(method: str, path: Path, core: int, convert: bool) -> float:
-    """CPU seconds of one method on one film."""
+    """CPU seconds of one method on one film; infinite where it can't decode it."""
     command = [sys.executable, "-m", "benchmarks.decoding", "--one", method, str(path), "rgb" if convert else "frame"]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     done = subprocess.run(
         command,
         stdout=subprocess.PIPE,
         text=True,
-        check=True,
         env=os.environ | threads,
         preexec_fn=lambda: os.sched_setaffinity(0, {core}),
     )
-    return float(json.loads(done.stdout.splitlines()[-1])["cpu_s"])
+    result = json.loads(done.stdout.splitlines()[-1]) if not done.returncode else {"pictures": 0}
+    return float(result["cpu_s"]) if result["pictures"] >= film_seconds([path]) / 2 else math.inf
 
 
-def film_seconds(path: Path) -> Fraction:
-    """How long the film lasts."""
+def film_seconds(paths: list[Path]) -> float:
+    """How long the films last together."""
     from beam_pipelines.media.probe import probe_film
 
-    return probe_film(path).duration_s
+    return float(sum(probe_film(path).duration_s for path in paths))
 
 
-def print_table(films: dict[str, Path], repeats: int, core: int, convert: bool) -> None:
+def print_table(rows: Iterable[tuple[str, list[Path]]], repeats: int, core: int, convert: bool) -> None:
     """Runs the methods in turns and prints film seconds a core second, and ours against the best other."""
     methods = available()
     print("| film | " + " | ".join(methods) + " | planned / best other |")
     print("|---|" + "---|" * (len(methods) + 1))
-    for name, path in films.items():
-        length_s = float(film_seconds(path))
+    for name, paths in rows:
+        length_s = film_seconds(paths)
         times: dict[str, list[float]] = {method: [] for method in methods}
         for _ in range(repeats):
             for method in methods:
-                times[method].append(measure(method, path, core, convert))
+                times[method].append(sum(measure(method, path, core, convert) for path in paths))
         speed = {method: length_s / statistics.median(taken) for method, taken in times.items()}
         others = [speed[method] for method in methods if method != OURS]
-        cells = [f"{speed[method]:.1f}" for method in methods]
+        cells = [f"{speed[method]:.1f}" if speed[method] else "can't" for method in methods]
         print(f"| {name} | {' | '.join(cells)} | {speed[OURS] / max(others):.2f} |", flush=True)
+
+
+def chosen_films(arguments: argparse.Namespace, *more: Films) -> Iterator[tuple[str, list[Path]]]:
+    """A row's name and its films: the ones given by name, else the made ones and those of `more`."""
+    if arguments.films:
+        yield from ((path.name, [path]) for path in arguments.films)
+        return
+    for films in (made_films, *more):
+        yield from films(arguments.clips, arguments.seconds, arguments.only)
 
 
 def versions() -> str:
@@ -225,6 +248,8 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, default=Path("benchmark-clips"), help="where made clips are kept")
     parser.add_argument("--seconds", type=int, default=24, help="length of the made clips")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", default="", help="rows whose names have this in them")
+    parser.add_argument("--pictures", choices=["yes", "no"], default="yes", help="whether the second table is measured")
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="the core to run on")
     parser.add_argument("--one", nargs=3, metavar=("METHOD", "FILM", "OUTPUT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -232,13 +257,11 @@ def main() -> None:
         method, path, output = arguments.one
         run_one(method, path, output == "rgb")
         return
-    if arguments.films:
-        films = {path.name: path for path in arguments.films}
-    else:
-        films = {recipe.name: make_clip(recipe, arguments.clips, arguments.seconds) for recipe in RECIPES}
-    for convert, title in ((False, "Decoding alone"), (True, "With an RGB picture a second")):
-        print(f"\n{title}\n")
-        print_table(films, arguments.repeats, arguments.core, convert)
+    print("\nDecoding alone\n")
+    print_table(chosen_films(arguments, phases, real_films), arguments.repeats, arguments.core, convert=False)
+    if arguments.pictures == "yes":
+        print("\nWith an RGB picture a second\n")
+        print_table(chosen_films(arguments), arguments.repeats, arguments.core, convert=True)
     print(f"\nFilm seconds a core second, median of {arguments.repeats}. {versions()}")
 
 

@@ -78,7 +78,7 @@ def default_films(folder: Path, seconds: int) -> list[Path]:
         print(f"films: {len(clips)} real clips of {REAL_CLIPS}, each repeated to at least {seconds} s")
         return [repeat_clip(clip, folder / "repeated", seconds) for clip in clips]
     print(f"films: 2 made ones of 1080 and 480 lines, {seconds} s each, without faces (no {REAL_CLIPS} here)")
-    return [add_sound(make_clip(recipe, folder, seconds)) for recipe in (RECIPES[0], RECIPES[3])]
+    return [add_sound(make_clip(recipe, folder, seconds)) for recipe in (RECIPES[0], RECIPES[2])]
 
 
 def film_seconds(films: Sequence[Path]) -> float:

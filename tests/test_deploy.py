@@ -192,9 +192,9 @@ def test_the_estimate_by_hand():
     cost = read_cost()
     plain, gpu = cost.MACHINES
     # 3,600 films of 100 s at 480p: 100 hours of film; decoding, detector and networks on 8 processors.
-    speed = 1 / 54.6 + 0.080 + 0.079 + 0.012 + 0.020
+    speed = 1 / 53.2 + 0.080 + 0.079 + 0.012 + 0.020
     assert cost.machine_hours(plain, "480p", 360_000, faces=1) == pytest.approx(100 * speed / 8)
-    assert cost.machine_hours(gpu, "480p", 360_000, faces=1) == pytest.approx(100 * (1 / 54.6 + 0.080) / 16)
+    assert cost.machine_hours(gpu, "480p", 360_000, faces=1) == pytest.approx(100 * (1 / 53.2 + 0.080) / 16)
     crowded = cost.Machine("many processors", 1000, 1, 1, 1)
     assert cost.machine_hours(crowded, "480p", 360_000, faces=1) == pytest.approx(100 * 0.002)
     assert plain.usd_an_hour(0.05, 1.0) == pytest.approx(8 * 0.05 + 32 * 0.003557 + 200 * 0.000054)

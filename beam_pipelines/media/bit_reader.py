@@ -24,7 +24,10 @@ class BitReader:
         if count > self._left:
             raise ValueError("a header ends too early")
         self._left -= count
-        return self._value >> self._left & ((1 << count) - 1)
+        number = self._value >> self._left
+        # What is left is kept alone, so that its length tells where its first 1 is.
+        self._value -= number << self._left
+        return number
 
     def flag(self) -> bool:
         """The next bit."""
@@ -32,12 +35,10 @@ class BitReader:
 
     def golomb(self) -> int:
         """An unsigned Exp-Golomb number, ue(v) (ITU-T H.264, 9.1)."""
-        zeros = 0
-        while not self.bits(1):
-            zeros += 1
-            if zeros > _MAX_LEADING_ZEROS:
-                raise ValueError("a header holds a number that is too large")
-        return (1 << zeros) - 1 + self.bits(zeros)
+        zeros = self._left - self._value.bit_length()
+        if zeros > _MAX_LEADING_ZEROS:
+            raise ValueError("a header holds a number that is too large")
+        return self.bits(2 * zeros + 1) - 1
 
     def signed_golomb(self) -> int:
         """A signed Exp-Golomb number, se(v)."""

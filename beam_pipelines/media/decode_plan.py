@@ -11,10 +11,10 @@ First all packets are read without decoding. A plan is made only where the heade
 - that the decoder holds back enough frames to give them in that order, whether some are left out or not.
 
 Else there is no plan and everything is decoded. What counts as certain for a codec stands at the top of its module:
-`h264_roles`, `hevc_roles`, `other_roles`. Within a plan, per stretch from one start to the next: nothing of a stretch
-without a wanted frame; of others the start, the packets that others may use up to the last wanted one, and the wanted
-ones. Leading packets of an open start (shown before it) are given only where one is wanted, and then with the whole
-stretch before; a start whose leading packets are left out is decoded by an emptied decoder.
+`h264_roles`, `hevc_roles`, `av1_roles`, `other_roles`. Within a plan, per stretch from one start to the next: nothing
+of a stretch without a wanted frame; of others the start, the packets that others may use up to the last wanted one, and
+the wanted ones. Leading packets of an open start (shown before it) are given only where one is wanted, and then with
+the whole stretch before; a start whose leading packets are left out is decoded by an emptied decoder.
 
 Damage in packets that are left out is never seen. That is the point of leaving them out; but where full decoding would
 carry it on into later pictures without a word (a frame that the decoder fills with what its buffer held, a header that
@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from av.container import InputContainer
 
 from beam_pipelines.media.decode import DecodeQuality, opened_film, packets
 from beam_pipelines.media.decode_mode import EXACT, DecodeMode
@@ -72,31 +73,39 @@ class DecodePlan:
 def make_plan(path: str | Path, probe: FilmProbe, seconds: range, mode: DecodeMode = EXACT) -> DecodePlan | None:
     """The plan for the pictures of `seconds`, or None where only decoding everything is certain to be right.
 
-    Reads the packets from the film's beginning to the end of the last stretch that matters; 17 bytes a packet are kept.
-
     Raises:
         FilmError: step `decode`, reason `unreadable` or `empty_file`.
     """
     with opened_film(path, STEP) as container:
         if probe.video_index >= len(container.streams):
             return None
-        stream: Any = container.streams[probe.video_index]
-        context = stream.codec_context
-        make_reader = ROLE_READERS.get(context.name) if context is not None else None
-        if make_reader is None:
-            return None
-        # The last tick that is not later than the second: frames up to it may be on the screen.
-        ticks = [math.floor((probe.first_pts_s + second) / stream.time_base) for second in seconds]
-        quality = DecodeQuality()
-        try:
-            reader = make_reader(bytes(context.extradata or b""))
-            table = PacketTable(reader, packets(container, stream, quality), ticks[-1])
-            table.check_order(context.reorder_depth if context.name == "h264" else None)
-        except (UnsafeStream, ValueError, IndexError, KeyError):
-            return None
-        if quality.read_errors:
-            return None
-        wanted = _wanted(table, np.array(ticks, np.int64), mode, math.floor(mode.age_s / stream.time_base))
+        return plan_of(container, container.streams[probe.video_index], probe, seconds, mode)
+
+
+def plan_of(
+    container: InputContainer, stream: Any, probe: FilmProbe, seconds: range, mode: DecodeMode = EXACT
+) -> DecodePlan | None:
+    """`make_plan` for a film that is open; its decoder is not used.
+
+    Reads the packets from the film's beginning, where it must stand, to the end of the last stretch that matters; 17
+    bytes a packet are kept.
+    """
+    context = stream.codec_context
+    make_reader = ROLE_READERS.get(context.name) if context is not None else None
+    if make_reader is None:
+        return None
+    # The last tick that is not later than the second: frames up to it may be on the screen.
+    ticks = [math.floor((probe.first_pts_s + second) / stream.time_base) for second in seconds]
+    quality = DecodeQuality()
+    try:
+        reader = make_reader(bytes(context.extradata or b""))
+        table = PacketTable(reader, packets(container, stream, quality), ticks[-1])
+        table.check_order(context.reorder_depth if context.name == "h264" else None)
+    except (UnsafeStream, ValueError, IndexError, KeyError):
+        return None
+    if quality.read_errors:
+        return None
+    wanted = _wanted(table, np.array(ticks, np.int64), mode, math.floor(mode.age_s / stream.time_base))
     return None if wanted is None else _plan(table, wanted)
 
 
@@ -158,7 +167,10 @@ def _plan(table: PacketTable, wanted: np.ndarray) -> DecodePlan:
             if table.start[begin] == Start.OPEN:
                 complete_before.append((begin, edges[number - 1] if number else 0))
     emptied = [begin for begin, before in complete_before if (~given & used & ~leading)[before:begin].any()]
-    return DecodePlan(table.times, given, np.unique(table.times[wanted]), frozenset(emptied))
+    # By hand: np.unique imports numpy.ma, which takes longer than a plan.
+    times = np.sort(table.times[wanted])
+    times = times[np.append(True, np.diff(times) > 0)]
+    return DecodePlan(table.times, given, times, frozenset(emptied))
 
 
 def _leading(table: PacketTable, edges: list[int]) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Roles of packets of the codecs whose headers say it in a few bytes: MPEG-1, -2 and -4, VP8, VP9, AV1, intra-only.
+"""Roles of packets of the codecs whose headers say it in a few bytes: MPEG-1, -2 and -4, VP8, VP9, intra-only.
 
 The rules. MPEG: decoding starts at I pictures (open: B pictures shown before them may use what was before), B pictures
-are disposable. VP8, VP9, AV1: decoding starts at shown key frames; nothing is disposable, for a frame's probabilities
-and motion live on in the next. Intra-only codecs: every packet is a start. A packet that does not hold exactly one
+are disposable. VP8, VP9: decoding starts at shown key frames; nothing is disposable, for a frame's probabilities and
+motion live on in the next. Intra-only codecs: every packet is a start. A packet that does not hold exactly one
 picture, a changed sequence header, or anything else that is not as usual makes a stream unsafe: it is decoded entirely.
 """
 
@@ -141,55 +141,6 @@ class Vp9Roles:
             starts = is_key_frame and shown
         self._frames += 1
         return PacketRole(Start.CLOSED if starts else Start.NONE, False, self._frames)
-
-
-class Av1Roles:
-    """AV1 (bitstream specification, 5.3 to 5.9); a packet is a temporal unit, which shows one frame."""
-
-    _SEQUENCE, _DELIMITER, _FRAME_HEADER, _FRAME = 1, 2, 3, 6
-
-    def __init__(self, extradata: bytes):
-        self._frames = 0
-        self._sequence: bytes | None = None
-
-    def role(self, packet: bytes, is_key: bool) -> PacketRole:
-        """The role of the next packet: a start if its first frame is a shown key frame."""
-        position, starts = 0, None
-        while position < len(packet):
-            header = packet[position]
-            kind, has_extension, has_size = header >> 3 & 15, header >> 2 & 1, header >> 1 & 1
-            position += 1 + has_extension
-            if not has_size:
-                raise UnsafeStream("a unit without a size")
-            size, position = _leb128(packet, position)
-            body = packet[position : position + size]
-            position += size
-            if kind == self._SEQUENCE:
-                self._check_sequence(body)
-            elif kind in (self._FRAME_HEADER, self._FRAME) and starts is None:
-                # show_existing_frame 0, frame_type 0 (key), show_frame 1
-                starts = body[0] >> 4 == 0b0001
-        if starts is None or position != len(packet):
-            raise UnsafeStream("a packet holds no frame")
-        self._frames += 1
-        return PacketRole(Start.CLOSED if starts and is_key else Start.NONE, False, self._frames)
-
-    def _check_sequence(self, body: bytes) -> None:
-        if body[0] >> 3 & 1:
-            raise UnsafeStream("a still picture")
-        self._sequence = body if self._sequence is None else self._sequence
-        if body != self._sequence:
-            raise UnsafeStream("the sequence header changes")
-
-
-def _leb128(data: bytes, position: int) -> tuple[int, int]:
-    value = 0
-    for place in range(8):
-        byte = data[position + place]
-        value |= (byte & 0x7F) << (7 * place)
-        if not byte & 0x80:
-            return value, position + place + 1
-    raise UnsafeStream("a damaged size")
 
 
 class IntraRoles:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class UnsafeStream(Exception):
@@ -23,9 +23,8 @@ class Start(IntEnum):
     CLOSED = 2
 
 
-@dataclass(frozen=True, slots=True)
-class PacketRole:
-    """What a packet is to the others.
+class PacketRole(NamedTuple):
+    """What a packet is to the others; a tuple, for one is made for every packet of a film.
 
     Attributes:
         start: whether decoding can start here.

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from beam_pipelines.media.av1_roles import Av1Roles
 from beam_pipelines.media.h264_roles import H264Roles
 from beam_pipelines.media.hevc_roles import HevcRoles
 from beam_pipelines.media.other_roles import (
-    Av1Roles,
     IntraRoles,
     Mpeg4Roles,
     MpegVideoRoles,

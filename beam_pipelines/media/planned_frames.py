@@ -1,8 +1,8 @@
 """Decoding by a plan, watched: the moment anything is not as the plan says, it is given up for full decoding.
 
-A late part of a film is entered by a jump to its first needed packet, where the container has an index. The jump is
-believed only as far as the packets that come have the timestamps of the plan, one by one; they are then the same
-packets that reading from the beginning gives.
+Where the container has an index, the first needed packet is jumped to from where planning has ended: a film is opened
+once for both, and a late part of it is not read up to. The jump is believed only as far as the packets that come have
+the timestamps of the plan, one by one; they are then the same packets that reading from the beginning gives.
 """
 
 from __future__ import annotations
@@ -28,13 +28,17 @@ _INDEXED = frozenset({"mov", "matroska"})
 def entered(container: InputContainer, stream: Any, plan: DecodePlan) -> int | None:
     """Jumps to the first packet that the plan needs, or somewhat before.
 
+    Args:
+        container, stream: the film as planning has left it.
+        plan: of this film.
+
     Returns:
         The place in the plan of the packet that comes next; None where the jump led elsewhere, and the film must be
         opened anew.
     """
     first = plan.begin
-    if not first or container.format.name.split(",")[0] not in _INDEXED:
-        return 0
+    if container.format.name.split(",")[0] not in _INDEXED:
+        return None
     try:
         container.seek(int(plan.times[first]), stream=stream, backward=True)
         # The packet is looked at and given back by another jump to the same place.

@@ -194,16 +194,30 @@ def _first_frame(container: InputContainer, video: Any, span: _PacketSpan, quali
     """The first intact frame, else the first at all; reads all packets to the end and shows each one to `span`."""
     counts = RangeCounts(quality)
     frame: Any = None
+    tried_alone = False
     for packet in _with_end(packets(container, video, quality)):
         if packet is not None:
             span.add(packet)
         if (frame is None or frame.is_corrupt) and (packet is None or packet.size > 0):
+            if packet is not None and not tried_alone:
+                tried_alone = True
+                frame = _frame_of_one(video, packet)
+                if frame is not None:
+                    continue
             for candidate in decode_packet(video, packet, counts):
                 if frame is None or (frame.is_corrupt and not candidate.is_corrupt):
                     frame = candidate
     if frame is None or span.is_empty:
         raise FilmError(STEP, "no_frames", f"{span.name}: no frame of video stream {video.index} can be decoded")
     return frame
+
+
+def _frame_of_one(video: Any, packet: Any) -> Any | None:
+    """The intact frame of a film's first packet, asked for at once: the decoder would wait for later packets."""
+    counts = RangeCounts(DecodeQuality())
+    frames = [*decode_packet(video, packet, counts), *decode_packet(video, None, counts)]
+    video.codec_context.flush_buffers()
+    return next((frame for frame in frames if not frame.is_corrupt), None)
 
 
 def _with_end(items: Iterator[Any]) -> Iterator[Any | None]:
@@ -219,7 +233,7 @@ class _PacketSpan:
         self.packets, self.packets_damaged = 0, 0
         self._time_base = time_base
         self._rate_hz = rate_hz
-        self._max_ticks = max_duration_s / time_base
+        self._max_ticks = math.floor(max_duration_s / time_base)
         self._first: int | None = None
         # The two latest timestamps, and the latest end of a packet that has a duration.
         self._last: int | None = None

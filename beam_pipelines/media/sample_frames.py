@@ -29,7 +29,7 @@ from beam_pipelines.media.decode import (
     prepare_decoder,
 )
 from beam_pipelines.media.decode_mode import EXACT, DecodeMode
-from beam_pipelines.media.decode_plan import DecodePlan, make_plan
+from beam_pipelines.media.decode_plan import DecodePlan, plan_of
 from beam_pipelines.media.planned_frames import PlanFailed, entered, planned_frames
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
 
@@ -119,19 +119,19 @@ def _sampled_frames(
         return
     # The second before the first one is looked at too: it says whether the first picture is a fresh one.
     looked_at = range(max(seconds.start - 1, 0), seconds.stop)
-    plan = make_plan(path, probe, looked_at, mode) if planned or mode != EXACT else None
-    done = 0
-    if plan is not None and planned:
-        before = replace(quality)
-        try:
-            for picture in _on_screen(
-                path, probe, seconds, _planned_frames(path, probe, plan, seconds, quality, limits)
-            ):
-                yield picture
-                done += 1
-            return
-        except PlanFailed:
-            vars(quality).update(vars(before))
+    plan, done, before = None, 0, replace(quality)
+    if planned or mode != EXACT:
+        with _opened_video(path, probe, limits) as opened:
+            plan = plan_of(*opened, probe, looked_at, mode)
+            if plan is not None and planned:
+                frames = _planned_frames(path, probe, opened, plan, seconds, quality, limits)
+                try:
+                    for picture in _on_screen(path, probe, seconds, frames):
+                        yield picture
+                        done += 1
+                    return
+                except PlanFailed:
+                    vars(quality).update(vars(before))
     quality.full_decodings += 1
     # Where not the last frame stands for a second, the choice of frames stays, however they are decoded.
     chosen = None if plan is None or mode == EXACT else frozenset(plan.wanted.tolist())
@@ -169,14 +169,20 @@ def _opened_video(path: str | Path, probe: FilmProbe, limits: MediaLimits) -> It
 
 
 def _planned_frames(
-    path: str | Path, probe: FilmProbe, plan: DecodePlan, counted: range, quality: DecodeQuality, limits: MediaLimits
+    path: str | Path,
+    probe: FilmProbe,
+    opened: tuple[InputContainer, Any],
+    plan: DecodePlan,
+    counted: range,
+    quality: DecodeQuality,
+    limits: MediaLimits,
 ) -> Iterator[tuple[Fraction, Any]]:
-    """The wanted frames, each with its time in seconds on the container's clock."""
-    with ExitStack() as films:
-        container, stream = films.enter_context(_opened_video(path, probe, limits))
+    """The wanted frames of a film as planning has left it, each with its time in seconds on the container's clock."""
+    with ExitStack() as again:
+        container, stream = opened
         entry = entered(container, stream, plan)
         if entry is None:
-            container, stream = films.enter_context(_opened_video(path, probe, limits))
+            container, stream = again.enter_context(_opened_video(path, probe, limits))
         counts = counts_within(quality, counted, probe.seconds, probe.first_pts_s, stream.time_base)
         for pts, frame in planned_frames(container, stream, plan, counts, entry or 0):
             yield pts * stream.time_base, frame

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-DECODE_S = {"1080p": 1 / 11.3, "480p": 1 / 54.6}
+DECODE_S = {"1080p": 1 / 10.2, "480p": 1 / 53.2}
 IMAGE_S, AUDIO_S, DETECTOR_S, FACE_S = 0.079, 0.012, 0.080, 0.020
 GPU_S = 0.002
 """Seconds of a T4 for the networks of one film second: 19 GFLOP, from its peak at a usual share; not measured here."""

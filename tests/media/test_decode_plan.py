@@ -154,6 +154,7 @@ LONG_GOP = {"preset": "veryfast", "g": "250", "bf": "3", "b-adapt": "0", "crf": 
         ("a.webm", "libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "g": "10"}),
         ("a.webm", "libvpx", {"deadline": "realtime", "cpu-used": "8", "g": "10"}),
         ("a.mp4", "libsvtav1", SVT_AV1 | {"g": "10"}),
+        ("a.mkv", "libsvtav1", SVT_AV1 | {"g": "250"}),  # one GOP: what is passed over is what refreshes nothing
         ("a.mov", "prores_ks", {}),
     ],
 )

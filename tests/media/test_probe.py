@@ -207,3 +207,10 @@ def test_pictures_that_cannot_be_decoded_are_no_frames(tmp_path: Path):
     clip = write_clip(tmp_path / "a.mkv", regular_times(10, 25), picture=Picture(options={"preset": "ultrafast"}))
     overwrite_packets(clip, stored_packets(clip), b"\xff")
     assert reason_of(clip) == "no_frames"
+
+
+def test_where_the_first_packet_gives_no_picture_later_ones_do(tmp_path: Path):
+    clip = write_clip(tmp_path / "a.mkv", regular_times(60, 25), picture=B_FRAMES)
+    overwrite_packets(clip, stored_packets(clip)[:1], b"\xff")
+    probe = probe_film(clip)
+    assert (probe.width_px, probe.height_px, probe.packets) == (WIDTH_PX, HEIGHT_PX, 60)
