@@ -204,8 +204,8 @@ class ExtractConfig(Section):
         segment_s: films longer than this are extracted in segments of so many seconds, by several workers; a multiple
             of the 300 s after which batches and the sound's decoders start anew. No feature depends on it.
         decode_deadline_s: how long decoding may make no progress before its film fails (decode/timeout).
-        threads_per_worker: compute threads of each worker process; without it one, since one process a core is faster
-            than many threads; where films share batches one a core, since there is one process.
+        threads_per_worker: compute threads within an operation; one process a core, or one thread a film where films
+            share batches, is faster than many threads for one film.
         failure_threshold: share of failed films above which the run as a whole fails (exit code 4 instead of 3).
     """
 
@@ -224,5 +224,5 @@ class ExtractConfig(Section):
     min_lines_px: int = Field(MIN_LINES_PX, ge=1)
     segment_s: int = Field(900, ge=300, multiple_of=300)
     decode_deadline_s: float = Field(120.0, ge=1.0)
-    threads_per_worker: int | None = Field(None, ge=1)
+    threads_per_worker: int = Field(1, ge=1)
     failure_threshold: float = Field(0.5, ge=0.0, le=1.0)

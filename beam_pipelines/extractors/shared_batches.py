@@ -10,7 +10,7 @@ films to fill it, and runs the batch itself as soon as none can: all films of th
 So nobody waits for ever, whatever becomes of the others.
 
 No vector depends on who shared its batch. Batches have one size, zero-padded, and what else is in a batch changes no
-bit of a row. Its place in the batch may: with the kernels of an AVX2 machine InceptionV3 gives the last of 16 rows other
+bit of a row. Its place in the batch may: by the kernels of an AVX2 machine InceptionV3 gives the last of 16 rows other
 last bits than the first 15. So places are tried out first, and only those that are equal are used.
 """
 

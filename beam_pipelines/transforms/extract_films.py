@@ -104,9 +104,8 @@ class _WithExtractor(beam.DoFn):
 
     def setup(self) -> None:
         is_shared = self.config.device.shares_batches(sees_gpu())
-        # Sharing threads find all cores in one process; else a process has one film and, if nothing is said, one core.
-        threads = self.config.threads_per_worker or (os.cpu_count() or 1 if is_shared else 1)
-        start_tensorflow(threads, threads if is_shared else 1)
+        # Threads that share batches call the face detector at once, each on a core of its own.
+        start_tensorflow(self.config.threads_per_worker, at_once=os.cpu_count() or 1 if is_shared else 1)
         from beam_pipelines.extraction import Extractor
         from beam_pipelines.extractors.networks import Networks
         from beam_pipelines.media.decoding_process import DecodingProcess

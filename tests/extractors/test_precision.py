@@ -82,7 +82,7 @@ def test_xla_changes_only_last_bits(untrained_audio: VGGishAudio) -> None:
 def test_an_overflow_is_said_and_not_written() -> None:
     network = in_precision(keras.Sequential([keras.Input((1,)), *(keras.layers.Dense(1) for _ in range(2))]), "float32")
     network.set_weights([np.full(weight.shape, 1e30, np.float32) for weight in network.get_weights()])
-    with pytest.raises(ConfigurationError, match="not finite.*mixed_bfloat16"):
+    with pytest.raises(ConfigurationError, match=r"not finite.*mixed_bfloat16"):
         FixedBatchNetwork(network, np.asarray, 2)(np.full((1, 1), 1e30, np.float32))
 
 
