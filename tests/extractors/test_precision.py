@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from exported_models import make_card
+from feature_records import make_film_record
 
 from beam_pipelines.configuration import load_section
-from beam_pipelines.errors import ConfigurationError
+from beam_pipelines.errors import ConfigurationError, FilmError
+from beam_pipelines.exported_model import ModelCard, check_header
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.fixed_batch import FixedBatchNetwork, check_keras_settings
 from beam_pipelines.extractors.inception_resnet_v1 import InceptionResnetV1Face
@@ -84,6 +88,17 @@ def test_an_overflow_is_said_and_not_written() -> None:
     network.set_weights([np.full(weight.shape, 1e30, np.float32) for weight in network.get_weights()])
     with pytest.raises(ConfigurationError, match=r"not finite.*mixed_bfloat16"):
         FixedBatchNetwork(network, np.asarray, 2)(np.full((1, 1), 1e30, np.float32))
+
+
+def test_a_model_refuses_another_precision_and_names_both() -> None:
+    described, halved = (VGGishAudio.describe("untrained", 0, precision) for precision in ("float32", "mixed_bfloat16"))
+    card = ModelCard.model_validate(make_card("1", {"audio": 128}, {"audio": described}))
+    header = make_film_record("film", 3).header
+    with pytest.raises(FilmError) as caught:
+        check_header(replace(header, descriptions={"audio": halved}), card)
+    assert caught.value.reason == "fingerprint_mismatch"
+    for part in (fingerprint(described), fingerprint(halved), "precision"):
+        assert part in caught.value.detail
 
 
 def test_precision_is_part_of_its_own_fingerprint_and_the_device_of_none() -> None:
