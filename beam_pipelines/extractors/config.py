@@ -168,8 +168,8 @@ class LimitsConfig(Section):
 class DeviceConfig(Section):
     """How the networks use a GPU or a CPU; what is not set is as suits the one that TensorFlow sees.
 
-    Nothing of it is part of a fingerprint. No bit of a feature depends on which films share its batches. Against batches
-    of its own a film's last bits may change, as they may with XLA.
+    Nothing of it is part of a fingerprint. No bit of a feature depends on which films share its batches. The last bits
+    may be others than with batches of the film's own, and with XLA.
 
     Attributes:
         share_batches: films that are extracted by several threads of one process fill batches together; without it on a
