@@ -17,7 +17,7 @@ import apache_beam as beam
 
 from beam_pipelines import __version__, job, storage
 from beam_pipelines.catalogue import Film, list_films
-from beam_pipelines.compute import start_tensorflow
+from beam_pipelines.compute import sees_gpu, start_tensorflow
 from beam_pipelines.configuration import load_section
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.failure_marks import remove_marks
@@ -140,13 +140,15 @@ def _main(argv: list[str]) -> int:
     )
     job.add_common_arguments(parser)
     arguments, beam_arguments = parser.parse_known_args(argv)
-    options = job.beam_options(beam_arguments, arguments.workers)
     config = load_section("extract", ExtractConfig, arguments.config, arguments.overrides)
+    options = job.beam_options(
+        beam_arguments, arguments.workers, one_process=lambda: config.device.shares_batches(sees_gpu())
+    )
     films = list_films(arguments.films, config.suffixes, config.min_lines_px)
     if job.is_local(options) and not arguments.dry_run:
         films = largest_first(films)
     start_tensorflow()
-    from beam_pipelines.extractors.tracks import describe_tracks
+    from beam_pipelines.extractors.networks import describe_tracks
 
     descriptions = describe_tracks(config)
     earlier = {} if arguments.retry_failed or arguments.force else read_failures(arguments.output)

@@ -24,7 +24,8 @@ from beam_pipelines import records, storage
 from beam_pipelines.catalogue import Film
 from beam_pipelines.errors import DiskFullError, FilmError
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.tracks import PICTURE_NETWORKS, FilmPart, Networks, extract_tracks, start_us
+from beam_pipelines.extractors.networks import PICTURE_NETWORKS, Networks
+from beam_pipelines.extractors.tracks import FilmPart, extract_tracks, start_us
 from beam_pipelines.film_parts import (
     CutFilm,
     PartAbsentError,

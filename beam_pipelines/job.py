@@ -52,7 +52,8 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=_count,
         default=0,
-        help="local runner only: worker processes; 1 runs everything in this process",
+        help="local runner only: worker processes; 1 runs everything in this process. Where films share batches "
+        "(device.share_batches: on a GPU) threads of this process",
     )
     parser.add_argument(
         OPTION,
@@ -67,13 +68,20 @@ def comma_separated(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def beam_options(beam_arguments: Sequence[str], workers: int, default_workers: int = 0) -> PipelineOptions:
+def beam_options(
+    beam_arguments: Sequence[str],
+    workers: int,
+    default_workers: int = 0,
+    one_process: Callable[[], bool] = lambda: False,
+) -> PipelineOptions:
     """Beam's options from the arguments a job didn't know; the local runner where they name none.
 
     Args:
         beam_arguments: what the job's own parser left over.
         workers: `--workers`; 0 where it wasn't given.
         default_workers: of the local runner then; 0 for one a core.
+        one_process: whether the local runner's workers are threads of this process and not processes; not asked for
+            another runner.
 
     Raises:
         ConfigurationError: for an option that neither the job nor, on this machine's own runner, Beam knows.
@@ -87,7 +95,8 @@ def beam_options(beam_arguments: Sequence[str], workers: int, default_workers: i
         _refuse_unknown(arguments)
         count = workers or default_workers or os.cpu_count() or 1
         if not any(argument.startswith("--direct_running_mode") for argument in arguments):
-            arguments += [f"--direct_running_mode={'multi_processing' if count > 1 else 'in_memory'}"]
+            several = "multi_threading" if count > 1 and one_process() else "multi_processing"
+            arguments += [f"--direct_running_mode={several if count > 1 else 'in_memory'}"]
         if not any(argument.startswith("--direct_num_workers") for argument in arguments):
             arguments += [f"--direct_num_workers={count}"]
     elif workers:

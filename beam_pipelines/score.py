@@ -159,7 +159,7 @@ def films_source(
     catalogue = list_films(films, config.suffixes, config.min_lines_px)
     chosen = films_of_splits(catalogue, splits, films) if splits else catalogue
     # Imported late: it brings in all networks, which a run on ready records doesn't need.
-    from beam_pipelines.extractors.tracks import describe_tracks
+    from beam_pipelines.extractors.networks import describe_tracks
 
     card = model.card
     lacking = [modality for modality in card.modalities if modality not in config.modalities]

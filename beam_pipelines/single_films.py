@@ -25,7 +25,7 @@ from beam_pipelines.errors import ConfigurationError
 from beam_pipelines.exported_model import ExportedModel, features_of, find_model
 from beam_pipelines.extraction import Extractor, extract_film
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.tracks import Networks, describe_tracks
+from beam_pipelines.extractors.networks import Networks, describe_tracks
 from beam_pipelines.media.decoding_process import DecodingProcess
 from beam_pipelines.records import FilmRecord, fingerprint
 from beam_pipelines.smoothing import SmoothingConfig

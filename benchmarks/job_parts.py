@@ -61,7 +61,7 @@ def warm_networks() -> Any:
     from beam_pipelines.compute import start_tensorflow
 
     start_tensorflow(1)
-    from beam_pipelines.extractors.tracks import Networks
+    from beam_pipelines.extractors.networks import Networks
 
     networks = Networks(settings())
     networks.image(np.zeros((1, 299, 299, 3), np.uint8))
@@ -122,10 +122,10 @@ def _ready(path: str, networks: Any) -> tuple[list[np.ndarray], list[np.ndarray]
     standardised = [image.astype(np.float32) / 127.5 - 1 for image in pictures]
     faces = [(crop.astype(np.float32) - 127.5) / 128 for crop in crops]
     return (
-        _batches(standardised, config.image.batch_size),
-        _batches([log_mel_patches(window[None])[0] for window in windows], config.audio.batch_size),
+        _batches(standardised, networks.batch_size("image")),
+        _batches([log_mel_patches(window[None])[0] for window in windows], networks.batch_size("audio")),
         _batches(small, config.face.detector_batch_size),
-        _batches(faces, config.face.batch_size),
+        _batches(faces, networks.batch_size("face")),
     )
 
 
@@ -151,7 +151,7 @@ def plain(paths: Sequence[str], seconds: int) -> dict[str, Any]:
     import cv2
     from mtcnn import MTCNN
 
-    from beam_pipelines.extractors.tracks import Networks
+    from beam_pipelines.extractors.networks import Networks
 
     networks, detector, clock, film_s = Networks(settings()), MTCNN(), Clock(), 0.0
 
@@ -214,6 +214,7 @@ def stages(paths: Sequence[str]) -> dict[str, Any]:
     """Processor time of each stage of the job's extraction; the decoding process counts as one stage."""
     networks, clock, film_s, decoder_s = warm_networks(), Clock(), 0.0, 0.0
     from beam_pipelines.extractors import face_track, tracks
+    from beam_pipelines.extractors.networks import describe_tracks
     from beam_pipelines.media.decoding_process import DecodingProcess
     from beam_pipelines.media.probe import MediaLimits
 
@@ -226,7 +227,7 @@ def stages(paths: Sequence[str]) -> dict[str, Any]:
         vars(networks)[name] = clock.timed(stage, getattr(networks, name))
     for module, function in ((tracks, "resize_image"), (face_track, "resize_image"), (face_track, "crop_face")):
         setattr(module, function, clock.timed("scaling", getattr(module, function)))
-    descriptions, limits = tracks.describe_tracks(networks.config), MediaLimits()
+    descriptions, limits = describe_tracks(networks.config), MediaLimits()
     began_s = time.process_time()
     for path in paths:
         with DecodingProcess() as decoder:

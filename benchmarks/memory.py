@@ -98,7 +98,8 @@ def extract(path: str, modalities: list[str]) -> dict[str, float]:
         `loaded` and `peak` of this process, `decoder`: peak of the child, `seconds` of the film.
     """
     from beam_pipelines.extractors.config import ExtractConfig
-    from beam_pipelines.extractors.tracks import Networks, describe_tracks, extract_tracks
+    from beam_pipelines.extractors.networks import Networks, describe_tracks
+    from beam_pipelines.extractors.tracks import extract_tracks
     from beam_pipelines.media.decode import DecodeQuality
     from beam_pipelines.media.decoding_process import DecodingProcess
     from beam_pipelines.media.probe import MediaLimits
@@ -127,13 +128,13 @@ def run_once(networks: Any, modalities: list[str]) -> None:
     """Builds the networks and runs each on a batch."""
     config = networks.config
     if "image" in modalities:
-        networks.image(np.zeros((config.image.batch_size, 299, 299, 3), np.uint8))
+        networks.image(np.zeros((networks.batch_size("image"), 299, 299, 3), np.uint8))
     if "audio" in modalities:
-        networks.audio(np.zeros((config.audio.batch_size, 15_360), np.float32))
+        networks.audio(np.zeros((networks.batch_size("audio"), 15_360), np.float32))
     if "face" in modalities:
         lines = config.face.detect_height_px
         networks.detector(np.zeros((config.face.detector_batch_size, lines, lines * 4 // 3, 3), np.uint8))
-        networks.face(np.zeros((config.face.batch_size, 160, 160, 3), np.uint8))
+        networks.face(np.zeros((networks.batch_size("face"), 160, 160, 3), np.uint8))
 
 
 def measured(path: Path, modalities: list[str]) -> dict[str, float]:

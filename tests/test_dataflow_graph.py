@@ -17,7 +17,7 @@ from beam_pipelines import extract, prepare, score
 from beam_pipelines.catalogue import Film
 from beam_pipelines.exported_model import find_model
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.tracks import describe_tracks
+from beam_pipelines.extractors.networks import describe_tracks
 from beam_pipelines.normalisation import PrepareConfig
 from beam_pipelines.score_config import ScoreConfig
 from beam_pipelines.transforms.films_to_score import FromFilms, FromRecords

@@ -156,7 +156,10 @@ def test_every_option_of_a_dataflow_command_is_one_of_the_job_or_of_beam(script,
     assert known["runner"] == "DataflowRunner"
     assert (known["sdk_container_image"], known["num_workers"]) == ("some/image:1", 2)
     assert known["temp_location"] == "gs://some-bucket/tmp"
-    assert known["number_of_worker_harness_threads"] == 1
+    # On a GPU machine one process, with a film for each of its 16 processors; else a process a processor and film.
+    assert known["number_of_worker_harness_threads"] == (16 if gpu else 1)
+    assert ("no_use_multiple_sdk_containers" in known["experiments"]) == bool(gpu)
+    assert "use_runner_v2" in known["experiments"]
     assert bool(known["dataflow_service_options"]) == bool(gpu)
 
 

@@ -318,7 +318,8 @@ def test_adding_a_network(reader: Reader) -> None:
     for place in re.findall(r"`((?:beam_pipelines|configs|docs|tests)/[\w./]+\w)`", text):
         assert (ROOT / place).is_file(), place
     for place, names in {
-        "tracks": ("PICTURE_NETWORKS", "Networks", "AudioAccumulator"),
+        "networks": ("PICTURE_NETWORKS", "Networks"),
+        "tracks": ("AudioAccumulator",),
         "config": ("NetworkConfig",),
     }.items():
         module = importlib.import_module(f"beam_pipelines.extractors.{place}")

@@ -10,6 +10,7 @@ from golden.regenerate import GOLDEN, VALUES, first_values
 
 from beam_pipelines import extract, records
 from beam_pipelines.demo.films import make_demo_films, plan_demo_films
+from beam_pipelines.extractors.networks import Networks
 
 FILMS = {"films": 2, "seconds": 6, "seed": 2018}
 # Pictures as such are compared in test_extract. Small batches, so that a film has several, the last of them padded.
@@ -19,8 +20,9 @@ SETTINGS += [
 ]
 
 
-def extracted(manifest: Path, output: Path, workers: int) -> dict[str, bytes]:
-    code = extract.main(["--films", str(manifest), "--output", str(output), "--workers", str(workers), *SETTINGS])
+def extracted(manifest: Path, output: Path, workers: int, *settings: str) -> dict[str, bytes]:
+    arguments = ["--films", str(manifest), "--output", str(output), "--workers", str(workers)]
+    code = extract.main([*arguments, *SETTINGS, *settings])
     assert code == 0
     return {film_id: Path(uri).read_bytes() for film_id, uri in records.list_records(str(output)).items()}
 
@@ -39,6 +41,30 @@ def test_one_worker_and_two_write_the_same_bytes_of_films_with_faces(tmp_path: P
         assert (np.abs(faces.values).reshape(len(faces.values), 2, -1).max(axis=2) > 0).tolist() == (
             faces.present > 0
         ).tolist()
+
+
+def test_films_that_share_batches_in_one_process_get_the_same_bytes_as_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = make_demo_films(tmp_path / "data", films=3, seconds=5, seed=2018)
+    built: list[str] = []
+    build = Networks._build
+
+    def count(networks: Networks, kind: type, config: object) -> object:
+        built.append(kind.__name__)
+        return build(networks, kind, config)
+
+    monkeypatch.setattr(Networks, "_build", count)
+    sharing = "--set=device.share_batches=true"
+    alone = extracted(manifest, tmp_path / "alone", 1, sharing)
+    assert sorted(built) == ["InceptionResnetV1Face", "VGGishAudio"]
+    together = extracted(manifest, tmp_path / "together", 3, sharing)
+    # Three films at once, and one copy of each network: it is in this process, for the count to see it.
+    assert sorted(built) == ["InceptionResnetV1Face"] * 2 + ["VGGishAudio"] * 2
+    assert len(alone) == 3
+    assert {film_id for film_id in alone if alone[film_id] != together[film_id]} == set()
+    for uri in records.list_records(str(tmp_path / "together")).values():
+        assert records.read_record(uri).tracks["face"].present.any()
 
 
 @pytest.fixture(scope="module")

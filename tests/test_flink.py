@@ -20,7 +20,7 @@ from synthetic_clips import Sound, regular_times, write_clip
 
 from beam_pipelines import cli, extract, score, storage
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.tracks import describe_tracks
+from beam_pipelines.extractors.networks import describe_tracks
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FILMS = 8

@@ -18,7 +18,7 @@ from exported_models import write_model
 from score_runs import contents, write_films
 from synthetic_clips import Sound, regular_times, write_clip
 
-from beam_pipelines import extract, prepare, records, score
+from beam_pipelines import extract, job, prepare, records, score
 
 SECONDS = {f"film{number}": 30 + number for number in range(4)}
 
@@ -75,8 +75,8 @@ def run(catalogue: Path, root: Path, options: list[str]) -> None:
 
 
 def compare(root: Path, alone: Path, catalogue: Path) -> None:
-    for job in ("extract", "score"):
-        assert contents(root / job) == contents(alone / job), job
+    for name in ("extract", "score"):
+        assert contents(root / name) == contents(alone / name), name
     # The transform graph carries a random name; what it makes of a film is compared.
     assert contents(root / "prepare", ".json") == contents(alone / "prepare", ".json")
     ours, theirs = transformed(root, catalogue), transformed(alone, catalogue)
@@ -103,3 +103,19 @@ def test_prism_writes_the_same_bytes(catalogue, prism, alone, tmp_path):
 def test_two_processes_write_the_same_bytes(catalogue, alone, tmp_path):
     run(catalogue, tmp_path, ["--direct_running_mode=multi_processing", "--direct_num_workers=2"])
     compare(tmp_path, alone, catalogue)
+
+
+def test_workers_are_threads_of_one_process_where_they_share_what_is_in_it():
+    def mode(workers: int, *arguments: str) -> tuple[str, int]:
+        options = job.beam_options(arguments, workers, one_process=lambda: True).get_all_options()
+        return options["direct_running_mode"], options["direct_num_workers"]
+
+    assert mode(3) == ("multi_threading", 3)
+    assert mode(1) == ("in_memory", 1)
+    assert mode(3, "--direct_running_mode=multi_processing") == ("multi_processing", 3)
+    assert job.beam_options([], 3).get_all_options()["direct_running_mode"] == "multi_processing"
+
+    def unwanted() -> bool:
+        raise AssertionError("asked on a machine that only starts the job")
+
+    job.beam_options(["--runner=PrismRunner"], 0, one_process=unwanted)

@@ -12,7 +12,7 @@ from exported_models import write_model
 from synthetic_clips import Sound, regular_times, write_clip
 
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.tracks import describe_tracks
+from beam_pipelines.extractors.networks import describe_tracks
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NOTEBOOK = REPOSITORY / "docs" / "two-films.ipynb"

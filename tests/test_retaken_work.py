@@ -16,7 +16,7 @@ from beam_pipelines.catalogue import list_films
 from beam_pipelines.configuration import load_section
 from beam_pipelines.exported_model import find_model
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.tracks import describe_tracks
+from beam_pipelines.extractors.networks import describe_tracks
 from beam_pipelines.score_config import ScoreConfig
 
 

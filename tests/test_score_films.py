@@ -15,7 +15,7 @@ from beam_pipelines import records, score
 from beam_pipelines.curves import from_csv
 from beam_pipelines.exported_model import ExportedModel, features_of, find_model
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.tracks import describe_tracks
+from beam_pipelines.extractors.networks import describe_tracks
 
 CONFIGURATION = "extract:\n  modalities: [audio]\n  audio: {weights: untrained, seed: 5, batch_size: 2}\n"
 

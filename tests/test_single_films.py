@@ -15,7 +15,7 @@ import beam_pipelines
 from beam_pipelines import records, score
 from beam_pipelines.errors import ConfigurationError, FilmError
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.tracks import describe_tracks
+from beam_pipelines.extractors.networks import describe_tracks
 
 CONFIG = ExtractConfig.model_validate({"modalities": ["audio"], "audio": {"weights": "untrained"}})
 

@@ -1,19 +1,20 @@
 """The `extract` section of a configuration.
 
-What decides the features is part of each modality's fingerprint; batch sizes and threads only decide how fast they
-come.
+What decides the features is part of each modality's fingerprint; batch sizes, threads and `device` only decide how fast
+they come.
 """
 
 from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from beam_pipelines.catalogue import MIN_LINES_PX, VIDEO_SUFFIXES
 from beam_pipelines.configuration import Section
+from beam_pipelines.extractors.precision import FULL, Precision
 from beam_pipelines.media.decode_mode import DecodeMode
 
 BatchSize = Annotated[int, Field(ge=2, le=1024)]
@@ -35,12 +36,21 @@ class NetworkConfig(Section):
         weights: a name of the weights table (`cineaffect weights list`), or `untrained` for random weights, which are
             for demonstrations and tests only and are named in every record.
         seed: of the untrained weights.
-        batch_size: the fixed batch the network runs with.
+        batch_size: the fixed batch the network runs with; without one `cpu_batch_size` or `gpu_batch_size`.
+        precision: what the network computes in; vectors are float32 with any. Part of the fingerprint.
     """
+
+    cpu_batch_size: ClassVar[int] = 16
+    gpu_batch_size: ClassVar[int] = 64
 
     weights: str
     seed: int = Field(0, ge=0)
-    batch_size: BatchSize = 16
+    batch_size: BatchSize | None = None
+    precision: Precision = FULL
+
+    def rows_a_batch(self, gpu: bool) -> int:
+        """The batch size on a CPU or a GPU."""
+        return self.batch_size or (self.gpu_batch_size if gpu else self.cpu_batch_size)
 
 
 class ImageConfig(NetworkConfig):
@@ -51,6 +61,8 @@ class ImageConfig(NetworkConfig):
 
 class VGG16Config(NetworkConfig):
     """VGG16's `fc1` on the whole picture (paper: the baseline)."""
+
+    gpu_batch_size: ClassVar[int] = 32
 
     weights: str = "vgg16_imagenet"
 
@@ -153,6 +165,32 @@ class LimitsConfig(Section):
     decoder_memory_mb: int = Field(4096, ge=256)
 
 
+class DeviceConfig(Section):
+    """How the networks use a GPU or a CPU; what is not set is as suits the one that TensorFlow sees.
+
+    Nothing of it is part of a fingerprint. No bit of a feature depends on which films share its batches. The last bits
+    may be others than with batches of the film's own, and with XLA.
+
+    Attributes:
+        share_batches: films that are extracted by several threads of one process fill batches together; without it on a
+            GPU only. A local job then runs as one process with `--workers` threads, a film each.
+        share_wait_s: how long the last rows of a film wait for other films to fill their batch.
+        xla: compile the networks with XLA (not the face detector); without it on a GPU only.
+    """
+
+    share_batches: bool | None = None
+    share_wait_s: float = Field(0.5, ge=0.0, le=60.0)
+    xla: bool | None = None
+
+    def shares_batches(self, gpu: bool) -> bool:
+        """Whether films of one process share batches on a CPU or a GPU."""
+        return gpu if self.share_batches is None else self.share_batches
+
+    def uses_xla(self, gpu: bool) -> bool:
+        """Whether networks are compiled with XLA on a CPU or a GPU."""
+        return gpu if self.xla is None else self.xla
+
+
 class ExtractConfig(Section):
     """Everything the extract job depends on.
 
@@ -167,7 +205,8 @@ class ExtractConfig(Section):
         segment_s: films longer than this are extracted in segments of so many seconds, by several workers; a multiple
             of the 300 s after which batches and the sound's decoders start anew. No feature depends on it.
         decode_deadline_s: how long decoding may make no progress before its film fails (decode/timeout).
-        threads_per_worker: compute threads of each worker process; one process a core is faster than many threads.
+        threads_per_worker: compute threads within an operation; one process a core, or one thread a film where films
+            share batches, is faster than many threads for one film.
         failure_threshold: share of failed films above which the run as a whole fails (exit code 4 instead of 3).
     """
 
@@ -180,6 +219,7 @@ class ExtractConfig(Section):
     audio: AudioConfig = AudioConfig()
     face: FaceConfig = FaceConfig()
     decode: DecodeConfig = DecodeConfig()
+    device: DeviceConfig = DeviceConfig()
     limits: LimitsConfig = LimitsConfig()
     suffixes: tuple[Suffix, ...] = Field(VIDEO_SUFFIXES, min_length=1)
     min_lines_px: int = Field(MIN_LINES_PX, ge=1)

@@ -15,6 +15,7 @@ import numpy as np
 
 from beam_pipelines.extractors.config import FaceConfig
 from beam_pipelines.extractors.faces import FaceBox, FaceDetector, crop_face
+from beam_pipelines.extractors.film_rows import FilmRows
 from beam_pipelines.extractors.inception_resnet_v1 import InceptionResnetV1Face
 from beam_pipelines.feature_track import FeatureTrack, slots_of
 from beam_pipelines.media.resize import resize_image
@@ -30,8 +31,7 @@ class FaceNetworks(Protocol):
     def detector(self) -> FaceDetector:
         """Finds faces."""
 
-    @property
-    def face(self) -> InceptionResnetV1Face:
+    def rows(self, modality: str) -> FilmRows:
         """Embeds faces that were cut out."""
 
 
@@ -42,10 +42,9 @@ class FaceAccumulator:
         self._networks = networks
         self._config = config
         self._pictures: list[np.ndarray] = []
-        self._crops: list[np.ndarray] = []
-        # Of the faces that have a vector and of those that wait for one, in this order: second and slot.
+        self._faces = networks.rows("face")
+        # Second and slot of each face that was handed in, in this order.
         self._places: list[tuple[int, int]] = []
-        self._vectors: list[np.ndarray] = []
         self._boxes: list[np.ndarray] = []
         self._scores: list[np.ndarray] = []
         self._timestamps_us: list[int] = []
@@ -62,8 +61,8 @@ class FaceAccumulator:
         self.flush()
         seconds = len(self._timestamps_us)
         vectors = np.zeros((seconds, FACES, InceptionResnetV1Face.dimensions), np.float32)
-        if self._vectors:
-            vectors[tuple(np.transpose(self._places))] = np.concatenate(self._vectors)
+        if self._places:
+            vectors[tuple(np.transpose(self._places))] = self._faces.vectors()
         scores = np.concatenate(self._scores)
         return FeatureTrack(
             values=vectors.reshape(seconds, -1),
@@ -75,12 +74,12 @@ class FaceAccumulator:
         )
 
     def flush(self) -> None:
-        """Runs what is waiting, pictures and faces, though their batches aren't full."""
+        """Begins a new stretch of the film: runs what is waiting, though the pictures' batch isn't full."""
         self._find()
-        self._embed(len(self._crops))
+        self._faces.flush()
 
     def _find(self) -> None:
-        """Finds the faces of the pictures that wait, and cuts them out; embeds those that fill a batch."""
+        """Finds the faces of the pictures that wait, cuts them out and hands them in."""
         if not self._pictures:
             return
         images, self._pictures = self._pictures, []
@@ -90,19 +89,12 @@ class FaceAccumulator:
         for number, (image, faces) in enumerate(zip(images, self._detect(images), strict=True)):
             height_px, width_px = image.shape[:2]
             for slot, face in enumerate(faces[:FACES]):
-                self._crops.append(crop_face(image, face, self._config.margin, InceptionResnetV1Face.image_size_px))
+                self._faces.add(crop_face(image, face, self._config.margin, InceptionResnetV1Face.image_size_px))
                 self._places.append((first + number, slot))
                 boxes[number, slot] = _relative_box(face, width_px, height_px)
                 scores[number, slot] = face.score
         self._boxes.append(boxes)
         self._scores.append(scores)
-        self._embed(len(self._crops) // self._config.batch_size * self._config.batch_size)
-
-    def _embed(self, count: int) -> None:
-        """Runs the network on the first `count` faces that wait."""
-        if count:
-            self._vectors.append(self._networks.face(np.stack(self._crops[:count])))
-            self._crops = self._crops[count:]
 
     def _detect(self, images: Sequence[np.ndarray]) -> list[list[FaceBox]]:
         """Finds faces on pictures shrunk to `detect_height_px` lines; boxes come back on the full picture."""

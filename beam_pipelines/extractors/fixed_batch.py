@@ -56,25 +56,37 @@ class FixedBatchNetwork:
         network: a model with one input and one output `[batch, D]`.
         prepare: maps a raw batch `[batch_size, …]` to the model's float32 input.
         batch_size: rows of every batch.
+        xla: compile the network with XLA; vectors then differ in their last bits.
     """
 
-    def __init__(self, network: keras.Model, prepare: Callable[[np.ndarray], np.ndarray], batch_size: int):
+    def __init__(
+        self, network: keras.Model, prepare: Callable[[np.ndarray], np.ndarray], batch_size: int, xla: bool = False
+    ):
         if batch_size < 1:
             raise ConfigurationError(f"batch_size must be at least 1, it is {batch_size}")
         self.network = network
         self.batch_size = batch_size
         self._prepare = prepare
         # XLA brings nothing for these networks on a CPU and takes long to compile; JAX knows no other compiler.
-        network.compile(jit_compile=keras.config.backend() == "jax")
+        network.compile(jit_compile=xla or keras.config.backend() == "jax")
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        """Runs the network on `[n, …]`, any n; returns float32 `[n, D]`."""
+        """Runs the network on `[n, …]`, any n; returns float32 `[n, D]`.
+
+        Raises:
+            ConfigurationError: where a number is infinite or none, as happens when half precision overflows.
+        """
         outputs = np.empty((len(inputs), self.network.output_shape[-1]), np.float32)
         done = 0
         for batch, real in fixed_batches(inputs, self.batch_size):
             answer: Any = self.network.predict_on_batch(self._prepare(batch))
             outputs[done : done + real] = np.asarray(answer, np.float32)[:real]
             done += real
+        if not np.isfinite(outputs).all():
+            raise ConfigurationError(
+                f"{self.network.name}: gives vectors that are not finite; with precision mixed_float16 it overflows, "
+                f"mixed_bfloat16 or float32 doesn't"
+            )
         return outputs
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from beam_pipelines.extractors import weights as weight_files
 from beam_pipelines.extractors.fixed_batch import FixedBatchNetwork, check_images
 from beam_pipelines.extractors.network_weights import draw_weights
+from beam_pipelines.extractors.precision import FULL, Precision, in_precision
 
 
 class PublishedNetwork(ABC):
@@ -25,6 +26,8 @@ class PublishedNetwork(ABC):
         weights: a name of `weights.TABLE`, or `untrained`; without one the published weights.
         seed: seed of untrained weights.
         batch_size: inputs of every batch; a result does not depend on what shares its batch.
+        precision: what its layers compute in.
+        xla: compile it with XLA.
 
     Attributes:
         modality: whose vectors it gives.
@@ -44,17 +47,24 @@ class PublishedNetwork(ABC):
     words: ClassVar[Mapping[str, str]]
     gains: ClassVar[Mapping[str, float]] = MappingProxyType({})
 
-    def __init__(self, weights: str | None = None, seed: int = 0, batch_size: int = 16):
+    def __init__(
+        self,
+        weights: str | None = None,
+        seed: int = 0,
+        batch_size: int = 16,
+        precision: Precision = FULL,
+        xla: bool = False,
+    ):
         name = weights or self.published
         # Absent weights are found out before a network is built for them.
         path = None if name == weight_files.UNTRAINED else weight_files.locate(name)
-        self.network = self.build()
+        self.network = in_precision(self.build(), precision)
         if path is None:
             draw_weights(self.network, seed, self.gains)
         else:
             self.load(self.network, path)
-        self._description = self.describe(name, seed)
-        self._run = FixedBatchNetwork(self.network, self.prepare, batch_size)
+        self._description = self.describe(name, seed, precision)
+        self._run = FixedBatchNetwork(self.network, self.prepare, batch_size, xla)
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         """Raw inputs [n, …], any n -> float32 [n, dimensions]."""
@@ -66,13 +76,13 @@ class PublishedNetwork(ABC):
         return dict(self._description)
 
     @classmethod
-    def describe(cls, weights: str, seed: int = 0) -> dict[str, Any]:
+    def describe(cls, weights: str, seed: int = 0, precision: Precision = FULL) -> dict[str, Any]:
         """What `description` would say, without building the network.
 
         Raises:
             WeightsError: where the weights are absent or not the published ones.
         """
-        return {**cls.words, "weights": weight_files.identity(weights, seed), "precision": "float32"}
+        return {**cls.words, "weights": weight_files.identity(weights, seed), "precision": precision}
 
     @staticmethod
     @abstractmethod

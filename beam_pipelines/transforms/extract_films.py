@@ -9,6 +9,7 @@ No feature crosses a shuffle: workers write parts, and only their names are grou
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,7 +18,7 @@ import apache_beam as beam
 from apache_beam.utils.shared import Shared
 
 from beam_pipelines.catalogue import Film
-from beam_pipelines.compute import start_tensorflow
+from beam_pipelines.compute import sees_gpu, start_tensorflow
 from beam_pipelines.errors import FilmError
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.failure_marks import mark_failed, remove_mark
@@ -102,9 +103,11 @@ class _WithExtractor(beam.DoFn):
         self.shared = shared
 
     def setup(self) -> None:
-        start_tensorflow(self.config.threads_per_worker)
+        is_shared = self.config.device.shares_batches(sees_gpu())
+        # Threads that share batches call the face detector at once, each on a core of its own.
+        start_tensorflow(self.config.threads_per_worker, at_once=os.cpu_count() or 1 if is_shared else 1)
         from beam_pipelines.extraction import Extractor
-        from beam_pipelines.extractors.tracks import Networks
+        from beam_pipelines.extractors.networks import Networks
         from beam_pipelines.media.decoding_process import DecodingProcess
 
         networks = self.shared.acquire(lambda: Networks(self.config))

@@ -2,11 +2,14 @@
 # films of a bucket -> feature records in it. On GPUs: GPU=1 IMAGE=(of worker-gpu.Dockerfile) deploy/dataflow/extract.sh
 #   PROJECT=… REGION=europe-west4 BUCKET=… IMAGE=… deploy/dataflow/extract.sh [further options]
 set -euo pipefail
+# On a GPU machine one process with a thread a processor: one copy of the networks, whose batches the films share.
+FILMS_A_PROCESS=${GPU:+16}
 source "$(dirname "$0")/options.sh"
 if [[ -n "${GPU:-}" ]]; then
   # A small GPU beside many processors: decoding and face detection are the limit (deploy/README.md).
   OPTIONS+=(
     --machine_type=n1-standard-16
+    --experiments=no_use_multiple_sdk_containers
     "--dataflow_service_options=worker_accelerator=type:nvidia-tesla-t4;count:1;install-nvidia-driver"
   )
 else

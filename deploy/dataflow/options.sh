@@ -12,5 +12,5 @@ OPTIONS=(
   --experiments=use_runner_v2
   --max_num_workers="${MAX_WORKERS:-50}"
   # One film a process: without this Dataflow runs 12 threads in each of a worker's processes, with a film each.
-  --number_of_worker_harness_threads=1
+  --number_of_worker_harness_threads="${FILMS_A_PROCESS:-1}"
 )

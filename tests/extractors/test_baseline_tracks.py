@@ -12,8 +12,9 @@ from synthetic_clips import Sound, regular_times, write_clip
 
 from beam_pipelines import records
 from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.extractors.networks import Networks, describe_tracks
 from beam_pipelines.extractors.sound_context import centred_windows, seconds_around
-from beam_pipelines.extractors.tracks import Networks, describe_tracks, extract_tracks
+from beam_pipelines.extractors.tracks import extract_tracks
 from beam_pipelines.feature_track import FeatureTrack, RecordHeader
 from beam_pipelines.media.audio_windows import AudioWindow, audio_windows
 from beam_pipelines.media.decoding_process import DecodingProcess

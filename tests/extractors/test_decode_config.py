@@ -9,7 +9,7 @@ import pytest
 from beam_pipelines.configuration import load_section
 from beam_pipelines.errors import ConfigurationError
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.tracks import describe_tracks
+from beam_pipelines.extractors.networks import describe_tracks
 
 UNTRAINED = [f"{modality}.weights=untrained" for modality in ("image", "audio", "face")]
 

@@ -16,7 +16,8 @@ from PIL import Image
 from beam_pipelines.dry_run import CORE_SECONDS
 from beam_pipelines.extractors import tracks
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.tracks import FilmPart, Networks, describe_tracks, extract_tracks
+from beam_pipelines.extractors.networks import Networks, describe_tracks
+from beam_pipelines.extractors.tracks import FilmPart, extract_tracks
 from beam_pipelines.film_parts import join_parts
 from beam_pipelines.media.decoding_process import DecodingProcess
 from beam_pipelines.media.probe import MediaLimits, probe_film

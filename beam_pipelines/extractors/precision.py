@@ -1,0 +1,37 @@
+"""A network whose layers compute in 16 bits: weights and vectors stay float32, and so does its last layer.
+
+Keras's own way, a policy for the whole process, would change every network that anything builds in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import keras
+
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+"""Keras's names of what layers compute in. Half precision overflows beyond 65,504, bfloat16 has 8 bits of mantissa."""
+
+FULL: Precision = "float32"
+
+
+def in_precision(network: keras.Model, precision: Precision) -> keras.Model:
+    """The same network without its weights' values, computing in `precision`; the last layer computes in float32.
+
+    Args:
+        network: a functional model of layers, not of models.
+        precision: with `float32` the network itself comes back.
+    """
+    if precision == FULL:
+        return network
+    import keras  # here, for the configuration reads the names above before TensorFlow starts
+
+    last = network.layers[-1]
+
+    def layer_in_precision(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if layer is last or isinstance(layer, keras.layers.InputLayer):
+            return layer.__class__.from_config(layer.get_config())
+        return layer.__class__.from_config({**layer.get_config(), "dtype": precision})
+
+    return keras.models.clone_model(network, clone_function=layer_in_precision)

@@ -1,0 +1,273 @@
+"""Batches of several films: each film's vectors are those it has alone, and nobody waits for ever."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
+
+import numpy as np
+import pytest
+
+from beam_pipelines.errors import FilmError
+from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.extractors.film_rows import OwnBatches
+from beam_pipelines.extractors.networks import Networks
+from beam_pipelines.extractors.shared_batches import FilmsAtWork, SharedBatches, equal_places
+from beam_pipelines.extractors.vggish import VGGishAudio
+
+BATCH = 4
+NEVER_S = 3600.0
+"""How long rows wait in tests in which they must not have to; a test that does wait fails by `DEADLINE_S`."""
+
+DEADLINE_S = 120.0
+
+
+class Doubling:
+    """A network that doubles its rows and notes those that are not zero; a batch with the row 13 is refused.
+
+    Rows at `odd_places` get other last bits. The first batch, which tries the places out, is not noted.
+    """
+
+    def __init__(self, odd_places: tuple[int, ...] = ()) -> None:
+        self.batches: list[list[float]] = []
+        self.odd_places = odd_places
+        self.is_tried_out = False
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        assert len(rows) == BATCH
+        if self.is_tried_out:
+            self.batches.append(rows[rows != 0].tolist())
+        self.is_tried_out = True
+        if 13 in rows:
+            raise ArithmeticError("thirteen")
+        doubled = 2 * rows
+        for place in self.odd_places:
+            doubled[place] = np.nextafter(doubled[place], np.float32(np.inf))
+        return doubled
+
+
+def shared(network: Callable[[np.ndarray], np.ndarray], wait_s: float) -> tuple[SharedBatches, FilmsAtWork]:
+    films = FilmsAtWork()
+    return SharedBatches(network, BATCH, films, wait_s), films
+
+
+def row(value: float) -> np.ndarray:
+    return np.array([value], np.float32)
+
+
+def test_films_together_give_the_bits_of_each_alone(untrained_audio: VGGishAudio) -> None:
+    generator = np.random.default_rng(21)
+    films = [generator.uniform(-1, 1, (n, 15_360)).astype(np.float32) for n in (1, 3, 4, 6, 9)]
+    given: list[int] = []
+
+    def network(sounds: np.ndarray) -> np.ndarray:
+        given.append(int(np.any(sounds != 0, axis=1).sum()))
+        return untrained_audio(sounds)
+
+    batches, at_work = shared(network, NEVER_S)
+    all_are_there = threading.Barrier(len(films), timeout=DEADLINE_S)
+
+    def vectors(sounds: np.ndarray) -> np.ndarray:
+        with at_work.film():
+            all_are_there.wait()
+            rows = batches.rows(untrained_audio.dimensions)
+            for sound in sounds:
+                rows.add(sound)
+            return rows.vectors()
+
+    with ThreadPoolExecutor(len(films)) as threads:
+        together = [task.result(DEADLINE_S) for task in [threads.submit(vectors, film) for film in films]]
+    for film, found in zip(films, together, strict=True):
+        np.testing.assert_array_equal(found, untrained_audio(film))
+    places = given.pop(0)
+    assert places == BATCH, "the batch that tries the places out"
+    assert sorted(given) == [3, 4, 4, 4, 4, 4], "23 rows fill five batches and most of a sixth"
+    own = OwnBatches(untrained_audio, untrained_audio.dimensions, BATCH)
+    for sound in films[3]:
+        own.add(sound)
+    np.testing.assert_array_equal(own.vectors(), together[3])
+
+
+def test_a_film_alone_does_not_wait() -> None:
+    network = Doubling()
+    batches, at_work = shared(network, NEVER_S)
+
+    def film() -> np.ndarray:
+        with at_work.film():
+            rows = batches.rows(1)
+            for value in range(1, 7):
+                rows.add(row(value))
+            return rows.vectors()
+
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(film).result(DEADLINE_S).ravel().tolist() == [2, 4, 6, 8, 10, 12]
+    assert network.batches == [[1, 2, 3, 4], [5, 6]]
+    assert batches.rows(7).vectors().shape == (0, 7)
+
+
+@pytest.mark.parametrize(("odd_places", "sizes"), [((), [4, 1]), ((3,), [3, 2]), ((1,), [3, 2]), ((0, 2), [2, 2, 1])])
+def test_only_places_that_give_the_same_bits_are_used(odd_places: tuple[int, ...], sizes: list[int]) -> None:
+    network = Doubling(odd_places)
+    rows = SharedBatches(network, BATCH, FilmsAtWork(), NEVER_S).rows(1)
+    for value in range(1, 6):
+        rows.add(row(value))
+    assert rows.vectors().ravel().tolist() == [2, 4, 6, 8, 10]
+    assert [len(batch) for batch in network.batches] == sizes
+
+
+def test_where_places_differ_too_much_it_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    def counting(rows: np.ndarray) -> np.ndarray:
+        return rows + np.arange(len(rows), dtype=np.float32)[:, None]
+
+    assert equal_places(Doubling(), row(1), BATCH).tolist() == [0, 1, 2, 3]
+    assert not caplog.records
+    assert equal_places(counting, row(1), BATCH).tolist() == [0, 1, 2, 3]
+    assert "last bits" in caplog.text
+
+
+@pytest.mark.parametrize("network", ["untrained_image", "untrained_face"])
+def test_a_row_has_the_same_bits_at_all_places_that_are_used(network: str, request: pytest.FixtureRequest) -> None:
+    """Of pictures other than the noise that the places were tried out with."""
+    untrained = request.getfixturevalue(network)
+    size_px = untrained.image_size_px
+    pictures = np.random.default_rng(22).integers(0, 256, (BATCH, size_px, size_px, 3), np.uint8)
+    found = []
+    for first in range(BATCH):
+        rows = SharedBatches(untrained, BATCH, FilmsAtWork(), NEVER_S).rows(untrained.dimensions)
+        for number in range(BATCH):
+            rows.add(pictures[(first + number) % BATCH])
+        found.append(np.roll(rows.vectors(), first, axis=0))
+    for vectors in found[1:]:
+        np.testing.assert_array_equal(vectors, found[0])
+
+
+def test_an_error_reaches_those_in_the_batch_and_no_one_else() -> None:
+    batches, at_work = shared(Doubling(), NEVER_S)
+    before, beside, after = (batches.rows(1) for _ in range(3))
+    for value in range(4):
+        before.add(row(value))
+    beside.add(row(5))
+    waiting: Future[np.ndarray] = Future()
+
+    def culprit() -> None:
+        rows = batches.rows(1)
+        for value in (6, 13, 7):
+            rows.add(row(value))
+
+    def neighbour() -> np.ndarray:
+        with at_work.film():
+            waiting.set_running_or_notify_cancel()
+            return beside.vectors()
+
+    with at_work.film(), ThreadPoolExecutor(2) as threads:
+        waits = threads.submit(neighbour)
+        with pytest.raises(ArithmeticError, match="thirteen"):
+            threads.submit(culprit).result(DEADLINE_S)
+        with pytest.raises(ArithmeticError, match="thirteen"):
+            waits.result(DEADLINE_S)
+    with pytest.raises(ArithmeticError, match="thirteen"):
+        beside.add(row(1))
+    after.add(row(8))
+    assert after.vectors().tolist() == [[16]]
+    assert before.vectors().ravel().tolist() == [0, 2, 4, 6]
+
+
+def test_a_film_that_fails_is_not_waited_for() -> None:
+    network = Doubling()
+    batches, at_work = shared(network, NEVER_S)
+    both = threading.Barrier(2, timeout=DEADLINE_S)
+
+    def failing() -> None:
+        with at_work.film():
+            both.wait()
+            batches.rows(1).add(row(1))
+            raise FilmError("decode", "damaged", "in the middle of it")
+
+    def waiting() -> np.ndarray:
+        with at_work.film():
+            both.wait()
+            rows = batches.rows(1)
+            rows.add(row(2))
+            return rows.vectors()
+
+    with ThreadPoolExecutor(2) as threads:
+        fails, waits = threads.submit(failing), threads.submit(waiting)
+        assert waits.result(DEADLINE_S).tolist() == [[4]]
+        with pytest.raises(FilmError, match="in the middle"):
+            fails.result(DEADLINE_S)
+    # What the failed film has left in the open batch shares the next one, and is dropped.
+    rows = batches.rows(1)
+    for value in range(3, 6):
+        rows.add(row(value))
+    assert rows.vectors().ravel().tolist() == [6, 8, 10]
+    assert sorted(chain.from_iterable(network.batches)) == [1, 2, 3, 4, 5]
+
+
+def test_a_film_that_hands_in_nothing_is_waited_for_only_so_long() -> None:
+    batches, at_work = shared(Doubling(), 0.05)
+
+    def waiting() -> np.ndarray:
+        with at_work.film():
+            rows = batches.rows(1)
+            rows.add(row(3))
+            return rows.vectors()
+
+    with at_work.film(), ThreadPoolExecutor(1) as threads:
+        assert threads.submit(waiting).result(DEADLINE_S).tolist() == [[6]]
+
+
+@pytest.mark.parametrize("wait_s", [0.0, 0.002, NEVER_S])
+def test_many_films_of_every_length_all_come_to_an_end(wait_s: float) -> None:
+    """Two networks, one after the other as a film's pictures and sounds are; some films fail on their way."""
+    films = FilmsAtWork()
+    pictures, sounds = (SharedBatches(Doubling(), BATCH, films, wait_s) for _ in range(2))
+    lengths = np.random.default_rng(4).integers(0, 11, 120).tolist()
+
+    def film(number: int, length: int) -> bool:
+        with films.film():
+            rows = [batches.rows(1) for batches in (pictures, sounds)]
+            for batch in rows:
+                for value in range(length):
+                    if number % 7 == 0 and value == 5:
+                        return False
+                    batch.add(row(100 * number + value + 20))
+            expected = [2 * (100 * number + value + 20) for value in range(length)]
+            assert all(batch.vectors().ravel().tolist() == expected for batch in rows)
+            return True
+
+    with ThreadPoolExecutor(8) as threads:
+        tasks = [threads.submit(film, number, length) for number, length in enumerate(lengths)]
+        done = [task.result(DEADLINE_S) for task in tasks]
+    assert done == [number % 7 != 0 or length <= 5 for number, length in enumerate(lengths)]
+    assert (films.at_work, films.waiting) == (0, 0)
+
+
+def test_films_share_on_a_gpu_and_batches_are_larger_there() -> None:
+    config = ExtractConfig.model_validate({"image": {"weights": "untrained"}, "face": {"batch_size": 8}})
+    cpu, gpu = Networks(config, gpu=False), Networks(config, gpu=True)
+    assert [cpu.batch_size(m) for m in ("image", "vgg16", "audio", "face")] == [16, 16, 16, 8]
+    assert [gpu.batch_size(m) for m in ("image", "vgg16", "audio", "face")] == [64, 32, 64, 8]
+    assert isinstance(cpu.rows("image"), OwnBatches)
+    assert not isinstance(gpu.rows("image"), OwnBatches)
+    assert (config.device.uses_xla(True), config.device.uses_xla(False)) == (True, False)
+
+
+def test_several_threads_build_one_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+
+    def build(*given: object) -> str:
+        built.append(threading.current_thread().name)
+        return "network"
+
+    monkeypatch.setattr(Networks, "_build", build)
+    networks, together = Networks(ExtractConfig(), gpu=False), threading.Barrier(4, timeout=DEADLINE_S)
+
+    def image() -> object:
+        together.wait()
+        return networks.image
+
+    with ThreadPoolExecutor(4) as threads:
+        assert {task.result(DEADLINE_S) for task in [threads.submit(image) for _ in range(4)]} == {"network"}
+    assert len(built) == 1
