@@ -196,9 +196,7 @@ def test_the_commands_of_the_page_give_parameters_that_their_template_has():
     assert len(commands) == len(JOBS)
     for name, words in zip(JOBS, commands, strict=True):
         assert any(word.endswith(f"/templates/{name}.json") for word in words)
-        told = dict(
-            word.split("=", 1) for before, word in pairwise(words) if before == "--parameters"
-        )
+        told = dict(word.split("=", 1) for before, word in pairwise(words) if before == "--parameters")
         declared = parameters(name)
         assert set(told) <= set(declared)
         optional = {parameter for parameter, each in declared.items() if each.get("isOptional")}
