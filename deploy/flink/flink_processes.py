@@ -45,7 +45,8 @@ CONFIGURATION = {
 }
 
 # Python workers send what they log to their TaskManager, whose log it stands in. With a job's `--log-format json` each
-# such message is an object, and goes into a file of its own without Flink's prefix: one object a line.
+# such message is an object, and goes into a file of its own without Flink's prefix: one object a line. Behind a warning
+# Flink's side of Beam adds the traceback, which the object holds already.
 LOGGING = """\
 rootLogger.level = INFO
 rootLogger.appenderRef.console.ref = Console
@@ -59,9 +60,9 @@ appender.workers.type = File
 appender.workers.fileName = ${sys:cineaffect.log}.jsonl
 appender.workers.createOnDemand = true
 appender.workers.layout.type = PatternLayout
-appender.workers.layout.pattern = %m%n
+appender.workers.layout.pattern = %replace{%m}{(?s) Traceback [(]most recent call last[)]:\\n.*}{}%n
 appender.workers.filter.object.type = RegexFilter
-appender.workers.filter.object.regex = [{]"time": .*"worker": .*[}]
+appender.workers.filter.object.regex = (?s)[{]"time": .*"worker": .*
 appender.workers.filter.object.onMatch = ACCEPT
 appender.workers.filter.object.onMismatch = DENY
 """
