@@ -1,5 +1,6 @@
 # make demo: the whole path on films that the project makes itself, in about five minutes.
-# make test: the tests. Both set up .venv by themselves; the second time that takes no time.
+# make test: the tests; make flink: those on a Flink cluster alone.
+# All of them set up .venv by themselves; the second time that takes no time.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
@@ -10,11 +11,12 @@ TEST_PROCESSES ?= auto
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types format clean
+.PHONY: help demo test flink lint types format clean
 
 help:
 	@echo "make demo    films, features, training and curves in demo-run/ (about 5 minutes on 2 cores)"
 	@echo "make test    the tests"
+	@echo "make flink   the three jobs on a Flink cluster that is started and stopped for it; needs Java 17"
 	@echo "make lint    ruff;  make types    mypy;  make format    ruff's formatter"
 	@echo "make clean   removes $(VENV) and demo-run/"
 
@@ -34,6 +36,10 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(RUN)/python -m pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile $(TESTS)
+
+# In a process of its own: a cluster takes 5 GB and more time than the other tests of a file.
+flink: $(VENV)/.installed
+	$(RUN)/python -m pytest -v tests/test_flink.py
 
 lint: $(VENV)/.installed-dev
 	$(RUN)/ruff check .

@@ -202,11 +202,15 @@ class FinishedFilms:
         return receipt if storage.stat(files.csv_uri(film_id)) else None
 
     def is_of_this_run(self, film_id: str) -> bool:
-        """Whether this very run has left a film's receipt: some worker did before it was lost."""
-        if not self.files.csv:
+        """Whether this very run has left a film's files: some worker did before it was lost.
+
+        Without CSV files and plots a film has no file of its own to tell by, and it counts as done before.
+        """
+        files = self.files
+        if not files.csv and not files.plots:
             return False
-        left = storage.stat(self.files.receipt_uri(film_id))
-        return left is not None and left.modified_s > self.files.run_started_s
+        left = storage.stat(files.receipt_uri(film_id) if files.csv else files.plot_uri(film_id))
+        return left is not None and left.modified_s > files.run_started_s
 
 
 class EarlierTable:

@@ -179,6 +179,8 @@ def _main(argv: list[str]) -> int:
         count_done=".tfrecord",
         film_seconds=film_seconds,
     )
+    if job.is_template(options):
+        return code  # the job itself is still to come, and takes up what an earlier one has left
     remove_marks(arguments.output)
     # What a killed run or another segment_s has left. Films that are to be tried again keep their parts.
     failures = read_failures(arguments.output).values()

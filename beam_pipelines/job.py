@@ -20,12 +20,12 @@ from importlib import metadata
 from typing import Any
 
 from apache_beam import Pipeline
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from beam_pipelines import __version__, storage
 from beam_pipelines.configuration import nearest
 from beam_pipelines.driver_log import FORMATS, OPTION, PLUGIN_OPTION, start_log
-from beam_pipelines.errors import EXIT_CONFIGURATION, CineAffectError, ConfigurationError
+from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError
 from beam_pipelines.progress import watch
 from beam_pipelines.run_summary import next_steps_of_job, places_of_job, print_summary
 from beam_pipelines.structured_log import is_json
@@ -109,6 +109,11 @@ def is_local(options: PipelineOptions) -> bool:
     return (options.get_all_options()["runner"] or "").rsplit(".", 1)[-1] in LOCAL_RUNNERS
 
 
+def is_template(options: PipelineOptions) -> bool:
+    """Whether only the graph is wanted: Dataflow's template launcher starts the job once the program has ended."""
+    return bool(options.view_as(GoogleCloudOptions).template_location)
+
+
 def run(
     define: Callable[[Pipeline], Any],
     options: PipelineOptions,
@@ -119,6 +124,8 @@ def run(
     film_seconds: Callable[[str], float] | None = None,
 ) -> int:
     """Builds and runs a job's graph, shows progress meanwhile, prints the summary and returns the exit code.
+
+    For a template (`is_template`) it returns once the graph is written: nothing has run yet.
 
     Args:
         define: builds the graph on the pipeline it is given.
@@ -136,6 +143,9 @@ def run(
         storage.remove(storage.join(output, name))
     pipeline = Pipeline(options=options)
     define(pipeline)
+    if is_template(options):
+        pipeline.run()
+        return EXIT_OK
     with watch(output, films, count_done, film_seconds) if count_done else nullcontext():
         pipeline.run().wait_until_finish()
     manifest = read_manifest_of_run(output)

@@ -4,13 +4,15 @@
     python -m benchmarks.million_films --films 20000 --only manifest listing graph
 
 Names are made up and there is no work: what is measured is what the product's own functions and transforms do for each
-film beside it. Seconds of wall clock, and the peak memory of the process above what it has before the step begins.
+film beside it. Core seconds, which other work on the machine does not change, seconds of wall clock, and the peak
+memory of the process above what it has before the step begins.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -97,8 +99,9 @@ def receipts(root: Path, films: int) -> Iterator[str]:
     folder = root / "csv" / "curves"
     folder.mkdir(parents=True)
     for number in range(films):
-        (folder / f"{film_id(number)}.json").write_text(to_json(_receipt(number)))
-        (folder / f"{film_id(number)}.csv").touch()
+        with open(f"{folder}/{film_id(number)}.json", "w") as file:
+            file.write(to_json(_receipt(number)))
+        os.mknod(f"{folder}/{film_id(number)}.csv")
     yield "start"
     finished = FinishedFilms(files)
     assert all(finished.receipt_of(film_id(number), RECORD) for number in range(films))
@@ -182,14 +185,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="cineaffect-million-", dir=arguments.folder) as folder:
             print(json.dumps(measure(STEPS[arguments.measure], Path(folder), arguments.films)))
         return 0
-    print(f"| {arguments.films:,} films | s | peak MiB above | |\n|---|---|---|---|")
+    print(f"| {arguments.films:,} films | core s | s | peak MiB above | |\n|---|---|---|---|---|")
     too_much = False
     for name in arguments.only:
         command = [sys.executable, "-m", "benchmarks.million_films", f"--films={arguments.films}", f"--measure={name}"]
         command += [f"--folder={arguments.folder}"] if arguments.folder else []
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         row = json.loads(done.stdout.splitlines()[-1])
-        print(f"| {name.replace('_', ' ')} | {row['s']:.1f} | {row['mib']:.0f} | {row['said']} |", flush=True)
+        figures = f"{row['core_s']:.1f} | {row['s']:.1f} | {row['mib']:.0f}"
+        print(f"| {name.replace('_', ' ')} | {figures} | {row['said']} |", flush=True)
         too_much |= row["mib"] > LIMIT_MIB
     return int(too_much)
 
@@ -201,10 +205,11 @@ def measure(step: Callable[[Path, int], Iterator[str]], root: Path, films: int) 
     steps, said = step(root, films), ""
     next(steps)
     _reset_peak()
-    before, started = _status_mib("VmRSS"), time.perf_counter()
+    before, started, core = _status_mib("VmRSS"), time.perf_counter(), time.process_time()
     for remark in steps:
         said = remark
-    return {"s": time.perf_counter() - started, "mib": _status_mib("VmHWM") - before, "said": said}
+    took = {"core_s": time.process_time() - core, "s": time.perf_counter() - started}
+    return {**took, "mib": _status_mib("VmHWM") - before, "said": said}
 
 
 def _reset_peak() -> None:
@@ -238,7 +243,7 @@ def _expect(elements: Any, count: int) -> None:
 def _touch(folder: Path, films: int, suffix: str) -> None:
     folder.mkdir(parents=True)
     for number in range(films):
-        (folder / f"{film_id(number)}{suffix}").touch()
+        os.mknod(f"{folder}/{film_id(number)}{suffix}")  # half of what `Path.touch` takes
 
 
 def _films_to_score(films: int) -> list[Any]:

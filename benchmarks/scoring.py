@@ -28,8 +28,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(_measured(arguments)))
         return 0
     with tempfile.TemporaryDirectory(prefix="cineaffect-scoring-") as folder:
-        for members in (1, arguments.members):
-            run_alone("export", "--folder", folder, "--members", str(members))
         sections: dict[str, Callable[[], bool]] = {
             "speed": lambda: speed_table(folder, arguments),
             "parts": lambda: parts_table(folder, arguments),
@@ -37,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             "stride": lambda: stride_table(arguments),
         }
         chosen = arguments.only or ["speed", "parts", "growth"]
+        for members in (1, arguments.members) if "speed" in chosen else (1,):
+            run_alone("export", "--folder", folder, "--members", str(members))
         held = [sections[name]() for name in sections if name in chosen]
     return int(not all(held))
 

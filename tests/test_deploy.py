@@ -9,8 +9,10 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,6 +31,8 @@ from trainer.retrain_config import RetrainConfig
 ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "deploy"
 CONTAINERS = sorted((DEPLOY / "containers").glob("*.Dockerfile"))
+PACKAGED = [path for path in CONTAINERS if path.stem != "template"]  # which is made of the image of another
+ASSETS = ROOT / "beam_pipelines" / "report" / "assets"
 SCRIPTS = ("extract", "prepare", "score")
 SETTINGS = {"PROJECT": "some-project", "REGION": "europe-west4", "BUCKET": "some-bucket", "IMAGE": "some/image:1"}
 
@@ -93,16 +97,60 @@ def test_folders_of_the_cron_job_lie_on_its_volume():
     weights_command._parser().parse_args(weights["args"][1:])
 
 
+def copied(container: Path) -> list[tuple[str, str]]:
+    """(path in the checkout, path in the image) of everything that a container file copies from the checkout."""
+    lines = [line.split()[1:] for line in container.read_text().splitlines() if line.startswith("COPY ")]
+    return [
+        (source, f"{target}{source}" if target.endswith("/") else target)
+        for *sources, target in lines
+        for source in sources
+        if not sources[0].startswith("--from=")
+    ]
+
+
+@pytest.mark.parametrize("path", PACKAGED, ids=lambda path: path.stem)
+def test_what_a_container_file_copies_is_all_that_the_package_needs(path, tmp_path):
+    """The image's own step, as far as it needs no network: the package is built from the copied files alone."""
+    for source, target in copied(path):
+        place = tmp_path / target.removeprefix("/")
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, place, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / source, place)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    done = subprocess.run(
+        [*command, f"--wheel-dir={tmp_path}", str(tmp_path / "src")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("cineaffect-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = set(archive.namelist())
+    assert packed >= {f"trainer/paper/run{number}.yaml" for number in range(1, 6)}
+    assert packed >= {f"beam_pipelines/report/assets/{path.name}" for path in ASSETS.iterdir()}
+    modules = [path for package in ("beam_pipelines", "trainer") for path in (ROOT / package).rglob("*.py")]
+    assert packed >= {path.relative_to(ROOT).as_posix() for path in modules}
+    assert packed >= {"beam_pipelines/demo/demo.yaml", "beam_pipelines/py.typed", "trainer/py.typed"}
+
+
 @pytest.mark.parametrize("path", CONTAINERS, ids=lambda path: path.stem)
-def test_what_a_container_file_copies_and_installs_exists(path):
+def test_what_a_container_file_names_exists(path):
     text = path.read_text()
-    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE)
-    sources = [name for line in copied for name in line.split()]
-    assert set(sources) >= {"setup.py", "pyproject.toml", "README.md", "beam_pipelines", "trainer"}
-    assert all((ROOT / name).exists() for name in sources)
+    assert all((ROOT / source).exists() for source, _ in copied(path))
     setup = (ROOT / "setup.py").read_text()
     for extras in re.findall(r"/src\[([a-z,]+)\]", text):
         assert all(f'"{extra}": [' in setup for extra in extras.split(","))
+    for program in re.findall(r"^ENV FLEX_TEMPLATE_PYTHON_PY_FILE=(\S+)$", text, re.MULTILINE):
+        assert program in [target for _, target in copied(path)]
+
+
+def test_the_template_is_the_worker_of_its_python_and_its_entry_point():
+    text = (DEPLOY / "containers" / "template.Dockerfile").read_text()
+    worker = (DEPLOY / "containers" / "worker.Dockerfile").read_text()
+    (python,) = re.findall(r"^FROM \S+/python(\d+)-template-launcher-base:\S+ AS launcher$", text, re.MULTILINE)
+    assert f"FROM python:{python[0]}.{python[1:]}-slim" in worker
+    assert "FROM ${IMAGE}" in text
+    assert text.splitlines()[-1] == worker.splitlines()[-1]
 
 
 @pytest.mark.parametrize("path", [path for path in CONTAINERS if "worker" in path.stem], ids=lambda path: path.stem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -106,10 +107,10 @@ def test_scoring_survives_the_loss_of_a_task_manager(cluster, catalogue, tmp_pat
 
 def test_the_command_starts_a_cluster_and_stops_it(tmp_path):
     steps = [words for words in page_commands() if words[:2] == ["python", "deploy/flink/cluster.py"]]
-    assert [words[2] for words in steps] == ["fetch", "start", "options", "stop"]
+    assert [words[2] for words in steps] == ["fetch", "start", "options", "stop", "run"]
     places = {"~/flink": str(jars_folder()), "cluster": str(tmp_path / "cluster")}
     said = {}
-    for _, script, step, *options in steps:
+    for _, script, step, *options in steps[:-1]:  # the last is another test's
         command = [sys.executable, str(REPOSITORY / script), step, *(places.get(word, word) for word in options)]
         said[step] = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         if step == "start":
@@ -118,6 +119,44 @@ def test_the_command_starts_a_cluster_and_stops_it(tmp_path):
             assert all(runs(pid) for pid in state["processes"].values())
     assert said["options"].startswith("--runner=PortableRunner ")
     assert not any(runs(pid) for pid in state["processes"].values())
+
+
+def test_one_command_starts_a_cluster_runs_a_job_and_stops_it(films, tmp_path):
+    """`cluster.py run`, with a job that logs JSON: workers' messages are whole objects in the files of the page."""
+    home, output, chosen = tmp_path / "cluster", tmp_path / "features", tmp_path / "films"
+    chosen.mkdir()
+    for path in sorted(films.iterdir())[:3]:
+        shutil.copy(path, chosen)
+    (chosen / "text.mp4").write_text("this is no film\n" * 100)
+    command = [sys.executable, str(REPOSITORY / "deploy" / "flink" / "cluster.py"), "run"]
+    job = [sys.executable, "-m", "beam_pipelines.cli", "extract", "--films", str(chosen), "--output", str(output)]
+    done = subprocess.run(
+        [*command, f"--cache={jars_folder()}", f"--home={home}", "--", *job, *SOUND, "--log-format=json"],
+        cwd=REPOSITORY, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr  # the job's own: one file is no film
+    assert counts(output) == {"in": 4, "done": 3, "skipped": 0, "failed": 1}
+    assert not processes_of(home)
+    lines = [line for path in (home / "log").glob("taskmanager*.jsonl") for line in path.read_text().splitlines()]
+    told = [json.loads(line) for line in lines]
+    outcomes = {entry["film"]: entry for entry in told if entry["logger"] == "beam_pipelines.transforms.outcomes"}
+    assert set(outcomes) == {path.name for path in chosen.iterdir()}
+    assert (outcomes["text.mp4"]["level"], outcomes["text.mp4"]["reason"]) == ("WARNING", "unreadable")
+    extraction = [entry for entry in told if entry["logger"] == "beam_pipelines.extraction"]
+    assert {entry["film"] for entry in extraction} >= set(outcomes) - {"text.mp4"}
+    assert all(entry["worker"] not in ("", "driver") and entry["host"] and entry["pid"] for entry in told)
+
+
+def processes_of(home: Path) -> list[int]:
+    """Processes of a cluster: each has the cluster's directory in its command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(home).encode() in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has just ended
+    return found
 
 
 def runs(pid: int) -> bool:

@@ -54,21 +54,24 @@ def test_extraction(tmp_path, is_same_run):
     assert not list(output.glob(".clock*"))
 
 
+@pytest.mark.parametrize("files", ["csv", "plots"])
 @pytest.mark.parametrize("is_same_run", [True, False])
-def test_scoring(tmp_path, is_same_run):
+def test_scoring(tmp_path, is_same_run, files):
+    chosen = {"csv": files == "csv", "plots": files == "plots"}
     output = tmp_path / "scores"
     write_films(tmp_path / "features", {"film": 20})
     write_model(tmp_path / "exports", "1")
     arguments = ["--records", str(tmp_path / "features"), "--model", str(tmp_path / "exports")]
     before_s = job.storage_time_s(str(output))
-    assert score.main([*arguments, "--output", str(output), "--workers=1", "--set=plots=false"]) == 0
+    settings = [f"--set={key}={str(value).lower()}" for key, value in chosen.items()]
+    assert score.main([*arguments, "--output", str(output), "--workers=1", *settings]) == 0
     after_s = job.storage_time_s(str(output))
     counts = again(
         lambda pipeline: score.define_pipeline(
             pipeline,
             score.records_source(str(tmp_path / "features")),
             find_model(str(tmp_path / "exports")),
-            ScoreConfig(plots=False),
+            ScoreConfig.model_validate(chosen),
             str(output),
             run_started_s=before_s if is_same_run else after_s,
         ),

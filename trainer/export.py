@@ -22,8 +22,8 @@ import tensorflow as tf
 from beam_pipelines.errors import ConfigurationError
 from trainer.curve_scorer import CurveScorer
 from trainer.export_directory import assert_free, publish_export
-from trainer.model import AffectModel
-from trainer.row_blocks import rows_to_whole_blocks
+from trainer.model import AffectModel, checked_rows
+from trainer.row_blocks import ROW_BLOCK, rows_to_whole_blocks
 from trainer.transform import RowTransform, load_transform
 
 CARD_FORMAT = 1
@@ -135,14 +135,19 @@ class FilmScorer(CurveScorer):
 
 
 def _in_whole_blocks(transform: RowTransform, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The transform's answer for all rows, taken with absent rows up to whole blocks.
+    """The transform's answer for all rows, taken block by block with absent rows in the last one.
 
-    A projection on components is a matrix product, whose last bits depend on how few rows it has.
+    A projection on components is a matrix product, whose last bits depend on how many rows it has.
     """
-    padding = rows_to_whole_blocks(tf.shape(next(iter(features.values())))[0])
-    padded = {key: tf.pad(values, [[0, padding], [0, 0]]) for key, values in features.items()}
-    # Cut by what was added and not to a length: the model checks that all modalities have as many rows.
-    return {key: values[: tf.shape(values)[0] - padding] for key, values in transform(padded).items()}
+    rows = tf.shape(next(iter(features.values())))[0]
+    padding = rows_to_whole_blocks(rows)
+    checked = {key: checked_rows(values, rows, key) for key, values in features.items()}
+    padded = {key: tf.pad(values, [[0, padding], [0, 0]]) for key, values in checked.items()}
+    blocks = {key: tf.reshape(values, (-1, ROW_BLOCK, values.shape[1])) for key, values in padded.items()}
+    sizes = {key: transform.dimensions.get(key, values.shape[1]) for key, values in features.items()}
+    kinds = {key: tf.TensorSpec((ROW_BLOCK, size), tf.float32) for key, size in sizes.items()}
+    transformed = tf.map_fn(transform, blocks, fn_output_signature=kinds)
+    return {key: tf.reshape(values, (-1, sizes[key]))[:rows] for key, values in transformed.items()}
 
 
 def _load_transforms(directories: str | Sequence[str], members: int) -> list[RowTransform]:

@@ -20,6 +20,9 @@ OPEN_LOGIT = 3.0
 Normalize = Callable[[keras.layers.BatchNormalization, Any], Any]
 """(a batch normalisation with its parameters, float [N, n]) -> float [N, n]."""
 
+Multiply = Callable[[Any, Any], Any]
+"""(float [..., n], kernel [n, m]) -> their product, float [..., m]."""
+
 
 def l2_regularizer(l2: float) -> keras.regularizers.Regularizer | None:
     """l2 times the squared norm (not half of it), or None for 0."""
@@ -76,15 +79,18 @@ class ContextGate(keras.layers.Layer):
         else:
             self.normalization.build(tuple(input_shape))
 
-    def call(self, x: Any, training: bool = False, normalize: Normalize | None = None) -> Any:
+    def call(
+        self, x: Any, training: bool = False, normalize: Normalize | None = None, multiply: Multiply = ops.matmul
+    ) -> Any:
         """Gates x, float [..., n].
 
         Args:
             x: float [..., n].
             training: whether statistics are those of the batch or the population's.
             normalize: does the batch normalisation in the layer's place, with statistics of another kind.
+            multiply: takes the product of x and W.
         """
-        logits = ops.matmul(x, self.kernel)
+        logits = multiply(x, self.kernel)
         if self.normalization is None:
             logits = logits + self.bias
         elif normalize is not None:
@@ -149,12 +155,12 @@ class MixtureOfExperts(keras.layers.Layer):
             shape=(self.classes * self.experts,), initializer="zeros", name="expert_bias"
         )
 
-    def call(self, x: Any) -> Any:
-        """Mixes the experts' answers to x, float [..., n]."""
+    def call(self, x: Any, multiply: Multiply = ops.matmul) -> Any:
+        """Mixes the experts' answers to x, float [..., n]; `multiply` takes the products of x and the kernels."""
         leading = ops.shape(x)[:-1]
-        gating = ops.reshape(ops.matmul(x, self.gating_kernel), (*leading, self.classes, self.experts + 1))
+        gating = ops.reshape(multiply(x, self.gating_kernel), (*leading, self.classes, self.experts + 1))
         answers = ops.reshape(
-            ops.matmul(x, self.expert_kernel) + self.expert_bias, (*leading, self.classes, self.experts)
+            multiply(x, self.expert_kernel) + self.expert_bias, (*leading, self.classes, self.experts)
         )
         # The dummy expert takes part in the softmax and answers 0, so it drops out of the sum.
         shares = ops.softmax(gating, axis=-1)[..., : self.experts]

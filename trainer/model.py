@@ -27,9 +27,9 @@ from trainer.distribution import normalize_over_replicas, replicas
 from trainer.dropout import FIRST_FEATURE, STATES, kept_modalities
 from trainer.dropout import dropout as _dropout
 from trainer.encoders import build_encoder
-from trainer.layers import ContextGate, MixtureOfExperts, Normalize
+from trainer.layers import ContextGate, MixtureOfExperts, Multiply, Normalize
 from trainer.metrics import TARGETS
-from trainer.row_blocks import rows_to_whole_blocks
+from trainer.row_blocks import multiply_by_row_blocks, rows_to_whole_blocks
 
 
 def presence_key(modality: str) -> str:
@@ -220,7 +220,7 @@ class AffectModel(keras.Model):
         states = []
         for modality, encoder in zip(self.config.modalities, self.encoders, strict=True):
             values, present = (
-                tf.pad(_checked_rows(inputs[key], rows, key), [[0, padding], [0, 0]])
+                tf.pad(checked_rows(inputs[key], rows, key), [[0, padding], [0, 0]])
                 for key in (modality, presence_key(modality))
             )
             x = self._encoder_input(_present_values(values, present), present)
@@ -229,7 +229,7 @@ class AffectModel(keras.Model):
             row_start, rows = tf.gather(row_start, ends), tf.shape(ends)[0]
         # The rows that fill the last block are a film of their own, which no film's statistics see.
         films = tf.pad(row_start, [[0, rows_to_whole_blocks(rows)]], constant_values=-1)
-        return self._fuse(states, training=False, dropout_seed=None, films=films)[:rows]
+        return self._fuse(states, False, None, films, multiply_by_row_blocks)[:rows]
 
     def l2_loss(self) -> Any:
         """The sum of all L2 penalties, a float scalar; 0 without any."""
@@ -256,7 +256,9 @@ class AffectModel(keras.Model):
         """[..., D] and [..., slots] -> [..., D (+ slots)]; a row of an absent second is zero throughout."""
         return ops.concatenate([values, present], axis=-1) if self.config.presence_input else values
 
-    def _fuse(self, states: list[Any], training: bool, dropout_seed: Any, films: Any) -> Any:
+    def _fuse(
+        self, states: list[Any], training: bool, dropout_seed: Any, films: Any, multiply: Multiply = ops.matmul
+    ) -> Any:
         """The encoders' states [N, H] each, and the film of each, int [N] -> probabilities [N, 2]."""
         x = ops.concatenate([ops.cast(state, self.variable_dtype) for state in states], axis=-1)
         normalize = self._statistics(training, films)
@@ -264,8 +266,9 @@ class AffectModel(keras.Model):
             x = normalize(self.normalization, x) if normalize else self.normalization(x, training=training)
         if training and self.config.dropout:
             x = _dropout(x, self.config.dropout, ops.shape(x), dropout_seed, STATES)
-        x = self.first_gate(x, training=training, normalize=normalize)
-        return self.second_gate(self.experts(x), training=training, normalize=normalize)
+        x = self.first_gate(x, training=training, normalize=normalize, multiply=multiply)
+        x = self.experts(x, multiply=multiply)
+        return self.second_gate(x, training=training, normalize=normalize, multiply=multiply)
 
     def _statistics(self, training: bool, films: Any) -> Normalize | None:
         """What normalises in the stock layers' place: a film's statistics, or those of a batch that replicas share."""
@@ -290,7 +293,8 @@ def _present_values(values: Any, present: Any) -> Any:
     return ops.where(ops.repeat(present > 0, size // slots, axis=-1), values, ops.zeros_like(values))
 
 
-def _checked_rows(rows: tf.Tensor, expected: tf.Tensor, key: str) -> tf.Tensor:
+def checked_rows(rows: tf.Tensor, expected: tf.Tensor, key: str) -> tf.Tensor:
+    """The rows of `key` as they are; when the graph runs, an error where they are not as many as expected."""
     check = tf.debugging.assert_equal(tf.shape(rows)[0], expected, f"{key} must have one row a second, as the others")
     with tf.control_dependencies([check] if check is not None else []):
         return tf.identity(rows)

@@ -14,7 +14,7 @@ import keras
 from keras import ops
 
 from trainer.layers import l2_regularizer
-from trainer.row_blocks import ROW_BLOCK, map_row_blocks
+from trainer.row_blocks import ROW_BLOCK, by_row_blocks, map_row_blocks
 
 
 class RecurrentEncoder(keras.layers.Layer):
@@ -86,7 +86,7 @@ class RecurrentEncoder(keras.layers.Layer):
             float [R, state_size], or [N, state_size].
         """
         weights = [self._step_weights(layer) for layer in self.stack]
-        projected = weights[0].project(ops.cast(x, self.variable_dtype))
+        projected = by_row_blocks(weights[0].project, ops.cast(x, self.variable_dtype))
         # Row 0 of the table is the projection of a row of zeros; row i + 1 that of row i.
         table = ops.concatenate([weights[0].project(ops.zeros((1, x.shape[-1]), self.variable_dtype)), projected])
 

@@ -46,3 +46,19 @@ def map_row_blocks(encode_block: Callable[[Any, Any], Any], row_start: Any, ends
     rows = ops.reshape(ends, (-1, ROW_BLOCK))
     states = ops.map(lambda block: encode_block(*block), (rows, starts))
     return ops.reshape(states, (-1, states.shape[-1]))
+
+
+def by_row_blocks(function: Callable[[Any], Any], x: Any) -> Any:
+    """Applies a function of rows a block at a time: float [R, D], R a multiple of `ROW_BLOCK` -> float [R, size].
+
+    A product of all rows at once is divided among several threads by the number of rows, and its last bits then tell
+    what shares the call.
+    """
+    blocks = ops.map(function, ops.reshape(x, (-1, ROW_BLOCK, x.shape[-1])))
+    return ops.reshape(blocks, (-1, blocks.shape[-1]))
+
+
+def multiply_by_row_blocks(x: Any, kernel: Any) -> Any:
+    """The product of rows and a kernel, float [R, D] and [D, size] -> float [R, size], `by_row_blocks`."""
+    kernel = ops.convert_to_tensor(kernel)
+    return by_row_blocks(lambda block: ops.matmul(block, kernel), x)

@@ -26,7 +26,10 @@ import keras
 from keras import ops
 
 from trainer.layers import l2_regularizer
-from trainer.row_blocks import ROW_BLOCK, map_row_blocks
+from trainer.row_blocks import ROW_BLOCK, map_row_blocks, multiply_by_row_blocks
+
+_PACKET_ROWS = 64
+"""A multiple of the rows that the processors' matrix products take at a time."""
 
 NORM_EPSILON = 1e-5
 """Added to the largest activation by which the normalised ReLU divides, as in the code by the authors."""
@@ -116,25 +119,30 @@ class TCNEncoder(keras.layers.Layer):
             float [R, state_size], or [N, state_size].
         """
         dtype = self.variable_dtype
-        # W - 1 rows in front: the rows that a block's windows lie on are then one slice.
-        padded = ops.pad(ops.cast(x, dtype), [[window - 1, 0], [0, 0]])
+        # W - 1 rows in front: the rows that a block's windows lie on are then one slice. Behind, what makes that slice
+        # whole packets: the few last rows of a product are summed in another order, and a film's second must not fall
+        # among them in one call and not in another.
+        behind = -(ROW_BLOCK + window - 1) % _PACKET_ROWS
+        near_rows = ROW_BLOCK + window - 1 + behind
+        padded = ops.pad(ops.cast(x, dtype), [[window - 1, behind], [0, 0]])
         kernel = ops.convert_to_tensor(self._kernels[0])
         bias = ops.convert_to_tensor(self._biases[0])
         taps = ops.reshape(ops.transpose(kernel, (1, 0, 2)), (x.shape[-1], self.kernel * self.filters[0]))
 
-        def products(near: Any) -> Any:
+        def table_of(products: Any) -> Any:
             # The last row of the table is zero, for every position that lies outside of window or film.
-            return ops.reshape(ops.pad(ops.matmul(near, taps), [[0, 1], [0, 0]]), (-1, self.kernel, self.filters[0]))
+            return ops.reshape(ops.pad(products, [[0, 1], [0, 0]]), (-1, self.kernel, self.filters[0]))
 
         def encode_block(rows: Any, starts: Any) -> Any:
-            near = ops.slice(padded, (rows[0], 0), (ROW_BLOCK + window - 1, x.shape[-1]))
-            first = self._first_convolution(products(near), rows, starts, window, rows[0]) + bias
+            near = ops.slice(padded, (rows[0], 0), (near_rows, x.shape[-1]))
+            first = self._first_convolution(table_of(ops.matmul(near, taps)), rows, starts, window, rows[0]) + bias
             return self._after_first_convolution(first)[:, -1]
 
         if ends is None:
             return map_row_blocks(encode_block, row_start)
         # Rows that lie apart have no slice in common: their table is that of all rows.
-        table = products(padded)
+        missing = -ops.shape(padded)[0] % ROW_BLOCK
+        table = table_of(multiply_by_row_blocks(ops.pad(padded, [[0, missing], [0, 0]]), taps))
 
         def encode_apart(rows: Any, starts: Any) -> Any:
             first = self._first_convolution(table, rows, starts, window, 0) + bias

@@ -4,5 +4,6 @@ ARG EXTRA=
 COPY setup.py pyproject.toml README.md /src/
 COPY beam_pipelines /src/beam_pipelines
 COPY trainer /src/trainer
+COPY configs /src/configs
 RUN pip install --no-cache-dir "/src${EXTRA}"
 ENTRYPOINT ["cineaffect"]

@@ -7,6 +7,7 @@ COPY --from=beam /opt/apache/beam /opt/apache/beam
 COPY setup.py pyproject.toml README.md /src/
 COPY beam_pipelines /src/beam_pipelines
 COPY trainer /src/trainer
+COPY configs /src/configs
 RUN pip install --no-cache-dir "/src[gcp,gpu]" && pip check
 ENV CINEAFFECT_WEIGHTS=/opt/cineaffect/weights
 RUN cineaffect weights fetch

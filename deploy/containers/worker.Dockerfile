@@ -8,6 +8,7 @@ COPY --from=beam /opt/apache/beam /opt/apache/beam
 COPY setup.py pyproject.toml README.md /src/
 COPY beam_pipelines /src/beam_pipelines
 COPY trainer /src/trainer
+COPY configs /src/configs
 RUN pip install --no-cache-dir "/src[gcp]" && pip check
 # In the image, so that no worker asks anybody for weights; each file is held against its published hash.
 ENV CINEAFFECT_WEIGHTS=/opt/cineaffect/weights

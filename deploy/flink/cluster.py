@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,7 +157,7 @@ def _run(parsed: argparse.Namespace, job: list[str]) -> int:
         raise ClusterError("run: name the job after --, for example: -- cineaffect extract --films films --output out")
     # Ended by a scheduler or a time limit, it takes its cluster along.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    with tempfile.TemporaryDirectory(prefix="cineaffect-flink-") as folder:
+    with nullcontext(parsed.home) if parsed.home else tempfile.TemporaryDirectory(prefix="cineaffect-flink-") as folder:
         home = Path(folder).resolve()
         cluster = start(parsed.cache, home, parsed.task_managers, parsed.slots, parsed.parallelism)
         try:
@@ -183,6 +184,8 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--maven", default=fetch.MAVEN_CENTRAL, help="Maven Central or a mirror of it")
         if name in ("start", "options", "stop"):
             command.add_argument("--home", type=Path, required=True, help="the cluster's own directory")
+        if name == "run":
+            command.add_argument("--home", type=Path, help="the cluster's own directory, kept with its logs afterwards")
         if name in ("start", "run"):
             command.add_argument("--task-managers", type=int, default=2)
             command.add_argument("--slots", type=int, default=2, help="of each TaskManager")

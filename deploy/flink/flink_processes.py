@@ -44,6 +44,29 @@ CONFIGURATION = {
     "web.submit.enable": "false",
 }
 
+# Python workers send what they log to their TaskManager, whose log it stands in. With a job's `--log-format json` each
+# such message is an object, and goes into a file of its own without Flink's prefix: one object a line. Behind a warning
+# Flink's side of Beam adds the traceback, which the object holds already.
+LOGGING = """\
+rootLogger.level = INFO
+rootLogger.appenderRef.console.ref = Console
+rootLogger.appenderRef.workers.ref = Workers
+appender.console.name = Console
+appender.console.type = CONSOLE
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{HH:mm:ss,SSS} %-5p %c{1} - %m%n
+appender.workers.name = Workers
+appender.workers.type = File
+appender.workers.fileName = ${sys:cineaffect.log}.jsonl
+appender.workers.createOnDemand = true
+appender.workers.layout.type = PatternLayout
+appender.workers.layout.pattern = %replace{%m}{(?s) Traceback [(]most recent call last[)]:\\n.*}{}%n
+appender.workers.filter.object.type = RegexFilter
+appender.workers.filter.object.regex = (?s)[{]"time": .*"worker": .*
+appender.workers.filter.object.onMatch = ACCEPT
+appender.workers.filter.object.onMismatch = DENY
+"""
+
 # Java 17 opens nothing of itself to others; Flink's own start scripts pass the same list.
 OPENED = (
     *("java.base/java.lang", "java.base/java.net", "java.base/java.io", "java.base/java.nio", "java.base/sun.nio.ch"),
@@ -113,7 +136,8 @@ class Launcher:
         """Starts a process of Flink: its class, and `JM` or `TM` for the division of its memory."""
         jvm, dynamic = self._memory(kind)
         host = ["--host", "localhost"] if kind == "JM" else []
-        self._start(name, [*self._java(f"{self.flink}/lib/*", *jvm), entry, *self._conf(), *host, *dynamic])
+        java = self._java(f"{self.flink}/lib/*", self._log_of(name), *jvm)
+        self._start(name, [*java, entry, *self._conf(), *host, *dynamic])
 
     def job_server(self, beam: Path, rest_port: int, port: int) -> None:
         """Starts Beam's job server, which takes jobs at `port` and gives them to the JobManager."""
@@ -121,7 +145,8 @@ class Launcher:
         ports += ["--artifact-port", "0", "--expansion-port", "0"]
         folders = ["--artifacts-dir", str(self.home / "artifacts"), "--flink-conf-dir", str(self.home / "conf")]
         entry = "org.apache.beam.runners.flink.FlinkJobServerDriver"
-        self._start("jobserver", [*self._java(f"{beam}/*:{self.flink}/lib/*", "-Xmx512m"), entry, *ports, *folders])
+        java = self._java(f"{beam}/*:{self.flink}/lib/*", self._log_of("jobserver"), "-Xmx512m")
+        self._start("jobserver", [*java, entry, *ports, *folders])
 
     def wait_until(self, is_ready: Callable[[], bool]) -> None:
         """Returns when `is_ready` says so; a process that ends before is a `ClusterError`."""
@@ -148,6 +173,9 @@ class Launcher:
         opened = [f"--add-opens={name}=ALL-UNNAMED" for name in OPENED]
         logging = [f"-Dlog4j.configurationFile={self.home}/conf/log4j.properties"]
         return [self.java_program, *opened, *logging, *arguments, "-cp", classes]
+
+    def _log_of(self, name: str) -> str:
+        return f"-Dcineaffect.log={self.home}/log/{name}"
 
     def _conf(self) -> list[str]:
         return ["--configDir", str(self.home / "conf")]
@@ -187,11 +215,7 @@ def write_configuration(home: Path, rest_port: int, rpc_port: int, slots: int) -
     (home / "conf" / "config.yaml").write_text("".join(f"{key}: {value}\n" for key, value in settings.items()))
     (home / WORKER).write_text(f"#!/bin/sh\nexec '{sys.executable}' '{WORKER_PROGRAM}' \"$@\"\n")
     (home / WORKER).chmod(0o755)
-    (home / "conf" / "log4j.properties").write_text(
-        "rootLogger.level = INFO\nrootLogger.appenderRef.console.ref = Console\nappender.console.name = Console\n"
-        "appender.console.type = CONSOLE\nappender.console.layout.type = PatternLayout\n"
-        "appender.console.layout.pattern = %d{HH:mm:ss,SSS} %-5p %c{1} - %m%n\n"
-    )
+    (home / "conf" / "log4j.properties").write_text(LOGGING)
 
 
 def answers(port: int) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,12 +51,25 @@ class Components(tf.Module):
         return {**scaled, "image": tf.matmul(scaled["image"], self.basis)}
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
-def scorer(request: pytest.FixtureRequest) -> FilmScorer:
-    config = ModelConfig.model_validate({"window_s": 10, **NETWORKS[request.param]})
-    model = build_model(config, {**RAW, "image": COMPONENTS}, 1)
+@dataclass(frozen=True)
+class Exported:
+    """A network as it is exported and loaded again: its signatures take any number of rows without a new trace."""
+
+    config: ModelConfig
+    signatures: Mapping[str, Callable[..., dict[str, tf.Tensor]]]
+
+
+def export(config: ModelConfig, transform: Components, dimensions: Mapping[str, int], folder: Path) -> Exported:
+    model = build_model(config, dimensions, 1)
     reference.scatter_weights(model, 1)
-    return FilmScorer([model], [RowTransform(Components())], (-1.0, 1.0))
+    FilmScorer([model], [RowTransform(transform)], (-1.0, 1.0)).save(str(folder))
+    return Exported(config, tf.saved_model.load(str(folder)).signatures)
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    config = ModelConfig.model_validate({"window_s": 10, **NETWORKS[request.param]})
+    return export(config, Components(), {**RAW, "image": COMPONENTS}, tmp_path_factory.mktemp("export"))
 
 
 @pytest.fixture(scope="module")
@@ -71,16 +86,16 @@ def make_films(lengths: Sequence[int], raw: Mapping[str, int]) -> list[dict[str,
     return made
 
 
-def together(scorer: FilmScorer, films: list[dict[str, np.ndarray]], stride_s: int | None = None) -> list[np.ndarray]:
+def together(exported: Exported, films: list[dict[str, np.ndarray]], stride_s: int | None = None) -> list[np.ndarray]:
     """Each film's [2, T], or [2, N] with a stride, from one call."""
     splits = np.cumsum([0, *(len(film["image"]) for film in films)])
     rows = {key: tf.constant(np.concatenate([film[key] for film in films])) for key in films[0]}
     if stride_s is None:
-        answer = scorer.films(row_splits=tf.constant(splits, tf.int64), **rows)
+        answer = exported.signatures["films"](row_splits=tf.constant(splits, tf.int64), **rows)
         stops = splits[1:-1]
     else:
         chosen = [np.arange(first, stop, stride_s) for first, stop in itertools.pairwise(splits)]
-        answer = scorer.films_at(
+        answer = exported.signatures["films_at"](
             row_splits=tf.constant(splits, tf.int64), rows=tf.constant(np.concatenate(chosen), tf.int64), **rows
         )
         answer = {target: values[0] for target, values in answer.items()}
@@ -89,40 +104,38 @@ def together(scorer: FilmScorer, films: list[dict[str, np.ndarray]], stride_s: i
 
 
 @pytest.mark.parametrize("stride_s", [None, 1, 4], ids=["films", "every second", "every fourth"])
-def test_a_film_is_bit_for_bit_what_it_is_alone(scorer, films, stride_s):
-    alone = [together(scorer, [film], stride_s)[0] for film in films]
+def test_a_film_is_bit_for_bit_what_it_is_alone(exported, films, stride_s):
+    alone = [together(exported, [film], stride_s)[0] for film in films]
     assert max(np.ptp(curves) for curves in alone) > 0.01
     generator = np.random.default_rng(6)
     for size in (2, 4, len(films)):
         order = generator.permutation(len(films))[:size]
-        for index, curves in zip(order, together(scorer, [films[i] for i in order], stride_s), strict=True):
+        for index, curves in zip(order, together(exported, [films[i] for i in order], stride_s), strict=True):
             np.testing.assert_array_equal(curves, alone[index], err_msg=f"film {index} among {order}")
 
 
-def test_nor_do_many_components_tell_what_shares_the_call():
+def test_nor_do_many_components_tell_what_shares_the_call(tmp_path):
     config = ModelConfig.model_validate({"window_s": 4, "encoder": {"units": 8}})
-    model = build_model(config, {**WIDE, "image": WIDE_COMPONENTS}, 1)
-    reference.scatter_weights(model, 1)
-    scorer = FilmScorer([model], [RowTransform(Components(WIDE, WIDE_COMPONENTS))], (-1.0, 1.0))
+    exported = export(config, Components(WIDE, WIDE_COMPONENTS), {**WIDE, "image": WIDE_COMPONENTS}, tmp_path)
     films = make_films([2, 17, 60, 1, 300], WIDE)
     for stride_s in (None, 3):
-        alone = [together(scorer, [film], stride_s)[0] for film in films]
+        alone = [together(exported, [film], stride_s)[0] for film in films]
         for first in range(len(films)):
-            for index, curves in enumerate(together(scorer, films[first:], stride_s), first):
+            for index, curves in enumerate(together(exported, films[first:], stride_s), first):
                 np.testing.assert_array_equal(curves, alone[index], err_msg=f"film {index}, stride {stride_s}")
     for film in films:
-        one = scorer.film(**{key: tf.constant(values) for key, values in film.items()})
+        one = exported.signatures["serving_default"](**{key: tf.constant(values) for key, values in film.items()})
         np.testing.assert_array_equal(
-            np.stack([one["valence"], one["arousal"]]), together(scorer, [film])[0], err_msg=f"{len(film['image'])} s"
+            np.stack([one["valence"], one["arousal"]]), together(exported, [film])[0], err_msg=f"{len(film['image'])} s"
         )
 
 
-def test_single_seconds_are_those_of_the_whole_curve(scorer, films):
+def test_single_seconds_are_those_of_the_whole_curve(exported, films):
     longest = films[LENGTHS.index(300)]
-    (whole,), (all_seconds,) = together(scorer, [longest]), together(scorer, [longest], 1)
+    (whole,), (all_seconds,) = together(exported, [longest]), together(exported, [longest], 1)
     np.testing.assert_allclose(all_seconds, whole, atol=1e-6, rtol=0)
-    if scorer._predict[0][0].__self__.config.batch_statistics_at_inference == "population":
-        np.testing.assert_allclose(together(scorer, [longest], 7)[0], whole[:, ::7], atol=1e-6, rtol=0)
+    if exported.config.batch_statistics_at_inference == "population":
+        np.testing.assert_allclose(together(exported, [longest], 7)[0], whole[:, ::7], atol=1e-6, rtol=0)
 
 
 def test_no_window_is_computed_that_was_not_asked_for():

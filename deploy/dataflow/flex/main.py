@@ -1,0 +1,61 @@
+"""What a Dataflow Flex Template starts: reads its parameters and hands on to the job that is installed in the image.
+
+    python main.py --job=score --records=gs://bucket/features --model=gs://bucket/exports --output=gs://bucket/curves \\
+        --runner=DataflowRunner --template_location=gs://bucket/graph …
+
+Dataflow's launcher gives every parameter as `--name=value`, with its own options beside them, and starts the job from
+the graph that this program leaves at `template_location`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from beam_pipelines import extract, prepare, score
+
+JOBS = {"extract": extract.main, "prepare": prepare.main, "score": score.main}
+SWITCHES = ("retry_failed", "force")
+"""Options of extract that take no value; as parameters of a template they are `true` or `false`."""
+
+# Of every job, and of extract beside them: what deploy/dataflow/options.sh and extract.sh give, for the same reasons.
+DEFAULTS = {"sdk_location": "container", "experiments": "use_runner_v2", "number_of_worker_harness_threads": "1"}
+MACHINES = {
+    "extract": {"machine_type": "n2-standard-8", "disk_size_gb": "200"},
+    "prepare": {"machine_type": "n2-standard-4"},
+    "score": {"machine_type": "n2-standard-4"},
+}
+
+
+def job_and_arguments(parameters: Sequence[str]) -> tuple[str, list[str]]:
+    """The job's name and its command line, from the parameters as the launcher gives them.
+
+    Raises:
+        SystemExit: where `job` is absent or none of the three.
+    """
+    job, arguments = "", []
+    for parameter in parameters:
+        name, _, value = parameter.removeprefix("--").partition("=")
+        if name == "job":
+            job = value
+        elif name in SWITCHES:
+            arguments += [f"--{name.replace('_', '-')}"] if value == "true" else []
+        elif name == "log_format":
+            arguments.append(f"--log-format={value}")
+        else:
+            arguments.append(parameter)
+    if job not in JOBS:
+        raise SystemExit(f"the parameter job is '{job}'; it must be one of {', '.join(JOBS)}")
+    given = {argument.removeprefix("--").partition("=")[0] for argument in arguments}
+    defaults = {**DEFAULTS, **MACHINES[job]}
+    return job, [*arguments, *(f"--{name}={value}" for name, value in defaults.items() if name not in given)]
+
+
+def main() -> int:
+    """Runs the job's own main, which leaves the graph; returns its exit code."""
+    job, arguments = job_and_arguments(sys.argv[1:])
+    return JOBS[job](arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
