@@ -69,6 +69,8 @@ def test_search_filter_and_sort(page: Any, report: Path) -> None:  # noqa: F811
     assert shown_names(page) == ["film 10"]
     page.fill("#search", "映画")
     assert shown_names(page) == [ODD_NAME]
+    page.fill("#search", '"><img why?/')  # as people write it, not as its id has it
+    assert shown_names(page) == [ODD_NAME]
     page.fill("#search", "nothing is called that")
     assert page.is_visible("#nothing")
     page.fill("#search", "empty_file")
@@ -100,8 +102,13 @@ def test_odd_names_are_shown_and_not_executed(page: Any, report: Path) -> None: 
     assert page.inner_text("#film-title") == ODD_NAME
     assert ODD_NAME in page.title()
     addresses = page.eval_on_selector_all("#downloads a", "(all) => all.map((a) => a.href)")
-    for address in addresses:
-        assert Path(page.evaluate("(a) => decodeURIComponent(new URL(a).pathname)", address)).is_file()
+    files = [Path(page.evaluate("(a) => decodeURIComponent(new URL(a).pathname)", address)) for address in addresses]
+    assert [path.is_file() for path in files] == [True] * 4
+    # In the markers it is called what it is called, within what each format can hold.
+    (edl,) = [path for path in files if path.suffix == ".edl"]
+    assert edl.read_text().startswith('TITLE: "><img src=x onerror="window.hacked=1"> O\'Neill & Why?/${hacked}')
+    (chapters,) = [path for path in files if path.name.endswith(".chapters.vtt")]
+    assert 'NOTE chapters of "&gt;&lt;img src=x' in chapters.read_text()
     page.goto(f"{(report / 'index.html').as_uri()}#film=broken")
     page.wait_for_selector("#film-failure:not([hidden])")
     assert ODD_REASON in page.inner_text("#film-failure")

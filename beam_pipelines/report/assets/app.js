@@ -83,10 +83,10 @@
       catalogue.later(true);
       return;
     }
-    document.title = `${id} – CineAffect`;
-    $("film-title").replaceChildren(make("bdi", "", id));
+    const row = byId.get(id), name = row ? row.name : id;
+    document.title = `${name} – CineAffect`;
+    $("film-title").replaceChildren(make("bdi", "", name));
     scrollTo(0, 0);
-    const row = byId.get(id);
     const why = !row ? ["This report has no film of this name."] : row.failed || null;
     $("film-body").hidden = Boolean(why);
     $("film-failure").hidden = !why;

@@ -6,7 +6,7 @@
   const words = (text) => text.normalize("NFC").toLocaleLowerCase();
 
   const keys = {
-    id: (row) => row.id,
+    id: (row) => row.name,
     seconds: (row) => row.seconds,
     valence: (row) => row.valence && row.valence[1],
     arousal: (row) => row.arousal && row.arousal[1],
@@ -22,7 +22,7 @@
       this.sort = "id";
       this.down = false;
       this.live = new Map();
-      for (const row of rows) row.words = words([row.id, row.split || "", row.stale || "", ...(row.failed || [])].join(" "));
+      for (const row of rows) row.words = words([row.name, row.split || "", row.stale || "", ...(row.failed || [])].join(" "));
       this.collator = new Intl.Collator(undefined, { numeric: true });
       this.list = $("list");
       this.space = CineAffect.element("div", "space");
@@ -72,7 +72,7 @@
           const order = typeof x === "string" ? this.collator.compare(x, y) : x - y;
           if (order) return sign * order;
         }
-        return this.collator.compare(a.id, b.id);
+        return this.collator.compare(a.name, b.name) || this.collator.compare(a.id, b.id);
       });
       this.kept = kept;
       for (const button of document.querySelectorAll("[data-show]"))
@@ -133,8 +133,8 @@
       link.href = CineAffect.address(row.id);
       link.dataset.index = index;
       const name = make("span", "name");
-      const title = make("bdi", "title", row.id);
-      title.title = row.id;
+      const title = make("bdi", "title", row.name);
+      title.title = row.name;
       name.append(title);
       const under = [row.stale, row.split].filter(Boolean).join(" · ");
       if (under) name.append(make("span", "quiet split", under));

@@ -149,8 +149,7 @@
       this.plane.dot([valence, arousal]);
       $("now-valence").textContent = CineAffect.signed(valence);
       $("now-arousal").textContent = CineAffect.signed(arousal);
-      const chapter = this.film.chapters.find(([start, end]) => time >= start && time < end);
-      $("now-chapter").textContent = chapter ? chapter[2].replace(/ \(.*/, "") : "";
+      $("now-mood").textContent = CineAffect.mood(valence, arousal, this.range);
       this.clock();
       const slider = $("timeline");
       slider.setAttribute("aria-valuenow", String(second));

@@ -54,7 +54,7 @@
     [["pooled", "all seconds"], ["mean of films", "mean of films"]].map(([scope, words]) =>
       ({ cells: [predictor, words, ...find(predictor, scope, "")] }))));
   CineAffect.table(by("films"), ["film", "predictor", ...heads], page.films.flatMap((film) =>
-    predictors.map((predictor, i) => ({ cells: [i ? "" : film, predictor, ...find(predictor, "film", film)] }))));
+    predictors.map((predictor, i) => ({ cells: [i ? "" : page.names[film], predictor, ...find(predictor, "film", film)] }))));
 
   CineAffect.table(by("smoothing"), ["filter", ...heads, ""], page.smoothing.map((one) => ({
     className: one.chosen ? "chosen" : "",
@@ -83,7 +83,7 @@
     document.body.dataset.film = page.films[number];
   };
   page.films.forEach((film, number) => {
-    const option = CineAffect.element("option", "", film);
+    const option = CineAffect.element("option", "", page.names[film]);
     option.value = number;
     by("film").append(option);
   });
