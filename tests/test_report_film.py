@@ -72,6 +72,12 @@ def test_seeking_by_key_and_by_event_moves_the_video(page: Any, report: Path) ->
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.querySelector('video').currentTime") == 12
     page.focus("#timeline")
+    page.keyboard.press("End")
+    assert second(page) == FILM_SECONDS - 1
+    page.keyboard.press("ArrowLeft")
+    assert second(page) == FILM_SECONDS - 2
+    assert page.get_attribute("video", "aria-label") == "The film play"
+    assert page.is_visible(".plays")
     page.keyboard.press("Home")
     times = [
         int(time) for time in page.eval_on_selector_all("#events button", "(all) => all.map((b) => b.dataset.time)")
@@ -139,6 +145,7 @@ def test_a_film_that_was_moved_away_leaves_its_curves(browser: Any, tmp_path: Pa
     )
     tab.keyboard.press("Shift+ArrowRight")
     assert second(tab) == 10
+    assert not tab.is_visible(".plays")  # there is nothing that the key could play
     tab.close()
 
 

@@ -77,8 +77,12 @@
       this.kept = kept;
       for (const button of document.querySelectorAll("[data-show]"))
         button.setAttribute("aria-pressed", String(button.dataset.show === this.show));
-      for (const button of $("list-head").querySelectorAll("button"))
-        button.dataset.order = button.dataset.sort === this.sort ? (this.down ? "down" : "up") : "";
+      for (const button of $("list-head").querySelectorAll("button")) {
+        const order = button.dataset.sort === this.sort ? (this.down ? "down" : "up") : "";
+        button.dataset.order = order;
+        button.setAttribute("aria-label",
+          button.textContent + (order && `, sorted ${order === "down" ? "descending" : "ascending"}`));
+      }
       $("sort").value = this.sort;
       $("direction").textContent = this.down ? "↓" : "↑";
       $("count").textContent = kept.length === this.rows.length
@@ -172,7 +176,18 @@
       event.preventDefault();
       const focused = document.activeElement && document.activeElement.dataset.index;
       const before = focused === undefined ? (move > 0 ? -1 : 0) : Number(focused);
-      const index = Math.min(this.kept.length - 1, Math.max(0, before + move));
+      this.focus(Math.min(this.kept.length - 1, Math.max(0, before + move)));
+    }
+
+    // Back from a film: its row has the focus again, or the list where the row isn't shown.
+    back(id) {
+      this.render(true);
+      const index = this.kept.findIndex((row) => row.id === id);
+      if (index < 0) this.list.focus({ preventScroll: true });
+      else this.focus(index);
+    }
+
+    focus(index) {
       const top = index * this.high, seen = this.list.clientHeight;
       if (top < this.list.scrollTop) this.list.scrollTop = top;
       if (top + this.high > this.list.scrollTop + seen) this.list.scrollTop = top + this.high - seen;

@@ -17,6 +17,7 @@
   CineAffect.chart = (holder, xs, series, options = {}) => {
     // Around a single point uPlot would lay an axis from nothing to a hundred.
     if (xs.length === 1 && !options.xRange && !options.logarithmic) options = { ...options, xRange: [xs[0] - 1, xs[0] + 1] };
+    holder.classList.toggle("keyed", options.keyed === true);
     const make = () => {
       const axis = { stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false },
         font: "11px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif" };
