@@ -166,7 +166,8 @@ def test_a_phone_shows_everything_without_scrolling_sideways(browser: Any, repor
     wait_until(tab, "document.getElementById('timeline').getAttribute('aria-valuenow') >= '19'")
     contrast = tab.evaluate(
         """() => { const light = (colour) => { const parts = colour.match(/[\\d.]+/g).slice(0, 3)
-                     .map((part) => part / 255).map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+                     .map((part) => part / 255)
+                     .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
                      return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2] + 0.05; };
                    const page = light(getComputedStyle(document.body).backgroundColor);
                    return [...document.querySelectorAll(".valence-text, .arousal-text, .quiet")].map((node) => {
