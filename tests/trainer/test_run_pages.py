@@ -189,7 +189,7 @@ def test_a_study_has_a_page_whose_trials_sort(study: Path, page: Any) -> None:  
     assert page.locator("#trials tr.chosen td").first.inner_text() == str(best)
     assert texts(page, "#importance tbody td:first-child")[0] == "learning_rate"
     page.locator("#trials [data-name=value]").click()
-    assert page.locator("#trials th[aria-sort=ascending]").inner_text() == "validation MSE ▴"
+    assert page.locator("#trials th[aria-sort=ascending]").inner_text() == "validation MSE\u00a0▴"
     assert page.locator("#trials th[aria-sort]").count() == 1
     values = [text for text in texts(page, "#trials tbody td:nth-child(3)") if text != "–"]
     assert len(values) == 23

@@ -45,7 +45,7 @@
       : wide ? [ends[0] - 0.05 * wide, ends[1] + 0.05 * wide] : [ends[0] - (Math.abs(ends[0]) || 1), ends[0] + (Math.abs(ends[0]) || 1)];
     CineAffect.chart(holder, points.map(place), [
       { label: figure, values: points.map((trial) => trial.value), colour: "valence", points: true, line: false }],
-    { height: 170, ticks: choices, logarithmic, xRange });
+    { height: 170, ticks: choices, logarithmic, xRange, whole: points.every((trial) => Number.isInteger(trial[name])) });
   }
 
   // A column in which no trial has anything is left out.
@@ -64,7 +64,7 @@
       return sign * (typeof x === "number" ? x - y : String(x).localeCompare(String(y))) || a.number - b.number;
     });
     const heads = names.map((name) => {
-      const button = CineAffect.element("button", "", heading(name) + (name === sorted.name ? (sorted.down ? " ▾" : " ▴") : ""));
+      const button = CineAffect.element("button", "", heading(name) + (name === sorted.name ? (sorted.down ? "\u00a0▾" : "\u00a0▴") : ""));
       button.dataset.name = name;
       button.addEventListener("click", () => {
         sorted = { name, down: name === sorted.name && !sorted.down };
