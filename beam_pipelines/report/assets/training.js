@@ -55,7 +55,7 @@
       ? [`${target}, MSE ${CineAffect.number(ours)} against ${CineAffect.number(constant)}`] : [];
   });
   by("worse").hidden = !worse.length;
-  by("worse").textContent = `On the validation films this model does worse than the constant mean: ${worse.join("; ")}.`;
+  by("worse").textContent = `On all seconds of the validation films this model does worse than the constant mean: ${worse.join("; ")}.`;
   const predictors = [...new Set(page.rows.map((row) => row.predictor))];
   const heads = TARGETS.flatMap((target) => FIGURES.map((figure) => `${target} ${figure.toUpperCase()}`));
   CineAffect.table(by("pooled"), ["predictor", "over", ...heads], predictors.flatMap((predictor) =>
