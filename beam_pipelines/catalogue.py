@@ -53,6 +53,8 @@ _MAX_ID_BYTES = 200
 _LINES = re.compile(r"(?:\d+\s*[x×])?\s*(\d{2,4})(?:[pi]\d*)?", re.IGNORECASE)
 # Separators, glob and control characters, and the surrogates that stand for bytes of a name that is not UTF-8.
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f"%*/:<>?\[\\\]{|}\ud800-\udfff]')
+# What `escape_film_id` makes of those of them that can be shown, and of a point that a name begins with.
+_ESCAPED = re.compile(r"%(2[25AEF]|3[ACEF]|5[BCD]|7[BCD])")
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,14 @@ def escape_film_id(name: str) -> str:
     return escaped
 
 
+def shown_name(film_id: str) -> str:
+    """A film id as people wrote it, for pages, titles and the terminal; never for an address or a file name.
+
+    Control characters, and bytes that are no UTF-8, stay `%XX`: neither a terminal nor a marker file is to meet them.
+    """
+    return _ESCAPED.sub(lambda match: chr(int(match.group(1), 16)), film_id)
+
+
 def list_films(source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES, min_lines_px: int = MIN_LINES_PX) -> list[Film]:
     """All films of a folder (recursively), a glob or a CSV manifest (`*.csv`), sorted by film id.
 
@@ -107,6 +117,8 @@ def list_films(source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES, min_lines_
     is_manifest = source.lower().endswith(".csv")
     films = read_manifest(source, min_lines_px) if is_manifest else _list_by_path(source, suffixes)
     if not films:
+        if not storage.is_remote(source) and not re.search(r"[*?\[]", source) and not os.path.exists(source):
+            raise ConfigurationError(f"{source}: no such folder or file")
         raise ConfigurationError(
             f"{source}: no films found; name a folder, a quoted glob or a manifest "
             f"(in a folder, files ending in {' '.join(suffixes)} count)"

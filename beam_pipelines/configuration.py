@@ -105,7 +105,7 @@ def _read_yaml(path: str) -> dict[str, Any]:
 def _apply_override(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key:
-        raise ConfigurationError(f"--set {override}: write it as key=value, for example image.batch_size=8")
+        raise ConfigurationError(f"--set {override}: write it as key=value, or section.key=value")
     *parents, last = key.split(".")
     for parent in parents:
         child = values.get(parent)

@@ -23,6 +23,7 @@ from functools import cached_property
 import numpy as np
 
 from beam_pipelines import storage
+from beam_pipelines.catalogue import shown_name
 from beam_pipelines.curve_table import (
     list_parts,
     list_parts_before,
@@ -149,10 +150,11 @@ class CurveFiles:
         )
 
     def _heading(self, film_id: str) -> str:
+        name = shown_name(film_id)
         if not self.remark:
-            return film_id
+            return name
         # A title that is too long is cut at its end, and what must not be lost stands there.
-        name = film_id if len(film_id) <= _LONGEST_NAME else film_id[: _LONGEST_NAME - 1] + "…"
+        name = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
         return f"{name}   ({self.remark})"
 
 

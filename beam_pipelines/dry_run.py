@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from beam_pipelines import storage
-from beam_pipelines.catalogue import Film
+from beam_pipelines.catalogue import Film, shown_name
 from beam_pipelines.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED, FilmError
 from beam_pipelines.extraction import media_limits, missing_modalities, stat_source
 from beam_pipelines.extractors.config import ExtractConfig
@@ -150,10 +150,10 @@ def _side_by_side(films: Sequence[Film], config: ExtractConfig, look: Any) -> It
 
 
 def _cells(each: Forecast) -> tuple[str, ...]:
-    probe = each.probe
+    probe, name = each.probe, shown_name(each.film_id)
     if probe is None:
-        return each.film_id, "", "", "", each.action
+        return name, "", "", "", each.action
     rate = f" {float(probe.average_rate_hz):.5g}/s" if probe.average_rate_hz else ""
     picture = f"{probe.codec} {probe.width_px}x{probe.height_px}{rate}"
     sound = f"{probe.audio_codec} {probe.audio_rate_hz} Hz x{probe.audio_channels}" if probe.audio_channels else "none"
-    return each.film_id, str(timedelta(seconds=probe.seconds)), picture, sound, each.action
+    return name, str(timedelta(seconds=probe.seconds)), picture, sound, each.action

@@ -20,6 +20,7 @@ from beam_pipelines.catalogue import Film, list_films
 from beam_pipelines.compute import sees_gpu, start_tensorflow
 from beam_pipelines.configuration import load_section
 from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.extractors.needed_weights import require_weights
 from beam_pipelines.failure_marks import remove_marks
 from beam_pipelines.parts_folder import remove_parts
 from beam_pipelines.records import RecordError, fingerprint, is_untrained, read_header
@@ -138,8 +139,8 @@ def _main(argv: list[str]) -> int:
     parser.add_argument(
         "--dry-run", action="store_true", help="look at every film and say what would be done; nothing is written"
     )
-    job.add_common_arguments(parser)
-    arguments, beam_arguments = parser.parse_known_args(argv)
+    job.add_common_arguments(parser, "image.batch_size=8")
+    arguments, beam_arguments = job.parse_known(parser, argv)
     config = load_section("extract", ExtractConfig, arguments.config, arguments.overrides)
     options = job.beam_options(
         beam_arguments, arguments.workers, one_process=lambda: config.device.shares_batches(sees_gpu())
@@ -150,6 +151,7 @@ def _main(argv: list[str]) -> int:
     start_tensorflow()
     from beam_pipelines.extractors.networks import describe_tracks
 
+    require_weights(config)
     descriptions = describe_tracks(config)
     earlier = {} if arguments.retry_failed or arguments.force else read_failures(arguments.output)
     if arguments.dry_run:

@@ -195,7 +195,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _main(argv: list[str]) -> int:
-    arguments, beam_arguments = _parser().parse_known_args(argv)
+    arguments, beam_arguments = job.parse_known(_parser(), argv)
     options = job.beam_options(beam_arguments, arguments.workers)
     for given, needed in (("name", "csv"), ("version", "csv"), ("kinds", "mediaeval2018")):
         if getattr(arguments, given) and not getattr(arguments, needed):

@@ -8,6 +8,7 @@ Options that a job doesn't know are passed on to Beam, so that `--runner=Portabl
 from __future__ import annotations
 
 import argparse
+import difflib
 import logging
 import math
 import os
@@ -32,10 +33,17 @@ from beam_pipelines.structured_log import is_json
 from beam_pipelines.transforms.outcomes import FAILURES, RUN_MANIFEST, exit_code, read_manifest_of_run
 
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
+_NEARLY = 0.8
+"""How alike two options are, of 1, for one to be taken for the other misspelt."""
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what every job takes: `--output`, `--config`, `--set`, `--workers`."""
+def add_common_arguments(parser: argparse.ArgumentParser, example: str) -> None:
+    """Adds what every job takes: `--output`, `--config`, `--set`, `--workers`.
+
+    Args:
+        parser: the job's.
+        example: a key of the job's own section with a value, `image.batch_size=8`, to show how `--set` is used.
+    """
     parser.add_argument(
         "--output", required=True, help="directory of this run, local or gs://; a second run continues it"
     )
@@ -46,7 +54,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         dest="overrides",
-        help="overrides one key of this job's section, for example --set image.batch_size=8; may be repeated",
+        help=f"overrides one key of this job's section, for example --set {example}; may be repeated",
     )
     parser.add_argument(
         "--workers",
@@ -61,6 +69,22 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         default=FORMATS[0],
         help="the log on standard error: json gives one object a line, with film, segment and worker (default: text)",
     )
+
+
+def parse_known(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The job's own arguments, and those that are left over for Beam.
+
+    Raises:
+        ConfigurationError: for an option that nobody knows and that is nearly one of the job's own: before the parser
+            says only that this one is missing.
+    """
+    own = [option for action in parser._actions for option in action.option_strings]
+    for argument in argv:
+        option = argument.partition("=")[0]
+        near = difflib.get_close_matches(option, own, n=1, cutoff=_NEARLY) if option.startswith("--") else []
+        if near and option not in own and option.removeprefix("--") not in PipelineOptions([]).get_all_options():
+            raise ConfigurationError(f"unknown option {option}; did you mean '{near[0]}'?")
+    return parser.parse_known_args(argv)
 
 
 def comma_separated(text: str) -> tuple[str, ...]:
@@ -232,9 +256,8 @@ def _refuse_strays(arguments: Sequence[str]) -> None:
 def _refuse_unknown(arguments: Sequence[str]) -> None:
     # Beam itself only logs a warning for what it doesn't know, so a misspelt option would be silently ignored. On a
     # cluster the job server may know more options than Beam's Python side does; there it is left to them.
-    options = PipelineOptions(list(arguments))
-    known = options.get_all_options()
-    unknown = sorted(set(options.get_all_options(retain_unknown_options=True)) - set(known))
+    known = PipelineOptions([]).get_all_options()
+    unknown = sorted(set(PipelineOptions(list(arguments)).get_all_options(retain_unknown_options=True)) - set(known))
     if unknown:
         hint = nearest(unknown[0], known)
         raise ConfigurationError(f"unknown option --{unknown[0]}{hint if 'did you mean' in hint else '; see --help'}")

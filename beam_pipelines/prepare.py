@@ -182,8 +182,8 @@ def _main(argv: list[str]) -> int:
     )
     parser.add_argument("--records", required=True, help="directory of feature records, from extract")
     parser.add_argument("--manifest", required=True, help="CSV with the columns film_id, path and split")
-    job.add_common_arguments(parser)
-    arguments, beam_arguments = parser.parse_known_args(argv)
+    job.add_common_arguments(parser, "pca_components.image=512")
+    arguments, beam_arguments = job.parse_known(parser, argv)
     # Statistics take seconds; starting more processes would take longer.
     options = job.beam_options(beam_arguments, arguments.workers, default_workers=1)
     logging.getLogger("absl").addFilter(_is_not_about_the_cache)

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from beam_pipelines import storage
+from beam_pipelines.catalogue import shown_name
 from beam_pipelines.failure_marks import count_failed
 from beam_pipelines.structured_log import is_json
 
@@ -95,6 +96,11 @@ class Tally:
         self.pause_s = max(_LOOK_EVERY_S, _PAUSE_PER_LOOK * (time.monotonic() - started_s))
         return new
 
+    @property
+    def ended(self) -> int:
+        """Films that are through, finished or failed."""
+        return min(self.films, self.done + self.failed)
+
     def left_s(self) -> float | None:
         """The time left if the other films are like those so far; None before the first one."""
         elapsed_s = time.monotonic() - self._started_s
@@ -127,7 +133,7 @@ def _bar(console: Console, name: str, tally: Tally, stop: threading.Event) -> No
         while not ended:
             ended = stop.wait(tally.pause_s)
             tally.look()
-            progress.update(task, completed=tally.done, words=tally.words())
+            progress.update(task, completed=tally.ended, words=tally.words())
 
 
 def _lines(console: Console, name: str, tally: Tally, stop: threading.Event) -> None:
@@ -139,7 +145,9 @@ def _lines(console: Console, name: str, tally: Tally, stop: threading.Event) -> 
         for film in new:
             shown += 1
             words = f", {tally.words()}" if film == new[-1] and tally.words() else ""
-            console.print(f"{name}: {film}: {shown} of {tally.films} films{words}", highlight=False, soft_wrap=True)
+            line = f"{name}: {shown_name(film)}: {shown} of {tally.films} films{words}"
+            # As it stands: brackets in a film's name are no markup.
+            console.print(line, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def _messages(console: Console, name: str, tally: Tally, stop: threading.Event) -> None:

@@ -1,6 +1,7 @@
 """The last words of a command: where everything lies, and what to do next.
 
-On a terminal a small table; elsewhere, in a log or a pipe, a plain line each, `what: where`.
+On a terminal a small table, and below it each command on a line of its own, which is never broken: it is there to be
+copied. Elsewhere, in a log or a pipe, a plain line each, `what: where`.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ def print_summary(places: Places, next_steps: Places = (), stream: TextIO | None
     table.add_column(overflow="fold")
     for what, where in places:
         table.add_row(Text(what), Text(where))
-    if next_steps:
-        table.add_section()
-        for what, command in next_steps:
-            table.add_row(Text(f"next, {what}"), Text(command))
     console.print()
     console.print(table)
+    for what, command in next_steps:
+        console.print()
+        console.print(Text(f"next, {what}:", style="bold"))
+        console.print(Text(f"  {command}"), soft_wrap=True)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from beam_pipelines.curve_files import CurveFiles
 from beam_pipelines.errors import ConfigurationError
 from beam_pipelines.exported_model import ModelReference, find_model
 from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.extractors.needed_weights import require_weights
 from beam_pipelines.records import fingerprint, list_records, record_uri
 from beam_pipelines.score_config import ScoreConfig
 from beam_pipelines.score_receipt import scorer_digest
@@ -169,6 +170,7 @@ def films_source(
             f"it is {', '.join(config.modalities)}"
         )
     config = config.model_copy(update={"modalities": tuple(m for m in config.modalities if m in card.modalities)})
+    require_weights(config)
     descriptions = describe_tracks(config)
     for modality, description in descriptions.items():
         found, expected = fingerprint(description), card.fingerprints[modality]
@@ -181,7 +183,7 @@ def films_source(
 
 
 def _main(argv: list[str]) -> int:
-    arguments, beam_arguments = _parser().parse_known_args(argv)
+    arguments, beam_arguments = job.parse_known(_parser(), argv)
     options = job.beam_options(beam_arguments, arguments.workers)
     config = load_section("score", ScoreConfig, arguments.config, arguments.overrides)
     model = find_model(arguments.model)
@@ -229,7 +231,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model", required=True, help="exported model: a version's directory, or the exports' directory"
     )
-    job.add_common_arguments(parser)
+    job.add_common_arguments(parser, "smoothing.cutoff_hz=0.02")
     return parser
 
 

@@ -25,6 +25,7 @@ from beam_pipelines.errors import ConfigurationError
 from beam_pipelines.exported_model import ExportedModel, features_of, find_model
 from beam_pipelines.extraction import Extractor, extract_film
 from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.extractors.needed_weights import require_weights
 from beam_pipelines.extractors.networks import Networks, describe_tracks
 from beam_pipelines.media.decoding_process import DecodingProcess
 from beam_pipelines.records import FilmRecord, fingerprint
@@ -49,6 +50,7 @@ def extract_features(film: str | os.PathLike[str], config: ExtractConfig | None 
         WeightsError: for weights that are not in the cache, or not the published ones.
     """
     config = config or ExtractConfig()
+    require_weights(config)
     start_tensorflow()
     with tempfile.TemporaryDirectory() as directory:
         uri = _address(film)
@@ -110,6 +112,7 @@ def score_film(
     """
     card = model.card
     config = (config or ExtractConfig()).model_copy(update={"modalities": card.modalities})
+    require_weights(config)
     for modality, description in describe_tracks(config).items():
         found, expected = fingerprint(description), card.fingerprints[modality]
         if found != expected:

@@ -11,6 +11,7 @@ import pytest
 from feature_records import make_film_record
 from synthetic_clips import regular_times, write_clip
 
+from beam_pipelines.catalogue import escape_film_id
 from beam_pipelines.curve_table import part_uri, write_part
 from beam_pipelines.curves import AffectCurve
 from beam_pipelines.records import write_record
@@ -18,7 +19,8 @@ from beam_pipelines.report.command import main
 from beam_pipelines.report.sheets import film_key
 from beam_pipelines.score_receipt import ScoreReceipt
 
-ODD_NAME = '"><img src=x onerror="window.hacked=1"> O\'Neill & ${hacked} 映画 فيلم.mp4'
+ODD_NAME = '"><img src=x onerror="window.hacked=1"> O\'Neill & Why?/${hacked} 映画 فيلم.mp4'
+ODD_ID = escape_film_id(ODD_NAME)
 ODD_REASON = "</script><script>window.hacked=2</script><b>bold</b>"
 FILM_SECONDS = 40
 
@@ -68,7 +70,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "films.csv").write_text(
         "film_id,path,split,labels\nplay,films/play.mp4,test,labels.txt\nlost,films/lost.mp4,test,\n"
     )
-    curves = [curve_of("play", FILM_SECONDS, 1), curve_of(ODD_NAME, 30, 2)]
+    curves = [curve_of("play", FILM_SECONDS, 1), curve_of(ODD_ID, 30, 2)]
     curves += [curve_of(f"film {n}", 20 + n, n, lift=n / 30) for n in range(1, 11)]
     failure = {
         "film_id": "broken",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines.catalogue import Film, escape_film_id, films_of_splits, list_films, read_manifest
+from beam_pipelines.catalogue import Film, escape_film_id, films_of_splits, list_films, read_manifest, shown_name
 from beam_pipelines.errors import ConfigurationError
 
 
@@ -104,9 +104,11 @@ def test_links_that_lead_nowhere_are_listed_so_that_somebody_is_told(folder):
 
 
 def test_an_empty_or_absent_folder_is_an_error(tmp_path):
-    for source in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(ConfigurationError, match="no films found"):
+    for source, expected in ((tmp_path, "no films found"), (tmp_path / "absent", "absent: no such folder or file")):
+        with pytest.raises(ConfigurationError, match=expected):
             list_films(str(source))
+    with pytest.raises(ConfigurationError, match="no films found"):
+        list_films(f"{tmp_path}/absent/*.mp4")
 
 
 @given(st.text(min_size=1, max_size=40))
@@ -119,6 +121,17 @@ def test_an_escaped_id_is_one_safe_path_component(name):
     assert os.path.basename(escaped) == escaped
     assert not escaped.startswith(".")
     assert not set(escaped) & set('/\\*?[]{}:"<>|\n\0')
+
+
+@given(st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=20))
+def test_a_name_is_shown_as_it_was_before_it_was_escaped(name):
+    if name.strip():
+        assert shown_name(escape_film_id(name)) == name.strip()
+
+
+def test_what_a_terminal_would_obey_is_not_shown_as_it_was():
+    assert shown_name(escape_film_id("a\x1b[2J\nb\udcff.mp4")) == "a%1B[2J%0Ab%DCFF.mp4"
+    assert shown_name("100% %zz %41") == "100% %zz %41"  # not ours
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20), min_size=2, max_size=2))

@@ -208,21 +208,33 @@ def test_too_many_failures_have_their_own_exit_code(films, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--films", "nowhere"], "nowhere: no films found"),
+        (["--films", "nowhere"], "nowhere: no such folder or file"),
         (["--films", "{films}", "--set", "image.batchsize=3"], "did you mean 'batch_size'"),
-        (["--films", "{films}", "--outptu", "x"], "unknown option --outptu"),
+        (["--films", "{films}", "--outptu", "x"], "unknown option --outptu; did you mean '--output'?"),
         (["--films", "{films}/a.mp4", "{films}/b.mp4"], "put a glob in quotes"),
         (["--films", "{films}", "--direct_num_worker=2"], "did you mean 'direct_num_workers'"),
         (["--films", "{films}", "--set", "image.weights=inception"], "inception"),
         (["--films", "{films}"], "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+        (["--films", "{films}"], "facenet_vggface2"),
+        (["--films", "{films}"], "weights fetch inception_v3_imagenet vggish_audioset facenet_vggface2"),
     ],
 )
 def test_configuration_errors_come_before_anything_starts(films, tmp_path, arguments, expected, capsys, monkeypatch):
     monkeypatch.setenv("CINEAFFECT_WEIGHTS", str(tmp_path / "no-weights"))
     arguments = [argument.format(films=films) for argument in arguments]
     assert extract.main([*arguments, "--output", str(tmp_path / "out")]) == 2
-    assert expected in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert expected in said
+    assert "WARNING" not in said
     assert not (tmp_path / "out").exists()
+
+
+def test_a_misspelt_option_is_named_also_where_it_was_a_needed_one(films, capsys, caplog):
+    assert extract.main(["--films", str(films), "--outptu", "x"]) == 2
+    assert capsys.readouterr().err.splitlines() == ["error: unknown option --outptu; did you mean '--output'?"]
+    assert extract.main(["--films", str(films), "--output", "x", "--something_else=1"]) == 2
+    assert "unknown option --something_else; see --help" in capsys.readouterr().err
+    assert not caplog.records
 
 
 def test_an_output_that_is_a_file_is_refused(films, tmp_path, capsys):

@@ -61,6 +61,14 @@ def test_force_extracts_what_is_up_to_date(films, tmp_path):
     assert record.read_bytes() == before
 
 
+def test_a_dry_run_names_films_as_people_wrote_them(tmp_path, capsys):
+    folder = tmp_path / "films" / "s [1]"
+    folder.mkdir(parents=True)
+    (folder / 'His "Girl" <i>.mp4').write_text("no film\n")
+    extract.main(["--films", str(tmp_path / "films"), "--output", str(tmp_path / "out"), *SETTINGS, "--dry-run"])
+    assert 's [1]/His "Girl" <i>.mp4' in capsys.readouterr().out
+
+
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(films, tmp_path, capsys):
     output = tmp_path / "out"
     command = ["--films", str(films), "--output", str(output), *SETTINGS]

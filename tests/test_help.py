@@ -9,6 +9,10 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines import cli
+from beam_pipelines.configuration import load_section
+from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.normalisation import PrepareConfig
+from beam_pipelines.score_config import ScoreConfig
 
 JOBS = ("extract", "prepare", "score")
 # Flink's own; its job server knows it, Beam's Python side does not.
@@ -50,6 +54,14 @@ def test_every_option_of_an_example_exists(job: str, capsys: pytest.CaptureFixtu
         for word in command:
             if word.startswith("--"):
                 assert word.split("=")[0] in ours | beams | OF_THE_JOB_SERVER, (word, command)
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_the_key_that_the_help_sets_is_one_of_the_jobs_own(job: str, capsys: pytest.CaptureFixture[str]) -> None:
+    models = {"extract": ExtractConfig, "prepare": PrepareConfig, "score": ScoreConfig}
+    words = " ".join(text_of_help(job, capsys).split())
+    (override,) = re.findall(r"for example --set (\S+=\S+);", words)
+    assert load_section(job, models[job], None, [override]) != load_section(job, models[job])
 
 
 @pytest.mark.parametrize("job", JOBS)

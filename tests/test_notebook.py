@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -38,11 +39,17 @@ def test_the_notebook_goes_from_two_films_to_curves(tmp_path, monkeypatch):
     assert not any(cell.get("outputs") for cell in notebook.cells), "the notebook is committed without outputs"
     names = next(cell for cell in notebook.cells if cell.cell_type == "code")
     assert names.source.startswith("FILMS = ")
-    names.source = f"FILMS = {films!r}\nMODEL = {str(tmp_path / 'exports')!r}\nCONFIG = {str(config)!r}"
+    # Relative to the repository's root, whereas Jupyter starts a notebook in the folder where it lies.
+    relative_films, exports, config_name = (
+        [os.path.relpath(film, REPOSITORY) for film in films],
+        os.path.relpath(tmp_path / "exports", REPOSITORY),
+        os.path.relpath(config, REPOSITORY),
+    )
+    names.source = f"FILMS = {relative_films!r}\nMODEL = {exports!r}\nCONFIG = {config_name!r}"
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
 
     nbclient.NotebookClient(
-        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(REPOSITORY)}}
+        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOK.parent)}}
     ).execute()
 
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]

@@ -34,12 +34,12 @@ def test_a_tally_counts_new_files_once_and_sums_their_seconds(tmp_path):
 
 def test_without_a_terminal_every_film_has_its_line(tmp_path, capsys):
     with watch(str(tmp_path), 3, ".tfrecord", lambda uri: 2.0 if Path(uri).exists() else 0.0):
-        for name in ("a", "b"):
+        for name in ("a", "season [1]%2FWhy%3F"):
             (tmp_path / f"{name}.tfrecord").touch()
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(" films")[0] for line in lines] == [
         f"{tmp_path.name}: a: 1 of 3",
-        f"{tmp_path.name}: b: 2 of 3",
+        f"{tmp_path.name}: season [1]/Why?: 2 of 3",
     ]
     assert "film-hours" in lines[1]
 
@@ -52,7 +52,7 @@ def test_films_that_failed_are_counted_and_not_waited_for(tmp_path):
         mark_failed(str(tmp_path), film_id)
     (tmp_path / "a.tfrecord").touch()
     assert tally.look() == ["a"]
-    assert (tally.done, tally.failed) == (1, 2)
+    assert (tally.done, tally.failed, tally.ended) == (1, 2, 3)  # a bar is full when all films are through
     assert tally.words() == "2 failed, left: 0:00:00"
     remove_mark(str(tmp_path), "c")  # its work began anew, and it was done
     tally.look()

@@ -12,7 +12,9 @@ from matplotlib import image
 from report_runs import FILM_SECONDS, curve_of, film_data, report, write_scores  # noqa: F401
 from synthetic_clips import regular_times, write_clip
 
+from beam_pipelines.curves import AffectCurve
 from beam_pipelines.report.command import main
+from beam_pipelines.report.webvtt import mood
 
 
 def test_charts_and_thumbnails_have_pixels(page: Any, report: Path) -> None:  # noqa: F811
@@ -70,6 +72,12 @@ def test_seeking_by_key_and_by_event_moves_the_video(page: Any, report: Path) ->
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.querySelector('video').currentTime") == 12
     page.focus("#timeline")
+    page.keyboard.press("End")
+    assert second(page) == FILM_SECONDS - 1
+    page.keyboard.press("ArrowLeft")
+    assert second(page) == FILM_SECONDS - 2
+    assert page.get_attribute("video", "aria-label") == "The film play"
+    assert page.is_visible(".plays")
     page.keyboard.press("Home")
     times = [
         int(time) for time in page.eval_on_selector_all("#events button", "(all) => all.map((b) => b.dataset.time)")
@@ -84,6 +92,23 @@ def test_seeking_by_key_and_by_event_moves_the_video(page: Any, report: Path) ->
     assert second(page) == max(time for time in times if time < times[-1])
     page.keyboard.press("Escape")
     page.wait_for_selector("#list .row")
+
+
+def test_the_word_beside_the_numbers_is_that_of_the_second(page: Any, tmp_path: Path) -> None:  # noqa: F811
+    # One chapter, joyful on the whole, that begins tense.
+    valence, arousal = np.where(np.arange(40) < 10, -0.56, 0.6), np.full(40, 0.29)
+    write_scores(tmp_path, [AffectCurve("one", valence, arousal, valence, arousal)], [])
+    assert main(["--scores", str(tmp_path)]) == 0
+    open_film(page, tmp_path / "report", "one")
+    assert "joyful" in page.inner_text("#chapters")
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#now-valence") == "−0.56"
+    assert page.inner_text("#now-mood") == "tense"
+    page.keyboard.press("Shift+ArrowRight")
+    assert page.inner_text("#now-mood") == "joyful"
+    places = [(v / 8, a / 8) for v in range(-8, 9) for a in range(-8, 9)]
+    shown = page.evaluate("(all) => all.map(([v, a]) => CineAffect.mood(v, a, [-1, 1]))", places)
+    assert shown == [mood(v, a) for v, a in places]  # the page and the tracks use one set of words
 
 
 def test_zooming_by_dragging_and_back(page: Any, report: Path) -> None:  # noqa: F811
@@ -120,6 +145,7 @@ def test_a_film_that_was_moved_away_leaves_its_curves(browser: Any, tmp_path: Pa
     )
     tab.keyboard.press("Shift+ArrowRight")
     assert second(tab) == 10
+    assert not tab.is_visible(".plays")  # there is nothing that the key could play
     tab.close()
 
 

@@ -101,6 +101,11 @@ def test_an_edl_is_read_back_whatever_the_film_is_called(title: str, found: list
     assert frames == sorted({first + rate.frame_at(event.time_s) for event in found})
 
 
+def test_no_marker_has_a_negative_nought() -> None:
+    text = to_edl("film", [Event(1, "valence", "low", -0.001, 0.2)], FrameRate(Fraction(25)))
+    assert "valence +0.00, stands out by 0.20" in text
+
+
 def test_of_too_many_markers_the_most_prominent_remain() -> None:
     many = [Event(n, "valence", "peak", 0.0, float(n % 7)) for n in range(2000)]
     numbers = EVENT_LINE.findall(to_edl("long", many, FrameRate(Fraction(25))))

@@ -47,7 +47,7 @@ def test_evaluation_tracks_and_films_lost_before_scoring_are_shown(page: Any, re
     page.wait_for_selector("#list .row")
     page.click("#evaluation summary")
     cells = page.eval_on_selector_all("#evaluation-table tr", "(all) => all.map((row) => row.innerText.split('\\t'))")
-    assert cells[1] == ["constant mean", "pooled", "valence", "0.250", "–", "–"]
+    assert cells[1] == ["constant mean", "all seconds", "valence", "0.250", "–", "–"]
     assert len(cells) == 1 + 6
     page.click("[data-show=failed]")
     assert shown_names(page) == ["broken", "lost"]
@@ -69,6 +69,8 @@ def test_search_filter_and_sort(page: Any, report: Path) -> None:  # noqa: F811
     assert shown_names(page) == ["film 10"]
     page.fill("#search", "映画")
     assert shown_names(page) == [ODD_NAME]
+    page.fill("#search", '"><img why?/')  # as people write it, not as its id has it
+    assert shown_names(page) == [ODD_NAME]
     page.fill("#search", "nothing is called that")
     assert page.is_visible("#nothing")
     page.fill("#search", "empty_file")
@@ -84,7 +86,7 @@ def test_search_filter_and_sort(page: Any, report: Path) -> None:  # noqa: F811
     page.click("[data-sort=seconds]")
     assert shown_names(page)[0] == "film 1"
     page.select_option("#sort", "valence")
-    means = {row["id"]: row["valence"][1] for row in rows_of(report) if "valence" in row}
+    means = {row["name"]: row["valence"][1] for row in rows_of(report) if "valence" in row}
     shown = [means[name] for name in shown_names(page)[:-2]]
     assert shown == sorted(means.values())
     page.click("#direction")
@@ -100,8 +102,13 @@ def test_odd_names_are_shown_and_not_executed(page: Any, report: Path) -> None: 
     assert page.inner_text("#film-title") == ODD_NAME
     assert ODD_NAME in page.title()
     addresses = page.eval_on_selector_all("#downloads a", "(all) => all.map((a) => a.href)")
-    for address in addresses:
-        assert Path(page.evaluate("(a) => decodeURIComponent(new URL(a).pathname)", address)).is_file()
+    files = [Path(page.evaluate("(a) => decodeURIComponent(new URL(a).pathname)", address)) for address in addresses]
+    assert [path.is_file() for path in files] == [True] * 4
+    # In the markers it is called what it is called, within what each format can hold.
+    (edl,) = [path for path in files if path.suffix == ".edl"]
+    assert edl.read_text().startswith('TITLE: "><img src=x onerror="window.hacked=1"> O\'Neill & Why?/${hacked}')
+    (chapters,) = [path for path in files if path.name.endswith(".chapters.vtt")]
+    assert 'NOTE chapters of "&gt;&lt;img src=x' in chapters.read_text()
     page.goto(f"{(report / 'index.html').as_uri()}#film=broken")
     page.wait_for_selector("#film-failure:not([hidden])")
     assert ODD_REASON in page.inner_text("#film-failure")
@@ -135,6 +142,13 @@ def test_the_list_is_worked_by_keyboard(page: Any, report: Path) -> None:  # noq
     page.keyboard.press("Home")
     page.keyboard.press("Enter")
     wait_until(page, f"document.getElementById('film-title').textContent === {json.dumps(names[0])}")
+    page.wait_for_selector("#chart-arousal canvas")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#list .row")
+    wait_until(page, f"document.activeElement.querySelector('.title')?.textContent === {json.dumps(names[0])}")
+    page.click("[data-sort=seconds]")
+    assert page.get_attribute("[data-sort=seconds]", "aria-label") == "Length, sorted descending"
+    assert page.get_attribute("[data-sort=id]", "aria-label") == "Film"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -150,6 +164,17 @@ def test_a_phone_shows_everything_without_scrolling_sideways(browser: Any, repor
     box = tab.locator("#chart-valence .u-over").bounding_box()
     tab.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + 40)
     wait_until(tab, "document.getElementById('timeline').getAttribute('aria-valuenow') >= '19'")
+    contrast = tab.evaluate(
+        """() => { const light = (colour) => { const parts = colour.match(/[\\d.]+/g).slice(0, 3)
+                     .map((part) => part / 255)
+                     .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+                     return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2] + 0.05; };
+                   const page = light(getComputedStyle(document.body).backgroundColor);
+                   return [...document.querySelectorAll(".valence-text, .arousal-text, .quiet")].map((node) => {
+                     const word = light(getComputedStyle(node).color);
+                     return Math.max(page, word) / Math.min(page, word); }); }"""
+    )
+    assert min(contrast) >= 4.5  # WCAG 2.1, level AA
     background = tab.evaluate("getComputedStyle(document.body).backgroundColor")
     lightness = np.mean([int(part) for part in background[4:-1].split(",")])
     assert (lightness > 128) == (scheme == "light")

@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from beam_pipelines.catalogue import escape_film_id
+from beam_pipelines.curve_files import CurveFiles
+from beam_pipelines.curves import AffectCurve
 from beam_pipelines.report.plots import (
     COLOURS,
     LABEL_COLOUR,
@@ -20,6 +23,7 @@ from beam_pipelines.report.plots import (
     plot_history,
     plot_scatter,
 )
+from beam_pipelines.score_receipt import ScoreReceipt
 
 SECONDS = np.arange(120)
 VALENCE = 0.8 * np.sin(SECONDS / 15)
@@ -51,6 +55,22 @@ def test_a_path_gets_a_whole_png(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["film.png"]
     assert path.read_bytes() == curve_png()
     assert pixels(path.read_bytes()).shape == (702, 1300, 3)
+
+
+def test_a_film_of_one_second_is_a_point_in_each_panel() -> None:
+    one = {"time_s": np.zeros(1), "valence": np.full(1, 0.5), "arousal": np.full(1, 0.5)}
+    shown, blank = (pixels(curve_png(**{**one, "valence": np.full(1, value)})) for value in (0.5, np.nan))
+    assert 20 < (shown != blank).any(axis=-1).sum() < 2000
+
+
+def test_a_plot_of_a_run_is_headed_by_the_name_as_people_wrote_it(tmp_path: Path) -> None:
+    film_id = escape_film_id('a/"b"?')
+    curve = AffectCurve(film_id, VALENCE, AROUSAL, VALENCE, AROUSAL)
+    files = CurveFiles(str(tmp_path), csv=False, plots=True, shards=1, label_range=(-1.0, 1.0), scorer="s")
+    files.write_film(ScoreReceipt(film_id, "s", "r", 120, 0), curve)
+    heading = pixels(Path(files.plot_uri(film_id)).read_bytes())[:40]
+    assert (heading == pixels(curve_png('a/"b"?'))[:40]).all()
+    assert not (heading == pixels(curve_png(film_id))[:40]).all()
 
 
 def test_the_spread_of_an_ensemble_is_a_band_and_without_one_nothing_changes() -> None:

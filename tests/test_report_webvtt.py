@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_pipelines.report.events import Event, find_events
-from beam_pipelines.report.webvtt import MOST_CHAPTERS, chapters, chapters_vtt, metadata_vtt, timestamp
+from beam_pipelines.report.webvtt import MOST_CHAPTERS, chapters, chapters_vtt, metadata_vtt, mood, timestamp
 
 TIMING = re.compile(r"(\d{2,}):([0-5]\d):([0-5]\d)\.(\d{3}) --> (\d{2,}):([0-5]\d):([0-5]\d)\.(\d{3})", re.ASCII)
 values = st.lists(st.floats(-1, 1) | st.just(float("nan")), min_size=1, max_size=80)
@@ -70,9 +70,18 @@ def test_chapters_are_named_by_their_place_on_the_plane_and_are_few() -> None:
     valence = np.where(np.arange(600) < 300, 0.5, -0.5)
     turn = Event(300, "valence", "fall", 0.0, 1.0)
     names = [part.name for part in chapters(valence, np.full(600, 0.4), [turn], 600.0)]
-    assert names == ["joyful (valence +0.50, arousal +0.40)", "tense (valence -0.50, arousal +0.40)"]
+    assert names == ["joyful (valence +0.50, arousal +0.40)", "tense (valence −0.50, arousal +0.40)"]
     turns = [Event(second, "valence", "fall", 0.0, 1.0) for second in range(30, 10_800, 30)]
     assert len(chapters(np.zeros(10_800), np.zeros(10_800), turns, 10_800.0)) == MOST_CHAPTERS
+
+
+def test_what_is_near_the_middle_is_neutral_and_no_nought_is_negative() -> None:
+    assert mood(-0.001, -0.07) == "neutral"
+    (part,) = chapters(np.full(30, -0.001), np.full(30, -0.07), [], 30.0)
+    assert part.name == "neutral (valence +0.00, arousal −0.07)"
+    words = [[mood(valence, arousal) for valence in (-0.5, 0, 0.5)] for arousal in (0.5, 0, -0.5)]
+    assert words == [["tense", "excited", "joyful"], ["unpleasant", "neutral", "pleasant"], ["sad", "calm", "serene"]]
+    assert mood(3.0, 1.2, (1, 5)) == "calm"  # of labels from 1 to 5 the middle is 3
 
 
 def test_a_name_can_not_end_the_header() -> None:

@@ -77,6 +77,13 @@ def test_on_a_terminal_it_is_a_table_with_aligned_columns() -> None:
     assert plain[-1].endswith("cineaffect report --scores out")
 
 
+def test_on_a_narrow_terminal_a_command_is_one_line_that_can_be_copied() -> None:
+    command = f"cineaffect score --records {'long/' * 20}features --model run/exports --output SCORES"
+    lines = [line.rstrip() for line in on_a_terminal(PLACES, [("curves of an exported model", command)]).splitlines()]
+    assert f"  {command}" in lines
+    assert len(command) > 100
+
+
 def test_of_a_local_job_only_what_is_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "curves.parquet").mkdir()
     assert places_of_job("score", str(tmp_path)) == [("table", str(tmp_path / "curves.parquet"))]

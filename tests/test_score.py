@@ -301,7 +301,7 @@ def test_a_manifest_chooses_films_and_names_those_without_a_record(exports, feat
         (["--records", "{tmp}/absent", "--model", "{exports}"], "holds no feature records"),
         (["--records", "{features}", "--model", "{exports}", "--splits", "test"], "--manifest"),
         (["--records", "{features}", "--model", "{exports}", "--set", "plot=false"], "did you mean 'plots'"),
-        (["--films", "{tmp}/absent", "--model", "{exports}"], "no films found"),
+        (["--films", "{tmp}/absent", "--model", "{exports}"], "absent: no such folder or file"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_starts(exports, features, tmp_path, capsys, arguments, says):

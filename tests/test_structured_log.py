@@ -152,7 +152,7 @@ def test_a_configuration_error_is_an_object_too(films: Path, tmp_path: Path) -> 
     assert code == 2
     (entry,) = log
     assert entry["level"] == "ERROR"
-    assert "no films found" in entry["message"]
+    assert "no such folder or file" in entry["message"]
 
 
 def test_prepare_and_score_log_alike(tmp_path: Path) -> None:

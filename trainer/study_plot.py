@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import io
 import math
+from typing import TYPE_CHECKING
 
 import optuna
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from beam_pipelines import storage
 from trainer.study import importances
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _COLUMNS = 3
+_MOST_TICKS = 5
+_LETTERS_IN_A_ROW = 28
+"""What fits below a panel side by side."""
 _BLUE, _ORANGE = "#0072b2", "#d55e00"
 
 
@@ -50,9 +58,11 @@ def draw_study(study: optuna.Study, selection: str) -> Figure | None:
         points = [(trial.params[name], trial.value) for trial in trials if name in trial.params]
         words = any(isinstance(value, (str, bool)) for value, _ in points)
         axis.scatter([str(x) if words else x for x, _ in points], [y for _, y in points], s=16, color=_BLUE)
-        if name in ("l2", "learning_rate") or name.endswith((".units", ".filters")):
-            axis.set_xscale("log")
         axis.set(xlabel=name, ylabel=selection)
+        if words:
+            _place_words(axis, sorted({str(x) for x, _ in points}))
+        else:
+            _place_numbers(axis, name, [x for x, _ in points])
     if weights:
         axis = axes[panels - 1]
         axis.barh(list(weights)[::-1], list(weights.values())[::-1], color=_BLUE)
@@ -60,3 +70,34 @@ def draw_study(study: optuna.Study, selection: str) -> Figure | None:
     for axis in axes[panels:]:
         axis.set_visible(False)
     return figure
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """At most `_MOST_TICKS` round places of a logarithmic axis: 1, 2, 5, 10, … of it, or powers of ten, or its ends."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    within = [10.0**power * digit for power in powers for digit in (1, 2, 5)]
+    within = [tick for tick in within if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
+    if len(within) > _MOST_TICKS:
+        decades = [10.0**power for power in powers if low * (1 - 1e-9) <= 10.0**power <= high * (1 + 1e-9)]
+        within = decades[:: math.ceil(len(decades) / _MOST_TICKS)]
+    return within if len(within) > 1 else sorted({low, high})
+
+
+def _place_words(axis: Axes, words: list[str]) -> None:
+    if sum(map(len, words)) > _LETTERS_IN_A_ROW:
+        axis.tick_params(axis="x", labelrotation=25)
+        for label in axis.get_xticklabels():
+            label.set(horizontalalignment="right", rotation_mode="anchor")
+
+
+def _place_numbers(axis: Axes, name: str, values: list[float]) -> None:
+    low, high = min(values), max(values)
+    if (name in ("l2", "learning_rate") or name.endswith((".units", ".filters"))) and 0 < low < high:
+        # Matplotlib names the minor ticks of such an axis too where it spans less than a decade, one over the other.
+        axis.set_xscale("log")
+        axis.xaxis.set_minor_locator(NullLocator())
+        ticks = log_ticks(low, high)
+        axis.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+    else:
+        whole = all(float(value).is_integer() for value in values)
+        axis.xaxis.set_major_locator(MaxNLocator(_MOST_TICKS, integer=whole))

@@ -79,7 +79,8 @@ def marker_name(event: Event) -> str:
 def describe(event: Event) -> str:
     """What a marker says in a sentence: the value, and how far it stands out."""
     what = "step of" if event.is_turning_point else "stands out by"
-    return f"{event.target} {event.value:+.2f}, {what} {event.prominence:.2f}"
+    value = round(event.value, 2) + 0.0  # never a negative nought
+    return f"{event.target} {value:+.2f}, {what} {event.prominence:.2f}"
 
 
 def _comment(events: Sequence[Event]) -> str:

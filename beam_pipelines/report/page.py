@@ -98,9 +98,9 @@ class PageWriter:
         }
 
     def _write_markers(self, sheet: FilmSheet, rate: FrameRate) -> dict[str, str]:
-        curve, name = sheet.curve, sheet.film_id
+        curve, name, film_id = sheet.curve, sheet.name, sheet.film_id
         # A film id is safe as a file name; should one ever not be, its markers stay in this folder all the same.
-        file_name = sheet.key if "/" in name or name.startswith(".") else name
+        file_name = sheet.key if "/" in film_id or film_id.startswith(".") else film_id
         files = {
             "EDL markers": (".edl", to_edl(name, sheet.events, rate)),
             "CSV markers": (".csv", to_csv(sheet.events, rate)),

@@ -57,10 +57,12 @@ def plot_curve(
     seconds = np.asarray(time_s, np.float64)
     smoothed = {"valence": valence, "arousal": arousal}
     raw = {"valence": valence_raw, "arousal": arousal_raw}
+    # A line needs two seconds; one alone is a point.
+    marker = "o" if seconds.size == 1 else None
     with canvas(output, title, rows=2, columns=1, size_in=(10.0, 5.4), sharex=True) as (_, panels):
         for target, panel in zip(TARGETS, panels, strict=True):
             values = _checked(target, smoothed[target], seconds.size)
-            panel.plot(seconds, values, color=COLOURS[target], lw=2.4, label="smoothed", zorder=4)
+            panel.plot(seconds, values, color=COLOURS[target], lw=2.4, marker=marker, label="smoothed", zorder=4)
             of_members = (spread or {}).get(target)
             if of_members is not None:
                 wide = _checked(f"spread of {target}", of_members, seconds.size)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines import storage
+from beam_pipelines.catalogue import shown_name
 from beam_pipelines.curves import AffectCurve, from_csv
 from beam_pipelines.errors import ConfigurationError
 from beam_pipelines.report.page_folder import STUDY, TRAINING, PageFolder
@@ -79,6 +80,7 @@ def write_training_page(run: str, output: str) -> str:
         "history": _read_json(run, "history.json"),
         "rows": [{key: row.get(key) for key in _FIGURES} for row in evaluation.get("rows", [])],
         "films": film_ids,
+        "names": {film_id: shown_name(film_id) for film_id in film_ids},
         "smoothing": validation.get("smoothing", []),
         "selection": validation.get("selection"),
         "calibration": {target: calibration(pairs, target) for target in TARGETS} if pairs else {},

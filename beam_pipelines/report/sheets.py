@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beam_pipelines.catalogue import shown_name
 from beam_pipelines.curves import AffectCurve
 from beam_pipelines.report.events import Event
 from beam_pipelines.report.labels import ShownLabels
@@ -65,8 +66,13 @@ class FilmSheet:
 
     @property
     def film_id(self) -> str:
-        """The film's name."""
+        """The film's name throughout, in addresses and file names too."""
         return self.curve.film_id
+
+    @property
+    def name(self) -> str:
+        """The film's name as people wrote it, for display."""
+        return shown_name(self.film_id)
 
     @property
     def key(self) -> str:
@@ -94,6 +100,7 @@ def catalogue_row(sheet: FilmSheet, label_range: tuple[float, float]) -> dict[st
     """What the catalogue shows of a film."""
     row: dict[str, Any] = {
         "id": sheet.film_id,
+        "name": sheet.name,
         "key": sheet.key,
         "seconds": sheet.curve.seconds,
         "events": len(sheet.events),
@@ -115,6 +122,7 @@ def failed_row(film: FailedFilm) -> dict[str, Any]:
     """What the catalogue shows of a film without a curve."""
     return {
         "id": film.film_id,
+        "name": shown_name(film.film_id),
         "source": film.source_uri,
         "failed": [film.step, film.reason, film.detail],
     }

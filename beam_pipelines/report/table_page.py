@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from beam_pipelines.catalogue import shown_name
 from beam_pipelines.report.page_folder import TABLE, PageFolder
 
 TABLE_1 = "table1.json"
@@ -29,13 +30,15 @@ def write_table_page(table: Mapping[str, Any], output: str) -> str:
     """
     summary: list[dict[str, Any]] = table["summary"]
     films = by_film(table["rows"])
+    film_ids = sorted({row["film_id"] for row in films})
     page = {
         "seeds": table["seeds"],
         "untrained": table.get("untrained", []),
         "published": table["published"],
         "predictors": list(dict.fromkeys(row["predictor"] for row in summary)),
         "summary": summary,
-        "films": sorted({row["film_id"] for row in films}),
+        "films": film_ids,
+        "names": {film_id: shown_name(film_id) for film_id in film_ids},
         "byFilm": films,
         "settings": table.get("runs", {}),
     }

@@ -1,6 +1,10 @@
 """WebVTT tracks of a film: chapters that players show in their menu, and the curve as a metadata track for scripts.
 
-A chapter is the stretch between two turning points. Its name says where on the valence-arousal plane it lies.
+A chapter is the stretch between two turning points. Its name says where on the valence-arousal plane it lies:
+
+    tense       excited   joyful
+    unpleasant  neutral   pleasant
+    sad         calm      serene
 """
 
 from __future__ import annotations
@@ -19,12 +23,20 @@ from beam_pipelines.report.events import Event
 SHORTEST_CHAPTER_S = 20
 MOST_CHAPTERS = 24
 """A menu that can still be read."""
-_QUADRANTS = {
-    (True, True): "joyful",
-    (True, False): "serene",
-    (False, True): "tense",
-    (False, False): "sad",
+NEUTRAL_SHARE = 0.1
+"""How far from the middle a value begins to say something, as a share of the way to either end; as in drawing.js."""
+_MOODS = {
+    (-1, 1): "tense",
+    (0, 1): "excited",
+    (1, 1): "joyful",
+    (-1, 0): "unpleasant",
+    (0, 0): "neutral",
+    (1, 0): "pleasant",
+    (-1, -1): "sad",
+    (0, -1): "calm",
+    (1, -1): "serene",
 }
+"""Side of the middle in valence and in arousal -> the word for it."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +65,7 @@ def chapters(
         valence, arousal: float [T], smoothed.
         events: of both curves.
         duration_s: D, the film's length; the last chapter ends there.
-        label_range: lowest and highest label; its middle parts the plane into quadrants.
+        label_range: lowest and highest label; its middle is what is neutral.
         shortest_s: a film shorter than that is one chapter.
     """
     cuts = [0.0, float(duration_s)]
@@ -67,9 +79,24 @@ def chapters(
         if all(abs(turn.time_s - cut) >= shortest_s for cut in cuts) and turn.time_s < duration_s:
             cuts.append(float(turn.time_s))
     cuts.sort()
-    middle = (label_range[0] + label_range[1]) / 2
     curves = np.asarray(valence, np.float64), np.asarray(arousal, np.float64)
-    return [Chapter(start, end, _name(curves, start, end, middle)) for start, end in pairwise(cuts) if end > start]
+    return [Chapter(start, end, _name(curves, start, end, label_range)) for start, end in pairwise(cuts) if end > start]
+
+
+def mood(valence: float, arousal: float, label_range: tuple[float, float] = (-1.0, 1.0)) -> str:
+    """The word for a place on the valence-arousal plane; what lies near the middle of an axis is on neither side."""
+    low, high = label_range
+    middle, near = (low + high) / 2, NEUTRAL_SHARE * (high - low) / 2
+
+    def side(value: float) -> int:
+        return 0 if abs(value - middle) < near else 1 if value > middle else -1
+
+    return _MOODS[side(valence), side(arousal)]
+
+
+def signed(value: float) -> str:
+    """A value to two decimals with its sign as the page writes it: `+0.25`, `−0.07`, and never a negative nought."""
+    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")
 
 
 def chapters_vtt(film: str, parts: Iterable[Chapter]) -> str:
@@ -119,12 +146,12 @@ def _text(text: str) -> str:
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _name(curves: tuple[np.ndarray, np.ndarray], start_s: float, end_s: float, middle: float) -> str:
+def _name(curves: tuple[np.ndarray, np.ndarray], start_s: float, end_s: float, label_range: tuple[float, float]) -> str:
     means = [_mean(curve[int(start_s) : max(int(start_s) + 1, math.ceil(end_s))]) for curve in curves]
     if any(mean is None for mean in means):
         return "no values"
     valence, arousal = (float(mean) for mean in means if mean is not None)
-    return f"{_QUADRANTS[valence >= middle, arousal >= middle]} (valence {valence:+.2f}, arousal {arousal:+.2f})"
+    return f"{mood(valence, arousal, label_range)} (valence {signed(valence)}, arousal {signed(arousal)})"
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -14,6 +14,7 @@ import pytest
 from browser_pages import browser, page  # noqa: F401
 from synthetic_films import DataSet
 
+from beam_pipelines.catalogue import escape_film_id
 from beam_pipelines.curves import AffectCurve
 from beam_pipelines.report import command
 from beam_pipelines.report.run_pages import calibration
@@ -66,7 +67,9 @@ def test_train_leaves_a_page_of_what_happened(run: Path, page: Any) -> None:  # 
     expected = next(r for r in rows if (r["film_id"], r["predictor"], r["target"]) == ("film5", "smoothed", "valence"))
     assert float(smoothed[2].replace("−", "-")) == pytest.approx(float(expected["mse"]), abs=1e-4)
     tried = texts(page, "#smoothing tbody tr")
-    assert len(tried) == 5
+    assert len(tried) == 6  # the raw curve and five filters
+    raw = page.locator("#smoothing tbody tr").first.locator("td").all_inner_texts()
+    assert raw[:4] == ["none (raw)", *page.locator("#pooled tbody tr").nth(2).locator("td").all_inner_texts()[2:5]]
     (chosen,) = texts(page, "#smoothing tr.chosen td:first-child")
     assert chosen.endswith(f"{card['smoothing']['cutoff_hz']} Hz")
     assert len(history) == 3
@@ -93,15 +96,35 @@ def test_report_writes_it_again_and_names_of_films_are_only_shown(run: Path, pag
     copy = tmp_path / "run"
     shutil.copytree(run, copy, ignore=shutil.ignore_patterns("report", "checkpoints"))
     validation = json.loads((copy / "validation.json").read_text())
-    validation["labels"][ODD_NAME.replace("/", "%2F")] = validation["labels"].pop("film5")
+    validation["labels"][escape_film_id(ODD_NAME)] = validation["labels"].pop("film5")
     (copy / "validation.json").write_text(json.dumps(validation))
-    (copy / "curves" / "film5.csv").rename(copy / "curves" / f"{ODD_NAME.replace('/', '%2F')}.csv")
+    (copy / "curves" / "film5.csv").rename(copy / "curves" / f"{escape_film_id(ODD_NAME)}.csv")
     assert command.main(["--run", str(copy), "--output", str(tmp_path / "page")]) == 0
     assert (tmp_path / "page" / "data" / "film-1.js").is_file()
     page.goto((tmp_path / "page" / "index.html").as_uri())
     page.wait_for_selector("body[data-film]")
-    assert ODD_NAME.replace("/", "%2F") in texts(page, "#film option")
+    assert ODD_NAME in texts(page, "#film option")
     assert page.locator("main b").count() == 0
+
+
+def test_a_model_that_does_worse_than_the_constant_mean_is_said_to(run: Path, page: Any, tmp_path: Path) -> None:  # noqa: F811
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    for better in (True, False):
+        for row in evaluation["rows"]:
+            if (row["predictor"], row["target"], row["scope"]) == ("smoothed", "valence", "pooled"):
+                row["mse"] = 0.001 if better else 9.5
+            if (row["predictor"], row["target"], row["scope"]) == ("smoothed", "arousal", "pooled"):
+                row["mse"] = 0.001
+        copy = tmp_path / str(better)
+        shutil.copytree(run, copy, ignore=shutil.ignore_patterns("report", "checkpoints"))
+        (copy / "evaluation.json").write_text(json.dumps(evaluation))
+        assert command.main(["--run", str(copy)]) == 0
+        page.goto((copy / "report" / "index.html").as_uri())
+        page.wait_for_selector("body[data-film]")
+        assert page.locator("#worse").is_visible() is not better
+    said = page.locator("#worse").inner_text()
+    assert "worse than the constant mean: valence, MSE 9.5000 against" in said
+    assert "arousal" not in said
 
 
 def test_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,6 +189,8 @@ def test_a_study_has_a_page_whose_trials_sort(study: Path, page: Any) -> None:  
     assert page.locator("#trials tr.chosen td").first.inner_text() == str(best)
     assert texts(page, "#importance tbody td:first-child")[0] == "learning_rate"
     page.locator("#trials [data-name=value]").click()
+    assert page.locator("#trials th[aria-sort=ascending]").inner_text() == "validation MSE\u00a0▴"
+    assert page.locator("#trials th[aria-sort]").count() == 1
     values = [text for text in texts(page, "#trials tbody td:nth-child(3)") if text != "–"]
     assert len(values) == 23
     assert [float(value) for value in values] == sorted(float(value) for value in values)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from browser_pages import browser, page  # noqa: F401
 
+from beam_pipelines.catalogue import escape_film_id
 from beam_pipelines.report import command
 from beam_pipelines.report.table_page import by_film
 from trainer.evaluate import evaluate_curves
@@ -18,6 +19,7 @@ from trainer.experiment_table import write_table
 from trainer.paper_runs import TABLE_1
 
 ODD_NAME = '</script><b>film\'s "one" & 映画'
+ODD_ID = escape_film_id(ODD_NAME)
 RUNS = ("run1", "run4", "run5")
 SECONDS = 60
 
@@ -36,7 +38,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seeds of three runs on three films; run4 is constant on one of them."""
     output = tmp_path_factory.mktemp("paper")
     random = np.random.default_rng(4)
-    known = {name: random.uniform(-0.5, 0.5, (SECONDS, 2)).astype(np.float32) for name in (ODD_NAME, "b", "c")}
+    known = {name: random.uniform(-0.5, 0.5, (SECONDS, 2)).astype(np.float32) for name in (ODD_ID, "b", "c")}
     films = [Film(name, values, np.ones(SECONDS, bool)) for name, values in known.items()]
     rows: list[dict[str, Any]] = []
     for seed in range(2):

@@ -4,7 +4,8 @@
   const $ = (id) => document.getElementById(id);
   const make = CineAffect.element;
   const KEPT_FILMS = 4;
-  let run, byId, catalogue, film;
+  const SCOPES = { pooled: "all seconds" };  // as the other pages call it
+  let run, byId, catalogue, film, left = null;
   const opened = [];
 
   const start = async () => {
@@ -62,7 +63,7 @@
     const number = (value) => make("td", "number", typeof value === "number" ? value.toFixed(3) : "–");
     const body = rows.map((row) => {
       const line = make("tr");
-      line.append(make("th", "", row.predictor), make("td", "", row.scope), make("td", `${row.target}-text`, row.target),
+      line.append(make("th", "", row.predictor), make("td", "", SCOPES[row.scope] || row.scope), make("td", `${row.target}-text`, row.target),
         number(row.mse), number(row.pcc), number(row.ccc));
       return line;
     });
@@ -80,13 +81,16 @@
     $("film").hidden = id === null;
     if (id === null) {
       document.title = "CineAffect report";
-      catalogue.later(true);
+      if (left === null) catalogue.later(true);
+      else catalogue.back(left);
+      left = null;
       return;
     }
-    document.title = `${id} – CineAffect`;
-    $("film-title").replaceChildren(make("bdi", "", id));
+    left = id;
+    const row = byId.get(id), name = row ? row.name : id;
+    document.title = `${name} – CineAffect`;
+    $("film-title").replaceChildren(make("bdi", "", name));
     scrollTo(0, 0);
-    const row = byId.get(id);
     const why = !row ? ["This report has no film of this name."] : row.failed || null;
     $("film-body").hidden = Boolean(why);
     $("film-failure").hidden = !why;

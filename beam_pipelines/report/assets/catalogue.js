@@ -6,7 +6,7 @@
   const words = (text) => text.normalize("NFC").toLocaleLowerCase();
 
   const keys = {
-    id: (row) => row.id,
+    id: (row) => row.name,
     seconds: (row) => row.seconds,
     valence: (row) => row.valence && row.valence[1],
     arousal: (row) => row.arousal && row.arousal[1],
@@ -22,7 +22,7 @@
       this.sort = "id";
       this.down = false;
       this.live = new Map();
-      for (const row of rows) row.words = words([row.id, row.split || "", row.stale || "", ...(row.failed || [])].join(" "));
+      for (const row of rows) row.words = words([row.name, row.split || "", row.stale || "", ...(row.failed || [])].join(" "));
       this.collator = new Intl.Collator(undefined, { numeric: true });
       this.list = $("list");
       this.space = CineAffect.element("div", "space");
@@ -72,13 +72,17 @@
           const order = typeof x === "string" ? this.collator.compare(x, y) : x - y;
           if (order) return sign * order;
         }
-        return this.collator.compare(a.id, b.id);
+        return this.collator.compare(a.name, b.name) || this.collator.compare(a.id, b.id);
       });
       this.kept = kept;
       for (const button of document.querySelectorAll("[data-show]"))
         button.setAttribute("aria-pressed", String(button.dataset.show === this.show));
-      for (const button of $("list-head").querySelectorAll("button"))
-        button.dataset.order = button.dataset.sort === this.sort ? (this.down ? "down" : "up") : "";
+      for (const button of $("list-head").querySelectorAll("button")) {
+        const order = button.dataset.sort === this.sort ? (this.down ? "down" : "up") : "";
+        button.dataset.order = order;
+        button.setAttribute("aria-label",
+          button.textContent + (order && `, sorted ${order === "down" ? "descending" : "ascending"}`));
+      }
       $("sort").value = this.sort;
       $("direction").textContent = this.down ? "↓" : "↑";
       $("count").textContent = kept.length === this.rows.length
@@ -133,8 +137,8 @@
       link.href = CineAffect.address(row.id);
       link.dataset.index = index;
       const name = make("span", "name");
-      const title = make("bdi", "title", row.id);
-      title.title = row.id;
+      const title = make("bdi", "title", row.name);
+      title.title = row.name;
       name.append(title);
       const under = [row.stale, row.split].filter(Boolean).join(" · ");
       if (under) name.append(make("span", "quiet split", under));
@@ -172,7 +176,18 @@
       event.preventDefault();
       const focused = document.activeElement && document.activeElement.dataset.index;
       const before = focused === undefined ? (move > 0 ? -1 : 0) : Number(focused);
-      const index = Math.min(this.kept.length - 1, Math.max(0, before + move));
+      this.focus(Math.min(this.kept.length - 1, Math.max(0, before + move)));
+    }
+
+    // Back from a film: its row has the focus again, or the list where the row isn't shown.
+    back(id) {
+      this.render(true);
+      const index = this.kept.findIndex((row) => row.id === id);
+      if (index < 0) this.list.focus({ preventScroll: true });
+      else this.focus(index);
+    }
+
+    focus(index) {
       const top = index * this.high, seen = this.list.clientHeight;
       if (top < this.list.scrollTop) this.list.scrollTop = top;
       if (top + this.high > this.list.scrollTop + seen) this.list.scrollTop = top + this.high - seen;

@@ -100,6 +100,16 @@
     }
   };
 
+  // The word for a place on the plane, as webvtt.py has it for chapters: near the middle of an axis it is on neither side.
+  const NEUTRAL_SHARE = 0.1;
+  const MOODS = [["sad", "unpleasant", "tense"], ["calm", "neutral", "excited"], ["serene", "pleasant", "joyful"]];
+  CineAffect.mood = (valence, arousal, [low, high]) => {
+    if (valence === null || arousal === null) return "";
+    const middle = (low + high) / 2, near = NEUTRAL_SHARE * (high - low) / 2;
+    const side = (value) => (Math.abs(value - middle) < near ? 1 : value > middle ? 2 : 0);
+    return MOODS[side(valence)][side(arousal)];
+  };
+
   // The valence-arousal plane with the film's path: drawn once, then only the dot moves over it.
   CineAffect.Plane = class {
     constructor(canvas) {

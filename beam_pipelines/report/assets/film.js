@@ -21,7 +21,7 @@
       }
       this.seconds = film.valence.length;
       this.facts(row);
-      this.screen();
+      this.screen(row);
       this.plane = new CineAffect.Plane($("plane"));
       this.plane.set(this.curves.valence.smoothed, this.curves.arousal.smoothed, range);
       this.sprite();
@@ -49,7 +49,7 @@
       $("timeline").setAttribute("aria-valuemax", String(this.seconds - 1));
     }
 
-    screen() {
+    screen(row) {
       const holder = $("screen");
       this.video = null;
       holder.replaceChildren();
@@ -58,6 +58,7 @@
       if (!this.film.video) return;
       const video = make("video");
       video.controls = true;
+      video.setAttribute("aria-label", `The film ${row.name}`);
       video.preload = "metadata";
       video.playsInline = true;
       video.src = this.film.video;
@@ -149,8 +150,7 @@
       this.plane.dot([valence, arousal]);
       $("now-valence").textContent = CineAffect.signed(valence);
       $("now-arousal").textContent = CineAffect.signed(arousal);
-      const chapter = this.film.chapters.find(([start, end]) => time >= start && time < end);
-      $("now-chapter").textContent = chapter ? chapter[2].replace(/ \(.*/, "") : "";
+      $("now-mood").textContent = CineAffect.mood(valence, arousal, this.range);
       this.clock();
       const slider = $("timeline");
       slider.setAttribute("aria-valuenow", String(second));
@@ -235,7 +235,7 @@
       const onSlider = event.target === $("timeline");
       const step = event.shiftKey ? 10 : 1;
       const actions = {
-        ArrowLeft: () => this.seek(Math.ceil(this.time - 1e-6) - step),
+        ArrowLeft: () => this.seek(Math.floor(this.time + 1e-6) - step),
         ArrowRight: () => this.seek(Math.floor(this.time + 1e-6) + step),
         n: () => this.toEvent(1),
         p: () => this.toEvent(-1),

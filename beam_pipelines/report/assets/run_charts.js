@@ -10,13 +10,27 @@
 
   const short = (value) => (value === null ? "" : minus(Number(value.toPrecision(4))));
 
-  // Three places of a logarithmic axis, which uPlot itself marks at powers of ten only.
-  const decades = (low, high) => [0.15, 0.5, 0.85].map((share) => Number((low * (high / low) ** share).toPrecision(2)));
+  // Round places of a logarithmic axis, 1, 2, 5, 10, … of it or powers of ten, as study_plot.py has them; uPlot itself
+  // marks powers of ten only, of which units from 32 to 256 hold one.
+  const MOST_PLACES = 4;
+  const decades = (low, high) => {
+    const powers = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) powers.push(power);
+    const inside = (place) => place >= low * (1 - 1e-9) && place <= high * (1 + 1e-9);
+    const tens = powers.map((power) => Number(`1e${power}`)).filter(inside);
+    const all = powers.flatMap((power) => [1, 2, 5].map((digit) => Number(`${digit}e${power}`))).filter(inside);
+    const places = all.length > MOST_PLACES ? tens.filter((_, i) => i % Math.ceil(tens.length / MOST_PLACES) === 0) : all;
+    return places.length > 1 ? places : [low, high].map((end) => Number(end.toPrecision(2)));
+  };
+  const shortLog = (value) => (value < 1e-3 ? minus(value.toExponential(0)) : short(value));
+  // Words that don't fit side by side stand in two rows.
+  const staggered = (words) => (words.join("").length > 24 ? words.map((word, i) => (i % 2 ? `\n${word}` : word)) : words);
 
   // series: [{label, values, colour, width, dash, alpha, points, line}]; options: {height, xLabel, clock, range, marker}
   CineAffect.chart = (holder, xs, series, options = {}) => {
     // Around a single point uPlot would lay an axis from nothing to a hundred.
     if (xs.length === 1 && !options.xRange && !options.logarithmic) options = { ...options, xRange: [xs[0] - 1, xs[0] + 1] };
+    holder.classList.toggle("keyed", options.keyed === true);
     const make = () => {
       const axis = { stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false },
         font: "11px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif" };
@@ -27,8 +41,10 @@
           y: options.range ? { range: options.range } : {} },
         axes: [
           { ...axis, values: (_, at) => at.map(short), label: options.xLabel, labelSize: options.xLabel ? 20 : 0, size: 26, space: 56,
-            ...(options.ticks ? { splits: () => options.ticks.map((_, i) => i), values: () => options.ticks } : {}),
-            ...(options.logarithmic ? { splits: (u) => decades(u.scales.x.min, u.scales.x.max), filter: (_, at) => at } : {}),
+            ...(options.ticks ? { splits: () => options.ticks.map((_, i) => i), values: () => staggered(options.ticks),
+              size: staggered(options.ticks) === options.ticks ? 26 : 42 } : {}),
+            ...(options.logarithmic ? { splits: (u) => decades(u.scales.x.min, u.scales.x.max), filter: (_, at) => at,
+              values: (_, at) => at.map(shortLog) } : {}),
             ...(options.clock ? { incrs: [1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600],
               values: (_, at) => at.map(CineAffect.clock) } : {}),
             ...(options.whole ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000] } : {}) },

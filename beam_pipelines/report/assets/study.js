@@ -45,10 +45,14 @@
       : wide ? [ends[0] - 0.05 * wide, ends[1] + 0.05 * wide] : [ends[0] - (Math.abs(ends[0]) || 1), ends[0] + (Math.abs(ends[0]) || 1)];
     CineAffect.chart(holder, points.map(place), [
       { label: figure, values: points.map((trial) => trial.value), colour: "valence", points: true, line: false }],
-    { height: 170, ticks: choices, logarithmic, xRange });
+    { height: 170, ticks: choices, logarithmic, xRange, whole: points.every((trial) => Number.isInteger(trial[name])) });
   }
 
-  const names = ["number", "state", "value", "epochs", "seconds", "why", ...page.parameters];
+  // A column in which no trial has anything is left out.
+  const names = ["number", "state", "value", "epochs", "seconds", "why", ...page.parameters].filter((name) =>
+    ["number", "state", "value"].includes(name) || page.trials.some((trial) => ![null, undefined, ""].includes(trial[name])));
+  // Long names may break after a dot, so that more columns are in sight.
+  const heading = (name) => (name === "value" ? `validation ${figure}` : name.replaceAll(".", ".\u200b"));
   let sorted = { name: "number", down: false };
   const text = (value) => (value === null || value === undefined ? "–" : typeof value === "number" && !Number.isInteger(value)
     ? String(Number(value.toPrecision(4))) : String(value));
@@ -60,7 +64,7 @@
       return sign * (typeof x === "number" ? x - y : String(x).localeCompare(String(y))) || a.number - b.number;
     });
     const heads = names.map((name) => {
-      const button = CineAffect.element("button", "", name + (name === sorted.name ? (sorted.down ? " ▾" : " ▴") : ""));
+      const button = CineAffect.element("button", "", heading(name) + (name === sorted.name ? (sorted.down ? "\u00a0▾" : "\u00a0▴") : ""));
       button.dataset.name = name;
       button.addEventListener("click", () => {
         sorted = { name, down: name === sorted.name && !sorted.down };
@@ -72,6 +76,8 @@
     CineAffect.table(by("trials"), heads, order.map((trial) => ({
       className: trial.number === page.best ? "chosen" : trial.state === "fail" ? "failed" : "",
       cells: names.map((name) => text(trial[name])) })));
+    by("trials").querySelector(`[data-name="${CSS.escape(sorted.name)}"]`).closest("th").ariaSort =
+      sorted.down ? "descending" : "ascending";
   };
   showTrials();
   by("configuration").textContent = page.configuration;

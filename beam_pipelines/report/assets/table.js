@@ -70,7 +70,7 @@
       const values = names.map((name) => value(film, name));
       const known = values.slice(1).map((one) => one.mean).filter((mean) => mean !== null);
       const best = figure === "mse" ? Math.min(...known) : Math.max(...known);
-      return { cells: [film, ...values.map((one, i) => {
+      return { cells: [page.names[film], ...values.map((one, i) => {
         const cell = withSpread(one);
         cell.classList.toggle("best", i > 0 && one.mean === best);
         return cell;

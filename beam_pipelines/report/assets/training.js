@@ -48,17 +48,26 @@
       && one.target === target && one.film_id === film) || {};
     return FIGURES.map((figure) => row[figure] ?? null);
   });
+  const overall = (predictor) => find(predictor, "pooled", "");
+  const worse = TARGETS.flatMap((target, i) => {
+    const [ours, constant] = ["smoothed", "constant mean"].map((predictor) => overall(predictor)[i * FIGURES.length]);
+    return ours !== null && constant !== null && ours > constant
+      ? [`${target}, MSE ${CineAffect.number(ours)} against ${CineAffect.number(constant)}`] : [];
+  });
+  by("worse").hidden = !worse.length;
+  by("worse").textContent = `On all seconds of the validation films this model does worse than the constant mean: ${worse.join("; ")}.`;
   const predictors = [...new Set(page.rows.map((row) => row.predictor))];
   const heads = TARGETS.flatMap((target) => FIGURES.map((figure) => `${target} ${figure.toUpperCase()}`));
   CineAffect.table(by("pooled"), ["predictor", "over", ...heads], predictors.flatMap((predictor) =>
     [["pooled", "all seconds"], ["mean of films", "mean of films"]].map(([scope, words]) =>
       ({ cells: [predictor, words, ...find(predictor, scope, "")] }))));
   CineAffect.table(by("films"), ["film", "predictor", ...heads], page.films.flatMap((film) =>
-    predictors.map((predictor, i) => ({ cells: [i ? "" : film, predictor, ...find(predictor, "film", film)] }))));
+    predictors.map((predictor, i) => ({ cells: [i ? "" : page.names[film], predictor, ...find(predictor, "film", film)] }))));
 
-  CineAffect.table(by("smoothing"), ["filter", ...heads, ""], page.smoothing.map((one) => ({
+  const raw = { className: "", cells: ["none (raw)", ...find("raw", "pooled", ""), ""] };
+  CineAffect.table(by("smoothing"), ["filter", ...heads, ""], [raw, ...page.smoothing.map((one) => ({
     className: one.chosen ? "chosen" : "",
-    cells: [smoothingWords(one), ...TARGETS.flatMap((t) => FIGURES.map((f) => one[`${t}_${f}`])), one.chosen ? "◀ chosen" : ""] })));
+    cells: [smoothingWords(one), ...TARGETS.flatMap((t) => FIGURES.map((f) => one[`${t}_${f}`])), one.chosen ? "◀ chosen" : ""] }))]);
 
   // One axis for both: each target's bins have places of their own on it.
   const places = [...new Set(TARGETS.flatMap((t) => page.calibration[t].map((bin) => bin.predicted)))].sort((a, b) => a - b);
@@ -79,11 +88,11 @@
       { label: "raw", values: film[target].raw, colour: target, width: 1, alpha: 0.6 },
       { label: "labels", values: film[target].label, colour: "label", width: 1.5, dash: [6, 4] },
       { label: "smoothed", values: film[target].smoothed, colour: target, width: 2.5 },
-    ], { clock: true, height: 190, range, xLabel: "" }));
+    ], { clock: true, height: 190, range, xLabel: "", keyed: true }));
     document.body.dataset.film = page.films[number];
   };
   page.films.forEach((film, number) => {
-    const option = CineAffect.element("option", "", film);
+    const option = CineAffect.element("option", "", page.names[film]);
     option.value = number;
     by("film").append(option);
   });
