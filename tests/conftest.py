@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from gcs_emulator import GcsEmulator, running_emulator
 
-# Before any test imports TensorFlow: quiet, no accelerator probing, and few threads, since test processes run side by
-# side.
+# Before any test imports TensorFlow: quiet, no accelerator probing, and one thread within an operation, as workers have
+# it: test processes run side by side, and by the kernels of an AVX2 machine last bits depend on the number of threads.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"

@@ -1,7 +1,9 @@
 """A network that always sees one batch shape, so that no vector depends on what shares its batch.
 
 Convolution libraries choose their kernels by shape: the same image comes out with other last bits from a batch of 1
-than from a batch of 16. With one shape for all batches, short ones filled with zeros, it has the same bits everywhere.
+than from a batch of 16. With one shape for all batches, short ones filled with zeros, it has the same bits whatever its
+neighbours are. Its place in the batch may decide its last bits (with AVX2 kernels it does, with AVX-512 it doesn't),
+and so may the number of threads; a second's place depends on its film alone.
 """
 
 from __future__ import annotations

@@ -19,10 +19,16 @@ BATCH = 4
 
 
 def check_bits(network: Any, inputs: np.ndarray) -> None:
+    """Whatever else is in its batch, a row at the same place has the same bits; at another the last ones may differ."""
     everything = network(inputs)
     assert everything.shape == (len(inputs), network.dimensions)
     assert everything.dtype == np.float32
-    assert np.array_equal(network(inputs[::-1])[::-1], everything), "position"
+    for place in range(BATCH):
+        others = np.zeros_like(inputs[:BATCH])
+        others[place] = inputs[place]
+        assert np.array_equal(network(others)[place], everything[place]), f"alone at place {place}"
+    assert np.array_equal(network(inputs[[-1, *range(1, BATCH)]])[0], everything[-1]), "other neighbours"
+    np.testing.assert_allclose(network(inputs[::-1])[::-1], everything, rtol=0, atol=1e-5 * np.abs(everything).max())
     for n in (1, BATCH):
         assert np.array_equal(network(inputs[:n]), everything[:n]), f"n = {n}"
     assert np.array_equal(network(inputs[-1:]), everything[-1:]), "the last alone"
