@@ -2,6 +2,7 @@
 
     python -m benchmarks.studyforrest --workers 2         # all candidates on all eight folds, and the ridge rows
     python -m benchmarks.studyforrest --seeds 1           # with the first seed only
+    python -m benchmarks.studyforrest --choose            # what is chosen on the validation runs, and no figure
     python -m benchmarks.studyforrest --quick             # one fold, one seed, few epochs: does it run?
 
 Eight folds: one run of the film is left out, the run before it chooses epoch and cutoff, the other six are trained on,
@@ -9,11 +10,12 @@ less 30 seconds on either side of both. Features go in through this project's re
 trainer's reader; then GRU, mixture of experts and Butterworth filter. `benchmarks/studyforrest.yaml` lists the
 candidates, each of which is trained on both targets with every seed. A run that was killed goes on where it was.
 
-The rule, the same for arousal and valence, fixed before it was run: the answer is the mean of all candidates and seeds,
-smoothed, and stretched to the width that its members have (`studyforrest_ensemble.stretched_mean`). Nothing is chosen
-but each training's epoch and the answer's cutoff, both on the fold's validation run. For comparison the table has the
-plain mean, each candidate by itself, and what selecting on the validation run gives: the best candidate, and a greedy
-selection.
+The answer, fixed before any figure of its seeds was computed: there are eight rules to combine the candidates (equal
+weights, the best one, greedy selection, greedy selection in bags; each plain and stretched to its members' width). For
+each fold the rule is taken that does best on blocks of the fold's validation run that it doesn't know, both targets
+together (`studyforrest_nested`), and takes weights and cutoff from that run too. For comparison the table has each
+candidate, each rule, and the one rule that does best over all folds' validation runs; that one is not nested, for a
+fold's test run is another fold's validation run. `--choose` shows the choices and computes no figure on a test run.
 """
 
 from __future__ import annotations
@@ -26,7 +28,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ from pydantic import Field
 from beam_pipelines.configuration import Section, validate
 from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, ConfigurationError
 from benchmarks.studyforrest_data import RUNS, Fold, Recording, TrackConfig, load_fold, read_recording, write_films
-from benchmarks.studyforrest_ensemble import Answer, answer, best_of, greedy, mean, stretched_mean
+from benchmarks.studyforrest_ensemble import RULES, only
+from benchmarks.studyforrest_nested import Answer, Curves, FoldCurves, Trained, answer, best_rule, nested_scores
 from benchmarks.studyforrest_report import Row, rows_of, to_csv, to_text, write_plot
 from benchmarks.studyforrest_ridge import FEATURE_SETS, chosen_ridge, constant_mean, published_ridge
 from trainer.config import TrainConfig
@@ -49,7 +51,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIGURATION = REPOSITORY / "benchmarks" / "studyforrest.yaml"
 DATA = REPOSITORY.parent / "shared" / "data" / "studyforrest"
 QUICK_EPOCHS = 2
-OURS = "ours: mean of all, stretched"
+OURS = "ours: rule chosen on validation, fold by fold"
+SHARED = "one rule for all folds, chosen on validation"
 
 
 class CandidateConfig(Section):
@@ -79,18 +82,6 @@ class StudyForrestConfig(Section):
     def settings(self) -> TrainConfig:
         """Filter, cutoffs and label range of all answers."""
         return next(iter(self.candidates.values())).train
-
-
-@dataclass(frozen=True)
-class Curves:
-    """What one candidate gave on one fold with one seed, raw: float64 [T, 2] of the validation and of the test run."""
-
-    validation: np.ndarray
-    test: np.ndarray
-
-
-Trained = Mapping[tuple[str, int, int], Curves]
-"""Candidate, test run, seed -> curves."""
 
 
 def read_configuration(path: str | Path) -> StudyForrestConfig:
@@ -178,65 +169,48 @@ def train_all(config: StudyForrestConfig, data: str, output: str, runs: Sequence
     return trained
 
 
-def answers_of(
-    config: StudyForrestConfig, recording: Recording, trained: Trained, test: int, column: int
-) -> dict[str, list[Answer]]:
-    """Predictor -> its answers on one fold and target: one, or one a seed."""
-    settings, names = config.settings, list(config.candidates)
-    true = recording.labels[recording.run == Fold(test).validation, column]
-    known, asked = (
-        {
-            name: np.stack([getattr(trained[name, test, seed], kind)[:, column] for seed in config.seeds])
-            for name in names
-        }
-        for kind in ("validation", "test")
-    )
-    everything = np.concatenate(list(known.values())), np.concatenate(list(asked.values()))
-    found = {name: [answer(mean, known[name], asked[name], true, settings)] for name in names}
-    found["best candidate on validation"] = [best_of(known, asked, true, settings)]
-    found["greedy selection on validation"] = [greedy(known, asked, true, settings)]
-    found["mean of all"] = [answer(mean, *everything, true, settings)]
-    found[f"{OURS}, single seeds"] = [
-        answer(
-            stretched_mean,
-            *(np.stack([curves[name][i] for name in names]) for curves in (known, asked)),
-            true,
-            settings,
-        )
-        for i in range(len(config.seeds))
-    ]
-    found[OURS] = [answer(stretched_mean, *everything, true, settings)]
-    return found
-
-
 def table_of(
     config: StudyForrestConfig, recording: Recording, trained: Trained, runs: Sequence[int]
 ) -> tuple[list[Row], dict[int, np.ndarray], list[str]]:
-    """All rows; test run -> our curves [T, 2]; and a line for each fold and target of what was chosen there."""
+    """All rows; test run -> our curves [T, 2]; and what was chosen on each fold's validation run, line by line."""
     rows = rows_of("constant mean", [constant_mean(recording, runs)], recording)
     for name in FEATURE_SETS:
         rows += rows_of(f"ridge, {name}", [published_ridge(recording, name, runs)], recording)
     for name, candidate in config.candidates.items():
         rows += rows_of(f"ridge, features of {name}", [chosen_ridge(recording, candidate.tracks, runs)], recording)
+    answers, lines = answers_of(config, recording, trained, runs)
+    for predictor, seeds in answers.items():
+        rows += rows_of(predictor, [{run: one[run].test for run in runs} for one in seeds], recording)
+    return rows, {run: answers[OURS][0][run].test for run in runs}, lines
+
+
+def answers_of(
+    config: StudyForrestConfig, recording: Recording, trained: Trained, runs: Sequence[int]
+) -> tuple[dict[str, list[dict[int, Answer]]], list[str]]:
+    """Predictor -> for each seed, or once, test run -> its answer; and what was chosen. No test run's label is read."""
+    settings, names = config.settings, list(config.candidates)
+    folds = {run: FoldCurves.of(trained, recording, names, run, settings) for run in runs}
+    scores = {run: nested_scores(fold, settings) for run, fold in folds.items()}
+    fixed = {rule.name: rule for rule in (*(only(i, name) for i, name in enumerate(names)), *RULES)}
     answers = {
-        (run, target): answers_of(config, recording, trained, run, column)
-        for run in runs
-        for column, target in enumerate(TARGETS)
+        name: [{run: answer(rule, fold, settings) for run, fold in folds.items()}] for name, rule in fixed.items()
     }
-    curves: list[dict[int, np.ndarray]] = []
-    for predictor, one in answers[runs[0], TARGETS[0]].items():
-        curves = [
-            {run: np.stack([answers[run, target][predictor][i].test for target in TARGETS], axis=1) for run in runs}
-            for i in range(len(one))
-        ]
-        rows += rows_of(predictor, curves, recording)
-    lines = [
-        f"{target}, run {run}, {predictor}: {found[0].chosen}; validation CCC {found[0].validation_ccc:.3f}"
-        for (run, target), by_predictor in answers.items()
-        for predictor, found in by_predictor.items()
-        if len(found) == 1
+    shared = best_rule(list(scores.values()))
+    answers[SHARED] = answers[shared.name]
+    answers[f"{OURS}, single seeds"] = [
+        {run: answer(best_rule([nested_scores(one, settings)]), one, settings) for run, one in by_seed.items()}
+        for by_seed in ({run: fold.seeds[i] for run, fold in folds.items()} for i in range(len(config.seeds)))
     ]
-    return rows, curves[0], lines
+    answers[OURS] = [{run: answers[best_rule([scores[run]]).name][0][run] for run in runs}]
+    lines = [f"all runs: {shared.name}"]
+    for run in runs:
+        each = ", ".join(f"{name} {score:.4f}" for name, score in scores[run].items())
+        lines.append(f"run {run}: {best_rule([scores[run]]).name} (nested scores: {each})")
+        for predictor, seeds in answers.items():
+            if len(seeds) == 1:
+                chosen = zip(TARGETS, seeds[0][run].chosen, strict=True)
+                lines += [f"run {run}, {predictor}, {target}: {text}" for target, text in chosen]
+    return answers, lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -251,6 +225,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         recording = read_recording(options.data)
         runs = [RUNS[0]] if options.quick else list(RUNS)
         trained = train_all(config, options.data, options.output, runs, options.workers)
+        if options.choose:
+            print("\n".join(answers_of(config, recording, trained, runs)[1]))
+            return EXIT_OK
         rows, curves, chosen = table_of(config, recording, trained, runs)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
@@ -281,6 +258,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seeds", type=seed_count, default=None, help="how many of the configuration's seeds (default: all)"
     )
+    parser.add_argument("--choose", action="store_true", help="print what is chosen on validation runs, and no figure")
     parser.add_argument("--quick", action="store_true", help="one fold, one seed, two epochs")
     return parser
 

@@ -1,106 +1,122 @@
-"""How several models' curves become one answer, with labels of the validation run only.
+"""How several candidates' curves become one answer, with labels of the validation run only.
 
-All rules take raw curves of the validation run and of the test run, float64 [M, T], of M models. Every rule chooses the
-filter's cutoff by the CCC of its own answer on the validation run.
+A rule gives each candidate a weight. Its answer is the weighted mean of the candidates, each the mean of its seeds,
+smoothed with the cutoff that does best on the seconds that it knows, and stretched or not. All rules take curves of one
+target, float64 [C, S, T] of C candidates with S seeds each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from beam_pipelines.smoothing import SmoothingConfig, smooth
+from benchmarks.studyforrest_data import MARGIN_S
 from trainer.config import TrainConfig
 from trainer.metrics import ccc
 
 ROUNDS = 20
 """Members that the greedy selection takes, each as often as it helps."""
+BLOCKS = 5
+"""Contiguous parts of a run, of which one at a time is left out."""
 
-Combine = Callable[[np.ndarray], np.ndarray]
-"""Smoothed curves [M, T] -> one curve [T]."""
+Weigh = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""(smoothed candidates [F, C, T] for each of F filters, labels [T], known seconds bool [T]) -> weights [C], sum 1."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a rule gives.
+class Rule:
+    """A way to combine candidates.
 
     Attributes:
-        test: smoothed curve of the test run, float64 [T].
-        validation_ccc: of its curve of the validation run.
-        chosen: what it chose there.
+        name: in the table.
+        weigh: gives the candidates' weights.
+        stretched: whether the weighted mean is stretched to the width that its members have. Models that were trained
+            to be as wide as the labels (CCC) have a mean that is narrower, since they differ.
     """
 
-    test: np.ndarray
-    validation_ccc: float
-    chosen: str
+    name: str
+    weigh: Weigh
+    stretched: bool = False
 
 
-def mean(curves: np.ndarray) -> np.ndarray:
-    """The mean of curves [M, T], second by second."""
-    return np.asarray(curves.mean(axis=0))
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What a rule takes from the seconds that it knows.
 
-
-def stretched_mean(curves: np.ndarray) -> np.ndarray:
-    """The mean of curves [M, T], stretched about its own mean until it is as wide as they are on average.
-
-    Models that were trained to be as wide as the labels (CCC) have a mean that is narrower, since they differ.
+    Attributes:
+        weights: of the candidates, float64 [C].
+        filter: index of the filter.
+        ccc: of the rule's answer on the seconds that it knows.
     """
-    narrow = mean(curves)
-    width = narrow.std()
-    factor = curves.std(axis=1).mean() / width if width > 0.0 else 1.0
-    return np.asarray(narrow.mean() + factor * (narrow - narrow.mean()))
+
+    weights: np.ndarray
+    filter: int
+    ccc: float
 
 
-def answer(
-    combine: Combine, validation: np.ndarray, test: np.ndarray, true: np.ndarray, settings: TrainConfig
-) -> Answer:
-    """Smooths and combines curves [M, T] with the cutoff that does best on the validation run's labels, `true` [T]."""
-
-    def on_validation(smoothing: SmoothingConfig) -> float:
-        return ccc(_combined(combine, validation, smoothing, settings), true)
-
-    best = max(filters_of(settings), key=on_validation)
-    text = f"cutoff {best.cutoff_hz:g} Hz"
-    return Answer(_combined(combine, test, best, settings), on_validation(best), text)
+def equally(curves: np.ndarray, true: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The same weight for all."""
+    return np.full(curves.shape[1], 1.0 / curves.shape[1])
 
 
-def best_of(
-    validation: Mapping[str, np.ndarray], test: Mapping[str, np.ndarray], true: np.ndarray, settings: TrainConfig
-) -> Answer:
-    """The one candidate (name -> curves of its seeds [S, T]) whose mean does best on the validation run."""
-    answers = {name: answer(mean, validation[name], test[name], true, settings) for name in validation}
-    name = max(answers, key=lambda name: answers[name].validation_ccc)
-    found = answers[name]
-    return Answer(found.test, found.validation_ccc, f"{name}, {found.chosen}")
+def best(curves: np.ndarray, true: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """All weight for the one that does best by itself."""
+    alone = np.eye(curves.shape[1])
+    return np.asarray(alone[int(np.argmax(_ccc_of(curves, true, known)(alone)))])
 
 
-def greedy(
-    validation: Mapping[str, np.ndarray], test: Mapping[str, np.ndarray], true: np.ndarray, settings: TrainConfig
-) -> Answer:
-    """Greedy selection with replacement (Caruana et al. 2004) of candidates, each the mean of its seeds.
+def greedily(curves: np.ndarray, true: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Greedy selection with replacement (Caruana et al. 2004).
 
-    `ROUNDS` times the candidate is added that makes the mean of all that were added best on the validation run; of all
-    rounds the best one stands.
+    `ROUNDS` times the candidate is added that makes the mean of all that were added best; of all rounds the best one
+    stands.
     """
-    names = list(validation)
-    known, asked = (np.stack([mean(curves[name]) for name in names]) for curves in (validation, test))
-    # Each curve is smoothed once with each filter, for the mean of smoothed curves is all that is asked for.
-    smoothed = np.stack([_smoothed(known, one, settings) for one in filters_of(settings)])
+    score, alone = _ccc_of(curves, true, known), np.eye(curves.shape[1])
+    taken, found = np.zeros(curves.shape[1]), (-np.inf, alone[0])
+    for members in range(1, ROUNDS + 1):
+        scores = score((taken + alone) / members)
+        index = int(np.argmax(scores))
+        taken = taken + alone[index]
+        if scores[index] > found[0]:
+            found = scores[index], taken / members
+    return found[1]
 
-    def score(members: list[int]) -> float:
-        return max(ccc(mean(curves[members]), true) for curves in smoothed)
 
-    taken: list[int] = []
-    scores = []
-    for _ in range(ROUNDS):
-        taken.append(max(range(len(names)), key=lambda index: score([*taken, index])))
-        scores.append(score(taken))
-    members = taken[: int(np.argmax(scores)) + 1]
-    found = answer(mean, known[members], asked[members], true, settings)
-    weights = ", ".join(f"{members.count(i) / len(members):.2f} {names[i]}" for i in sorted(set(members)))
-    return Answer(found.test, found.validation_ccc, f"{weights}; {found.chosen}")
+def greedily_in_bags(curves: np.ndarray, true: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The mean weights of greedy selections that know one block less each.
+
+    After Caruana et al. 2006, whose bags hold some of the models; here these are few, and what is scarce is seconds.
+    """
+    bags = (known & ~around for around in blocks(len(true), MARGIN_S))
+    return np.asarray(np.mean([greedily(curves, true, bag) for bag in bags if bag.any()], axis=0))
+
+
+def only(index: int, name: str) -> Rule:
+    """All weight for one candidate."""
+    return Rule(name, lambda curves, true, known: np.eye(curves.shape[1])[index])
+
+
+RULES = tuple(
+    Rule(name + (", stretched" if stretched else ""), weigh, stretched)
+    for name, weigh in (
+        ("mean of all", equally),
+        ("best candidate on validation", best),
+        ("greedy selection on validation", greedily),
+        ("greedy selection in bags", greedily_in_bags),
+    )
+    for stretched in (False, True)
+)
+"""The rules there are, simple ones first."""
+
+
+def blocks(seconds: int, margin_s: int = 0) -> list[np.ndarray]:
+    """The `BLOCKS` contiguous parts of a run, equally long but for a second, and a margin on either side; bool [T]."""
+    second = np.arange(seconds)
+    parts = np.array_split(second, BLOCKS)
+    return [(second >= part[0] - margin_s) & (second <= part[-1] + margin_s) for part in parts]
 
 
 def filters_of(settings: TrainConfig) -> list[SmoothingConfig]:
@@ -109,11 +125,50 @@ def filters_of(settings: TrainConfig) -> list[SmoothingConfig]:
     return [settings.smoothing.model_copy(update={"cutoff_hz": cutoff_hz}) for cutoff_hz in cutoffs]
 
 
-def _combined(combine: Combine, curves: np.ndarray, smoothing: SmoothingConfig, settings: TrainConfig) -> np.ndarray:
-    combined = combine(_smoothed(curves, smoothing, settings))
-    return np.clip(combined, settings.labels.minimum, settings.labels.maximum)
-
-
-def _smoothed(curves: np.ndarray, smoothing: SmoothingConfig, settings: TrainConfig) -> np.ndarray:
+def smoothed(curves: np.ndarray, settings: TrainConfig) -> np.ndarray:
+    """Curves [C, S, T] through each of the filters, float64 [F, C, S, T]."""
     label_range = settings.labels.minimum, settings.labels.maximum
-    return np.stack([smooth(curve, smoothing, label_range=label_range).values for curve in curves])
+    each = curves.reshape(-1, curves.shape[-1])
+    made = [[smooth(curve, one, label_range=label_range).values for curve in each] for one in filters_of(settings)]
+    return np.array(made).reshape(-1, *curves.shape)
+
+
+def combined(curves: np.ndarray, weights: np.ndarray, stretched: bool, settings: TrainConfig) -> np.ndarray:
+    """The weighted mean [T] of candidates [C, S, T], within the labels' range.
+
+    A stretched one is drawn out about its own mean until it is as wide as candidates and seeds are on average.
+    """
+    answer = weights @ curves.mean(axis=1)
+    if stretched and (width := answer.std()) > 0.0:
+        wanted = weights @ curves.std(axis=2).mean(axis=1)
+        answer = answer.mean() + wanted / width * (answer - answer.mean())
+    return np.clip(answer, settings.labels.minimum, settings.labels.maximum)
+
+
+def choose(rule: Rule, curves: np.ndarray, true: np.ndarray, known: np.ndarray, settings: TrainConfig) -> Choice:
+    """The rule's weights and cutoff, from labels [T] at the seconds that are known, bool [T], of smoothed curves."""
+    weights = rule.weigh(curves.mean(axis=2), true, known)
+    scores = [ccc(combined(one, weights, rule.stretched, settings)[known], true[known]) for one in curves]
+    return Choice(weights, int(np.argmax(scores)), max(scores))
+
+
+def apply(rule: Rule, choice: Choice, curves: np.ndarray, settings: TrainConfig) -> np.ndarray:
+    """The rule's answer [T] for smoothed curves [F, C, S, T] of any run."""
+    return combined(curves[choice.filter], choice.weights, rule.stretched, settings)
+
+
+def _ccc_of(curves: np.ndarray, true: np.ndarray, known: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Weights [K, C] -> CCC [K] of the weighted means on the known seconds, each with its best filter."""
+    each, labels = curves[:, :, known], true[known]
+    mean = each.mean(axis=2)
+    centred, deviation = each - mean[:, :, None], labels - labels.mean()
+    covariance = centred @ centred.transpose(0, 2, 1) / len(labels)
+    with_labels = centred @ deviation / len(labels)
+
+    def score(weights: np.ndarray) -> np.ndarray:
+        variance = np.einsum("kc,fcd,kd->fk", weights, covariance, weights)
+        both = variance + labels.var() + (mean @ weights.T - labels.mean()) ** 2
+        # Undefined, and counted as nothing, where curve and labels are the same constant.
+        return np.divide(2.0 * with_labels @ weights.T, both, out=np.zeros_like(both), where=both > 0.0).max(axis=0)
+
+    return score

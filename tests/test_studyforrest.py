@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.studyforrest import CONFIGURATION, OURS, main, read_configuration
+from benchmarks.studyforrest import CONFIGURATION, OURS, SHARED, answers_of, main, read_configuration
 from benchmarks.studyforrest_data import (
     DATA_FILE,
     MARGIN_S,
@@ -26,7 +26,8 @@ from benchmarks.studyforrest_data import (
     running_mean,
     write_films,
 )
-from benchmarks.studyforrest_ensemble import answer, best_of, greedy, mean, stretched_mean
+from benchmarks.studyforrest_ensemble import RULES, blocks, choose, combined, greedily, smoothed
+from benchmarks.studyforrest_nested import Curves, FoldCurves, best_rule, nested_scores
 from benchmarks.studyforrest_report import figures_of, rows_of, to_text
 from benchmarks.studyforrest_ridge import published_ridge
 from trainer.config import LabelConfig, TrainConfig
@@ -153,13 +154,19 @@ def test_the_command_trains_and_writes_table_and_picture(small):
         *(f"ridge, {name}" for name in ("low", "low + cues", "all")),
         *(f"ridge, features of {name}" for name in ("sound and cues", "low, hash")),
         *("sound and cues", "low, hash"),
-        *("best candidate on validation", "greedy selection on validation", "mean of all"),
-        *(f"{OURS}, single seeds", OURS),
+        *(rule.name for rule in RULES),
+        *(SHARED, f"{OURS}, single seeds", OURS),
     ]
     assert all(0.0 < float(row["run1"]) < 2.0 for row in rows if row["metric"] == "rmse")
     assert (output / "studyforrest.png").read_bytes().startswith(b"\x89PNG")
     chosen = (output / "chosen.txt").read_text()
-    assert "valence, run 1, greedy selection on validation: " in chosen
+    assert "run 1, greedy selection on validation, valence: " in chosen
+
+
+def test_it_can_stop_before_any_figure(small, capsys):
+    places, output = small
+    assert main(["--quick", "--choose", *places]) == 0
+    assert capsys.readouterr().out == (output / "chosen.txt").read_text()
 
 
 def test_a_second_start_trains_nothing_and_says_the_same(small, capsys):
@@ -193,35 +200,112 @@ def test_the_shipped_configuration_is_a_gru_with_a_butterworth_filter_and_five_s
     assert len(shared) == 1  # they differ in their features alone
 
 
+SETTINGS = TrainConfig(smoothing_cutoffs_hz=(0.02, 0.1))
+BY_NAME = {rule.name: rule for rule in RULES}
+
+
+def fold_of(candidates: np.ndarray, true: np.ndarray) -> FoldCurves:
+    """A fold whose candidates [C, S, T] are the same on both runs and for both targets."""
+    curves = np.stack([smoothed(candidates, SETTINGS)] * 2)
+    return FoldCurves(tuple(f"candidate {i}" for i in range(len(candidates))), curves, curves, np.stack([true, true]))
+
+
+def errors(count: int, seconds: int, seed: int) -> np.ndarray:
+    """Independent slow errors of deviation 1, [count, 1, T]."""
+    made = running_mean(np.random.default_rng(seed).normal(size=(seconds, count)), 10)
+    return (made / made.std(axis=0)).T[:, None, :]
+
+
 def test_a_stretched_mean_is_as_wide_as_its_members():
     second = np.arange(200)
-    members = np.stack([0.3 * np.sin(second / 20 + shift) + 0.1 for shift in (0.0, 0.9, 2.0)])
-    plain, stretched = mean(members), stretched_mean(members)
-    assert plain.std() < 0.9 * members.std(axis=1).mean()
-    assert stretched.std() == pytest.approx(members.std(axis=1).mean())
+    members = np.stack([[0.3 * np.sin(second / 20 + shift) + 0.1] for shift in (0.0, 0.9, 2.0)])
+    weights = np.full(3, 1 / 3)
+    plain, stretched = (combined(members, weights, stretch, SETTINGS) for stretch in (False, True))
+    np.testing.assert_allclose(plain, members.mean(axis=(0, 1)))
+    assert plain.std() < 0.9 * members.std(axis=2).mean()
+    assert stretched.std() == pytest.approx(members.std(axis=2).mean())
     assert stretched.mean() == pytest.approx(plain.mean())
     assert np.corrcoef(plain, stretched)[0, 1] == pytest.approx(1.0)
-    np.testing.assert_allclose(stretched_mean(members[:1]), members[0])
-    np.testing.assert_array_equal(stretched_mean(np.full((2, 5), 0.25)), np.full(5, 0.25))
+    np.testing.assert_allclose(combined(members, np.array([0.0, 1.0, 0.0]), True, SETTINGS), members[1, 0])
+    np.testing.assert_array_equal(combined(np.full((2, 1, 5), 0.25), weights[:2] * 1.5, True, SETTINGS), [0.25] * 5)
 
 
-def test_selection_knows_the_validation_run_only():
-    generator = np.random.default_rng(5)
-    true = np.sin(np.arange(300) / 15)
-    noise = generator.normal(size=(3, 2, 300))
-    validation = {"good": true + 0.5 * noise[0], "fair": 0.6 * true + 0.5 * noise[1], "none": noise[2]}
-    test = {name: generator.normal(size=(2, 100)) for name in validation}
-    settings = TrainConfig(smoothing_cutoffs_hz=(0.02, 0.1))
-    single = {name: answer(mean, validation[name], test[name], true, settings) for name in validation}
-    best, mixed = best_of(validation, test, true, settings), greedy(validation, test, true, settings)
-    assert best.chosen.startswith("good, cutoff")
-    np.testing.assert_array_equal(best.test, single["good"].test)
-    assert mixed.validation_ccc >= best.validation_ccc == max(one.validation_ccc for one in single.values())
-    assert "none" not in mixed.chosen
-    # Other curves of the test run, the same choice.
-    again = greedy(validation, {name: 0.5 * curves for name, curves in test.items()}, true, settings)
-    assert (again.chosen, again.validation_ccc) == (mixed.chosen, mixed.validation_ccc)
-    np.testing.assert_allclose(again.test, 0.5 * mixed.test, atol=0.01)
+def test_blocks_are_the_run_and_margins_surround_them():
+    parts = np.array(blocks(884))
+    assert (parts.sum(axis=0) == 1).all()
+    assert set(parts.sum(axis=1)) == {176, 177}
+    for block, around in zip(parts, blocks(884, MARGIN_S), strict=True):
+        inside, beyond = np.flatnonzero(block), np.flatnonzero(~around)
+        assert np.abs(inside[:, None] - beyond[None, :]).min() == MARGIN_S + 1
+        assert around.sum() == block.sum() + MARGIN_S * (2 - (inside[0] == 0) - (inside[-1] == 883))
+
+
+def test_greedy_selection_takes_what_helps_and_reads_the_known_seconds_only():
+    true = 0.5 * np.sin(np.arange(600) / 30)
+    candidates = np.concatenate([0.7 * true + 0.2 * errors(2, 600, 1), 0.4 * errors(1, 600, 2)])
+    curves, known = smoothed(candidates, SETTINGS).mean(axis=2), np.arange(600) < 400
+    weights = greedily(curves, true, known)
+    assert weights.sum() == pytest.approx(1.0)
+    assert weights[2] < 0.1
+    assert min(weights[:2]) > 0.2
+    np.testing.assert_array_equal(greedily(curves, np.where(known, true, -true), known), weights)
+    assert not np.array_equal(greedily(curves, np.where(known, true[::-1], true), known), weights)
+
+
+def test_the_rule_is_the_mean_where_selection_overfits():
+    # Eight candidates that are equally good: selecting among them does better on what it knows, and elsewhere worse.
+    true = 0.5 * np.sin(np.arange(900) / 60)
+    fold = fold_of(true + 0.5 * errors(8, 900, 3), true)
+    everything = np.ones(900, bool)
+    known = {rule.name: choose(rule, fold.validation[0], true, everything, SETTINGS).ccc for rule in RULES}
+    assert known["greedy selection on validation"] > known["mean of all"]
+    scores = nested_scores(fold, SETTINGS)
+    assert best_rule([scores]).name == "mean of all"
+    assert scores["best candidate on validation"] < scores["mean of all"] - 0.05
+
+
+def test_the_rule_is_a_selection_where_one_candidate_is_right():
+    true = 0.5 * np.sin(np.arange(900) / 60)
+    fold = fold_of(np.concatenate([0.4 * errors(3, 900, 4), true[None, None] + 0.1 * errors(1, 900, 5)]), true)
+    scores = nested_scores(fold, SETTINGS)
+    assert best_rule([scores]).name == "best candidate on validation"
+    assert scores["mean of all"] < 0.8 < scores["best candidate on validation"]
+    # Over several folds it is the mean that counts, and of equals the first.
+    assert best_rule([scores, dict.fromkeys(scores, 0.0)]).name == "best candidate on validation"
+    assert best_rule([dict.fromkeys(scores, 0.0)]) is RULES[0]
+
+
+def test_labels_of_the_test_run_change_nothing_that_is_chosen(made_up):
+    config = read_configuration(CONFIGURATION)
+    config = config.model_copy(update={"seeds": config.seeds[:2]})
+    recording, generator = read_recording(made_up), np.random.default_rng(6)
+    trained = {
+        (name, test, seed): Curves(
+            *(
+                np.clip(recording.labels[recording.run == run] + generator.normal(scale=0.5, size=(RUN_S, 2)), -1, 1)
+                for run in (Fold(test).validation, test)
+            )
+        )
+        for name in config.candidates
+        for test in (1, 4)
+        for seed in config.seeds
+    }
+
+    def permuted(runs: list[int]) -> tuple[list[str], np.ndarray]:
+        moved = np.isin(recording.run, runs)
+        labels = recording.labels.copy()
+        labels[moved] = generator.permutation(labels[moved])
+        answers, lines = answers_of(config, replace(recording, labels=labels), trained, [1, 4])
+        return lines, np.concatenate([one[run].test for seeds in answers.values() for one in seeds for run in (1, 4)])
+
+    lines, curves = permuted([])
+    for others in ([1, 4], [2, 5, 6, 7]):
+        again, same = permuted(others)
+        assert again == lines
+        np.testing.assert_array_equal(same, curves)
+    other, different = permuted([3, 8])  # the validation runs
+    assert other != lines
+    assert not np.array_equal(different, curves)
 
 
 @pytest.mark.parametrize(
