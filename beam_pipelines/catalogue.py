@@ -55,6 +55,8 @@ _LINES = re.compile(r"(?:\d+\s*[x×])?\s*(\d{2,4})(?:[pi]\d*)?", re.IGNORECASE)
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f"%*/:<>?\[\\\]{|}\ud800-\udfff]')
 # What `escape_film_id` makes of those of them that can be shown, and of a point that a name begins with.
 _ESCAPED = re.compile(r"%(2[25AEF]|3[ACEF]|5[BCD]|7[BCD])")
+# A terminal obeys the C1 controls as it does ESC; the others end a line or turn the reading direction of what follows.
+_NOT_SHOWN = re.compile(r"[\x80-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True)
@@ -97,9 +99,11 @@ def escape_film_id(name: str) -> str:
 def shown_name(film_id: str) -> str:
     """A film id as people wrote it, for pages, titles and the terminal; never for an address or a file name.
 
-    Control characters, and bytes that are no UTF-8, stay `%XX`: neither a terminal nor a marker file is to meet them.
+    Control characters, those of lines and of reading direction among them, and bytes that are no UTF-8 are `%XX`:
+    neither a terminal nor a marker file is to meet them.
     """
-    return _ESCAPED.sub(lambda match: chr(int(match.group(1), 16)), film_id)
+    visible = _NOT_SHOWN.sub(lambda match: f"%{ord(match.group()):02X}", film_id)
+    return _ESCAPED.sub(lambda match: chr(int(match.group(1), 16)), visible)
 
 
 def list_films(source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES, min_lines_px: int = MIN_LINES_PX) -> list[Film]:

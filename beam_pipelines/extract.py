@@ -17,7 +17,7 @@ import apache_beam as beam
 
 from beam_pipelines import __version__, job, storage
 from beam_pipelines.catalogue import Film, list_films
-from beam_pipelines.compute import sees_gpu, start_tensorflow
+from beam_pipelines.compute import start_tensorflow
 from beam_pipelines.configuration import load_section
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.needed_weights import require_weights
@@ -126,25 +126,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="cineaffect extract",
-        description="Extracts image, audio and face features at one a second into one TFRecord file a film.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--films", required=True, help="folder, quoted glob, or CSV manifest (film_id, path, …)")
-    parser.add_argument("--retry-failed", action="store_true", help="try films again that failed by their own fault")
-    parser.add_argument("--force", action="store_true", help="extract again what is up to date")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="look at every film and say what would be done; nothing is written"
-    )
-    job.add_common_arguments(parser, "image.batch_size=8")
-    arguments, beam_arguments = job.parse_known(parser, argv)
-    config = load_section("extract", ExtractConfig, arguments.config, arguments.overrides)
+    arguments, beam_arguments = job.parse_known(_parser(), argv)
     options = job.beam_options(
-        beam_arguments, arguments.workers, one_process=lambda: config.device.shares_batches(sees_gpu())
+        beam_arguments,
+        arguments.workers,
+        one_process=lambda: job.films_share_batches(arguments.config, arguments.overrides),
     )
+    config = load_section("extract", ExtractConfig, arguments.config, arguments.overrides)
     films = list_films(arguments.films, config.suffixes, config.min_lines_px)
     if job.is_local(options) and not arguments.dry_run:
         films = largest_first(films)
@@ -188,6 +176,24 @@ def _main(argv: list[str]) -> int:
     failures = read_failures(arguments.output).values()
     remove_parts(arguments.output, [failure.film_id for failure in failures if failure.reason in TRIED_AGAIN])
     return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cineaffect extract",
+        description="Extracts image, audio and face features at one a second into one TFRecord file a film.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--films", required=True, help="folder, quoted glob, or CSV manifest (film_id, path, …)")
+    parser.add_argument("--retry-failed", action="store_true", help="try films again that failed by their own fault")
+    parser.add_argument("--force", action="store_true", help="extract again what is up to date")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="look at every film and say what would be done; nothing is written"
+    )
+    job.add_common_arguments(parser, "image.batch_size=8")
+    return parser
 
 
 def largest_first(films: Sequence[Film]) -> list[Film]:

@@ -24,9 +24,11 @@ from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from beam_pipelines import __version__, storage
-from beam_pipelines.configuration import nearest
+from beam_pipelines.compute import sees_gpu
+from beam_pipelines.configuration import load_section, nearest
 from beam_pipelines.driver_log import FORMATS, OPTION, PLUGIN_OPTION, start_log
 from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError
+from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.progress import watch
 from beam_pipelines.run_summary import next_steps_of_job, places_of_job, print_summary
 from beam_pipelines.structured_log import is_json
@@ -60,8 +62,8 @@ def add_common_arguments(parser: argparse.ArgumentParser, example: str) -> None:
         "--workers",
         type=_count,
         default=0,
-        help="local runner only: worker processes; 1 runs everything in this process. Where films share batches "
-        "(device.share_batches: on a GPU) threads of this process",
+        help="local runner only: worker processes; 1 runs everything in this process. Where films are extracted on a "
+        "GPU, threads of this process (extract.device.share_batches)",
     )
     parser.add_argument(
         OPTION,
@@ -90,6 +92,21 @@ def parse_known(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[a
 def comma_separated(text: str) -> tuple[str, ...]:
     """`train,validation` as the names it holds, for an option of the command line."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def films_share_batches(config: str | None, overrides: Sequence[str] = ()) -> bool:
+    """Whether films that are extracted here share batches, so that a local job is one process with a thread a film.
+
+    Args:
+        config: YAML file with a section extract; without one the defaults hold.
+        overrides: `KEY=VALUE` of that section.
+
+    Raises:
+        ConfigurationError: for a section that can't work.
+    """
+    device = load_section("extract", ExtractConfig, config, overrides).device
+    # TensorFlow takes seconds to look for a GPU, and isn't asked where the answer is given.
+    return device.shares_batches(device.share_batches is None and sees_gpu())
 
 
 def beam_options(

@@ -184,7 +184,11 @@ def films_source(
 
 def _main(argv: list[str]) -> int:
     arguments, beam_arguments = job.parse_known(_parser(), argv)
-    options = job.beam_options(beam_arguments, arguments.workers)
+    options = job.beam_options(
+        beam_arguments,
+        arguments.workers,
+        one_process=lambda: bool(arguments.films) and job.films_share_batches(arguments.config),
+    )
     config = load_section("score", ScoreConfig, arguments.config, arguments.overrides)
     model = find_model(arguments.model)
     model.card.assert_takes_stride(config.stride_s)

@@ -132,6 +132,7 @@ def test_a_name_is_shown_as_it_was_before_it_was_escaped(name):
 def test_what_a_terminal_would_obey_is_not_shown_as_it_was():
     assert shown_name(escape_film_id("a\x1b[2J\nb\udcff.mp4")) == "a%1B[2J%0Ab%DCFF.mp4"
     assert shown_name("100% %zz %41") == "100% %zz %41"  # not ours
+    assert shown_name(escape_film_id("a\x9b31m\u202eb\u2028c\u3000d.mp4")) == "a%9B31m%202Eb%2028c\u3000d.mp4"
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20), min_size=2, max_size=2))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 import importlib
 import importlib.util
-import json
 import os
 import re
 import shlex
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 import yaml
 from apache_beam.options.pipeline_options import PipelineOptions
+from dataflow_scripts import SETTINGS, arguments_of
 
 from beam_pipelines import job
 from beam_pipelines.cli import COMMANDS
@@ -34,7 +34,6 @@ CONTAINERS = sorted((DEPLOY / "containers").glob("*.Dockerfile"))
 PACKAGED = [path for path in CONTAINERS if path.stem != "template"]  # which is made of the image of another
 ASSETS = ROOT / "beam_pipelines" / "report" / "assets"
 SCRIPTS = ("extract", "prepare", "score")
-SETTINGS = {"PROJECT": "some-project", "REGION": "europe-west4", "BUCKET": "some-bucket", "IMAGE": "some/image:1"}
 
 
 def read_unit(name: str) -> configparser.ConfigParser:
@@ -166,18 +165,6 @@ def test_a_worker_starts_beam_of_the_pinned_version(path):
 @pytest.mark.parametrize("path", sorted(DEPLOY.rglob("*.sh")), ids=lambda path: path.stem)
 def test_a_script_is_bash(path):
     subprocess.run(["bash", "-n", str(path)], check=True)
-
-
-def arguments_of(script: str, folder: Path, **settings: str) -> list[str]:
-    """What a script of deploy/dataflow starts `cineaffect` with: a program of that name writes it down."""
-    program, written = folder / "cineaffect", folder / "arguments.json"
-    program.write_text(
-        f"#!{sys.executable}\nimport json, sys\nopen({str(written)!r}, 'w').write(json.dumps(sys.argv[1:]))\n"
-    )
-    program.chmod(0o755)
-    environment = {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", **SETTINGS, **settings}
-    subprocess.run([str(DEPLOY / "dataflow" / f"{script}.sh"), "--num_workers=2"], env=environment, check=True)
-    return json.loads(written.read_text())
 
 
 class LookedAtError(ConfigurationError):

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from dataflow_scripts import arguments_of
 from exported_models import write_model
 from feature_records import make_film_record
 
@@ -124,8 +125,11 @@ def test_every_parameter_is_an_option_of_the_job_or_of_beam(name, program, seen,
     known = options.get_all_options()
     assert set(options.get_all_options(retain_unknown_options=True)) == set(known)
     assert (known["sdk_container_image"], known["sdk_location"]) == (IMAGE, "container")
-    assert known["number_of_worker_harness_threads"] == 1
-    assert known["experiments"] == ["use_runner_v2"]
+    # Of the parameters only extract has a GPU's.
+    has_gpu = "dataflow_service_options" in given(name)
+    assert has_gpu == (name == "extract")
+    assert known["number_of_worker_harness_threads"] == (16 if has_gpu else 1)
+    assert known["experiments"] == ["use_runner_v2", *(["no_use_multiple_sdk_containers"] if has_gpu else [])]
     assert known["machine_type"]
 
 
@@ -159,12 +163,14 @@ def test_switches_and_defaults(program):
             program.job_and_arguments(wrong)
 
 
-def test_the_template_gives_the_machines_that_the_scripts_give(program):
-    scripts = {name: (DEPLOY / "dataflow" / f"{name}.sh").read_text() for name in JOBS}
-    shared = (DEPLOY / "dataflow" / "options.sh").read_text()
-    for name in JOBS:
-        for option, value in {**program.DEFAULTS, **program.MACHINES[name]}.items():
-            assert f"--{option}={value}" in shared + scripts[name]
+@pytest.mark.parametrize(("name", "gpu"), [*((name, "") for name in JOBS), ("extract", "1")])
+def test_the_template_gives_what_the_scripts_give(name, gpu, program, tmp_path):
+    script = PipelineOptions(arguments_of(name, tmp_path, GPU=gpu)).get_all_options()
+    accelerator = [f"--dataflow_service_options={GIVEN['dataflow_service_options']}"] if gpu else []
+    _, arguments = program.job_and_arguments([f"--job={name}", *accelerator])
+    template = PipelineOptions(arguments).get_all_options()
+    for option in {*program.DEFAULTS, *program.MACHINES[name], *program.ACCELERATED}:
+        assert template[option] == script[option], option
 
 
 def test_the_build_script_makes_a_template_a_job(tmp_path):

@@ -1,7 +1,7 @@
 """The `extract` section of a configuration.
 
 What decides the features is part of each modality's fingerprint; batch sizes, threads and `device` only decide how fast
-they come.
+they come, and perhaps a vector's last bits.
 """
 
 from __future__ import annotations
@@ -175,20 +175,16 @@ class DeviceConfig(Section):
         share_batches: films that are extracted by several threads of one process fill batches together; without it on a
             GPU only. A local job then runs as one process with `--workers` threads, a film each.
         share_wait_s: how long the last rows of a film wait for other films to fill their batch.
-        xla: compile the networks with XLA (not the face detector); without it on a GPU only.
+        xla: compile the networks with XLA (not the face detector). Ours: off, since it was never measured on a GPU.
     """
 
     share_batches: bool | None = None
     share_wait_s: float = Field(0.5, ge=0.0, le=60.0)
-    xla: bool | None = None
+    xla: bool = False
 
     def shares_batches(self, gpu: bool) -> bool:
         """Whether films of one process share batches on a CPU or a GPU."""
         return gpu if self.share_batches is None else self.share_batches
-
-    def uses_xla(self, gpu: bool) -> bool:
-        """Whether networks are compiled with XLA on a CPU or a GPU."""
-        return gpu if self.xla is None else self.xla
 
 
 class ExtractConfig(Section):

@@ -5,9 +5,7 @@ from __future__ import annotations
 from beam_pipelines.errors import WeightsError
 from beam_pipelines.extractors import weights
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.weights_table import UNTRAINED, Weights
-
-_PCA = "vggish_pca"
+from beam_pipelines.extractors.weights_table import UNTRAINED, VGGISH_PCA, Weights
 
 
 def needed_weights(config: ExtractConfig) -> dict[str, str]:
@@ -22,7 +20,7 @@ def needed_weights(config: ExtractConfig) -> dict[str, str]:
         if name != UNTRAINED:
             needed.setdefault(name, modality)
         if modality == "audio" and config.audio.postprocess == "youtube8m":
-            needed.setdefault(_PCA, modality)
+            needed.setdefault(VGGISH_PCA, modality)
     return needed
 
 

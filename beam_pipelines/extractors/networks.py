@@ -25,6 +25,7 @@ from beam_pipelines.extractors.shared_batches import FilmsAtWork, SharedBatches
 from beam_pipelines.extractors.vgg16 import VGG16Image
 from beam_pipelines.extractors.vggish import VGGishAudio
 from beam_pipelines.extractors.vggish_postprocess import VGGishPostprocessor
+from beam_pipelines.extractors.weights_table import VGGISH_PCA
 
 PICTURE_NETWORKS: Mapping[str, type[InceptionV3Image] | type[VGG16Image]] = {
     "image": InceptionV3Image,
@@ -37,7 +38,6 @@ _NETWORKS: Mapping[str, type[PublishedNetwork]] = {
     "audio": VGGishAudio,
     "face": InceptionResnetV1Face,
 }
-_PCA = "vggish_pca"
 _SMILE_BATCH = 16
 
 
@@ -99,7 +99,7 @@ class Networks:
         network = self._build(VGGishAudio, self.config.audio)
         if self.config.audio.postprocess == "none":
             return network
-        postprocessor = VGGishPostprocessor(_PCA)
+        postprocessor = VGGishPostprocessor(VGGISH_PCA)
         return lambda samples: quantisation.dequantise(postprocessor(network(samples)))
 
     @_built_once
@@ -150,8 +150,8 @@ class Networks:
         return lambda rows: getattr(self, modality)(rows)
 
     def _build(self, network: type[N], config: NetworkConfig) -> N:
-        size, xla = config.rows_a_batch(self.gpu), self.config.device.uses_xla(self.gpu)
-        return network(config.weights, config.seed, size, config.precision, xla)
+        size = config.rows_a_batch(self.gpu)
+        return network(config.weights, config.seed, size, config.precision, self.config.device.xla)
 
 
 def describe_tracks(config: ExtractConfig) -> dict[str, dict[str, Any]]:
@@ -176,7 +176,7 @@ def describe_tracks(config: ExtractConfig) -> dict[str, dict[str, Any]]:
             "window_s": audio.window_s,
         }
         if audio.postprocess == "youtube8m":
-            descriptions["audio"]["postprocess"] = {"pca": weight_files.identity(_PCA)}
+            descriptions["audio"]["postprocess"] = {"pca": weight_files.identity(VGGISH_PCA)}
             descriptions["audio"][quantisation.STORED] = quantisation.UINT8
     if "face" in config.modalities:
         detector = FaceDetector.describe(face.thresholds, face.smallest_face, face.pyramid_factor)

@@ -7,6 +7,7 @@ import numpy as np
 from beam_pipelines.errors import WeightsError
 from beam_pipelines.extractors import weights as weight_files
 from beam_pipelines.extractors.network_weights import check_shape, read_npz
+from beam_pipelines.extractors.weights_table import VGGISH_PCA
 from beam_pipelines.quantisation import quantise
 
 DIMENSIONS = 128
@@ -22,7 +23,7 @@ class VGGishPostprocessor:
         WeightsError: where the parameters are absent or not the published ones.
     """
 
-    def __init__(self, weights: str = "vggish_pca"):
+    def __init__(self, weights: str = VGGISH_PCA):
         path = weight_files.locate(weights)
         arrays = read_npz(path)
         for key, shape in (("pca_eigen_vectors", (DIMENSIONS, DIMENSIONS)), ("pca_means", (DIMENSIONS,))):

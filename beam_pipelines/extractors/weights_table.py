@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 UNTRAINED = "untrained"
+VGGISH_PCA = "vggish_pca"
 """In place of a name of the table: seeded random weights, for demonstrations and tests."""
 
 _KERAS_APPLICATIONS = "https://storage.googleapis.com/tensorflow/keras-applications/"
@@ -77,7 +78,7 @@ _ENTRIES = (
         used_by="audio: VGGishAudio",
     ),
     Weights(
-        name="vggish_pca",
+        name=VGGISH_PCA,
         file_name="vggish_pca_params.npz",
         url=_AUDIOSET + "vggish_pca_params.npz",
         sha256="4d878af3e306defbfb37095365aa7e5a6cecb86bad13e859e626151c4e6a8b9d",

@@ -251,7 +251,6 @@ def test_films_share_on_a_gpu_and_batches_are_larger_there() -> None:
     assert [gpu.batch_size(m) for m in ("image", "vgg16", "audio", "face")] == [64, 32, 64, 8]
     assert isinstance(cpu.rows("image"), OwnBatches)
     assert not isinstance(gpu.rows("image"), OwnBatches)
-    assert (config.device.uses_xla(True), config.device.uses_xla(False)) == (True, False)
 
 
 def test_several_threads_build_one_copy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,7 +165,7 @@ def test_a_holder_that_finds_it_taken_stops_its_job_and_leaves_the_lock(emulator
 def test_a_holder_that_cannot_renew_it_gives_up_before_another_may_take_it(
     emulator: GcsEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with bucket_lock("gs://bucket/outage/retrain.lock", 6.0) as lock, monkeypatch.context() as patch:
+    with bucket_lock("gs://bucket/outage/retrain.lock", 15.0) as lock, monkeypatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_port()}")  # where nobody answers
         wait_for(lambda: lost(lock))
         with pytest.raises(UnrenewedError, match=r"could not be renewed for \d+ s.* gives no usable answer"):

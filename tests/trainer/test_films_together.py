@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,6 +131,16 @@ def test_nor_do_many_components_tell_what_shares_the_call(tmp_path):
         np.testing.assert_array_equal(
             np.stack([one["valence"], one["arousal"]]), together(exported, [film])[0], err_msg=f"{len(film['image'])} s"
         )
+
+
+def test_nor_do_several_threads() -> None:
+    """A process has one number of threads, and the tests' own has one: here another compares films with four."""
+    case = f"{__file__}::{test_a_film_is_bit_for_bit_what_it_is_alone.__name__}[GRU-films]"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", case]
+    environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "4"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
 
 
 def test_single_seconds_are_those_of_the_whole_curve(exported, films):

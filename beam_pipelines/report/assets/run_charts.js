@@ -12,7 +12,7 @@
 
   // Round places of a logarithmic axis, 1, 2, 5, 10, … of it or powers of ten, as study_plot.py has them; uPlot itself
   // marks powers of ten only, of which units from 32 to 256 hold one.
-  const MOST_PLACES = 4;
+  const MOST_PLACES = 5;
   const decades = (low, high) => {
     const powers = [];
     for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) powers.push(power);

@@ -20,6 +20,13 @@ SWITCHES = ("retry_failed", "force")
 
 # Of every job, and of extract beside them: what deploy/dataflow/options.sh and extract.sh give, for the same reasons.
 DEFAULTS = {"sdk_location": "container", "experiments": "use_runner_v2", "number_of_worker_harness_threads": "1"}
+# With a GPU one process with a thread a processor, as in extract.sh: one copy of the networks, whose batches films
+# share.
+ACCELERATED = {
+    "experiments": "use_runner_v2,no_use_multiple_sdk_containers",
+    "number_of_worker_harness_threads": "16",
+    "machine_type": "n1-standard-16",
+}
 MACHINES = {
     "extract": {"machine_type": "n2-standard-8", "disk_size_gb": "200"},
     "prepare": {"machine_type": "n2-standard-4"},
@@ -46,8 +53,10 @@ def job_and_arguments(parameters: Sequence[str]) -> tuple[str, list[str]]:
             arguments.append(parameter)
     if job not in JOBS:
         raise SystemExit(f"the parameter job is '{job}'; it must be one of {', '.join(JOBS)}")
-    given = {argument.removeprefix("--").partition("=")[0] for argument in arguments}
+    given = {name: value for name, _, value in (word.removeprefix("--").partition("=") for word in arguments)}
     defaults = {**DEFAULTS, **MACHINES[job]}
+    if "worker_accelerator" in given.get("dataflow_service_options", ""):
+        defaults |= ACCELERATED
     return job, [*arguments, *(f"--{name}={value}" for name, value in defaults.items() if name not in given)]
 
 
