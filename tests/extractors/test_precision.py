@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,9 @@ import numpy as np
 import pytest
 from exported_models import make_card
 from feature_records import make_film_record
+
+# The public interface can only enable it.
+from tensorflow.python.framework import config as tf_config
 
 from beam_pipelines.configuration import load_section
 from beam_pipelines.errors import ConfigurationError, FilmError
@@ -75,6 +79,17 @@ def test_a_network_in_sixteen_bits_is_the_same_network() -> None:
     assert half.layers[-1].compute_dtype == "float32"
 
 
+@pytest.fixture
+def no_determinism() -> Iterator[None]:
+    """Keras compiles nothing with XLA in a process that has asked for deterministic operations, as training does."""
+    was_enabled = tf_config.is_op_determinism_enabled()
+    tf_config.disable_op_determinism()
+    yield
+    if was_enabled:
+        tf_config.enable_op_determinism()
+
+
+@pytest.mark.usefixtures("no_determinism")
 def test_xla_changes_only_last_bits(untrained_audio: VGGishAudio) -> None:
     compiled = VGGishAudio("untrained", batch_size=BATCH, xla=True)
     assert compiled.network.jit_compile

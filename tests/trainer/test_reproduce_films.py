@@ -69,5 +69,5 @@ def test_without_weights_it_names_the_command_that_fetches_them(
     (tmp_path / "jobs.yaml").write_text("extract: {modalities: [audio]}\n")
     assert reproduce.main(given) == 2
     message = capfd.readouterr().err
-    assert "run `cineaffect weights fetch vggish" in message
+    assert "to get them: cineaffect weights fetch vggish" in message
     assert "`cineaffect extract` ended with exit code 2" in message

@@ -152,4 +152,6 @@ def test_a_round_whose_lock_is_taken_ends_before_it_publishes_anything(
     assert retrain.main(["--config", str(tmp_path / "retrain.yaml")]) == retrain.EXIT_HELD
     assert "another run has taken the lock over" in capsys.readouterr().err
     assert storage.read_text(f"{output}/retrain.lock") == THEIRS
-    assert not [n for n in emulator.object_names("bucket") if n.startswith("taken/exports/") or "/report." in n]
+    left = [name for name in emulator.object_names("bucket") if name.startswith("taken/")]
+    assert "taken/retrain.lock" in left
+    assert not [name for name in left if name.startswith("taken/exports/") or "/report." in name]
