@@ -7,19 +7,31 @@ import gzip
 import statistics
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.studyforrest import CONFIGURATION, OURS, SHARED, answers_of, main, read_configuration
+from benchmarks.studyforrest import (
+    BY_FOLD,
+    CONFIGURATION,
+    OURS,
+    SHARED,
+    StudyForrestConfig,
+    answers_of,
+    main,
+    read_configuration,
+    scores_without,
+)
 from benchmarks.studyforrest_data import (
     DATA_FILE,
     MARGIN_S,
     RUNS,
     Fold,
     FoldTransform,
+    Recording,
     TrackConfig,
     load_fold,
     read_recording,
@@ -155,7 +167,7 @@ def test_the_command_trains_and_writes_table_and_picture(small):
         *(f"ridge, features of {name}" for name in ("sound and cues", "low, hash")),
         *("sound and cues", "low, hash"),
         *(rule.name for rule in RULES),
-        *(SHARED, f"{OURS}, single seeds", OURS),
+        *(SHARED, BY_FOLD, f"{OURS}, single seeds", OURS),
     ]
     assert all(0.0 < float(row["run1"]) < 2.0 for row in rows if row["metric"] == "rmse")
     assert (output / "studyforrest.png").read_bytes().startswith(b"\x89PNG")
@@ -275,11 +287,18 @@ def test_the_rule_is_a_selection_where_one_candidate_is_right():
     assert best_rule([dict.fromkeys(scores, 0.0)]) is RULES[0]
 
 
-def test_labels_of_the_test_run_change_nothing_that_is_chosen(made_up):
-    config = read_configuration(CONFIGURATION)
-    config = config.model_copy(update={"seeds": config.seeds[:2]})
-    recording, generator = read_recording(made_up), np.random.default_rng(6)
-    trained = {
+def test_the_rule_is_chosen_without_the_test_run_as_a_validation_run():
+    scores = {run: {"number": float(run)} for run in RUNS}
+    for test in RUNS:
+        left_out = test % 8 + 1  # the fold that validates on it
+        assert [one["number"] for one in scores_without(scores, test)] == [run for run in RUNS if run != left_out]
+    assert scores_without({4: scores[4]}, 4) == [scores[4]]
+
+
+def drawn_curves(config: StudyForrestConfig, recording: Recording, runs: tuple[int, ...]) -> dict[Any, Curves]:
+    """Made-up curves of every candidate and seed on these folds: labels and noise."""
+    generator = np.random.default_rng(6)
+    return {
         (name, test, seed): Curves(
             *(
                 np.clip(recording.labels[recording.run == run] + generator.normal(scale=0.5, size=(RUN_S, 2)), -1, 1)
@@ -287,25 +306,51 @@ def test_labels_of_the_test_run_change_nothing_that_is_chosen(made_up):
             )
         )
         for name in config.candidates
-        for test in (1, 4)
+        for test in runs
         for seed in config.seeds
     }
 
-    def permuted(runs: list[int]) -> tuple[list[str], np.ndarray]:
-        moved = np.isin(recording.run, runs)
-        labels = recording.labels.copy()
-        labels[moved] = generator.permutation(labels[moved])
-        answers, lines = answers_of(config, replace(recording, labels=labels), trained, [1, 4])
+
+def permuted_labels(recording: Recording, runs: list[int]) -> Recording:
+    """The recording with the labels of these runs in another order."""
+    moved, labels = np.isin(recording.run, runs), recording.labels.copy()
+    labels[moved] = np.random.default_rng(7).permutation(labels[moved])
+    return replace(recording, labels=labels)
+
+
+@pytest.fixture(scope="module")
+def two_seeds() -> StudyForrestConfig:
+    """The shipped configuration with its first two seeds."""
+    config = read_configuration(CONFIGURATION)
+    return config.model_copy(update={"seeds": config.seeds[:2]})
+
+
+def test_labels_of_the_test_run_change_nothing_that_is_chosen(made_up, two_seeds):
+    recording = read_recording(made_up)
+    trained = drawn_curves(two_seeds, recording, (1, 4))
+
+    def chosen(runs: list[int]) -> tuple[list[str], np.ndarray]:
+        answers, lines = answers_of(two_seeds, permuted_labels(recording, runs), trained, [1, 4])
         return lines, np.concatenate([one[run].test for seeds in answers.values() for one in seeds for run in (1, 4)])
 
-    lines, curves = permuted([])
+    lines, curves = chosen([])
     for others in ([1, 4], [2, 5, 6, 7]):
-        again, same = permuted(others)
+        again, same = chosen(others)
         assert again == lines
         np.testing.assert_array_equal(same, curves)
-    other, different = permuted([3, 8])  # the validation runs
+    other, different = chosen([3, 8])  # the validation runs
     assert other != lines
     assert not np.array_equal(different, curves)
+
+
+def test_nor_do_they_where_the_next_fold_validates_on_it(made_up, two_seeds):
+    recording, runs = read_recording(made_up), (1, 4, 5)
+    trained = drawn_curves(two_seeds, recording, runs)
+    (before, _), (after, _) = (
+        answers_of(two_seeds, permuted_labels(recording, moved), trained, runs) for moved in ([], [4])
+    )
+    np.testing.assert_array_equal(after[OURS][0][4].test, before[OURS][0][4].test)
+    assert not np.array_equal(after[OURS][0][5].test, before[OURS][0][5].test)
 
 
 @pytest.mark.parametrize(
