@@ -12,6 +12,8 @@ The curve of an ensemble has two columns more, `valence_spread` and `arousal_spr
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,8 +23,11 @@ from numpy.typing import ArrayLike, NDArray
 from beam_pipelines.errors import FilmError
 from beam_pipelines.smoothing import SmoothingConfig, smooth
 
+TIME = "time_s"
+"""The first column of a curve file: seconds, 0 … T-1."""
+
 COLUMNS = ("valence", "arousal", "valence_raw", "arousal_raw")
-"""The value columns of a curve, in the order of the files; `time_s` stands before them."""
+"""The value columns of a curve, in the order of the files; `TIME` stands before them."""
 
 SPREAD_COLUMNS = ("valence_spread", "arousal_spread")
 """What the curve of an ensemble has behind them."""
@@ -123,7 +128,7 @@ def to_csv(curve: AffectCurve) -> str:
     """The CSV text of a curve: a header, then one row a second; a value that is absent is an empty cell."""
     columns = [[_cell(value) for value in getattr(curve, name).tolist()] for name in curve.columns]
     rows = (f"{second},{','.join(cells)}" for second, cells in enumerate(zip(*columns, strict=True)))
-    return "\n".join([",".join(("time_s", *curve.columns)), *rows, ""])
+    return "\n".join([",".join((TIME, *curve.columns)), *rows, ""])
 
 
 def from_csv(text: str, film_id: str) -> AffectCurve:
@@ -132,32 +137,56 @@ def from_csv(text: str, film_id: str) -> AffectCurve:
     Raises:
         CurveError: for text that is not such a file, or whose seconds are not 0 … T-1.
     """
+    columns = read_columns(text, film_id)
+    names = tuple(columns)
+    if names[0] != TIME or names[1:] not in (COLUMNS, (*COLUMNS, *SPREAD_COLUMNS)):
+        raise CurveError(f"{film_id}: the columns of a curve are {TIME}, {', '.join(COLUMNS)}; not {list(names)}")
+    return AffectCurve(film_id, *(columns[name] for name in names[1:]))
+
+
+def read_columns(text: str, source: str) -> dict[str, NDArray[np.float64]]:
+    """The columns of a CSV file of curves, float64 [T] each, the seconds `time_s` among them; NaN for an empty cell.
+
+    Args:
+        text: a header, then one row a second.
+        source: the file or film that an error names.
+
+    Raises:
+        CurveError: for text that is not such a file, or whose seconds are not 0 … T-1; it names the line.
+    """
     # Not by Arrow: its reader's threads hold a Python object, and one that wants the interpreter's lock while that ends
     # aborts the process, all its work done ("terminate called without an active exception", apache/arrow#34314).
-    header, *lines = text.splitlines() or [""]
-    names = tuple(header.split(","))
-    if not lines and not header:
-        raise CurveError(f"{film_id}: not a curve: the file is empty")
-    if names[0] != "time_s" or names[1:] not in (COLUMNS, (*COLUMNS, *SPREAD_COLUMNS)):
-        raise CurveError(f"{film_id}: the columns of a curve are time_s, {', '.join(COLUMNS)}; not {list(names)}")
-    values = np.empty((len(lines), len(names)))
-    for second, line in enumerate(lines):
-        cells = line.split(",")
+    rows = list(csv.reader(io.StringIO(text)))
+    if not rows:
+        raise CurveError(f"{source}: not a curve: the file is empty")
+    header = rows[0]
+    if TIME not in header:
+        raise CurveError(f"{source}: not a curve: it has no column {TIME}")
+    values = np.empty((len(rows) - 1, len(header)))
+    for index, row in enumerate(rows[1:]):
         try:
-            if len(cells) != len(names):
-                raise ValueError(f"{len(cells)} cells")
-            values[second] = [float(cell) if cell else np.nan for cell in cells]
+            if len(row) != len(header):
+                raise ValueError("another number of cells")
+            values[index] = [_number(cell) for cell in row]
         except ValueError as error:
-            raise CurveError(f"{film_id}: not a curve: line {second + 2}: {line!r:.80}: {error}") from error
-    if not np.array_equal(values[:, 0], np.arange(len(lines))):
-        raise CurveError(f"{film_id}: the seconds of a curve run from 0 without a gap; these don't")
-    return AffectCurve(film_id, *values[:, 1:].T.copy())
+            line = f"{','.join(row):.80}"
+            raise CurveError(f"{source}: not a curve: line {index + 2}: not {len(header)} numbers: {line}") from error
+    columns = dict(zip(header, values.T.copy(), strict=True))
+    if not np.array_equal(columns[TIME], np.arange(len(values))):
+        raise CurveError(f"{source}: not a curve: its seconds ({TIME}) must run from 0 without a gap")
+    return columns
 
 
 def _spread(members: ArrayLike, smoothing: SmoothingConfig, label_range: tuple[float, float]) -> NDArray[np.float64]:
     """Population standard deviation over the members' smoothed curves, float [members, T] -> float64 [T]."""
     smoothed = [smooth(member, smoothing, label_range=label_range).values for member in np.asarray(members)]
     return np.std(smoothed, axis=0)
+
+
+def _number(cell: str) -> float:
+    if "_" in cell:
+        raise ValueError("Python's own way to write numbers")
+    return float(cell) if cell else np.nan
 
 
 def _cell(value: float) -> str:

@@ -8,13 +8,21 @@ outage: it is not caught, the runner retries it and the job fails aloud.
 from __future__ import annotations
 
 EXIT_OK = 0
+EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
 EXIT_SOME_FILMS_FAILED = 3
 EXIT_TOO_MANY_FILMS_FAILED = 4
+EXIT_HELD = 5
 
 
 class CineAffectError(Exception):
-    """Base of all errors that CineAffect raises on purpose; its text is meant for a person."""
+    """Base of all errors that CineAffect raises on purpose; its text is meant for a person.
+
+    Attributes:
+        exit_code: what a command that ends by this error ends with.
+    """
+
+    exit_code = EXIT_CONFIGURATION
 
 
 class ConfigurationError(CineAffectError):
@@ -52,5 +60,13 @@ class StorageError(CineAffectError):
     """
 
 
+class OutageError(StorageError):
+    """Storage that gave no usable answer, all retries included: nothing is to be corrected, only to be run again."""
+
+    exit_code = EXIT_FAILED
+
+
 class DiskFullError(StorageError):
     """No room on the local disk; the text names the file, the folder and how to choose another."""
+
+    exit_code = EXIT_FAILED

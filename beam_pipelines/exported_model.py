@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,9 @@ SECONDS_SIGNATURE = "films_at"
 
 MEMBERS_SIGNATURE = "film_members"
 """What only an ensemble has."""
+GPU_BLOCK_S = 2048
+"""Rows (seconds of films) that a model advances at a time on a GPU, where starting an operation is what costs time."""
+
 _HASH_CHUNK_BYTES = 1 << 20
 
 
@@ -201,8 +204,13 @@ def check_header(header: RecordHeader, card: ModelCard) -> None:
 class ExportedModel:
     """A loaded SavedModel; safe to call from several threads."""
 
-    def __init__(self, reference: ModelReference):
+    def __init__(self, reference: ModelReference, block_s: int | None = None):
         """Loads the model.
+
+        Args:
+            reference: from `find_model`.
+            block_s: rows that it advances at a time; without a number `GPU_BLOCK_S` on a GPU, else as it was exported.
+                A model that was exported before there was a choice stays as it is.
 
         Raises:
             RuntimeError: when its files are not those that the reference was made from: somebody exported over them.
@@ -214,6 +222,11 @@ class ExportedModel:
             if _digest(directory) != reference.sha256:
                 raise RuntimeError(f"{reference.uri}: the model has changed since this run began; run it again")
             self._loaded = tf.saved_model.load(str(directory))
+        if block_s is None and tf.config.list_physical_devices("GPU"):
+            block_s = GPU_BLOCK_S
+        if block_s is not None:
+            for blocks in _row_blocks(self._loaded):
+                blocks.assign(block_s)
 
     def predict(self, features: FilmFeatures, stride_s: int = 1) -> RawPrediction:
         """The curves of a whole film; they depend on nothing but its features (and the stride, see `predict_films`)."""
@@ -251,6 +264,14 @@ class ExportedModel:
             mean_of_members({target: fill_between(values[target][n], at[n], film.seconds) for target in TARGETS})
             for n, film in enumerate(films)
         ]
+
+
+def _row_blocks(loaded: Any) -> Iterator[Any]:
+    """The variables that say how many rows are advanced at a time: of a network, or of each member of an ensemble."""
+    if hasattr(loaded, "row_block"):
+        yield loaded.row_block
+    for member in getattr(loaded, "loaded", ()):
+        yield from _row_blocks(member)
 
 
 def _joined(arrays: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

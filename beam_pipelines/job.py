@@ -27,7 +27,7 @@ from beam_pipelines import __version__, storage
 from beam_pipelines.compute import sees_gpu
 from beam_pipelines.configuration import load_section, nearest
 from beam_pipelines.driver_log import FORMATS, OPTION, PLUGIN_OPTION, start_log
-from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError
+from beam_pipelines.errors import EXIT_OK, CineAffectError, ConfigurationError
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.progress import watch
 from beam_pipelines.run_summary import next_steps_of_job, places_of_job, print_summary
@@ -208,7 +208,7 @@ def storage_time_s(output: str) -> float:
 
 
 def guarded(main: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
-    """Runs a command's main; an error meant for a person is printed without a trace, with exit code 2."""
+    """Runs a command's main; an error meant for a person is printed without a trace, and says the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     start_log(arguments)
     try:
@@ -218,7 +218,7 @@ def guarded(main: Callable[[list[str]], int], argv: Sequence[str] | None) -> int
             logging.getLogger(__name__).error("%s", error)
         else:
             print(f"error: {error}", file=sys.stderr)
-        return EXIT_CONFIGURATION
+        return error.exit_code
 
 
 def versions() -> dict[str, str]:

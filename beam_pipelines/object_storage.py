@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from beam_pipelines.errors import StorageError
+from beam_pipelines.errors import OutageError, StorageError
 
 SCHEME = "gs://"
 PAGE_OBJECTS = 1000
@@ -253,7 +253,7 @@ def _explained(uri: str) -> Iterator[None]:
         ) from error
     except (api.GoogleAPIError, requests.RequestException, ConnectionError, DataCorruption) as error:
         reason = getattr(error, "cause", None) or error
-        raise StorageError(f"{uri}: the storage gives no usable answer ({reason}); run again to go on") from error
+        raise OutageError(f"{uri}: the storage gives no usable answer ({reason}); run again to go on") from error
 
 
 def _no_bucket(uri: str) -> StorageError:

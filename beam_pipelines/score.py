@@ -93,7 +93,8 @@ def define_pipeline(
         run_started_s=run_started_s,
     )
     films, failed_before = source.films(pipeline)
-    inference = Inference(config.stride_s, config.batch_s if source.lies_ready else 0, config.threads_per_worker)
+    batch_s = config.batch_s if source.lies_ready else 0
+    inference = Inference(config.stride_s, batch_s, config.threads_per_worker, config.block_s)
     scored = films | ScoreFilms(model, smoothing, files, inference)
     written = (scored[SCORED_TAG], scored[SKIPPED_TAG]) | WriteCurves(files)
     about = {

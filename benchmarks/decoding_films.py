@@ -10,6 +10,7 @@ so that the wanted frames lie at four places spread over the GOP.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,30 +25,49 @@ PLACES = (2, 9, 16, 23)
 """Of the wanted frames in their GOPs, a quarter of the clip each: 11.5 on average, as over a whole film."""
 
 
-def made_films(folder: Path, seconds: int, only: str = "") -> Iterator[tuple[str, list[Path]]]:
-    """Names and films of the recipes; those that take long to encode are short and repeated without recoding."""
+@dataclass(frozen=True)
+class FilmLengths:
+    """How much of a made film is encoded, and how long it is measured.
+
+    Attributes:
+        encoded_s: seconds that are encoded (of HEVC and of the small codecs a share of them).
+        film_s: seconds that a film lasts, by repetition of its packets.
+    """
+
+    encoded_s: int
+    film_s: int
+
+    def film_of(self, clip: Path, folder: Path) -> Path:
+        """The clip, repeated without recoding where it is shorter than a film."""
+        with av.open(str(clip)) as container:
+            is_long = (container.duration or 0) >= self.film_s * av.time_base
+        return clip if is_long else repeat_clip(clip, folder, self.film_s)
+
+
+def made_films(folder: Path, lengths: FilmLengths, only: str = "") -> Iterator[tuple[str, list[Path]]]:
+    """Names and films of the recipes."""
     for recipe in RECIPES:
         if only in recipe.name:
-            clip = make_clip(recipe, folder, seconds)
-            yield recipe.name, [clip if recipe.share == 1 else repeat_clip(clip, folder, seconds)]
+            yield recipe.name, [lengths.film_of(make_clip(recipe, folder, lengths.encoded_s), folder)]
 
 
-def phases(folder: Path, seconds: int, only: str = "") -> Iterator[tuple[str, list[Path]]]:
+def phases(folder: Path, lengths: FilmLengths, only: str = "") -> Iterator[tuple[str, list[Path]]]:
     """A film of 23.976 frames a second with a key frame every 24: as it is in all its length, and its worst stretch."""
     name = "1080p H.264, GOP of 24 frames (23.976 fps)"
     for row, places in ((f"{name}, over a film", PLACES), (f"{name}, worst stretch", (GOP_FRAMES - 1,))):
         if only in row:
-            yield row, [end_gops_early(make_clip(GOP_OF_A_SECOND, folder, seconds), places, folder)]
+            film = lengths.film_of(make_clip(GOP_OF_A_SECOND, folder, lengths.encoded_s), folder)
+            yield row, [end_gops_early(film, places, folder)]
 
 
-def real_films(folder: Path, seconds: int, only: str = "") -> Iterator[tuple[str, list[Path]]]:
-    """The real clips that are there, each repeated to `seconds` without recoding where it is shorter."""
-    for clip in sorted(REAL_CLIPS.glob("*.*")):
-        if only not in clip.name:
-            continue
-        with av.open(str(clip)) as container:
-            is_long = (container.duration or 0) >= seconds * av.time_base
-        yield clip.name, [clip if is_long else repeat_clip(clip, folder, seconds)]
+def real_films(folder: Path, lengths: FilmLengths, only: str = "") -> Iterator[tuple[str, list[Path]]]:
+    """The real clips that are there, at a film's length."""
+    yield from ((clip.name, [lengths.film_of(clip, folder)]) for clip in real_clips() if only in clip.name)
+
+
+def real_clips() -> list[Path]:
+    """Those of `../shared/data/clips`, by name."""
+    return sorted(REAL_CLIPS.glob("*.*"))
 
 
 def end_gops_early(clip: Path, places: tuple[int, ...], folder: Path) -> Path:

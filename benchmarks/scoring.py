@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -76,14 +78,27 @@ def parts_table(folder: str, arguments: argparse.Namespace) -> bool:
 
 
 def growth_table(folder: str, arguments: argparse.Namespace) -> bool:
-    """Core milliseconds a film and peak memory as films grow in number; whether both stay as they are."""
-    start_up = run_alone("growth", "--name", "model1", "--folder", folder, "--repeats", "1")
-    print("| films of 60 s | core ms a film, start-up excluded | peak memory, MiB |\n|---|---|---|")
+    """What a film costs, and peak memory, as films grow in number; whether the cost stays as it is.
+
+    A neighbour on the machine can make the same run take 1.7 times the core time. So the cost is counted in products of
+    matrices that the run itself takes between its films; numbers of films are measured in turns, few films more often.
+    """
+
+    def products(count: int) -> tuple[float, dict[str, Any]]:
+        run = run_alone("growth", "--name", "model1", "--folder", folder, "--repeats", str(count))
+        return run["core_s"] / run["product_s"], run
+
+    turns = arguments.repeats
+    start_up = statistics.median(products(1)[0] for _ in range(turns))
+    print("| films of 60 s | products of matrices a film, start-up excluded | core ms a film | peak memory, MiB |")
+    print("|---|---|---|---|")
     costs = []
     for count in arguments.films:
-        run = run_alone("growth", "--name", "model1", "--folder", folder, "--repeats", str(count))
-        costs.append((run["core_s"] - start_up["core_s"]) / (count - 1) * 1000)
-        print(f"| {count:,} | {costs[-1]:.1f} | {run['peak_mib']:.0f} |")
+        runs = [products(count) for _ in range(turns if count <= 1000 else 1)]
+        cost = statistics.median((taken - start_up) / (count - 1) for taken, _ in runs)
+        core_ms = statistics.median((taken - start_up) * run["product_s"] / (count - 1) * 1000 for taken, run in runs)
+        costs.append(cost)
+        print(f"| {count:,} | {cost:.2f} | {core_ms:.1f} | {max(run['peak_mib'] for _, run in runs):.0f} |", flush=True)
     print(f"\nThe last costs {costs[-1] / costs[0]:.2f} times the first a film.\n")
     return costs[-1] <= 1.2 * costs[0]
 
@@ -109,7 +124,9 @@ def run_alone(what: str, *options: str) -> dict[str, Any]:
 def run_beside(processes: int, what: str, *options: str) -> list[dict[str, Any]]:
     """The same measurement in several processes at once."""
     command = [sys.executable, "-m", "benchmarks.scoring", "--measure", what, *options]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    environment = os.environ | threads
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(processes)]
     answers = [process.communicate()[0] for process in running]
     if any(process.returncode for process in running):
         raise SystemExit(f"{' '.join(command)}: failed")

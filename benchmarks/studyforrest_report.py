@@ -113,9 +113,12 @@ def write_plot(
     path: Path, rows: Sequence[Row], ours: str, curves: Mapping[int, np.ndarray], recording: Recording
 ) -> None:
     """Writes a picture: our curves beside the observers' over the film, and every predictor's PCC on each run."""
-    figure = Figure(figsize=(11, 9), layout="constrained")
+    names = list(dict.fromkeys(row.predictor for row in rows if not math.isnan(row.mean("pcc"))))
+    curves_height, row_height = 2.6, 0.28
+    figure = Figure(figsize=(11, 2 * curves_height + row_height * len(names) + 1.2), layout="constrained")
     FigureCanvasAgg(figure)
-    *tops, bottom = figure.subplots(3, 1)
+    heights = [curves_height, curves_height, row_height * len(names)]
+    *tops, bottom = figure.subplots(3, 1, height_ratios=heights)
     for target, axis in zip(_SHOWN, tops, strict=True):
         column = TARGETS.index(target)
         axis.plot(
@@ -126,18 +129,17 @@ def write_plot(
             axis.plot(minutes, curve[:, column], color=_ORANGE, lw=1.2, label=ours if run == min(curves) else None)
             axis.axvline(minutes[0], color="black", lw=0.4)
         axis.set(ylabel=target, xlabel="minute of the film; each run predicted by models that never saw it")
-        axis.legend(loc="upper right", ncols=2)
-    names = list(dict.fromkeys(row.predictor for row in rows if not math.isnan(row.mean("pcc"))))
+        axis.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False)
     for target, colour, shift in (("arousal", _ORANGE, -0.12), ("valence", _BLUE, 0.12)):
         for place, name in enumerate(names):
             row = next(row for row in rows if (row.predictor, row.target) == (name, target))
             values = list(row.figures["pcc"].values())
-            bottom.scatter(np.full(len(values), place + shift), values, s=10, color=colour, alpha=0.5)
-            bottom.scatter([place + shift], [row.mean("pcc")], s=60, marker="_", color=colour)
-        bottom.axhline(HUMAN[target], color=colour, ls="--", lw=0.8, label=f"one human, {target}")
-    bottom.set_xticks(range(len(names)), [name.replace(", ", "\n") for name in names], fontsize=8)
-    bottom.set(ylabel="PCC of each run; bar: mean")
-    bottom.legend()
+            bottom.scatter(values, np.full(len(values), place + shift), s=10, color=colour, alpha=0.5)
+            bottom.scatter([row.mean("pcc")], [place + shift], s=60, marker="|", color=colour)
+        bottom.axvline(HUMAN[target], color=colour, ls="--", lw=0.8, label=f"one human, {target}")
+    bottom.set_yticks(range(len(names)), names, fontsize=8)
+    bottom.set(xlabel="PCC of each run; bar: mean", ylim=(len(names) - 0.5, -0.5))
+    bottom.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 

@@ -23,7 +23,7 @@ from dataflow_scripts import SETTINGS, arguments_of
 
 from beam_pipelines import job
 from beam_pipelines.cli import COMMANDS
-from beam_pipelines.errors import ConfigurationError
+from beam_pipelines.errors import EXIT_HELD, ConfigurationError
 from beam_pipelines.extractors import weights_command
 from trainer import retrain
 from trainer.retrain_config import RetrainConfig
@@ -73,7 +73,7 @@ def test_what_is_started_is_accepted_up_to_the_configuration_file(kind, emulator
 
 def test_the_timer_starts_the_service_and_being_held_is_no_failure():
     assert read_unit("cineaffect-retrain.timer")["Timer"]["OnCalendar"]
-    assert int(read_unit("cineaffect-retrain.service")["Service"]["SuccessExitStatus"]) == retrain.EXIT_HELD
+    assert int(read_unit("cineaffect-retrain.service")["Service"]["SuccessExitStatus"]) == EXIT_HELD
 
 
 def test_in_containers_all_that_outlives_a_round_lies_in_the_bucket():

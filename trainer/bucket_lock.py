@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from beam_pipelines import storage
-from beam_pipelines.errors import ConfigurationError, StorageError
+from beam_pipelines.errors import ConfigurationError, OutageError, StorageError
 from trainer.lock_holder import describe_this_process, has_ended
 from trainer.run_lock import HeldError
 
@@ -35,7 +35,7 @@ class LostError(HeldError):
     """Another run has taken the lock over while it was held here."""
 
 
-class UnrenewedError(StorageError):
+class UnrenewedError(OutageError):
     """The lock could not be written for so long that another run may take it over."""
 
 

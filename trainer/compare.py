@@ -16,7 +16,7 @@ import numpy as np
 
 from beam_pipelines import storage
 from beam_pipelines.configuration import load_section, validate
-from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError
+from beam_pipelines.errors import EXIT_OK, CineAffectError, ConfigurationError
 from beam_pipelines.mediaeval2018 import list_layout
 from beam_pipelines.run_summary import as_steps_of_a_run
 from beam_pipelines.smoothing import SmoothingConfig
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _main(_parser().parse_args(argv))
     except CineAffectError as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_CONFIGURATION
+        return error.exit_code
 
 
 @dataclass(frozen=True)

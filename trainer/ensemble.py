@@ -17,7 +17,7 @@ import numpy as np
 from beam_pipelines import storage
 from beam_pipelines.catalogue import Film, films_of_splits, read_manifest
 from beam_pipelines.configuration import load_section
-from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError, FilmError
+from beam_pipelines.errors import EXIT_OK, CineAffectError, ConfigurationError, FilmError
 from beam_pipelines.exported_model import ExportedModel, features_of
 from beam_pipelines.records import RecordError, read_record, record_uri
 from beam_pipelines.smoothing import SmoothingConfig
@@ -219,7 +219,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _main(_parser().parse_args(sys.argv[1:] if argv is None else list(argv)))
     except CineAffectError as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_CONFIGURATION
+        return error.exit_code
 
 
 def _main(arguments: argparse.Namespace) -> int:

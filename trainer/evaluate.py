@@ -6,8 +6,6 @@ Needs no TensorFlow: what it evaluates are curves, wherever they come from.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import math
 import sys
@@ -20,9 +18,8 @@ import numpy as np
 from beam_pipelines import storage
 from beam_pipelines.catalogue import Film, films_of_splits, read_manifest
 from beam_pipelines.configuration import load_section
-from beam_pipelines.curves import COLUMNS, AffectCurve, to_csv
+from beam_pipelines.curves import COLUMNS, AffectCurve, CurveError, read_columns, to_csv
 from beam_pipelines.errors import (
-    EXIT_CONFIGURATION,
     EXIT_OK,
     EXIT_SOME_FILMS_FAILED,
     CineAffectError,
@@ -41,7 +38,6 @@ CURVES = "curves"
 """The folder of a run that holds `<film_id>.csv`, of scoring and training alike."""
 
 _RUN_MANIFEST = "run_manifest.json"
-_COLUMNS = ("time_s", *COLUMNS)
 
 
 class LabelledFilm(Protocol):
@@ -130,24 +126,15 @@ def read_curve(uri: str) -> dict[str, np.ndarray]:
         ConfigurationError: for a file that isn't such a CSV; it names file and line.
         FileNotFoundError: where there is none.
     """
-    rows = list(csv.reader(io.StringIO(storage.read_text(uri))))
-    header = rows[0] if rows else []
-    lacking = [column for column in _COLUMNS[:3] if column not in header]
+    try:
+        columns = read_columns(storage.read_text(uri), uri)
+    except CurveError as error:
+        raise ConfigurationError(str(error)) from error
+    lacking = [target for target in TARGETS if target not in columns]
     if lacking:
-        raise ConfigurationError(f"{uri}: no curve: it has no column {', '.join(lacking)}")
-    values = np.empty((len(rows) - 1, len(header)))
-    for index, row in enumerate(rows[1:]):
-        try:
-            if len(row) != len(header):
-                raise ValueError(f"{len(row)} cells")
-            values[index] = [float(cell) if cell else math.nan for cell in row]
-        except ValueError as error:
-            raise ConfigurationError(f"{uri}, line {index + 2}: not {len(header)} numbers: {','.join(row)}") from error
-    columns = dict(zip(header, values.T, strict=True))
-    if not np.array_equal(columns["time_s"], np.arange(len(values))):
-        raise ConfigurationError(f"{uri}: its seconds (time_s) must run from 0 without a gap")
+        raise ConfigurationError(f"{uri}: not a curve: it has no column {', '.join(lacking)}")
     curve = {SMOOTHED: np.stack([columns[target] for target in TARGETS], axis=1)}
-    if set(_COLUMNS) <= set(header):
+    if set(COLUMNS) <= set(columns):
         curve[RAW] = np.stack([columns[f"{target}_raw"] for target in TARGETS], axis=1)
     return curve
 
@@ -329,7 +316,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _main(list(sys.argv[1:] if argv is None else argv))
     except CineAffectError as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_CONFIGURATION
+        return error.exit_code
 
 
 def _main(argv: list[str]) -> int:

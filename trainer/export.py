@@ -114,6 +114,8 @@ class FilmScorer(CurveScorer):
         # Only what is an attribute is saved: the variables themselves (not Keras's objects around them) and the graphs.
         self.model_variables = [variable.value for model in models for variable in model.weights]
         self.transform_graphs = [transform.graph for transform in transforms]
+        # What whoever loads the model may set (`ExportedModel`): a GPU wants more rows at a time.
+        self.row_block = tf.Variable(ROW_BLOCK, trainable=False, dtype=tf.int32, name="row_block")
 
     def member_curves(
         self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor | None, rows: tf.Tensor | None = None
@@ -124,28 +126,31 @@ class FilmScorer(CurveScorer):
         else:
             row_start = tf.cast(tf.repeat(row_splits[:-1], row_splits[1:] - row_splits[:-1]), tf.int32)
         low, high = self.label_range
+        block = self.row_block.read_value()
         transformed: dict[int, dict[str, tf.Tensor]] = {}
         members = []
         for predict_rows, transform in self._predict:
             if id(transform) not in transformed:
-                transformed[id(transform)] = _in_whole_blocks(transform, features)
-            probabilities = tf.cast(predict_rows(transformed[id(transform)], row_start, rows), tf.float32)
+                transformed[id(transform)] = _in_whole_blocks(transform, features, block)
+            probabilities = tf.cast(predict_rows(transformed[id(transform)], row_start, rows, block), tf.float32)
             members.append(low + probabilities * (high - low))
         return members
 
 
-def _in_whole_blocks(transform: RowTransform, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+def _in_whole_blocks(
+    transform: RowTransform, features: Mapping[str, tf.Tensor], block: tf.Tensor
+) -> dict[str, tf.Tensor]:
     """The transform's answer for all rows, taken block by block with absent rows in the last one.
 
     A projection on components is a matrix product, whose last bits depend on how many rows it has.
     """
     rows = tf.shape(next(iter(features.values())))[0]
-    padding = rows_to_whole_blocks(rows)
+    padding = rows_to_whole_blocks(rows, block)
     checked = {key: checked_rows(values, rows, key) for key, values in features.items()}
     padded = {key: tf.pad(values, [[0, padding], [0, 0]]) for key, values in checked.items()}
-    blocks = {key: tf.reshape(values, (-1, ROW_BLOCK, values.shape[1])) for key, values in padded.items()}
+    blocks = {key: tf.reshape(values, (-1, block, values.shape[1])) for key, values in padded.items()}
     sizes = {key: transform.dimensions.get(key, values.shape[1]) for key, values in features.items()}
-    kinds = {key: tf.TensorSpec((ROW_BLOCK, size), tf.float32) for key, size in sizes.items()}
+    kinds = {key: tf.TensorSpec((None, size), tf.float32) for key, size in sizes.items()}
     transformed = tf.map_fn(transform, blocks, fn_output_signature=kinds)
     return {key: tf.reshape(values, (-1, sizes[key]))[:rows] for key, values in transformed.items()}
 

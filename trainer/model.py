@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import keras
@@ -29,7 +30,7 @@ from trainer.dropout import dropout as _dropout
 from trainer.encoders import build_encoder
 from trainer.layers import ContextGate, MixtureOfExperts, Multiply, Normalize
 from trainer.metrics import TARGETS
-from trainer.row_blocks import multiply_by_row_blocks, rows_to_whole_blocks
+from trainer.row_blocks import ROW_BLOCK, multiply_by_row_blocks, rows_to_whole_blocks
 
 
 def presence_key(modality: str) -> str:
@@ -172,7 +173,9 @@ class AffectModel(keras.Model):
             films = tf.boolean_mask(tf.broadcast_to(films[:, None], tf.shape(seconds)), seconds)
         return self._fuse(states, training, dropout_seed, films)
 
-    def predict_rows(self, inputs: Mapping[str, Any], row_start: Any, ends: Any = None) -> tf.Tensor:
+    def predict_rows(
+        self, inputs: Mapping[str, Any], row_start: Any, ends: Any = None, block: Any = ROW_BLOCK
+    ) -> tf.Tensor:
         """Predicts every second of whole films, in inference mode; equal to `call` on every explicit window to 1e-5.
 
         Runs as one compiled graph, whatever the number of rows. Batch normalisation uses population statistics, or
@@ -186,20 +189,23 @@ class AffectModel(keras.Model):
             ends: int32 [N]; only these rows are predicted, and only their windows computed. Without it all rows. Film
                 statistics are then taken over these windows alone, so that a model that uses them answers otherwise
                 than for all rows (`ModelCard.assert_takes_stride` refuses it).
+            block: rows that are advanced at a time, an int or an int32 scalar; last bits depend on it.
 
         Returns:
             float [R, 2], or [N, 2]: probabilities of valence and arousal. A film's rows don't depend on the others'.
         """
         signature = self.row_signature()
         if not self._rows_functions:
+            size = tf.TensorSpec((), tf.int32, name="block")
             numbers = [tf.TensorSpec((None,), tf.int32, name=name) for name in ("row_start", "ends")]
             self._rows_functions = [
-                tf.function(self._predict_rows, input_signature=(signature, *numbers[:count])) for count in (1, 2)
+                tf.function(self._predict_rows, input_signature=(signature, size, *numbers[:count])) for count in (1, 2)
             ]
         rows = {key: tf.cast(inputs[key], self.variable_dtype) for key in signature}
+        given = (rows, tf.cast(block, tf.int32), tf.cast(row_start, tf.int32))
         if ends is None:
-            return self._rows_functions[0](rows, tf.cast(row_start, tf.int32))
-        return self._rows_functions[1](rows, tf.cast(row_start, tf.int32), tf.cast(ends, tf.int32))
+            return self._rows_functions[0](*given)
+        return self._rows_functions[1](*given, tf.cast(ends, tf.int32))
 
     def row_signature(self) -> dict[str, tf.TensorSpec]:
         """What `predict_rows` takes: name -> specification, in the model's order."""
@@ -210,13 +216,13 @@ class AffectModel(keras.Model):
         return signature
 
     def _predict_rows(
-        self, inputs: Mapping[str, tf.Tensor], row_start: tf.Tensor, ends: tf.Tensor | None = None
+        self, inputs: Mapping[str, tf.Tensor], block: tf.Tensor, row_start: tf.Tensor, ends: tf.Tensor | None = None
     ) -> tf.Tensor:
         rows = tf.shape(row_start)[0]
         # Zero rows up to whole blocks, at least one: every matrix product then has a shape that favours no film.
-        padding = rows_to_whole_blocks(rows)
+        padding = rows_to_whole_blocks(rows, block)
         starts = tf.pad(row_start, [[0, padding]])
-        wanted = None if ends is None else tf.pad(ends, [[0, rows_to_whole_blocks(tf.shape(ends)[0])]])
+        wanted = None if ends is None else tf.pad(ends, [[0, rows_to_whole_blocks(tf.shape(ends)[0], block)]])
         states = []
         for modality, encoder in zip(self.config.modalities, self.encoders, strict=True):
             values, present = (
@@ -224,12 +230,12 @@ class AffectModel(keras.Model):
                 for key in (modality, presence_key(modality))
             )
             x = self._encoder_input(_present_values(values, present), present)
-            states.append(encoder.encode_rows(x, starts, self.config.window_s, wanted))
+            states.append(encoder.encode_rows(x, starts, self.config.window_s, wanted, block))
         if ends is not None:
             row_start, rows = tf.gather(row_start, ends), tf.shape(ends)[0]
         # The rows that fill the last block are a film of their own, which no film's statistics see.
-        films = tf.pad(row_start, [[0, rows_to_whole_blocks(rows)]], constant_values=-1)
-        return self._fuse(states, False, None, films, multiply_by_row_blocks)[:rows]
+        films = tf.pad(row_start, [[0, rows_to_whole_blocks(rows, block)]], constant_values=-1)
+        return self._fuse(states, False, None, films, partial(multiply_by_row_blocks, block=block))[:rows]
 
     def l2_loss(self) -> Any:
         """The sum of all L2 penalties, a float scalar; 0 without any."""

@@ -24,7 +24,7 @@ import numpy as np
 
 from beam_pipelines import storage
 from beam_pipelines.current_version import CURRENT, ChangedError, parse_pointer, read_current, read_generation
-from beam_pipelines.errors import CineAffectError, ConfigurationError
+from beam_pipelines.errors import EXIT_FAILED, CineAffectError, ConfigurationError
 from trainer.exported_cards import versions_of
 
 HISTORY = "promotions.jsonl"
@@ -42,6 +42,8 @@ def read_history(exports: str) -> list[dict[str, Any]]:
 
 class MovedError(CineAffectError):
     """Somebody else has moved the pointer since it was looked at."""
+
+    exit_code = EXIT_FAILED
 
 
 ANY_VERSION = -1

@@ -69,24 +69,25 @@ class RecurrentEncoder(keras.layers.Layer):
             outputs.append(x if sequence else x[:, -1])
         return outputs[-1] if self.states == "last" else ops.concatenate(outputs, axis=-1)
 
-    def encode_rows(self, x: Any, row_start: Any, window: int, ends: Any = None) -> Any:
+    def encode_rows(self, x: Any, row_start: Any, window: int, ends: Any = None, block: Any = ROW_BLOCK) -> Any:
         """The state after the window that ends at each row of some films.
 
         Equal to `call` on every explicit zero-padded window, in the precision of the weights (not in that of a mixed
         policy). Not differentiated anywhere, so it keeps no intermediate states.
 
         Args:
-            x: float [R, D]; the rows of one film after another, R a multiple of `ROW_BLOCK` (the caller pads once for
-                all encoders).
+            x: float [R, D]; the rows of one film after another, R a multiple of `block` (the caller pads once for all
+                encoders).
             row_start: int32 [R]; for each row, the first row of its film.
             window: W, rows a window. Positions before `row_start` are rows of zeros.
-            ends: int32 [N], N a multiple of `ROW_BLOCK`; only the windows that end at these rows. Without it all.
+            ends: int32 [N], N a multiple of `block`; only the windows that end at these rows. Without it all.
+            block: rows that are advanced at a time, a number or a tensor.
 
         Returns:
             float [R, state_size], or [N, state_size].
         """
         weights = [self._step_weights(layer) for layer in self.stack]
-        projected = by_row_blocks(weights[0].project, ops.cast(x, self.variable_dtype))
+        projected = by_row_blocks(weights[0].project, ops.cast(x, self.variable_dtype), block)
         # Row 0 of the table is the projection of a row of zeros; row i + 1 that of row i.
         table = ops.concatenate([weights[0].project(ops.zeros((1, x.shape[-1]), self.variable_dtype)), projected])
 
@@ -94,7 +95,7 @@ class RecurrentEncoder(keras.layers.Layer):
             outputs = _advance_block(weights, table, rows, starts, window)
             return outputs[-1] if self.states == "last" else ops.concatenate(outputs, axis=-1)
 
-        return map_row_blocks(encode_block, row_start, ends)
+        return map_row_blocks(encode_block, row_start, ends, block)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """[B, W, D] -> [B, state_size]."""
@@ -215,7 +216,7 @@ class _LSTMWeights:
 
 
 def _advance_block(weights: list[Any], table: Any, rows: Any, starts: Any, window: int) -> list[Any]:
-    """Final states of each layer for the windows that end at `rows`, int32 [ROW_BLOCK] -> float [ROW_BLOCK, units].
+    """Final states of each layer for the windows that end at `rows`, int32 [block] -> float [block, units].
 
     All layers go through the same loop: from the second layer on a layer's inputs differ from window to window, since
     they are the states of the layer below it *in that window*, so their projection can't be shared between windows.
@@ -232,6 +233,7 @@ def _advance_block(weights: list[Any], table: Any, rows: Any, starts: Any, windo
         return tuple(advanced)
 
     initial = tuple(
-        tuple(ops.zeros((ROW_BLOCK, weight.units), table.dtype) for _ in range(weight.memories)) for weight in weights
+        tuple(ops.zeros((ops.shape(rows)[0], weight.units), table.dtype) for _ in range(weight.memories))
+        for weight in weights
     )
     return [memory[0] for memory in ops.fori_loop(0, window, step, initial)]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines import storage
-from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError
+from beam_pipelines.errors import EXIT_OK, CineAffectError, ConfigurationError
 from beam_pipelines.mediaeval2018 import LayoutFilm, list_layout
 from beam_pipelines.report.run_pages import write_run_page
 from beam_pipelines.run_summary import Places, as_steps_of_a_run, print_summary
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _main(_parser().parse_args(argv))
     except CineAffectError as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_CONFIGURATION
+        return error.exit_code
 
 
 def _main(arguments: argparse.Namespace) -> int:

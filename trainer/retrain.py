@@ -22,7 +22,6 @@ from beam_pipelines import storage
 from beam_pipelines.configuration import load_section
 from beam_pipelines.current_version import read_current
 from beam_pipelines.errors import (
-    EXIT_CONFIGURATION,
     EXIT_OK,
     EXIT_SOME_FILMS_FAILED,
     EXIT_TOO_MANY_FILMS_FAILED,
@@ -32,26 +31,18 @@ from beam_pipelines.errors import (
 from beam_pipelines.run_summary import as_steps_of_a_run
 from beam_pipelines.score_config import ScoreConfig
 from trainer.annotations import align
-from trainer.bucket_lock import LostError, UnrenewedError, bucket_lock
+from trainer.bucket_lock import bucket_lock
 from trainer.config import TrainConfig
 from trainer.evaluate import CURVES, SMOOTHED, read_curve
 from trainer.exported_cards import CARD, EXPORTS, versions_of
 from trainer.metrics import CONSTANT_MEAN, mean_label
-from trainer.promotion import MovedError, Series, compare, move_current, read_history
+from trainer.promotion import Series, compare, move_current, read_history
 from trainer.retrain_config import RetrainConfig
 from trainer.retrain_films import RoundFilm, read_round_films, round_digest
 from trainer.retrain_report import REPORT, Decision, round_name, write_report
-from trainer.retrain_stages import EXIT_STAGE_FAILED, RoundError, Stages, ended_together
+from trainer.retrain_stages import RoundError, Stages, ended_together
 from trainer.retrain_version import plan_version, planned_version, publish_challenger, trained_model
-from trainer.run_lock import LOCK, HeldError, RunLock, only_run
-
-EXIT_HELD = 5
-_EXIT_CODES = {
-    HeldError: EXIT_HELD,
-    LostError: EXIT_HELD,
-    UnrenewedError: EXIT_STAGE_FAILED,
-    MovedError: EXIT_STAGE_FAILED,
-}
+from trainer.run_lock import LOCK, RunLock, only_run
 
 EXAMPLES = """
 example:
@@ -81,9 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _main(parser.parse_args(argv).config)
     except CineAffectError as error:
         print(f"error: {error}", file=sys.stderr)
-        if isinstance(error, RoundError):
-            return error.code
-        return _EXIT_CODES.get(type(error), EXIT_CONFIGURATION)
+        return error.exit_code
 
 
 def _main(path: str) -> int:

@@ -11,21 +11,26 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, EXIT_TOO_MANY_FILMS_FAILED, CineAffectError
+from beam_pipelines.errors import (
+    EXIT_CONFIGURATION,
+    EXIT_FAILED,
+    EXIT_OK,
+    EXIT_TOO_MANY_FILMS_FAILED,
+    CineAffectError,
+)
 from trainer.leash import leash
 from trainer.run_lock import RunLock
 
-EXIT_STAGE_FAILED = 1
 _LOOK_EVERY_S = 0.5
 _PASSED_ON = (EXIT_CONFIGURATION, EXIT_TOO_MANY_FILMS_FAILED)
 
 
 class RoundError(CineAffectError):
-    """The round can't go on; `code` is what the command ends with."""
+    """The round can't go on."""
 
-    def __init__(self, text: str, code: int = EXIT_STAGE_FAILED):
+    def __init__(self, text: str, exit_code: int = EXIT_FAILED):
         super().__init__(text)
-        self.code = code
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Stages:
         if code not in allowed:
             raise RoundError(
                 f"the stage '{stage}' ended with exit code {code}; what it did is kept, start again to go on",
-                code if code in _PASSED_ON else EXIT_STAGE_FAILED,
+                code if code in _PASSED_ON else EXIT_FAILED,
             )
 
     def _run(self, arguments: Sequence[str]) -> int:

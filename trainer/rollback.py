@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError
+from beam_pipelines.errors import EXIT_OK, CineAffectError
 from trainer.promotion import former_version, move_current
 
 EXAMPLES = """
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         move_current(arguments.exports, version, {"why": "rollback"})
     except CineAffectError as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_CONFIGURATION
+        return error.exit_code
     print(f"{arguments.exports}: version {version} is in use from the next scoring run on")
     return EXIT_OK
 

@@ -4,9 +4,9 @@
     window of row 1      .   0   1                   . is the zero row: positions before the film's first row
     window of row 4          2   3   4
 
-Every encoder answers for the window that ends at each row, and does so for `ROW_BLOCK` rows at once, whatever the
-number of films and rows: with a fixed block the shapes of all products are fixed too, and a film's states don't depend
-on what shares the call.
+Every encoder answers for the window that ends at each row, and does so for a block of rows at once, whatever the number
+of films and rows: with a fixed block the shapes of all products are fixed too, and a film's states don't depend on what
+shares the call. `block` is a number or a scalar tensor everywhere.
 """
 
 from __future__ import annotations
@@ -18,47 +18,50 @@ import tensorflow as tf
 from keras import ops
 
 ROW_BLOCK = 256
-"""Rows that `encode_rows` advances at a time: the working set of a step stays in a core's cache."""
+"""Rows that `encode_rows` advances at a time on a processor: the working set of a step stays in a core's cache."""
 
 
-def rows_to_whole_blocks(rows: Any) -> Any:
-    """How many rows fill the last of at least one block of `ROW_BLOCK` after `rows` rows, a number or a tensor."""
-    return tf.maximum((rows + ROW_BLOCK - 1) // ROW_BLOCK, 1) * ROW_BLOCK - rows
+def rows_to_whole_blocks(rows: Any, block: Any = ROW_BLOCK) -> Any:
+    """How many rows fill the last of at least one block after `rows` rows, a number or a tensor."""
+    return tf.maximum((rows + block - 1) // block, 1) * block - rows
 
 
-def map_row_blocks(encode_block: Callable[[Any, Any], Any], row_start: Any, ends: Any = None) -> Any:
+def map_row_blocks(
+    encode_block: Callable[[Any, Any], Any], row_start: Any, ends: Any = None, block: Any = ROW_BLOCK
+) -> Any:
     """Runs a function over all rows, a block at a time, one block after another.
 
     Args:
-        encode_block: (rows int32 [ROW_BLOCK]; for each the first row of its film, int32 [ROW_BLOCK]) ->
-            float [ROW_BLOCK, size]. The rows are consecutive where `ends` isn't given.
-        row_start: int32 [R], R a multiple of `ROW_BLOCK`; for each row, the first row of its film.
-        ends: int32 [N], N a multiple of `ROW_BLOCK`; only these rows are answered for. Without it all are.
+        encode_block: (rows int32 [block]; for each the first row of its film, int32 [block]) -> float [block, size].
+            The rows are consecutive where `ends` isn't given.
+        row_start: int32 [R], R a multiple of `block`; for each row, the first row of its film.
+        ends: int32 [N], N a multiple of `block`; only these rows are answered for. Without it all are.
+        block: rows at a time.
 
     Returns:
         float [R, size], or [N, size].
     """
     if ends is not None:
         row_start = ops.take(row_start, ends)
-    starts = ops.reshape(ops.cast(row_start, "int32"), (-1, ROW_BLOCK))
+    starts = ops.reshape(ops.cast(row_start, "int32"), (-1, block))
     if ends is None:
         ends = ops.arange(ops.shape(row_start)[0], dtype="int32")
-    rows = ops.reshape(ends, (-1, ROW_BLOCK))
-    states = ops.map(lambda block: encode_block(*block), (rows, starts))
+    rows = ops.reshape(ends, (-1, block))
+    states = ops.map(lambda each: encode_block(*each), (rows, starts))
     return ops.reshape(states, (-1, states.shape[-1]))
 
 
-def by_row_blocks(function: Callable[[Any], Any], x: Any) -> Any:
-    """Applies a function of rows a block at a time: float [R, D], R a multiple of `ROW_BLOCK` -> float [R, size].
+def by_row_blocks(function: Callable[[Any], Any], x: Any, block: Any = ROW_BLOCK) -> Any:
+    """Applies a function of rows a block at a time: float [R, D], R a multiple of `block` -> float [R, size].
 
     A product of all rows at once is divided among several threads by the number of rows, and its last bits then tell
     what shares the call.
     """
-    blocks = ops.map(function, ops.reshape(x, (-1, ROW_BLOCK, x.shape[-1])))
+    blocks = ops.map(function, ops.reshape(x, (-1, block, x.shape[-1])))
     return ops.reshape(blocks, (-1, blocks.shape[-1]))
 
 
-def multiply_by_row_blocks(x: Any, kernel: Any) -> Any:
+def multiply_by_row_blocks(x: Any, kernel: Any, block: Any = ROW_BLOCK) -> Any:
     """The product of rows and a kernel, float [R, D] and [D, size] -> float [R, size], `by_row_blocks`."""
     kernel = ops.convert_to_tensor(kernel)
-    return by_row_blocks(lambda block: ops.matmul(block, kernel), x)
+    return by_row_blocks(lambda rows: ops.matmul(rows, kernel), x, block)

@@ -17,13 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from beam_pipelines.errors import CineAffectError
+from beam_pipelines.errors import EXIT_HELD, CineAffectError
 
 LOCK = "retrain.lock"
 
 
 class HeldError(CineAffectError):
     """Another run works in the directory; the text says which."""
+
+    exit_code = EXIT_HELD
 
 
 class RunLock(Protocol):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from beam_pipelines import __version__, storage
 from beam_pipelines.catalogue import films_of_splits, read_manifest
 from beam_pipelines.configuration import load_section
-from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError
+from beam_pipelines.errors import EXIT_OK, CineAffectError, ConfigurationError
 from beam_pipelines.records import is_untrained
 from beam_pipelines.report.run_pages import write_run_page
 from beam_pipelines.run_summary import next_steps_of_job, print_summary
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _main(list(sys.argv[1:] if argv is None else argv))
     except CineAffectError as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_CONFIGURATION
+        return error.exit_code
 
 
 def _main(argv: list[str]) -> int:

@@ -103,17 +103,18 @@ class TCNEncoder(keras.layers.Layer):
         states = self._after_first_convolution(first)
         return states[:, -window:] if sequence else states[:, -1]
 
-    def encode_rows(self, x: Any, row_start: Any, window: int, ends: Any = None) -> Any:
+    def encode_rows(self, x: Any, row_start: Any, window: int, ends: Any = None, block: Any = ROW_BLOCK) -> Any:
         """The state at the last second of the window that ends at each row of some films.
 
         Equal to `call` on every explicit zero-padded window, in the precision of the weights. The first convolution,
         whose input is wide, is multiplied out once a row and tap instead of once a row, tap and window.
 
         Args:
-            x: float [R, D]; the rows of one film after another, R a multiple of `ROW_BLOCK`.
+            x: float [R, D]; the rows of one film after another, R a multiple of `block`.
             row_start: int32 [R]; for each row, the first row of its film.
             window: W, rows a window. Positions before `row_start` are rows of zeros.
-            ends: int32 [N], N a multiple of `ROW_BLOCK`; only the windows that end at these rows. Without it all.
+            ends: int32 [N], N a multiple of `block`; only the windows that end at these rows. Without it all.
+            block: rows that are answered for at a time, a number or a tensor.
 
         Returns:
             float [R, state_size], or [N, state_size].
@@ -122,8 +123,8 @@ class TCNEncoder(keras.layers.Layer):
         # W - 1 rows in front: the rows that a block's windows lie on are then one slice. Behind, what makes that slice
         # whole packets: the few last rows of a product are summed in another order, and a film's second must not fall
         # among them in one call and not in another.
-        behind = -(ROW_BLOCK + window - 1) % _PACKET_ROWS
-        near_rows = ROW_BLOCK + window - 1 + behind
+        behind = -(block + window - 1) % _PACKET_ROWS
+        near_rows = block + window - 1 + behind
         padded = ops.pad(ops.cast(x, dtype), [[window - 1, behind], [0, 0]])
         kernel = ops.convert_to_tensor(self._kernels[0])
         bias = ops.convert_to_tensor(self._biases[0])
@@ -139,16 +140,16 @@ class TCNEncoder(keras.layers.Layer):
             return self._after_first_convolution(first)[:, -1]
 
         if ends is None:
-            return map_row_blocks(encode_block, row_start)
+            return map_row_blocks(encode_block, row_start, block=block)
         # Rows that lie apart have no slice in common: their table is that of all rows.
-        missing = -ops.shape(padded)[0] % ROW_BLOCK
-        table = table_of(multiply_by_row_blocks(ops.pad(padded, [[0, missing], [0, 0]]), taps))
+        missing = -ops.shape(padded)[0] % block
+        table = table_of(multiply_by_row_blocks(ops.pad(padded, [[0, missing], [0, 0]]), taps, block))
 
         def encode_apart(rows: Any, starts: Any) -> Any:
             first = self._first_convolution(table, rows, starts, window, 0) + bias
             return self._after_first_convolution(first)[:, -1]
 
-        return map_row_blocks(encode_apart, row_start, ends)
+        return map_row_blocks(encode_apart, row_start, ends, block)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """[B, W, D] -> [B, state_size]."""
@@ -176,7 +177,7 @@ class TCNEncoder(keras.layers.Layer):
         return -(-window // multiple) * multiple
 
     def _first_convolution(self, table: Any, rows: Any, starts: Any, window: int, first_row: Any) -> Any:
-        """Sum of the taps' products [ROW_BLOCK, L, F] for the windows that end at `rows`; table [N + 1, taps, F].
+        """Sum of the taps' products [block, L, F] for the windows that end at `rows`; table [N + 1, taps, F].
 
         The table begins W - 1 rows before `first_row`.
         """

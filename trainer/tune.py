@@ -155,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _main(_parser().parse_args(given), given)
     except CineAffectError as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_CONFIGURATION
+        return error.exit_code
 
 
 def _main(arguments: argparse.Namespace, argv: list[str]) -> int:

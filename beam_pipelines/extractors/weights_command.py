@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(options, console)
     except CineAffectError as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_CONFIGURATION
+        return error.exit_code
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:

@@ -17,7 +17,7 @@ from beam_pipelines import storage
 from beam_pipelines.catalogue import Film, list_films
 from beam_pipelines.compute import start_tensorflow
 from beam_pipelines.curves import AffectCurve
-from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, FilmError
+from beam_pipelines.errors import EXIT_OK, CineAffectError, FilmError
 from beam_pipelines.report.events import EventSettings, find_events, in_order
 from beam_pipelines.report.labels import ShownLabels, read_shown_labels
 from beam_pipelines.report.page import PageWriter
@@ -187,7 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _main(arguments)
     except CineAffectError as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_CONFIGURATION
+        return error.exit_code
 
 
 def _main(arguments: argparse.Namespace) -> int:

@@ -88,17 +88,19 @@ class ScoredFilm:
 
 @dataclass(frozen=True)
 class Inference:
-    """How the model is called; none of it but the stride makes a difference to a curve.
+    """How the model is called; none of it but the stride makes a difference to a curve (`block_s` to its last bits).
 
     Attributes:
         stride_s: every how many seconds it is asked.
         batch_s: films are given to it together until they have so many seconds; 0 for one at a time.
         threads_per_worker: TensorFlow's threads in each process.
+        block_s: seconds that it advances at a time; None as suits the device.
     """
 
     stride_s: int = 1
     batch_s: int = 0
     threads_per_worker: int = 1
+    block_s: int | None = None
 
 
 @dataclass
@@ -190,7 +192,7 @@ class FilmModelHandler(ModelHandler[FilmInput, FilmOutput, ExportedModel]):
     def load_model(self) -> ExportedModel:
         """The model; Beam calls this once a process."""
         start_tensorflow(self._inference.threads_per_worker)
-        return ExportedModel(self._model)
+        return ExportedModel(self._model, self._inference.block_s)
 
     def run_inference(
         self, batch: Sequence[FilmInput], model: ExportedModel, inference_args: dict[str, Any] | None = None

@@ -112,7 +112,8 @@ def test_a_curve_file_is_that_of_a_scoring_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no column time_s, valence, arousal"),
+        ("", "the file is empty"),
+        ("valence,arousal\n0,1\n", "no column time_s"),
         ("time_s,valence\n0,1\n", "no column arousal"),
         ("time_s,valence,arousal\n0,0.1,0.2\n1,0.1,x\n", "line 3: not 3 numbers"),
         ("time_s,valence,arousal\n0,0.1,0.2\n1,0.1\n", "line 3: not 3 numbers"),

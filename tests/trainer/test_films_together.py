@@ -60,13 +60,15 @@ class Exported:
 
     config: ModelConfig
     signatures: Mapping[str, Callable[..., dict[str, tf.Tensor]]]
+    block: tf.Variable
 
 
 def export(config: ModelConfig, transform: Components, dimensions: Mapping[str, int], folder: Path) -> Exported:
     model = build_model(config, dimensions, 1)
     reference.scatter_weights(model, 1)
     FilmScorer([model], [RowTransform(transform)], (-1.0, 1.0)).save(str(folder))
-    return Exported(config, tf.saved_model.load(str(folder)).signatures)
+    loaded = tf.saved_model.load(str(folder))
+    return Exported(config, loaded.signatures, loaded.row_block)
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -115,6 +117,23 @@ def test_a_film_is_bit_for_bit_what_it_is_alone(exported, films, stride_s):
         order = generator.permutation(len(films))[:size]
         for index, curves in zip(order, together(exported, [films[i] for i in order], stride_s), strict=True):
             np.testing.assert_array_equal(curves, alone[index], err_msg=f"film {index} among {order}")
+
+
+@pytest.mark.parametrize("stride_s", [None, 4], ids=["films", "every fourth"])
+def test_larger_blocks_give_the_same_curves(exported, films, stride_s):
+    small = together(exported, films[3:6], stride_s)
+    try:
+        exported.block.assign(512)
+        large = together(exported, films[3:6], stride_s)
+        exported.block.assign(0)
+        # That the variable is obeyed can be seen by nothing else: the curves are the same.
+        with pytest.raises(tf.errors.InvalidArgumentError, match="zero"):
+            together(exported, films[:1], stride_s)
+    finally:
+        exported.block.assign(ROW_BLOCK)
+    # Not bit by bit: a processor takes a product of so many rows in parts, and a film's rows may lie across two.
+    for one, other in zip(large, small, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6, rtol=0)
 
 
 def test_nor_do_many_components_tell_what_shares_the_call(tmp_path):

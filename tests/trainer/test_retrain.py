@@ -23,6 +23,7 @@ from synthetic_films import REPOSITORY, description, write_film, write_labels
 from beam_pipelines import records
 from beam_pipelines.configuration import load_section
 from beam_pipelines.current_version import read_current
+from beam_pipelines.errors import EXIT_HELD
 from beam_pipelines.exported_model import find_model
 from trainer import retrain, rollback
 from trainer.config import TrainConfig
@@ -245,14 +246,14 @@ def test_killed_anywhere_it_ends_at_the_same_weights_and_never_do_two_work(
     wait_for((out / "retrain.lock").is_file, first)
     second = start(config)
     _, said = second.communicate(timeout=600)
-    assert second.returncode == retrain.EXIT_HELD
+    assert second.returncode == EXIT_HELD
     assert f'"pid": {first.pid}' in said
     assert "is gone" not in said
 
     wait_for(lambda: list(model.glob("checkpoints/*.index")), first)
     os.kill(first.pid, signal.SIGKILL)  # the round alone: its job lives on
     first.wait()
-    assert retrain.main(["--config", config]) == retrain.EXIT_HELD
+    assert retrain.main(["--config", config]) == EXIT_HELD
     assert "a job that it started is still at work" in capsys.readouterr().err
     os.killpg(first.pid, signal.SIGKILL)
     wait_for(lambda: is_free(out))

@@ -21,6 +21,7 @@ from synthetic_films import REPOSITORY, description, write_film
 
 from beam_pipelines import storage
 from beam_pipelines.current_version import read_current
+from beam_pipelines.errors import EXIT_HELD
 from beam_pipelines.exported_model import find_model
 from trainer import retrain, rollback
 from trainer.exported_cards import exported_cards, versions_of
@@ -100,7 +101,7 @@ def test_killed_in_a_bucket_it_decides_as_an_undisturbed_local_round_and_never_d
     config = configure("gs://bucket", tmp_path / "bucket.yaml")
     first = start(config)
     wait_for(lambda: "out/retrain.lock" in emulator.object_names("bucket"), first)
-    assert retrain.main(["--config", config]) == retrain.EXIT_HELD
+    assert retrain.main(["--config", config]) == EXIT_HELD
     assert f"{OUT}/retrain.lock: held by another run: host" in capsys.readouterr().err
 
     wait_for(lambda: [n for n in emulator.object_names("bucket") if n.endswith("/checkpoints/checkpoint")], first)
@@ -149,7 +150,7 @@ def test_a_round_whose_lock_is_taken_ends_before_it_publishes_anything(
     (tmp_path / "retrain.yaml").write_text(yaml.safe_dump(content))
     taking = threading.Thread(target=take_the_lock, daemon=True)
     taking.start()
-    assert retrain.main(["--config", str(tmp_path / "retrain.yaml")]) == retrain.EXIT_HELD
+    assert retrain.main(["--config", str(tmp_path / "retrain.yaml")]) == EXIT_HELD
     assert "another run has taken the lock over" in capsys.readouterr().err
     assert storage.read_text(f"{output}/retrain.lock") == THEIRS
     left = [name for name in emulator.object_names("bucket") if name.startswith("taken/")]

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from synthetic_films import REPOSITORY
 
-from trainer.retrain_stages import EXIT_STAGE_FAILED, RoundError, Stages, ended_together
+from beam_pipelines.errors import EXIT_FAILED
+from trainer.retrain_stages import RoundError, Stages, ended_together
 from trainer.run_lock import HeldError, only_run
 
 HOLDER = """
@@ -85,5 +86,5 @@ def test_the_exit_code_of_a_job_ends_the_round(tmp_path: Path) -> None:
     with only_run(str(tmp_path)) as lock:
         with pytest.raises(RoundError, match="'nonsense' ended with exit code 2") as found:
             Stages("absent.yaml", lock).start("nonsense", [])
-        assert found.value.code == 2
-        assert RoundError("any").code == EXIT_STAGE_FAILED
+        assert found.value.exit_code == 2
+        assert RoundError("any").exit_code == EXIT_FAILED
