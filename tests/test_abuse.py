@@ -37,7 +37,7 @@ def test_the_same_seed_gives_the_same_inputs(tmp_path: Path):
 def test_a_decoder_that_dies_or_hangs_is_a_failure_and_replaced(tmp_path: Path):
     write_sources(tmp_path, SOURCES[:1])
     film = tmp_path / SOURCES[0].name
-    with DecodingProcess(deadline_s=2.0) as decoder:
+    with DecodingProcess(deadline_s=5.0) as decoder:
         for number, name in ((signal.SIGSTOP, "timeout"), (signal.SIGKILL, "crashed")):
             assert outcome_of(film, decoder) == (READ, "")
             assert decoder.pid is not None

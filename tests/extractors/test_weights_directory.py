@@ -53,7 +53,7 @@ def test_a_directory_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pyte
 def test_an_error_that_is_not_about_one_file_is_printed_without_a_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from beam_pipelines.errors import DiskFullError
+    from beam_pipelines.errors import EXIT_FAILED, DiskFullError
     from beam_pipelines.extractors import weights_command
 
     def full(name: str) -> Path:
@@ -61,5 +61,5 @@ def test_an_error_that_is_not_about_one_file_is_printed_without_a_trace(
 
     monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path))
     monkeypatch.setattr(weights_command.weights, "locate", full)
-    assert main(["verify", next(iter(TABLE))]) == EXIT_CONFIGURATION
+    assert main(["verify", next(iter(TABLE))]) == EXIT_FAILED
     assert "error: " in capsys.readouterr().err
