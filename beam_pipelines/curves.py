@@ -156,7 +156,11 @@ def read_columns(text: str, source: str) -> dict[str, NDArray[np.float64]]:
     """
     # Not by Arrow: its reader's threads hold a Python object, and one that wants the interpreter's lock while that ends
     # aborts the process, all its work done ("terminate called without an active exception", apache/arrow#34314).
-    rows = list(csv.reader(io.StringIO(text)))
+    reader = csv.reader(io.StringIO(text))
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise CurveError(f"{source}: not a curve: line {reader.line_num}: {error}") from error
     if not rows:
         raise CurveError(f"{source}: not a curve: the file is empty")
     header = rows[0]

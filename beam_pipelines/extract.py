@@ -52,7 +52,8 @@ A second run does only what is missing: films without a record, films that have 
 another. Films that failed by their own fault (damaged, no pictures, beyond a limit) stay failed until they, the limits
 or the version change, or with --retry-failed; those whose reason may be the machine's (timeout, crashed, out_of_memory,
 disk_full, not_found, not_readable) are tried again. Films longer than segment_s are shared among workers.
-exit codes: 0 all done, 2 configuration error, 3 some films failed (see failures.jsonl), 4 too many failed.
+exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 some films failed (see failures.jsonl),
+4 too many failed.
 """
 
 

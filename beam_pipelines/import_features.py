@@ -39,7 +39,8 @@ films of the data set themselves): the record then knows its film, and `cineaffe
 later extract begins a new record. Then: prepare, and train with --set model.modalities=[fc6,emobase2010].
 
 The table of defects, failures.jsonl and run_manifest.json lie in OUTPUT/import-NAME/. A second run does only what is
-missing or has changed. exit codes: 0 all done, 2 configuration error, 3 some films failed, 4 too many failed.
+missing or has changed. exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 some films failed,
+4 too many failed.
 """
 
 _OTHERS_NAMES = ("image", "audio", "face", "rgb", "clip", "cineaffect", "example", "vgg16", "opensmile_is10", *KINDS)

@@ -48,7 +48,8 @@ examples:
         --sdk_container_image=IMAGE --experiments=use_runner_v2
 
 Another split has other statistics: give it another --output.
-exit codes: 0 all done, 2 configuration error, 3 some films failed, 4 too many failed.
+exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 some films failed,
+4 too many failed.
 """
 
 

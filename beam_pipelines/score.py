@@ -57,7 +57,8 @@ A second run scores only films that are new, whose record has changed, or whose 
 The table (curves.parquet) keeps the films of earlier runs into the same directory, also those that fail now, as long as
 the same model, smoothing and stride made their curves; those of another leave the table when a run doesn't score them,
 and are counted.
-exit codes: 0 all done, 2 configuration error, 3 some films failed (see failures.jsonl), 4 too many failed.
+exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 some films failed (see failures.jsonl),
+4 too many failed.
 """
 
 

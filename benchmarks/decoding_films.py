@@ -62,12 +62,8 @@ def phases(folder: Path, lengths: FilmLengths, only: str = "") -> Iterator[tuple
 
 def real_films(folder: Path, lengths: FilmLengths, only: str = "") -> Iterator[tuple[str, list[Path]]]:
     """The real clips that are there, at a film's length."""
-    yield from ((clip.name, [lengths.film_of(clip, folder)]) for clip in real_clips() if only in clip.name)
-
-
-def real_clips() -> list[Path]:
-    """Those of `../shared/data/clips`, by name."""
-    return sorted(REAL_CLIPS.glob("*.*"))
+    clips = (clip for clip in sorted(REAL_CLIPS.glob("*.*")) if only in clip.name)
+    yield from ((clip.name, [lengths.film_of(clip, folder)]) for clip in clips)
 
 
 def end_gops_early(clip: Path, places: tuple[int, ...], folder: Path) -> Path:

@@ -81,6 +81,9 @@ def test_csv_and_parquet_give_back_the_very_same_curve(tmp_path_factory, values)
         ("time_s,valence,arousal,valence_raw,arousal_raw\n0,x,0,0,0\n", "not a curve"),
         ("time_s,valence,arousal,valence_raw,arousal_raw\n0\n", "not a curve: line 2"),
         ("time_s,valence,arousal,valence_raw,arousal_raw\n0,0,1_0,0,0\n", "not a curve: line 2"),
+        # What Python's csv module itself refuses: a cell beyond its limit, a line's end within a line.
+        (f"time_s,valence,arousal,valence_raw,arousal_raw\n0,0,{'1' * 200_000},0,0\n", "not a curve: line 2"),
+        ("time_s,valence,arousal,valence_raw,arousal_raw\n0,0\r1,0,0,0\n", "not a curve: line 2"),
         ("time_s,valence,arousal,valence_raw,arousal_raw\n1,0,0,0,0\n", "run from 0"),
         ("time_s,valence,arousal,valence_raw,arousal_raw,valence_spread\n0,0,0,0,0,0\n", "columns"),
     ],

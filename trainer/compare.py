@@ -55,7 +55,7 @@ examples:
 
 Each leaves <what>.txt, .json, .csv and .png in --output. On data of `cineaffect mediaeval-demo` they show that the
 command works: there the answers are built in.
-exit codes: 0 all done, 2 configuration error or a failed job.
+exit codes: 0 all done, 1 an outage (run it again), 2 configuration error or a failed job.
 """
 
 

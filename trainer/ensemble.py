@@ -51,7 +51,7 @@ examples:
 
 A member may be a training run, a directory of exports, or a version in it. Members may take different features, but of
 one name they must be of one extraction. Films that any member has learned from can't choose the filter.
-exit codes: 0 all done, 2 configuration error.
+exit codes: 0 all done, 1 an outage (run it again), 2 configuration error.
 """
 MEAN = "mean"
 

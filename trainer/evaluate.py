@@ -306,7 +306,7 @@ examples:
 
 The constant-mean row answers the mean of all label rows of --train-splits for every second: what a model must beat.
 PCC and CCC of a constant series are undefined; means over films leave such films out and say how many.
-exit codes: 0 all done, 2 configuration error, 3 some labelled films have no curve.
+exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 some labelled films have no curve.
 """
 
 

@@ -54,7 +54,7 @@ Started again it goes on there. What a step depends on is in the name of its dir
 is made anew beside the old one.
 
 What the paper leaves open is a key of the runs' files, section train or reproduce, and called ours there.
-exit codes: 0 all done, 2 configuration error or a failed job.
+exit codes: 0 all done, 1 an outage (run it again), 2 configuration error or a failed job.
 """
 
 

@@ -18,7 +18,7 @@ examples:
 
 No version is removed. Scoring runs that have begun end with the version they began with. A decided round is not
 repeated, so the return stands until records, labels, the configuration or the code version change.
-exit codes: 0 done, 2 there is no such version.
+exit codes: 0 done, 1 an outage or another move at once (run it again), 2 there is no such version.
 """
 
 

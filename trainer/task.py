@@ -60,7 +60,7 @@ what it leaves in --output:
 With `--validation-splits ''` the last epoch and the configured filter stand: for the final training on all films.
 Several GPUs share each batch by themselves. With several workers, start the same command on each, with TF_CONFIG set as
   TensorFlow wants it; the first one writes. If one is lost, start all of them again: they go on from the checkpoint.
-exit codes: 0 all done, 2 configuration error.
+exit codes: 0 all done, 1 an outage (run it again), 2 configuration error.
 """
 
 

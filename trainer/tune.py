@@ -40,7 +40,7 @@ prepare how the statistics of folds are fitted.
 what it leaves in --output: report/index.html to look at, trials.csv, best.yaml, study.json, study.png, study.db and a
 folder for each trial.
 Killed, it goes on when it is started again: a trial under way is marked and repeated from its last checkpoint.
-exit codes: 0 all done, 2 configuration error, also where a worker has failed.
+exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, also where a worker has failed.
 """
 
 Splits = tuple[list[TrainingFilm], list[TrainingFilm]]
