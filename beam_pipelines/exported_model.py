@@ -34,8 +34,9 @@ SECONDS_SIGNATURE = "films_at"
 
 MEMBERS_SIGNATURE = "film_members"
 """What only an ensemble has."""
-GPU_BLOCK_S = 2048
-"""Rows (seconds of films) that a model advances at a time on a GPU, where starting an operation is what costs time."""
+GPU_BLOCK_S = 8192
+"""Rows (seconds of films) that a model advances at a time on a GPU, where starting an operation is what costs time
+(benchmarks/scoring.md)."""
 
 _HASH_CHUNK_BYTES = 1 << 20
 

@@ -23,9 +23,10 @@ class ScoreConfig(Section):
             says.
         stride_s: the model is asked every so many seconds, and the curve is interpolated between; 1 asks for all.
             A model with film statistics (`batch_statistics_at_inference: film`) takes 1 only.
-        batch_s: films are given to the model together until they have so many seconds; 0 gives it one at a time. It
-            makes no difference to a film's curve. Films that are extracted in the same run are never held back for it.
-        block_s: seconds of film that the model advances at a time, a multiple of 64; without a number 2,048 where
+        batch_s: films are given to the model together until they have so many seconds; 0 gives it one at a time, and
+            without a number it is 8,192 where TensorFlow sees a GPU, else 2,048. It makes no difference to a film's
+            curve. Films that are extracted in the same run are never held back for it.
+        block_s: seconds of film that the model advances at a time, a multiple of 64; without a number 8,192 where
             TensorFlow sees a GPU, else 256. The last bits of curves depend on it; on processors, with other numbers
             than 256, also on which films `batch_s` puts together.
         threads_per_worker: TensorFlow's threads in each worker process.
@@ -37,7 +38,7 @@ class ScoreConfig(Section):
     failure_threshold: float = Field(0.5, ge=0.0, le=1.0)
     smoothing: SmoothingConfig = SmoothingConfig()
     stride_s: int = Field(1, ge=1, le=3600)
-    batch_s: int = Field(2048, ge=0, le=1_000_000)
+    batch_s: int | None = Field(None, ge=0, le=1_000_000)
     block_s: int | None = Field(None, ge=64, le=65_536, multiple_of=64)
     threads_per_worker: int = Field(1, ge=1, le=256)
 

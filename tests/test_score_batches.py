@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from score_runs import contents, run, write_films
 
 from beam_pipelines.curves import from_csv
 from beam_pipelines.exported_model import ExportedModel, features_of, find_model
+from beam_pipelines.transforms import score_films
 from beam_pipelines.transforms.score_films import FilmModelHandler, Inference
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -66,6 +68,18 @@ def test_the_handler_calls_the_model_once_a_batch(place, monkeypatch):
     for (seconds, features), (film, raw) in zip(batch, answers, strict=True):
         assert film == seconds
         np.testing.assert_array_equal(raw.valence, predict([features])[0].valence)
+
+
+def test_batches_are_as_large_as_the_device_wants(monkeypatch):
+    made = {}
+    for gpu in (False, True):
+        monkeypatch.setattr(score_films, "sees_gpu", lambda gpu=gpu: gpu)
+        batching = score_films._BatchFilms(None)
+        batching.setup()
+        batching.start_bundle()
+        films = [(number, SimpleNamespace(seconds=1024)) for number in range(16)]
+        made[gpu] = [len(batch) for film in films for batch in batching.process(film)]
+    assert made == {False: [2] * 8, True: [8, 8]}
 
 
 def test_a_stride_asks_for_fewer_seconds_and_interpolates(place, tmp_path):

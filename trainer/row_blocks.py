@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import tensorflow as tf
 from keras import ops
 
 ROW_BLOCK = 256
@@ -23,7 +22,7 @@ ROW_BLOCK = 256
 
 def rows_to_whole_blocks(rows: Any, block: Any = ROW_BLOCK) -> Any:
     """How many rows fill the last of at least one block after `rows` rows, a number or a tensor."""
-    return tf.maximum((rows + block - 1) // block, 1) * block - rows
+    return ops.maximum((rows + block - 1) // block, 1) * block - rows
 
 
 def map_row_blocks(

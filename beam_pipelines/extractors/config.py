@@ -62,8 +62,6 @@ class ImageConfig(NetworkConfig):
 class VGG16Config(NetworkConfig):
     """VGG16's `fc1` on the whole picture (paper: the baseline)."""
 
-    gpu_batch_size: ClassVar[int] = 32
-
     weights: str = "vgg16_imagenet"
 
 
@@ -174,11 +172,15 @@ class DeviceConfig(Section):
     Attributes:
         share_batches: films that are extracted by several threads of one process fill batches together; without it on a
             GPU only. A local job then runs as one process with `--workers` threads, a film each.
+        detect_on_gpu: find faces on the GPU too, where there is one, and leave little more than decoding to the
+            processors (benchmarks/extraction.md). Ours: off, for it was never tried on a GPU with TensorFlow.
         share_wait_s: how long the last rows of a film wait for other films to fill their batch.
-        xla: compile the networks with XLA (not the face detector). Ours: off, since it was never measured on a GPU.
+        xla: compile the networks with XLA (not the face detector). Ours: off, for in float32 it makes them 1.2 times as
+            fast on an H100, which waits for the processors in any case (benchmarks/extraction.md).
     """
 
     share_batches: bool | None = None
+    detect_on_gpu: bool = False
     share_wait_s: float = Field(0.5, ge=0.0, le=60.0)
     xla: bool = False
 

@@ -120,9 +120,15 @@ class Networks:
 
     @_built_once
     def detector(self) -> FaceDetector:
-        """MTCNN for finding faces; on the processors also where there is a GPU."""
-        config = self.config.face
-        return FaceDetector(config.thresholds, config.smallest_face, config.pyramid_factor, config.detector_batch_size)
+        """MTCNN for finding faces; on the processors, if the configuration doesn't say otherwise."""
+        config, on_gpu = self.config.face, self.config.device.detect_on_gpu and self.gpu
+        return FaceDetector(
+            config.thresholds,
+            config.smallest_face,
+            config.pyramid_factor,
+            config.detector_batch_size,
+            "GPU:0" if on_gpu else "CPU:0",
+        )
 
     def film(self) -> AbstractContextManager[None]:
         """To be held by a thread while it hands in a film's rows: others may wait for it to fill their batches."""

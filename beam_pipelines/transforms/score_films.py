@@ -20,11 +20,12 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_pipelines.compute import start_tensorflow
+from beam_pipelines.compute import sees_gpu, start_tensorflow
 from beam_pipelines.curve_files import CurveFiles, FinishedFilms
 from beam_pipelines.curves import AffectCurve, smoothed_curve
 from beam_pipelines.errors import FilmError
 from beam_pipelines.exported_model import (
+    GPU_BLOCK_S,
     ExportedModel,
     FilmFeatures,
     ModelReference,
@@ -41,6 +42,8 @@ from beam_pipelines.transforms.outcomes import FAILED, FilmOutcome
 SCORED_TAG = "scored"
 SKIPPED_TAG = "skipped"
 FAILED_TAG = "failed"
+CPU_BATCH_S = 2048
+"""Seconds of films that are given to a model together on a processor; on a GPU a block of its rows."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +95,14 @@ class Inference:
 
     Attributes:
         stride_s: every how many seconds it is asked.
-        batch_s: films are given to it together until they have so many seconds; 0 for one at a time.
+        batch_s: films are given to it together until they have so many seconds; 0 for one at a time, None as suits the
+            device.
         threads_per_worker: TensorFlow's threads in each process.
         block_s: seconds that it advances at a time; None as suits the device.
     """
 
     stride_s: int = 1
-    batch_s: int = 0
+    batch_s: int | None = 0
     threads_per_worker: int = 1
     block_s: int | None = None
 
@@ -243,8 +247,12 @@ class _ReadFeatures(beam.DoFn):
 class _BatchFilms(beam.DoFn):
     """Gathers films up to so many seconds; what a bundle leaves over goes on at its end."""
 
-    def __init__(self, batch_s: int):
+    def __init__(self, batch_s: int | None):
         self.batch_s = batch_s
+
+    def setup(self) -> None:
+        # Decided where the model runs: whoever starts the job may have no GPU.
+        self.seconds_wanted = (GPU_BLOCK_S if sees_gpu() else CPU_BATCH_S) if self.batch_s is None else self.batch_s
 
     def start_bundle(self) -> None:
         self.waiting: list[FilmInput] = []
@@ -253,7 +261,7 @@ class _BatchFilms(beam.DoFn):
     def process(self, film: FilmInput) -> Iterator[list[FilmInput]]:
         self.waiting.append(film)
         self.seconds += film[1].seconds
-        if self.seconds >= self.batch_s:
+        if self.seconds >= self.seconds_wanted:
             yield self.waiting
             self.start_bundle()
 

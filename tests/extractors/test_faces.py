@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import joblib
@@ -9,8 +11,8 @@ import numpy as np
 import pytest
 
 from beam_pipelines.errors import ConfigurationError, WeightsError
-from beam_pipelines.extractors import mtcnn_cascade, weights
-from beam_pipelines.extractors.config import FaceConfig
+from beam_pipelines.extractors import mtcnn_cascade, networks, weights
+from beam_pipelines.extractors.config import ExtractConfig, FaceConfig
 from beam_pipelines.extractors.faces import CROP_MARGIN, FaceBox, FaceDetector, crop_face, smallest_face_px
 from beam_pipelines.extractors.inception_resnet_v1 import InceptionResnetV1Face
 from benchmarks.faces import Package, agreeing, iou, matched, pictures_of
@@ -48,6 +50,44 @@ def test_boxes_do_not_depend_on_what_shares_the_batch(
     assert detector(girl_friday[3:4]) == faces[3:4]
     assert detector(girl_friday[:4]) == faces[:4]
     assert detector(girl_friday[:0]) == []
+
+
+ON_ANOTHER_DEVICE = """
+import sys
+import numpy as np
+import tensorflow as tf
+processor = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
+from beam_pipelines.extractors.faces import FaceDetector
+pictures, found, used = np.load(sys.argv[1]), [], set()
+for device in ("CPU:0", "CPU:1"):
+    detector = FaceDetector(batch_size=4, device=device)
+    for name in ("_propose_network", "_refine_network", "_output_network"):
+        def noting(pixels, network=getattr(detector._cascade, name), device=device):
+            answers = network(pixels)
+            used.add((device, *(answer.device[-5:] for answer in answers)))
+            return answers
+        setattr(detector._cascade, name, noting)
+    found.append(detector(pictures))
+assert any(found[0]) and found[0] == found[1]
+assert {len(set(devices)) for devices in used} == {1}, used
+"""
+
+
+def test_all_three_networks_run_on_the_device_that_is_named(girl_friday: np.ndarray, tmp_path: Path) -> None:
+    np.save(tmp_path / "pictures.npy", girl_friday[3:4])
+    subprocess.run([sys.executable, "-c", ON_ANOTHER_DEVICE, str(tmp_path / "pictures.npy")], check=True)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "wanted", "device"), [(True, True, "GPU:0"), (True, False, "CPU:0"), (False, True, "CPU:0")]
+)
+def test_faces_are_found_on_a_gpu_where_that_is_configured(
+    gpu: bool, wanted: bool, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "FaceDetector", lambda *settings: settings)
+    config = ExtractConfig.model_validate({"device": {"detect_on_gpu": wanted}})
+    assert networks.Networks(config, gpu=gpu).detector == ((0.6, 0.7, 0.8), 0.042, 0.709, 8, device)
 
 
 def test_agrees_with_the_package_called_picture_by_picture(
