@@ -234,7 +234,7 @@ def test_the_estimate_by_hand():
     assert cost.machine_hours(plain, "480p", 360_000, faces=1) == pytest.approx(100 * speed / 8)
     assert cost.machine_hours(gpu, "480p", 360_000, faces=1) == pytest.approx(100 * (1 / 53.2 + 0.080) / 16)
     crowded = cost.Machine("many processors", 1000, 1, 1, 1)
-    assert cost.machine_hours(crowded, "480p", 360_000, faces=1) == pytest.approx(100 * 0.002)
+    assert cost.machine_hours(crowded, "480p", 360_000, faces=1) == pytest.approx(100 * 0.005)
     assert plain.usd_an_hour(0.05, 1.0) == pytest.approx(8 * 0.05 + 32 * 0.003557 + 200 * 0.000054)
 
 
