@@ -17,8 +17,8 @@ from dataclasses import dataclass
 DECODE_S = {"1080p": 1 / 10.2, "480p": 1 / 53.2}
 IMAGE_S, AUDIO_S, DETECTOR_S, FACE_S = 0.079, 0.012, 0.080, 0.020
 GPU_S = 0.005
-"""Seconds of a T4 for the networks of one film second: 16 GFLOP at 0.43 of its 8.1 TFLOP/s, the share of the peak that was
-measured on an H100 (benchmarks/extraction.md)."""
+"""Seconds of a T4 for the networks of one film second: 16 GFLOP at 0.43 of its 8.1 TFLOP/s, the share of the peak that
+was measured on an H100 (benchmarks/extraction.md)."""
 
 PRICES_AS_OF = "2024, us-central1, list prices from memory: not looked up, put in today's"
 VCPU_USD, MEMORY_GB_USD, DISK_GB_USD, T4_USD = 0.056, 0.003557, 0.000054, 0.35
