@@ -10,7 +10,8 @@ an RGB picture at full size, by this project with exactly rounded, interpolated 
 themselves (decord never gives less than that, so its column is the same in both).
 
 Each method runs in a process of its own, on one core, with one thread. What counts is the CPU time (user and system) of
-opening, indexing, decoding and converting, without the start of Python; of `--repeats` runs in turns the median.
+opening, indexing, decoding and converting, without the start of Python; of `--repeats` runs in turns the median. The
+ratio is the median of those of each turn.
 Clips are repeated to `--film-s` seconds: a film is far longer still, and what is spent once a film counts for less.
 """
 
@@ -214,9 +215,14 @@ def print_table(rows: Iterable[tuple[str, list[Path]]], repeats: int, core: int,
             for method in methods:
                 times[method].append(sum(measure(method, path, core, convert) for path in paths))
         speed = {method: length_s / statistics.median(taken) for method, taken in times.items()}
-        others = [speed[method] for method in methods if method != OURS]
+        # Turn by turn, since the machine's own speed drifts by more within minutes than the methods differ by.
+        ratios = {
+            method: statistics.median(theirs / ours for theirs, ours in zip(taken, times[OURS], strict=True))
+            for method, taken in times.items()
+            if method != OURS
+        }
         cells = [f"{speed[method]:.1f}" if speed[method] else "can't" for method in methods]
-        print(f"| {name} | {' | '.join(cells)} | {speed[OURS] / max(others):.2f} |", flush=True)
+        print(f"| {name} | {' | '.join(cells)} | {min(ratios.values()):.2f} |", flush=True)
 
 
 def chosen_films(arguments: argparse.Namespace, *more: Films) -> Iterator[tuple[str, list[Path]]]:
