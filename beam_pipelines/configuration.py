@@ -62,6 +62,9 @@ def load_section(name: str, model: type[S], path: str | None = None, overrides: 
     """
     values = section_values(name, path)
     for override in overrides:
+        if override.startswith(f"{name}.") and name not in model.model_fields:
+            shorter = override.removeprefix(f"{name}.")
+            raise ConfigurationError(f"--set {override}: keys are those of the section {name}: --set {shorter}")
         _apply_override(values, override)
     return validate(model, values, f"{path or 'the command line'}: {name}")
 
@@ -105,7 +108,7 @@ def _read_yaml(path: str) -> dict[str, Any]:
 def _apply_override(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key:
-        raise ConfigurationError(f"--set {override}: write it as key=value, or section.key=value")
+        raise ConfigurationError(f"--set {override}: write it as key=value, or key.key=value for a key within a key")
     *parents, last = key.split(".")
     for parent in parents:
         child = values.get(parent)

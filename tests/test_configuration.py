@@ -68,6 +68,11 @@ def test_a_bad_override_is_named(override):
         load_section("extract", ExtractConfig, None, [override])
 
 
+def test_an_override_that_names_its_section_is_told_to_leave_it_out():
+    with pytest.raises(ConfigurationError, match=r"of the section extract: --set image\.batch_size=4$"):
+        load_section("extract", ExtractConfig, overrides=["extract.image.batch_size=4"])
+
+
 def test_sections_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         ExtractConfig().threads_per_worker = 3  # type: ignore[misc]
