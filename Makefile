@@ -1,5 +1,5 @@
 # make demo: the whole path on films that the project makes itself, in about five minutes.
-# make test: the tests; make flink: those on a Flink cluster alone.
+# make test: the tests that answer in minutes; make test-all: those and the slow ones; make flink: those on a Flink cluster.
 # All of them set up .venv by themselves; the second time that takes no time.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -8,14 +8,17 @@ VENV ?= .venv
 TESTS ?=
 # Test processes: a file runs in one of them. As many as cores, but no more than four, for each may load TensorFlow.
 TEST_PROCESSES ?= auto
+# Files are begun in the order of tests/conftest.py, the heaviest first, and not those first that have most tests.
+DISTRIBUTED := --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test flink lint types format clean
+.PHONY: help demo test test-all flink lint types format clean
 
 help:
 	@echo "make demo    films, features, training and curves in demo-run/ (about 5 minutes on 2 cores)"
-	@echo "make test    the tests"
+	@echo "make test    the tests, without the slow ones"
+	@echo "make test-all  all tests: also clusters, several processes, the commands of the documentation"
 	@echo "make flink   the three jobs on a Flink cluster that is started and stopped for it; needs Java 17"
 	@echo "make lint    ruff;  make types    mypy;  make format    ruff's formatter"
 	@echo "make clean   removes $(VENV) and demo-run/"
@@ -35,7 +38,10 @@ demo: $(VENV)/.installed
 	$(RUN)/cineaffect demo --output demo-run
 
 test: $(VENV)/.installed
-	$(RUN)/python -m pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile $(TESTS)
+	$(RUN)/python -m pytest $(DISTRIBUTED) -m "not slow" $(TESTS)
+
+test-all: $(VENV)/.installed
+	$(RUN)/python -m pytest $(DISTRIBUTED) $(TESTS)
 
 # In a process of its own: a cluster takes 5 GB and more time than the other tests of a file.
 flink: $(VENV)/.installed

@@ -10,7 +10,7 @@ from setuptools import find_packages, setup
 
 TEST = [
     "pytest>=8.3,<10",
-    "pytest-xdist>=3.6,<4",
+    "pytest-xdist>=3.7,<4",
     "hypothesis>=6.130,<7",
     # Runs docs/two-films.ipynb.
     "nbclient>=0.10,<1",

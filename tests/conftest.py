@@ -16,7 +16,32 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+# Test files in the order in which they are begun, the heaviest first: begun last, one of them would be what a run waits
+# for while the other processes have nothing to do. All others follow in the order of their names.
+HEAVIEST = (
+    "test_docs",
+    "test_flink",
+    "test_retrain",
+    "test_extract",
+    "test_task",
+    "test_model",
+    "test_local_runners",
+    "test_distribution",
+    "test_tune",
+    "test_export",
+    "test_score",
+    "test_reproduce",
+    "test_export_encoders",
+    "test_extract_segments",
+)
+
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the tests of the heaviest files first; those of one file stay together and in their order."""
+    places = {name: place for place, name in enumerate(HEAVIEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @pytest.fixture(scope="session")

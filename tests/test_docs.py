@@ -247,6 +247,7 @@ def reader(after_readme: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     return Reader(directory, monkeypatch, [])
 
 
+@pytest.mark.slow
 def test_the_readme(after_readme: Reader) -> None:
     root, names = after_readme.directory, {words[1] for words in after_readme.done}
     assert names >= {
@@ -269,6 +270,7 @@ def test_the_readme(after_readme: Reader) -> None:
     assert "run5" in (root / "paper" / "table1.txt").read_text()
 
 
+@pytest.mark.slow
 def test_own_films(reader: Reader) -> None:
     reader.follow(DOCS / "own-films.md")
     assert (reader.directory / "scores" / "curves" / "fourth.mp4.csv").is_file()
@@ -276,6 +278,7 @@ def test_own_films(reader: Reader) -> None:
     assert "NON-DROP" in (reader.directory / "scores" / "report" / "markers" / "fourth.mp4.edl").read_text()
 
 
+@pytest.mark.slow
 def test_own_labels(reader: Reader) -> None:
     reader.follow(DOCS / "own-labels.md")
     card = json.loads((reader.directory / "run-sliders" / "exports" / "1" / "model_card.json").read_text())
@@ -284,6 +287,7 @@ def test_own_labels(reader: Reader) -> None:
     assert card["data"]["train_films"] == ["first", "second"]
 
 
+@pytest.mark.slow
 def test_repeat_the_paper(reader: Reader) -> None:
     reader.follow(DOCS / "repeat-the-paper.md")
     for folder in ("paper", "reproduction"):
@@ -291,11 +295,13 @@ def test_repeat_the_paper(reader: Reader) -> None:
     assert (reader.directory / "comparisons-demo" / "smoothing.txt").is_file()
 
 
+@pytest.mark.slow
 def test_catalogue(reader: Reader) -> None:
     reader.follow(DOCS / "catalogue.md")
     assert len(reader.done) > 5
 
 
+@pytest.mark.slow
 def test_retraining(reader: Reader) -> None:
     exports = reader.directory / "models" / "exports"
 
@@ -309,6 +315,7 @@ def test_retraining(reader: Reader) -> None:
     assert list((reader.directory / "nightly" / "curves").glob("*.csv"))
 
 
+@pytest.mark.slow
 def test_adding_a_network(reader: Reader) -> None:
     page = DOCS / "adding-a-network.md"
     reader.follow(page)

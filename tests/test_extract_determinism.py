@@ -27,6 +27,7 @@ def extracted(manifest: Path, output: Path, workers: int, *settings: str) -> dic
     return {film_id: Path(uri).read_bytes() for film_id, uri in records.list_records(str(output)).items()}
 
 
+@pytest.mark.slow
 def test_one_worker_and_two_write_the_same_bytes_of_films_with_faces(tmp_path: Path) -> None:
     manifest = make_demo_films(tmp_path / "data", **FILMS)
     one = extracted(manifest, tmp_path / "one", workers=1)

@@ -14,6 +14,8 @@ from synthetic_clips import regular_times, write_clip
 
 from beam_pipelines import extract, records, storage
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = ["--set=modalities=[face]", "--set=face.weights=untrained"]
 FILMS = 12
 

@@ -23,6 +23,8 @@ from beam_pipelines import cli, extract, score, storage
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.networks import describe_tracks
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 FILMS = 8
 SOUND = ("--set=modalities=[audio]", "--set=audio.weights=untrained")

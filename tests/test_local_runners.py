@@ -95,11 +95,13 @@ def transformed(root: Path, catalogue: Path) -> dict[str, np.ndarray]:
     return {modality: value.numpy() for modality, value in graph.transform_fn(rows).items()}
 
 
+@pytest.mark.slow
 def test_prism_writes_the_same_bytes(catalogue, prism, alone, tmp_path):
     run(catalogue, tmp_path, prism)
     compare(tmp_path, alone, catalogue)
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_bytes(catalogue, alone, tmp_path):
     run(catalogue, tmp_path, ["--direct_running_mode=multi_processing", "--direct_num_workers=2"])
     compare(tmp_path, alone, catalogue)

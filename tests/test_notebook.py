@@ -15,6 +15,8 @@ from synthetic_clips import Sound, regular_times, write_clip
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.networks import describe_tracks
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 NOTEBOOK = REPOSITORY / "docs" / "two-films.ipynb"
 

@@ -13,6 +13,8 @@ from beam_pipelines.report.command import SheetMaker
 from beam_pipelines.report.page import PageWriter
 from beam_pipelines.report.sheets import FailedFilm, FilmSheet, catalogue_row
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def large_report(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -92,6 +92,7 @@ def test_the_manifest_says_what_was_scored_with_what(undisturbed):
     assert manifest["film_hours"]["done"] == pytest.approx(sum(SECONDS.values()) / 3600, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_two_worker_processes_give_the_same_bytes(undisturbed, exports, features, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "beam_pipelines.score", "--records", str(features), "--model", str(exports),

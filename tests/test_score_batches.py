@@ -41,6 +41,7 @@ def test_what_shares_the_call_makes_no_difference(place, tmp_path, batch_s):
     assert contents(tmp_path / "out", *endings) == contents(place / "one by one", *endings)
 
 
+@pytest.mark.slow
 def test_nor_do_several_processes(place, tmp_path):
     subprocess.run(
         [sys.executable, "-m", "beam_pipelines.score", "--records", str(place / "features"), "--model",

@@ -109,6 +109,7 @@ def test_films_of_another_model_or_smoothing_leave_the_table_and_are_counted(exp
     assert (tmp_path / "out" / "curves" / "monday 0.csv").exists()
 
 
+@pytest.mark.slow
 def test_the_count_reaches_the_terminal_from_worker_processes(exports, days, tmp_path):
     monday, tuesday = days
     run(monday, exports / "1", tmp_path / "out", *CSV_OFF)
