@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from gcs_emulator import GcsEmulator, running_emulator
 
+pytest_plugins = ["hypothesis_profiles"]
+
 # Before any test imports TensorFlow: quiet, no accelerator probing, and one thread within an operation, as workers have
 # it: test processes run side by side, and by the kernels of an AVX2 machine last bits depend on the number of threads.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

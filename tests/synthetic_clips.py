@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,14 @@ def write_clip(
 ) -> Path:
     """Writes a film with one numbered frame at each of the given times; numbers count from 0 in time's order.
 
-    Each frame lasts to the next, the last one 1 / rate.
+    Each frame lasts to the next, the last one 1 / rate. The film is read back: a reader sees as many packets as there
+    are frames, save where `muxer_options` ask for an edit list, which may hide some on purpose.
+
+    Raises:
+        UnreadableClip: where a reader sees fewer.
     """
-    try:
+
+    def write(last_s: Fraction | None) -> int:
         with av.open(str(path), "w", options=muxer_options or {}) as container:
             video = _add_video(container, picture, rate_hz, time_base)
             audio: Any = None
@@ -102,12 +108,28 @@ def write_clip(
                 )
                 if sound.sample_format is not None:
                     audio.codec_context.format = sound.sample_format
-            _encode_pictures(container, video, times_s, picture, Fraction(rate_hz), images)
+            _encode_pictures(container, video, times_s, picture, Fraction(rate_hz), images, last_s)
             if sound is not None:
                 _encode_sound(container, audio, sound)
+        return len(stored_packets(path))
+
+    try:
+        found = write(None)
+        if found < len(times_s) and "use_editlist" not in (muxer_options or {}):
+            # FFmpeg's reader of MP4 takes the time to a key frame's successor in decoding order for the time that it is
+            # shown. With B-frames that can be longer, reach beyond the end of the edit list that the muxer wrote, and
+            # the reader drops what follows. An edit list that ends later than any frame can reach is read whole.
+            longest_s = max(end_s - begin_s for begin_s, end_s in pairwise(times_s))
+            found = write(1 / Fraction(rate_hz) + longest_s)
+            if found < len(times_s):
+                raise UnreadableClip(f"{path.name}: {len(times_s)} frames written, a reader sees {found}")
     finally:
         _leave_real_time_scheduling()
     return path
+
+
+class UnreadableClip(Exception):
+    """A clip that isn't what its maker was asked for: the fault is the maker's, not that of the code under test."""
 
 
 def _leave_real_time_scheduling() -> None:
@@ -159,7 +181,10 @@ def _encode_pictures(
     picture: Picture,
     rate_hz: Fraction,
     images: Sequence[np.ndarray] | None,
+    last_s: Fraction | None,
 ) -> None:
+    """Encodes and muxes all frames; `last_s` is how long the last one lasts, 1 / rate without it."""
+    packets: list[Any] = []
     time_base = video.codec_context.time_base
     ticks = [round(time_s / time_base) for time_s in times_s]
     ends = [*ticks[1:], ticks[-1] + round(1 / rate_hz / time_base)]
@@ -170,8 +195,11 @@ def _encode_pictures(
         stored = np.ascontiguousarray(np.rot90(stored, k=picture.rotation_deg // 90))
         frame = av.VideoFrame.from_ndarray(stored, format="rgb24")
         frame.pts, frame.time_base, frame.duration = pts, time_base, end - pts
-        container.mux(video.encode(frame))
-    container.mux(video.encode(None))
+        packets += video.encode(frame)
+    packets += video.encode(None)
+    if last_s is not None:
+        max(packets, key=lambda packet: packet.pts).duration = round(last_s / time_base)
+    container.mux(packets)
 
 
 def _encode_sound(container: Any, audio: Any, sound: Sound) -> None:

@@ -8,9 +8,10 @@ import sys
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from hypothesis_profiles import examples
 
 from beam_pipelines import curve_table
 from beam_pipelines.curves import (
@@ -55,7 +56,7 @@ def test_the_csv_is_as_documented():
     assert curve.seconds_without_value == 1
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     hnp.arrays(
         np.float64,

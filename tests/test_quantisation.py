@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 from feature_records import make_film_record
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis_profiles import examples
 
 from beam_pipelines import quantisation, records
 from beam_pipelines.errors import FilmError
@@ -40,7 +41,7 @@ def test_beyond_the_range_values_are_clipped(value):
     assert value < 2 or level == 255
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(forms=st.tuples(*[st.sampled_from([None, FLOAT16, UINT8])] * 3), seed=st.integers(0, 999))
 def test_records_of_mixed_forms_are_read_bit_by_bit(tmp_path_factory, forms, seed):
     record = make_film_record(seconds=11, seed=seed)

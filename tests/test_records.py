@@ -8,8 +8,9 @@ import hashlib
 import numpy as np
 import pytest
 from feature_records import make_film_record, make_track
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis_profiles import examples
 
 from beam_pipelines import records
 
@@ -24,7 +25,7 @@ def assert_same(left: records.FilmRecord, right: records.FilmRecord) -> None:
         assert track.description == other.description
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     seconds=st.integers(1, 40),
     seed=st.integers(0, 2**32 - 1),

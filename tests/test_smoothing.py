@@ -7,9 +7,10 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from hypothesis_profiles import examples
 from scipy import signal
 
 from beam_pipelines.configuration import validate
@@ -227,7 +228,7 @@ def test_arrays_that_are_no_curve_are_refused() -> None:
         moving_average(np.zeros(20), width_s=6)
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(CURVES, CONFIGS)
 def test_smoothing_repeats_to_the_byte(curve: np.ndarray, config: SmoothingConfig) -> None:
     assert smooth(curve, config).values.tobytes() == smooth(curve.tolist(), config).values.tobytes()

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from gcs_emulator import GcsEmulator, running_emulator
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis_profiles import examples
 
 from beam_pipelines import storage
 from beam_pipelines.errors import StorageError
@@ -107,7 +108,7 @@ def two_trees(emulator, tmp_path_factory) -> tuple[str, str]:
     return trees
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150)
 @given(st.lists(st.one_of(COMPONENT, st.sampled_from(["**", "*", "a", "b"])), min_size=1, max_size=4))
 def test_any_pattern_lists_the_same_on_both_sides(two_trees, components):
     pattern = "/".join(components)

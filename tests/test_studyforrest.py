@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis_profiles import examples
 
 from benchmarks.studyforrest import (
     BY_FOLD,
@@ -69,7 +70,7 @@ def made_up(tmp_path_factory) -> Path:
     return directory
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.integers(1, 40), st.integers(0, 50), st.integers(0, 2**31))
 def test_a_running_mean_is_that_of_the_seconds_around(seconds, half_s, seed):
     values = np.random.default_rng(seed).normal(size=(seconds, 2))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis_profiles import examples
 
 from beam_pipelines import tfrecord
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(contents=st.lists(st.binary(max_size=300), min_size=1, max_size=4), data=st.data())
 def test_frames_are_those_of_tensorflow_and_damage_is_noticed(tmp_path_factory, contents, data):
     import tensorflow as tf

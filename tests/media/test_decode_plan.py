@@ -13,8 +13,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis_profiles import examples
 from synthetic_clips import (
     HEIGHT_PX,
     WIDTH_PX,
@@ -112,7 +113,7 @@ def encodings(draw: st.DrawFn) -> tuple[str, Picture]:
     return ("mkv" if codec == "mpeg4" else draw(st.sampled_from(["mkv", "ts"]))), Picture(codec, common | options)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40)
 @given(data=st.data(), encoding=encodings())
 def test_planned_decoding_is_full_decoding(tmp_path: Path, data: st.DataObject, encoding: tuple[str, Picture]):
     suffix, picture = encoding

@@ -7,8 +7,9 @@ import numpy as np
 import numpy_reference as reference
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis_profiles import examples
 
 from trainer.layers import OPEN_LOGIT, ContextGate, MixtureOfExperts
 
@@ -106,7 +107,7 @@ def test_the_last_slot_of_the_gate_is_a_dummy_that_answers_zero():
     assert float(layer(np.ones((1, 1)))[0, 0]) == pytest.approx(2 / 3, abs=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(scale=st.floats(0.0, 1e4), seed=st.integers(0, 1000))
 def test_experts_give_probabilities_for_any_input(scale, seed):
     layer = MixtureOfExperts(experts=3, seed=seed)

@@ -8,8 +8,9 @@ import numpy as np
 import numpy_reference as reference
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis_profiles import examples
 
 from trainer.losses import batch_loss, concordance_loss
 
@@ -21,7 +22,7 @@ def batch(size: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return p.astype(np.float32), y.astype(np.float32), (weights / weights.sum()).astype(np.float32)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(2, 60), st.integers(0, 10_000))
 def test_losses_are_the_formulas(size: int, seed: int) -> None:
     p, y, weights = batch(size, seed)

@@ -11,8 +11,9 @@ import numpy as np
 import numpy_reference as reference
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis_profiles import examples
 from model_cases import DIMENSIONS, explicit_windows, film_rows, starts_of
 
 from beam_pipelines.errors import ConfigurationError
@@ -52,7 +53,7 @@ def one_model() -> AffectModel:
     return make_model(batch_normalization=True)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=12), seed=st.integers(0, 99))
 def test_rows_equal_explicit_windows_for_any_films(lengths, seed):
     model = one_model()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis_profiles import examples
 
 from trainer.row_memory import stack_rows
 from trainer.windows import epoch_batches, gather_windows, stack_films, window_ends
@@ -37,7 +38,7 @@ def cut_window(rows: np.ndarray, end: int, window_s: int) -> np.ndarray:
     return padded[end + 1 : end + 1 + window_s]
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=4), st.integers(1, 15))
 def test_gathered_windows_equal_cut_windows(lengths: list[int], window_s: int) -> None:
     films = make_films(lengths)
@@ -74,7 +75,6 @@ def test_only_labelled_seconds_end_windows_and_strides_take_turns() -> None:
     assert all((end - (0 if end < 30 else 30)) % 4 == 1 for end in parts[1])
 
 
-@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 64), st.integers(0, 2**40), st.integers(0, 1000))
 def test_an_epoch_holds_every_window_once(windows: int, batch_size: int, seed: int, epoch: int) -> None:
     ends = np.arange(5, 5 + windows, dtype=np.int32)
