@@ -11,7 +11,7 @@ First all packets are read without decoding. A plan is made only where the heade
 - that the decoder holds back enough frames to give them in that order, whether some are left out or not.
 
 Else there is no plan and everything is decoded. What counts as certain for a codec stands at the top of its module:
-`h264_roles`, `hevc_roles`, `av1_roles`, `other_roles`. Within a plan, per stretch from one start to the next: nothing
+`h264_roles`, `hevc_roles`, `other_roles`. Within a plan, per stretch from one start to the next: nothing
 of a stretch without a wanted frame; of others the start, the packets that others may use up to the last wanted one, and
 the wanted ones. Leading packets of an open start (shown before it) are given only where one is wanted, and then with
 the whole stretch before; a start whose leading packets are left out is decoded by an emptied decoder.

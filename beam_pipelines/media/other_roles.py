@@ -1,19 +1,16 @@
-"""Roles of packets of the codecs whose headers say it in a few bytes: MPEG-1, -2 and -4, VP8, VP9, intra-only.
+"""Roles of packets of the codecs that need few bytes of a header or none: MPEG-1, -2 and -4, VP8, VP9, AV1, intra-only.
 
 The rules. MPEG: decoding starts at I pictures (open: B pictures shown before them may use what was before), B pictures
-are disposable. VP8, VP9: decoding starts at shown key frames; nothing is disposable, for a frame's probabilities and
-motion live on in the next. Intra-only codecs: every packet is a start. A packet that does not hold exactly one
-picture, a changed sequence header, or anything else that is not as usual makes a stream unsafe: it is decoded entirely.
+are disposable. VP8, VP9, AV1: decoding starts where the container says key frame; nothing is disposable. Intra-only
+codecs: every packet is a start. An MPEG packet that does not hold exactly one picture, a changed sequence header, or
+anything else that is not as usual makes a stream unsafe: it is decoded entirely.
 """
 
 from __future__ import annotations
 
-from beam_pipelines.media.bit_reader import BitReader
 from beam_pipelines.media.packet_role import PacketRole, Start, UnsafeStream
 
 _START_CODE = b"\0\0\1"
-_VP8_START_CODE = b"\x9d\x01\x2a"
-_VP9_SYNC = 0x498342
 # Of an MPEG picture, after its start code.
 _INTRA, _PREDICTED, _BIDIRECTIONAL = 1, 2, 3
 
@@ -100,47 +97,28 @@ def _mpeg4_layer(data: bytes) -> bytes:
     return b""
 
 
-class Vp8Roles:
-    """VP8 (RFC 6386, 9.1)."""
+class KeyFlagRoles:
+    """VP8, VP9 and AV1, by the container's key-frame flags alone: only the ends of GOPs are left out.
+
+    FFmpeg's parsers correct flags that lie. Should one be believed all the same, it does no harm: flagged packets are
+    open starts, before which the decoder is emptied, and an emptied decoder refuses to go on from what is no key frame.
+    """
 
     def __init__(self, extradata: bytes):
         self._frames = 0
 
     def role(self, packet: bytes, is_key: bool) -> PacketRole:
-        """The role of the next packet; alternate reference frames are packets of their own and not shown."""
-        starts, shown = not packet[0] & 1, bool(packet[0] >> 4 & 1)
-        if starts and (packet[3:6] != _VP8_START_CODE or not shown):
-            raise UnsafeStream("a key frame that is none")
+        """The role of the next packet; these codecs store frames in the order in which they are shown."""
         self._frames += 1
-        return PacketRole(Start.CLOSED if starts else Start.NONE, False, self._frames, shown=shown)
+        return PacketRole(Start.OPEN if is_key else Start.NONE, False, self._frames)
 
 
-class Vp9Roles:
-    """VP9 (bitstream specification, 6.2 and annex B)."""
-
-    def __init__(self, extradata: bytes):
-        self._frames = 0
+class Vp8Roles(KeyFlagRoles):
+    """VP8, whose alternate reference frames are packets of their own, never shown (RFC 6386, 9.1: one bit)."""
 
     def role(self, packet: bytes, is_key: bool) -> PacketRole:
-        """The role of the next packet, a frame or a superframe with one shown frame."""
-        reader = BitReader(packet[:8])
-        if reader.bits(2) != 2:
-            raise UnsafeStream("not a VP9 frame")
-        profile = reader.bits(1) | reader.bits(1) << 1
-        if profile == 3:
-            reader.bits(1)
-        starts = False
-        is_superframe = packet[-1] & 0xE0 == 0xC0
-        if not reader.flag():  # show_existing_frame
-            is_key_frame, shown = not reader.flag(), reader.flag()
-            reader.flag()
-            if not shown and not is_superframe:
-                raise UnsafeStream("a frame that is not shown is a packet of its own")
-            if is_key_frame and reader.bits(24) != _VP9_SYNC:
-                raise UnsafeStream("a key frame that is none")
-            starts = is_key_frame and shown
-        self._frames += 1
-        return PacketRole(Start.CLOSED if starts else Start.NONE, False, self._frames)
+        """The role of the next packet."""
+        return super().role(packet, is_key)._replace(shown=bool(packet[0] >> 4 & 1))
 
 
 class IntraRoles:

@@ -8,15 +8,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from beam_pipelines.media.av1_roles import Av1Roles
 from beam_pipelines.media.h264_roles import H264Roles
 from beam_pipelines.media.hevc_roles import HevcRoles
 from beam_pipelines.media.other_roles import (
     IntraRoles,
+    KeyFlagRoles,
     Mpeg4Roles,
     MpegVideoRoles,
     Vp8Roles,
-    Vp9Roles,
 )
 from beam_pipelines.media.packet_role import PacketRole, Start, UnsafeStream
 
@@ -38,8 +37,8 @@ ROLE_READERS: dict[str, Callable[[bytes], RoleReader]] = {
     "mpeg2video": MpegVideoRoles,
     "mpeg4": Mpeg4Roles,
     "vp8": Vp8Roles,
-    "vp9": Vp9Roles,
-    "libdav1d": Av1Roles,
+    "vp9": KeyFlagRoles,
+    "libdav1d": KeyFlagRoles,
     "prores": IntraRoles,
     "dnxhd": IntraRoles,
 }

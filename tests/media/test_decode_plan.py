@@ -31,6 +31,9 @@ from beam_pipelines.errors import FilmError
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.decode_mode import EXACT, DecodeMode
 from beam_pipelines.media.decode_plan import DecodePlan, make_plan
+from beam_pipelines.media.other_roles import KeyFlagRoles
+from beam_pipelines.media.packet_role import PacketRole
+from beam_pipelines.media.packet_table import ROLE_READERS
 from beam_pipelines.media.probe import FilmProbe, probe_film
 from beam_pipelines.media.sample_frames import sample_frames
 
@@ -155,7 +158,6 @@ LONG_GOP = {"preset": "veryfast", "g": "250", "bf": "3", "b-adapt": "0", "crf": 
         ("a.webm", "libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "g": "10"}),
         ("a.webm", "libvpx", {"deadline": "realtime", "cpu-used": "8", "g": "10"}),
         ("a.mp4", "libsvtav1", SVT_AV1 | {"g": "10"}),
-        ("a.mkv", "libsvtav1", SVT_AV1 | {"g": "250"}),  # one GOP: what is passed over is what refreshes nothing
         ("a.mov", "prores_ks", {}),
     ],
 )
@@ -174,6 +176,39 @@ def test_packets_are_passed_over(tmp_path: Path, name: str, codec: str, options:
         )
     counts = assert_planned_is_full(tmp_path / name)
     assert counts.frames_skipped > 0.2 * (counts.frames_skipped + counts.frames_decoded)
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "g": "40"}),
+        ("libvpx", {"deadline": "realtime", "cpu-used": "8", "g": "40"}),
+        ("libsvtav1", SVT_AV1 | {"g": "40"}),
+    ],
+)
+def test_key_frames_that_are_none_change_no_picture(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, codec: str, options: dict[str, str]
+):
+    """FFmpeg's parsers see through a container whose flags lie; were they believed, an emptied decoder would refuse."""
+    honest, lying = tmp_path / "honest.mkv", tmp_path / "lying.mkv"
+    write_clip(honest, regular_times(80, 10), picture=Picture(codec, options), rate_hz=10, images=textured(80))
+    with av.open(str(honest)) as source, av.open(str(lying), "w") as container:
+        copy = container.add_stream_from_template(source.streams.video[0], opaque=True)
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.is_keyframe, packet.stream = True, copy
+                container.mux(packet)
+    assert assert_planned_is_full(lying) == assert_planned_is_full(honest)
+
+    class Credulous(KeyFlagRoles):
+        def role(self, packet: bytes, is_key: bool) -> PacketRole:
+            return super().role(packet, True)
+
+    monkeypatch.setitem(ROLE_READERS, probe_film(honest).codec, Credulous)
+    plan = plan_of(honest)
+    assert plan is not None
+    assert plan.given.sum() == 8
+    assert assert_planned_is_full(honest).full_decodings == 1
 
 
 def write_prores(path: Path, count: int) -> None:
