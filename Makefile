@@ -45,7 +45,7 @@ test-all: $(VENV)/.installed
 
 # In a process of its own: a cluster takes 5 GB and more time than the other tests of a file.
 flink: $(VENV)/.installed
-	$(RUN)/python -m pytest -v tests/test_flink.py
+	$(RUN)/python -m pytest -v tests/jobs/test_flink.py
 
 lint: $(VENV)/.installed-dev
 	$(RUN)/ruff check .

@@ -7,25 +7,31 @@ import sys
 from collections.abc import Sequence
 
 from beam_pipelines import __version__
-from beam_pipelines.compute import start_tensorflow
-from beam_pipelines.configuration import nearest
-from beam_pipelines.errors import EXIT_CONFIGURATION
+from beam_pipelines.foundation.configuration import nearest
+from beam_pipelines.foundation.errors import EXIT_CONFIGURATION
+from beam_pipelines.foundation.tensorflow_start import start_tensorflow
 
 COMMANDS = {
     "extract": ("beam_pipelines.extract", "films -> one feature record a film"),
     "import-features": ("beam_pipelines.import_features", "features that others computed -> the same feature records"),
     "prepare": ("beam_pipelines.prepare", "feature records of the training films -> statistics and transform graph"),
     "train": ("trainer.task", "feature records and labels -> exported model with its card"),
-    "tune": ("trainer.tune", "searches the paper's space for the best configuration, by the validation films"),
-    "ensemble": ("trainer.ensemble", "several exported models -> one whose curves are the mean of theirs"),
-    "evaluate": ("trainer.evaluate", "curves against labels: MSE, PCC and CCC beside the constant mean"),
+    "tune": ("trainer.commands.tune", "searches the paper's space for the best configuration, by the validation films"),
+    "ensemble": ("trainer.exporting.ensemble", "several exported models -> one whose curves are the mean of theirs"),
+    "evaluate": ("trainer.evaluation.evaluate", "curves against labels: MSE, PCC and CCC beside the constant mean"),
     "score": ("beam_pipelines.score", "films or feature records -> smoothed curves, table, plots"),
-    "report": ("beam_pipelines.report.command", "a page of a scoring run to look at, and markers for editing programs"),
-    "retrain": ("trainer.retrain", "scheduled: trains a challenger, promotes it if it beats the champion"),
-    "rollback": ("trainer.rollback", "returns to an earlier exported version"),
-    "weights": ("beam_pipelines.extractors.weights_command", "list, fetch and verify the networks' weights"),
-    "reproduce": ("trainer.reproduce", "the paper's five runs on MediaEval 2018, its Table 1 beside ours"),
-    "compare": ("trainer.compare", "the paper's comparisons: features, faces, window, encoder, smoothing, ensemble"),
+    "report": (
+        "beam_pipelines.commands.report",
+        "a page of a scoring run to look at, and markers for editing programs",
+    ),
+    "retrain": ("trainer.commands.retrain", "scheduled: trains a challenger, promotes it if it beats the champion"),
+    "rollback": ("trainer.commands.rollback", "returns to an earlier exported version"),
+    "weights": ("beam_pipelines.commands.weights", "list, fetch and verify the networks' weights"),
+    "reproduce": ("trainer.commands.reproduce", "the paper's five runs on MediaEval 2018, its Table 1 beside ours"),
+    "compare": (
+        "trainer.commands.compare",
+        "the paper's comparisons: features, faces, window, encoder, smoothing, ensemble",
+    ),
     "mediaeval-demo": (
         "beam_pipelines.demo.mediaeval_command",
         "a small data set in the layout of MediaEval 2018, made by the project",

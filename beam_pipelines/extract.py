@@ -15,15 +15,17 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_pipelines import __version__, job, storage
-from beam_pipelines.catalogue import Film, list_films
-from beam_pipelines.compute import start_tensorflow
-from beam_pipelines.configuration import load_section
+from beam_pipelines import __version__
+from beam_pipelines.contracts.records.records import RecordError, fingerprint, is_untrained, read_header
+from beam_pipelines.extraction.parts_folder import remove_parts
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.needed_weights import require_weights
-from beam_pipelines.failure_marks import remove_marks
-from beam_pipelines.parts_folder import remove_parts
-from beam_pipelines.records import RecordError, fingerprint, is_untrained, read_header
+from beam_pipelines.extractors.weights.needed_weights import require_weights
+from beam_pipelines.films.catalogue import Film, list_films
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.configuration import load_section
+from beam_pipelines.foundation.tensorflow_start import start_tensorflow
+from beam_pipelines.launch import job
+from beam_pipelines.launch.failure_marks import remove_marks
 from beam_pipelines.transforms.extract_films import DONE_TAG, FAILED_TAG, ExtractFilms
 from beam_pipelines.transforms.outcomes import TRIED_AGAIN, FilmOutcome, WriteOutcomes, read_failures
 
@@ -138,13 +140,13 @@ def _main(argv: list[str]) -> int:
     if job.is_local(options) and not arguments.dry_run:
         films = largest_first(films)
     start_tensorflow()
-    from beam_pipelines.extractors.networks import describe_tracks
+    from beam_pipelines.extractors.configured_networks import describe_tracks
 
     require_weights(config)
     descriptions = describe_tracks(config)
     earlier = {} if arguments.retry_failed or arguments.force else read_failures(arguments.output)
     if arguments.dry_run:
-        from beam_pipelines.dry_run import print_dry_run
+        from beam_pipelines.extraction.dry_run import print_dry_run
 
         attempt = name_attempt(config, descriptions)
         return print_dry_run(films, config, arguments.output, descriptions, earlier, attempt, force=arguments.force)

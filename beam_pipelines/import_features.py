@@ -14,14 +14,16 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_pipelines import job, mediaeval2018, storage
-from beam_pipelines.catalogue import list_films
-from beam_pipelines.configuration import nearest
-from beam_pipelines.errors import ConfigurationError, FilmError
-from beam_pipelines.feature_import import FilmImport, describe_csv, describe_kind
-from beam_pipelines.imported_features import AUDIO_KIND, KINDS, read_csv_columns
-from beam_pipelines.progress import watch
-from beam_pipelines.records import fingerprint
+from beam_pipelines.contracts.records.records import fingerprint
+from beam_pipelines.films import mediaeval2018
+from beam_pipelines.films.catalogue import list_films
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.configuration import nearest
+from beam_pipelines.foundation.errors import ConfigurationError, FilmError
+from beam_pipelines.importing.feature_import import FilmImport, describe_csv, describe_kind
+from beam_pipelines.importing.imported_features import AUDIO_KIND, KINDS, read_csv_columns
+from beam_pipelines.launch import job
+from beam_pipelines.launch.progress import watch
 from beam_pipelines.transforms.import_films import DEFECTS, DEFECTS_TAG, OUTCOME_TAG, ImportFilms, WriteDefects
 from beam_pipelines.transforms.outcomes import WriteOutcomes
 

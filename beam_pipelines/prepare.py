@@ -19,11 +19,13 @@ import apache_beam as beam
 import tensorflow_transform.beam as tft_beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
-from beam_pipelines import job, records, storage
-from beam_pipelines.catalogue import Film, films_of_splits, read_manifest
-from beam_pipelines.configuration import load_section
-from beam_pipelines.errors import ConfigurationError
-from beam_pipelines.normalisation import PrepareConfig, preprocessing
+from beam_pipelines.contracts.records import records
+from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.configuration import load_section
+from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.launch import job
+from beam_pipelines.normalisation.preprocessing import PrepareConfig, preprocessing
 from beam_pipelines.transforms.outcomes import WriteOutcomes
 from beam_pipelines.transforms.read_rows import OUTCOME_TAG, PRESENT_TAG, ROWS_TAG, ReadRows, adapter_config
 from beam_pipelines.transforms.write_transform import WriteTransform

@@ -14,17 +14,18 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 
-from beam_pipelines import job, storage
-from beam_pipelines.catalogue import films_of_splits, list_films
-from beam_pipelines.configuration import load_section
-from beam_pipelines.curve_files import CurveFiles
-from beam_pipelines.errors import ConfigurationError
-from beam_pipelines.exported_model import ModelReference, find_model
+from beam_pipelines.contracts.curves.done_marker import scorer_digest
+from beam_pipelines.contracts.curves.score_config import ScoreConfig
+from beam_pipelines.contracts.models.exported_model import ModelReference, find_model
+from beam_pipelines.contracts.records.records import fingerprint, list_records, record_uri
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.needed_weights import require_weights
-from beam_pipelines.records import fingerprint, list_records, record_uri
-from beam_pipelines.score_config import ScoreConfig
-from beam_pipelines.score_receipt import scorer_digest
+from beam_pipelines.extractors.weights.needed_weights import require_weights
+from beam_pipelines.films.catalogue import films_of_splits, list_films
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.configuration import load_section
+from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.launch import job
+from beam_pipelines.scoring.curve_files import CurveFiles
 from beam_pipelines.transforms.films_to_score import FilmSource, FromFilms, FromRecords
 from beam_pipelines.transforms.outcomes import WriteOutcomes
 from beam_pipelines.transforms.score_films import (
@@ -162,7 +163,7 @@ def films_source(
     catalogue = list_films(films, config.suffixes, config.min_lines_px)
     chosen = films_of_splits(catalogue, splits, films) if splits else catalogue
     # Imported late: it brings in all networks, which a run on ready records doesn't need.
-    from beam_pipelines.extractors.networks import describe_tracks
+    from beam_pipelines.extractors.configured_networks import describe_tracks
 
     card = model.card
     lacking = [modality for modality in card.modalities if modality not in config.modalities]

@@ -18,13 +18,13 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from beam_pipelines.errors import FilmError
 from beam_pipelines.extractors.config import AudioConfig, DecodeConfig
-from beam_pipelines.media.audio_windows import AUDIO_RATE_HZ
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.media.audio.audio_windows import AUDIO_RATE_HZ
 from beam_pipelines.media.damage import refuse_too_damaged
 from beam_pipelines.media.decode import DecodeQuality
-from beam_pipelines.media.decoding_process import CRASHED, TIMEOUT, UNFORESEEN, DecodingProcess
 from beam_pipelines.media.probe import MediaLimits
+from beam_pipelines.media.worker.decoding_process import CRASHED, TIMEOUT, UNFORESEEN, DecodingProcess
 from benchmarks.damaged_inputs import write_inputs, write_sources
 from benchmarks.memory import peak_mib
 

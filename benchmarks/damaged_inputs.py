@@ -19,7 +19,7 @@ import numpy as np
 
 # The maker of the sources belongs to the tests, which are no package.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
-from synthetic_clips import B_FRAMES, Picture, Sound, regular_times, write_clip
+from tests.support.synthetic_clips import B_FRAMES, Picture, Sound, regular_times, write_clip
 
 FRAMES, RATE_HZ = 50, 25
 AAC, OPUS, MP2, PCM = "aac", "libopus", "mp2", "pcm_s16le"

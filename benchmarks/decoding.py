@@ -43,10 +43,10 @@ OURS, EVERYTHING, OPENCV, DECORD, FFMPEG = "planned", "PyAV, all", "OpenCV grab"
 def planned_decoding(path: str, convert: bool) -> int:
     """This project: probe, plan, and planned decoding."""
     from beam_pipelines.media.decode import DecodeQuality, RangeCounts, opened_film, prepare_decoder
-    from beam_pipelines.media.decode_plan import plan_of
-    from beam_pipelines.media.planned_frames import entered, planned_frames
     from beam_pipelines.media.probe import probe_film
-    from beam_pipelines.media.sample_frames import sample_frames
+    from beam_pipelines.media.video.decode_plan import plan_of
+    from beam_pipelines.media.video.planned_frames import entered, planned_frames
+    from beam_pipelines.media.video.sample_frames import sample_frames
 
     probe = probe_film(path)
     if convert:
@@ -142,7 +142,7 @@ METHODS: dict[str, Callable[[str, bool], int]] = {
 }
 
 
-MODULES = {OPENCV: ("cv2",), DECORD: ("decord",), OURS: ("beam_pipelines.media.sample_frames",)}
+MODULES = {OPENCV: ("cv2",), DECORD: ("decord",), OURS: ("beam_pipelines.media.video.sample_frames",)}
 
 
 def ffmpeg_program() -> str | None:

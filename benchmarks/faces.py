@@ -29,8 +29,8 @@ import numpy as np
 from beam_pipelines.extractors.config import FaceConfig
 from beam_pipelines.extractors.faces import FaceBox, FaceDetector, smallest_face_px
 from beam_pipelines.media.probe import probe_film
-from beam_pipelines.media.resize import resize_image
-from beam_pipelines.media.sample_frames import sample_frames
+from beam_pipelines.media.video.resize import resize_image
+from beam_pipelines.media.video.sample_frames import sample_frames
 
 HEIGHTS_PX = (240, 360, 480, 720)
 PACKAGE_SMALLEST_PX = 20
@@ -91,7 +91,7 @@ class Package:
         """The faces of a picture uint8 [H, W, 3]."""
         from mtcnn.stages import stage_pnet
 
-        from beam_pipelines.extractors.mtcnn_cascade import pyramid_scales
+        from beam_pipelines.extractors.networks.mtcnn_cascade import pyramid_scales
 
         own_pyramid = stage_pnet.build_scale_pyramid
 

@@ -44,10 +44,10 @@ PYRAMID_LINES, PYRAMID_COLUMNS, SMALLEST_FACE_PX, PYRAMID_FACTOR = 360, 640, 15,
 
 def networks() -> dict[str, Any]:
     """The product's classes by modality."""
-    from beam_pipelines.extractors.inception_resnet_v1 import InceptionResnetV1Face
-    from beam_pipelines.extractors.inception_v3 import InceptionV3Image
-    from beam_pipelines.extractors.vgg16 import VGG16Image
-    from beam_pipelines.extractors.vggish import VGGishAudio
+    from beam_pipelines.extractors.networks.inception_resnet_v1 import InceptionResnetV1Face
+    from beam_pipelines.extractors.networks.inception_v3 import InceptionV3Image
+    from beam_pipelines.extractors.networks.vgg16 import VGG16Image
+    from beam_pipelines.extractors.networks.vggish import VGGishAudio
 
     return {
         "image": InceptionV3Image,

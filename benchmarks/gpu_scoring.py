@@ -90,7 +90,7 @@ class Compiled:
     """The product's encoders under JAX."""
 
     def __init__(self, weights: Weights):
-        from trainer.recurrent import GRUEncoder
+        from trainer.network.recurrent import GRUEncoder
 
         self.encoders = {}
         for modality, size in DIMENSIONS.items():
@@ -158,7 +158,7 @@ class InTorch:
         return {m: torch.tensor(values, device=self.device) for m, values in padded.items()}
 
     def eager(self, placed: dict[str, Any], block: int) -> Any:
-        """`encode_rows` of trainer.recurrent, one operation after the other."""
+        """`encode_rows` of trainer.network.recurrent, one operation after the other."""
         torch, two = self.torch, 2 * UNITS
         answers = []
         for modality, (kernel, recurrent, bias) in self.weights.items():

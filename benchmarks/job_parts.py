@@ -58,10 +58,10 @@ def settings() -> Any:
 
 def warm_networks() -> Any:
     """The job's networks, built and run once."""
-    from beam_pipelines.compute import start_tensorflow
+    from beam_pipelines.foundation.tensorflow_start import start_tensorflow
 
     start_tensorflow(1)
-    from beam_pipelines.extractors.networks import Networks
+    from beam_pipelines.extractors.configured_networks import Networks
 
     networks = Networks(settings())
     networks.image(np.zeros((1, 299, 299, 3), np.uint8))
@@ -103,11 +103,11 @@ def _ready(path: str, networks: Any) -> tuple[list[np.ndarray], list[np.ndarray]
     """Full batches of what the job gives its networks for this film."""
     from beam_pipelines.extractors.face_track import FACES
     from beam_pipelines.extractors.faces import crop_face
-    from beam_pipelines.extractors.log_mel import log_mel_patches
-    from beam_pipelines.media.audio_windows import audio_windows
+    from beam_pipelines.extractors.networks.log_mel import log_mel_patches
+    from beam_pipelines.media.audio.audio_windows import audio_windows
     from beam_pipelines.media.probe import probe_film
-    from beam_pipelines.media.resize import resize_image
-    from beam_pipelines.media.sample_frames import sample_frames
+    from beam_pipelines.media.video.resize import resize_image
+    from beam_pipelines.media.video.sample_frames import sample_frames
 
     config, probe = networks.config, probe_film(path)
     lines_px = min(config.face.detect_height_px, probe.height_px)
@@ -135,7 +135,7 @@ def _batches(rows: list[np.ndarray], size: int) -> list[np.ndarray]:
 
 
 def _decode(path: str, probe: Any) -> None:
-    from beam_pipelines.media.audio_windows import audio_windows
+    from beam_pipelines.media.audio.audio_windows import audio_windows
     from benchmarks.decoding import planned_decoding
 
     planned_decoding(path, convert=False)
@@ -145,13 +145,13 @@ def _decode(path: str, probe: Any) -> None:
 
 def plain(paths: Sequence[str], seconds: int) -> dict[str, Any]:
     """OpenCV reads every frame; one `predict` a frame and a window, the package `mtcnn` a frame at full size."""
-    from beam_pipelines.compute import start_tensorflow
+    from beam_pipelines.foundation.tensorflow_start import start_tensorflow
 
     start_tensorflow()  # TensorFlow's own choice of threads, as in a script
     import cv2
     from mtcnn import MTCNN
 
-    from beam_pipelines.extractors.networks import Networks
+    from beam_pipelines.extractors.configured_networks import Networks
 
     networks, detector, clock, film_s = Networks(settings()), MTCNN(), Clock(), 0.0
 
@@ -194,7 +194,7 @@ def _patches(path: str, seconds: int) -> list[np.ndarray]:
     """Log-mel patches of a film's first seconds, read at once with PyAV, the way a script would."""
     import av
 
-    from beam_pipelines.extractors.log_mel import log_mel_patches
+    from beam_pipelines.extractors.networks.log_mel import log_mel_patches
 
     with av.open(path) as container:
         if not container.streams.audio:
@@ -214,9 +214,9 @@ def stages(paths: Sequence[str]) -> dict[str, Any]:
     """Processor time of each stage of the job's extraction; the decoding process counts as one stage."""
     networks, clock, film_s, decoder_s = warm_networks(), Clock(), 0.0, 0.0
     from beam_pipelines.extractors import face_track, tracks
-    from beam_pipelines.extractors.networks import describe_tracks
-    from beam_pipelines.media.decoding_process import DecodingProcess
+    from beam_pipelines.extractors.configured_networks import describe_tracks
     from beam_pipelines.media.probe import MediaLimits
+    from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
     for name, stage in (
         ("image", "image network"),

@@ -98,11 +98,11 @@ def extract(path: str, modalities: list[str]) -> dict[str, float]:
         `loaded` and `peak` of this process, `decoder`: peak of the child, `seconds` of the film.
     """
     from beam_pipelines.extractors.config import ExtractConfig
-    from beam_pipelines.extractors.networks import Networks, describe_tracks
+    from beam_pipelines.extractors.configured_networks import Networks, describe_tracks
     from beam_pipelines.extractors.tracks import extract_tracks
     from beam_pipelines.media.decode import DecodeQuality
-    from beam_pipelines.media.decoding_process import DecodingProcess
     from beam_pipelines.media.probe import MediaLimits
+    from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
     untrained = {modality: {"weights": "untrained"} for modality in MODALITIES}
     config = ExtractConfig.model_validate({"modalities": modalities or MODALITIES, **untrained})

@@ -36,7 +36,7 @@ def film_id(number: int) -> str:
 
 def manifest(root: Path, films: int) -> Iterator[str]:
     """The manifest is read, and held against itself for films that are there twice."""
-    from beam_pipelines.catalogue import list_films
+    from beam_pipelines.films.catalogue import list_films
 
     path = root / "films.csv"
     with path.open("w") as file:
@@ -48,7 +48,7 @@ def manifest(root: Path, films: int) -> Iterator[str]:
 
 def listing(root: Path, films: int) -> Iterator[str]:
     """A directory of records is listed."""
-    from beam_pipelines.records import list_records
+    from beam_pipelines.contracts.records.records import list_records
 
     folder = root / "features"
     _touch(folder, films, ".tfrecord")
@@ -58,7 +58,7 @@ def listing(root: Path, films: int) -> Iterator[str]:
 
 def progress(root: Path, films: int) -> Iterator[str]:
     """The progress display looks once at a directory of curves and receipts."""
-    from beam_pipelines.progress import Tally
+    from beam_pipelines.launch.progress import Tally
 
     _touch(root / "out" / "curves", films, ".csv")
     tally = Tally(str(root / "out"), films, ".csv")
@@ -92,8 +92,8 @@ def handing_out(root: Path, films: int) -> Iterator[str]:
 
 def receipts(root: Path, films: int) -> Iterator[str]:
     """All films are looked up among the receipts beside their CSV files: a run in which everything is done."""
-    from beam_pipelines.curve_files import CurveFiles, FinishedFilms
-    from beam_pipelines.score_receipt import to_json
+    from beam_pipelines.contracts.curves.done_marker import to_json
+    from beam_pipelines.scoring.curve_files import CurveFiles, FinishedFilms
 
     files = CurveFiles(str(root / "csv"), True, False, SHARDS, (-1.0, 1.0), SCORER)
     folder = root / "csv" / "curves"
@@ -109,7 +109,7 @@ def receipts(root: Path, films: int) -> Iterator[str]:
 
 def table(root: Path, films: int) -> Iterator[str]:
     """The Parquet table is written from curves of 60 s, part by part, as a run without CSV files leaves it."""
-    from beam_pipelines.curve_table import list_parts
+    from beam_pipelines.contracts.curves.curve_table import list_parts
 
     yield "start"
     _write_table(root, films, 60)
@@ -119,7 +119,7 @@ def table(root: Path, films: int) -> Iterator[str]:
 
 def skipping(root: Path, films: int) -> Iterator[str]:
     """All films are looked up in the footers of the table: a run in which everything is done, without CSV files."""
-    from beam_pipelines.curve_files import FinishedFilms
+    from beam_pipelines.scoring.curve_files import FinishedFilms
 
     files = _write_table(root, films, 1)
     yield "start"
@@ -247,7 +247,7 @@ def _touch(folder: Path, films: int, suffix: str) -> None:
 
 
 def _films_to_score(films: int) -> list[Any]:
-    from beam_pipelines.records import record_uri
+    from beam_pipelines.contracts.records.records import record_uri
     from beam_pipelines.transforms.score_films import FilmToScore
 
     uris = (record_uri("gs://bucket/catalogue/features", film_id(number)) for number in range(films))
@@ -255,7 +255,7 @@ def _films_to_score(films: int) -> list[Any]:
 
 
 def _receipt(number: int) -> Any:
-    from beam_pipelines.score_receipt import ScoreReceipt
+    from beam_pipelines.contracts.curves.done_marker import ScoreReceipt
 
     return ScoreReceipt(film_id(number), SCORER, RECORD, 60, 0)
 
@@ -270,9 +270,9 @@ def _outcome(number: int) -> Any:
 
 
 def _write_table(root: Path, films: int, seconds: int) -> Any:
-    from beam_pipelines.curve_files import CurveFiles
-    from beam_pipelines.curve_table import part_uri, shard_of, write_part
-    from beam_pipelines.curves import AffectCurve
+    from beam_pipelines.contracts.curves.curve_table import part_uri, shard_of, write_part
+    from beam_pipelines.contracts.curves.curves import AffectCurve
+    from beam_pipelines.scoring.curve_files import CurveFiles
 
     output = str(root / "table")
     values = np.random.default_rng(0).uniform(-1, 1, (4, seconds))

@@ -20,9 +20,15 @@ from pathlib import Path
 
 import numpy as np
 
-from beam_pipelines import quantisation, records
-from beam_pipelines.compute import start_tensorflow
-from beam_pipelines.feature_track import FeatureTrack, FilmRecord, RecordHeader, make_record, slots_of
+from beam_pipelines.contracts.records import quantisation, records
+from beam_pipelines.contracts.records.feature_track import (
+    FeatureTrack,
+    FilmRecord,
+    RecordHeader,
+    make_record,
+    slots_of,
+)
+from beam_pipelines.foundation.tensorflow_start import start_tensorflow
 
 SIZES: Mapping[str, int] = {"image": 2048, "audio": 128, "face": 1024}
 FORMS: Mapping[str, str | None] = {"float32": None, "float16": quantisation.FLOAT16, "uint8": quantisation.UINT8}

@@ -134,7 +134,7 @@ def run_beside(processes: int, what: str, *options: str) -> list[dict[str, Any]]
 
 
 def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
-    from beam_pipelines.compute import start_tensorflow
+    from beam_pipelines.foundation.tensorflow_start import start_tensorflow
 
     start_tensorflow(1)
     from benchmarks.scoring_measures import MEASURES

@@ -64,7 +64,7 @@ def measure_floor(_: argparse.Namespace) -> dict[str, Any]:
 
 def measure_parts(arguments: argparse.Namespace) -> dict[str, Any]:
     """Core milliseconds a film of each step that the job takes with it; films batch by batch, one to warm up."""
-    from beam_pipelines import records
+    from beam_pipelines.contracts.records import records
     from benchmarks.scoring_models import write_film
 
     root = Path(arguments.folder) / f"parts{arguments.film_s}"
@@ -83,7 +83,7 @@ class _Steps:
     """The steps of the job by hand, and the core time of each."""
 
     def __init__(self, model: Any, root: Path):
-        from beam_pipelines.curve_files import CurveFiles
+        from beam_pipelines.scoring.curve_files import CurveFiles
 
         self.model, self.root = model, root
         self.spent_s: dict[str, float] = {}
@@ -92,10 +92,11 @@ class _Steps:
 
     def score(self, uris: Sequence[str]) -> None:
         """Everything that becomes of some records."""
-        from beam_pipelines import curve_table, records
-        from beam_pipelines.curves import smoothed_curve
-        from beam_pipelines.exported_model import features_of
-        from beam_pipelines.score_receipt import ScoreReceipt, record_checksum
+        from beam_pipelines.contracts.curves import curve_table
+        from beam_pipelines.contracts.curves.curves import smoothed_curve
+        from beam_pipelines.contracts.curves.done_marker import ScoreReceipt, record_checksum
+        from beam_pipelines.contracts.models.exported_model import features_of
+        from beam_pipelines.contracts.records import records
 
         card = self.model.card
         with self._timed("reading"):
@@ -134,8 +135,8 @@ def measure_growth(arguments: argparse.Namespace) -> dict[str, Any]:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from beam_pipelines.curve_files import CurveFiles
-    from beam_pipelines.exported_model import find_model
+    from beam_pipelines.contracts.models.exported_model import find_model
+    from beam_pipelines.scoring.curve_files import CurveFiles
     from beam_pipelines.transforms.outcomes import WriteOutcomes
     from beam_pipelines.transforms.score_films import FAILED_TAG, SCORED_TAG, Inference, PredictCurves, SkippedFilm
     from beam_pipelines.transforms.write_curves import OUTCOMES_TAG, TABLE_TAG, WriteCurves
@@ -178,13 +179,13 @@ def _made_film(number: int) -> Any:
 
 def measure_stride(arguments: argparse.Namespace) -> dict[str, Any]:
     """Stride -> pooled PCC of the smoothed curves with the labels, with those of stride 1, and core seconds."""
-    from beam_pipelines.catalogue import films_of_splits, read_manifest
-    from beam_pipelines.curves import smoothed_curve
-    from beam_pipelines.exported_model import ExportedModel, features_of, find_model
-    from beam_pipelines.records import read_record, record_uri
-    from trainer.annotations import align, read_labels
-    from trainer.config import LabelConfig
-    from trainer.metrics import pcc
+    from beam_pipelines.contracts.curves.curves import smoothed_curve
+    from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of, find_model
+    from beam_pipelines.contracts.records.records import read_record, record_uri
+    from beam_pipelines.films.catalogue import films_of_splits, read_manifest
+    from beam_pipelines.labels.annotations import align, read_labels
+    from trainer.evaluation.metrics import pcc
+    from trainer.foundation.config import LabelConfig
 
     model = ExportedModel(find_model(arguments.model))
     films = films_of_splits(read_manifest(arguments.manifest), arguments.splits.split(","), arguments.manifest)
@@ -214,7 +215,7 @@ def measure_stride(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _loaded(arguments: argparse.Namespace) -> Any:
-    from beam_pipelines.exported_model import ExportedModel, find_model
+    from beam_pipelines.contracts.models.exported_model import ExportedModel, find_model
 
     return ExportedModel(find_model(os.path.join(arguments.folder, arguments.name)))
 

@@ -9,12 +9,19 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from beam_pipelines.exported_model import FilmFeatures
-from beam_pipelines.records import FeatureTrack, RecordHeader, fingerprint, make_record, slots_of, write_record
-from trainer.config import ModelConfig
-from trainer.export import FilmScorer, write_export
-from trainer.model import AffectModel, build_model
-from trainer.transform import RowTransform
+from beam_pipelines.contracts.models.exported_model import FilmFeatures
+from beam_pipelines.contracts.records.records import (
+    FeatureTrack,
+    RecordHeader,
+    fingerprint,
+    make_record,
+    slots_of,
+    write_record,
+)
+from trainer.data.transform import RowTransform
+from trainer.exporting.export import FilmScorer, write_export
+from trainer.foundation.config import ModelConfig
+from trainer.network.model import AffectModel, build_model
 
 DIMENSIONS = {"image": 2048, "audio": 128, "face": 1024}
 DESCRIPTIONS = {modality: {"network": f"random {modality}", "weights": "none"} for modality in DIMENSIONS}

@@ -72,7 +72,7 @@ def describe(rows: Sequence[int]) -> str:
 def run_job(manifest: str, output: str, workers: str, share: str, batch_size: int) -> int:
     """Runs the job in this process and writes down the rows of each batch, 0 for the one that tries places out."""
     from beam_pipelines import extract
-    from beam_pipelines.extractors.published_network import PublishedNetwork
+    from beam_pipelines.extractors.networks.published_network import PublishedNetwork
 
     rows: dict[str, list[int]] = {}
     run = PublishedNetwork.__call__

@@ -37,17 +37,17 @@ import numpy as np
 import yaml
 from pydantic import Field
 
-from beam_pipelines.configuration import Section, validate
-from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, ConfigurationError
+from beam_pipelines.foundation.configuration import Section, validate
+from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, ConfigurationError
 from benchmarks.studyforrest_data import RUNS, Fold, Recording, TrackConfig, load_fold, read_recording, write_films
 from benchmarks.studyforrest_ensemble import RULES, only
 from benchmarks.studyforrest_nested import Answer, Curves, FoldCurves, Trained, answer, best_rule, nested_scores
 from benchmarks.studyforrest_report import Row, rows_of, to_csv, to_text, write_plot
 from benchmarks.studyforrest_ridge import FEATURE_SETS, chosen_ridge, constant_mean, published_ridge
-from trainer.config import TrainConfig
-from trainer.experiment_steps import step
-from trainer.metrics import TARGETS
-from trainer.reproduce import seed_count
+from trainer.commands.reproduce import seed_count
+from trainer.evaluation.metrics import TARGETS
+from trainer.experiments.cached_steps import step
+from trainer.foundation.config import TrainConfig
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIGURATION = REPOSITORY / "benchmarks" / "studyforrest.yaml"
@@ -132,9 +132,9 @@ def train_candidate(config: StudyForrestConfig, data: str, output: str, name: st
 def _train(fold: Any, settings: TrainConfig, directory: str) -> tuple[int, Curves]:
     import keras
 
-    from trainer.progress import TrainingProgress
-    from trainer.train import predict_films, train
-    from trainer.windows import stack_films
+    from trainer.data.windows import stack_films
+    from trainer.training.progress import TrainingProgress
+    from trainer.training.train import predict_films, train
 
     result = train(fold.train, [fold.validation], settings, directory, progress=TrainingProgress(io.StringIO()))
     asked = predict_films(result.model, stack_films([fold.test]), settings.labels)[fold.test.film_id]

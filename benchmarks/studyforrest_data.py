@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines import storage
-from beam_pipelines.catalogue import Film
-from beam_pipelines.configuration import Section
-from beam_pipelines.errors import ConfigurationError
-from beam_pipelines.feature_track import fingerprint, slots_of
-from beam_pipelines.records import FeatureTrack, RecordHeader, make_record, write_record
-from trainer.config import LabelConfig
-from trainer.dataset import Statistics, TrainingFilm, assert_no_leak, load_films
-from trainer.metrics import TARGETS
+from beam_pipelines.contracts.records.feature_track import fingerprint, slots_of
+from beam_pipelines.contracts.records.records import FeatureTrack, RecordHeader, make_record, write_record
+from beam_pipelines.films.catalogue import Film
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.configuration import Section
+from beam_pipelines.foundation.errors import ConfigurationError
+from trainer.data.dataset import Statistics, TrainingFilm, assert_no_leak, load_films
+from trainer.evaluation.metrics import TARGETS
+from trainer.foundation.config import LabelConfig
 
 DATA_FILE = "forrest_1hz.csv.gz"
 RUNS = tuple(range(1, 9))

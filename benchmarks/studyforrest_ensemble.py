@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beam_pipelines.smoothing import SmoothingConfig, smooth
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig, smooth
 from benchmarks.studyforrest_data import MARGIN_S
-from trainer.config import TrainConfig
-from trainer.metrics import ccc
+from trainer.evaluation.metrics import ccc
+from trainer.foundation.config import TrainConfig
 
 ROUNDS = 20
 """Members that the greedy selection takes, each as often as it helps."""

@@ -19,8 +19,8 @@ import numpy as np
 
 from benchmarks.studyforrest_data import MARGIN_S, Fold, Recording
 from benchmarks.studyforrest_ensemble import RULES, Rule, apply, blocks, choose, filters_of, smoothed
-from trainer.config import TrainConfig
-from trainer.metrics import TARGETS, ccc, pcc
+from trainer.evaluation.metrics import TARGETS, ccc, pcc
+from trainer.foundation.config import TrainConfig
 
 
 @dataclass(frozen=True, eq=False)

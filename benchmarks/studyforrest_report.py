@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks.studyforrest_data import Recording
-from trainer.metrics import TARGETS, ccc, mse, pcc
+from trainer.evaluation.metrics import TARGETS, ccc, mse, pcc
 
 METRICS = ("pcc", "ccc", "rmse")
 HUMAN = {"arousal": 0.544, "valence": 0.723}

@@ -21,7 +21,7 @@ from benchmarks.studyforrest_data import (
     TrackConfig,
     standard_scale,
 )
-from trainer.metrics import ccc
+from trainer.evaluation.metrics import ccc
 
 PENALTY = 3000.0
 PENALTIES = (300.0, 1000.0, 3000.0, 10000.0, 30000.0)

@@ -26,7 +26,7 @@ from functools import cache
 import numpy as np
 import tensorflow as tf
 
-from trainer.windows import epoch_batches, gather_windows
+from trainer.data.windows import epoch_batches, gather_windows
 
 WINDOW_S, DIMENSIONS, BATCH, FILM_S = 60, 3200, 512, 3000
 

@@ -19,8 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from beam_pipelines.catalogue import Film
-from beam_pipelines.records import (
+from beam_pipelines.contracts.records.records import (
     FeatureTrack,
     RecordHeader,
     fingerprint,
@@ -29,6 +28,7 @@ from beam_pipelines.records import (
     slots_of,
     write_record,
 )
+from beam_pipelines.films.catalogue import Film
 
 DIMENSIONS = {"image": 2048, "audio": 128, "face": 1024}
 FILMS, SECONDS = 54, 96_000
@@ -61,13 +61,13 @@ def write_data_set(root: Path, films: int, seconds: int) -> None:
 
 def measure(root: Path, films: int, steps: int) -> None:
     """Loads everything and trains some steps; prints what it took."""
-    from trainer.checkpoints import TrainingState
-    from trainer.config import TrainConfig
-    from trainer.dataset import Statistics, load_films
-    from trainer.model import build_model
-    from trainer.step import make_optimizer, make_step
-    from trainer.train import dropout_seed
-    from trainer.windows import epoch_batches, stack_films, window_ends
+    from trainer.data.dataset import Statistics, load_films
+    from trainer.data.windows import epoch_batches, stack_films, window_ends
+    from trainer.foundation.config import TrainConfig
+    from trainer.network.model import build_model
+    from trainer.training.checkpoints import TrainingState
+    from trainer.training.step import make_optimizer, make_step
+    from trainer.training.train import dropout_seed
 
     config, started = TrainConfig(), time.process_time()
     descriptions = {m: {"network": f"random {m}", "weights": "none"} for m in DIMENSIONS}

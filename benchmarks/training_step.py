@@ -6,7 +6,7 @@
 Input has two parts. Before the step, the host chooses which windows a batch holds: one int32 a window, no tf.data, and
 the step waits for that alone. Within the step the device gathers the windows from the films' rows that lie there; a
 graph that does nothing else, on the same batches, shows what that takes. The whole step is the trainer's own
-(`trainer.step.make_step`). Median of the steps after the first, which compiles; on a GPU wall time is the one to read.
+(`trainer.training.step.make_step`). Median of the steps after the first, which compiles; on a GPU wall time is the one to read.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from beam_pipelines.feature_track import slots_of
-from trainer.checkpoints import TrainingState
-from trainer.config import EncoderConfig, ModelConfig, TrainConfig
-from trainer.model import build_model
-from trainer.step import make_optimizer, make_step
-from trainer.train import dropout_seed
-from trainer.windows import WindowTable, epoch_batches, gather_windows, stack_films, window_ends
+from beam_pipelines.contracts.records.feature_track import slots_of
+from trainer.data.windows import WindowTable, epoch_batches, gather_windows, stack_films, window_ends
+from trainer.foundation.config import EncoderConfig, ModelConfig, TrainConfig
+from trainer.network.model import build_model
+from trainer.training.checkpoints import TrainingState
+from trainer.training.step import make_optimizer, make_step
+from trainer.training.train import dropout_seed
 
 DIMENSIONS = {"image": 2048, "audio": 128, "face": 1024}
 """3,200 values a second, as of MediaEval 2018's size."""

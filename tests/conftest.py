@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gcs_emulator import GcsEmulator, running_emulator
+
+from tests.support.gcs_emulator import GcsEmulator, running_emulator
 
 pytest_plugins = ["hypothesis_profiles"]
 

@@ -20,9 +20,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_pipelines import storage
 from beam_pipelines.demo import picture, sound
 from beam_pipelines.demo.latent import Latent, draw_labels, draw_latent, draw_portrayal
+from beam_pipelines.foundation import storage
 
 SPLITS = ("train", "validation", "test")
 DESIGN = 1

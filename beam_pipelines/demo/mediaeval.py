@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import lfilter
 
-from beam_pipelines import mediaeval2018, storage
+from beam_pipelines.contracts.records.feature_track import FeatureTrack, RecordHeader, make_record, slots_of
 from beam_pipelines.demo.films import DemoFilm, annotation_text, write_film
 from beam_pipelines.demo.latent import Latent
-from beam_pipelines.feature_track import FeatureTrack, RecordHeader, make_record, slots_of
+from beam_pipelines.films import mediaeval2018
+from beam_pipelines.foundation import storage
 
 MEMORY_S = (40.0, 15.0)
 """Time constants of valence and arousal: after so many seconds an event counts e times less."""
@@ -97,7 +98,7 @@ def make_data_set(output: Path, films: list[MediaEvalFilm], *, videos: bool, fea
 
 
 def _write_record(folder: Path, film: MediaEvalFilm) -> None:
-    from beam_pipelines.records import record_uri, write_record
+    from beam_pipelines.contracts.records.records import record_uri, write_record
 
     tracks = {modality: _track(film, modality) for modality in RECORD_DIMENSIONS}
     name, seconds = film.film_id, film.seconds

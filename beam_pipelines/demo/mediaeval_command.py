@@ -8,8 +8,8 @@ from pathlib import Path
 
 from beam_pipelines.demo.films import SHORTEST_S
 from beam_pipelines.demo.mediaeval import make_data_set, plan_films
-from beam_pipelines.errors import ConfigurationError
-from beam_pipelines.job import guarded
+from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.launch.job import guarded
 
 EXAMPLES = """
 examples:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from beam_pipelines.curves import from_csv
+from beam_pipelines.contracts.curves.curves import from_csv
 from beam_pipelines.demo.films import DemoFilm
 from beam_pipelines.report.plots import plot_curve, plot_history
 

@@ -18,9 +18,9 @@ from rich.progress import Progress
 
 from beam_pipelines.demo.films import SHORTEST_S, make_demo_films, plan_demo_films
 from beam_pipelines.demo.pictures import draw_curves, draw_training
-from beam_pipelines.errors import ConfigurationError
-from beam_pipelines.job import guarded
-from beam_pipelines.run_summary import as_steps_of_a_run, print_summary
+from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.foundation.run_summary import as_steps_of_a_run, print_summary
+from beam_pipelines.launch.job import guarded
 
 CONFIG = Path(__file__).with_name("demo.yaml")
 FEWEST_FILMS = 3

@@ -12,10 +12,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from beam_pipelines.catalogue import MIN_LINES_PX, VIDEO_SUFFIXES
-from beam_pipelines.configuration import Section
-from beam_pipelines.extractors.precision import FULL, Precision
-from beam_pipelines.media.decode_mode import DecodeMode
+from beam_pipelines.extractors.networks.precision import FULL, Precision
+from beam_pipelines.films.catalogue import MIN_LINES_PX, VIDEO_SUFFIXES
+from beam_pipelines.foundation.configuration import Section
+from beam_pipelines.media.video.decode_mode import DecodeMode
 
 BatchSize = Annotated[int, Field(ge=2, le=1024)]
 """At least 2: a batch of one takes another path through the kernels and differs in the last bits."""

@@ -13,13 +13,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from beam_pipelines.contracts.records.feature_track import FeatureTrack, slots_of
+from beam_pipelines.extractors.batching.film_rows import FilmRows
 from beam_pipelines.extractors.config import FaceConfig
 from beam_pipelines.extractors.faces import FaceBox, FaceDetector, crop_face
-from beam_pipelines.extractors.film_rows import FilmRows
-from beam_pipelines.extractors.inception_resnet_v1 import InceptionResnetV1Face
-from beam_pipelines.feature_track import FeatureTrack, slots_of
-from beam_pipelines.media.resize import resize_image
-from beam_pipelines.media.sample_frames import SampledFrame
+from beam_pipelines.extractors.networks.inception_resnet_v1 import InceptionResnetV1Face
+from beam_pipelines.media.video.resize import resize_image
+from beam_pipelines.media.video.sample_frames import SampledFrame
 
 FACES = slots_of("face")
 

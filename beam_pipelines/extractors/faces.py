@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines.errors import ConfigurationError
-from beam_pipelines.extractors.fixed_batch import fixed_batches
-from beam_pipelines.media.resize import resize_image
+from beam_pipelines.extractors.batching.fixed_batch import fixed_batches
+from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.media.video.resize import resize_image
 
 CROP_MARGIN = 0.2
 """Default margin of `crop_face`."""
@@ -72,7 +72,7 @@ class FaceDetector:
         batch_size: int = 8,
         device: str = "CPU:0",
     ):
-        from beam_pipelines.extractors.mtcnn_cascade import Cascade
+        from beam_pipelines.extractors.networks.mtcnn_cascade import Cascade
 
         if len(thresholds) != 3 or not all(0 <= threshold <= 1 for threshold in thresholds):
             raise ConfigurationError(f"thresholds must be three numbers from 0 to 1, they are {thresholds}")
@@ -112,7 +112,7 @@ class FaceDetector:
     @staticmethod
     def describe(thresholds: tuple[float, float, float], smallest_face: float, pyramid_factor: float) -> dict[str, Any]:
         """What `description` would say, without building the networks."""
-        from beam_pipelines.extractors.mtcnn_cascade import weights_digest
+        from beam_pipelines.extractors.networks.mtcnn_cascade import weights_digest
 
         return {
             "network": "mtcnn",
@@ -126,7 +126,7 @@ class FaceDetector:
 
 def smallest_face_px(height_px: int, share: float) -> int:
     """Side of the smallest face that is looked for in a picture of `height_px` lines; at least what MTCNN can see."""
-    from beam_pipelines.extractors.mtcnn_cascade import CELL_PX
+    from beam_pipelines.extractors.networks.mtcnn_cascade import CELL_PX
 
     return max(CELL_PX, round(share * height_px))
 

@@ -15,19 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines import quantisation
+from beam_pipelines.contracts.records import quantisation
+from beam_pipelines.contracts.records.feature_track import FeatureTrack
+from beam_pipelines.extractors.configured_networks import PICTURE_NETWORKS, Networks
 from beam_pipelines.extractors.face_track import FaceAccumulator
-from beam_pipelines.extractors.networks import PICTURE_NETWORKS, Networks
-from beam_pipelines.extractors.opensmile_is10 import OpenSmileIS10
-from beam_pipelines.extractors.sound_context import centred_windows, seconds_around
-from beam_pipelines.feature_track import FeatureTrack
-from beam_pipelines.media.audio_windows import AudioWindow
+from beam_pipelines.extractors.networks.opensmile_is10 import OpenSmileIS10
+from beam_pipelines.extractors.networks.sound_context import centred_windows, seconds_around
+from beam_pipelines.media.audio.audio_windows import AudioWindow
+from beam_pipelines.media.audio.sound_entry import ENTRY_EVERY_S
 from beam_pipelines.media.decode import DecodeQuality
-from beam_pipelines.media.decoding_process import DecodingProcess
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
-from beam_pipelines.media.resize import resize_image
-from beam_pipelines.media.sample_frames import SampledFrame
-from beam_pipelines.media.sound_entry import ENTRY_EVERY_S
+from beam_pipelines.media.video.resize import resize_image
+from beam_pipelines.media.video.sample_frames import SampledFrame
+from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
 BATCHES_RESTART_EVERY_S = ENTRY_EVERY_S
 """A batch never reaches over these seconds, so that a part of a film is computed in the batches of the whole."""

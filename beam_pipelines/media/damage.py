@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from beam_pipelines.errors import FilmError
+from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe
 

@@ -18,7 +18,7 @@ import av
 from av.container import InputContainer
 from av.stream import Discard
 
-from beam_pipelines.errors import FilmError
+from beam_pipelines.foundation.errors import FilmError
 
 # A demuxer that fails this often in a row, without one packet in between, is at the end of what can be read.
 _MAX_READ_ERRORS_IN_A_ROW = 100

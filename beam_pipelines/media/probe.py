@@ -14,10 +14,10 @@ import av
 from av.container import InputContainer
 from av.stream import Disposition
 
-from beam_pipelines.errors import FilmError
+from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.decode import DecodeQuality, RangeCounts, decode_packet, opened_film, packets, prepare_decoder
-from beam_pipelines.media.orientation import Orientation, orientation_of
 from beam_pipelines.media.truncation import TRUNCATED_BEYOND_S, missing_s
+from beam_pipelines.media.video.orientation import Orientation, orientation_of
 
 STEP = "probe"
 # FFmpeg's own guess where a stream has one frame and says nothing about how long it stands.

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from beam_pipelines import storage
+from beam_pipelines.foundation import storage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
-from beam_pipelines import storage
-from beam_pipelines.errors import ConfigurationError
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import ConfigurationError
 
 PAGE = "index.html"
 _FRAME = "frame.html"

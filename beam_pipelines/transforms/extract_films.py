@@ -17,12 +17,12 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.utils.shared import Shared
 
-from beam_pipelines.catalogue import Film
-from beam_pipelines.compute import sees_gpu, start_tensorflow
-from beam_pipelines.errors import FilmError
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.failure_marks import mark_failed, remove_mark
-from beam_pipelines.structured_log import about
+from beam_pipelines.films.catalogue import Film
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.foundation.logs.structured_log import about
+from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
+from beam_pipelines.launch.failure_marks import mark_failed, remove_mark
 from beam_pipelines.transforms.outcomes import DONE, FAILED, SKIPPED, FilmOutcome, is_carried_over
 
 DONE_TAG = "done"
@@ -106,9 +106,9 @@ class _WithExtractor(beam.DoFn):
         is_shared = self.config.device.shares_batches(sees_gpu())
         # Threads that share batches call the face detector at once, each on a core of its own.
         start_tensorflow(self.config.threads_per_worker, at_once=os.cpu_count() or 1 if is_shared else 1)
-        from beam_pipelines.extraction import Extractor
-        from beam_pipelines.extractors.networks import Networks
-        from beam_pipelines.media.decoding_process import DecodingProcess
+        from beam_pipelines.extraction.one_film import Extractor
+        from beam_pipelines.extractors.configured_networks import Networks
+        from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
         networks = self.shared.acquire(lambda: Networks(self.config))
         decoder = DecodingProcess(self.config.decode_deadline_s, self.config.limits.decoder_memory_mb)
@@ -130,7 +130,7 @@ class _WithExtractor(beam.DoFn):
 
     def failure(self, film: Film, error: FilmError) -> FilmOutcome:
         """The outcome of a film that failed, with what tells whether it is to be tried again; it is marked."""
-        from beam_pipelines.extraction import stat_source
+        from beam_pipelines.extraction.one_film import stat_source
 
         self.mark_failed(film)
         outcome = FilmOutcome(film.film_id, film.uri, FAILED, error.step, error.reason, error.detail)
@@ -152,7 +152,7 @@ class _ExtractFilm(_WithExtractor):
         self.earlier_failures = dict(work.earlier_failures)
 
     def process(self, film: Film) -> Iterator[Any]:
-        from beam_pipelines.extraction import ExtractedFilm, extract_film
+        from beam_pipelines.extraction.one_film import ExtractedFilm, extract_film
 
         try:
             earlier = self._carried_over(film)
@@ -172,7 +172,7 @@ class _ExtractFilm(_WithExtractor):
             yield beam.pvalue.TaggedOutput(_SEGMENTS_TAG, segment)
 
     def _carried_over(self, film: Film) -> FilmOutcome | None:
-        from beam_pipelines.extraction import stat_source
+        from beam_pipelines.extraction.one_film import stat_source
 
         earlier = self.earlier_failures.get(film.film_id)
         if earlier is None or earlier.source_uri != film.uri:
@@ -184,7 +184,7 @@ class _ExtractFilm(_WithExtractor):
 
 class _ExtractSegment(_WithExtractor):
     def process(self, segment: Any) -> Iterator[Any]:
-        from beam_pipelines.extraction import extract_segment
+        from beam_pipelines.extraction.one_film import extract_segment
 
         try:
             with about(film=segment.cut.film.film_id, segment=[segment.start, segment.stop]):
@@ -197,7 +197,7 @@ class _ExtractSegment(_WithExtractor):
 
 class _FinishFilm(_WithExtractor):
     def process(self, film_and_parts: tuple[str, Iterable[Any]]) -> Iterator[Any]:
-        from beam_pipelines.extraction import finish_film
+        from beam_pipelines.extraction.one_film import finish_film
 
         found = sorted(film_and_parts[1], key=lambda pair: pair[1].start)
         cut = found[0][0]

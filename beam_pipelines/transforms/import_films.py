@@ -10,11 +10,11 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_pipelines import storage
-from beam_pipelines.compute import start_tensorflow
-from beam_pipelines.errors import FilmError
-from beam_pipelines.feature_import import DefectRow, FilmImport
-from beam_pipelines.imported_features import Defects
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.foundation.tensorflow_start import start_tensorflow
+from beam_pipelines.importing.feature_import import DefectRow, FilmImport
+from beam_pipelines.importing.imported_features import Defects
 from beam_pipelines.transforms.outcomes import DONE, FAILED, SKIPPED, FilmOutcome
 
 OUTCOME_TAG = "outcome"
@@ -53,7 +53,7 @@ class _ImportFilm(beam.DoFn):
         start_tensorflow(1)  # it writes the records
 
     def process(self, film: FilmImport) -> Iterator[Any]:
-        from beam_pipelines.feature_import import import_film
+        from beam_pipelines.importing.feature_import import import_film
 
         source = film.film_uri or next(iter(film.sources.values()), "")
         try:

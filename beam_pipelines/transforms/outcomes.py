@@ -15,9 +15,14 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from beam_pipelines import storage
-from beam_pipelines.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED, EXIT_TOO_MANY_FILMS_FAILED, ConfigurationError
-from beam_pipelines.structured_log import is_json
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import (
+    EXIT_OK,
+    EXIT_SOME_FILMS_FAILED,
+    EXIT_TOO_MANY_FILMS_FAILED,
+    ConfigurationError,
+)
+from beam_pipelines.foundation.logs.structured_log import is_json
 
 FAILURES = "failures.jsonl"
 RUN_MANIFEST = "run_manifest.json"

@@ -12,10 +12,10 @@ import pyarrow as pa
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.public.tfxio import TensorAdapterConfig
 
-from beam_pipelines import records
-from beam_pipelines.catalogue import Film
-from beam_pipelines.records import slots_of
-from beam_pipelines.structured_log import about
+from beam_pipelines.contracts.records import records
+from beam_pipelines.contracts.records.records import slots_of
+from beam_pipelines.films.catalogue import Film
+from beam_pipelines.foundation.logs.structured_log import about
 from beam_pipelines.transforms.outcomes import DONE, FAILED, FilmOutcome
 
 OUTCOME_TAG = "outcome"

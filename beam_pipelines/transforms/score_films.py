@@ -20,11 +20,10 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_pipelines.compute import sees_gpu, start_tensorflow
-from beam_pipelines.curve_files import CurveFiles, FinishedFilms
-from beam_pipelines.curves import AffectCurve, smoothed_curve
-from beam_pipelines.errors import FilmError
-from beam_pipelines.exported_model import (
+from beam_pipelines.contracts.curves.curves import AffectCurve, smoothed_curve
+from beam_pipelines.contracts.curves.done_marker import ScoreReceipt, record_checksum
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.contracts.models.exported_model import (
     GPU_BLOCK_S,
     ExportedModel,
     FilmFeatures,
@@ -33,10 +32,11 @@ from beam_pipelines.exported_model import (
     features_of,
     find_model,
 )
-from beam_pipelines.records import RecordError, read_record
-from beam_pipelines.score_receipt import ScoreReceipt, record_checksum
-from beam_pipelines.smoothing import SmoothingConfig
-from beam_pipelines.structured_log import about
+from beam_pipelines.contracts.records.records import RecordError, read_record
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.foundation.logs.structured_log import about
+from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
+from beam_pipelines.scoring.curve_files import CurveFiles, FinishedFilms
 from beam_pipelines.transforms.outcomes import FAILED, FilmOutcome
 
 SCORED_TAG = "scored"

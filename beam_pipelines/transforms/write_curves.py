@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
-from beam_pipelines.curve_files import CurveFiles, WrittenPart
-from beam_pipelines.curves import AffectCurve
-from beam_pipelines.score_receipt import ScoreReceipt
+from beam_pipelines.contracts.curves.curves import AffectCurve
+from beam_pipelines.contracts.curves.done_marker import ScoreReceipt
+from beam_pipelines.scoring.curve_files import CurveFiles, WrittenPart
 from beam_pipelines.transforms.outcomes import DONE, SKIPPED, FilmOutcome
 from beam_pipelines.transforms.score_films import ScoredFilm, SkippedFilm
 

@@ -16,7 +16,7 @@ import apache_beam as beam
 from tensorflow_transform import TFTransformOutput
 from tensorflow_transform.tf_metadata import metadata_io
 
-from beam_pipelines import storage
+from beam_pipelines.foundation import storage
 
 
 @dataclass

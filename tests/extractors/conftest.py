@@ -8,9 +8,9 @@ import av
 import numpy as np
 import pytest
 
-from beam_pipelines.extractors.inception_resnet_v1 import InceptionResnetV1Face
-from beam_pipelines.extractors.inception_v3 import InceptionV3Image
-from beam_pipelines.extractors.vggish import VGGishAudio
+from beam_pipelines.extractors.networks.inception_resnet_v1 import InceptionResnetV1Face
+from beam_pipelines.extractors.networks.inception_v3 import InceptionV3Image
+from beam_pipelines.extractors.networks.vggish import VGGishAudio
 
 
 @pytest.fixture(scope="session")

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_clips import Sound, regular_times, write_clip
 
-from beam_pipelines import records
+from beam_pipelines.contracts.records import records
+from beam_pipelines.contracts.records.feature_track import FeatureTrack, RecordHeader
+from beam_pipelines.contracts.records.quantisation import dequantise, quantise
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.networks import Networks, describe_tracks
-from beam_pipelines.extractors.sound_context import centred_windows, seconds_around
+from beam_pipelines.extractors.configured_networks import Networks, describe_tracks
+from beam_pipelines.extractors.networks.sound_context import centred_windows, seconds_around
 from beam_pipelines.extractors.tracks import extract_tracks
-from beam_pipelines.feature_track import FeatureTrack, RecordHeader
-from beam_pipelines.media.audio_windows import AudioWindow, audio_windows
-from beam_pipelines.media.decoding_process import DecodingProcess
+from beam_pipelines.media.audio.audio_windows import AudioWindow, audio_windows
 from beam_pipelines.media.probe import MediaLimits, probe_film
-from beam_pipelines.quantisation import dequantise, quantise
+from beam_pipelines.media.worker.decoding_process import DecodingProcess
+from tests.support.synthetic_clips import Sound, regular_times, write_clip
 
 needs_opensmile = pytest.mark.skipif(util.find_spec("opensmile") is None, reason="needs the extra opensmile")
 SECONDS = 12

@@ -6,10 +6,10 @@ from fractions import Fraction
 
 import pytest
 
-from beam_pipelines.configuration import load_section
-from beam_pipelines.errors import ConfigurationError
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.networks import describe_tracks
+from beam_pipelines.extractors.configured_networks import describe_tracks
+from beam_pipelines.foundation.configuration import load_section
+from beam_pipelines.foundation.errors import ConfigurationError
 
 UNTRAINED = [f"{modality}.weights=untrained" for modality in ("image", "audio", "face")]
 

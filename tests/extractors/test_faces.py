@@ -10,11 +10,13 @@ import joblib
 import numpy as np
 import pytest
 
-from beam_pipelines.errors import ConfigurationError, WeightsError
-from beam_pipelines.extractors import mtcnn_cascade, networks, weights
+from beam_pipelines.extractors import configured_networks as networks
 from beam_pipelines.extractors.config import ExtractConfig, FaceConfig
 from beam_pipelines.extractors.faces import CROP_MARGIN, FaceBox, FaceDetector, crop_face, smallest_face_px
-from beam_pipelines.extractors.inception_resnet_v1 import InceptionResnetV1Face
+from beam_pipelines.extractors.networks import mtcnn_cascade
+from beam_pipelines.extractors.networks.inception_resnet_v1 import InceptionResnetV1Face
+from beam_pipelines.extractors.weights import weight_files as weights
+from beam_pipelines.foundation.errors import ConfigurationError, WeightsError
 from benchmarks.faces import Package, agreeing, iou, matched, pictures_of
 
 LEFT_OF_PX = 330

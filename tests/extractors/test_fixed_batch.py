@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import pytest
 
-from beam_pipelines.errors import ConfigurationError
-from beam_pipelines.extractors.fixed_batch import FixedBatchNetwork, check_keras_settings, fixed_batches
-from beam_pipelines.extractors.inception_resnet_v1 import InceptionResnetV1Face
-from beam_pipelines.extractors.inception_v3 import InceptionV3Image
-from beam_pipelines.extractors.vggish import VGGishAudio
+from beam_pipelines.extractors.batching.fixed_batch import FixedBatchNetwork, check_keras_settings, fixed_batches
+from beam_pipelines.extractors.networks.inception_resnet_v1 import InceptionResnetV1Face
+from beam_pipelines.extractors.networks.inception_v3 import InceptionV3Image
+from beam_pipelines.extractors.networks.vggish import VGGishAudio
+from beam_pipelines.foundation.errors import ConfigurationError
 
 BATCH = 4
 """Batch size of the networks of these tests; n = 1, a whole batch and one more are the cases."""

@@ -10,11 +10,11 @@ import keras
 import numpy as np
 import pytest
 
-from beam_pipelines.errors import WeightsError
-from beam_pipelines.extractors import weights
-from beam_pipelines.extractors.facenet_weights import RESIDUAL_SCALES, load_facenet
-from beam_pipelines.extractors.inception_resnet_v1 import InceptionResnetV1Face, build_network, standardise
-from beam_pipelines.extractors.network_weights import read_npz
+from beam_pipelines.extractors.networks.inception_resnet_v1 import InceptionResnetV1Face, build_network, standardise
+from beam_pipelines.extractors.weights import weight_files as weights
+from beam_pipelines.extractors.weights.facenet_weights import RESIDUAL_SCALES, load_facenet
+from beam_pipelines.extractors.weights.network_weights import read_npz
+from beam_pipelines.foundation.errors import WeightsError
 
 FOLDED = "inception_resnet_v1_20180402_folded.npz"
 

@@ -9,8 +9,13 @@ import keras
 import numpy as np
 import pytest
 
-from beam_pipelines.errors import WeightsError
-from beam_pipelines.extractors.inception_v3 import InceptionV3Image, build_network, load_published, standardise
+from beam_pipelines.extractors.networks.inception_v3 import (
+    InceptionV3Image,
+    build_network,
+    load_published,
+    standardise,
+)
+from beam_pipelines.foundation.errors import WeightsError
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from beam_pipelines.extractors import log_mel
+from beam_pipelines.extractors.networks import log_mel
 
 SECONDS = np.arange(log_mel.SPAN_SAMPLES) / 16_000
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipelines.errors import WeightsError
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.needed_weights import needed_weights, require_weights
-from beam_pipelines.extractors.weights_table import TABLE
+from beam_pipelines.extractors.weights.needed_weights import needed_weights, require_weights
+from beam_pipelines.extractors.weights.weights_table import TABLE
+from beam_pipelines.foundation.errors import WeightsError
 
 
 def test_every_network_of_a_configuration_names_its_weights() -> None:

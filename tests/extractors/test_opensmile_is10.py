@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import tensorflow  # noqa: F401 - openSMILE crashes in a process that holds it, so it is here on purpose
 
-from beam_pipelines.errors import ConfigurationError, FilmError
-from beam_pipelines.extractors import opensmile_is10
-from beam_pipelines.extractors.opensmile_is10 import WINDOW_SAMPLES, OpenSmileIS10
+from beam_pipelines.extractors.networks import opensmile_is10
+from beam_pipelines.extractors.networks.opensmile_is10 import WINDOW_SAMPLES, OpenSmileIS10
+from beam_pipelines.foundation.errors import ConfigurationError, FilmError
 
 needs_opensmile = pytest.mark.skipif(util.find_spec("opensmile") is None, reason="needs the extra opensmile")
 

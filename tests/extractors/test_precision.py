@@ -9,22 +9,22 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from exported_models import make_card
-from feature_records import make_film_record
 
 # The public interface can only enable it.
 from tensorflow.python.framework import config as tf_config
 
-from beam_pipelines.configuration import load_section
-from beam_pipelines.errors import ConfigurationError, FilmError
-from beam_pipelines.exported_model import ModelCard, check_header
+from beam_pipelines.contracts.models.exported_model import ModelCard, check_header
+from beam_pipelines.contracts.records.feature_track import fingerprint
+from beam_pipelines.extractors.batching.fixed_batch import FixedBatchNetwork, check_keras_settings
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.fixed_batch import FixedBatchNetwork, check_keras_settings
-from beam_pipelines.extractors.inception_resnet_v1 import InceptionResnetV1Face
-from beam_pipelines.extractors.networks import describe_tracks
-from beam_pipelines.extractors.precision import in_precision
-from beam_pipelines.extractors.vggish import VGGishAudio, build_network
-from beam_pipelines.feature_track import fingerprint
+from beam_pipelines.extractors.configured_networks import describe_tracks
+from beam_pipelines.extractors.networks.inception_resnet_v1 import InceptionResnetV1Face
+from beam_pipelines.extractors.networks.precision import in_precision
+from beam_pipelines.extractors.networks.vggish import VGGishAudio, build_network
+from beam_pipelines.foundation.configuration import load_section
+from beam_pipelines.foundation.errors import ConfigurationError, FilmError
+from tests.support.exported_models import make_card
+from tests.support.feature_records import make_film_record
 
 BATCH = 4
 

@@ -10,12 +10,12 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from beam_pipelines.errors import FilmError
+from beam_pipelines.extractors.batching.film_rows import OwnBatches
+from beam_pipelines.extractors.batching.shared_batches import FilmsAtWork, SharedBatches, equal_places
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.film_rows import OwnBatches
-from beam_pipelines.extractors.networks import Networks
-from beam_pipelines.extractors.shared_batches import FilmsAtWork, SharedBatches, equal_places
-from beam_pipelines.extractors.vggish import VGGishAudio
+from beam_pipelines.extractors.configured_networks import Networks
+from beam_pipelines.extractors.networks.vggish import VGGishAudio
+from beam_pipelines.foundation.errors import FilmError
 
 BATCH = 4
 NEVER_S = 3600.0

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from beam_pipelines.errors import WeightsError
-from beam_pipelines.extractors import weights
-from beam_pipelines.extractors.inception_resnet_v1 import InceptionResnetV1Face
-from beam_pipelines.extractors.inception_v3 import InceptionV3Image
-from beam_pipelines.extractors.network_weights import draw_weights
-from beam_pipelines.extractors.vggish import VGGishAudio, build_network
+from beam_pipelines.extractors.networks.inception_resnet_v1 import InceptionResnetV1Face
+from beam_pipelines.extractors.networks.inception_v3 import InceptionV3Image
+from beam_pipelines.extractors.networks.vggish import VGGishAudio, build_network
+from beam_pipelines.extractors.weights import weight_files as weights
+from beam_pipelines.extractors.weights.network_weights import draw_weights
+from beam_pipelines.foundation.errors import WeightsError
 
 EXAMPLES = 40
 

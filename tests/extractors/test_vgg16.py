@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from scipy.signal import correlate2d
 
-from beam_pipelines.extractors.network_weights import draw_weights
-from beam_pipelines.extractors.vgg16 import BLOCKS, build_network, load_published, standardise
+from beam_pipelines.extractors.networks.vgg16 import BLOCKS, build_network, load_published, standardise
+from beam_pipelines.extractors.weights.network_weights import draw_weights
 
 # Inputs of the size that ImageNet's means leave.
 PICTURES = np.random.default_rng(3).integers(0, 256, (2, 32, 32, 3), np.uint8)

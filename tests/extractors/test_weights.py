@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipelines.errors import ConfigurationError, WeightsError
-from beam_pipelines.extractors import weights
-from beam_pipelines.extractors.weights import TABLE, Weights
+from beam_pipelines.extractors.weights import weight_files as weights
+from beam_pipelines.extractors.weights.weight_files import TABLE, Weights
+from beam_pipelines.foundation.errors import ConfigurationError, WeightsError
 
 CONTENT = bytes(range(256)) * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipelines.errors import EXIT_CONFIGURATION, EXIT_OK, WeightsError
-from beam_pipelines.extractors import weights
-from beam_pipelines.extractors.weights import DIRECTORY_VARIABLE
-from beam_pipelines.extractors.weights_command import main
-from beam_pipelines.extractors.weights_table import TABLE, Weights
+from beam_pipelines.commands.weights import main
+from beam_pipelines.extractors.weights import weight_files as weights
+from beam_pipelines.extractors.weights.weight_files import DIRECTORY_VARIABLE
+from beam_pipelines.extractors.weights.weights_table import TABLE, Weights
+from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, WeightsError
 
 UNPUBLISHED = {"net": Weights("net", "net.bin", None, licence="CC0", trained_on="nothing", used_by="tests")}
 
@@ -53,8 +53,8 @@ def test_a_directory_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pyte
 def test_an_error_that_is_not_about_one_file_is_printed_without_a_trace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from beam_pipelines.errors import EXIT_FAILED, DiskFullError
-    from beam_pipelines.extractors import weights_command
+    from beam_pipelines.commands import weights as weights_command
+    from beam_pipelines.foundation.errors import EXIT_FAILED, DiskFullError
 
     def full(name: str) -> Path:
         raise DiskFullError(f"{tmp_path}: no room")

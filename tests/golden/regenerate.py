@@ -31,9 +31,9 @@ def sound() -> np.ndarray:
 
 def first_values() -> dict[str, np.ndarray]:
     """Modality -> the first values of the vector of its untrained network with seed 0, float32 [32]."""
-    from beam_pipelines.extractors.inception_resnet_v1 import InceptionResnetV1Face
-    from beam_pipelines.extractors.inception_v3 import InceptionV3Image
-    from beam_pipelines.extractors.vggish import VGGishAudio
+    from beam_pipelines.extractors.networks.inception_resnet_v1 import InceptionResnetV1Face
+    from beam_pipelines.extractors.networks.inception_v3 import InceptionV3Image
+    from beam_pipelines.extractors.networks.vggish import VGGishAudio
 
     image = InceptionV3Image("untrained", seed=0, batch_size=2)
     audio = VGGishAudio("untrained", seed=0, batch_size=2)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_clips import Picture, Sound, overwrite_packets, regular_times, stored_packets, write_clip
 
-from beam_pipelines.media.audio_windows import AUDIO_RATE_HZ, AudioWindow, audio_windows
+from beam_pipelines.media.audio.audio_windows import AUDIO_RATE_HZ, AudioWindow, audio_windows
+from beam_pipelines.media.audio.downmix import channel_weights
 from beam_pipelines.media.decode import DecodeQuality
-from beam_pipelines.media.downmix import channel_weights
 from beam_pipelines.media.probe import FilmProbe, probe_film
+from tests.support.synthetic_clips import Picture, Sound, overwrite_packets, regular_times, stored_packets, write_clip
 
 WINDOW = 15_360
 # One step of 16-bit sound is 3e-5; the filter's pass band is flat to less than 1e-4.
@@ -195,7 +195,7 @@ def test_a_part_of_a_film_is_that_part_of_the_whole(tmp_path: Path):
     ],
 )
 def test_parts_that_begin_at_a_later_decoder_are_the_whole(tmp_path: Path, monkeypatch, name, codec, rate_hz):
-    monkeypatch.setattr("beam_pipelines.media.sound_entry.ENTRY_EVERY_S", 5)
+    monkeypatch.setattr("beam_pipelines.media.audio.sound_entry.ENTRY_EVERY_S", 5)
     noise = np.random.default_rng(3).normal(0, 0.05, 17 * rate_hz).astype(np.float32)[None]
     begin_s, samples = stretch(Fraction(0), Fraction(17), rate_hz)
     sound = Sound([(begin_s, samples + noise)], rate_hz=rate_hz, codec=codec)
@@ -208,7 +208,7 @@ def test_parts_that_begin_at_a_later_decoder_are_the_whole(tmp_path: Path, monke
         for window in audio_windows(clip, probe, start=start, stop=stop, quality=quality):
             assert window.samples.tobytes() == whole[window.t].samples.tobytes()
         summed += quality.frames_decoded
-    monkeypatch.setattr("beam_pipelines.media.sound_entry.ENTRY_EVERY_S", 300)
+    monkeypatch.setattr("beam_pipelines.media.audio.sound_entry.ENTRY_EVERY_S", 300)
     for one, other in zip(whole, audio_windows(clip, probe), strict=True):
         # A decoder of its own differs by its noise generator at most; another place would differ by the signal.
         assert np.abs(one.samples - other.samples).max() < 0.02
@@ -225,7 +225,7 @@ def test_a_later_decoder_changes_no_sample_of_aac_without_its_noise_generator(tm
     clip = write_clip(tmp_path / name, regular_times(17 * 25, 25), sound=sound)
     probe = probe_film(clip)
     in_a_row = [window.samples.tobytes() for window in audio_windows(clip, probe)]
-    monkeypatch.setattr("beam_pipelines.media.sound_entry.ENTRY_EVERY_S", 5)
+    monkeypatch.setattr("beam_pipelines.media.audio.sound_entry.ENTRY_EVERY_S", 5)
     assert [window.samples.tobytes() for window in audio_windows(clip, probe)] == in_a_row
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_clips import Picture, Sound, overwrite_packets, regular_times, stored_packets, write_clip
 
-from beam_pipelines.errors import FilmError
-from beam_pipelines.media.audio_windows import audio_windows
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.media.audio.audio_windows import audio_windows
 from beam_pipelines.media.damage import describe_damage, refuse_too_damaged, sum_of
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import probe_film
-from beam_pipelines.media.sample_frames import sample_frames
+from beam_pipelines.media.video.sample_frames import sample_frames
+from tests.support.synthetic_clips import Picture, Sound, overwrite_packets, regular_times, stored_packets, write_clip
 
 INTRA = Picture("mpeg4", {"g": "1", "qscale": "4"})
 WEBM = Picture("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8"})

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_clips import B_FRAMES, Picture, Sound, regular_times, write_clip
 
-from beam_pipelines.errors import FilmError
-from beam_pipelines.media.audio_windows import audio_windows
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.media.audio.audio_windows import audio_windows
 from beam_pipelines.media.probe import probe_film
-from beam_pipelines.media.sample_frames import sample_frames
+from beam_pipelines.media.video.sample_frames import sample_frames
+from tests.support.synthetic_clips import B_FRAMES, Picture, Sound, regular_times, write_clip
 
 FORMATS = {
     "mp4": (B_FRAMES, "aac", Fraction(1, 90_000)),

@@ -15,8 +15,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis_profiles import examples
-from synthetic_clips import (
+
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.media.decode import DecodeQuality
+from beam_pipelines.media.probe import FilmProbe, probe_film
+from beam_pipelines.media.video.codecs.other_roles import KeyFlagRoles
+from beam_pipelines.media.video.codecs.packet_role import PacketRole
+from beam_pipelines.media.video.decode_mode import EXACT, DecodeMode
+from beam_pipelines.media.video.decode_plan import DecodePlan, make_plan
+from beam_pipelines.media.video.packet_table import ROLE_READERS
+from beam_pipelines.media.video.sample_frames import sample_frames
+from tests.support.hypothesis_profiles import examples
+from tests.support.synthetic_clips import (
     HEIGHT_PX,
     WIDTH_PX,
     Picture,
@@ -26,16 +36,6 @@ from synthetic_clips import (
     stored_packets,
     write_clip,
 )
-
-from beam_pipelines.errors import FilmError
-from beam_pipelines.media.decode import DecodeQuality
-from beam_pipelines.media.decode_mode import EXACT, DecodeMode
-from beam_pipelines.media.decode_plan import DecodePlan, make_plan
-from beam_pipelines.media.other_roles import KeyFlagRoles
-from beam_pipelines.media.packet_role import PacketRole
-from beam_pipelines.media.packet_table import ROLE_READERS
-from beam_pipelines.media.probe import FilmProbe, probe_film
-from beam_pipelines.media.sample_frames import sample_frames
 
 TEXTURE = np.random.default_rng(5).integers(0, 256, (HEIGHT_PX + 60, WIDTH_PX + 90, 3), dtype=np.uint8)
 # One encoding thread a stage: with its usual number the encoder once waited for itself for ever on a loaded machine.

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_clips import Sound, read_number, regular_times, write_clip
 
-from beam_pipelines.errors import FilmError
-from beam_pipelines.media.audio_windows import audio_windows
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.media.audio.audio_windows import audio_windows
 from beam_pipelines.media.decode import DecodeQuality
-from beam_pipelines.media.decode_mode import DecodeMode
-from beam_pipelines.media.decoding_messages import probe_from_words, probe_to_words
-from beam_pipelines.media.decoding_process import DecodingProcess
 from beam_pipelines.media.probe import MediaLimits, probe_film
-from beam_pipelines.media.sample_frames import sample_frames
+from beam_pipelines.media.video.decode_mode import DecodeMode
+from beam_pipelines.media.video.sample_frames import sample_frames
+from beam_pipelines.media.worker.decoding_messages import probe_from_words, probe_to_words
+from beam_pipelines.media.worker.decoding_process import DecodingProcess
+from tests.support.synthetic_clips import Sound, read_number, regular_times, write_clip
 
 LIMITS = MediaLimits()
 
@@ -124,7 +124,7 @@ def test_an_unforeseen_error_names_itself_and_the_next_film_has_another_child(fi
 
 
 def test_probe_and_pictures_need_no_scipy():
-    code = "import sys, beam_pipelines.media.decoding_child as _; print('scipy' in sys.modules)"
+    code = "import sys, beam_pipelines.media.worker.decoding_child as _; print('scipy' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert answer.stdout.strip() == "False"
 
@@ -183,7 +183,7 @@ def test_a_film_that_is_left_in_the_middle_leaves_no_old_pictures(film, decoder)
 def test_the_child_ends_with_a_worker_that_is_killed(film):
     code = (
         "import sys, time\n"
-        "from beam_pipelines.media.decoding_process import DecodingProcess\n"
+        "from beam_pipelines.media.worker.decoding_process import DecodingProcess\n"
         "from beam_pipelines.media.probe import MediaLimits\n"
         "decoder = DecodingProcess()\n"
         f"decoder.probe({str(film)!r}, MediaLimits())\n"
@@ -211,7 +211,7 @@ def is_running(pid: int) -> bool:
 
 def test_the_child_loads_neither_beam_nor_tensorflow():
     code = (
-        "import sys, beam_pipelines.media.decoding_child\n"
+        "import sys, beam_pipelines.media.worker.decoding_child\n"
         "print(sorted({'apache_beam', 'tensorflow', 'keras', 'pydantic'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

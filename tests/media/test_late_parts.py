@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from synthetic_clips import Picture, read_number, regular_times, write_clip
 
 from beam_pipelines.media.decode import DecodeQuality, opened_film
-from beam_pipelines.media.decode_plan import make_plan
-from beam_pipelines.media.planned_frames import entered
 from beam_pipelines.media.probe import probe_film
-from beam_pipelines.media.sample_frames import sample_frames
+from beam_pipelines.media.video.decode_plan import make_plan
+from beam_pipelines.media.video.planned_frames import entered
+from beam_pipelines.media.video.sample_frames import sample_frames
+from tests.support.synthetic_clips import Picture, read_number, regular_times, write_clip
 
 SECONDS, RATE_HZ = 60, 5
 

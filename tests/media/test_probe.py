@@ -10,7 +10,10 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from synthetic_clips import (
+
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.media.probe import MediaLimits, probe_film
+from tests.support.synthetic_clips import (
     B_FRAMES,
     HEIGHT_PX,
     WIDTH_PX,
@@ -22,9 +25,6 @@ from synthetic_clips import (
     stored_packets,
     write_clip,
 )
-
-from beam_pipelines.errors import FilmError
-from beam_pipelines.media.probe import MediaLimits, probe_film
 
 SECOND_OF_NOISE = np.random.default_rng(1).uniform(-0.3, 0.3, (1, 48_000)).astype(np.float32)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beam_pipelines.media.audio_windows import audio_windows
+from beam_pipelines.media.audio.audio_windows import audio_windows
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import probe_film
-from beam_pipelines.media.sample_frames import sample_frames
+from beam_pipelines.media.video.sample_frames import sample_frames
 
 CLIPS = {
     # name: T, height, width, sampling rate, channels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from beam_pipelines.media.resize import resize_image
+from beam_pipelines.media.video.resize import resize_image
 
 
 def area_weights(size: int, target: int) -> np.ndarray:

@@ -12,8 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from hypothesis_profiles import examples
-from synthetic_clips import (
+
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.media.decode import DecodeQuality
+from beam_pipelines.media.probe import FilmProbe, MediaLimits, probe_film
+from beam_pipelines.media.video.sample_frames import SampledFrame, sample_frames
+from tests.support.hypothesis_profiles import examples
+from tests.support.synthetic_clips import (
     B_FRAMES,
     HEIGHT_PX,
     TICKS_HZ,
@@ -26,11 +31,6 @@ from synthetic_clips import (
     stored_packets,
     write_clip,
 )
-
-from beam_pipelines.errors import FilmError
-from beam_pipelines.media.decode import DecodeQuality
-from beam_pipelines.media.probe import FilmProbe, MediaLimits, probe_film
-from beam_pipelines.media.sample_frames import SampledFrame, sample_frames
 
 FILM_RATE_HZ = Fraction(24_000, 1001)
 MPEG4 = Picture("mpeg4", {"bf": "2", "qscale": "3"})

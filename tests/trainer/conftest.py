@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from synthetic_films import DataSet, make_data_set
+
+from tests.support.synthetic_films import DataSet, make_data_set
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,176 @@
+"""`cineaffect weights`: what the networks load, where it comes from, and whether it lies here unharmed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+
+from beam_pipelines.extractors.weights import weight_files as weights
+from beam_pipelines.extractors.weights.weights_table import TABLE
+from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, WeightsError
+
+EXPLANATION = """\
+CineAffect's networks were trained by others. Their weights are downloaded once, checked against the published hash,
+and kept in one directory. No job downloads anything by itself: fetch the weights first.
+"""
+
+EXAMPLES = """\
+examples:
+  cineaffect weights list                     every file: licence, training data, address, and whether it is here
+  cineaffect weights fetch                    download all that the paper's system needs and that is absent
+  cineaffect weights fetch vggish_audioset    download one, and run its published self-test
+  cineaffect weights verify                   hash every file that is here
+  cineaffect weights verify vggish_audioset --self-test
+
+without a network:
+  `cineaffect weights list` prints addresses, file names and the directory. Download the files elsewhere, copy them
+  into the directory under those names, and run `cineaffect weights verify`.
+
+the directory:
+  the environment variable CINEAFFECT_WEIGHTS, else the platform's cache directory.
+
+exit codes:
+  0 all is well; 2 a file is absent where it was asked for, differs from its hash, or could not be fetched.
+"""
+
+PAPER = ("inception_v3_imagenet", "vggish_audioset", "facenet_vggface2")
+"""The weights of the paper's own system, which `fetch` without a name gets."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `cineaffect weights` with its arguments; returns the exit code.
+
+    An error meant for a person is printed without a trace, with exit code 2.
+    """
+    options = _parser().parse_args(argv)
+    console = Console(soft_wrap=True, highlight=False)
+    try:
+        return _run(options, console)
+    except CineAffectError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    if options.command == "list":
+        return _list(console)
+    if options.command == "fetch":
+        return _fetch(console, list(options.names) or list(PAPER))
+    return _verify(console, list(options.names), options.self_test)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cineaffect weights",
+        description=EXPLANATION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="list | fetch | verify")
+    commands.add_parser("list", help="show every file of weights and whether it is here")
+    fetch = commands.add_parser("fetch", help="download what is absent, check it, run the published self-test")
+    fetch.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(TABLE)}; none: {', '.join(PAPER)}")
+    verify = commands.add_parser("verify", help="hash the files that are here again")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="names that must be here; none: whatever is here")
+    verify.add_argument("--self-test", action="store_true", help="run the published self-test, too, where there is one")
+    return parser
+
+
+def _list(console: Console) -> int:
+    console.print(f"directory: {weights.cache_directory()}\n", markup=False)
+    for entry in TABLE.values():
+        expected = entry.published_hash
+        for label, value in (
+            (entry.name, _state(entry.name)),
+            ("  used by", entry.used_by),
+            ("  trained on", entry.trained_on),
+            ("  licence", entry.licence),
+            ("  file", entry.file_name),
+            ("  address", entry.url or "none: put the file into the directory by hand"),
+            ("  hash", f"{expected[0]} {expected[1]}" if expected else "none published; recorded on first fetch"),
+        ):
+            console.print(f"{label:<24}{value}", markup=False)
+        console.print()
+    return EXIT_OK
+
+
+def _state(name: str) -> str:
+    if not (weights.cache_directory() / TABLE[name].file_name).is_file():
+        return "absent"
+    try:
+        weights.locate(name)
+    except WeightsError:
+        return "WRONG: it differs from its hash"
+    return "here, hash right"
+
+
+def _fetch(console: Console, names: list[str]) -> int:
+    failed = False
+    for name in names:
+        try:
+            with Progress(
+                TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=console
+            ) as progress:
+                path = weights.fetch(name, TABLE, _TransferBar(progress, name))
+            console.print(f"{name}: {path}", markup=False)
+            console.print(_self_test(name), markup=False)
+        except WeightsError as error:
+            console.print(str(error), markup=False, style="red")
+            failed = True
+    return EXIT_CONFIGURATION if failed else EXIT_OK
+
+
+def _verify(console: Console, names: list[str], self_test: bool) -> int:
+    failed = False
+    here = [entry.name for entry in TABLE.values() if (weights.cache_directory() / entry.file_name).is_file()]
+    if not names and not here:
+        console.print(f"no weights in {weights.cache_directory()}: nothing to verify", markup=False)
+    for name in names or here:
+        try:
+            path = weights.locate(name)
+            console.print(f"{name}: hash right: {path}", markup=False)
+            if self_test:
+                console.print(_self_test(name), markup=False)
+        except WeightsError as error:
+            console.print(str(error), markup=False, style="red")
+            failed = True
+    return EXIT_CONFIGURATION if failed else EXIT_OK
+
+
+def _self_test(name: str) -> str:
+    if name != "vggish_audioset":
+        return f"{name}: no self-test is published"
+    # Imported late: listing and fetching the others needs no network library.
+    from beam_pipelines.extractors.networks.vggish import VGGishAudio
+    from beam_pipelines.extractors.networks.vggish_self_test import self_test
+
+    return f"{name}: {self_test(VGGishAudio(name))}"
+
+
+class _TransferBar:
+    """A bar of rich's behind the interface that pooch asks of a progress bar."""
+
+    def __init__(self, progress: Progress, name: str):
+        self._progress = progress
+        self._name = name
+        self._task: TaskID | None = None
+        self.total: Any = None
+
+    def update(self, amount_bytes: int) -> None:
+        """Counts further bytes."""
+        if self._task is None:
+            self._task = self._progress.add_task(self._name, total=self.total or None)
+        self._progress.advance(self._task, amount_bytes)
+
+    def reset(self) -> None:
+        """Starts again: pooch calls it before it sets the bar to its full length."""
+        if self._task is not None:
+            self._progress.reset(self._task)
+
+    def close(self) -> None:
+        """Ends the bar; rich's own context draws its last state."""

@@ -1,0 +1,160 @@
+"""The Parquet table of a catalogue's curves: one row a second, divided into parts by a stable hash of the film id.
+
+    curves.parquet/part-00003-of-00016.parquet
+        film_id string, time_s int32, valence double, arousal double, valence_raw double, arousal_raw double
+        and of an ensemble valence_spread double, arousal_spread double
+
+A part is sorted by film id and second; one that no film belongs to isn't written, except the first, so that there is
+always a table. A value that is absent is null. The receipts of a part's films are in its metadata under
+`cineaffect.receipts`, so that a later run sees from the footer alone what the part holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from beam_pipelines.contracts.curves.curves import COLUMNS, SPREAD_COLUMNS, AffectCurve
+from beam_pipelines.contracts.curves.done_marker import ScoreReceipt
+from beam_pipelines.foundation import storage
+
+TABLE = "curves.parquet"
+_RECEIPTS_KEY = b"cineaffect.receipts"
+_LOG = logging.getLogger(__name__)
+_ROW_GROUP_ROWS = 1 << 18
+"""About 12 MB of values: the writer's memory stays flat, and a reader that wants one film skips the other groups."""
+
+
+def shard_of(film_id: str, shards: int) -> int:
+    """The part that a film belongs to: the same on every machine and in every run."""
+    return int.from_bytes(hashlib.sha256(film_id.encode("utf-8")).digest()[:8], "big") % shards
+
+
+def part_uri(output: str, shard: int, shards: int) -> str:
+    """Where a part lies in the directory of a run."""
+    return storage.join(output, TABLE, f"part-{shard:05d}-of-{shards:05d}.parquet")
+
+
+def list_parts(output: str) -> list[str]:
+    """All parts in the directory of a run, also those of an earlier division into another number of parts."""
+    return [info.uri for info in _list_parts(output)]
+
+
+def list_parts_before(output: str, shard: int, shards: int) -> list[str]:
+    """The parts in which films of one part may lie now: itself, and all of other divisions; oldest first."""
+    own, division = part_uri(output, shard, shards), f"-of-{shards:05d}.parquet"
+    infos = [info for info in _list_parts(output) if info.uri == own or not info.uri.endswith(division)]
+    return [info.uri for info in sorted(infos, key=lambda info: (info.modified_s, info.uri))]
+
+
+def write_part(
+    uri: str,
+    receipts: Sequence[ScoreReceipt],
+    load: Callable[[ScoreReceipt], AffectCurve],
+    columns: Sequence[str] = COLUMNS,
+) -> None:
+    """Writes one part; the same receipts and curves give the same bytes.
+
+    Args:
+        uri: where to.
+        receipts: of the part's films; they are sorted here.
+        load: gives a film's curve when its turn comes, so that one film is in memory at a time.
+        columns: the value columns, the same in every part of a table (`AffectCurve.columns`).
+    """
+    import pyarrow.parquet as pq
+
+    receipts = sorted(receipts, key=lambda receipt: receipt.film_id)
+    metadata = {_RECEIPTS_KEY: json.dumps([asdict(receipt) for receipt in receipts], sort_keys=True).encode()}
+    schema = _schema(columns).with_metadata(metadata)
+    with (
+        storage.whole_file(uri) as path,
+        pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=["film_id"]) as writer,
+    ):
+        for group in _row_groups(load(receipt) for receipt in receipts):
+            writer.write_table(_to_table(group, columns).cast(schema), row_group_size=_ROW_GROUP_ROWS)
+
+
+def read_receipts(uri: str) -> list[ScoreReceipt]:
+    """The receipts of a part, from its footer; empty for a file that is absent, damaged or of another version.
+
+    What is there and can't be read is named in the log, because its films are lost to this run.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with storage.local_copy(uri) as path:
+            metadata = pq.read_schema(path).metadata or {}
+        return [ScoreReceipt(**values) for values in json.loads(metadata.get(_RECEIPTS_KEY, b"[]"))]
+    except FileNotFoundError:
+        return []
+    except (pa.ArrowInvalid, json.JSONDecodeError, TypeError) as error:
+        _LOG.warning("%s: damaged or of another version, so nothing of it is kept (%s)", uri, error)
+        return []
+
+
+def read_part(uri: str) -> dict[str, AffectCurve]:
+    """Film id -> curve of every film of a part.
+
+    Raises:
+        FileNotFoundError: where there is no such part.
+    """
+    import pyarrow.parquet as pq
+
+    with storage.local_copy(uri) as path:
+        table = pq.read_table(path)
+    film_ids = np.asarray(table["film_id"].to_pylist(), dtype=object)
+    columns = [table[name].to_numpy() for name in (*COLUMNS, *SPREAD_COLUMNS) if name in table.column_names]
+    # The rows of a film stand together, so a film begins wherever the film id changes.
+    starts = [0, *(np.flatnonzero(film_ids[1:] != film_ids[:-1]) + 1).tolist()] if len(film_ids) else []
+    stops = [*starts[1:], len(film_ids)]
+    return {
+        film_ids[start]: AffectCurve(film_ids[start], *(column[start:stop] for column in columns))
+        for start, stop in zip(starts, stops, strict=False)
+    }
+
+
+def _list_parts(output: str) -> list[storage.FileInfo]:
+    files = storage.list_files(storage.join(output, TABLE))
+    return [info for info in files if info.uri.rsplit("/", 1)[-1].startswith("part-")]
+
+
+def _schema(columns: Sequence[str]) -> Any:
+    import pyarrow as pa
+
+    values = [pa.field(name, pa.float64()) for name in columns]
+    return pa.schema(
+        [pa.field("film_id", pa.string(), nullable=False), pa.field("time_s", pa.int32(), nullable=False), *values]
+    )
+
+
+def _row_groups(curves: Iterator[AffectCurve]) -> Iterator[list[AffectCurve]]:
+    group: list[AffectCurve] = []
+    rows = 0
+    for curve in curves:
+        group.append(curve)
+        rows += curve.seconds
+        if rows >= _ROW_GROUP_ROWS:
+            yield group
+            group, rows = [], 0
+    if group:
+        yield group
+
+
+def _to_table(curves: Sequence[AffectCurve], columns: Sequence[str]) -> Any:
+    import pyarrow as pa
+
+    arrays = {
+        "film_id": pa.array([curve.film_id for curve in curves for _ in range(curve.seconds)], pa.string()),
+        "time_s": pa.array(np.concatenate([np.arange(curve.seconds) for curve in curves]), pa.int32()),
+    }
+    for name in columns:
+        values = np.concatenate([getattr(curve, name) for curve in curves])
+        arrays[name] = pa.array(values, pa.float64(), from_pandas=True)  # NaN becomes null
+    return pa.table(arrays, schema=_schema(columns))

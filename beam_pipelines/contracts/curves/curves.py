@@ -1,0 +1,197 @@
+"""Affect curves: what a film makes its viewers feel, second by second, and the CSV file that holds one film's curve.
+
+A curve is published with six decimals. It is rounded once, when it is made, so that the CSV files, the Parquet table
+and the plots all show the same numbers and either of the files can be rebuilt from the other.
+
+    time_s,valence,arousal,valence_raw,arousal_raw
+    0,-0.120311,0.304410,-0.153217,0.310054
+    1,-0.118874,0.305920,,                              a second for which the model gave no finite value
+
+The curve of an ensemble has two columns more, `valence_spread` and `arousal_spread`: how far its members lie apart.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig, smooth
+from beam_pipelines.foundation.errors import FilmError
+
+TIME = "time_s"
+"""The first column of a curve file: seconds, 0 … T-1."""
+
+COLUMNS = ("valence", "arousal", "valence_raw", "arousal_raw")
+"""The value columns of a curve, in the order of the files; `TIME` stands before them."""
+
+SPREAD_COLUMNS = ("valence_spread", "arousal_spread")
+"""What the curve of an ensemble has behind them."""
+
+DECIMALS = 6
+
+
+class CurveError(ValueError):
+    """A curve file that can't be read; the text names the film."""
+
+
+@dataclass(frozen=True, eq=False)
+class AffectCurve:
+    """One film's curve: one value a second, rounded to `DECIMALS`.
+
+    Attributes:
+        film_id: the film.
+        valence, arousal: float64 [T]; smoothed, in the labels' range.
+        valence_raw, arousal_raw: float64 [T]; as the model gave them; NaN where it gave no finite value.
+        valence_spread, arousal_spread: float64 [T]; of an ensemble the population standard deviation of its members'
+            smoothed curves at each second, in the labels' unit. None for a single model.
+    """
+
+    film_id: str
+    valence: NDArray[np.float64]
+    arousal: NDArray[np.float64]
+    valence_raw: NDArray[np.float64]
+    arousal_raw: NDArray[np.float64]
+    valence_spread: NDArray[np.float64] | None = None
+    arousal_spread: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.columns:
+            values = np.asarray(getattr(self, name), np.float64)
+            # Adding zero turns -0.0 into 0.0, which would otherwise be printed as -0.000000.
+            rounded = np.where(np.isfinite(values), np.round(values, DECIMALS) + 0.0, np.nan)
+            object.__setattr__(self, name, rounded)
+        shapes = {name: getattr(self, name).shape for name in self.columns}
+        if len(set(shapes.values())) != 1 or self.valence.ndim != 1:
+            raise ValueError(f"{self.film_id}: the columns of a curve are of one length [T]; these are {shapes}")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of its value columns, in the order of the files."""
+        return COLUMNS if self.valence_spread is None else (*COLUMNS, *SPREAD_COLUMNS)
+
+    @property
+    def seconds(self) -> int:
+        """T, the number of seconds."""
+        return len(self.valence)
+
+    @property
+    def seconds_without_value(self) -> int:
+        """Seconds for which the model gave no finite valence or arousal; smoothing interpolated them."""
+        return int(np.sum(np.isnan(self.valence_raw) | np.isnan(self.arousal_raw)))
+
+
+def smoothed_curve(
+    film_id: str,
+    valence_raw: ArrayLike,
+    arousal_raw: ArrayLike,
+    smoothing: SmoothingConfig,
+    label_range: tuple[float, float],
+    members: Mapping[str, ArrayLike] | None = None,
+) -> AffectCurve:
+    """The curve of a film from what the model gave for it, float [T] each.
+
+    Args:
+        film_id: the film.
+        valence_raw, arousal_raw: float [T]; of an ensemble the mean of its members.
+        smoothing: the filter, of the members' curves too.
+        label_range: lowest and highest label.
+        members: of an ensemble, `valence` and `arousal` of each member before smoothing, float [members, T].
+
+    Raises:
+        FilmError: when there is not one finite value of valence or of arousal, so that nothing can be interpolated.
+    """
+    smoothed = {}
+    for target, raw in (("valence", valence_raw), ("arousal", arousal_raw)):
+        curve = smooth(raw, smoothing, label_range=label_range)
+        if curve.missing == len(curve.values):
+            raise FilmError(
+                "score", "no_finite_value", f"the model gave no finite {target} for any of {curve.missing} seconds"
+            )
+        smoothed[target] = curve.values
+    spread = [_spread(members[target], smoothing, label_range) for target in smoothed] if members else []
+    return AffectCurve(
+        film_id,
+        smoothed["valence"],
+        smoothed["arousal"],
+        np.asarray(valence_raw, np.float64),
+        np.asarray(arousal_raw, np.float64),
+        *spread,
+    )
+
+
+def to_csv(curve: AffectCurve) -> str:
+    """The CSV text of a curve: a header, then one row a second; a value that is absent is an empty cell."""
+    columns = [[_cell(value) for value in getattr(curve, name).tolist()] for name in curve.columns]
+    rows = (f"{second},{','.join(cells)}" for second, cells in enumerate(zip(*columns, strict=True)))
+    return "\n".join([",".join((TIME, *curve.columns)), *rows, ""])
+
+
+def from_csv(text: str, film_id: str) -> AffectCurve:
+    """The curve that `to_csv` wrote.
+
+    Raises:
+        CurveError: for text that is not such a file, or whose seconds are not 0 … T-1.
+    """
+    columns = read_columns(text, film_id)
+    names = tuple(columns)
+    if names[0] != TIME or names[1:] not in (COLUMNS, (*COLUMNS, *SPREAD_COLUMNS)):
+        raise CurveError(f"{film_id}: the columns of a curve are {TIME}, {', '.join(COLUMNS)}; not {list(names)}")
+    return AffectCurve(film_id, *(columns[name] for name in names[1:]))
+
+
+def read_columns(text: str, source: str) -> dict[str, NDArray[np.float64]]:
+    """The columns of a CSV file of curves, float64 [T] each, the seconds `time_s` among them; NaN for an empty cell.
+
+    Args:
+        text: a header, then one row a second.
+        source: the file or film that an error names.
+
+    Raises:
+        CurveError: for text that is not such a file, or whose seconds are not 0 … T-1; it names the line.
+    """
+    # Not by Arrow: its reader's threads hold a Python object, and one that wants the interpreter's lock while that ends
+    # aborts the process, all its work done ("terminate called without an active exception", apache/arrow#34314).
+    reader = csv.reader(io.StringIO(text))
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise CurveError(f"{source}: not a curve: line {reader.line_num}: {error}") from error
+    if not rows:
+        raise CurveError(f"{source}: not a curve: the file is empty")
+    header = rows[0]
+    if TIME not in header:
+        raise CurveError(f"{source}: not a curve: it has no column {TIME}")
+    values = np.empty((len(rows) - 1, len(header)))
+    for index, row in enumerate(rows[1:]):
+        try:
+            if len(row) != len(header):
+                raise ValueError("another number of cells")
+            values[index] = [_number(cell) for cell in row]
+        except ValueError as error:
+            line = f"{','.join(row):.80}"
+            raise CurveError(f"{source}: not a curve: line {index + 2}: not {len(header)} numbers: {line}") from error
+    columns = dict(zip(header, values.T.copy(), strict=True))
+    if not np.array_equal(columns[TIME], np.arange(len(values))):
+        raise CurveError(f"{source}: not a curve: its seconds ({TIME}) must run from 0 without a gap")
+    return columns
+
+
+def _spread(members: ArrayLike, smoothing: SmoothingConfig, label_range: tuple[float, float]) -> NDArray[np.float64]:
+    """Population standard deviation over the members' smoothed curves, float [members, T] -> float64 [T]."""
+    smoothed = [smooth(member, smoothing, label_range=label_range).values for member in np.asarray(members)]
+    return np.std(smoothed, axis=0)
+
+
+def _number(cell: str) -> float:
+    if "_" in cell:
+        raise ValueError("Python's own way to write numbers")
+    return float(cell) if cell else np.nan
+
+
+def _cell(value: float) -> str:
+    return "" if value != value else f"{value:.{DECIMALS}f}"

@@ -1,0 +1,177 @@
+"""Smoothing of predicted curves: the paper's low-pass Butterworth filter, and its alternative, the weighted average.
+
+Curves have one value a second, so the sampling rate is 1 Hz and frequencies lie between 0 and 0.5 Hz. The paper
+(section on post-processing) names a Butterworth filter from SciPy and found it better than a weighted moving average;
+it gives neither order nor cutoff. Both are settings here, chosen on validation films.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import Field, field_validator
+from scipy import signal
+
+from beam_pipelines.foundation.configuration import Section
+
+SAMPLING_RATE_HZ = 1.0
+MINIMUM_SAMPLES = 10
+"""A shorter curve is not filtered: there is nothing in it that is slower than its own ends."""
+
+CutoffHz = Annotated[float, Field(ge=0.001, lt=SAMPLING_RATE_HZ / 2)]
+"""A cutoff that a digital filter can have: below half the sampling rate."""
+
+Method = Literal["butterworth", "moving_average", "none"]
+Weights = Literal["triangular", "uniform"]
+
+
+class SmoothingConfig(Section):
+    """How a predicted curve is smoothed.
+
+    Attributes:
+        method: `butterworth`, `moving_average` or `none`.
+        order: order of the Butterworth filter; run forwards and backwards it acts with twice that order.
+        cutoff_hz: frequency at which a single pass has -3 dB (forwards and backwards together -6 dB).
+        zero_phase: forwards and backwards, so that nothing is delayed; otherwise causal, for live use.
+        width_s: width of the moving average in seconds; odd, so that it has a middle.
+        weights: weights of the moving average.
+    """
+
+    method: Method = "butterworth"
+    order: int = Field(default=2, ge=1, le=10)
+    cutoff_hz: CutoffHz = 0.05
+    zero_phase: bool = True
+    width_s: int = Field(default=15, ge=1)
+    weights: Weights = "triangular"
+
+    @field_validator("width_s")
+    @classmethod
+    def _has_a_middle(cls, width_s: int) -> int:
+        if width_s % 2 == 0:
+            raise ValueError("a moving average needs an odd width, or it would shift the curve by half a second")
+        return width_s
+
+
+@dataclass(frozen=True)
+class SmoothedCurve:
+    """A smoothed curve and what was done to it.
+
+    Attributes:
+        values: float64 [T], within the label range; all NaN where no second had a value.
+        filled: seconds without a value (NaN or infinite) that were interpolated before smoothing.
+        missing: seconds that have no value in `values` either: T where the whole curve had none, else 0.
+        filtered: whether a filter ran; False for method `none` and for curves too short for one.
+    """
+
+    values: NDArray[np.float64]
+    filled: int
+    missing: int
+    filtered: bool
+
+
+def smooth(
+    values: ArrayLike, config: SmoothingConfig, *, label_range: tuple[float, float] = (-1.0, 1.0)
+) -> SmoothedCurve:
+    """Smooths one predicted curve and keeps it in the labels' range.
+
+    Seconds without a finite value are interpolated first (one NaN would void the whole series), and the result is
+    clipped last, because a filter of order 2 or more overshoots at steps.
+
+    Args:
+        values: float [T], one value a second; T may be 0.
+        config: the settings.
+        label_range: lowest and highest label.
+
+    Raises:
+        ValueError: for an array that is not one-dimensional, or a range whose ends are swapped.
+    """
+    curve = _as_curve(values)
+    low, high = label_range
+    if not low < high:
+        raise ValueError(f"label_range must be (lowest, highest), it is {label_range}")
+    finite = np.isfinite(curve)
+    if not finite.any():
+        return SmoothedCurve(np.full(curve.size, np.nan), filled=0, missing=curve.size, filtered=False)
+    smoothed, filtered = _filter(_fill(curve, finite), config)
+    return SmoothedCurve(np.clip(smoothed, low, high), int(np.sum(~finite)), missing=0, filtered=filtered)
+
+
+def butterworth(values: ArrayLike, *, order: int, cutoff_hz: float, zero_phase: bool = True) -> NDArray[np.float64]:
+    """Low-pass Butterworth filter in second-order sections, float64 [T] -> float64 [T].
+
+    The transfer-function form is not used: it loses its poles to rounding at high order and low cutoff. Zero-phase
+    filtering equals `scipy.signal.sosfiltfilt` with its own padding, |H(f)|^2 without delay; causal filtering starts
+    settled on the first value instead of on zero. A curve of fewer than `MINIMUM_SAMPLES` values, or one that is no
+    longer than the padding that zero-phase filtering needs, comes back unchanged.
+
+    Raises:
+        ValueError: for values that are not one-dimensional and finite, or a cutoff outside of (0, 0.5) Hz.
+    """
+    curve = _as_finite_curve(values)
+    if not is_long_enough(curve.size, order=order, zero_phase=zero_phase):
+        return curve
+    sections = signal.butter(order, cutoff_hz, btype="lowpass", output="sos", fs=SAMPLING_RATE_HZ)
+    # The filter runs on the deviation from the first value: exact for constants, and less rounding on large offsets.
+    level = curve[0]
+    if zero_phase:
+        return level + signal.sosfiltfilt(sections, curve - level)
+    return level + signal.sosfilt(sections, curve - level)
+
+
+def moving_average(values: ArrayLike, *, width_s: int, weights: Weights = "triangular") -> NDArray[np.float64]:
+    """Weighted moving average around each second, float64 [T] -> float64 [T]: the alternative that the paper compares.
+
+    The weights are h+1-|k| (`triangular`) or 1 (`uniform`) for k = -h ... h, width 2h+1. At the ends only the part of
+    the window that lies on the curve counts, and its weights are scaled to sum to one.
+
+    Raises:
+        ValueError: for values that are not one-dimensional and finite, or a width that is even or not positive.
+    """
+    curve = _as_finite_curve(values)
+    if width_s < 1 or width_s % 2 == 0:
+        raise ValueError(f"width_s must be odd and positive, it is {width_s}")
+    half = width_s // 2
+    offsets = np.arange(-half, half + 1)
+    window = half + 1.0 - np.abs(offsets) if weights == "triangular" else np.ones(width_s)
+    if curve.size == 0:
+        return curve
+    # The full convolution is cut to the curve by hand: mode "same" has the window's length where that is the longer.
+    on_curve = slice(half, half + curve.size)
+    return np.convolve(curve, window)[on_curve] / np.convolve(np.ones(curve.size), window)[on_curve]
+
+
+def is_long_enough(samples: int, *, order: int, zero_phase: bool = True) -> bool:
+    """Whether so many seconds can be filtered: zero-phase filtering pads 3 (order + 1) values on each side."""
+    return samples >= MINIMUM_SAMPLES and (not zero_phase or samples > 3 * (order + 1))
+
+
+def _filter(curve: NDArray[np.float64], config: SmoothingConfig) -> tuple[NDArray[np.float64], bool]:
+    if config.method == "moving_average" and curve.size >= MINIMUM_SAMPLES:
+        return moving_average(curve, width_s=config.width_s, weights=config.weights), True
+    if config.method == "butterworth" and is_long_enough(curve.size, order=config.order, zero_phase=config.zero_phase):
+        filtered = butterworth(curve, order=config.order, cutoff_hz=config.cutoff_hz, zero_phase=config.zero_phase)
+        return filtered, True
+    return curve, False
+
+
+def _fill(curve: NDArray[np.float64], finite: NDArray[np.bool_]) -> NDArray[np.float64]:
+    seconds = np.arange(curve.size)
+    return np.where(finite, curve, np.interp(seconds, seconds[finite], curve[finite]))
+
+
+def _as_curve(values: ArrayLike | Sequence[float]) -> NDArray[np.float64]:
+    curve = np.array(values, dtype=np.float64)
+    if curve.ndim != 1:
+        raise ValueError(f"a curve has one axis, [T]; this array has the shape {curve.shape}")
+    return curve
+
+
+def _as_finite_curve(values: ArrayLike) -> NDArray[np.float64]:
+    curve = _as_curve(values)
+    if not np.isfinite(curve).all():
+        raise ValueError("the curve holds NaN or infinite values; smooth() interpolates them first")
+    return curve

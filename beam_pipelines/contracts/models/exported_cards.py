@@ -1,0 +1,36 @@
+"""The cards of a training run's exported models, for what only wants to know what a model says of itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from beam_pipelines.foundation import storage
+
+CARD = "model_card.json"
+EXPORTS = "exports"
+"""The folder of a training run that holds `<version>/`, a SavedModel with its card each."""
+
+
+def exported_cards(run: str) -> dict[int, dict[str, Any]]:
+    """Version -> card of every model that a training run exported; empty where it exported none.
+
+    Args:
+        run: the directory of the run, local or `gs://`.
+    """
+    cards = {}
+    for info in storage.list_files(storage.join(run, EXPORTS)):
+        parts = info.uri.rsplit("/", 2)
+        if parts[-1] == CARD and parts[-2].isdigit():
+            cards[int(parts[-2])] = json.loads(storage.read_text(info.uri))
+    return cards
+
+
+def versions_of(exports: str) -> list[int]:
+    """The versions of a directory of exports that have a card, ascending; a version without one is not whole."""
+    prefix, versions = exports.rstrip("/") + "/", []
+    for info in storage.list_files(exports):
+        parts = info.uri.removeprefix(prefix).split("/")
+        if len(parts) == 2 and parts[1] == CARD and parts[0].isdigit():
+            versions.append(int(parts[0]))
+    return sorted(versions)

@@ -1,0 +1,328 @@
+"""The exported model (contract 2): a SavedModel and its card, found, checked against a record, and called.
+
+This needs TensorFlow and nothing else: no Keras, and none of the code that trained the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
+
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.contracts.models.current_version import CURRENT, read_current
+from beam_pipelines.contracts.models.raw_prediction import (
+    TARGETS,
+    RawPrediction,
+    fill_between,
+    mean_of_members,
+    seconds_to_predict,
+)
+from beam_pipelines.contracts.records.records import PRESENT_SUFFIX, FilmRecord, RecordHeader, is_untrained
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.configuration import Section, validate
+from beam_pipelines.foundation.errors import ConfigurationError, FilmError
+
+CARD = "model_card.json"
+SAVED_MODEL = "saved_model.pb"
+FILMS_SIGNATURE = "films"
+"""Several films as rows one after another: every second of each."""
+
+SECONDS_SIGNATURE = "films_at"
+"""The same at some seconds only, and each member's values."""
+
+MEMBERS_SIGNATURE = "film_members"
+"""What only an ensemble has."""
+GPU_BLOCK_S = 8192
+"""Rows (seconds of films) that a model advances at a time on a GPU, where starting an operation is what costs time
+(benchmarks/scoring.md)."""
+
+_HASH_CHUNK_BYTES = 1 << 20
+
+
+class ModelCard(Section):
+    """What a model says of itself; further keys of the file (metrics, configuration, …) are left alone.
+
+    Attributes:
+        version: the name of its directory.
+        modalities: the features it takes.
+        fingerprints: modality -> fingerprint of the features it was trained on.
+        descriptions: modality -> how those features were made.
+        dimensions: modality -> values a second.
+        smoothing: the settings chosen on the validation films.
+        label_range: lowest and highest label.
+        signatures: name -> what it takes, as far as the card says.
+        models: the configurations of its networks, as far as the card says.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: str
+    modalities: tuple[str, ...] = Field(min_length=1)
+    fingerprints: dict[str, str]
+    descriptions: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    dimensions: dict[str, int]
+    smoothing: SmoothingConfig
+    label_range: tuple[float, float]
+    signatures: dict[str, str] = Field(default_factory=dict)
+    models: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether it is the mean of several models that can be asked for each member's curves."""
+        return MEMBERS_SIGNATURE in self.signatures and SECONDS_SIGNATURE in self.signatures
+
+    @property
+    def uses_film_statistics(self) -> bool:
+        """Whether any of its networks normalises by the statistics of the film's own windows."""
+        return any(
+            model.get("batch_normalization") and model.get("batch_statistics_at_inference") == "film"
+            for model in self.models
+        )
+
+    def assert_takes_stride(self, stride_s: int) -> None:
+        """Refuses a stride for a model that can't be asked for single seconds, or answers otherwise when it is.
+
+        Raises:
+            ConfigurationError: where it can't.
+        """
+        if stride_s > 1 and SECONDS_SIGNATURE not in self.signatures:
+            raise ConfigurationError(
+                f"score.stride_s: is {stride_s}, but model {self.version} has no signature '{SECONDS_SIGNATURE}' and "
+                "predicts every second; export it again, or leave the stride at 1"
+            )
+        if stride_s > 1 and self.uses_film_statistics:
+            raise ConfigurationError(
+                f"score.stride_s: is {stride_s}, but model {self.version} normalises by the statistics of all seconds "
+                "of a film (batch_statistics_at_inference: film), and gives other values where it is asked for some; "
+                "leave the stride at 1"
+            )
+
+    def untrained(self) -> list[str]:
+        """Modalities whose features come from a network with random weights (demo and tests only)."""
+        return sorted(m for m, description in self.descriptions.items() if is_untrained(description))
+
+
+@dataclass(frozen=True)
+class ModelReference:
+    """An exported model that was found: where it lies, the digest of its content, and its card."""
+
+    uri: str
+    sha256: str
+    card: ModelCard
+
+
+@dataclass(frozen=True, eq=False)
+class FilmFeatures:
+    """What a model is given of one film: modality -> values float32 [T, D] and presence float32 [T, slots]."""
+
+    values: Mapping[str, NDArray[np.float32]]
+    present: Mapping[str, NDArray[np.float32]]
+
+    @property
+    def seconds(self) -> int:
+        """T, the number of seconds."""
+        return len(next(iter(self.values.values())))
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for arrays in (self.values, self.present) for array in arrays.values())
+
+
+def find_model(uri: str) -> ModelReference:
+    """The model of a version's directory, or of a directory of exports the version its pointer `current` names.
+
+    Without a pointer it is the highest version.
+
+    Raises:
+        ConfigurationError: where there is no model or its card can't be read; the text names the file.
+    """
+    version_uri = _version_directory(uri.rstrip("/"))
+    card_uri = storage.join(version_uri, CARD)
+    try:
+        values = json.loads(storage.read_text(card_uri))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{card_uri}: not readable as JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{card_uri}: a model card holds keys, this holds {values!r:.60}")
+    card = validate(ModelCard, values, card_uri)
+    for key, known in (("fingerprints", card.fingerprints), ("dimensions", card.dimensions)):
+        lacking = [modality for modality in card.modalities if modality not in known]
+        if lacking:
+            raise ConfigurationError(f"{card_uri}: {key} says nothing of {', '.join(lacking)}; export the model again")
+    with storage.local_tree(version_uri) as directory:
+        if not (directory / SAVED_MODEL).is_file():
+            raise ConfigurationError(f"{version_uri}: has a {CARD} but no {SAVED_MODEL}; export the model again")
+        return ModelReference(version_uri, _digest(directory), card)
+
+
+def features_of(record: FilmRecord, card: ModelCard) -> FilmFeatures:
+    """What the model of `card` is given of a film.
+
+    Raises:
+        FilmError: `missing_modality`, `fingerprint_mismatch` or `wrong_dimension`, when the record's features are not
+            those that the model was trained on; the text names the modality and both sides.
+    """
+    check_header(record.header, card)
+    for modality in card.modalities:
+        found, expected = record.tracks[modality].values.shape[1], card.dimensions[modality]
+        if found != expected:
+            raise FilmError(
+                "score",
+                "wrong_dimension",
+                f"{modality}: the record has {found} values a second, model {card.version} takes {expected}",
+            )
+    tracks = {modality: record.tracks[modality] for modality in card.modalities}
+    return FilmFeatures(
+        {modality: np.ascontiguousarray(track.values, np.float32) for modality, track in tracks.items()},
+        {modality: np.ascontiguousarray(track.present, np.float32) for modality, track in tracks.items()},
+    )
+
+
+def check_header(header: RecordHeader, card: ModelCard) -> None:
+    """Holds a record's fingerprints against the model's; raises `FilmError` as `features_of` does."""
+    have = header.fingerprints()
+    for modality in card.modalities:
+        if modality not in have:
+            raise FilmError(
+                "score",
+                "missing_modality",
+                f"{modality}: model {card.version} needs it, the record holds {', '.join(have) or 'nothing'}; "
+                "extract this modality too",
+            )
+        if have[modality] != card.fingerprints[modality]:
+            raise FilmError(
+                "score",
+                "fingerprint_mismatch",
+                f"{modality}: the record's features have the fingerprint {have[modality]}, model {card.version} was "
+                f"trained on {card.fingerprints[modality]}"
+                f"{_differences(header.descriptions[modality], card.descriptions.get(modality))}",
+            )
+
+
+class ExportedModel:
+    """A loaded SavedModel; safe to call from several threads."""
+
+    def __init__(self, reference: ModelReference, block_s: int | None = None):
+        """Loads the model.
+
+        Args:
+            reference: from `find_model`.
+            block_s: rows that it advances at a time; without a number `GPU_BLOCK_S` on a GPU, else as it was exported.
+                A model that was exported before there was a choice stays as it is.
+
+        Raises:
+            RuntimeError: when its files are not those that the reference was made from: somebody exported over them.
+        """
+        import tensorflow as tf
+
+        self.card = reference.card
+        with storage.local_tree(reference.uri) as directory:
+            if _digest(directory) != reference.sha256:
+                raise RuntimeError(f"{reference.uri}: the model has changed since this run began; run it again")
+            self._loaded = tf.saved_model.load(str(directory))
+        if block_s is None and tf.config.list_physical_devices("GPU"):
+            block_s = GPU_BLOCK_S
+        if block_s is not None:
+            for blocks in _row_blocks(self._loaded):
+                blocks.assign(block_s)
+
+    def predict(self, features: FilmFeatures, stride_s: int = 1) -> RawPrediction:
+        """The curves of a whole film; they depend on nothing but its features (and the stride, see `predict_films`)."""
+        return self.predict_films([features], stride_s)[0]
+
+    def predict_films(self, films: Sequence[FilmFeatures], stride_s: int = 1) -> list[RawPrediction]:
+        """The curves of several whole films in one call, in their order; each as it comes out alone, bit by bit.
+
+        Args:
+            films: one after another they are the rows of the call, so that short ones share its fixed blocks of rows.
+            stride_s: only every so many seconds is predicted, and the last; the others are interpolated. A model card
+                says whether it can (`ModelCard.assert_takes_stride`).
+        """
+        import tensorflow as tf
+
+        starts = np.cumsum([0, *(film.seconds for film in films)])
+        at = [seconds_to_predict(film.seconds, stride_s) for film in films]
+        inputs = {"row_splits": tf.constant(starts, tf.int64)}
+        for modality in self.card.modalities:
+            inputs[modality] = tf.constant(_joined([film.values[modality] for film in films]))
+            inputs[modality + PRESENT_SUFFIX] = tf.constant(_joined([film.present[modality] for film in films]))
+        by_second = self.card.is_ensemble or stride_s > 1
+        if by_second:
+            rows = [seconds + start for seconds, start in zip(at, starts[:-1], strict=True)]
+            inputs["rows"] = tf.constant(np.concatenate(rows), tf.int64)
+        outputs = self._loaded.signatures[SECONDS_SIGNATURE if by_second else FILMS_SIGNATURE](**inputs)
+        stops = np.cumsum([len(seconds) for seconds in at])
+        values = {}
+        for target in TARGETS:
+            given = outputs[target].numpy()
+            if given.shape[-1] != stops[-1]:
+                raise RuntimeError(f"the model gives {target} {given.shape} for {stops[-1]} seconds")
+            values[target] = np.split(given.reshape(-1, stops[-1]), stops[:-1], axis=1)
+        return [
+            mean_of_members({target: fill_between(values[target][n], at[n], film.seconds) for target in TARGETS})
+            for n, film in enumerate(films)
+        ]
+
+
+def _row_blocks(loaded: Any) -> Iterator[Any]:
+    """The variables that say how many rows are advanced at a time: of a network, or of each member of an ensemble."""
+    if hasattr(loaded, "row_block"):
+        yield loaded.row_block
+    for member in getattr(loaded, "loaded", ()):
+        yield from _row_blocks(member)
+
+
+def _joined(arrays: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _version_directory(uri: str) -> str:
+    if storage.stat(storage.join(uri, CARD)):
+        return uri
+    cards = [info.uri for info in storage.list_files(uri) if info.uri.rsplit("/", 1)[-1] == CARD]
+    versions = {}
+    for card_uri in cards:
+        relative = card_uri.removeprefix(uri + "/").split("/")
+        if len(relative) == 2 and relative[0].isdigit():
+            versions[int(relative[0])] = storage.join(uri, relative[0])
+    current = read_current(uri)
+    if current is not None:
+        if current not in versions:
+            raise ConfigurationError(
+                f"{storage.join(uri, CURRENT)}: names version {current}, which is not there (there are "
+                f"{sorted(versions)}); run `cineaffect rollback --exports {uri} --to VERSION`"
+            )
+        return versions[current]
+    if not versions:
+        raise ConfigurationError(
+            f"{uri}: no exported model: neither a {CARD} in it nor numbered versions that hold one; "
+            "name a version's directory, or the directory of exports"
+        )
+    return versions[max(versions)]
+
+
+def _digest(directory: Path) -> str:
+    state = hashlib.sha256()
+    for path in sorted(p for p in directory.rglob("*") if p.is_file()):
+        state.update(f"{path.relative_to(directory).as_posix()}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as file:
+            while chunk := file.read(_HASH_CHUNK_BYTES):
+                state.update(chunk)
+    return state.hexdigest()
+
+
+def _differences(found: Mapping[str, Any], expected: Mapping[str, Any] | None) -> str:
+    if expected is None:
+        return ""
+    keys = sorted(key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key))
+    shown = "; ".join(f"{key} is {found.get(key)!r}, was {expected.get(key)!r}" for key in keys)
+    return f" ({shown})" if shown else ""

@@ -1,0 +1,159 @@
+"""What an extract job would do: every film is looked at, none is extracted and nothing is written.
+
+The estimate is a rough one: core seconds a film second as measured on one core of a server CPU of 2023 (benchmarks/),
+decoding in proportion to the picture's size. The first finished films of the job itself tell better.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from beam_pipelines.extraction.one_film import media_limits, missing_modalities, stat_source
+from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.films.catalogue import Film, shown_name
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED, FilmError
+from beam_pipelines.media.probe import FilmProbe
+from beam_pipelines.media.worker.decoding_process import DecodingProcess
+from beam_pipelines.transforms.outcomes import FilmOutcome, is_carried_over
+
+CORE_SECONDS: Mapping[str, float] = {
+    "image": 0.08,
+    "audio": 0.013,
+    "face": 0.08,
+    "vgg16": 0.17,
+    "opensmile_is10": 0.09,
+}
+"""Of each modality's networks, for a second of film."""
+
+DECODING_CORE_SECONDS_PER_PIXEL = 0.1 / (1920 * 1080)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What would become of one film.
+
+    Attributes:
+        film_id: the film.
+        action: for a person: `up to date`, `extract image, audio`, `failed before`, or why it can't be done.
+        probe: what the film is, where it could be probed.
+        core_s: seconds of one core that it would take.
+        failed: whether it could not be done.
+    """
+
+    film_id: str
+    action: str
+    probe: FilmProbe | None = None
+    core_s: float = 0.0
+    failed: bool = False
+
+
+def print_dry_run(
+    films: Sequence[Film],
+    config: ExtractConfig,
+    directory: str,
+    descriptions: Mapping[str, Mapping[str, Any]],
+    earlier: Mapping[str, FilmOutcome],
+    attempt: str,
+    force: bool = False,
+) -> int:
+    """Prints a row for every film and the totals; returns the exit code: 3 where films can't be extracted."""
+
+    def look(film: Film, decoder: DecodingProcess) -> Forecast:
+        failure = earlier.get(film.film_id)
+        return forecast(film, config, directory, descriptions, failure, attempt, decoder, force)
+
+    console, table = Console(), Table("film", "length", "picture", "sound", "what would be done", box=None)
+    found = []
+    for each in _side_by_side(films, config, look):
+        found.append(each)
+        table.add_row(*map(Text, _cells(each)))
+    console.print(table, soft_wrap=not console.is_terminal)
+    film_s = sum(float(each.probe.duration_s) for each in found if each.probe and each.core_s)
+    failed = sum(each.failed for each in found)
+    to_do = sum(each.core_s > 0 for each in found)
+    console.print(
+        f"{len(found)} films: {to_do} to extract, {len(found) - to_do - failed} up to date, {failed} that can't be; "
+        f"{film_s / 3600:.2f} film-hours, about {timedelta(seconds=round(sum(each.core_s for each in found)))} "
+        "on one core, less in proportion on more",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return EXIT_SOME_FILMS_FAILED if failed else EXIT_OK
+
+
+def forecast(
+    film: Film,
+    config: ExtractConfig,
+    directory: str,
+    descriptions: Mapping[str, Mapping[str, Any]],
+    failure: FilmOutcome | None,
+    attempt: str,
+    decoder: DecodingProcess,
+    force: bool = False,
+) -> Forecast:
+    """What the extract job would do with one film."""
+    try:
+        source = stat_source(film)
+        missing = missing_modalities(film, source, directory, descriptions)
+        wanted = sorted(descriptions if force else missing)
+        if failure and is_carried_over(failure, source.size_bytes, source.modified_s, attempt):
+            return Forecast(film.film_id, f"failed before ({failure.reason}), see --retry-failed", failed=True)
+        with storage.local_copy(film.uri) as path:
+            probe = decoder.probe(path, media_limits(config))
+    except FilmError as error:
+        return Forecast(film.film_id, f"would fail ({error.reason})", failed=True)
+    if not wanted:
+        return Forecast(film.film_id, "up to date", probe)
+    segments = -(-probe.seconds // config.segment_s)
+    parts = f" in up to {segments} segments" if segments > 1 else ""
+    return Forecast(film.film_id, f"extract {', '.join(wanted)}{parts}", probe, _core_s(probe, wanted))
+
+
+def _core_s(probe: FilmProbe, modalities: Sequence[str]) -> float:
+    a_second = sum(CORE_SECONDS[modality] for modality in modalities)
+    a_second += probe.width_px * probe.height_px * DECODING_CORE_SECONDS_PER_PIXEL
+    return float(probe.duration_s) * a_second
+
+
+def _side_by_side(films: Sequence[Film], config: ExtractConfig, look: Any) -> Iterator[Forecast]:
+    """The forecasts in the films' order, by as many decoding processes as there are cores."""
+    count = max(1, min(os.cpu_count() or 1, len(films)))
+    idle: queue.SimpleQueue[DecodingProcess] = queue.SimpleQueue()
+    decoders = [DecodingProcess(config.decode_deadline_s, config.limits.decoder_memory_mb) for _ in range(count)]
+    for decoder in decoders:
+        idle.put(decoder)
+
+    def work(film: Film) -> Forecast:
+        decoder = idle.get()
+        try:
+            return look(film, decoder)
+        finally:
+            idle.put(decoder)
+
+    try:
+        with ThreadPoolExecutor(count) as pool:
+            yield from pool.map(work, films)
+    finally:
+        for decoder in decoders:
+            decoder.close()
+
+
+def _cells(each: Forecast) -> tuple[str, ...]:
+    probe, name = each.probe, shown_name(each.film_id)
+    if probe is None:
+        return name, "", "", "", each.action
+    rate = f" {float(probe.average_rate_hz):.5g}/s" if probe.average_rate_hz else ""
+    picture = f"{probe.codec} {probe.width_px}x{probe.height_px}{rate}"
+    sound = f"{probe.audio_codec} {probe.audio_rate_hz} Hz x{probe.audio_channels}" if probe.audio_channels else "none"
+    return name, str(timedelta(seconds=probe.seconds)), picture, sound, each.action

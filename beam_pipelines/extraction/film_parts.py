@@ -1,0 +1,152 @@
+"""Parts of a film's features on their way to its record: written by several workers, read by the one that joins them.
+
+    <records>/.parts/<film_id>-<key>-<first second>.npz
+
+The folder is hidden, so that no listing takes a part for a result. The key says of which content, with which networks
+and between which seconds a part was made: a run that was killed finds what it did, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from beam_pipelines import __version__
+from beam_pipelines.contracts.records.feature_track import FeatureTrack, fingerprint
+from beam_pipelines.extraction.parts_folder import PARTS_FOLDER, part_name
+from beam_pipelines.extractors.tracks import FilmPart
+from beam_pipelines.films.catalogue import Film
+from beam_pipelines.foundation import storage
+from beam_pipelines.media.damage import sum_of
+from beam_pipelines.media.decode import DecodeQuality
+from beam_pipelines.media.probe import FilmProbe
+from beam_pipelines.media.worker.decoding_messages import probe_from_words
+
+_ARRAYS = ("values", "present", "timestamps_us", "boxes", "scores")
+
+
+class PartAbsentError(Exception):
+    """A part that isn't there, or can't be read."""
+
+
+@dataclass(frozen=True)
+class CutFilm:
+    """A film that is extracted in parts: small and plain, since it travels between workers.
+
+    Attributes:
+        film: the film.
+        size_bytes, modified_s: of its file when it was cut.
+        sha256: of its content.
+        probe: JSON of its probe.
+        modalities: what is extracted.
+        key: names its parts.
+    """
+
+    film: Film
+    size_bytes: int
+    modified_s: float
+    sha256: str
+    probe: str
+    modalities: tuple[str, ...]
+    key: str
+
+    def read_probe(self) -> FilmProbe:
+        """The film's probe."""
+        return probe_from_words(json.loads(self.probe))
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The seconds [start, stop) of a film, one worker's task."""
+
+    cut: CutFilm
+    start: int
+    stop: int
+
+    @property
+    def seconds(self) -> range:
+        """The same as a range."""
+        return range(self.start, self.stop)
+
+
+def part_key(sha256: str, segment_s: int, seconds: int, descriptions: Mapping[str, Mapping[str, Any]]) -> str:
+    """What parts of a film are named by."""
+    about = {"source": sha256, "segment_s": segment_s, "seconds": seconds, "version": __version__}
+    return fingerprint({**about, "made": {modality: fingerprint(d) for modality, d in descriptions.items()}})
+
+
+def part_uri(directory: str, segment: Segment) -> str:
+    """Where the part of a segment lies; its name sorts by second."""
+    cut = segment.cut
+    return storage.join(directory, PARTS_FOLDER, part_name(cut.film.film_id, cut.key, segment.start))
+
+
+def write_part(part: FilmPart, uri: str) -> None:
+    """Writes a part; it appears under its name only when it is whole."""
+    arrays: dict[str, np.ndarray] = {}
+    for modality, track in part.tracks.items():
+        for name in _ARRAYS:
+            if getattr(track, name) is not None:
+                arrays[f"{modality}/{name}"] = getattr(track, name)
+    words = {
+        "without_a_fresh_frame": part.without_a_fresh_frame,
+        "picture": None if part.picture is None else asdict(part.picture),
+        "sound": None if part.sound is None else asdict(part.sound),
+        "modalities": sorted(part.tracks),
+    }
+    with storage.whole_file(uri) as path, path.open("wb") as file:
+        np.savez(file, words=np.array(json.dumps(words)), **arrays)  # type: ignore[arg-type]
+
+
+def read_part(uri: str, descriptions: Mapping[str, Mapping[str, Any]]) -> FilmPart:
+    """Reads a part.
+
+    Raises:
+        PartAbsentError: where it isn't there or is damaged.
+    """
+    try:
+        with storage.local_copy(uri) as path, np.load(path, allow_pickle=False) as arrays:
+            words = json.loads(str(arrays["words"]))
+            tracks = {
+                modality: FeatureTrack(
+                    description=descriptions[modality],
+                    **{name: arrays[f"{modality}/{name}"] for name in _ARRAYS if f"{modality}/{name}" in arrays},
+                )
+                for modality in words["modalities"]
+            }
+    except (FileNotFoundError, zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+        raise PartAbsentError(f"{uri}: {error}") from error
+    return FilmPart(tracks, words["without_a_fresh_frame"], _counts(words["picture"]), _counts(words["sound"]))
+
+
+def join_parts(parts: Sequence[FilmPart]) -> FilmPart:
+    """The parts of a film, in order, as one."""
+    return FilmPart(
+        {modality: _join_tracks([part.tracks[modality] for part in parts]) for modality in parts[0].tracks},
+        None if parts[0].without_a_fresh_frame is None else sum(part.without_a_fresh_frame or 0 for part in parts),
+        _sum([part.picture for part in parts]),
+        _sum([part.sound for part in parts]),
+    )
+
+
+def _join_tracks(tracks: Sequence[FeatureTrack]) -> FeatureTrack:
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(track, name) for track in tracks])
+        for name in _ARRAYS
+        if getattr(tracks[0], name) is not None
+    }
+    return replace(tracks[0], **joined)
+
+
+def _sum(counts: Sequence[DecodeQuality | None]) -> DecodeQuality | None:
+    known = [part for part in counts if part is not None]
+    return sum_of(known) if known else None
+
+
+def _counts(words: Mapping[str, int] | None) -> DecodeQuality | None:
+    return None if words is None else DecodeQuality(**words)

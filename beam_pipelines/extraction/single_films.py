@@ -1,0 +1,140 @@
+"""One film without Beam: its features and its curve, for a notebook, a script or a service of one's own.
+
+    from beam_pipelines import ExtractConfig, extract_features, load_model, score_features
+
+    record = extract_features("film.mp4", ExtractConfig(modalities=("image", "audio")))
+    record.tracks["image"].values                     # float32 [T, 2048]
+    curve = score_features(record, load_model("run/exports"))
+    curve.valence, curve.arousal                      # float64 [T]; to_csv(curve) is the file that score leaves
+
+A film comes out as in the jobs, byte for byte: they call the same code.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+from beam_pipelines.contracts.curves.curves import AffectCurve, smoothed_curve
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of, find_model
+from beam_pipelines.contracts.records import records
+from beam_pipelines.contracts.records.records import FilmRecord, fingerprint
+from beam_pipelines.extraction.one_film import Extractor, extract_film
+from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.extractors.configured_networks import Networks, describe_tracks
+from beam_pipelines.extractors.weights.needed_weights import require_weights
+from beam_pipelines.films.catalogue import Film, escape_film_id
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.foundation.tensorflow_start import start_tensorflow
+from beam_pipelines.media.worker.decoding_process import DecodingProcess
+
+
+def extract_features(film: str | os.PathLike[str], config: ExtractConfig | None = None) -> FilmRecord:
+    """Extracts a film's features, one a second, and gives them as arrays.
+
+    The networks are built at the first call and kept for the next one with the same configuration.
+
+    Args:
+        film: a file, local or `gs://`.
+        config: the extract section; without one the paper's features with its published weights (see
+            `cineaffect weights`).
+
+    Returns:
+        The record: `header.seconds` is T, `tracks[modality].values` float32 [T, D], `.present` float32 [T, slots].
+
+    Raises:
+        FilmError: for a film that is absent or can't be decoded.
+        WeightsError: for weights that are not in the cache, or not the published ones.
+    """
+    config = config or ExtractConfig()
+    require_weights(config)
+    start_tensorflow(config.threads_per_worker)
+    with tempfile.TemporaryDirectory() as directory:
+        uri = _address(film)
+        named = Film(escape_film_id(uri.rsplit("/", 1)[-1]), uri)
+        with DecodingProcess(config.decode_deadline_s, config.limits.decoder_memory_mb) as decoder:
+            extractor = Extractor(directory, _networks(config), describe_tracks(config), decoder)
+            extract_film(named, extractor, in_parts=False)
+        return records.read_record(records.record_uri(directory, named.film_id))
+
+
+def load_model(exported: str | os.PathLike[str]) -> ExportedModel:
+    """Loads an exported model: a version's directory, or a directory of exports (its current version).
+
+    Raises:
+        ConfigurationError: where there is none.
+    """
+    start_tensorflow()
+    return ExportedModel(find_model(str(exported)))
+
+
+def score_features(record: FilmRecord, model: ExportedModel, smoothing: SmoothingConfig | None = None) -> AffectCurve:
+    """The valence and arousal that a film evokes, second by second, in the range of the labels it was trained on.
+
+    Args:
+        record: a film's features, from `extract_features` or `read_record`.
+        model: from `load_model`.
+        smoothing: the filter; without one that of the model card.
+
+    Returns:
+        `valence`, `arousal` (smoothed), `valence_raw`, `arousal_raw`, each float64 [T]; of an ensemble also
+        `valence_spread`, `arousal_spread`.
+
+    Raises:
+        FilmError: when the features are not those that the model was trained on; it names both.
+    """
+    raw = model.predict(features_of(record, model.card))
+    filter_ = smoothing or model.card.smoothing
+    film_id, label_range = record.header.film_id, model.card.label_range
+    return smoothed_curve(film_id, raw.valence, raw.arousal, filter_, label_range, raw.members)
+
+
+def score_film(
+    film: str | os.PathLike[str],
+    model: ExportedModel,
+    config: ExtractConfig | None = None,
+    smoothing: SmoothingConfig | None = None,
+) -> AffectCurve:
+    """From a film to its curve in one step; only the modalities that the model takes are extracted.
+
+    Args:
+        film: a file, local or `gs://`.
+        model: from `load_model`.
+        config: the extract section that the model's training films were extracted with.
+        smoothing: as in `score_features`.
+
+    Raises:
+        ConfigurationError: when the section makes other features than the model was trained on.
+        FilmError, WeightsError: as in `extract_features`.
+    """
+    card = model.card
+    config = (config or ExtractConfig()).model_copy(update={"modalities": card.modalities})
+    require_weights(config)
+    for modality, description in describe_tracks(config).items():
+        found, expected = fingerprint(description), card.fingerprints[modality]
+        if found != expected:
+            raise ConfigurationError(
+                f"extract.{modality}: makes features with the fingerprint {found}, model {card.version} was trained on "
+                f"{expected}; pass the extract section that its training films were extracted with"
+            )
+    return score_features(extract_features(film, config), model, smoothing)
+
+
+def _address(film: str | os.PathLike[str]) -> str:
+    text = os.fspath(film)
+    return text if storage.is_remote(text) else str(Path(text).resolve())
+
+
+@lru_cache(maxsize=2)
+def _networks_of(config_json: str) -> Networks:
+    return Networks(ExtractConfig.model_validate_json(config_json))
+
+
+def _networks(config: ExtractConfig) -> Networks:
+    # By its text, for a section may hold what can't be hashed; modalities don't change a network.
+    full = config.model_copy(update={"modalities": ExtractConfig().modalities})
+    return _networks_of(full.model_dump_json())

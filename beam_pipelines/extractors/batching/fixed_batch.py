@@ -1,0 +1,104 @@
+"""A network that always sees one batch shape, so that no vector depends on what shares its batch.
+
+Convolution libraries choose their kernels by shape: the same image comes out with other last bits from a batch of 1
+than from a batch of 16. With one shape for all batches, short ones filled with zeros, it has the same bits whatever its
+neighbours are. Its place in the batch may decide its last bits (with AVX2 kernels it does, with AVX-512 it doesn't),
+and so may the number of threads; a second's place depends on its film alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from beam_pipelines.foundation.errors import ConfigurationError
+
+
+def check_keras_settings() -> None:
+    """Refuses settings of Keras under which the networks would be other ones.
+
+    Raises:
+        ConfigurationError: naming the setting and the file that holds it.
+    """
+    for name, found, wanted in (
+        ("image_data_format", keras.config.image_data_format(), "channels_last"),
+        ("floatx", keras.config.floatx(), "float32"),
+        ("dtype_policy", keras.config.dtype_policy().name, "float32"),
+    ):
+        if found != wanted:
+            raise ConfigurationError(
+                f"Keras's setting {name} is {found!r}, the networks need {wanted!r}: "
+                f"correct it in ~/.keras/keras.json or where it is set"
+            )
+
+
+def fixed_batches(inputs: np.ndarray, batch_size: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Cuts `[n, …]` into batches of exactly `batch_size`, the last one filled with zeros.
+
+    Yields:
+        The batch `[batch_size, …]`, and how many of its rows are real.
+    """
+    for start in range(0, len(inputs), batch_size):
+        rows = inputs[start : start + batch_size]
+        if len(rows) == batch_size:
+            yield rows, batch_size
+            continue
+        batch = np.zeros((batch_size, *inputs.shape[1:]), inputs.dtype)
+        batch[: len(rows)] = rows
+        yield batch, len(rows)
+
+
+class FixedBatchNetwork:
+    """A Keras model behind a function from `[n, …]` to float32 `[n, D]`, run in batches of one size.
+
+    Args:
+        network: a model with one input and one output `[batch, D]`.
+        prepare: maps a raw batch `[batch_size, …]` to the model's float32 input.
+        batch_size: rows of every batch.
+        xla: compile the network with XLA; vectors then differ in their last bits.
+    """
+
+    def __init__(
+        self, network: keras.Model, prepare: Callable[[np.ndarray], np.ndarray], batch_size: int, xla: bool = False
+    ):
+        if batch_size < 1:
+            raise ConfigurationError(f"batch_size must be at least 1, it is {batch_size}")
+        self.network = network
+        self.batch_size = batch_size
+        self._prepare = prepare
+        # XLA brings nothing for these networks on a CPU and takes long to compile; JAX knows no other compiler.
+        network.compile(jit_compile=xla or keras.config.backend() == "jax")
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """Runs the network on `[n, …]`, any n; returns float32 `[n, D]`.
+
+        Raises:
+            ConfigurationError: where a number is infinite or none, as happens when half precision overflows.
+        """
+        outputs = np.empty((len(inputs), self.network.output_shape[-1]), np.float32)
+        done = 0
+        for batch, real in fixed_batches(inputs, self.batch_size):
+            answer: Any = self.network.predict_on_batch(self._prepare(batch))
+            outputs[done : done + real] = np.asarray(answer, np.float32)[:real]
+            done += real
+        if not np.isfinite(outputs).all():
+            raise ConfigurationError(
+                f"{self.network.name}: gives vectors that are not finite; with precision mixed_float16 it overflows, "
+                f"mixed_bfloat16 or float32 doesn't"
+            )
+        return outputs
+
+
+def check_images(images: np.ndarray, size_px: int) -> None:
+    """Refuses anything but uint8 `[n, size_px, size_px, 3]`.
+
+    Raises:
+        ValueError: naming what it got.
+    """
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size_px, size_px, 3):
+        raise ValueError(
+            f"images of shape {list(images.shape)} and type {images.dtype}: wanted uint8 [n, {size_px}, {size_px}, 3]"
+        )

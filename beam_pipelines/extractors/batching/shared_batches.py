@@ -1,0 +1,239 @@
+"""Batches that several films of one process fill together: a GPU wants large ones, and a short film fills none alone.
+
+film 1 (thread) ──┐
+film 2 (thread) ──┼──▶ one open batch ──▶ network ──▶ each film's own vectors
+film 3 (thread) ──┘
+
+A row is in the batch that is open when it comes. Whoever completes a batch runs it, meanwhile others fill the next.
+A film asks for its vectors only at its end. Where its last rows are then in a batch that isn't full, it waits for other
+films to fill it, and runs the batch itself as soon as none can: all films of the process wait too, or a time is up.
+So nobody waits for ever, whatever becomes of the others.
+
+No vector depends on who shared its batch. Batches have one size, zero-padded, and what else is in a batch changes no
+bit of a row. Its place in the batch may: by the kernels of an AVX2 machine InceptionV3 gives the last of 16 rows other
+last bits than the first 15. So places are tried out first, and only those that are equal are used.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from beam_pipelines.extractors.batching.film_rows import Network
+
+_LOG = logging.getLogger(__name__)
+
+
+class FilmsAtWork:
+    """How many films of this process hand in rows, and how many of them wait for vectors; all networks share it."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        """Guards the counts and the batches of all networks; told of whatever a waiting film may wait for."""
+        self.at_work = 0
+        self.waiting = 0
+
+    @contextmanager
+    def film(self) -> Iterator[None]:
+        """A film is at work within the block, however it ends."""
+        with self.changed:
+            self.at_work += 1
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.at_work -= 1
+                self.changed.notify_all()
+
+    def all_wait(self) -> bool:
+        """Whether no film can hand in another row before one that waits has been served."""
+        return self.waiting >= self.at_work
+
+
+class _Batch:
+    """Rows, and whose they are: film and number of the row within it."""
+
+    def __init__(self) -> None:
+        self.rows: list[np.ndarray] = []
+        self.owners: list[tuple[SharedFilmRows, int]] = []
+
+
+class SharedBatches:
+    """One network for all films of a process.
+
+    Args:
+        network: called by one thread at a time, with `batch_size` rows.
+        batch_size: rows of a batch.
+        films: counts the films that hand in rows.
+        wait_s: how long a film's last rows wait for others to fill their batch.
+    """
+
+    def __init__(self, network: Network, batch_size: int, films: FilmsAtWork, wait_s: float):
+        self._network = network
+        self._batch_size = batch_size
+        self._films = films
+        self._wait_s = wait_s
+        self._open = _Batch()
+        self._places: np.ndarray | None = None
+        self._one_at_a_time = threading.Lock()
+
+    def rows(self, dimensions: int) -> SharedFilmRows:
+        """What a film hands its rows in by."""
+        return SharedFilmRows(self, dimensions)
+
+    def add(self, film: SharedFilmRows, row: np.ndarray) -> None:
+        """Puts a film's next row into the open batch, and runs the batch where that completes it."""
+        places = self._known_places(row)
+        full: _Batch | None = None
+        with self._films.changed:
+            self._open.rows.append(row)
+            self._open.owners.append((film, film.count()))
+            if len(self._open.rows) == len(places):
+                full = self._take()
+        if full is not None:
+            self._run(full)
+
+    def wait_for(self, film: SharedFilmRows) -> None:
+        """Returns when all rows of a film have been run, or a batch with one of them has failed."""
+        until_s = time.monotonic() + self._wait_s
+        while (batch := self._served_or_to_run(film, until_s)) is not None:
+            self._run(batch)
+
+    def _served_or_to_run(self, film: SharedFilmRows, until_s: float) -> _Batch | None:
+        """Waits until a film has been served (None), or has to run the batch that its rows are in."""
+        films = self._films
+        with films.changed:
+            films.waiting += 1
+            # Who waits for this film to hand in more needn't any longer.
+            films.changed.notify_all()
+            try:
+                while not film.is_served():
+                    left_s = until_s - time.monotonic()
+                    is_open = any(owner is film for owner, _ in self._open.owners)
+                    if is_open and (left_s <= 0 or films.all_wait()):
+                        return self._take()
+                    # A batch that isn't open any more is being run, and whoever runs it tells.
+                    films.changed.wait(left_s if is_open else None)
+                return None
+            finally:
+                films.waiting -= 1
+
+    def _take(self) -> _Batch:
+        batch, self._open = self._open, _Batch()
+        return batch
+
+    def _known_places(self, row: np.ndarray) -> np.ndarray:
+        """The places of a batch that are used, increasing; they are tried out with the first row that comes."""
+        if self._places is None:
+            with self._one_at_a_time:
+                if self._places is None:
+                    self._places = equal_places(self._network, row, self._batch_size)
+        return self._places
+
+    def _run(self, batch: _Batch) -> None:
+        failure: BaseException | None = None
+        vectors = np.empty((0, 0), np.float32)
+        try:
+            places = self._known_places(batch.rows[0])[: len(batch.rows)]
+            rows = np.zeros((self._batch_size, *batch.rows[0].shape), batch.rows[0].dtype)
+            rows[places] = batch.rows
+            with self._one_at_a_time:
+                vectors = self._network(rows)[places]
+        except BaseException as error:
+            # Whatever it is, the films of this batch wait in other threads and would never hear of it.
+            failure = error
+            raise
+        finally:
+            with self._films.changed:
+                for place, (film, number) in enumerate(batch.owners):
+                    film.serve(number, failure if failure is not None else vectors[place].copy())
+                self._films.changed.notify_all()
+
+
+def equal_places(network: Network, like: np.ndarray, batch_size: int) -> np.ndarray:
+    """The places of a batch at which a row gets the same bits, most of them where there are several kinds.
+
+    One batch of noise is run, the same in all places. Where fewer than half of the places are equal, all are used and
+    a warning says that vectors may depend in their last bits on who shares a batch.
+
+    Args:
+        network: to be tried out.
+        like: a row, for its shape and type: uint8, or floating-point numbers in [-1, 1].
+        batch_size: rows of a batch.
+
+    Returns:
+        int [k], increasing, each in [0, batch_size).
+    """
+    generator = np.random.default_rng(0)
+    if like.dtype == np.uint8:
+        noise = generator.integers(0, 256, like.shape, np.uint8)
+    else:
+        noise = generator.uniform(-1, 1, like.shape).astype(like.dtype)
+    vectors = network(np.repeat(noise[None], batch_size, axis=0))
+    _, kinds, counts = np.unique(vectors, axis=0, return_inverse=True, return_counts=True)
+    places = np.flatnonzero(kinds.ravel() == counts.argmax())
+    if len(places) >= batch_size / 2:
+        return places
+    _LOG.warning("a row's place in a batch changes its vector here: films that share batches differ in their last bits")
+    return np.arange(batch_size)
+
+
+class SharedFilmRows:
+    """A film's rows among those of others; to be used by the film's own thread."""
+
+    def __init__(self, batches: SharedBatches, dimensions: int):
+        self._batches = batches
+        self._dimensions = dimensions
+        self._vectors: list[np.ndarray | None] = []
+        self._outstanding = 0
+        self._failure: BaseException | None = None
+
+    def add(self, row: np.ndarray) -> None:
+        """Takes the next row; runs the batch that it completes.
+
+        Raises:
+            Exception: whatever the network raised on a batch with a row of this film.
+        """
+        self._raise_failure()
+        self._batches.add(self, row)
+
+    def flush(self) -> None:
+        """Nothing: rows of the next stretch, or of another film, fill the batch."""
+
+    def vectors(self) -> np.ndarray:
+        """Of all rows, float32 [n, D]; waits for those that have not been run.
+
+        Raises:
+            Exception: as `add`.
+        """
+        self._batches.wait_for(self)
+        self._raise_failure()
+        found = [vector for vector in self._vectors if vector is not None]
+        return np.stack(found) if found else np.empty((0, self._dimensions), np.float32)
+
+    def count(self) -> int:
+        """The number of a row that is handed in now; with the batches' lock held."""
+        self._vectors.append(None)
+        self._outstanding += 1
+        return len(self._vectors) - 1
+
+    def serve(self, number: int, answer: np.ndarray | BaseException) -> None:
+        """The row's vector, or why there is none; with the batches' lock held."""
+        self._outstanding -= 1
+        if isinstance(answer, BaseException):
+            self._failure = answer
+        else:
+            self._vectors[number] = answer
+
+    def is_served(self) -> bool:
+        """Whether nothing is outstanding, or something has failed."""
+        return not self._outstanding or self._failure is not None
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure

@@ -1,0 +1,49 @@
+"""Image features: InceptionV3 (Szegedy et al. 2016) up to its global average pool, 2,048 values an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+
+import keras
+import numpy as np
+
+from beam_pipelines.extractors.batching.fixed_batch import check_keras_settings
+from beam_pipelines.extractors.networks.published_network import PictureNetwork
+from beam_pipelines.extractors.weights.network_weights import assign_by_order, read_keras_h5
+
+IMAGE_SIZE_PX = 299
+
+
+def build_network() -> keras.Model:
+    """The network without weights: standardised float32 [n, 299, 299, 3] -> float32 [n, 2048]."""
+    check_keras_settings()
+    shape = (IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3)
+    return keras.applications.InceptionV3(include_top=False, weights=None, input_shape=shape, pooling="avg")
+
+
+def load_published(network: keras.Model, path: Path) -> None:
+    """Loads Keras's published `…_notop.h5` (its layers are matched by their order).
+
+    Raises:
+        WeightsError: naming the file and the key that don't fit.
+    """
+    assign_by_order(network, read_keras_h5(path), path)
+
+
+def standardise(images: np.ndarray) -> np.ndarray:
+    """uint8 -> float32 in [-1, 1]: x / 127.5 - 1."""
+    return images.astype(np.float32) / np.float32(127.5) - np.float32(1.0)
+
+
+class InceptionV3Image(PictureNetwork):
+    """InceptionV3 over a batch of images: uint8 [n, 299, 299, 3] RGB -> float32 [n, 2048]."""
+
+    modality = "image"
+    dimensions = 2048
+    image_size_px = IMAGE_SIZE_PX
+    published = "inception_v3_imagenet"
+    words = MappingProxyType({"network": "inception_v3_avg_pool", "preprocessing": "rgb_299px_x/127.5-1"})
+    build = staticmethod(build_network)
+    load = staticmethod(load_published)
+    prepare = staticmethod(standardise)

@@ -1,0 +1,53 @@
+"""The process in which openSMILE runs: windows of sound come in, feature vectors go out, as raw little-endian floats.
+
+A message in is a count n (uint32) and n x 80,000 samples; a message out n (0 where openSMILE gave no finite values or
+failed) and n x 1,582 values. TensorFlow must never be imported here: openSMILE 2.6 crashes beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import numpy as np
+import opensmile
+
+from beam_pipelines.extractors.networks.opensmile_is10 import DIMENSIONS, EXIT_OTHER_SET, RATE_HZ, WINDOW_SAMPLES
+
+_LOUDEST = 32767 / 32768
+
+
+def main() -> int:
+    """Answers until the other side closes its pipe; returns the exit code."""
+    smile = opensmile.Smile(
+        feature_set=opensmile.FeatureSet.IS10,
+        feature_level=opensmile.FeatureLevel.Functionals,
+        num_workers=1,
+    )
+    if smile.num_features != DIMENSIONS:
+        return EXIT_OTHER_SET
+    source = sys.stdin.buffer
+    # What a native library prints must not come between the numbers.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    while head := source.read(4):
+        count = int.from_bytes(head, "little")
+        content = source.read(4 * WINDOW_SAMPLES * count)
+        if len(content) < 4 * WINDOW_SAMPLES * count:
+            return 0
+        rows = _features(smile, np.frombuffer(content, "<f4").reshape(count, WINDOW_SAMPLES))
+        answers.write(len(rows).to_bytes(4, "little") + rows.tobytes())
+        answers.flush()
+    return 0
+
+
+def _features(smile: opensmile.Smile, windows: np.ndarray) -> np.ndarray:
+    rows = np.empty((len(windows), DIMENSIONS), "<f4")
+    for row, window in zip(rows, windows, strict=True):
+        # opensmile multiplies by 32768 and casts to int16: full scale would turn into the most negative sample.
+        row[:] = smile.process_signal(np.clip(window, -1.0, _LOUDEST), RATE_HZ).to_numpy()[0]
+    return rows if np.isfinite(rows).all() else rows[:0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

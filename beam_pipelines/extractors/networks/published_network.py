@@ -1,0 +1,114 @@
+"""What the four networks have in common: weights by name or seed, one fixed batch, a description for fingerprints."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from beam_pipelines.extractors.batching.fixed_batch import FixedBatchNetwork, check_images
+from beam_pipelines.extractors.networks.precision import FULL, Precision, in_precision
+from beam_pipelines.extractors.weights import weight_files
+from beam_pipelines.extractors.weights.network_weights import draw_weights
+
+
+class PublishedNetwork(ABC):
+    """A network whose weights were published, over a batch of inputs.
+
+    A network of a kind says what it is by the attributes below and by `build`, `load` and `prepare`.
+
+    Args:
+        weights: a name of `weights.TABLE`, or `untrained`; without one the published weights.
+        seed: seed of untrained weights.
+        batch_size: inputs of every batch; a result does not depend on what shares its batch.
+        precision: what its layers compute in.
+        xla: compile it with XLA.
+
+    Attributes:
+        modality: whose vectors it gives.
+        dimensions: of a vector.
+        published: the name of its weights in `weights.TABLE`.
+        words: `network` and `preprocessing` of its description.
+        gains: a factor on untrained kernels of some layers (`draw_weights`).
+        network: the Keras model; float32 batches in, vectors out.
+
+    Raises:
+        WeightsError: where the weights are absent or not the published ones.
+    """
+
+    modality: ClassVar[str]
+    dimensions: ClassVar[int]
+    published: ClassVar[str]
+    words: ClassVar[Mapping[str, str]]
+    gains: ClassVar[Mapping[str, float]] = MappingProxyType({})
+
+    def __init__(
+        self,
+        weights: str | None = None,
+        seed: int = 0,
+        batch_size: int = 16,
+        precision: Precision = FULL,
+        xla: bool = False,
+    ):
+        name = weights or self.published
+        # Absent weights are found out before a network is built for them.
+        path = None if name == weight_files.UNTRAINED else weight_files.locate(name)
+        self.network = in_precision(self.build(), precision)
+        if path is None:
+            draw_weights(self.network, seed, self.gains)
+        else:
+            self.load(self.network, path)
+        self._description = self.describe(name, seed, precision)
+        self._run = FixedBatchNetwork(self.network, self.prepare, batch_size, xla)
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """Raw inputs [n, …], any n -> float32 [n, dimensions]."""
+        self.check(inputs)
+        return self._run(inputs)
+
+    def description(self) -> dict[str, Any]:
+        """What determines the vectors, for fingerprints."""
+        return dict(self._description)
+
+    @classmethod
+    def describe(cls, weights: str, seed: int = 0, precision: Precision = FULL) -> dict[str, Any]:
+        """What `description` would say, without building the network.
+
+        Raises:
+            WeightsError: where the weights are absent or not the published ones.
+        """
+        return {**cls.words, "weights": weight_files.identity(weights, seed), "precision": precision}
+
+    @staticmethod
+    @abstractmethod
+    def build() -> keras.Model:
+        """The network without weights."""
+
+    @staticmethod
+    @abstractmethod
+    def load(network: keras.Model, path: Path, /) -> None:
+        """Puts the published weights into it; WeightsError names the file and the key that don't fit."""
+
+    @staticmethod
+    @abstractmethod
+    def prepare(batch: np.ndarray, /) -> np.ndarray:
+        """Raw inputs -> what the network takes, float32."""
+
+    @abstractmethod
+    def check(self, inputs: np.ndarray) -> None:
+        """Refuses raw inputs of another shape or type with a ValueError that names what it got."""
+
+
+class PictureNetwork(PublishedNetwork):
+    """One whose raw inputs are pictures, uint8 [n, image_size_px, image_size_px, 3] RGB."""
+
+    image_size_px: ClassVar[int]
+
+    def check(self, inputs: np.ndarray) -> None:
+        """Refuses anything else with a ValueError."""
+        check_images(inputs, self.image_size_px)

@@ -1,0 +1,117 @@
+"""Audio features: VGGish (Hershey et al. 2017), 128 values for 0.96 s of sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+
+import keras
+import numpy as np
+
+from beam_pipelines.extractors.batching.fixed_batch import check_keras_settings
+from beam_pipelines.extractors.networks import log_mel
+from beam_pipelines.extractors.networks.published_network import PublishedNetwork
+from beam_pipelines.extractors.weights.network_weights import assign_by_name, check_shape
+from beam_pipelines.foundation.errors import WeightsError
+
+DIMENSIONS = 128
+CONVOLUTIONS = {
+    "conv1": 64,
+    "conv2": 128,
+    "conv3/conv3_1": 256,
+    "conv3/conv3_2": 256,
+    "conv4/conv4_1": 512,
+    "conv4/conv4_2": 512,
+}
+"""Filters of each convolution, under its name in the published checkpoint."""
+
+POOL_AFTER = ("conv1", "conv2", "conv3/conv3_2", "conv4/conv4_2")
+FULLY_CONNECTED = ("fc1/fc1_1", "fc1/fc1_2")
+FULLY_CONNECTED_UNITS = 4096
+EMBEDDING = "fc2"
+
+
+def build_network(narrowing: int = 1) -> keras.Model:
+    """The network without weights: float32 [n, 96, 64] -> float32 [n, 128]. The last layer has no activation.
+
+    Args:
+        narrowing: divides the number of filters and units, for quick tests.
+    """
+    check_keras_settings()
+    patches = keras.Input((log_mel.FRAMES, log_mel.BANDS), name="log_mel")
+    x = keras.layers.Reshape((log_mel.FRAMES, log_mel.BANDS, 1))(patches)
+    for name, filters in CONVOLUTIONS.items():
+        x = keras.layers.Conv2D(
+            filters // narrowing,
+            3,
+            padding="same",
+            activation="relu",
+            kernel_initializer="zeros",
+            data_format="channels_last",
+            name=_layer_name(name),
+        )(x)
+        if name in POOL_AFTER:
+            x = keras.layers.MaxPooling2D(2, padding="same", data_format="channels_last")(x)
+    x = keras.layers.Flatten(data_format="channels_last")(x)
+    for name in FULLY_CONNECTED:
+        units = FULLY_CONNECTED_UNITS // narrowing
+        x = keras.layers.Dense(units, activation="relu", kernel_initializer="zeros", name=_layer_name(name))(x)
+    x = keras.layers.Dense(DIMENSIONS, kernel_initializer="zeros", name=EMBEDDING)(x)
+    return keras.Model(patches, x, name="vggish")
+
+
+def load_checkpoint(network: keras.Model, path: Path) -> None:
+    """Loads the published checkpoint: one file in TensorFlow 1's first format, read with TensorFlow's own reader.
+
+    Raises:
+        WeightsError: naming the file and the variable that don't fit.
+    """
+    import tensorflow as tf
+
+    try:
+        reader = tf.train.load_checkpoint(str(path))
+        shapes = reader.get_variable_to_shape_map()
+        arrays = {}
+        for name in (*CONVOLUTIONS, *FULLY_CONNECTED, EMBEDDING):
+            layer = network.get_layer(_layer_name(name))
+            for variable, ours in (("weights", layer.kernel), ("biases", layer.bias)):
+                key = f"vggish/{name}/{variable}"
+                if key not in shapes:
+                    raise WeightsError(f"{path}: the variable '{key}' is absent")
+                check_shape(path, key, tuple(shapes[key]), tuple(ours.shape))
+                arrays[f"{layer.name}/{ours.name}"] = reader.get_tensor(key)
+    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        raise WeightsError(f"{path}: not readable as a TensorFlow checkpoint: {error}") from error
+    assign_by_name(network, arrays, path)
+
+
+class VGGishAudio(PublishedNetwork):
+    """VGGish over a batch of sounds: float32 [n, 15360] (or [n, 15600]), mono, 16 kHz, in [-1, 1] -> float32 [n, 128].
+
+    The contract's window is 0.96 s, 15,360 samples. The 96 frames of 25 ms every 10 ms that fill a patch reach over
+    15,600: the front end puts zeros in the place of the last 240, so only the last two frames differ from the
+    reference. Windows of 15,600 samples are taken as well, and then nothing differs.
+    """
+
+    modality = "audio"
+    dimensions = DIMENSIONS
+    window_samples = log_mel.WINDOW_SAMPLES
+    published = "vggish_audioset"
+    words = MappingProxyType(
+        {"network": "vggish_embedding", "preprocessing": "16khz_log_mel_96x64_125-7500hz_0.96s_zero_padded"}
+    )
+    build = staticmethod(build_network)
+    load = staticmethod(load_checkpoint)
+    prepare = staticmethod(log_mel.log_mel_patches)
+
+    def check(self, inputs: np.ndarray) -> None:
+        """Refuses windows of another length with a ValueError."""
+        if inputs.ndim != 2 or inputs.shape[1] not in (log_mel.WINDOW_SAMPLES, log_mel.SPAN_SAMPLES):
+            raise ValueError(
+                f"sound of shape {list(inputs.shape)}: wanted [n, {log_mel.WINDOW_SAMPLES}] or "
+                f"[n, {log_mel.SPAN_SAMPLES}] at 16 kHz"
+            )
+
+
+def _layer_name(checkpoint_name: str) -> str:
+    return checkpoint_name.rpartition("/")[2]

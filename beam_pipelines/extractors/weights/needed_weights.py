@@ -1,0 +1,65 @@
+"""Which files of weights a configuration needs, and one message that names all of them that are absent."""
+
+from __future__ import annotations
+
+from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.extractors.weights import weight_files as weights
+from beam_pipelines.extractors.weights.weights_table import UNTRAINED, VGGISH_PCA, Weights
+from beam_pipelines.foundation.errors import WeightsError
+
+
+def needed_weights(config: ExtractConfig) -> dict[str, str]:
+    """Name of the weights table -> the modality that needs it, in the configuration's order.
+
+    Detection of faces has its weights with its package, and openSMILE and untrained networks have none.
+    """
+    needed: dict[str, str] = {}
+    for modality in config.modalities:
+        # openSMILE has no section.
+        name = getattr(getattr(config, modality, None), "weights", UNTRAINED)
+        if name != UNTRAINED:
+            needed.setdefault(name, modality)
+        if modality == "audio" and config.audio.postprocess == "youtube8m":
+            needed.setdefault(VGGISH_PCA, modality)
+    return needed
+
+
+def require_weights(config: ExtractConfig) -> None:
+    """Makes sure that there is a file of all the weights that a configuration needs; `weights.locate` checks each.
+
+    Raises:
+        WeightsError: for a name that is not in the table, or naming every file that is absent, and how to get them or
+            to do without for a try.
+    """
+    wanted = [(modality, weights.entry_of(name)) for name, modality in needed_weights(config).items()]
+    directory = weights.cache_directory()
+    absent = [(modality, entry) for modality, entry in wanted if not (directory / entry.file_name).is_file()]
+    if not absent:
+        return
+    to_fetch = [entry.name for _, entry in absent if entry.url]
+    fetch = [f"to get them: cineaffect weights fetch {' '.join(to_fetch)}"] if to_fetch else []
+    untrained = ", ".join(f"{modality}: {_without(modality)}" for modality in dict.fromkeys(m for m, _ in absent))
+    lines = (
+        f"weights that this configuration needs are absent from {directory}:",
+        *(line for modality, entry in absent for line in _describe(modality, entry)),
+        *fetch,
+        f"or put the files there by hand, or set {weights.DIRECTORY_VARIABLE} to the directory that holds them",
+        f"to try the way without them, with random weights whose answers mean nothing, in the file of --config:\n"
+        f"  extract: {{{untrained}}}",
+    )
+    raise WeightsError("\n".join(lines))
+
+
+def _without(modality: str) -> str:
+    postprocess = ", postprocess: none" if modality == "audio" else ""
+    return f"{{weights: {UNTRAINED}{postprocess}}}"
+
+
+def _describe(modality: str, entry: Weights) -> tuple[str, ...]:
+    published = entry.published_hash
+    return (
+        f"  {modality}: {entry.name}",
+        f"    file:    {entry.file_name}",
+        f"    address: {entry.url or 'none: this file is published nowhere'}",
+        f"    hash:    {' '.join(published) if published else 'none is published'}",
+    )

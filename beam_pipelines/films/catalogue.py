@@ -1,0 +1,267 @@
+"""The catalogue: which films there are, from a folder, a glob or a CSV manifest; local or `gs://`.
+
+A manifest is a CSV with a header and the columns `film_id` and `path`, and optionally `split`, `labels` and
+`rendition`. Relative paths in it are relative to the manifest's own folder. Further columns are left alone.
+
+Several rows of one film_id are renditions of one film if each says its number of lines (`480p`, `854x480`, `1080`). Of
+them one is taken: the smallest that has enough lines.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.configuration import nearest
+from beam_pipelines.foundation.errors import ConfigurationError
+
+VIDEO_SUFFIXES = (
+    ".3gp",
+    ".asf",
+    ".avi",
+    ".divx",
+    ".f4v",
+    ".flv",
+    ".m2ts",
+    ".m4v",
+    ".mkv",
+    ".mov",
+    ".mp4",
+    ".mpeg",
+    ".mpg",
+    ".mts",
+    ".mxf",
+    ".ogv",
+    ".ts",
+    ".vob",
+    ".webm",
+    ".wmv",
+)
+"""What counts as a film when a folder is listed. A glob or a manifest names its films itself, whatever their suffix."""
+
+MANIFEST_COLUMNS = ("film_id", "path", "split", "labels", "rendition")
+MIN_LINES_PX = 360
+"""Lines a rendition should have: networks look at 299, and a smaller picture decodes faster."""
+
+_MAX_ID_BYTES = 200
+# "480p", "1080i50", "854x480", "480".
+_LINES = re.compile(r"(?:\d+\s*[x×])?\s*(\d{2,4})(?:[pi]\d*)?", re.IGNORECASE)
+# Separators, glob and control characters, and the surrogates that stand for bytes of a name that is not UTF-8.
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f"%*/:<>?\[\\\]{|}\ud800-\udfff]')
+# What `escape_film_id` makes of those of them that can be shown, and of a point that a name begins with.
+_ESCAPED = re.compile(r"%(2[25AEF]|3[ACEF]|5[BCD]|7[BCD])")
+# A terminal obeys the C1 controls as it does ESC; the others end a line or turn the reading direction of what follows.
+_NOT_SHOWN = re.compile(r"[\x80-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True)
+class Film:
+    """One film of the catalogue.
+
+    Attributes:
+        film_id: its name throughout, safe as a file name (see `escape_film_id`).
+        uri: where it lies.
+        split: `train`, `validation`, `test` or any name a manifest gives; empty where none is given.
+        labels: the address of its label file; empty where none is given.
+        rendition: what tells this file from others of the same film, for example `480p`.
+    """
+
+    film_id: str
+    uri: str
+    split: str = ""
+    labels: str = ""
+    rendition: str = ""
+
+
+def escape_film_id(name: str) -> str:
+    """A name as a single safe path component: separators, glob and control characters become `%XX`, others stay.
+
+    Raises:
+        ConfigurationError: for an empty name or one above 200 bytes, which file systems can't hold with a suffix.
+    """
+    escaped = _UNSAFE.sub(lambda match: f"%{ord(match.group()):02X}", name.strip())
+    if escaped.startswith("."):
+        escaped = "%2E" + escaped[1:]
+    if not escaped:
+        raise ConfigurationError("a film has an empty film_id; give every film a name")
+    if len(escaped.encode("utf-8")) > _MAX_ID_BYTES:
+        raise ConfigurationError(
+            f"film_id '{escaped[:60]}…' is longer than {_MAX_ID_BYTES} bytes; give a shorter one in a manifest"
+        )
+    return escaped
+
+
+def shown_name(film_id: str) -> str:
+    """A film id as people wrote it, for pages, titles and the terminal; never for an address or a file name.
+
+    Control characters, those of lines and of reading direction among them, and bytes that are no UTF-8 are `%XX`:
+    neither a terminal nor a marker file is to meet them.
+    """
+    visible = _NOT_SHOWN.sub(lambda match: f"%{ord(match.group()):02X}", film_id)
+    return _ESCAPED.sub(lambda match: chr(int(match.group(1), 16)), visible)
+
+
+def list_films(source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES, min_lines_px: int = MIN_LINES_PX) -> list[Film]:
+    """All films of a folder (recursively), a glob or a CSV manifest (`*.csv`), sorted by film id.
+
+    Args:
+        source: the folder, glob or manifest.
+        suffixes: what counts as a film in a folder.
+        min_lines_px: of several renditions of a film the smallest with at least so many lines is taken, or the largest
+            where none has them.
+
+    Raises:
+        ConfigurationError: nothing found, two films of one id, or a manifest that can't be read; the text names it.
+    """
+    is_manifest = source.lower().endswith(".csv")
+    films = read_manifest(source, min_lines_px) if is_manifest else _list_by_path(source, suffixes)
+    if not films:
+        if not storage.is_remote(source) and not re.search(r"[*?\[]", source) and not os.path.exists(source):
+            raise ConfigurationError(f"{source}: no such folder or file")
+        raise ConfigurationError(
+            f"{source}: no films found; name a folder, a quoted glob or a manifest "
+            f"(in a folder, files ending in {' '.join(suffixes)} count)"
+        )
+    return _unique(films, source)
+
+
+def read_manifest(uri: str, min_lines_px: int = MIN_LINES_PX) -> list[Film]:
+    """Reads a CSV manifest, sorted by film id; addresses come out absolute, or as given when they are `gs://`.
+
+    Of several renditions of a film one is taken, as `list_films` says.
+
+    Raises:
+        ConfigurationError: naming the file and the line.
+    """
+    try:
+        text = storage.read_text(uri)
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{uri}: no such manifest") from error
+    except OSError as error:
+        raise ConfigurationError(f"{uri}: not readable: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{uri}: not UTF-8 text: {error}") from error
+    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        _check_columns(rows.fieldnames or [], uri)
+        films = [_manifest_film(row, uri, rows.line_num) for row in rows if not _is_blank(row)]
+    except csv.Error as error:
+        raise ConfigurationError(f"{uri}, line {rows.line_num}: not readable as CSV: {error}") from error
+    return _unique(_best_renditions(films, min_lines_px), uri)
+
+
+def films_of_splits(films: Iterable[Film], splits: Sequence[str], source: str = "the manifest") -> list[Film]:
+    """The films that belong to some splits, sorted by film id.
+
+    Raises:
+        ConfigurationError: for a split that no film has, naming the nearest that there is.
+    """
+    films = list(films)
+    there = sorted({film.split for film in films if film.split})
+    for split in splits:
+        if split not in there:
+            raise ConfigurationError(f"{source}: no film has the split '{split}'{nearest(split, there)}")
+    return sorted((film for film in films if film.split in splits), key=lambda film: film.film_id)
+
+
+def _check_columns(columns: Sequence[str], uri: str) -> None:
+    for needed in ("film_id", "path"):
+        if needed not in columns:
+            raise ConfigurationError(
+                f"{uri}: has no column '{needed}' (its columns: {', '.join(columns) or 'none'}); "
+                "the first line names the columns, in small letters and separated by commas"
+            )
+    for column in columns:
+        hint = "" if column in MANIFEST_COLUMNS else nearest(column, MANIFEST_COLUMNS)
+        if "did you mean" in hint:
+            raise ConfigurationError(f"{uri}: unknown column '{column}'{hint}")
+        if columns.count(column) > 1:
+            raise ConfigurationError(f"{uri}: the column '{column}' is there twice")
+
+
+def _is_blank(row: dict[str, str]) -> bool:
+    return not any(value.strip() for value in row.values() if isinstance(value, str)) and None not in row
+
+
+def _manifest_film(row: dict[str, str], uri: str, line: int) -> Film:
+    if None in row:
+        raise ConfigurationError(f"{uri}, line {line}: more cells than columns; put a value that has a comma in quotes")
+    if not (row["film_id"] or "").strip() or not (row["path"] or "").strip():
+        raise ConfigurationError(f"{uri}, line {line}: film_id and path must both be given")
+    folder = os.path.dirname(uri)
+
+    def address(value: str | None) -> str:
+        value = (value or "").strip()
+        if not value or storage.is_remote(value) or os.path.isabs(value):
+            return value
+        if storage.is_remote(uri):
+            # `..` means nothing in the name of an object, so it is worked out here.
+            return "gs://" + os.path.normpath(f"{folder}/{value}".removeprefix("gs://"))
+        return os.path.abspath(os.path.join(folder, value))
+
+    return Film(
+        film_id=escape_film_id(row["film_id"]),
+        uri=address(row["path"]),
+        split=(row.get("split") or "").strip(),
+        labels=address(row.get("labels")),
+        rendition=(row.get("rendition") or "").strip(),
+    )
+
+
+def _list_by_path(source: str, suffixes: Sequence[str]) -> list[Film]:
+    listed = storage.list_files(source)
+    folder = source.rstrip("/") + "/"
+    # Told by what was found, not by the characters of the name: `films [1920]` may well be a folder.
+    is_folder = all(info.uri.startswith(folder) for info in listed)
+    root = folder if is_folder else re.split(r"[*?\[]", source)[0].rpartition("/")[0]
+    films = []
+    for info in listed:
+        if info.uri == source:
+            relative = os.path.basename(source)
+        else:
+            relative = info.uri.removeprefix(root).lstrip("/")
+            if is_folder and not info.uri.lower().endswith(tuple(suffixes)):
+                continue
+        uri = info.uri if storage.is_remote(info.uri) else os.path.abspath(info.uri)
+        films.append(Film(escape_film_id(relative), uri))
+    return films
+
+
+def rendition_lines(rendition: str) -> int | None:
+    """The number of lines a rendition's name gives: 480 for `480p` and `854x480`; None where it gives none."""
+    found = _LINES.fullmatch(rendition.strip())
+    return int(found.group(1)) if found else None
+
+
+def _best_renditions(films: Iterable[Film], min_lines_px: int) -> list[Film]:
+    """One film of each group of renditions; what is no group of renditions stays as it is."""
+    by_id: dict[str, list[Film]] = {}
+    for film in films:
+        by_id.setdefault(film.film_id, []).append(film)
+    chosen: list[Film] = []
+    for group in by_id.values():
+        lines = {rendition_lines(film.rendition): film for film in group}
+        known = sorted(count for count in lines if count is not None)
+        if len(group) == 1 or len(known) < len(group):
+            chosen.extend(group)
+        else:
+            enough = [count for count in known if count >= min_lines_px]
+            chosen.append(lines[enough[0] if enough else known[-1]])
+    return chosen
+
+
+def _unique(films: Iterable[Film], source: str) -> list[Film]:
+    by_id: dict[str, Film] = {}
+    for film in films:
+        other = by_id.setdefault(film.film_id, film)
+        if other is not film:
+            raise ConfigurationError(
+                f"{source}: two films have the film_id '{film.film_id}': {other.uri} and {film.uri}; "
+                "give each its own in the manifest, or each its own number of lines as rendition (480p, 1080p)"
+            )
+    return [by_id[film_id] for film_id in sorted(by_id)]

@@ -1,0 +1,149 @@
+"""Configuration files: frozen sections that reject unknown keys and name the nearest valid one.
+
+A file is YAML with one section a job (`extract`, `prepare`, `train`, `score`). Each job reads its own section and
+checks that the others at least have a known name, so that one file describes a whole experiment.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import ConfigurationError
+
+SECTIONS = ("extract", "prepare", "train", "score", "retrain", "tune", "reproduce")
+
+
+class Section(BaseModel):
+    """Base of every configuration section: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+S = TypeVar("S", bound=Section)
+
+
+def section_values(name: str, path: str | None) -> dict[str, Any]:
+    """A section as plain values, as the file gives it: neither comments nor the order of keys are in it, nor defaults.
+
+    Args:
+        name: the section's name, one of `SECTIONS`.
+        path: a YAML file, local or `gs://`; without one the section is empty.
+
+    Raises:
+        ConfigurationError: for a file that can't be read, an unknown section in it, or a section that holds no keys.
+    """
+    sections = _read_yaml(path) if path else {}
+    for key in sections:
+        if key not in SECTIONS:
+            raise ConfigurationError(f"{path}: unknown section '{key}'{nearest(str(key), SECTIONS)}")
+    values = sections.get(name) or {}
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path}: section '{name}' must hold keys, it holds {values!r}")
+    return values
+
+
+def load_section(name: str, model: type[S], path: str | None = None, overrides: Sequence[str] = ()) -> S:
+    """Reads one section of a configuration file.
+
+    Args:
+        name: the section's name, one of `SECTIONS`.
+        model: the section's model.
+        path: a YAML file, local or `gs://`; without one the defaults hold.
+        overrides: `key.key=value` strings, values in YAML, relative to the section: `image.batch_size=8`.
+
+    Raises:
+        ConfigurationError: naming the file and the key, and the nearest valid key for a misspelt one.
+    """
+    values = section_values(name, path)
+    for override in overrides:
+        if override.startswith(f"{name}.") and name not in model.model_fields:
+            shorter = override.removeprefix(f"{name}.")
+            raise ConfigurationError(f"--set {override}: keys are those of the section {name}: --set {shorter}")
+        _apply_override(values, override)
+    return validate(model, values, f"{path or 'the command line'}: {name}")
+
+
+def validate(model: type[S], values: dict[str, Any], where: str) -> S:
+    """Builds a section from plain values; `where` begins each message of the `ConfigurationError` it may raise."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(model, detail, where) for detail in error.errors()]
+        raise ConfigurationError("\n".join(lines)) from error
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML's safe loader, which also refuses a key that is there twice: the first one would be lost silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"the key '{key}' is there twice, {node.start_mark}")
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(path: str) -> dict[str, Any]:
+    try:
+        document = yaml.load(storage.read_text(path), _UniqueKeys)  # noqa: S506 - a SafeLoader
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{path}: no such configuration file") from error
+    except OSError as error:
+        raise ConfigurationError(f"{path}: not readable: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: not readable as YAML: {error}") from error
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{path}: a configuration file holds sections ({', '.join(SECTIONS)})")
+    return document
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigurationError(f"--set {override}: write it as key=value, or key.key=value for a key within a key")
+    *parents, last = key.split(".")
+    for parent in parents:
+        child = values.get(parent)
+        if child is None:
+            child = values[parent] = {}
+        if not isinstance(child, dict):
+            raise ConfigurationError(f"--set {override}: '{parent}' holds a value, not keys")
+        values = child
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"--set {override}: the value is not readable as YAML") from error
+
+
+def _explain(model: type[BaseModel], detail: Any, where: str) -> str:
+    location = [str(part) for part in detail["loc"]]
+    key = ".".join(location)
+    if detail["type"] == "extra_forbidden":
+        return f"{where}.{key}: unknown key{nearest(location[-1], _keys_at(model, location[:-1]))}"
+    return f"{where}.{key}: {detail['msg']} (it is {detail['input']!r})" if key else f"{where}: {detail['msg']}"
+
+
+def _keys_at(model: Any, location: Iterable[str]) -> list[str]:
+    for part in location:
+        field = model.model_fields.get(part)
+        model = getattr(field, "annotation", None)
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return []
+    return list(model.model_fields)
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """The end of a message about a misspelt word: the nearest valid one, else all of them."""
+    valid = list(valid)
+    close = difflib.get_close_matches(word, valid, n=1)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; valid: {', '.join(valid)}" if valid else ""

@@ -1,0 +1,120 @@
+"""The last words of a command: where everything lies, and what to do next.
+
+On a terminal a small table, and below it each command on a line of its own, which is never broken: it is there to be
+copied. Elsewhere, in a log or a pipe, a plain line each, `what: where`.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from beam_pipelines.foundation import storage
+
+Places = Sequence[tuple[str, str]]
+"""What -> where, in the order in which they are shown."""
+
+_STEP_OF_A_RUN = "CINEAFFECT_STEP_OF_A_RUN"
+
+
+def print_summary(places: Places, next_steps: Places = (), stream: TextIO | None = None) -> None:
+    """Says where everything lies and what to do next.
+
+    Args:
+        places: what lies where.
+        next_steps: what for -> a command, or a file to open.
+        stream: where to; without one standard output.
+    """
+    if os.environ.get(_STEP_OF_A_RUN):
+        next_steps = ()
+    console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True, emoji=False)
+    if not console.is_terminal:
+        for what, where in places:
+            console.print(f"{what}: {where}", markup=False)
+        for what, command in next_steps:
+            console.print(f"next, {what}: {command}", markup=False)
+        return
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for what, where in places:
+        table.add_row(Text(what), Text(where))
+    console.print()
+    console.print(table)
+    for what, command in next_steps:
+        console.print()
+        console.print(Text(f"next, {what}:", style="bold"))
+        console.print(Text(f"  {command}"), soft_wrap=True)
+
+
+@contextmanager
+def as_steps_of_a_run() -> Iterator[None]:
+    """While the block runs, no command of this process or one it starts says what to do next: the block does that."""
+    before = os.environ.get(_STEP_OF_A_RUN)
+    os.environ[_STEP_OF_A_RUN] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_STEP_OF_A_RUN]
+        else:
+            os.environ[_STEP_OF_A_RUN] = before
+
+
+def places_of_job(job: str, output: str) -> Places:
+    """What a job leaves in its directory; of a local one only what is there."""
+    return [
+        (what, storage.join(output, name))
+        for what, name in _PLACES.get(job, ())
+        if storage.is_remote(output) or os.path.exists(os.path.join(output, name))
+    ]
+
+
+def next_steps_of_job(job: str, output: str, **others: str) -> Places:
+    """What one does after a job; capitals stand for what the job doesn't know.
+
+    Args:
+        job: the job's name.
+        output: what it has made: a directory, a model, a file.
+        others: further names that the commands of this job want.
+
+    Returns:
+        What for -> a command, its names quoted as a shell wants them: it is there to be pasted.
+    """
+    names = {key: shlex.quote(name) for key, name in {"output": output, **others}.items()}
+    return [(what, command.format(**names)) for what, command in _NEXT.get(job, ())]
+
+
+_PLACES: dict[str, Places] = {
+    "prepare": (("transform graph", "transform_fn"), ("statistics", "statistics.json")),
+    "score": (("curves", "curves"), ("table", "curves.parquet"), ("plots", "plots")),
+}
+_NEXT: dict[str, Places] = {
+    "extract": (
+        ("curves of an exported model", "cineaffect score --records {output} --model EXPORTS --output SCORES"),
+        ("or a model of your labels", "cineaffect prepare --records {output} --manifest FILMS.csv --output TRANSFORM"),
+    ),
+    "import-features": (
+        ("statistics", "cineaffect prepare --records RECORDS --manifest FILMS.csv --output TRANSFORM"),
+    ),
+    "prepare": (
+        ("training", "cineaffect train --transform {output} --records RECORDS --manifest FILMS.csv --output RUN"),
+    ),
+    "train": (("curves", "cineaffect score --records {records} --model {output} --output SCORES"),),
+    "tune": (
+        (
+            "train it",
+            "cineaffect train --config {output} --manifest FILMS.csv --records RECORDS --transform TRANSFORM "
+            "--output RUN",
+        ),
+    ),
+    "score": (("a page to look at", "cineaffect report --scores {output}"),),
+}

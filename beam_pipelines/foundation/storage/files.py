@@ -1,0 +1,346 @@
+"""Files on local disk and in Google Cloud Storage (`gs://bucket/name`), behind one small set of functions.
+
+Every write appears under its final name only when it is whole: locally by a temporary name in the same directory and
+`os.replace`, in object storage because an object becomes visible when its upload is finished. Both sides behave alike;
+what can go wrong with a bucket is a `StorageError` (see `object_storage`).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from beam_pipelines.foundation.errors import DiskFullError, StorageError
+from beam_pipelines.foundation.storage import object_storage
+
+# What it takes to write an object of a bucket only where nobody else has written it meanwhile.
+from beam_pipelines.foundation.storage.object_storage import ChangedError as ChangedError
+from beam_pipelines.foundation.storage.object_storage import Generation as Generation
+from beam_pipelines.foundation.storage.object_storage import read_generation as read_generation
+
+TEMPORARY_SUFFIX = ".partial"
+_UNFINISHED_NAME = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(TEMPORARY_SUFFIX)}")
+_UNFINISHED_AFTER_S = 600.0
+_GLOB_CHARACTERS = re.compile(r"[*?\[]")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """One file of a listing: its address, its size in bytes and its time of change (seconds since the epoch)."""
+
+    uri: str
+    size_bytes: int
+    modified_s: float
+
+
+def is_remote(uri: str) -> bool:
+    """Whether `uri` is an object of Google Cloud Storage."""
+    return uri.startswith(object_storage.SCHEME)
+
+
+def join(base: str, *names: str) -> str:
+    """Joins path components with `/`, for local paths and for `gs://` alike."""
+    return "/".join([base.rstrip("/") or "/", *names]) if base != "/" else "/" + "/".join(names)
+
+
+def check_reachable(uri: str) -> None:
+    """Finds out before any work is done that a bucket is absent or closed to us; a local path passes.
+
+    Raises:
+        StorageError: no credentials, no right to list the bucket, or no such bucket.
+    """
+    if is_remote(uri):
+        object_storage.list_prefix(uri, at_most=1)
+
+
+def stat(uri: str) -> FileInfo | None:
+    """Size and time of change of a file, or None where there is no such file (a folder is none).
+
+    The time of a local file is that of its content or of its entry in the file system, whichever is later: a copy that
+    keeps an old date is a change too.
+
+    Raises:
+        OSError: for a local name that the system refuses: too long, links in a circle.
+    """
+    if is_remote(uri):
+        found = object_storage.find(uri)
+        return None if found is None else FileInfo(uri, found.size_bytes, found.modified_s)
+    try:
+        status = os.stat(uri)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return None if os.path.isdir(uri) else FileInfo(uri, status.st_size, max(status.st_mtime, status.st_ctime))
+
+
+def holds_files(folder: str) -> bool:
+    """Whether anything lies in a folder; far cheaper than listing it."""
+    if is_remote(folder):
+        return bool(object_storage.list_prefix(folder.rstrip("/") + "/", at_most=1))
+    try:
+        with os.scandir(folder) as entries:
+            return any(not entry.name.startswith(".") for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def list_files(pattern: str) -> list[FileInfo]:
+    """The files below a folder, one file, or those that match a glob; sorted by address.
+
+    In a glob `*`, `?` and `[sets]` stay in a folder, and a component `**` stands for any number of folders. What exists
+    under the very name is meant by it, even where that name could be a glob. Hidden files and folders (their names
+    begin with a dot), and so unfinished files, are left out. An absent folder gives an empty list.
+
+    Raises:
+        StorageError: for a bucket that is absent or can't be read.
+    """
+    found = _list_remote(pattern) if is_remote(pattern) else _list_local(pattern)
+    visible = (info for info in found if not os.path.basename(info.uri).startswith("."))
+    return sorted(visible, key=lambda info: info.uri)
+
+
+def read_bytes(uri: str) -> bytes:
+    """The whole content of a (small) file.
+
+    Raises:
+        FileNotFoundError: where there is none.
+    """
+    return object_storage.download_bytes(uri) if is_remote(uri) else Path(uri).read_bytes()
+
+
+def read_text(uri: str) -> str:
+    """The whole content of a (small) UTF-8 text file; a byte order mark is dropped."""
+    return read_bytes(uri).decode("utf-8-sig")
+
+
+def write_bytes(uri: str, content: bytes) -> None:
+    """Writes a whole file; it appears under its name at once or not at all."""
+    if is_remote(uri):
+        object_storage.upload_bytes(uri, content)
+        return
+    with whole_file(uri) as path:
+        path.write_bytes(content)
+
+
+def write_text(uri: str, content: str) -> None:
+    """Writes a whole UTF-8 text file; it appears under its name at once or not at all.
+
+    The bytes of a file name that is not UTF-8 come out as `\\udcXX`.
+    """
+    write_bytes(uri, content.encode("utf-8", "backslashreplace"))
+
+
+@contextmanager
+def whole_file(uri: str) -> Iterator[Path]:
+    """A local path to write to; when the block ends without an error the file is published as `uri`.
+
+    Raises:
+        DiskFullError: when the block finds no room for it.
+    """
+    if is_remote(uri):
+        with _temporary_folder(uri) as folder:
+            path = folder / "content"
+            yield path
+            object_storage.upload(uri, path)
+        return
+    target = Path(uri)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A hidden name of bounded length: no listing shows it, and a long film id can't make it too long.
+    path = target.parent / f".{uuid.uuid4().hex}{TEMPORARY_SUFFIX}"
+    try:
+        with _full_disk_explained(uri, target.parent):
+            yield path
+        os.replace(path, target)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def local_copy(uri: str, at_most_bytes: int | None = None) -> Iterator[Path]:
+    """A local path of the file: itself, or a copy that is removed when the block ends.
+
+    Args:
+        uri: the file.
+        at_most_bytes: how much of a remote file to copy; all of it by default.
+
+    Raises:
+        FileNotFoundError: where there is no such file.
+        DiskFullError: where there is no room for the copy.
+    """
+    if not is_remote(uri):
+        if not os.path.exists(uri):
+            raise FileNotFoundError(uri)
+        yield Path(uri)
+        return
+    with _temporary_folder(uri) as folder:
+        # The object's own name never becomes a local path; only a plain suffix is kept, which some demuxers want.
+        suffix = Path(uri).suffix
+        path = folder / ("copy" + (suffix if re.fullmatch(r"\.\w{1,8}", suffix) else ""))
+        object_storage.download(uri, path, at_most_bytes)
+        yield path
+
+
+@contextmanager
+def local_tree(uri: str) -> Iterator[Path]:
+    """A local path of a folder: itself, or a copy of the remote one that is removed when the block ends.
+
+    Hidden files are copied too. Nothing lies below the path of an absent folder, and no error is raised for it.
+
+    Raises:
+        DiskFullError: where there is no room for the copy.
+    """
+    if not is_remote(uri):
+        yield Path(uri)
+        return
+    prefix, (bucket, _) = uri.rstrip("/") + "/", object_storage.split(uri)
+    with _temporary_folder(uri) as folder:
+        root = folder.resolve()
+        for found in object_storage.list_prefix(prefix):
+            object_uri = f"{object_storage.SCHEME}{bucket}/{found.name}"
+            path = (root / object_uri.removeprefix(prefix)).resolve()
+            if not path.is_relative_to(root):
+                raise StorageError(f"{object_uri}: this object's name leads out of its folder; remove or rename it")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            object_storage.download(object_uri, path)
+        yield root
+
+
+def remove(uri: str) -> None:
+    """Removes a file; that there is none is no error."""
+    if not is_remote(uri):
+        Path(uri).unlink(missing_ok=True)
+        return
+    try:
+        object_storage.delete(uri)
+    except FileNotFoundError:
+        return
+
+
+def remove_unfinished(folder: str) -> None:
+    """Removes what a killed process left half-written, files and whole folders, in a local folder and its hidden ones.
+
+    Such files are never read, whatever their age. Those are removed that nothing was written to for ten minutes;
+    younger ones may be those of another job at work.
+    """
+    if is_remote(folder):
+        return
+    # A list, since a search would stumble over a folder that is removed under it.
+    for path in list(Path(folder).glob(f"**/.*{TEMPORARY_SUFFIX}")):
+        if not _UNFINISHED_NAME.fullmatch(path.name):
+            continue
+        with suppress(FileNotFoundError):
+            written_s = max(one.lstat().st_mtime for one in (path, *path.rglob("*")))
+            if time.time() - written_s > _UNFINISHED_AFTER_S:
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+
+
+def write_file(uri: str, source: Path) -> None:
+    """Copies a local file to `uri`; it appears under its name at once or not at all."""
+    if is_remote(uri):
+        object_storage.upload(uri, source)
+        return
+    with whole_file(uri) as path:
+        shutil.copyfile(source, path)
+
+
+def copy_tree(source: str, target: str) -> None:
+    """Copies a local folder to `target`, local or remote, file by file in sorted order."""
+    root = Path(source)
+    for path in sorted(p for p in root.rglob("*") if p.is_file()):
+        write_file(join(target, path.relative_to(root).as_posix()), path)
+
+
+@contextmanager
+def _temporary_folder(uri: str) -> Iterator[Path]:
+    parent = Path(tempfile.gettempdir())
+    with _full_disk_explained(uri, parent), tempfile.TemporaryDirectory(prefix="cineaffect-", dir=parent) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _full_disk_explained(uri: str, folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise DiskFullError(
+            f"{uri}: no room for it in {folder} ({error.strerror}); free some, or choose a larger disk "
+            "(TMPDIR names the folder for copies of remote files)"
+        ) from error
+
+
+def _list_local(pattern: str) -> Iterator[FileInfo]:
+    if os.path.isdir(pattern):
+        for folder, folders, names in os.walk(pattern):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            yield from _existing(os.path.join(folder, name) for name in names)
+    elif _GLOB_CHARACTERS.search(pattern) and not os.path.exists(pattern):
+        import glob
+
+        # A set, since two `**` reach the same file on several ways.
+        yield from _existing(set(glob.iglob(pattern, recursive=True)))
+    else:
+        yield from _existing([pattern])
+
+
+def _existing(paths: Iterable[str]) -> Iterator[FileInfo]:
+    for path in paths:
+        try:
+            info = stat(path)
+        except OSError:
+            info = None
+        if info is not None:
+            yield info
+        elif os.path.islink(path):
+            # A link that leads nowhere stands for a file that somebody expects: whoever opens it is told.
+            yield FileInfo(path, 0, 0.0)
+
+
+def _list_remote(pattern: str) -> list[FileInfo]:
+    bucket, name = object_storage.split(pattern)
+    folder = name.rstrip("/") + "/" if name.rstrip("/") else ""
+    glob_at = _GLOB_CHARACTERS.search(name)
+    prefix = name[: glob_at.start()] if glob_at else folder
+    found = object_storage.list_prefix(f"{object_storage.SCHEME}{bucket}/{prefix}")
+    chosen = [o for o in found if o.name.startswith(folder) and not _any_hidden(o.name.removeprefix(folder).split("/"))]
+    if not chosen:
+        itself = next((o for o in found if o.name == name), None) if glob_at else object_storage.find(pattern)
+        chosen = [itself] if itself else []
+    if not chosen and glob_at:
+        chosen = [o for o in found if _matches(o.name.split("/"), name.split("/"))]
+    return [FileInfo(f"{object_storage.SCHEME}{bucket}/{o.name}", o.size_bytes, o.modified_s) for o in chosen]
+
+
+def _matches(names: Sequence[str], patterns: Sequence[str]) -> bool:
+    """Whether the components of a name match those of a glob, by the rules of Python's `glob` with `recursive`."""
+    if not patterns:
+        return not names
+    first, rest = patterns[0], patterns[1:]
+    if first == "**":
+        # At the end it stands for what lies below a folder, so for one component at least.
+        shortest = 0 if rest else 1
+        return any(
+            not _any_hidden(names[:count]) and _matches(names[count:], rest)
+            for count in range(shortest, len(names) + 1)
+        )
+    if not names or (_any_hidden(names[:1]) and not first.startswith(".")):
+        return False
+    return fnmatchcase(names[0], first) and _matches(names[1:], rest)
+
+
+def _any_hidden(names: Sequence[str]) -> bool:
+    return any(name.startswith(".") for name in names)

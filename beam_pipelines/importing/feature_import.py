@@ -1,0 +1,218 @@
+"""One film's imported features, from others' files into its feature record: what is there already is kept.
+
+A record's T is that of the record that is there, else that of the film where it is at hand, else the longest of the
+kinds. Every kind gets a track of T seconds; what is missing is absent, and counted as a defect.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from beam_pipelines.contracts.records import records
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.importing.imported_features import (
+    KINDS,
+    Defects,
+    ImportedRows,
+    read_csv_rows,
+    read_organisers_kind,
+)
+from beam_pipelines.media.probe import probe_film
+
+IMPORTED = "imported"
+"""Key of a record's quality: modality -> which files its track was made of, and their defects."""
+
+
+@dataclass(frozen=True)
+class FilmImport:
+    """What is to be imported for one film.
+
+    Attributes:
+        film_id: its name throughout.
+        sources: modality -> folder of one file a second (MediaEval 2018's kinds), or CSV file.
+        film_uri: the film itself, where it is at hand; else empty.
+        labels_uri: its label file, whose rows are counted beside the features; empty where there is none.
+    """
+
+    film_id: str
+    sources: Mapping[str, str]
+    film_uri: str = ""
+    labels_uri: str = ""
+
+
+@dataclass(frozen=True)
+class DefectRow:
+    """What was wrong with one kind of one film.
+
+    Attributes:
+        film_id, kind: which; the kind `labels` stands for the film's labels.
+        seconds: T of the film's record.
+        present: seconds that have values.
+        counts: defect -> how often, as `Defects` names them.
+    """
+
+    film_id: str
+    kind: str
+    seconds: int
+    present: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """The files of one source: their addresses, a digest of their names and sizes, and the time of the last change."""
+
+    files: tuple[str, ...]
+    digest: str
+    size_bytes: int
+    modified_s: float
+
+
+def describe_kind(kind: str) -> dict[str, Any]:
+    """What the fingerprint of one of the organisers' kinds says."""
+    return {"imported": "mediaeval2018", "kind": kind, "dimensions": KINDS[kind], "rate_hz": 1}
+
+
+def describe_csv(name: str, version: str, columns: Sequence[str]) -> dict[str, Any]:
+    """What the fingerprint of features of one's own says: name, version, and which columns in which order."""
+    named = hashlib.sha256("\n".join(columns).encode()).hexdigest()[:16]
+    return {"imported": "csv", "name": name, "version": version, "columns": named, "dimensions": len(columns)}
+
+
+def import_film(
+    film: FilmImport, directory: str, descriptions: Mapping[str, Mapping[str, Any]]
+) -> tuple[records.RecordHeader, bool, list[DefectRow]]:
+    """Brings the imported modalities of one film's record up to date.
+
+    Args:
+        film: the film and its sources; a modality without one becomes a track that is absent throughout.
+        directory: where records lie, local or `gs://`.
+        descriptions: modality -> what its track says of itself.
+
+    Returns:
+        The record's header, whether anything was imported, and a row of defects a modality.
+
+    Raises:
+        FilmError: for a film without any features, or whose files can't be read.
+    """
+    uri = records.record_uri(directory, film.film_id)
+    listed = {modality: _list(source) for modality, source in film.sources.items()}
+    try:
+        if _is_current(records.read_header(uri), listed, descriptions, storage.stat(uri)):
+            header, presence = records.read_presence(uri)
+            return header, False, _rows(header, presence, film)
+        existing = records.read_record(uri)
+    except FileNotFoundError:
+        existing = None
+    except records.RecordError as error:
+        raise FilmError("import", "damaged_record", f"{error}; or remove the file") from error
+    rows = {m: _read(m, film.sources[m], listed[m], descriptions[m]) for m in listed if listed[m].files}
+    longest = max((len(found.values) for found in rows.values()), default=0)
+    if not longest:
+        raise FilmError("import", "no_features", f"{film.film_id}: none of {sorted(descriptions)} has a file for it")
+    header = existing.header if existing else _new_header(film, listed, longest)
+    dimensions = {modality: int(description["dimensions"]) for modality, description in descriptions.items()}
+    found = {m: rows[m] if m in rows else ImportedRows.nothing(dimensions[m]) for m in descriptions}
+    tracks = {m: found[m].as_track(header.seconds, header.start_us, descriptions[m]) for m in descriptions}
+    about = {
+        m: {"files": listed[m].digest if m in listed else "", "defects": _nonzero(found[m].defects)} for m in tracks
+    }
+    quality = {**header.quality, IMPORTED: {**header.quality.get(IMPORTED, {}), **about}}
+    kept = existing.tracks if existing else {}
+    record = records.make_record(replace(header, quality=quality), {**kept, **tracks})
+    records.write_record(record, uri)
+    return record.header, True, _rows(record.header, {m: track.present for m, track in tracks.items()}, film)
+
+
+def _list(uri: str) -> _Listed:
+    state, size_bytes, modified_s, files = hashlib.sha256(), 0, 0.0, []
+    for info in storage.list_files(uri):
+        state.update(f"{info.uri.removeprefix(uri)}:{info.size_bytes}\n".encode("utf-8", "surrogateescape"))
+        size_bytes += info.size_bytes
+        modified_s = max(modified_s, info.modified_s)
+        files.append(info.uri)
+    return _Listed(tuple(files), state.hexdigest(), size_bytes, modified_s)
+
+
+def _is_current(
+    header: records.RecordHeader,
+    listed: Mapping[str, _Listed],
+    descriptions: Mapping[str, Mapping[str, Any]],
+    record: storage.FileInfo | None,
+) -> bool:
+    have, about = header.fingerprints(), header.quality.get(IMPORTED, {})
+    return record is not None and all(
+        have.get(m) == records.fingerprint(description)
+        and about.get(m, {}).get("files") == (listed[m].digest if m in listed else "")
+        and (m not in listed or listed[m].modified_s <= record.modified_s)
+        for m, description in descriptions.items()
+    )
+
+
+def _read(modality: str, uri: str, listed: _Listed, description: Mapping[str, Any]) -> ImportedRows:
+    try:
+        if description["imported"] == "mediaeval2018":
+            return read_organisers_kind(uri, modality, listed.files)
+        rows, columns = read_csv_rows(uri)
+    except OSError as error:
+        raise FilmError("import", "not_readable", f"{error.filename or uri}: {error.strerror or error}") from error
+    found = describe_csv(str(description["name"]), str(description["version"]), columns)
+    if found["columns"] != description["columns"]:
+        raise FilmError(
+            "import",
+            "other_columns",
+            f"{uri}: its {len(columns)} columns are not those of the first film, in its order",
+        )
+    return rows
+
+
+def _new_header(film: FilmImport, listed: Mapping[str, _Listed], seconds: int) -> records.RecordHeader:
+    if not film.film_uri:
+        joined = "".join(f"{modality}:{listed[modality].digest}\n" for modality in sorted(listed))
+        return records.RecordHeader(
+            film_id=film.film_id,
+            source_uri=next(iter(film.sources.values())),
+            source_size_bytes=sum(one.size_bytes for one in listed.values()),
+            source_sha256=hashlib.sha256(joined.encode()).hexdigest(),
+            seconds=seconds,
+            duration_us=seconds * 1_000_000,
+            start_us=0,
+        )
+    with storage.local_copy(film.film_uri) as path:
+        probe = probe_film(path)
+        with path.open("rb") as file:
+            checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        return records.RecordHeader(
+            film_id=film.film_id,
+            source_uri=film.film_uri,
+            source_size_bytes=path.stat().st_size,
+            source_sha256=checksum,
+            seconds=probe.seconds,
+            duration_us=round(probe.duration_s * 1_000_000),
+            start_us=round(probe.first_pts_s * 1_000_000),
+        )
+
+
+def _nonzero(defects: Defects) -> dict[str, int]:
+    return {name: count for name, count in defects.counts().items() if count}
+
+
+def _rows(header: records.RecordHeader, presence: Mapping[str, np.ndarray], film: FilmImport) -> list[DefectRow]:
+    seconds, about = header.seconds, header.quality[IMPORTED]
+    rows = [
+        DefectRow(film.film_id, modality, seconds, int(presence[modality].sum()), about[modality]["defects"])
+        for modality in sorted(film.sources)
+    ]
+    if film.labels_uri:
+        lines = storage.read_bytes(film.labels_uri).splitlines()[1:]
+        labelled = sum(bool(line.strip()) for line in lines)
+        short = {"short_by": seconds - labelled} if labelled < seconds else {}
+        beyond = {"beyond": labelled - seconds} if labelled > seconds else {}
+        rows.append(DefectRow(film.film_id, "labels", seconds, min(labelled, seconds), {**short, **beyond}))
+    return rows

@@ -1,0 +1,273 @@
+"""Features that others computed, one file a second or one CSV a film, as feature tracks; every defect is counted.
+
+The organisers of MediaEval 2018 publish openSMILE's emobase2010 and ten visual kinds. Their second n lies in the file
+numbered n + 1. Known defects: files that are absent or empty, and sound files 1 and 2 that copy file 3.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from beam_pipelines.contracts.records.feature_track import FeatureTrack
+from beam_pipelines.films import mediaeval2018
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import FilmError
+
+AUDIO_KIND = "emobase2010"
+KINDS: Mapping[str, int] = {AUDIO_KIND: mediaeval2018.AUDIO_DIMENSION, **mediaeval2018.VISUAL_DIMENSIONS}
+"""The organisers' kinds and their values a second."""
+
+CLOCK = "time_s"
+"""The column of a CSV that says the second."""
+
+_MAX_SECONDS = 12 * 3600
+_NUMBER = re.compile(r"[-_](\d{5})(?:[-_]([a-z0-9]+))?\.(?:csv|txt)$", re.IGNORECASE)
+_TYPES_OF_NUMBERS = ("numeric", "real", "integer")
+
+
+@dataclass
+class Defects:
+    """What was wrong with one kind of one film, in seconds (files, where names are meant).
+
+    Attributes:
+        absent: no file, though a later second has one.
+        empty: a file without values.
+        wrong_length: another number of values than the kind has.
+        not_numbers: a value that is no finite number.
+        doubled: two files for one second; the first by name counts.
+        copied: file 1 or 2 of the sound with the content of file 3; their values are kept.
+        strange_names: files whose names say no second.
+        short_by: seconds that the film's longest kind, or its existing record, has more.
+        beyond: seconds past the end of the film's existing record, left out.
+    """
+
+    absent: int = 0
+    empty: int = 0
+    wrong_length: int = 0
+    not_numbers: int = 0
+    doubled: int = 0
+    copied: int = 0
+    strange_names: int = 0
+    short_by: int = 0
+    beyond: int = 0
+
+    def counts(self) -> dict[str, int]:
+        """Name of each defect -> how often it was met."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class ImportedRows:
+    """One kind of one film: float32 [T, D] (NaN where there is nothing), and what was wrong."""
+
+    values: np.ndarray
+    defects: Defects
+
+    @staticmethod
+    def nothing(dimensions: int) -> ImportedRows:
+        """Rows of a film that lacks a kind altogether, float32 [0, D]."""
+        return ImportedRows(np.zeros((0, dimensions), np.float32), Defects())
+
+    def as_track(self, seconds: int, start_us: int, description: Mapping[str, Any]) -> FeatureTrack:
+        """The track of a film of so many seconds: what is missing is absent, what lies beyond is cut and counted."""
+        self.defects.short_by += max(0, seconds - len(self.values))
+        self.defects.beyond += max(0, len(self.values) - seconds)
+        values = np.full((seconds, self.values.shape[1]), np.nan, np.float32)
+        kept = self.values[:seconds]
+        values[: len(kept)] = kept
+        present = np.asarray(np.isfinite(values).all(axis=1, keepdims=True))
+        values[~present[:, 0]] = 0.0
+        return FeatureTrack(
+            values=values,
+            present=present.astype(np.float32),
+            timestamps_us=start_us + 1_000_000 * np.arange(seconds, dtype=np.int64),
+            description=description,
+        )
+
+
+def read_organisers_kind(directory: str, kind: str, files: Sequence[str] | None = None) -> ImportedRows:
+    """Reads the files of one kind of one film, one a second.
+
+    Args:
+        directory: for example `…/visual_features/MEDIAEVAL18_07/fc6`.
+        kind: a name of `KINDS`.
+        files: the addresses of its files, where the caller has listed them already.
+
+    Raises:
+        FilmError: for a number of seconds that no film has.
+    """
+    listed = [info.uri for info in storage.list_files(directory)] if files is None else files
+    defects, by_second = Defects(), _by_second(listed, kind)
+    defects.strange_names = len(by_second.pop(-1, []))
+    defects.doubled = sum(len(uris) - 1 for uris in by_second.values())
+    seconds = max(by_second, default=-1) + 1
+    if seconds > _MAX_SECONDS:
+        raise FilmError("import", "too_long", f"{directory}: a file is numbered {seconds}; no film is that long")
+    values = np.full((seconds, KINDS[kind]), np.nan, np.float32)
+    contents: dict[int, bytes] = {}
+    for second in range(seconds):
+        if second not in by_second:
+            defects.absent += 1
+            continue
+        content = storage.read_bytes(by_second[second][0])
+        if second < 3:
+            contents[second] = content
+        values[second] = _row(content, kind, defects)
+    if kind == AUDIO_KIND and 2 in contents:
+        defects.copied = sum(_data_line(contents[n]) == _data_line(contents[2]) for n in (0, 1) if n in contents)
+    return ImportedRows(values, defects)
+
+
+def _by_second(files: Sequence[str], kind: str) -> dict[int, list[str]]:
+    """Second -> its files by name; -1 -> files whose names say none."""
+    found: dict[int, list[str]] = {}
+    for uri in sorted(files):
+        match = _NUMBER.search(uri.rsplit("/", 1)[-1])
+        second = int(match.group(1)) - 1 if match and (match.group(2) or kind).lower() == kind else -1
+        found.setdefault(max(second, -1), []).append(uri)
+    return found
+
+
+def _row(content: bytes, kind: str, defects: Defects) -> np.ndarray:
+    """One file's values, float32 [D]; all NaN where it has a defect, which is counted."""
+    dimensions = KINDS[kind]
+    nothing = np.full(dimensions, np.nan, np.float32)
+    line = _data_line(content)
+    if not line.strip():
+        defects.empty += 1
+        return nothing
+    cells = [cell.strip() for cell in line.strip().rstrip(",").split(",")]
+    if kind == AUDIO_KIND:
+        numeric = _numeric_columns(_split_arff(content)[0])
+        cells = [cell for cell, is_number in zip(cells, numeric, strict=False) if is_number] if numeric else cells
+    if len(cells) != dimensions:
+        defects.wrong_length += 1
+        return nothing
+    try:
+        values = np.array(cells, np.float32)
+    except ValueError:
+        values = nothing
+    if not np.isfinite(values).all():
+        defects.not_numbers += 1
+        return nothing
+    return values
+
+
+def _data_line(content: bytes) -> str:
+    """The line of values: of an ARFF file the first after `@data`, else the first that isn't empty."""
+    _, values = _split_arff(content)
+    lines = values.decode("utf-8", "replace").splitlines()
+    return next((line for line in lines if line.strip() and line.lstrip()[0] not in "%@"), "")
+
+
+def _split_arff(content: bytes) -> tuple[bytes, bytes]:
+    """What lies before the line `@data`, and what lies behind it; of another file nothing and everything."""
+    start = re.search(rb"^\s*@data\s*$", content, re.IGNORECASE | re.MULTILINE)
+    return (content[: start.start()], content[start.end() :]) if start else (b"", content)
+
+
+@lru_cache(maxsize=8)
+def _numeric_columns(header: bytes) -> list[bool]:
+    """For each `@attribute` of an ARFF header whether it holds numbers; the name and the class don't.
+
+    The same 1,583 lines stand in each of thousands of files: they are read once.
+    """
+    text = header.decode("utf-8", "replace")
+    attributes = re.findall(r"^\s*@attribute\s+(?:'[^']*'|\S+)\s+(\S+)", text, re.IGNORECASE | re.MULTILINE)
+    return [kind.lower() in _TYPES_OF_NUMBERS for kind in attributes]
+
+
+def read_csv_columns(uri: str) -> list[str]:
+    """The names of a CSV's columns of values, as `read_csv_rows` gives them.
+
+    Raises:
+        FilmError: for a file that is no such CSV.
+    """
+    return _columns_of(_read_csv(uri), uri)
+
+
+def read_csv_rows(uri: str) -> tuple[ImportedRows, Sequence[str]]:
+    """Reads a film's features of one's own: a CSV with a header and one row a second.
+
+    A column `time_s` gives each row's second; without one the first row is second 0. All other columns are values. A
+    row with an empty cell or a cell that is no finite number is a second without features.
+
+    Returns:
+        The rows, and the names of their columns.
+
+    Raises:
+        FilmError: for a file that is no such CSV; it names file and line.
+    """
+    rows = _read_csv(uri)
+    columns = _columns_of(rows, uri)
+    names = [name.strip() for name in rows[0]]
+    clock = names.index(CLOCK) if CLOCK in names else None
+    defects, found = Defects(), {}
+    for line, row in enumerate(rows[1:], start=2):
+        if len(row) != len(names):
+            raise FilmError(
+                "import", "unreadable", f"{uri}, line {line}: {len(row)} cells, the header has {len(names)}"
+            )
+        second = line - 2 if clock is None else _second(row[clock], uri, line)
+        if second in found:
+            defects.doubled += 1
+            continue
+        found[second] = _numbers([cell for i, cell in enumerate(row) if i != clock], defects)
+    values = np.full((max(found) + 1, len(columns)), np.nan, np.float32)
+    for second, numbers in found.items():
+        values[second] = numbers
+    defects.absent = len(values) - len(found)
+    return ImportedRows(values, defects), columns
+
+
+def _read_csv(uri: str) -> list[list[str]]:
+    try:
+        return list(csv.reader(io.StringIO(storage.read_text(uri), newline=""), strict=True))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise FilmError("import", "unreadable", f"{uri}: not readable as CSV: {error}") from error
+    except OSError as error:
+        raise FilmError("import", "not_readable", f"{uri}: {error.strerror or error}") from error
+
+
+def _columns_of(rows: Sequence[Sequence[str]], uri: str) -> list[str]:
+    if len(rows) < 2:
+        raise FilmError("import", "empty", f"{uri}: needs a header and one row a second")
+    names = [name.strip() for name in rows[0]]
+    columns = [name for name in names if name != CLOCK]
+    if not columns:
+        raise FilmError("import", "no_columns", f"{uri}: has no column of values beside {CLOCK}")
+    if len(set(names)) < len(names):
+        raise FilmError("import", "columns_twice", f"{uri}: two columns have one name")
+    return columns
+
+
+def _second(cell: str, uri: str, line: int) -> int:
+    try:
+        second = float(cell)
+    except ValueError:
+        second = -1.0
+    if not (0 <= second < _MAX_SECONDS and second == int(second)):
+        raise FilmError("import", "unreadable", f"{uri}, line {line}: time_s is '{cell}', wanted a whole second")
+    return int(second)
+
+
+def _numbers(cells: Sequence[str], defects: Defects) -> np.ndarray:
+    if not any(cell.strip() for cell in cells):
+        defects.empty += 1
+        return np.full(len(cells), np.nan, np.float32)
+    try:
+        values = np.array(cells, np.float32)
+    except ValueError:
+        values = np.full(len(cells), np.nan, np.float32)
+    if not np.isfinite(values).all():
+        defects.not_numbers += 1
+        values = np.full(len(cells), np.nan, np.float32)
+    return values

@@ -1,0 +1,206 @@
+"""Label files -> labels on the film's one-second clock.
+
+`read_labels` reads a file as it is published and refuses what it can't vouch for; `align` puts its rows on the clock of
+contract 1; `report_alignment` says what was cut on the way, since features and labels differ in length on real films
+(of MediaEval 2018's film 46, for example, some 100 of 3,000 seconds are labelled).
+
+The layouts of the files themselves are in `beam_pipelines.labels.layouts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from beam_pipelines.labels.layouts import AnnotationError, LabelRow, read_rows
+from trainer.evaluation.metrics import TARGETS
+from trainer.foundation.config import LabelConfig
+
+__all__ = [
+    "AnnotationError",
+    "LabelReport",
+    "Labels",
+    "align",
+    "read_labels",
+    "render_reports",
+    "report_alignment",
+]
+
+_STEP_TOLERANCE_S = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The rows of one label file.
+
+    Attributes:
+        uri: the file.
+        time_s: float64 [N], rising; seconds on the film's clock, where 0 is the film's first second.
+        values: float32 [N, 2], valence and arousal in the labels' own range.
+        unpaired_rows: rows of a layout with two files that tell one target only; they are not among the N.
+    """
+
+    uri: str
+    time_s: np.ndarray
+    values: np.ndarray
+    unpaired_rows: int = 0
+
+
+@dataclass(frozen=True)
+class LabelReport:
+    """How many of one film's label rows found a second, and what was cut.
+
+    Attributes:
+        film_id: the film.
+        film_seconds: T of its features.
+        label_rows: rows of its label file.
+        used: rows that found a second.
+        before_film: rows whose time lies before second 0.
+        after_film: rows whose time lies at T or later.
+        unlabelled_seconds: seconds without a row; they are neither trained on nor scored.
+        unpaired_rows: rows of a layout with two files that tell one target only, left out.
+    """
+
+    film_id: str
+    film_seconds: int
+    label_rows: int
+    used: int
+    before_film: int
+    after_film: int
+    unlabelled_seconds: int
+    unpaired_rows: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row found a second and every second a row."""
+        return self.used == self.label_rows == self.film_seconds and not self.unpaired_rows
+
+
+def read_labels(uri: str, config: LabelConfig) -> Labels:
+    """Reads a label file, local or `gs://`.
+
+    Args:
+        uri: the file.
+        config: its layout, the range its values must keep, and the time that is second 0 of the film
+            (`first_time_s`; without it the first row must say 0 or 1, and is second 0: published files count from
+            either, any other beginning would be a guess. MediaEval 2017's segments have their start in the film, so
+            there it is 0).
+
+    Raises:
+        AnnotationError: no such file, not text, no header, a row that isn't what its layout says, times that don't
+            rise or don't come once a second, a first time that leaves the origin open, a value out of range, or no
+            rows at all.
+    """
+    rows, unpaired_rows = read_rows(uri, config)
+    if not rows:
+        raise AnnotationError(f"{uri}: has no rows of labels")
+    _assert_rising(uri, rows)
+    _assert_once_a_second(uri, rows)
+    _assert_range(uri, rows, config)
+    origin = _origin_s(uri, rows[0], config) if config.first_time_s is None else config.first_time_s
+    return Labels(
+        uri=uri,
+        time_s=np.array([row.time_s - origin for row in rows], np.float64),
+        values=np.array([row.values for row in rows], np.float32),
+        unpaired_rows=unpaired_rows,
+    )
+
+
+def align(labels: Labels, seconds: int) -> tuple[np.ndarray, np.ndarray]:
+    """Puts labels on the clock: a row belongs to the nearest second, half a second counting upwards.
+
+    Args:
+        labels: as read.
+        seconds: T of the film.
+
+    Returns:
+        values, float32 [T, 2], zero where no row lies, and known, bool [T], which tells where one does.
+
+    Raises:
+        AnnotationError: two rows of one second.
+    """
+    nearest = _nearest_seconds(labels)
+    doubled = np.flatnonzero(np.diff(nearest) == 0)
+    if len(doubled):
+        raise AnnotationError(
+            f"{labels.uri}: rows {doubled[0] + 1} and {doubled[0] + 2} both belong to second {nearest[doubled[0]]}; "
+            "labels must come once a second"
+        )
+    inside = (nearest >= 0) & (nearest < seconds)
+    values, known = np.zeros((seconds, len(TARGETS)), np.float32), np.zeros(seconds, bool)
+    values[nearest[inside]] = labels.values[inside]
+    known[nearest[inside]] = True
+    return values, known
+
+
+def report_alignment(film_id: str, labels: Labels, seconds: int) -> LabelReport:
+    """What `align` used of a film's labels and what it cut."""
+    nearest = _nearest_seconds(labels)
+    before, after = int(np.sum(nearest < 0)), int(np.sum(nearest >= seconds))
+    used = len(nearest) - before - after
+    return LabelReport(film_id, seconds, len(nearest), used, before, after, seconds - used, labels.unpaired_rows)
+
+
+def render_reports(reports: Sequence[LabelReport]) -> str:
+    """A table of the films whose labels and features don't match second by second, with the sum over all films."""
+    columns = ["film_id", "film_seconds", "label_rows", "used", "before_film", "after_film", "unlabelled_seconds"]
+    if any(report.unpaired_rows for report in reports):
+        columns.append("unpaired_rows")
+    cut = [report for report in reports if not report.complete]
+    if not cut:
+        return f"Labels and features match second by second in all {len(reports)} films."
+    rows = [[str(asdict(report)[column]) for column in columns] for report in cut]
+    rows.append(["all films", *(str(sum(asdict(report)[column] for report in reports)) for column in columns[1:])])
+    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
+    lines = [f"Labels and features differ in {len(cut)} of {len(reports)} films:"]
+    for row in [columns, *rows]:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        lines.append("  ".join(cells))
+    return "\n".join(lines)
+
+
+def _assert_rising(uri: str, rows: Sequence[LabelRow]) -> None:
+    for earlier, later in pairwise(rows):
+        if later.time_s <= earlier.time_s:
+            raise AnnotationError(
+                f"{uri}, line {later.line}: time {later.time_s:g} follows {earlier.time_s:g}; times must rise"
+            )
+
+
+def _assert_once_a_second(uri: str, rows: Sequence[LabelRow]) -> None:
+    # The median, so that seconds without a row in the middle of a film stay what they are: unknown.
+    step_s = float(np.median(np.diff([row.time_s for row in rows]))) if len(rows) > 1 else 1.0
+    if abs(step_s - 1.0) > _STEP_TOLERANCE_S:
+        raise AnnotationError(
+            f"{uri}: its rows lie {step_s:g} s apart (median of {len(rows) - 1} steps), labels must come once a "
+            "second; write the times in seconds (not in milliseconds or frames) and one row for each second"
+        )
+
+
+def _origin_s(uri: str, first: LabelRow, config: LabelConfig) -> float:
+    if config.layout == "mediaeval2017":
+        return 0.0
+    if first.time_s not in (0.0, 1.0):
+        raise AnnotationError(
+            f"{uri}, line {first.line}: the first row's time is {first.time_s:g}; where it isn't 0 or 1, "
+            "set labels.first_time_s to the time that stands for the film's first second (0 where times count from "
+            "the film's beginning)"
+        )
+    return first.time_s
+
+
+def _assert_range(uri: str, rows: Sequence[LabelRow], config: LabelConfig) -> None:
+    for row in rows:
+        for target, value in zip(TARGETS, row.values, strict=True):
+            if not config.minimum <= value <= config.maximum:
+                raise AnnotationError(
+                    f"{uri}, line {row.line}: {target} {value:g} is outside of [{config.minimum:g}, "
+                    f"{config.maximum:g}]; set labels.minimum and labels.maximum to the labels' range"
+                )
+
+
+def _nearest_seconds(labels: Labels) -> np.ndarray:
+    return np.floor(labels.time_s + 0.5).astype(np.int64)

@@ -1,0 +1,224 @@
+"""The layouts of published label files: from the files' lines to rows of time, valence and arousal.
+
+    mediaeval2018     one file a film, `MEDIAEVAL18_{ID}_Valence-Arousal.txt`: time, valence, arousal, one row a second
+    mediaeval2017     one file a film, `{movie}-MEDIAEVAL2017-valence_arousal.txt`: segment id, start, MeanValence,
+                      MeanArousal; segments of 10 s, one every 5 s
+    mediaeval2016     two files a film, `{movie}_Valence.txt` and `{movie}_Arousal.txt`: time, mean and, in some
+                      releases, standard deviation of the raters; one row a second
+    liris_accede      the same two files as LIRIS-ACCEDE published them first (its continuous annotations)
+
+All are separated by tabs and begin with a header line. Of a film with two files the manifest names either.
+
+Segments become seconds as `labels.segment_label` says; seconds that no segment tells are unknown, and rows outside of
+the film are cut and counted as they are in every layout (`beam_pipelines.labels.annotations`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, zip_longest
+
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import ConfigurationError
+from trainer.evaluation.metrics import TARGETS
+from trainer.foundation.config import LabelConfig
+
+SEGMENT_S = 10.0
+SEGMENT_HOP_S = 5.0
+"""Length and distance of MediaEval 2017's segments, in seconds."""
+
+_TOLERANCE_S = 0.01
+
+
+class AnnotationError(ConfigurationError):
+    """A label file that can't be read as labels; the text names the file, the line and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """One row of labels: where it stands, the time it is of in seconds as the file counts them, valence and arousal."""
+
+    line: int
+    time_s: float
+    values: tuple[float, float]
+
+
+Line = tuple[int, str]
+Rows = tuple[list[LabelRow], int]
+Reader = Callable[[str, LabelConfig], Rows]
+
+
+def read_rows(uri: str, config: LabelConfig) -> Rows:
+    """The rows of a film's labels, in the file's own time; MediaEval 2017's segments are seconds already.
+
+    Beside them the number of rows without a partner: those at the end of the longer one of a film's two files, which
+    tell one target only and are left out.
+
+    Raises:
+        AnnotationError: no such file, not text, no header, or a row that isn't what the layout has there.
+    """
+    return _READERS[config.layout](uri, config)
+
+
+def label_files(uri: str, layout: str) -> tuple[str, ...]:
+    """The files that a manifest's label address stands for: itself, or both of a pair, valence first.
+
+    Raises:
+        AnnotationError: for one of a pair whose name doesn't say which it is.
+    """
+    if layout not in _PAIRED:
+        return (uri,)
+    folder, _, name = uri.rpartition("/")
+    for own in ("Valence", "Arousal"):
+        stem, suffix, rest = name.rpartition(f"_{own}")
+        if suffix:
+            prefix = f"{folder}/" if folder or uri.startswith("/") else ""
+            valence, arousal = (f"{prefix}{stem}_{target}{rest}" for target in ("Valence", "Arousal"))
+            return valence, arousal
+    raise AnnotationError(
+        f"{uri}: a label file of the layout {layout} is named <movie>_Valence.txt or <movie>_Arousal.txt, "
+        "and the other lies beside it; correct the column 'labels' of the manifest, or train.labels.layout"
+    )
+
+
+def _read_2018(uri: str, config: LabelConfig) -> Rows:
+    header, lines = _header_and_lines(uri, "time, valence, arousal")
+    _assert_targets_in_order(uri, header)
+    rows = [
+        LabelRow(number, numbers[0], (numbers[1], numbers[2]))
+        for number, numbers in _numbers_of(uri, lines, (3,), "three finite numbers (time, valence, arousal)")
+    ]
+    return rows, 0
+
+
+def _read_2017(uri: str, config: LabelConfig) -> Rows:
+    header, lines = _header_and_lines(uri, "segment id, start, MeanValence, MeanArousal")
+    _assert_targets_in_order(uri, header)
+    wanted = "four finite numbers (segment id, start, valence, arousal)"
+    segments = [
+        LabelRow(number, numbers[1], (numbers[2], numbers[3]))
+        for number, numbers in _numbers_of(uri, lines, (4,), wanted)
+    ]
+    for earlier, later in pairwise(segments):
+        hops = (later.time_s - earlier.time_s) / SEGMENT_HOP_S
+        if hops < 0.5 or abs(hops - round(hops)) * SEGMENT_HOP_S > _TOLERANCE_S:
+            raise AnnotationError(
+                f"{uri}, line {later.line}: this segment starts at {later.time_s:g} s after one at "
+                f"{earlier.time_s:g} s; segments of this layout start {SEGMENT_HOP_S:g} s apart"
+            )
+    return _SEGMENT_LABELS[config.segment_label](segments), 0
+
+
+def _read_pair(uri: str, config: LabelConfig) -> Rows:
+    columns = []
+    for target, file in zip(TARGETS, label_files(uri, config.layout), strict=True):
+        _, lines = _header_and_lines(file, "Time, Mean")
+        wanted = "two or three finite numbers (time, mean, standard deviation)"
+        columns.append((target, file, _numbers_of(file, lines, (2, 3), wanted)))
+    (_, _, valence), (_, arousal_uri, arousal) = columns
+    rows = []
+    for (number, first), (other, second) in zip(valence, arousal, strict=False):
+        if abs(first[0] - second[0]) > _TOLERANCE_S:
+            raise AnnotationError(
+                f"{arousal_uri}, line {other}: has time {second[0]:g} where the valence file has {first[0]:g}; the two "
+                "files of a film must tell the same seconds"
+            )
+        rows.append(LabelRow(number, first[0], (first[1], second[1])))
+    return rows, abs(len(valence) - len(arousal))
+
+
+def _seconds_by_mean(segments: Sequence[LabelRow]) -> list[LabelRow]:
+    """Each second has the mean of the segments that it lies in: two, but at the ends."""
+    gathered: dict[int, list[LabelRow]] = {}
+    for segment in segments:
+        first = math.ceil(segment.time_s - _TOLERANCE_S)
+        for second in range(first, math.ceil(segment.time_s + SEGMENT_S - _TOLERANCE_S)):
+            gathered.setdefault(second, []).append(segment)
+    return [
+        LabelRow(
+            covering[0].line,
+            float(second),
+            (_mean([row.values[0] for row in covering]), _mean([row.values[1] for row in covering])),
+        )
+        for second, covering in sorted(gathered.items())
+    ]
+
+
+def _seconds_by_interpolation(segments: Sequence[LabelRow]) -> list[LabelRow]:
+    """A segment's label is that of its middle; between the middles of neighbours it runs straight, beyond is none."""
+    rows = []
+    for segment, following in zip_longest(segments, segments[1:]):
+        middle = segment.time_s + SEGMENT_S / 2
+        alone = following is None or following.time_s - segment.time_s > SEGMENT_HOP_S + _TOLERANCE_S
+        # A middle that no neighbour follows is still known itself, where it is a whole second.
+        end = middle + 2 * _TOLERANCE_S if alone else following.time_s + SEGMENT_S / 2
+        for second in range(math.ceil(middle - _TOLERANCE_S), math.ceil(end - _TOLERANCE_S)):
+            share = 0.0 if alone else (second - middle) / (following.time_s - segment.time_s)
+            values = segment.values if alone else _between(segment.values, following.values, share)
+            rows.append(LabelRow(segment.line, float(second), values))
+    return rows
+
+
+def _between(first: tuple[float, float], second: tuple[float, float], share: float) -> tuple[float, float]:
+    valence, arousal = (a + share * (b - a) for a, b in zip(first, second, strict=True))
+    return valence, arousal
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _header_and_lines(uri: str, columns: str) -> tuple[Line, list[Line]]:
+    try:
+        text = storage.read_text(uri)
+    except FileNotFoundError as error:
+        raise AnnotationError(f"{uri}: no such label file; correct the column 'labels' of the manifest") from error
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{uri}: not UTF-8 text ({error}); it is no label file") from error
+    numbered = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    if not numbered:
+        raise AnnotationError(f"{uri}: has no rows of labels")
+    number, header = numbered[0]
+    if _numbers(header.split()) is not None:
+        raise AnnotationError(f"{uri}, line {number}: a header line ({columns}) must come first")
+    return numbered[0], numbered[1:]
+
+
+def _assert_targets_in_order(uri: str, header: Line) -> None:
+    number, text = header
+    places = [text.lower().find(target) for target in TARGETS]
+    if -1 in places or places != sorted(places):
+        raise AnnotationError(f"{uri}, line {number}: the header must name valence and then arousal; it reads {text!r}")
+
+
+def _numbers_of(uri: str, lines: Sequence[Line], counts: tuple[int, ...], wanted: str) -> list[tuple[int, list[float]]]:
+    rows = []
+    for number, line in lines:
+        numbers = _numbers(line.split())
+        if numbers is None or len(numbers) not in counts:
+            raise AnnotationError(f"{uri}, line {number}: must hold {wanted} separated by tabs; it reads {line!r}")
+        rows.append((number, numbers))
+    return rows
+
+
+def _numbers(fields: Sequence[str]) -> list[float] | None:
+    try:
+        numbers = [float(field) for field in fields]
+    except ValueError:
+        return None
+    return numbers if all(math.isfinite(number) for number in numbers) else None
+
+
+_PAIRED = ("mediaeval2016", "liris_accede")
+_READERS: Mapping[str, Reader] = {
+    "mediaeval2018": _read_2018,
+    "mediaeval2017": _read_2017,
+    "mediaeval2016": _read_pair,
+    "liris_accede": _read_pair,
+}
+_SEGMENT_LABELS: Mapping[str, Callable[[Sequence[LabelRow]], list[LabelRow]]] = {
+    "mean": _seconds_by_mean,
+    "interpolated": _seconds_by_interpolation,
+}

@@ -1,0 +1,293 @@
+"""How the three jobs start: command line, Beam options, a progress display, and the exit code of the finished run.
+
+Options that a job doesn't know are passed on to Beam, so that `--runner=PortableRunner …` works with each. Without a
+`--runner` a job runs on this machine's cores with Beam's own portable local runner, one process a core (`FnApiRunner`;
+`DirectRunner` would first try to download another one).
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import logging
+import math
+import os
+import platform
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from importlib import metadata
+from typing import Any
+
+from apache_beam import Pipeline
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+
+from beam_pipelines import __version__
+from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.configuration import load_section, nearest
+from beam_pipelines.foundation.errors import EXIT_OK, CineAffectError, ConfigurationError
+from beam_pipelines.foundation.logs.structured_log import is_json
+from beam_pipelines.foundation.run_summary import next_steps_of_job, places_of_job, print_summary
+from beam_pipelines.foundation.tensorflow_start import sees_gpu
+from beam_pipelines.launch.driver_log import FORMATS, OPTION, PLUGIN_OPTION, start_log
+from beam_pipelines.launch.progress import watch
+from beam_pipelines.transforms.outcomes import FAILURES, RUN_MANIFEST, exit_code, read_manifest_of_run
+
+LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
+_NEARLY = 0.8
+"""How alike two options are, of 1, for one to be taken for the other misspelt."""
+
+
+def add_common_arguments(parser: argparse.ArgumentParser, example: str) -> None:
+    """Adds what every job takes: `--output`, `--config`, `--set`, `--workers`.
+
+    Args:
+        parser: the job's.
+        example: a key of the job's own section with a value, `image.batch_size=8`, to show how `--set` is used.
+    """
+    parser.add_argument(
+        "--output", required=True, help="directory of this run, local or gs://; a second run continues it"
+    )
+    parser.add_argument("--config", help="YAML file; without one the defaults hold")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help=f"overrides one key of this job's section, for example --set {example}; may be repeated",
+    )
+    parser.add_argument(
+        "--workers",
+        type=_count,
+        default=0,
+        help="local runner only: worker processes; 1 runs everything in this process. Where films are extracted on a "
+        "GPU, threads of this process (extract.device.share_batches)",
+    )
+    parser.add_argument(
+        OPTION,
+        choices=FORMATS,
+        default=FORMATS[0],
+        help="the log on standard error: json gives one object a line, with film, segment and worker (default: text)",
+    )
+
+
+def parse_known(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The job's own arguments, and those that are left over for Beam.
+
+    Raises:
+        ConfigurationError: for an option that nobody knows and that is nearly one of the job's own: before the parser
+            says only that this one is missing.
+    """
+    own = [option for action in parser._actions for option in action.option_strings]
+    for argument in argv:
+        option = argument.partition("=")[0]
+        near = difflib.get_close_matches(option, own, n=1, cutoff=_NEARLY) if option.startswith("--") else []
+        if near and option not in own and option.removeprefix("--") not in PipelineOptions([]).get_all_options():
+            raise ConfigurationError(f"unknown option {option}; did you mean '{near[0]}'?")
+    return parser.parse_known_args(argv)
+
+
+def comma_separated(text: str) -> tuple[str, ...]:
+    """`train,validation` as the names it holds, for an option of the command line."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def films_share_batches(config: str | None, overrides: Sequence[str] = ()) -> bool:
+    """Whether films that are extracted here share batches, so that a local job is one process with a thread a film.
+
+    Args:
+        config: YAML file with a section extract; without one the defaults hold.
+        overrides: `KEY=VALUE` of that section.
+
+    Raises:
+        ConfigurationError: for a section that can't work.
+    """
+    device = load_section("extract", ExtractConfig, config, overrides).device
+    # TensorFlow takes seconds to look for a GPU, and isn't asked where the answer is given.
+    return device.shares_batches(device.share_batches is None and sees_gpu())
+
+
+def beam_options(
+    beam_arguments: Sequence[str],
+    workers: int,
+    default_workers: int = 0,
+    one_process: Callable[[], bool] = lambda: False,
+) -> PipelineOptions:
+    """Beam's options from the arguments a job didn't know; the local runner where they name none.
+
+    Args:
+        beam_arguments: what the job's own parser left over.
+        workers: `--workers`; 0 where it wasn't given.
+        default_workers: of the local runner then; 0 for one a core.
+        one_process: whether the local runner's workers are threads of this process and not processes; not asked for
+            another runner.
+
+    Raises:
+        ConfigurationError: for an option that neither the job nor, on this machine's own runner, Beam knows.
+    """
+    arguments = list(beam_arguments)
+    _refuse_strays(arguments)
+    runner = _named_runner(arguments)
+    if runner is None:
+        arguments.append("--runner=FnApiRunner")
+    if runner is None or runner in LOCAL_RUNNERS:
+        _refuse_unknown(arguments)
+        count = workers or default_workers or os.cpu_count() or 1
+        if not any(argument.startswith("--direct_running_mode") for argument in arguments):
+            several = "multi_threading" if count > 1 and one_process() else "multi_processing"
+            arguments += [f"--direct_running_mode={several if count > 1 else 'in_memory'}"]
+        if not any(argument.startswith("--direct_num_workers") for argument in arguments):
+            arguments += [f"--direct_num_workers={count}"]
+    elif workers:
+        raise ConfigurationError(f"--workers is for the local runner; tell {runner} its parallelism in its own options")
+    return PipelineOptions([*arguments, PLUGIN_OPTION] if is_json() else arguments)
+
+
+def is_local(options: PipelineOptions) -> bool:
+    """Whether a job runs on this machine's own runner."""
+    return (options.get_all_options()["runner"] or "").rsplit(".", 1)[-1] in LOCAL_RUNNERS
+
+
+def is_template(options: PipelineOptions) -> bool:
+    """Whether only the graph is wanted: Dataflow's template launcher starts the job once the program has ended."""
+    return bool(options.view_as(GoogleCloudOptions).template_location)
+
+
+def run(
+    define: Callable[[Pipeline], Any],
+    options: PipelineOptions,
+    output: str,
+    films: int,
+    count_done: str = "",
+    marker: str = "",
+    film_seconds: Callable[[str], float] | None = None,
+) -> int:
+    """Builds and runs a job's graph, shows progress meanwhile, prints the summary and returns the exit code.
+
+    For a template (`is_template`) it returns once the graph is written: nothing has run yet.
+
+    Args:
+        define: builds the graph on the pipeline it is given.
+        options: Beam's options.
+        output: the directory of the run; its old manifest is removed first, since a run without one did not finish.
+        films: how many films go in, for the progress display.
+        count_done: suffix of the files in `output` of which each stands for one finished film; no progress
+            is shown without one.
+        film_seconds: how long the film is that such a file stands for, in seconds; shown as film-hours and speed.
+        marker: a file in `output` that says to others that the results are whole; removed first, as the manifest is.
+    """
+    _check_output(output)
+    logging.getLogger("apache_beam.runners.portability.local_job_service").addFilter(_is_worth_a_line)
+    for name in filter(None, (RUN_MANIFEST, marker)):
+        storage.remove(storage.join(output, name))
+    pipeline = Pipeline(options=options)
+    define(pipeline)
+    if is_template(options):
+        pipeline.run()
+        return EXIT_OK
+    with watch(output, films, count_done, film_seconds) if count_done else nullcontext():
+        pipeline.run().wait_until_finish()
+    manifest = read_manifest_of_run(output)
+    _print_summary(manifest, output)
+    return exit_code(manifest)
+
+
+def storage_time_s(output: str) -> float:
+    """The time now by the clock of whatever keeps `output`, in seconds since the epoch: a run's start.
+
+    What lies there and is younger was made by this run, also where a worker was lost and its work begins anew.
+    """
+    _check_output(output)
+    uri = storage.join(output, f".{uuid.uuid4().hex}{storage.TEMPORARY_SUFFIX}")
+    storage.write_text(uri, "")
+    found = storage.stat(uri)
+    storage.remove(uri)
+    return found.modified_s if found else math.inf
+
+
+def guarded(main: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
+    """Runs a command's main; an error meant for a person is printed without a trace, and says the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    start_log(arguments)
+    try:
+        return main(arguments)
+    except CineAffectError as error:
+        if is_json():
+            logging.getLogger(__name__).error("%s", error)
+        else:
+            print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def versions() -> dict[str, str]:
+    """The versions of what a run depends on, for manifests and model cards."""
+    packages = ("apache-beam", "tensorflow", "keras", "numpy", "scipy", "av")
+    return {
+        "cineaffect": __version__,
+        "python": platform.python_version(),
+        **{package: metadata.version(package) for package in packages},
+    }
+
+
+def _check_output(output: str) -> None:
+    if storage.is_remote(output):
+        storage.check_reachable(output)
+        return
+    try:
+        os.makedirs(output, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"--output {output}: can't be a directory: {error.strerror}") from error
+    if not os.access(output, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"--output {output}: may not be written to")
+
+
+def _is_worth_a_line(entry: logging.LogRecord) -> bool:
+    # Every local worker process says so at its start, for a feature that nobody uses here.
+    return "No semi_persistent_directory found" not in entry.getMessage()
+
+
+def _named_runner(arguments: Sequence[str]) -> str | None:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--runner")
+    runner = parser.parse_known_args(list(arguments))[0].runner
+    return runner.rsplit(".", 1)[-1] if runner else None
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{count} is less than 1")
+    return count
+
+
+def _refuse_strays(arguments: Sequence[str]) -> None:
+    # Beam ignores what isn't an option. The shell makes many arguments of an unquoted glob, and only one film would be
+    # done.
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if not argument.startswith("-") and (not before.startswith("-") or "=" in before):
+            raise ConfigurationError(f"unexpected argument '{argument}'; put a glob in quotes: --films 'films/*.mp4'")
+
+
+def _refuse_unknown(arguments: Sequence[str]) -> None:
+    # Beam itself only logs a warning for what it doesn't know, so a misspelt option would be silently ignored. On a
+    # cluster the job server may know more options than Beam's Python side does; there it is left to them.
+    known = PipelineOptions([]).get_all_options()
+    unknown = sorted(set(PipelineOptions(list(arguments)).get_all_options(retain_unknown_options=True)) - set(known))
+    if unknown:
+        hint = nearest(unknown[0], known)
+        raise ConfigurationError(f"unknown option --{unknown[0]}{hint if 'did you mean' in hint else '; see --help'}")
+
+
+def _print_summary(manifest: dict[str, Any], output: str) -> None:
+    films = manifest["films"]
+    print(f"{films['done']} done, {films['skipped']} already done, {films['failed']} failed of {films['in']} films")
+    if manifest.get("failures_carried_over"):
+        print(f"{manifest['failures_carried_over']} of these failed before and were not tried again (--retry-failed)")
+    places = [("results", output), *places_of_job(manifest.get("job", ""), output)]
+    if films["failed"]:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in manifest["failed_by_reason"].items())
+        places.append((f"failures ({reasons})", storage.join(output, FAILURES)))
+    print_summary(places, next_steps_of_job(manifest.get("job", ""), output))

@@ -1,0 +1,129 @@
+"""One window of sound a second: 16 kHz mono, on the clock of the film's pictures.
+
+Time 0 is the first timestamp of the chosen video stream. Window t holds the samples of [t, t + 0.96 s) by the sound's
+own timestamps: sound that starts later is preceded by zeros, sound before time 0 is cut, gaps are zeros, and so is what
+comes after the sound's end. Where the sound is longer than the picture the last window holds it.
+
+    film         0         1         2     D
+    windows      [-------) [-------) [-------)        T = ceil(D) windows, 1 s apart
+
+Reading a part of a film gives the samples of the whole, bit for bit. Some decoders never forget (AAC's noise generator,
+Opus), so no entry by seeking can promise that against one decoding in a row. Therefore the whole film is
+not decoded in a row either: see `sound_entry`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from beam_pipelines.media.audio.resample import conversion, resample_piece
+from beam_pipelines.media.audio.sound_entry import entry_seconds, sound_from
+from beam_pipelines.media.audio.sound_timeline import SoundTimeline
+from beam_pipelines.media.decode import DecodeQuality
+from beam_pipelines.media.probe import FilmProbe
+
+AUDIO_RATE_HZ = 16_000
+# A part of a film is read on by 1 / this of a second: sound may stand that much earlier than its timestamp says.
+_BEYOND = 10
+
+
+@dataclass(frozen=True, eq=False)
+class AudioWindow:
+    """The sound of one second.
+
+    Attributes:
+        t: the second, counted from the film's first video timestamp.
+        samples: float32 [window_s * 16000] in [-1, 1], mono; sample n is n / 16000 s after t.
+        present: whether any of them is the film's own sound; without it all are zero.
+    """
+
+    t: int
+    samples: np.ndarray
+    present: bool
+
+
+def audio_windows(
+    path: str | Path,
+    probe: FilmProbe,
+    *,
+    window_s: float = 0.96,
+    start: int = 0,
+    stop: int | None = None,
+    quality: DecodeQuality | None = None,
+) -> Iterator[AudioWindow]:
+    """Decodes a film's sound and gives exactly one window for every second in [start, stop).
+
+    Each window is converted to 16 kHz by itself, with the sound on either side of it in view, from source samples that
+    are counted from time 0: so a window doesn't depend on where reading started, and nothing drifts over hours. The
+    channels are mixed as `downmix` says. Sound packets that can't be decoded leave zeros.
+
+    The counts are of the packets and frames that begin within [start, stop) by their timestamps, and those of the parts
+    of a film add up to those of the whole. What does not add up: `read_errors`, since a broken place in the file is met
+    by every part that reads over it, and packets without a timestamp, which every part counts that meets them. A part
+    is cheapest where `start` is a multiple of `sound_entry.ENTRY_EVERY_S`.
+
+    Args:
+        path: the film; may be another copy of the probed file.
+        probe: what `probe_film` found.
+        window_s: length of a window in seconds; it is rounded to whole samples.
+        start: first second.
+        stop: end of the seconds, exclusive; without one the film's T.
+        quality: counters that are counted up while the iterator runs.
+
+    Raises:
+        FilmError: step `decode`, reason `unreadable`.
+        ValueError: where [start, stop) is not within the film, or a window is shorter than a sample.
+    """
+    stop = probe.seconds if stop is None else stop
+    if not 0 <= start <= stop <= probe.seconds:
+        raise ValueError(f"{path}: seconds [{start}, {stop}) are not within the film's [0, {probe.seconds})")
+    window_samples = round(window_s * AUDIO_RATE_HZ)
+    if window_samples < 1:
+        raise ValueError(f"a window of {window_s} s holds no sample at {AUDIO_RATE_HZ} Hz")
+    counted = DecodeQuality() if quality is None else quality
+    if probe.audio_index is None:
+        return _silence(range(start, stop), window_samples)
+    return _windows(path, probe, range(start, stop), window_samples, counted)
+
+
+def _silence(seconds: range, window_samples: int) -> Iterator[AudioWindow]:
+    for t in seconds:
+        yield AudioWindow(t, np.zeros(window_samples, dtype=np.float32), present=False)
+
+
+def _windows(
+    path: str | Path, probe: FilmProbe, seconds: range, window_samples: int, quality: DecodeQuality
+) -> Iterator[AudioWindow]:
+    while seconds:
+        entry_s, until_s = entry_seconds(probe, seconds.start)
+        part = range(seconds.start, min(seconds.stop, until_s))
+        with sound_from(path, probe, entry_s, part, quality) as (frames, time_base, counts):
+            timeline = SoundTimeline(frames, time_base, probe.first_pts_s, counts)
+            if timeline.is_silent:
+                yield from _silence(part, window_samples)
+            else:
+                for t in part:
+                    yield _window(timeline, t, window_samples)
+                # What lies between the last window and the part's end counts here, for the next part will skip it.
+                end = part.stop * timeline.rate_hz
+                timeline.read(end - 1, end + timeline.rate_hz // _BEYOND)
+        seconds = range(part.stop, seconds.stop)
+
+
+def _window(timeline: SoundTimeline, t: int, window_samples: int) -> AudioWindow:
+    rate_hz = timeline.rate_hz
+    ratio, margin = conversion(rate_hz, AUDIO_RATE_HZ)
+    begin, end = t * rate_hz, t * rate_hz + math.ceil(window_samples / ratio)
+    source = timeline.read(begin - margin, end + margin)
+    if not timeline.covers(begin, end):
+        return AudioWindow(t, np.zeros(window_samples, dtype=np.float32), present=False)
+    converted = resample_piece(source, rate_hz, AUDIO_RATE_HZ)
+    lead = int(margin * ratio)
+    samples = converted[lead : lead + window_samples]
+    # Filters and lossy codecs overshoot full scale.
+    return AudioWindow(t, np.clip(samples, -1.0, 1.0).astype(np.float32, copy=False), present=True)

@@ -1,0 +1,126 @@
+"""Where decoding of a film's sound begins: the same places however the film is cut into parts.
+
+    film            0              300             600             900 s
+    decoders        [-------------->|
+                                 [--+-------------->|             each new, fed from 1 s before its stretch
+                                                 [--+-------------->|
+
+A decoder that starts in the middle of a film differs from one that comes from the beginning: for one packet where only
+neighbouring blocks overlap, for good where it has a state that never fades (noise generators in AAC and AC-3, Opus'
+predictors). So every stretch of `ENTRY_EVERY_S` seconds has a decoder of its own, whoever asks for it, and a second's
+samples always come from the decoder of its stretch. The first stretch is entered at the film's first packet, so that
+the codec's priming is cut as the container says. Where AAC doesn't use its noise generator (most encoders don't) no
+sample differs from decoding in a row.
+
+Only MP4 and MOV with AAC or PCM are entered this way: there a packet's timestamp says to the sample where its sound is.
+Matroska's milliseconds don't (up to 22 samples of 44.1 kHz), and other codecs have not been held against decoding in a
+row. In all of these there is one stretch, the whole film, and a part of it is decoded from the film's beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.media.decode import (
+    DecodeQuality,
+    RangeCounts,
+    counts_within,
+    decoded_frames,
+    opened_film,
+    packets,
+    prepare_decoder,
+)
+from beam_pipelines.media.probe import FilmProbe
+
+STEP = "decode"
+ENTRY_EVERY_S = 300
+"""Seconds between the places at which a new decoder starts (ours)."""
+
+# A new decoder has settled by then: AAC and Vorbis after one packet, MP3 after the 511 bytes it may look back.
+_LEAD_S = 1
+# Containers interleave; where the picture is at the second asked for, the sound may be that much further.
+_INTERLEAVING_S = 2
+_ENTERED_CONTAINERS = frozenset({"mov"})
+
+
+def entry_seconds(probe: FilmProbe, second: int) -> tuple[int, int]:
+    """The half-open stretch of seconds that the decoder for `second` serves."""
+    is_entered = probe.audio_codec == "aac" or probe.audio_codec.startswith("pcm_")
+    if probe.container not in _ENTERED_CONTAINERS or not is_entered:
+        return 0, probe.seconds
+    begin = second - second % ENTRY_EVERY_S
+    return begin, min(begin + ENTRY_EVERY_S, probe.seconds)
+
+
+@contextmanager
+def sound_from(
+    path: str | Path, probe: FilmProbe, entry_s: int, counted: range, quality: DecodeQuality
+) -> Iterator[tuple[Iterator[Any], Fraction, RangeCounts]]:
+    """The decoded frames of a film's sound from a little before second `entry_s` on, their time base and counters.
+
+    Args:
+        path: the film.
+        probe: what `probe_film` found.
+        entry_s: begin of a stretch of `entry_seconds`.
+        counted: what begins in these seconds counts.
+        quality: is counted up.
+
+    Raises:
+        FilmError: step `decode`, reason `unreadable`.
+    """
+    if entry_s > 0:
+        with _opened_sound(path, probe) as (container, stream):
+            first_s = probe.first_pts_s + entry_s - _LEAD_S
+            items = _entered(container, stream, probe, first_s, quality)
+            if items is not None:
+                yield _counted(stream, items, probe, counted, quality)
+                return
+    with _opened_sound(path, probe) as (container, stream):
+        yield _counted(stream, packets(container, stream, quality), probe, counted, quality)
+
+
+@contextmanager
+def _opened_sound(path: str | Path, probe: FilmProbe) -> Iterator[tuple[Any, Any]]:
+    with opened_film(path, STEP) as container:
+        index = probe.audio_index
+        if index is None or index >= len(container.streams):
+            raise FilmError(STEP, "unreadable", f"{path}: has no stream {index} any more")
+        stream: Any = container.streams[index]
+        prepare_decoder(stream)
+        yield container, stream
+
+
+def _entered(
+    container: Any, stream: Any, probe: FilmProbe, first_s: Fraction, quality: DecodeQuality
+) -> Iterator[Any] | None:
+    """The packets from the last one that begins up to `first_s` on; None where the jump did not lead before it."""
+    video = container.streams[probe.video_index]
+    try:
+        container.seek(int((first_s - _INTERLEAVING_S) / video.time_base), stream=video, backward=True)
+    except (av.FFmpegError, ValueError, OverflowError):
+        return None
+    items = packets(container, stream, quality)
+    last: Any = None
+    for packet in items:
+        if packet.pts is None:
+            return None
+        if packet.pts * stream.time_base > first_s:
+            return None if last is None else chain([last, packet], items)
+        last = packet
+    # The sound ends before.
+    return iter(() if last is None else (last,))
+
+
+def _counted(
+    stream: Any, items: Iterator[Any], probe: FilmProbe, counted: range, quality: DecodeQuality
+) -> tuple[Iterator[Any], Fraction, RangeCounts]:
+    counts = counts_within(quality, counted, probe.seconds, probe.first_pts_s, stream.time_base)
+    return decoded_frames(stream, items, counts), stream.time_base, counts

@@ -1,0 +1,119 @@
+"""The sound of a film as one row of samples, counted from the film's time 0, with holes where there is none.
+
+audio frames (timestamps)         [----][----]      [----][----]
+timeline, first pts = 0      0 0 0 x x x x x x 0 0 0 x x x x x x 0 0 0
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+
+from beam_pipelines.media.audio.downmix import mono_samples
+from beam_pipelines.media.audio.resample import resample_piece
+from beam_pipelines.media.decode import RangeCounts
+
+# Containers round timestamps (Matroska: 1 ms) and recorders jitter. A frame that is off by less than this goes on
+# where the one before ended; beyond it the timestamp is believed. ITU-R BT.1359-1: sound that is 45 ms early or 125 ms
+# late is where people begin to notice.
+_JITTER_S = Fraction(40, 1000)
+# Outside of these a sampling rate is damage, not sound.
+_RATES_HZ = range(1_000, 768_001)
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    begin: int
+    samples: np.ndarray
+
+    @property
+    def end(self) -> int:
+        return self.begin + len(self.samples)
+
+
+class SoundTimeline:
+    """Mono samples of decoded audio frames by position: sample n is n / `rate_hz` seconds after the film's time 0.
+
+    Positions are read forwards only; what lies before the last `begin` is forgotten, so memory stays constant.
+    """
+
+    def __init__(self, frames: Iterator[Any], time_base: Fraction, first_pts_s: Fraction, counts: RangeCounts):
+        self._pieces = _placed(frames, time_base, first_pts_s, counts)
+        self._held: deque[_Piece] = deque()
+        first = next(self._pieces, None)
+        self.rate_hz = 0
+        if first is not None:
+            self.rate_hz, piece = first
+            self._held.append(piece)
+        self._ended = first is None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether not one frame of sound could be decoded."""
+        return self.rate_hz == 0
+
+    def read(self, begin: int, end: int) -> np.ndarray:
+        """float32 [end - begin]: the samples of the half-open range, zero where the film has none."""
+        self._advance(begin, end)
+        samples = np.zeros(end - begin, dtype=np.float32)
+        for piece in self._held:
+            low, high = max(begin, piece.begin), min(end, piece.end)
+            if low < high:
+                samples[low - begin : high - begin] = piece.samples[low - piece.begin : high - piece.begin]
+        return samples
+
+    def covers(self, begin: int, end: int) -> bool:
+        """Whether any sample in [begin, end), which must lie in the range last read, is real sound."""
+        return any(max(begin, piece.begin) < min(end, piece.end) for piece in self._held)
+
+    def _advance(self, begin: int, end: int) -> None:
+        while not self._ended and (not self._held or self._held[-1].end < end):
+            following = next(self._pieces, None)
+            if following is None:
+                self._ended = True
+            else:
+                self._held.append(following[1])
+                self._forget_before(begin)
+        self._forget_before(begin)
+
+    def _forget_before(self, begin: int) -> None:
+        while self._held and self._held[0].end <= begin:
+            self._held.popleft()
+
+
+def _placed(
+    frames: Iterator[Any], time_base: Fraction, first_pts_s: Fraction, counts: RangeCounts
+) -> Iterator[tuple[int, _Piece]]:
+    """The frames as pieces in ascending order without overlap, each with the timeline's rate: the first frame's."""
+    rate_hz, expected = 0, 0
+    for frame in frames:
+        if frame.is_corrupt or frame.sample_rate not in _RATES_HZ or frame.samples == 0:
+            continue
+        try:
+            samples = mono_samples(frame)
+        except (av.FFmpegError, ValueError):
+            quality = counts.at(frame.pts)
+            quality.frames_decoded -= 1
+            quality.frames_corrupt += 1
+            continue
+        placed_before = rate_hz > 0
+        rate_hz = rate_hz or frame.sample_rate
+        if frame.sample_rate != rate_hz:
+            samples = resample_piece(samples, frame.sample_rate, rate_hz)
+        begin = expected
+        if frame.pts is not None:
+            begin = round((frame.pts * time_base - first_pts_s) * rate_hz)
+            if placed_before and abs(begin - expected) <= _JITTER_S * rate_hz:
+                begin = expected
+        # Sound for which the time has passed is dropped.
+        samples = samples[max(expected - begin, 0) :] if placed_before else samples
+        begin = max(begin, expected) if placed_before else begin
+        if len(samples):
+            expected = begin + len(samples)
+            yield rate_hz, _Piece(begin, samples)

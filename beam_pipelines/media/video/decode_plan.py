@@ -1,0 +1,182 @@
+"""Which packets the decoder needs for the wanted pictures, and no others; the pictures are those of full decoding.
+
+packets     I p b B b P b B b P ... | I p b B b P b B b P      (decoding order; b: nothing uses it)
+wanted            ^                                 ^
+given       I p b . . . . . . . ... | I p . B . P b . . .      what is wanted, and what that may be built from
+
+First all packets are read without decoding. A plan is made only where the headers leave no doubt about
+
+- the packets at which decoding can start afresh (closed or open: see `packet_role`), and those that nothing uses,
+- that every packet has a timestamp of its own, and that frames are shown in the order of their timestamps,
+- that the decoder holds back enough frames to give them in that order, whether some are left out or not.
+
+Else there is no plan and everything is decoded. What counts as certain for a codec stands at the top of its module:
+`h264_roles`, `hevc_roles`, `other_roles`. Within a plan, per stretch from one start to the next: nothing
+of a stretch without a wanted frame; of others the start, the packets that others may use up to the last wanted one, and
+the wanted ones. Leading packets of an open start (shown before it) are given only where one is wanted, and then with
+the whole stretch before; a start whose leading packets are left out is decoded by an emptied decoder.
+
+Damage in packets that are left out is never seen. That is the point of leaving them out; but where full decoding would
+carry it on into later pictures without a word (a frame that the decoder fills with what its buffer held, a header that
+makes it forget references), the planned picture is the better one, and not the same.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from av.container import InputContainer
+
+from beam_pipelines.media.decode import DecodeQuality, opened_film, packets
+from beam_pipelines.media.probe import FilmProbe
+from beam_pipelines.media.video.codecs.packet_role import Start, UnsafeStream
+from beam_pipelines.media.video.decode_mode import EXACT, DecodeMode
+from beam_pipelines.media.video.packet_table import ROLE_READERS, PacketTable
+
+STEP = "decode"
+
+
+@dataclass(frozen=True, eq=False)
+class DecodePlan:
+    """What to give to the decoder, by the packets' places in decoding order.
+
+    Attributes:
+        times: int64 [packets]: presentation timestamps in ticks.
+        given: bool [packets]: goes to the decoder.
+        wanted: int64 [pictures]: timestamps of the wanted frames, ascending.
+        emptied_before: packets before which the decoder gives out all it holds and forgets all it knows.
+    """
+
+    times: np.ndarray
+    given: np.ndarray
+    wanted: np.ndarray
+    emptied_before: frozenset[int]
+
+    @property
+    def begin(self) -> int:
+        """Nothing is given before this place."""
+        places = np.flatnonzero(self.given)
+        return int(places[0]) if len(places) else 0
+
+    @property
+    def end(self) -> int:
+        """Nothing is given from this place on."""
+        places = np.flatnonzero(self.given)
+        return int(places[-1]) + 1 if len(places) else 0
+
+
+def make_plan(path: str | Path, probe: FilmProbe, seconds: range, mode: DecodeMode = EXACT) -> DecodePlan | None:
+    """The plan for the pictures of `seconds`, or None where only decoding everything is certain to be right.
+
+    Raises:
+        FilmError: step `decode`, reason `unreadable` or `empty_file`.
+    """
+    with opened_film(path, STEP) as container:
+        if probe.video_index >= len(container.streams):
+            return None
+        return plan_of(container, container.streams[probe.video_index], probe, seconds, mode)
+
+
+def plan_of(
+    container: InputContainer, stream: Any, probe: FilmProbe, seconds: range, mode: DecodeMode = EXACT
+) -> DecodePlan | None:
+    """`make_plan` for a film that is open; its decoder is not used.
+
+    Reads the packets from the film's beginning, where it must stand, to the end of the last stretch that matters; 17
+    bytes a packet are kept.
+    """
+    context = stream.codec_context
+    make_reader = ROLE_READERS.get(context.name) if context is not None else None
+    if make_reader is None:
+        return None
+    # The last tick that is not later than the second: frames up to it may be on the screen.
+    ticks = [math.floor((probe.first_pts_s + second) / stream.time_base) for second in seconds]
+    quality = DecodeQuality()
+    try:
+        reader = make_reader(bytes(context.extradata or b""))
+        table = PacketTable(reader, packets(container, stream, quality), ticks[-1])
+        table.check_order(context.reorder_depth if context.name == "h264" else None)
+    except (UnsafeStream, ValueError, IndexError, KeyError):
+        return None
+    if quality.read_errors:
+        return None
+    wanted = _wanted(table, np.array(ticks, np.int64), mode, math.floor(mode.age_s / stream.time_base))
+    return None if wanted is None else _plan(table, wanted)
+
+
+def _wanted(table: PacketTable, ticks: np.ndarray, mode: DecodeMode, age_ticks: int) -> np.ndarray | None:
+    """Places of the wanted packets, one for each second, or None where a second has none."""
+    can_be_wanted = table.candidate
+    if mode.name == "keyframes":
+        can_be_wanted = can_be_wanted & table.key
+    places = np.flatnonzero(can_be_wanted)
+    places = places[np.argsort(table.times[places], kind="stable")]
+    shown_from = table.times[places]
+    found = np.searchsorted(shown_from, ticks, side="right") - 1
+    if mode.name == "keyframes" and len(places):
+        found = np.maximum(found, 0)
+    if not len(places) or found.min() < 0:
+        return None
+    if mode.name == "approximate":
+        begins = np.searchsorted(shown_from, ticks - age_ticks, side="left")
+        return np.array([_cheapest(table, places, *span) for span in zip(begins, found, strict=True)])
+    return places[found]
+
+
+def _cheapest(table: PacketTable, places: np.ndarray, begin: int, last: int) -> int:
+    """Of places[begin : last + 1] the latest start, else the reference decoded first, else what is on the screen."""
+    choice = places[begin : last + 1]
+    starts = choice[table.start[choice] != Start.NONE]
+    if len(starts):
+        return int(starts[-1])
+    references = choice[~table.disposable[choice]]
+    return int(references.min()) if len(references) else int(places[last])
+
+
+def _plan(table: PacketTable, wanted: np.ndarray) -> DecodePlan:
+    given = np.zeros(len(table.times), bool)
+    is_wanted = given.copy()
+    is_wanted[wanted] = True
+    starts = np.flatnonzero(table.start)
+    edges = [*starts.tolist(), len(given)]
+    used = ~table.disposable
+    if is_wanted[: edges[0]].any() or not len(starts):
+        # A stream that begins in the middle: nothing is certain before its first start.
+        given[: edges[0]] = True
+    leading = _leading(table, edges)
+    complete_before = []
+    for number, (begin, end) in enumerate(pairwise(edges)):
+        stretch = slice(begin, end)
+        places = begin + np.flatnonzero(is_wanted[stretch])
+        if len(places):
+            ahead = places[leading[places]]
+            trailing = places[~leading[places]]
+            if len(ahead):
+                before = slice(edges[number - 1], begin) if number else slice(0, begin)
+                given[before] |= (used & ~leading)[before] | (number == 0)
+                given[begin : ahead[-1] + 1] |= (used & leading)[begin : ahead[-1] + 1]
+            if len(trailing):
+                given[begin : trailing[-1] + 1] |= (used & ~leading)[begin : trailing[-1] + 1]
+            given[begin] = True
+            given[places] = True
+            if table.start[begin] == Start.OPEN:
+                complete_before.append((begin, edges[number - 1] if number else 0))
+    emptied = [begin for begin, before in complete_before if (~given & used & ~leading)[before:begin].any()]
+    # By hand: np.unique imports numpy.ma, which takes longer than a plan.
+    times = np.sort(table.times[wanted])
+    times = times[np.append(True, np.diff(times) > 0)]
+    return DecodePlan(table.times, given, times, frozenset(emptied))
+
+
+def _leading(table: PacketTable, edges: list[int]) -> np.ndarray:
+    """bool [packets]: behind an open start in decoding order, but shown before it."""
+    leading = np.zeros(len(table.times), bool)
+    for begin, end in pairwise(edges):
+        if table.start[begin] == Start.OPEN:
+            leading[begin:end] = table.times[begin:end] < table.times[begin]
+    return leading

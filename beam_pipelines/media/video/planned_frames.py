@@ -1,0 +1,116 @@
+"""Decoding by a plan, watched: the moment anything is not as the plan says, it is given up for full decoding.
+
+Where the container has an index, the first needed packet is jumped to from where planning has ended: a film is opened
+once for both, and a late part of it is not read up to. The jump is believed only as far as the packets that come have
+the timestamps of the plan, one by one; they are then the same packets that reading from the beginning gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+
+from beam_pipelines.media.decode import DecodeQuality, RangeCounts, decode_packet, packets
+from beam_pipelines.media.video.decode_plan import DecodePlan
+
+
+class PlanFailed(Exception):
+    """The decoder met damage, or did not give a wanted frame; what came before is right."""
+
+
+_INDEXED = frozenset({"mov", "matroska"})
+
+
+def entered(container: InputContainer, stream: Any, plan: DecodePlan) -> int | None:
+    """Jumps to the first packet that the plan needs, or somewhat before.
+
+    Args:
+        container, stream: the film as planning has left it.
+        plan: of this film.
+
+    Returns:
+        The place in the plan of the packet that comes next; None where the jump led elsewhere, and the film must be
+        opened anew.
+    """
+    first = plan.begin
+    if container.format.name.split(",")[0] not in _INDEXED:
+        return None
+    try:
+        container.seek(int(plan.times[first]), stream=stream, backward=True)
+        # The packet is looked at and given back by another jump to the same place.
+        packet = next(packets(container, stream, DecodeQuality()), None)
+        container.seek(int(plan.times[first]), stream=stream, backward=True)
+    except (av.FFmpegError, OverflowError):
+        return None
+    if packet is None or packet.pts is None:
+        return None
+    places = np.flatnonzero(plan.times == packet.pts)
+    return int(places[0]) if len(places) == 1 and places[0] <= first else None
+
+
+def planned_frames(
+    container: InputContainer, stream: Any, plan: DecodePlan, counts: RangeCounts, entry: int = 0
+) -> Iterator[tuple[int, Any]]:
+    """The wanted frames with their timestamps in ticks, ascending.
+
+    Args:
+        container, stream: the film, just opened, or as `entered` has left it.
+        plan: of this film.
+        counts: what is decoded, and what is passed over or jumped over.
+        entry: what `entered` gave.
+
+    Raises:
+        PlanFailed: before a frame is given that could differ from full decoding's, or be in the place of another.
+    """
+    expected = iter(plan.wanted.tolist())
+    awaited = next(expected, None)
+    last = None
+    for frame in _decoded(container, stream, plan, counts, entry):
+        if frame.pts is None or (last is not None and frame.pts <= last):
+            raise PlanFailed("frames come out in another order than planned")
+        last = frame.pts
+        if awaited is not None and last > awaited:
+            break
+        if last == awaited:
+            awaited = next(expected, None)
+            yield last, frame
+    if awaited is not None:
+        raise PlanFailed("a wanted frame did not come out of the decoder")
+
+
+def _decoded(
+    container: InputContainer, stream: Any, plan: DecodePlan, counts: RangeCounts, entry: int
+) -> Iterator[Any]:
+    given, end, has_given = plan.given.tolist(), plan.end, False
+    damage = _damage(counts)
+    for pts in plan.times[:entry].tolist():
+        counts.at(pts).frames_skipped += 1
+    for place, packet in enumerate(packets(container, stream, counts.quality), start=entry):
+        if place >= end:
+            break
+        if packet.pts != plan.times[place]:
+            raise PlanFailed("the file gives other packets than when it was planned")
+        if not given[place]:
+            counts.at(packet.pts).frames_skipped += 1
+            continue
+        if place in plan.emptied_before and has_given:
+            yield from _undamaged(stream, None, counts, damage)
+            stream.codec_context.flush_buffers()
+        has_given = True
+        yield from _undamaged(stream, packet, counts, damage)
+    yield from _undamaged(stream, None, counts, damage)
+
+
+def _undamaged(stream: Any, packet: Any | None, counts: RangeCounts, damage: tuple[int, int]) -> list[Any]:
+    frames = decode_packet(stream, packet, counts)
+    if _damage(counts) != damage:
+        raise PlanFailed("the decoder met damage")
+    return frames
+
+
+def _damage(counts: RangeCounts) -> tuple[int, int]:
+    return counts.damaged, counts.quality.read_errors

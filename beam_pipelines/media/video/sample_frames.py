@@ -1,0 +1,264 @@
+"""One picture a second: the frame on screen at each whole second of a film, by presentation timestamps.
+
+frames      |a   |b   |c      |d  |e          |f
+seconds     0         1           2           3
+pictures    a         c           e           f          the last frame whose timestamp is <= first + t
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from av.container import InputContainer
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.media.decode import (
+    DecodeQuality,
+    counts_within,
+    decoded_frames,
+    opened_film,
+    packets,
+    prepare_decoder,
+)
+from beam_pipelines.media.probe import FilmProbe, MediaLimits
+from beam_pipelines.media.video.decode_mode import EXACT, DecodeMode
+from beam_pipelines.media.video.decode_plan import DecodePlan, plan_of
+from beam_pipelines.media.video.planned_frames import PlanFailed, entered, planned_frames
+
+STEP = "decode"
+_EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+# Chroma at full resolution on the way to RGB, and a frame of another size than the film's scaled to it.
+_TO_RGB = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP | _EXACT
+# swscale's assembly knows this conversion only into planes; into "rgb24" the same bytes take twice as long.
+_PLANES, _RED_GREEN_BLUE = "gbrp", (2, 0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class SampledFrame:
+    """The picture of one second.
+
+    Attributes:
+        t: the second, counted from the film's first timestamp.
+        image: uint8 [height, width, 3], RGB, rotation applied; read-only, for seconds may share one.
+        timestamp_us: the frame's own presentation timestamp in microseconds, on the container's clock.
+        fresh: whether the frame is another one than that of second t - 1; a still or lost picture is not.
+    """
+
+    t: int
+    image: np.ndarray
+    timestamp_us: int
+    fresh: bool
+
+
+def sample_frames(
+    path: str | Path,
+    probe: FilmProbe,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    quality: DecodeQuality | None = None,
+    limits: MediaLimits = MediaLimits(),  # noqa: B008 - frozen
+    mode: DecodeMode = EXACT,
+    planned: bool = True,
+) -> Iterator[SampledFrame]:
+    """Decodes what can matter of a film, once, and gives exactly one picture for every second in [start, stop).
+
+    The picture of second t is the last frame whose timestamp is not later than first timestamp + t. So the last frame
+    stays on the screen where the picture ends early or can't be decoded for a while; before the first decodable frame
+    that frame stands in. A frame that the decoder marks as damaged is used only as long as there was no intact one. A
+    frame without a timestamp begins where the one before it ends; since decoders give frames in presentation order, a
+    timestamp that runs backwards counts as that of the frame before it.
+
+    Only those packets are decoded that can change a pixel of a wanted frame (`decode_plan`); pictures, timestamps and
+    `fresh` are those of full decoding. Where the stream gives no safe plan, everything is decoded from the beginning;
+    so it is from there on where the decoder meets damage or a wanted frame doesn't come out, and the counts are then
+    those of full decoding. In the modes other than `exact` the same holds with "the last frame" replaced by the chosen
+    one of `DecodeMode`.
+
+    Colours are converted as the frame's colour space and range say (unspecified: BT.601 limited, FFmpeg's default).
+
+    Args:
+        path: the film; may be another copy of the probed file.
+        probe: what `probe_film` found.
+        start: first second.
+        stop: end of the seconds, exclusive; without one the film's T.
+        quality: counters of what begins in these seconds, counted up while the iterator runs.
+        limits: the decoder refuses larger pictures.
+        mode: which frame stands for a second.
+        planned: False decodes everything, for comparison.
+
+    Raises:
+        FilmError: step `decode`, reason `no_frames` where no frame can be decoded, or `unreadable`.
+        ValueError: where [start, stop) is not within the film.
+    """
+    stop = probe.seconds if stop is None else stop
+    if not 0 <= start <= stop <= probe.seconds:
+        raise ValueError(f"{path}: seconds [{start}, {stop}) are not within the film's [0, {probe.seconds})")
+    counted = DecodeQuality() if quality is None else quality
+    return _sampled_frames(path, probe, range(start, stop), counted, limits, mode, planned)
+
+
+def _sampled_frames(
+    path: str | Path,
+    probe: FilmProbe,
+    seconds: range,
+    quality: DecodeQuality,
+    limits: MediaLimits,
+    mode: DecodeMode,
+    planned: bool,
+) -> Iterator[SampledFrame]:
+    if not seconds:
+        return
+    # The second before the first one is looked at too: it says whether the first picture is a fresh one.
+    looked_at = range(max(seconds.start - 1, 0), seconds.stop)
+    plan, done, before = None, 0, replace(quality)
+    if planned or mode != EXACT:
+        with _opened_video(path, probe, limits) as opened:
+            plan = plan_of(*opened, probe, looked_at, mode)
+            if plan is not None and planned:
+                frames = _planned_frames(path, probe, opened, plan, seconds, quality, limits)
+                try:
+                    for picture in _on_screen(path, probe, seconds, frames):
+                        yield picture
+                        done += 1
+                    return
+                except PlanFailed:
+                    vars(quality).update(vars(before))
+    quality.full_decodings += 1
+    # Where not the last frame stands for a second, the choice of frames stays, however they are decoded.
+    chosen = None if plan is None or mode == EXACT else frozenset(plan.wanted.tolist())
+    rest = range(seconds.start + done, seconds.stop)
+    yield from _on_screen(path, probe, rest, _all_frames(path, probe, chosen, seconds, quality, limits))
+
+
+def _on_screen(
+    path: str | Path, probe: FilmProbe, seconds: range, frames: Iterator[tuple[Fraction, Any]]
+) -> Iterator[SampledFrame]:
+    """The picture of each second out of frames with their times, which never run backwards."""
+    screen = _Screen(probe)
+    waiting = deque(range(max(seconds.start - 1, 0), seconds.stop))
+    with closing(frames):  # type: ignore[type-var]
+        for time_s, frame in frames:
+            while screen.has_frame and waiting and time_s > probe.first_pts_s + waiting[0]:
+                yield from screen.show(waiting.popleft(), seconds)
+            if waiting:
+                screen.put(time_s, frame)
+    if not screen.has_frame:
+        detail = f"no frame of video stream {probe.video_index} ({probe.codec}) can be decoded"
+        raise FilmError(STEP, "no_frames", f"{path}: {detail}")
+    for t in waiting:
+        yield from screen.show(t, seconds)
+
+
+@contextmanager
+def _opened_video(path: str | Path, probe: FilmProbe, limits: MediaLimits) -> Iterator[tuple[InputContainer, Any]]:
+    with opened_film(path, STEP) as container:
+        if probe.video_index >= len(container.streams):
+            raise FilmError(STEP, "unreadable", f"{path}: has no stream {probe.video_index} any more")
+        stream = container.streams[probe.video_index]
+        prepare_decoder(stream, limits.decoder_max_pixels)
+        yield container, stream
+
+
+def _planned_frames(
+    path: str | Path,
+    probe: FilmProbe,
+    opened: tuple[InputContainer, Any],
+    plan: DecodePlan,
+    counted: range,
+    quality: DecodeQuality,
+    limits: MediaLimits,
+) -> Iterator[tuple[Fraction, Any]]:
+    """The wanted frames of a film as planning has left it, each with its time in seconds on the container's clock."""
+    with ExitStack() as again:
+        container, stream = opened
+        entry = entered(container, stream, plan)
+        if entry is None:
+            container, stream = again.enter_context(_opened_video(path, probe, limits))
+        counts = counts_within(quality, counted, probe.seconds, probe.first_pts_s, stream.time_base)
+        for pts, frame in planned_frames(container, stream, plan, counts, entry or 0):
+            yield pts * stream.time_base, frame
+
+
+def _all_frames(
+    path: str | Path,
+    probe: FilmProbe,
+    chosen: frozenset[int] | None,
+    counted: range,
+    quality: DecodeQuality,
+    limits: MediaLimits,
+) -> Iterator[tuple[Fraction, Any]]:
+    """The frames to be shown (of `chosen` timestamps only), with their times, which never run backwards.
+
+    Decodes to the end of the seconds counted, for the counts' sake, and further only to a first frame.
+    """
+    until_s = probe.first_pts_s + counted.stop
+    is_last, given = counted.stop == probe.seconds, False
+    step_s = 1 / probe.average_rate_hz if probe.average_rate_hz else Fraction(0)
+    time_s, end_s = probe.first_pts_s, probe.first_pts_s
+    seen_intact = False
+    with _opened_video(path, probe, limits) as (container, stream):
+        counts = counts_within(quality, counted, probe.seconds, probe.first_pts_s, stream.time_base)
+        for frame in decoded_frames(stream, packets(container, stream, quality), counts):
+            stamp_s = end_s if frame.pts is None else frame.pts * stream.time_base
+            time_s = max(time_s, stamp_s)
+            end_s = time_s + (frame.duration * stream.time_base if frame.duration else step_s)
+            if frame.is_corrupt and seen_intact:
+                continue
+            seen_intact = not frame.is_corrupt
+            if time_s >= until_s and given and not is_last:
+                return
+            if chosen is None or frame.pts in chosen:
+                given = True
+                yield time_s, frame
+
+
+class _Screen:
+    """The frame that is on the screen; converts it to an image once, however many seconds it stands."""
+
+    def __init__(self, probe: FilmProbe):
+        self._probe = probe
+        self._frame: Any = None
+        self._time_s = Fraction(0)
+        self._fresh = True
+        self._image: np.ndarray | None = None
+        self._reformatter = VideoReformatter()
+
+    @property
+    def has_frame(self) -> bool:
+        return self._frame is not None
+
+    def put(self, time_s: Fraction, frame: Any) -> None:
+        self._frame, self._time_s, self._fresh, self._image = frame, time_s, True, None
+
+    def show(self, t: int, wanted: range) -> Iterator[SampledFrame]:
+        """The picture of second t, if that second is wanted; seen it is, wanted or not."""
+        fresh, self._fresh = self._fresh, False
+        if t not in wanted:
+            return
+        if self._image is None:
+            self._image = _rgb_image(self._frame, self._probe, self._reformatter)
+            self._image.setflags(write=False)
+        yield SampledFrame(t, self._image, round(self._time_s * 1_000_000), fresh)
+
+
+def _rgb_image(frame: Any, probe: FilmProbe, reformatter: VideoReformatter) -> np.ndarray:
+    orientation = probe.orientation
+    sides_px = (probe.width_px, probe.height_px)
+    width_px, height_px = reversed(sides_px) if orientation.swaps_sides else sides_px
+    converted = reformatter.reformat(
+        frame, width=width_px, height=height_px, format=_PLANES, interpolation=_TO_RGB, threads=1
+    )
+    image = np.empty((height_px, width_px, 3), np.uint8)
+    for channel, place in enumerate(_RED_GREEN_BLUE):
+        plane: Any = converted.planes[place]
+        image[:, :, channel] = np.frombuffer(plane, np.uint8).reshape(height_px, plane.line_size)[:, :width_px]
+    return orientation.apply(image)

@@ -1,0 +1,129 @@
+"""The process that decodes for a worker: `python -m beam_pipelines.media.worker.decoding_child MEMORY_LIMIT_MB`.
+
+Tasks come in on standard input, pictures and sound go out on standard output, both as `decoding_messages`. It ends when
+standard input is closed, which is what happens when the worker ends, however it ends. Knows no Beam and no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from fractions import Fraction
+from functools import partial
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.media.audio.audio_windows import audio_windows
+from beam_pipelines.media.decode import DecodeQuality
+from beam_pipelines.media.probe import MediaLimits, probe_film
+from beam_pipelines.media.video.decode_mode import DecodeMode
+from beam_pipelines.media.video.decode_plan import make_plan
+from beam_pipelines.media.video.sample_frames import sample_frames
+from beam_pipelines.media.worker.decoding_messages import probe_from_words, probe_to_words, receive, send
+
+EXIT_OUT_OF_MEMORY = 12
+_LONGEST_ERROR = 500
+
+
+def main() -> int:
+    """Answers tasks one by one; returns the exit code. An error that is no film's ends it, after it was reported."""
+    # What a native library prints must not come between the messages.
+    answers = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
+    os.dup2(2, 1)
+    # Control-C in a terminal reaches all of its processes; it is the worker that decides what becomes of this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _limit_memory(int(sys.argv[1]))
+    tasks: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_read_tasks, args=(sys.stdin.buffer, tasks), daemon=True).start()
+    sys.excepthook = partial(_report, answers)
+    send(answers, {"kind": "ready"})
+    while True:
+        task = tasks.get()
+        try:
+            send(answers, {"kind": "end", **_TASKS[task["task"]](task, answers)})
+        except FilmError as error:
+            send(answers, {"kind": "error", "step": error.step, "reason": error.reason, "detail": error.detail})
+        except MemoryError:
+            return EXIT_OUT_OF_MEMORY
+        except BrokenPipeError:
+            return 0
+
+
+def _report(answers: BinaryIO, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What nobody foresaw ends this process; the worker gets its name and words, the log its trace."""
+    sys.__excepthook__(kind, error, trace)
+    # A pipe that is closed already: nobody wants to know.
+    with suppress(BrokenPipeError):
+        send(answers, {"kind": "unforeseen", "error": f"{kind.__name__}: {error}"[:_LONGEST_ERROR]})
+
+
+def _limit_memory(limit_mb: int) -> None:
+    import resource
+
+    # Of the data, not of the addresses: libraries and what they map are no film's fault.
+    resource.setrlimit(resource.RLIMIT_DATA, (limit_mb << 20, limit_mb << 20))
+
+
+def _read_tasks(source: BinaryIO, tasks: queue.SimpleQueue[dict[str, Any]]) -> None:
+    while message := receive(source):
+        tasks.put(message[0])
+    # In the middle of a task as well: nobody waits for its result.
+    os._exit(0)
+
+
+def _probe(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
+    return {"probe": probe_to_words(probe_film(task["path"], MediaLimits(**task["limits"])))}
+
+
+def _plan(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
+    probe = probe_from_words(task["probe"])
+    return {"planned": make_plan(task["path"], probe, range(probe.seconds), _mode(task)) is not None}
+
+
+def _pictures(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
+    quality, shown = DecodeQuality(), None
+    frames = sample_frames(
+        task["path"],
+        probe_from_words(task["probe"]),
+        start=task["start"],
+        stop=task["stop"],
+        quality=quality,
+        limits=MediaLimits(**task["limits"]),
+        mode=_mode(task),
+    )
+    for frame in frames:
+        # Seconds may share a picture; it travels once.
+        is_new, shown = frame.image is not shown, frame.image
+        words = {"t": frame.t, "timestamp_us": frame.timestamp_us, "fresh": frame.fresh, "shape": frame.image.shape}
+        send(answers, {"kind": "picture", **words}, np.ascontiguousarray(frame.image) if is_new else b"")
+    return {"quality": vars(quality)}
+
+
+def _sound(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
+    quality = DecodeQuality()
+    probe = probe_from_words(task["probe"])
+    seconds = {"start": task["start"], "stop": task["stop"], "window_s": task["window_s"]}
+    for window in audio_windows(task["path"], probe, **seconds, quality=quality):
+        send(answers, {"kind": "sound", "t": window.t, "present": window.present}, window.samples)
+    return {"quality": vars(quality)}
+
+
+def _mode(task: Mapping[str, Any]) -> DecodeMode:
+    name, age_s = task["mode"]
+    return DecodeMode(name, Fraction(age_s))
+
+
+_TASKS = {"probe": _probe, "plan": _plan, "pictures": _pictures, "sound": _sound}
+
+
+if __name__ == "__main__":
+    # Without the interpreter's own end, which would wait for the thread that reads.
+    os._exit(main())

@@ -1,0 +1,268 @@
+"""Decoding in a process of its own, so that a film that crashes, hangs or floods the decoder costs no worker.
+
+worker    networks <── bounded queue <── reading thread <──┐ pipe
+                                                           │
+child                        decoder, colours, sound ──────┘
+
+The child decodes while the worker computes; it waits as soon as the queue and the pipe are full. It serves many films
+and is replaced after one that made it fail. Its end of the pipes closes with the worker, so it never outlives it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.media.audio.audio_windows import AudioWindow
+from beam_pipelines.media.decode import DecodeQuality
+from beam_pipelines.media.probe import FilmProbe, MediaLimits
+from beam_pipelines.media.video.decode_mode import EXACT, DecodeMode
+from beam_pipelines.media.video.sample_frames import SampledFrame
+from beam_pipelines.media.worker.decoding_messages import probe_from_words, probe_to_words, receive, send
+
+STEP = "decode"
+TIMEOUT, OUT_OF_MEMORY, CRASHED, UNFORESEEN = "timeout", "out_of_memory", "crashed", "unforeseen_error"
+
+# Pictures that wait; one of 1080p has 6 MB.
+_QUEUE_LENGTH = 4
+_PIPE_BYTES = 1 << 20
+_START_DEADLINE_S = 120.0
+# A task reads its film three times at most (packets, by plan, entirely). What reads more goes round in circles.
+_MOST_READINGS = 8
+_EXIT_OUT_OF_MEMORY = 12
+_PROJECT_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class _Child:
+    process: subprocess.Popen[bytes]
+    messages: queue.Queue[tuple[dict[str, Any], bytearray] | None]
+
+
+class DecodingProcess:
+    """Probes and decodes films in a child process, which is started when it is first needed.
+
+    All its functions raise, beside what the function they stand for raises, FilmError with step `decode` and reason
+    `timeout` (no progress), `out_of_memory`, `crashed` (ended by a signal) or `unforeseen_error` (an exception in the
+    child that no one foresaw; type and message are in the detail, the trace on standard error). Not for several threads
+    at once.
+
+    Args:
+        deadline_s: how long the child may make no progress: give no picture and no sound, and read nothing.
+        memory_limit_mb: of the child's data.
+    """
+
+    def __init__(self, deadline_s: float = 120.0, memory_limit_mb: int = 4096):
+        self._deadline_s = deadline_s
+        self._memory_limit_mb = memory_limit_mb
+        self._child: _Child | None = None
+
+    def __enter__(self) -> DecodingProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process number, while there is one."""
+        return self._child.process.pid if self._child else None
+
+    def probe(self, path: str | Path, limits: MediaLimits) -> FilmProbe:
+        """`media.probe.probe_film`."""
+        end = self._result({"task": "probe", "path": os.fspath(path), "limits": asdict(limits)})
+        return probe_from_words(end["probe"])
+
+    def is_planned(self, path: str | Path, probe: FilmProbe, mode: DecodeMode = EXACT) -> bool:
+        """Whether there is a decode plan for the whole film, so that its parts cost no more than the whole."""
+        return bool(self._result({"task": "plan", **_film(path, probe), "mode": _words(mode)})["planned"])
+
+    def pictures(
+        self,
+        path: str | Path,
+        probe: FilmProbe,
+        seconds: range,
+        quality: DecodeQuality,
+        limits: MediaLimits,
+        mode: DecodeMode = EXACT,
+    ) -> Iterator[SampledFrame]:
+        """`media.sample_frames.sample_frames`; `quality` is counted up at the end."""
+        task = {"task": "pictures", **_film(path, probe), "start": seconds.start, "stop": seconds.stop}
+        image: Any = None
+        for words, content in self._answers({**task, "mode": _words(mode), "limits": asdict(limits)}):
+            if words["kind"] == "end":
+                _add(quality, words["quality"])
+                continue
+            if content:
+                image = np.frombuffer(content, np.uint8).reshape(words["shape"])
+                image.setflags(write=False)
+            yield SampledFrame(words["t"], image, words["timestamp_us"], words["fresh"])
+
+    def sound(
+        self, path: str | Path, probe: FilmProbe, seconds: range, quality: DecodeQuality, window_s: float
+    ) -> Iterator[AudioWindow]:
+        """`media.audio_windows.audio_windows`; `quality` is counted up at the end."""
+        task = {"task": "sound", **_film(path, probe), "start": seconds.start, "stop": seconds.stop}
+        for words, content in self._answers({**task, "window_s": window_s}):
+            if words["kind"] == "end":
+                _add(quality, words["quality"])
+            else:
+                yield AudioWindow(words["t"], np.frombuffer(content, np.float32), words["present"])
+
+    def close(self) -> None:
+        """Ends the child. A later call starts another one."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.process.kill()
+        # The reading thread may wait for room in the queue.
+        while child.messages.get() is not None:
+            pass
+        child.process.wait()
+        for pipe in (child.process.stdin, child.process.stdout):
+            assert pipe is not None
+            # A task that the child never took is still in the buffer.
+            with suppress(BrokenPipeError):
+                pipe.close()
+
+    def _result(self, task: dict[str, Any]) -> dict[str, Any]:
+        (words, _), *_rest = self._answers(task)
+        return words
+
+    def _answers(self, task: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bytearray]]:
+        """The messages up to and with `end`; a child that is left in the middle of them, or fails, is ended."""
+        child = self._child = self._child or self._start()
+        complete = False
+        try:
+            self._send(child, task)
+            allowed_bytes = _bytes_read(child) + _MOST_READINGS * (_size_bytes(task["path"]) + _PIPE_BYTES)
+            while not complete:
+                message = self._next(child, task["path"], self._deadline_s, allowed_bytes)
+                if message is None:
+                    raise self._ended(child, task["path"])
+                if message[0]["kind"] == "unforeseen":
+                    # The child ends after this.
+                    raise FilmError(STEP, UNFORESEEN, f"{task['path']}: {message[0]['error']}")
+                complete = message[0]["kind"] in ("end", "error")
+                if message[0]["kind"] == "error":
+                    raise FilmError(message[0]["step"], message[0]["reason"], message[0]["detail"])
+                yield message
+        finally:
+            if not complete:
+                self.close()
+
+    def _start(self) -> _Child:
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            # The child finds this package as its parent did, and nothing by chance in the current folder.
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(_PROJECT_ROOT), os.environ.get("PYTHONPATH", "")])),
+            "PYTHONSAFEPATH": "1",
+        }
+        command = [sys.executable, "-m", "beam_pipelines.media.worker.decoding_child", str(self._memory_limit_mb)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        assert process.stdout is not None
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            _widen(process.stdout.fileno())
+        child = _Child(process, queue.Queue(_QUEUE_LENGTH))
+        threading.Thread(target=_read, args=(process.stdout, child.messages), daemon=True).start()
+        try:
+            ready = self._next(child, "", _START_DEADLINE_S, sys.maxsize)
+        except FilmError:
+            ready = None
+        if ready is None:
+            # Nobody's film: a broken installation, or no memory for a process at all.
+            process.kill()
+            raise RuntimeError(f"the decoding process did not start: exit code {process.wait()}, {' '.join(command)}")
+        return child
+
+    def _send(self, child: _Child, task: dict[str, Any]) -> None:
+        assert child.process.stdin is not None
+        try:
+            send(child.process.stdin, task)  # type: ignore[arg-type]
+        except BrokenPipeError:
+            # Ended between two films; what the reading thread finds says how.
+            return
+
+    def _next(
+        self, child: _Child, path: str, deadline_s: float, allowed_bytes: int
+    ) -> tuple[dict[str, Any], bytearray] | None:
+        since_s, seen_bytes = time.monotonic(), _bytes_read(child)
+        while True:
+            try:
+                return child.messages.get(timeout=min(1.0, deadline_s / 4))
+            except queue.Empty:
+                now_bytes = _bytes_read(child)
+                if seen_bytes < now_bytes < allowed_bytes:
+                    since_s, seen_bytes = time.monotonic(), now_bytes
+                if time.monotonic() - since_s > deadline_s:
+                    detail = f"{path}: the decoder made no progress for decode_deadline_s = {deadline_s:g} s"
+                    raise FilmError(STEP, TIMEOUT, detail) from None
+
+    def _ended(self, child: _Child, path: str) -> FilmError:
+        code = child.process.wait()
+        # For close(), which waits for the end to be read.
+        child.messages.put(None)
+        if code == _EXIT_OUT_OF_MEMORY:
+            limit = f"limits.decoder_memory_mb = {self._memory_limit_mb}"
+            return FilmError(STEP, OUT_OF_MEMORY, f"{path}: decoding needs more memory than {limit}")
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return FilmError(STEP, CRASHED, f"{path}: the decoding process ended with {how}")
+
+
+def _film(path: str | Path, probe: FilmProbe) -> dict[str, Any]:
+    return {"path": os.fspath(path), "probe": probe_to_words(probe)}
+
+
+def _words(mode: DecodeMode) -> tuple[str, str]:
+    return mode.name, str(mode.age_s)
+
+
+def _add(quality: DecodeQuality, counts: dict[str, int]) -> None:
+    for name, count in counts.items():
+        setattr(quality, name, getattr(quality, name) + count)
+
+
+def _read(pipe: Any, messages: queue.Queue[tuple[dict[str, Any], bytearray] | None]) -> None:
+    while (message := receive(pipe)) is not None:
+        messages.put(message)
+    messages.put(None)
+
+
+def _widen(descriptor: int) -> None:
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    except OSError:
+        # The system's limit for pipes is lower: slower, not wrong.
+        return
+
+
+def _size_bytes(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except (OSError, ValueError):
+        return 0
+
+
+def _bytes_read(child: _Child) -> int:
+    """How much the child has read so far, of whatever; 0 where the system doesn't say."""
+    try:
+        text = Path(f"/proc/{child.process.pid}/io").read_text()
+    except OSError:
+        return 0
+    return int(text.split("rchar:", 1)[1].split(None, 1)[0])

@@ -1,0 +1,116 @@
+"""The `prepare` section, and the tf.Transform preprocessing function that it configures.
+
+Statistics are taken over the present slots of the given rows only: a second without a face says nothing about faces. An
+absent slot comes out as zeros, the mean of what is present.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+import tensorflow_transform as tft
+from pydantic import Field
+
+from beam_pipelines.contracts.records.records import slots_of
+from beam_pipelines.foundation.configuration import Section
+from beam_pipelines.foundation.errors import ConfigurationError
+
+PRESENT_SUFFIX = "_present"
+_SMALLEST_DEVIATION = 1e-6
+_PCA_GRID = 2.0**16
+
+
+class PrepareConfig(Section):
+    """What is done to the features before the network sees them.
+
+    Attributes:
+        splits: the manifest's splits whose films the statistics are taken over.
+        pca_components: modality -> number of principal components a slot; a modality that isn't named keeps its own
+            dimensions (the paper doesn't say that it reduced them; ours).
+        pca_whiten: whether components are scaled to unit variance (YouTube-8M's form).
+        rows_per_batch: seconds that tf.Transform is handed at once.
+        failure_threshold: share of films without a usable record above which the run as a whole fails.
+    """
+
+    splits: tuple[str, ...] = ("train",)
+    pca_components: dict[str, int] = Field(default_factory=dict)
+    pca_whiten: bool = True
+    rows_per_batch: int = Field(512, ge=1)
+    failure_threshold: float = Field(0.0, ge=0.0, le=1.0)
+
+
+def preprocessing(
+    config: PrepareConfig, dimensions: Mapping[str, int]
+) -> Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]:
+    """The preprocessing function for tf.Transform.
+
+    Args:
+        config: the prepare section.
+        dimensions: modality -> width of its raw rows.
+
+    Returns:
+        A function from `{modality: float32 [N, D], <modality>_present: float32 [N, slots]}` to
+        `{modality: float32 [N, D']}`: per slot the z-score, then, where configured, principal components.
+
+    Raises:
+        ConfigurationError: for components of a modality that isn't there, or more of them than a slot has dimensions.
+    """
+    for modality, components in config.pca_components.items():
+        width = dimensions.get(modality, 0) // slots_of(modality)
+        if not 1 <= components <= width:
+            raise ConfigurationError(
+                f"prepare.pca_components.{modality}: {components} components of {width} dimensions a slot "
+                f"(the records hold {', '.join(sorted(dimensions))})"
+            )
+
+    def preprocessing_fn(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        outputs = {}
+        for modality in sorted(dimensions):
+            present = inputs[modality + PRESENT_SUFFIX]
+            slots = tf.split(inputs[modality], slots_of(modality), axis=1)
+            masks = tf.split(present, slots_of(modality), axis=1)
+            components = config.pca_components.get(modality)
+            outputs[modality] = tf.concat(
+                [
+                    _normalise(slot, mask, components, config.pca_whiten, f"{modality}_{index}")
+                    for index, (slot, mask) in enumerate(zip(slots, masks, strict=True))
+                ],
+                axis=1,
+            )
+        return outputs
+
+    return preprocessing_fn
+
+
+def _normalise(slot: tf.Tensor, mask: tf.Tensor, components: int | None, whiten: bool, name: str) -> tf.Tensor:
+    """One slot's rows float32 [N, D] and its presence [N, 1] -> float32 [N, D'], zero where absent."""
+    # A damaged value would void the statistics of the whole set: it counts as absent.
+    finite = tf.reduce_all(tf.math.is_finite(slot), axis=1, keepdims=True)
+    here = tf.logical_and(mask > 0, finite)
+    rows = tf.where(here, slot, tf.zeros_like(slot))
+    weights = tf.cast(here, tf.float64)
+    standardised = _standardise(rows, weights, name)
+    if components is None:
+        return standardised
+    projection = tft.pca(tf.cast(standardised, tf.float64), components, tf.float64, name=f"{name}_pca")
+    # Rounded, so that the order in which workers add up the covariance doesn't show in the last digits.
+    projection = tf.cast(tf.round(projection * _PCA_GRID) / _PCA_GRID, tf.float32)
+    projected = tf.matmul(standardised, projection)
+    return _standardise(projected, weights, f"{name}_projected") if whiten else projected
+
+
+def _standardise(rows: tf.Tensor, weights: tf.Tensor, name: str) -> tf.Tensor:
+    """(x - mean) / deviation with statistics over the rows of weight 1; rows of weight 0 become zero.
+
+    Two passes in float64: the sum of squares about the mean doesn't cancel as the difference of two sums does.
+    """
+    exact = tf.cast(rows, tf.float64)
+    count = tf.maximum(tft.sum(weights, False, name=f"{name}_count"), 1.0)
+    mean = tft.sum(exact * weights, False, name=f"{name}_mean") / count
+    variance = tft.sum(tf.square(exact - mean) * weights, False, name=f"{name}_variance") / count
+    deviation = tf.sqrt(variance)
+    # A constant dimension says nothing: it becomes zero instead of a division by zero.
+    scale = tf.where(deviation > _SMALLEST_DEVIATION, 1.0 / deviation, tf.zeros_like(deviation))
+    centred = (rows - tf.cast(mean, tf.float32)) * tf.cast(scale, tf.float32)
+    return centred * tf.cast(weights, tf.float32)

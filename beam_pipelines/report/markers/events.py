@@ -1,0 +1,148 @@
+"""Peaks and turning points of a curve: the seconds that are worth a look.
+
+     peak                    A peak is a second where the curve is higher than on both sides by at least the
+rise  /\\  fall              prominence; a low, where it is lower. Between a low and the next peak lies a rise, between
+    \\/  \\                   a peak and the next low a fall: a turning point is the steepest second of either, where
+    low                      the feeling tips. So are the ends of a film, where it begins or ends on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
+from scipy import signal
+
+from beam_pipelines.foundation.configuration import Section
+
+Kind = Literal["peak", "low", "rise", "fall"]
+EXTREMES: tuple[Kind, ...] = ("peak", "low")
+
+
+class EventSettings(Section):
+    """What counts as a peak or a low.
+
+    Attributes:
+        prominence: how far a peak stands out, as a share of the film's own spread (5th to 95th percentile).
+        minimum_prominence: the same as a share of the labels' range: below it a flat film has no peaks at all.
+        distance_s: two peaks, or two lows, lie at least this far apart.
+        most: at most so many peaks and lows together per curve, the most prominent ones.
+    """
+
+    prominence: float = Field(default=0.25, gt=0, le=1)
+    minimum_prominence: float = Field(default=0.02, ge=0, le=1)
+    distance_s: int = Field(default=8, ge=1)
+    most: int = Field(default=60, ge=1)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One peak or turning point.
+
+    Attributes:
+        time_s: the second.
+        target: `valence` or `arousal`.
+        kind: `peak`, `low`, `rise` or `fall`.
+        value: of the curve at that second.
+        prominence: how far a peak or low stands out; for a rise or fall, the size of the step from low to peak.
+    """
+
+    time_s: int
+    target: str
+    kind: Kind
+    value: float
+    prominence: float
+
+    @property
+    def is_turning_point(self) -> bool:
+        """Whether it is a rise or a fall."""
+        return self.kind not in EXTREMES
+
+
+def find_events(
+    values: ArrayLike,
+    target: str,
+    settings: EventSettings | None = None,
+    *,
+    label_range: tuple[float, float] = (-1.0, 1.0),
+) -> list[Event]:
+    """The peaks, lows, rises and falls of one smoothed curve, in the order of time.
+
+    Args:
+        values: float [T], one value a second; seconds without a finite value are interpolated.
+        target: `valence` or `arousal`.
+        settings: what counts as a peak.
+        label_range: lowest and highest label.
+
+    Raises:
+        ValueError: for an array that is not one-dimensional.
+    """
+    settings = settings or EventSettings()
+    curve = np.asarray(values, np.float64)
+    if curve.ndim != 1:
+        raise ValueError(f"a curve has one axis, [T]; this array has the shape {curve.shape}")
+    finite = np.isfinite(curve)
+    if finite.sum() < 3:
+        return []
+    seconds = np.arange(curve.size)
+    curve = np.interp(seconds, seconds[finite], curve[finite])
+    least = _least_prominence(curve, settings, label_range)
+    extremes = [*_extremes(curve, target, "peak", least, settings), *_extremes(curve, target, "low", least, settings)]
+    # Equal prominence: the earlier one stays, so that the choice doesn't depend on the order of a sort.
+    extremes = sorted(extremes, key=lambda event: (-event.prominence, event.time_s, event.kind))[: settings.most]
+    extremes.sort(key=lambda event: event.time_s)
+    turns = (_steepest(curve, target, *pair) for pair in pairwise(_with_ends(curve, target, extremes, least)))
+    # A filter bends a curve most at its own ends: what is steepest there is no event of the film.
+    inside = range(settings.distance_s, curve.size - settings.distance_s)
+    return in_order([*extremes, *(turn for turn in turns if turn is not None and turn.time_s in inside)])
+
+
+def in_order(events: Iterable[Event]) -> list[Event]:
+    """Events by time; at one second valence before arousal, then by kind."""
+    return sorted(events, key=lambda event: (event.time_s, event.target != "valence", event.target, event.kind))
+
+
+def _least_prominence(curve: NDArray[np.float64], settings: EventSettings, label_range: tuple[float, float]) -> float:
+    low, high = np.percentile(curve, (5, 95))
+    least = settings.minimum_prominence * (label_range[1] - label_range[0])
+    # Never zero: every ripple of a constant curve's rounding would be a peak.
+    return max(float(settings.prominence * (high - low)), least, 1e-6)
+
+
+def _extremes(
+    curve: NDArray[np.float64], target: str, kind: Kind, least: float, settings: EventSettings
+) -> list[Event]:
+    upright = curve if kind == "peak" else -curve
+    places, found = signal.find_peaks(upright, prominence=least, distance=settings.distance_s)
+    return [
+        Event(int(place), target, kind, float(curve[place]), float(prominence))
+        for place, prominence in zip(places, found["prominences"], strict=True)
+    ]
+
+
+def _with_ends(curve: NDArray[np.float64], target: str, extremes: list[Event], least: float) -> list[Event]:
+    """The extremes, with the film's first and last second where the curve is far enough from its neighbour there."""
+    if not extremes:
+        return []
+    opposite: dict[Kind, Kind] = {"peak": "low", "low": "peak"}
+    ends = []
+    for place, neighbour in ((0, extremes[0]), (curve.size - 1, extremes[-1])):
+        step = neighbour.value - float(curve[place])
+        if (step if neighbour.kind == "peak" else -step) >= least:
+            ends.append(Event(place, target, opposite[neighbour.kind], float(curve[place]), abs(step)))
+    return sorted([*extremes, *ends], key=lambda event: event.time_s)
+
+
+def _steepest(curve: NDArray[np.float64], target: str, first: Event, second: Event) -> Event | None:
+    """The turning point between two neighbouring extremes; None where they are of one kind or adjoin."""
+    if first.kind == second.kind or second.time_s - first.time_s < 2:
+        return None
+    kind: Kind = "rise" if second.kind == "peak" else "fall"
+    slope = np.gradient(curve)[first.time_s + 1 : second.time_s]
+    place = first.time_s + 1 + int(np.argmax(slope if kind == "rise" else -slope))
+    return Event(place, target, kind, float(curve[place]), abs(second.value - first.value))

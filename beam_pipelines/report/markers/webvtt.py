@@ -1,0 +1,159 @@
+"""WebVTT tracks of a film: chapters that players show in their menu, and the curve as a metadata track for scripts.
+
+A chapter is the stretch between two turning points. Its name says where on the valence-arousal plane it lies:
+
+    tense       excited   joyful
+    unpleasant  neutral   pleasant
+    sad         calm      serene
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from beam_pipelines.report.markers.events import Event
+
+SHORTEST_CHAPTER_S = 20
+MOST_CHAPTERS = 24
+"""A menu that can still be read."""
+NEUTRAL_SHARE = 0.1
+"""How far from the middle a value begins to say something, as a share of the way to either end; as in drawing.js."""
+_MOODS = {
+    (-1, 1): "tense",
+    (0, 1): "excited",
+    (1, 1): "joyful",
+    (-1, 0): "unpleasant",
+    (0, 0): "neutral",
+    (1, 0): "pleasant",
+    (-1, -1): "sad",
+    (0, -1): "calm",
+    (1, -1): "serene",
+}
+"""Side of the middle in valence and in arousal -> the word for it."""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A stretch of a film, [start_s, end_s), and its name."""
+
+    start_s: float
+    end_s: float
+    name: str
+
+
+def chapters(
+    valence: ArrayLike,
+    arousal: ArrayLike,
+    events: Sequence[Event],
+    duration_s: float,
+    *,
+    label_range: tuple[float, float] = (-1.0, 1.0),
+    shortest_s: float = SHORTEST_CHAPTER_S,
+) -> list[Chapter]:
+    """Divides a film at its turning points, the largest steps first; every chapter is at least `shortest_s` long.
+
+    There are at most `MOST_CHAPTERS`.
+
+    Args:
+        valence, arousal: float [T], smoothed.
+        events: of both curves.
+        duration_s: D, the film's length; the last chapter ends there.
+        label_range: lowest and highest label; its middle is what is neutral.
+        shortest_s: a film shorter than that is one chapter.
+    """
+    cuts = [0.0, float(duration_s)]
+    turns = sorted(
+        (event for event in events if event.is_turning_point),
+        key=lambda event: (-event.prominence, event.time_s, event.target),
+    )
+    for turn in turns:
+        if len(cuts) > MOST_CHAPTERS:
+            break
+        if all(abs(turn.time_s - cut) >= shortest_s for cut in cuts) and turn.time_s < duration_s:
+            cuts.append(float(turn.time_s))
+    cuts.sort()
+    curves = np.asarray(valence, np.float64), np.asarray(arousal, np.float64)
+    return [Chapter(start, end, _name(curves, start, end, label_range)) for start, end in pairwise(cuts) if end > start]
+
+
+def mood(valence: float, arousal: float, label_range: tuple[float, float] = (-1.0, 1.0)) -> str:
+    """The word for a place on the valence-arousal plane; what lies near the middle of an axis is on neither side."""
+    low, high = label_range
+    middle, near = (low + high) / 2, NEUTRAL_SHARE * (high - low) / 2
+
+    def side(value: float) -> int:
+        return 0 if abs(value - middle) < near else 1 if value > middle else -1
+
+    return _MOODS[side(valence), side(arousal)]
+
+
+def signed(value: float) -> str:
+    """A value to two decimals with its sign as the page writes it: `+0.25`, `−0.07`, and never a negative nought."""
+    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")
+
+
+def chapters_vtt(film: str, parts: Iterable[Chapter]) -> str:
+    """A WebVTT chapter track.
+
+    Args:
+        film: its name, untrusted; goes into a comment.
+        parts: in order, without overlap.
+    """
+    cues = [f"{timestamp(part.start_s)} --> {timestamp(part.end_s)}\n{_text(part.name)}" for part in parts]
+    return _document(film, "chapters", cues)
+
+
+def metadata_vtt(film: str, valence: ArrayLike, arousal: ArrayLike, duration_s: float) -> str:
+    """A WebVTT metadata track: one cue a second whose text is a JSON object with `valence` and `arousal`.
+
+    Args:
+        film: its name, untrusted; goes into a comment.
+        valence, arousal: float [T], smoothed; a value that is not finite is null.
+        duration_s: D; the last cue ends there.
+    """
+    cues = []
+    for second, pair in enumerate(zip(np.asarray(valence).tolist(), np.asarray(arousal).tolist(), strict=True)):
+        end_s = min(second + 1.0, duration_s)
+        if end_s > second:
+            numbers = [round(value, 4) if math.isfinite(value) else None for value in pair]
+            text = json.dumps(dict(zip(("valence", "arousal"), numbers, strict=True)))
+            cues.append(f"{timestamp(second)} --> {timestamp(end_s)}\n{text}")
+    return _document(film, "metadata", cues)
+
+
+def timestamp(time_s: float) -> str:
+    """A WebVTT timestamp, hh:mm:ss.ttt; hours may have more than two digits."""
+    milliseconds = round(time_s * 1000)
+    seconds, milliseconds = divmod(milliseconds, 1000)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{milliseconds:03d}"
+
+
+def _document(film: str, kind: str, cues: list[str]) -> str:
+    note = f"NOTE {kind} of {_text(film)}, predicted by CineAffect"
+    return "\n\n".join(["WEBVTT", note, *cues]) + "\n"
+
+
+def _text(text: str) -> str:
+    """Untrusted text as one line of cue text: nothing in it ends a cue, opens a tag or reads as an arrow."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _name(curves: tuple[np.ndarray, np.ndarray], start_s: float, end_s: float, label_range: tuple[float, float]) -> str:
+    means = [_mean(curve[int(start_s) : max(int(start_s) + 1, math.ceil(end_s))]) for curve in curves]
+    if any(mean is None for mean in means):
+        return "no values"
+    valence, arousal = (float(mean) for mean in means if mean is not None)
+    return f"{mood(valence, arousal, label_range)} (valence {signed(valence)}, arousal {signed(arousal)})"
+
+
+def _mean(values: np.ndarray) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else None

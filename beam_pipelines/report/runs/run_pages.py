@@ -1,0 +1,162 @@
+"""The pages of a training run, of a study and of `reproduce`: one folder each, like a scoring run's page.
+
+data/page.js      everything but the curves
+data/film-N.js    curves and labels of the N-th validation film, loaded when it is chosen
+
+The rest is as in every page's folder (`page_folder`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from beam_pipelines.contracts.curves.curves import AffectCurve, from_csv
+from beam_pipelines.films.catalogue import shown_name
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.report.page_folder import STUDY, TRAINING, PageFolder
+from beam_pipelines.report.runs.table_page import TABLE_1, write_table_page
+
+FOLDER = "report"
+TARGETS = ("valence", "arousal")
+CALIBRATION_BINS = 10
+
+_FIGURES = ("predictor", "target", "scope", "film_id", "seconds", "mse", "pcc", "ccc")
+
+
+def write_run_page(directory: str, output: str | None = None) -> str:
+    """Writes the page of whatever a directory holds: a training run, a study or Table 1; returns its address.
+
+    Args:
+        directory: `--output` of `cineaffect train`, `tune` or `reproduce`.
+        output: the page's folder; `<directory>/report` without it.
+
+    Raises:
+        ConfigurationError: for a directory that holds none of them, or a file of it that can't be read.
+    """
+    folder = output or storage.join(directory, FOLDER)
+    if storage.stat(storage.join(directory, "study.json")) is not None:
+        return write_study_page(directory, folder)
+    if storage.stat(storage.join(directory, "history.json")) is not None:
+        return write_training_page(directory, folder)
+    table = _read_json(directory, TABLE_1)
+    if table is not None:
+        return write_table_page(table, folder)
+    raise ConfigurationError(
+        f"{directory}: neither a training run (history.json) nor a study (study.json) nor a repetition of the paper "
+        f"({TABLE_1}); name the --output of `cineaffect train`, `tune` or `reproduce`"
+    )
+
+
+def write_training_page(run: str, output: str) -> str:
+    """Writes the page of a training run; returns its address. What the run doesn't hold the page leaves out.
+
+    Raises:
+        ConfigurationError: for a file that can't be read as what it should be.
+    """
+    validation = _read_json(run, "validation.json") or {}
+    evaluation = _read_json(run, "evaluation.json") or {}
+    labels: dict[str, Any] = validation.get("labels", {})
+    film_ids = sorted(labels)
+    folder = PageFolder(output)
+    pairs: list[tuple[AffectCurve, dict[str, np.ndarray]]] = []
+    for number, film_id in enumerate(film_ids):
+        uri = storage.join(run, "curves", f"{film_id}.csv")
+        try:
+            curve = from_csv(storage.read_text(uri), film_id)
+        except (FileNotFoundError, ValueError) as error:
+            raise ConfigurationError(f"{uri}: not readable as a curve ({error}); train again") from error
+        known = {target: np.asarray(labels[film_id][target], np.float64) for target in TARGETS}
+        if any(len(values) != curve.seconds for values in known.values()):
+            raise ConfigurationError(f"{uri}: not as long as the film's labels in validation.json; train again")
+        pairs.append((curve, known))
+        folder.write_data(f"film-{number}", _film(curve, labels[film_id]))
+    card = _newest_card(run)
+    page = {
+        "history": _read_json(run, "history.json"),
+        "rows": [{key: row.get(key) for key in _FIGURES} for row in evaluation.get("rows", [])],
+        "films": film_ids,
+        "names": {film_id: shown_name(film_id) for film_id in film_ids},
+        "smoothing": validation.get("smoothing", []),
+        "selection": validation.get("selection"),
+        "calibration": {target: calibration(pairs, target) for target in TARGETS} if pairs else {},
+        "range": card.get("label_range", [-1.0, 1.0]),
+        "untrained": card.get("untrained_networks", []),
+        "card": {key: card.get(key) for key in ("version", "best_epoch", "code_version", "seed", "smoothing")},
+        "trainFilms": len(card.get("data", {}).get("train_films", ())),
+        "configuration": card.get("configuration", {}).get("train", {}),
+    }
+    folder.write_data("page", page)
+    return folder.finish(TRAINING)
+
+
+def write_study_page(study: str, output: str) -> str:
+    """Writes the page of a study from its `study.json`; returns its address."""
+    best = storage.join(study, "best.yaml")
+    configuration = storage.read_text(best) if storage.stat(best) is not None else ""
+    folder = PageFolder(output)
+    folder.write_data("page", {**(_read_json(study, "study.json") or {}), "configuration": configuration})
+    return folder.finish(STUDY)
+
+
+def calibration(
+    pairs: Sequence[tuple[AffectCurve, Mapping[str, np.ndarray]]], target: str
+) -> list[dict[str, float | int]]:
+    """Mean label for what was predicted, in bins of as many seconds each, sorted by the (smoothed) prediction.
+
+    A calibrated model's bins lie on the diagonal. Seconds without a label are left out.
+
+    Returns:
+        One entry a bin: `predicted`, `labelled` (means) and `seconds`; fewer bins where there are few seconds.
+    """
+    predicted = np.concatenate([getattr(curve, target) for curve, _ in pairs])
+    labelled = np.concatenate([known[target] for _, known in pairs])
+    usable = np.isfinite(predicted) & np.isfinite(labelled)
+    predicted, labelled = predicted[usable], labelled[usable]
+    order = np.argsort(predicted, kind="stable")
+    return [
+        {
+            "predicted": round(float(predicted[part].mean()), 6),
+            "labelled": round(float(labelled[part].mean()), 6),
+            "seconds": len(part),
+        }
+        for part in np.array_split(order, CALIBRATION_BINS)
+        if len(part)
+    ]
+
+
+def _film(curve: AffectCurve, labels: Mapping[str, Any]) -> dict[str, Any]:
+    def plain(values: np.ndarray) -> list[float | None]:
+        return [value if np.isfinite(value) else None for value in values.tolist()]
+
+    return {
+        target: {
+            "smoothed": plain(getattr(curve, target)),
+            "raw": plain(getattr(curve, f"{target}_raw")),
+            "label": labels[target],
+        }
+        for target in TARGETS
+    }
+
+
+def _newest_card(run: str) -> dict[str, Any]:
+    versions = {}
+    for info in storage.list_files(storage.join(run, "exports")):
+        parts = info.uri.rsplit("/", 2)
+        if parts[-1] == "model_card.json" and parts[-2].isdigit():
+            versions[int(parts[-2])] = parts[-2]
+    return _read_json(run, f"exports/{versions[max(versions)]}/model_card.json") or {} if versions else {}
+
+
+def _read_json(directory: str, name: str) -> Any:
+    uri = storage.join(directory, name)
+    try:
+        return json.loads(storage.read_text(uri))
+    except FileNotFoundError:
+        return None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{uri}: not readable as JSON: {error}") from error

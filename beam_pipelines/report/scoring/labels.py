@@ -1,0 +1,80 @@
+"""Labels of a film for display: a table with a header that names time, valence and arousal, as MediaEval publishes it.
+
+The trainer has its own reader, which refuses what it can't vouch for (`beam_pipelines.labels.annotations`). Here a label is a line
+beside a curve: a file that can't be read costs the page that line and a sentence, never the film.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import FilmError
+
+_COLUMNS = ("time", "valence", "arousal")
+
+
+@dataclass(frozen=True, eq=False)
+class ShownLabels:
+    """Labels on the film's one-second clock: float64 [T] each, NaN in seconds without a label."""
+
+    valence: NDArray[np.float64]
+    arousal: NDArray[np.float64]
+
+
+def read_shown_labels(uri: str, seconds: int) -> ShownLabels:
+    """Reads a label table; a row belongs to the second nearest to its time, and the first row's time is second 0.
+
+    Args:
+        uri: text with columns divided by tabs, commas, semicolons or spaces, local or `gs://`.
+        seconds: T of the film; rows beyond it are left out.
+
+    Raises:
+        FilmError: step `labels`; no such file, no such columns, or a row that isn't numbers.
+    """
+    try:
+        text = storage.read_text(uri)
+    except (FileNotFoundError, UnicodeDecodeError) as error:
+        raise FilmError("labels", "unreadable", f"{uri}: {error}") from error
+    rows = [_fields(line) for line in text.splitlines() if line.strip()]
+    places = _places(rows[0] if rows else [])
+    if places is None:
+        raise FilmError("labels", "no_columns", f"{uri}: has no header that names {', '.join(_COLUMNS)}")
+    shown = np.full((2, seconds), np.nan)
+    first_time_s = None
+    for number, row in enumerate(rows[1:], start=2):
+        time_s, *values = _numbers(row, places, uri, number)
+        first_time_s = time_s if first_time_s is None else first_time_s
+        second = math.floor(time_s - first_time_s + 0.5)
+        if 0 <= second < seconds:
+            shown[:, second] = values
+    return ShownLabels(shown[0], shown[1])
+
+
+def _fields(line: str) -> list[str]:
+    divider = next((character for character in "\t,;" if character in line), None)
+    fields = line.split() if divider is None else next(csv.reader(io.StringIO(line), delimiter=divider))
+    return [field.strip() for field in fields]
+
+
+def _places(header: list[str]) -> list[int] | None:
+    words = [re.sub(r"[^a-z]", "", field.lower()) for field in header]
+    places = [next((i for i, word in enumerate(words) if column in word), -1) for column in _COLUMNS]
+    return None if -1 in places else places
+
+
+def _numbers(row: list[str], places: list[int], uri: str, number: int) -> list[float]:
+    try:
+        numbers = [float(row[place]) for place in places]
+    except (ValueError, IndexError) as error:
+        raise FilmError("labels", "not_numbers", f"{uri}, row {number}: {row} isn't time, valence, arousal") from error
+    if not math.isfinite(numbers[0]):
+        raise FilmError("labels", "not_numbers", f"{uri}, row {number}: its time is {numbers[0]}")
+    return numbers

@@ -1,0 +1,115 @@
+"""The report page of a scoring run: one folder that opens from disk or any static server.
+
+    index.html          the page; everything else is loaded by it
+    assets/             its script and style, and uPlot for the charts
+    data/run.js         the run: counts, model, smoothing, evaluation
+    data/rows-000.js …  the catalogue, `ROWS_PER_FILE` films a file
+    data/film-<key>.js  one film's curves, events and tracks; loaded when the film is opened
+    thumbs/<key>.jpg    its thumbnails
+    markers/<film id>.… its markers and WebVTT tracks, for other programs
+
+What all pages have in common is in `page_folder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from beam_pipelines.report.markers.editing_markers import to_csv, to_edl
+from beam_pipelines.report.markers.timecode import FrameRate
+from beam_pipelines.report.markers.webvtt import chapters_vtt, metadata_vtt
+from beam_pipelines.report.page_folder import SCORING, PageFolder
+from beam_pipelines.report.scoring.sheets import FailedFilm, FilmSheet, catalogue_row, failed_row, film_data
+
+ROWS_PER_FILE = 1000
+
+
+@dataclass
+class PageWriter:
+    """Writes a report page film by film; `finish` writes the catalogue and, last, the page itself.
+
+    Attributes:
+        output: the folder, local or `gs://`.
+        label_range: lowest and highest label: the axes.
+    """
+
+    output: str
+    label_range: tuple[float, float] = (-1.0, 1.0)
+    _rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._folder = PageFolder(self.output)
+
+    def add_film(self, sheet: FilmSheet, rate: FrameRate) -> None:
+        """Writes a film's data, thumbnails and markers.
+
+        Args:
+            sheet: the film.
+            rate: the frame rate of its markers' timecode.
+        """
+        downloads = self._write_markers(sheet, rate)
+        if sheet.sprite is not None:
+            self._folder.write(f"thumbs/{sheet.key}.jpg", sheet.sprite.jpeg)
+        self._folder.write_data(f"film-{sheet.key}", film_data(sheet, downloads))
+        self.add_row(catalogue_row(sheet, self.label_range))
+
+    def add_row(self, row: dict[str, Any]) -> None:
+        """Adds a row to the catalogue whose film data lie in the page already (see `catalogue_row`)."""
+        self._rows.append(row)
+
+    def finish(
+        self,
+        manifest: Mapping[str, Any],
+        failures: Iterable[FailedFilm] = (),
+        evaluation: Sequence[Mapping[str, Any]] = (),
+    ) -> str:
+        """Writes the catalogue and the page; returns the page's address. What an earlier page left over is removed.
+
+        Args:
+            manifest: the run's.
+            failures: films without a curve.
+            evaluation: rows of the run's evaluation; those of single films are left to the catalogue.
+        """
+        rows = sorted(self._rows, key=lambda row: row["id"])
+        rows += [failed_row(film) for film in sorted(failures, key=lambda film: film.film_id)]
+        files = [rows[first : first + ROWS_PER_FILE] for first in range(0, len(rows), ROWS_PER_FILE)]
+        for number, part in enumerate(files):
+            self._folder.write_data(f"rows-{number:03d}", part)
+        self._folder.write_data("run", self._about(manifest, evaluation, len(files)))
+        return self._folder.finish(SCORING)
+
+    def _about(
+        self, manifest: Mapping[str, Any], evaluation: Sequence[Mapping[str, Any]], row_files: int
+    ) -> dict[str, Any]:
+        shown = ("predictor", "target", "scope", "seconds", "mse", "pcc", "ccc")
+        return {
+            "rowFiles": row_files,
+            "range": list(self.label_range),
+            "films": manifest.get("films", {}),
+            "hours": manifest.get("film_hours", {}),
+            "model": manifest.get("model", {}).get("version", ""),
+            "smoothing": manifest.get("smoothing", {}),
+            "untrained": manifest.get("untrained", []),
+            "versions": manifest.get("versions", {}),
+            "evaluation": [{key: row.get(key) for key in shown} for row in evaluation if row.get("scope") != "film"],
+        }
+
+    def _write_markers(self, sheet: FilmSheet, rate: FrameRate) -> dict[str, str]:
+        curve, name, film_id = sheet.curve, sheet.name, sheet.film_id
+        # A film id is safe as a file name; should one ever not be, its markers stay in this folder all the same.
+        file_name = sheet.key if "/" in film_id or film_id.startswith(".") else film_id
+        files = {
+            "EDL markers": (".edl", to_edl(name, sheet.events, rate)),
+            "CSV markers": (".csv", to_csv(sheet.events, rate)),
+            "WebVTT chapters": (".chapters.vtt", chapters_vtt(name, sheet.chapters)),
+            "WebVTT metadata": (
+                ".metadata.vtt",
+                metadata_vtt(name, curve.valence, curve.arousal, sheet.duration_s),
+            ),
+        }
+        for suffix, text in files.values():
+            self._folder.write(f"markers/{file_name}{suffix}", text.encode("utf-8"))
+        return {what: f"markers/{quote(file_name + suffix)}" for what, (suffix, _) in files.items()}

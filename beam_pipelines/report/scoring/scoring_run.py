@@ -1,0 +1,111 @@
+"""Reading what a scoring run left (contract 3): its manifest, its failures, its table of curves, its evaluation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from beam_pipelines.contracts.curves.curve_table import list_parts, read_part
+from beam_pipelines.contracts.curves.curves import AffectCurve
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.report.scoring.sheets import TARGETS, FailedFilm
+
+DEFAULT_LABEL_RANGE = (-1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class ScoringRun:
+    """A finished scoring run.
+
+    Attributes:
+        directory: where it lies.
+        manifest: its `run_manifest.json`.
+        failures: its films without a curve, sorted by film id.
+        evaluation: rows of its `evaluation.json`; empty where the curves were not compared with labels.
+    """
+
+    directory: str
+    manifest: dict[str, Any]
+    failures: tuple[FailedFilm, ...]
+    evaluation: tuple[dict[str, Any], ...]
+
+    @property
+    def label_range(self) -> tuple[float, float]:
+        """Lowest and highest label, from the manifest's `model`; [-1, 1] for runs that don't say."""
+        low, high = self.manifest.get("model", {}).get("label_range", DEFAULT_LABEL_RANGE)
+        return float(low), float(high)
+
+    def count(self) -> int:
+        """How many films this run has curves of; its table may hold more, carried over from earlier runs."""
+        films = self.manifest.get("films", {})
+        return int(films.get("done", 0)) + int(films.get("skipped", 0))
+
+    def curves(self) -> Iterator[AffectCurve]:
+        """Every film's curve, part by part of the table; within a part sorted by film id."""
+        for uri in list_parts(self.directory):
+            curves = read_part(uri)
+            for film_id in sorted(curves):
+                yield curves[film_id]
+
+    def agreement(self) -> dict[str, dict[str, float | None]]:
+        """Film id -> target -> Pearson correlation of the smoothed curve with the labels, where it was evaluated."""
+        found: dict[str, dict[str, float | None]] = {}
+        for row in self.evaluation:
+            if row.get("scope") == "film" and row.get("predictor") == "smoothed" and row.get("target") in TARGETS:
+                found.setdefault(str(row["film_id"]), {})[row["target"]] = row.get("pcc")
+        return found
+
+
+def read_scoring_run(directory: str) -> ScoringRun:
+    """Reads a scoring run, local or `gs://`; curves are read when they are asked for.
+
+    Raises:
+        ConfigurationError: a directory without a manifest, which means that its run did not finish, or with a file
+            that isn't JSON.
+    """
+    uri = storage.join(directory, "run_manifest.json")
+    manifest = _read_json(uri)
+    if manifest is None:
+        raise ConfigurationError(f"{uri}: absent, so no scoring run has finished there; cineaffect score makes one")
+    if manifest.get("job") != "score":
+        raise ConfigurationError(f"{uri}: is the manifest of a run of '{manifest.get('job')}', not of 'score'")
+    evaluation = _read_json(storage.join(directory, "evaluation.json")) or {}
+    return ScoringRun(directory, manifest, tuple(read_failures(directory)), tuple(evaluation.get("rows", ())))
+
+
+def read_failures(directory: str) -> list[FailedFilm]:
+    """The rows of a run's `failures.jsonl`, sorted by film id; empty where there is no such file.
+
+    Raises:
+        ConfigurationError: a line that isn't such a row; the text names file and line.
+    """
+    uri = storage.join(directory, "failures.jsonl")
+    try:
+        lines = storage.read_text(uri).split("\n")
+    except FileNotFoundError:
+        return []
+    films = []
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            row = {key: str(value) for key, value in json.loads(line).items()}
+            films.append(FailedFilm(**row))
+        except (json.JSONDecodeError, AttributeError, TypeError) as error:
+            raise ConfigurationError(f"{uri}, line {number}: not a row of failures ({error})") from error
+    return sorted(films, key=lambda film: film.film_id)
+
+
+def _read_json(uri: str) -> dict[str, Any] | None:
+    try:
+        document = json.loads(storage.read_text(uri))
+    except FileNotFoundError:
+        return None
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(f"{uri}: not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{uri}: holds no JSON object")
+    return document

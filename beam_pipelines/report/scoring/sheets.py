@@ -1,0 +1,197 @@
+"""What the page knows of a film: a row of the catalogue and, loaded when it is opened, the film's own data.
+
+Values cross into the page as JSON in ASCII; every text in them is untrusted and the page shows it as text. A curve goes
+as whole numbers of 1/10000, and in the catalogue as `SPARK_POINTS` letters, each one of 64 levels: 5,000 films are then
+about two megabytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beam_pipelines.contracts.curves.curves import AffectCurve
+from beam_pipelines.films.catalogue import shown_name
+from beam_pipelines.report.markers.events import Event
+from beam_pipelines.report.markers.webvtt import Chapter
+from beam_pipelines.report.scoring.labels import ShownLabels
+from beam_pipelines.report.scoring.thumbnails import Sprite
+
+TARGETS = ("valence", "arousal")
+SPARK_POINTS = 64
+LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+ABSENT = "."
+SCALE = 10_000
+"""Whole numbers of the page's curves are value * SCALE."""
+
+
+@dataclass(frozen=True, eq=False)
+class FilmSheet:
+    """A scored film, ready for the page.
+
+    Attributes:
+        curve: its curve.
+        duration_s: D; T where it isn't known.
+        events: peaks and turning points of both curves, in the order of time.
+        chapters: the film's parts.
+        split: of the manifest; may be empty.
+        labels: where they exist.
+        faces: int [T], faces found in each second, or None.
+        sound: bool [T], whether the second has sound, or None.
+        video: address of the film relative to the page, percent-encoded, or None.
+        notes: sentences for the reader: why there is no video, no label, ….
+        sprite: thumbnails, or None.
+        failed_since: whether the curve is of an earlier run and the film failed in this one.
+        agreement: `valence` and `arousal` -> Pearson correlation with the labels, where it was evaluated.
+    """
+
+    curve: AffectCurve
+    duration_s: float
+    events: Sequence[Event]
+    chapters: Sequence[Chapter]
+    split: str = ""
+    labels: ShownLabels | None = None
+    faces: NDArray[np.integer] | None = None
+    sound: NDArray[np.bool_] | None = None
+    video: str | None = None
+    notes: Sequence[str] = ()
+    sprite: Sprite | None = None
+    agreement: Mapping[str, float | None] = field(default_factory=dict)
+    failed_since: bool = False
+
+    @property
+    def film_id(self) -> str:
+        """The film's name throughout, in addresses and file names too."""
+        return self.curve.film_id
+
+    @property
+    def name(self) -> str:
+        """The film's name as people wrote it, for display."""
+        return shown_name(self.film_id)
+
+    @property
+    def key(self) -> str:
+        """The name of the film's files in the page."""
+        return film_key(self.film_id)
+
+
+@dataclass(frozen=True)
+class FailedFilm:
+    """A film of the run without a curve, and why (see `FilmError`)."""
+
+    film_id: str
+    source_uri: str
+    step: str
+    reason: str
+    detail: str
+
+
+def film_key(film_id: str) -> str:
+    """A short name that every file system and address takes, whatever the film is called."""
+    return hashlib.sha256(film_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def catalogue_row(sheet: FilmSheet, label_range: tuple[float, float]) -> dict[str, Any]:
+    """What the catalogue shows of a film."""
+    row: dict[str, Any] = {
+        "id": sheet.film_id,
+        "name": sheet.name,
+        "key": sheet.key,
+        "seconds": sheet.curve.seconds,
+        "events": len(sheet.events),
+    }
+    for target in TARGETS:
+        values = getattr(sheet.curve, target)
+        row[target] = [_number(value, 4) for value in _low_mean_high(values)]
+        row[f"{target}_line"] = spark(values, label_range)
+    if sheet.failed_since:
+        row["stale"] = "failed in the last run"
+    if sheet.split:
+        row["split"] = sheet.split
+    if sheet.agreement:
+        row["agreement"] = [_number(sheet.agreement.get(target), 4) for target in TARGETS]
+    return row
+
+
+def failed_row(film: FailedFilm) -> dict[str, Any]:
+    """What the catalogue shows of a film without a curve."""
+    return {
+        "id": film.film_id,
+        "name": shown_name(film.film_id),
+        "source": film.source_uri,
+        "failed": [film.step, film.reason, film.detail],
+    }
+
+
+def film_data(sheet: FilmSheet, downloads: Mapping[str, str]) -> dict[str, Any]:
+    """What the film's own view shows.
+
+    Args:
+        sheet: the film.
+        downloads: what -> address relative to the page, percent-encoded.
+    """
+    curve = sheet.curve
+    data: dict[str, Any] = {
+        "id": sheet.film_id,
+        "duration": round(sheet.duration_s, 3),
+        "scale": SCALE,
+        "events": [[e.time_s, e.target, e.kind, _number(e.value, 3), _number(e.prominence, 3)] for e in sheet.events],
+        "chapters": [[round(part.start_s, 3), round(part.end_s, 3), part.name] for part in sheet.chapters],
+        "notes": list(sheet.notes),
+        "downloads": sorted(downloads.items()),
+    }
+    for name in curve.columns:
+        data[name] = whole_numbers(getattr(curve, name))
+    if sheet.labels is not None:
+        data["labels"] = {target: whole_numbers(getattr(sheet.labels, target)) for target in TARGETS}
+    if sheet.faces is not None:
+        data["faces"] = "".join(str(min(9, int(count))) for count in sheet.faces)
+    if sheet.sound is not None:
+        data["sound"] = "".join("1" if present else "0" for present in sheet.sound)
+    if sheet.video is not None:
+        data["video"] = sheet.video
+    if sheet.sprite is not None:
+        sprite = sheet.sprite
+        data["sprite"] = {
+            "source": f"thumbs/{sheet.key}.jpg",
+            "count": sprite.count,
+            "width": sprite.width_px,
+            "height": sprite.height_px,
+            "step": round(sprite.step_s, 6),
+        }
+    return data
+
+
+def whole_numbers(values: NDArray[np.float64]) -> list[int | None]:
+    """A curve as whole numbers of 1/SCALE; absent values are None."""
+    finite = np.isfinite(values)
+    scaled = np.round(np.where(finite, values, 0.0) * SCALE).astype(np.int64).tolist()
+    return [number if known else None for number, known in zip(scaled, finite.tolist(), strict=True)]
+
+
+def spark(values: NDArray[np.float64], label_range: tuple[float, float]) -> str:
+    """A curve as at most SPARK_POINTS letters: the means of equal stretches, each one of 64 levels of the range."""
+    if not values.size:
+        return ""
+    low, high = label_range
+    points = min(SPARK_POINTS, values.size)
+    starts = np.arange(points) * values.size // points
+    finite = np.isfinite(values)
+    known = np.add.reduceat(finite.astype(np.int64), starts)
+    means = np.add.reduceat(np.where(finite, values, 0.0), starts) / np.maximum(known, 1)
+    levels = np.clip(np.round((means - low) / (high - low) * 63), 0, 63).astype(int)
+    return "".join(LEVELS[level] if count else ABSENT for level, count in zip(levels, known, strict=True))
+
+
+def _low_mean_high(values: NDArray[np.float64]) -> tuple[float, ...]:
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.mean()), float(finite.max())) if finite.size else (np.nan,) * 3
+
+
+def _number(value: float | None, decimals: int) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), decimals) + 0.0

@@ -1,0 +1,121 @@
+"""Small pictures along a film's time, side by side in one JPEG (a sprite), for the strip under its curves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.media.decode import opened_film
+from beam_pipelines.media.video.orientation import orientation_of
+
+STEP = "thumbnails"
+MOST_THUMBNAILS = 48
+HEIGHT_PX = 64
+_MOST_WIDTH_PX = 160
+_JPEG_QUALITY = 5
+"""FFmpeg's scale: 2 is best, 31 worst."""
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """Thumbnails of one film.
+
+    Attributes:
+        jpeg: the picture, `count` thumbnails from left to right.
+        count: how many.
+        width_px, height_px: of one thumbnail.
+        step_s: thumbnail n shows the film at n * step_s.
+    """
+
+    jpeg: bytes
+    count: int
+    width_px: int
+    height_px: int
+    step_s: float
+
+
+def frame_rate_of(path: str) -> Fraction | None:
+    """The average frame rate by the header of a film's best video stream, where it has one.
+
+    Raises:
+        FilmError: a file that FFmpeg can't open.
+    """
+    with opened_film(path, STEP) as container:
+        video = container.streams.best("video")
+        rate = getattr(video, "average_rate", None)
+        return Fraction(rate) if rate else None
+
+
+def make_sprite(path: str, seconds: int) -> Sprite:
+    """Pictures of a film at even distances; a place that can't be decoded repeats the picture before it.
+
+    Args:
+        path: a local film.
+        seconds: T of the film.
+
+    Raises:
+        FilmError: a file that FFmpeg can't open, without a video stream, or without one frame that can be decoded.
+    """
+    count = min(MOST_THUMBNAILS, max(1, seconds))
+    step_s = seconds / count
+    with opened_film(path, STEP) as container:
+        video: Any = container.streams.best("video")
+        if video is None or video.codec_context is None:
+            raise FilmError(STEP, "no_video_stream", f"{path}: no video stream that can be decoded")
+        video.thread_type = "AUTO"
+        pictures = [_picture_at(container, video, place * step_s) for place in range(count)]
+    first = next((picture for picture in pictures if picture is not None), None)
+    if first is None:
+        raise FilmError(STEP, "no_frames", f"{path}: no frame can be decoded")
+    # A place without a picture shows the one before it; sizes may change within a damaged film.
+    shown = [first]
+    for picture in pictures:
+        shown.append(picture if picture is not None and picture.shape == first.shape else shown[-1])
+    sprite = np.concatenate(shown[1:], axis=1)
+    return Sprite(_jpeg(sprite), count, first.shape[1], first.shape[0], step_s)
+
+
+def _picture_at(container: InputContainer, video: Any, time_s: float) -> np.ndarray | None:
+    """The frame on screen `time_s` after the stream's first, scaled; uint8 [HEIGHT_PX, width, 3], or None."""
+    target = (video.start_time or 0) + round(time_s / video.time_base)
+    found = None
+    try:
+        container.seek(target, stream=video, backward=True)
+        for frame in container.decode(video):
+            if frame.pts is not None and frame.pts > target and found is not None:
+                break
+            found = frame
+            if frame.pts is None or frame.pts >= target:
+                break
+    except av.FFmpegError:
+        # Damaged here: what was decoded before the fault is as near as it gets.
+        if found is None:
+            return None
+    return None if found is None else _scaled(found, video.sample_aspect_ratio)
+
+
+def _scaled(frame: Any, sample_aspect: Fraction | None) -> np.ndarray:
+    orientation = orientation_of(frame)
+    aspect = frame.width / frame.height * float(sample_aspect or 1)
+    if orientation.swaps_sides:
+        aspect = 1 / aspect
+    width_px = int(min(max(16, round(HEIGHT_PX * aspect)), _MOST_WIDTH_PX))
+    sides_px = (HEIGHT_PX, width_px) if orientation.swaps_sides else (width_px, HEIGHT_PX)
+    small = frame.reformat(width=sides_px[0], height=sides_px[1], format="rgb24", threads=1)
+    return orientation.apply(small.to_ndarray())
+
+
+def _jpeg(image: np.ndarray) -> bytes:
+    encoder: Any = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height = image.shape[1], image.shape[0]
+    encoder.pix_fmt, encoder.time_base = "yuvj420p", Fraction(1, 1)
+    encoder.thread_count = 1
+    encoder.qmin = encoder.qmax = _JPEG_QUALITY
+    frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuvj420p", threads=1)
+    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])

@@ -1,0 +1,253 @@
+"""What a scored film leaves in the directory of a run (contract 3), and how a later run finds it again.
+
+    curves/<film_id>.csv     the curve
+    plots/<film_id>.png      a picture of it
+    curves/<film_id>.json    the receipt: written last and removed first, so that beside it there are only whole files
+                             of one and the same scoring
+
+Without CSV files there are no receipts beside them either; those in the Parquet parts stand for the films then.
+
+The table of a directory holds every film that the scorer of the last run, its model and smoothing, ever scored into it:
+films that the run was not asked for, or that failed in it, are carried over with the rows they have. So the table
+depends on the films and not on how they were divided among runs. Rows of another scorer are never mixed in; such films
+are left out and counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from beam_pipelines.contracts.curves.curve_table import (
+    list_parts,
+    list_parts_before,
+    part_uri,
+    read_part,
+    read_receipts,
+    shard_of,
+    write_part,
+)
+from beam_pipelines.contracts.curves.curves import COLUMNS, SPREAD_COLUMNS, AffectCurve, from_csv, to_csv
+from beam_pipelines.contracts.curves.done_marker import ScoreReceipt, from_json, to_json
+from beam_pipelines.films.catalogue import shown_name
+from beam_pipelines.foundation import storage
+
+CURVES = "curves"
+PLOTS = "plots"
+_LONGEST_NAME = 45
+"""Letters of a film's name that a plot's title has room for beside a remark."""
+
+
+@dataclass(frozen=True)
+class CurveFiles:
+    """The files of a run.
+
+    Attributes:
+        output: the directory of the run.
+        csv: whether each film has a CSV file.
+        plots: whether each film has a plot.
+        shards: the number of Parquet parts.
+        label_range: lowest and highest label, the range of a plot's axis.
+        scorer: digest of the model and the smoothing of this run (`scorer_digest`).
+        remark: what each plot says beside the film's name.
+        spread: whether curves have the columns of an ensemble.
+        run_started_s: when this run began (`job.storage_time_s`).
+    """
+
+    output: str
+    csv: bool
+    plots: bool
+    shards: int
+    label_range: tuple[float, float]
+    scorer: str
+    remark: str = ""
+    spread: bool = False
+    run_started_s: float = math.inf
+
+    def csv_uri(self, film_id: str) -> str:
+        """Where the CSV file of a film lies."""
+        return storage.join(self.output, CURVES, f"{film_id}.csv")
+
+    def receipt_uri(self, film_id: str) -> str:
+        """Where the receipt of a film lies."""
+        return storage.join(self.output, CURVES, f"{film_id}.json")
+
+    def plot_uri(self, film_id: str) -> str:
+        """Where the plot of a film lies."""
+        return storage.join(self.output, PLOTS, f"{film_id}.png")
+
+    def part_uri(self, shard: int) -> str:
+        """Where a part of the table lies."""
+        return part_uri(self.output, shard, self.shards)
+
+    def shard_of(self, film_id: str) -> int:
+        """The part that a film belongs to."""
+        return shard_of(film_id, self.shards)
+
+    def write_film(self, receipt: ScoreReceipt, curve: AffectCurve) -> None:
+        """Writes the files of one film. Cut off anywhere, it leaves no receipt, and the film is scored again."""
+        storage.remove(self.receipt_uri(curve.film_id))
+        if self.csv:
+            storage.write_text(self.csv_uri(curve.film_id), to_csv(curve))
+        if self.plots:
+            self._plot(curve)
+        if self.csv:
+            storage.write_text(self.receipt_uri(curve.film_id), to_json(receipt))
+
+    def write_part(self, shard: int, receipts: Sequence[ScoreReceipt], curves: dict[str, AffectCurve]) -> WrittenPart:
+        """Writes a part of the table, unless it holds exactly these films already or there is none.
+
+        Args:
+            shard: which part.
+            receipts: of all films of this run that belong to it. Further films of it are carried over from earlier
+                parts, as the head of this module says.
+            curves: film id -> curve, as far as they are at hand; the others come from the films' CSV files or, where
+                there are none, from the parts that an earlier run left.
+        """
+        earlier = EarlierTable(list_parts_before(self.output, shard, self.shards))
+        in_run = {receipt.film_id for receipt in receipts}
+        others = [r for r in earlier.receipts() if r.film_id not in in_run and self.shard_of(r.film_id) == shard]
+        carried = {receipt.film_id: receipt for receipt in others if receipt.scorer == self.scorer}
+        left_out = {receipt.film_id for receipt in others} - set(carried)
+        films = sorted([*receipts, *carried.values()], key=lambda receipt: receipt.film_id)
+        if shard and not films:
+            return WrittenPart(None, 0, len(left_out))
+
+        def load(receipt: ScoreReceipt) -> AffectCurve:
+            if receipt.film_id in curves:
+                return curves[receipt.film_id]
+            if self.csv and receipt.film_id not in carried:
+                return from_csv(storage.read_text(self.csv_uri(receipt.film_id)), receipt.film_id)
+            return earlier.curve(receipt)
+
+        uri = self.part_uri(shard)
+        if storage.stat(uri) is None or read_receipts(uri) != films:
+            write_part(uri, films, load, (*COLUMNS, *SPREAD_COLUMNS) if self.spread else COLUMNS)
+        return WrittenPart(uri, len(carried), len(left_out))
+
+    def remove_other_parts(self, uris: Sequence[str]) -> None:
+        """Removes parts that don't belong to this division of the table; only once all of its own are written."""
+        for uri in sorted(set(list_parts(self.output)) - set(uris)):
+            storage.remove(uri)
+
+    def _plot(self, curve: AffectCurve) -> None:
+        from beam_pipelines.report.plots import plot_curve
+
+        plot_curve(
+            self.plot_uri(curve.film_id),
+            self._heading(curve.film_id),
+            np.arange(curve.seconds),
+            curve.valence,
+            curve.arousal,
+            valence_raw=curve.valence_raw,
+            arousal_raw=curve.arousal_raw,
+            spread={"valence": curve.valence_spread, "arousal": curve.arousal_spread},
+            label_range=self.label_range,
+        )
+
+    def _heading(self, film_id: str) -> str:
+        name = shown_name(film_id)
+        if not self.remark:
+            return name
+        # A title that is too long is cut at its end, and what must not be lost stands there.
+        name = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+        return f"{name}   ({self.remark})"
+
+
+@dataclass(frozen=True)
+class WrittenPart:
+    """What became of one part of the table.
+
+    Attributes:
+        uri: where it lies; None for one that no film belongs to.
+        carried: films of earlier runs that were kept.
+        left_out: films of earlier runs that were not, because another model or smoothing had made their curves.
+    """
+
+    uri: str | None
+    carried: int
+    left_out: int
+
+
+@dataclass
+class FinishedFilms:
+    """Films whose files are whole, looked up one by one; what it has read of the table it remembers."""
+
+    files: CurveFiles
+    _earlier: EarlierTable = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._earlier = EarlierTable(list_parts(self.files.output))
+
+    def receipt_of(self, film_id: str, record: str) -> ScoreReceipt | None:
+        """The receipt of a film that this run's scorer made from this record, if its files are all there.
+
+        Args:
+            film_id: the film.
+            record: `record_checksum` of its feature record.
+        """
+        files = self.files
+        if files.plots and storage.stat(files.plot_uri(film_id)) is None:
+            return None
+        if not files.csv:
+            return self._earlier.receipt_of(film_id, files.scorer, record)
+        try:
+            receipt = from_json(storage.read_text(files.receipt_uri(film_id)))
+        except FileNotFoundError:
+            return None
+        if receipt is None or (receipt.scorer, receipt.record) != (files.scorer, record):
+            return None
+        return receipt if storage.stat(files.csv_uri(film_id)) else None
+
+    def is_of_this_run(self, film_id: str) -> bool:
+        """Whether this very run has left a film's files: some worker did before it was lost.
+
+        Without CSV files and plots a film has no file of its own to tell by, and it counts as done before.
+        """
+        files = self.files
+        if not files.csv and not files.plots:
+            return False
+        left = storage.stat(files.receipt_uri(film_id) if files.csv else files.plot_uri(film_id))
+        return left is not None and left.modified_s > files.run_started_s
+
+
+class EarlierTable:
+    """Parts of an earlier table, read when they are needed: footers first, curves only of parts that count."""
+
+    def __init__(self, uris: Sequence[str]):
+        """Args: uris: the parts; of receipts that are the same but for the part, that of the last one holds."""
+        self._uris = tuple(uris)
+        self._curves: dict[str, dict[str, AffectCurve]] = {}
+
+    def receipts(self) -> list[ScoreReceipt]:
+        """The receipts of all films, part by part in the order they were given; a film may have several."""
+        return [receipt for receipt, _ in self._places.values()]
+
+    def receipt_of(self, film_id: str, scorer: str, record: str) -> ScoreReceipt | None:
+        """The receipt of a film that some part holds as this scorer made it from this record."""
+        receipt, _ = self._places.get((film_id, scorer, record), (None, ""))
+        return receipt
+
+    def curve(self, receipt: ScoreReceipt) -> AffectCurve:
+        """The curve of a film that some part holds under this receipt."""
+        _, uri = self._places[_identity(receipt)]
+        if uri not in self._curves:
+            self._curves[uri] = read_part(uri)
+        return self._curves[uri][receipt.film_id]
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, str, str], tuple[ScoreReceipt, str]]:
+        places: dict[tuple[str, str, str], tuple[ScoreReceipt, str]] = {}
+        for uri in self._uris:
+            for receipt in read_receipts(uri):
+                places.pop(_identity(receipt), None)  # a later part's receipt comes later
+                places[_identity(receipt)] = (receipt, uri)
+        return places
+
+
+def _identity(receipt: ScoreReceipt) -> tuple[str, str, str]:
+    return receipt.film_id, receipt.scorer, receipt.record

@@ -1,0 +1,163 @@
+"""The exported model: found, held against records, called; in a process without Keras too."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from beam_pipelines.contracts.models.exported_model import ExportedModel, ModelCard, features_of, find_model
+from beam_pipelines.contracts.records import records
+from beam_pipelines.foundation.errors import ConfigurationError, FilmError
+from tests.support.exported_models import expected_raw, make_card, write_model
+from tests.support.feature_records import make_film_record
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory):
+    root = tmp_path_factory.mktemp("exports")
+    write_model(root, "9")
+    write_model(root, "10", gain=0.4)
+    (root / "11").mkdir()  # an export that was cut off: no card
+    (root / "notes").mkdir()
+    return root
+
+
+def test_a_directory_of_exports_gives_its_highest_whole_version(exports):
+    assert find_model(str(exports)).card.version == "10"
+    assert find_model(str(exports) + "/").uri == str(exports / "10")
+    assert find_model(str(exports / "9")).card.version == "9"
+
+
+def test_the_pointer_names_the_version_in_use(exports, tmp_path):
+    shutil.copytree(exports, tmp_path / "exports")
+    place = tmp_path / "exports"
+    (place / "current").write_text("9\n")
+    assert find_model(str(place)).uri == str(place / "9")
+    assert find_model(str(place / "10")).card.version == "10"
+    (place / "current").write_text("11\n")  # it has no card
+    with pytest.raises(ConfigurationError, match="names version 11, which is not there"):
+        find_model(str(place))
+    (place / "current").write_text("newest")
+    with pytest.raises(ConfigurationError, match="not the number of a version"):
+        find_model(str(place))
+
+
+def test_the_prediction_is_the_models(exports):
+    record = make_film_record(seconds=33)
+    model = ExportedModel(find_model(str(exports / "9")))
+    raw = model.predict(features_of(record, model.card))
+    expected = expected_raw(record)
+    np.testing.assert_allclose(raw.valence, expected["valence"], atol=1e-6)
+    np.testing.assert_allclose(raw.arousal, expected["arousal"], atol=1e-6)
+
+
+def test_it_runs_without_keras_and_without_the_trainer(exports, tmp_path):
+    record = make_film_record(seconds=5)
+    records.write_record(record, str(tmp_path / "film.tfrecord"))
+    program = f"""
+import sys
+sys.modules["keras"] = sys.modules["tf_keras"] = sys.modules["trainer"] = None
+from beam_pipelines import records
+from beam_pipelines.exported_model import ExportedModel, features_of, find_model
+model = ExportedModel(find_model({str(exports / "9")!r}))
+record = records.read_record({str(tmp_path / "film.tfrecord")!r}, model.card.modalities)
+print(list(model.predict(features_of(record, model.card)).valence))
+assert "apache_beam" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    values = [float(part.split("(")[-1].rstrip(")]")) for part in done.stdout.strip().strip("[]").split(", ")]
+    np.testing.assert_allclose(values, expected_raw(record)["valence"], atol=1e-6)
+
+
+def test_a_model_that_changed_after_it_was_found_is_not_used(exports, tmp_path):
+    shutil.copytree(exports / "9", tmp_path / "9")
+    reference = find_model(str(tmp_path / "9"))
+    assert reference.sha256 == find_model(str(exports / "9")).sha256
+    (tmp_path / "9" / "model_card.json").write_text(json.dumps(make_card("9") | {"metrics": {}}))
+    assert find_model(str(tmp_path / "9")).sha256 != reference.sha256
+    with pytest.raises(RuntimeError, match="has changed"):
+        ExportedModel(reference)
+
+
+def write_card(directory, text):
+    directory.mkdir()
+    (directory / "model_card.json").write_text(text)
+
+
+def without(key):
+    card = make_card("1")
+    del card[key]
+    return json.dumps(card)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "not readable as JSON"),
+        ("[1]", "a model card holds keys"),
+        (without("smoothing"), "smoothing: Field required"),
+        (without("version"), "version: Field required"),
+        (json.dumps(make_card("1") | {"smoothing": {"cutof_hz": 0.1}}), "did you mean 'cutoff_hz'"),
+        (json.dumps(make_card("1") | {"fingerprints": {"image": "x"}}), "fingerprints says nothing of audio"),
+        (json.dumps(make_card("1")), "no saved_model.pb"),
+    ],
+)
+def test_a_bad_card_is_a_configuration_error_that_names_the_file(tmp_path, text, says):
+    write_card(tmp_path / "1", text)
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        find_model(str(tmp_path))
+    assert str(tmp_path / "1") in str(caught.value)
+
+
+def test_no_model_is_a_configuration_error(tmp_path):
+    (tmp_path / "7").mkdir()
+    for place in (tmp_path, tmp_path / "7", tmp_path / "absent"):
+        with pytest.raises(ConfigurationError, match="no exported model"):
+            find_model(str(place))
+
+
+def card():
+    return ModelCard.model_validate(make_card("3"))
+
+
+def test_another_fingerprint_is_refused_with_both_named():
+    record = make_film_record(seconds=4)
+    track = replace(record.tracks["audio"], description={"network": "test-audio", "weights": "vggish"})
+    with pytest.raises(FilmError) as caught:
+        features_of(record.merged_with({"audio": track}), card())
+    assert caught.value.reason == "fingerprint_mismatch"
+    for part in ("audio", track.fingerprint, record.tracks["audio"].fingerprint, "weights is 'vggish'"):
+        assert part in caught.value.detail
+
+
+def test_a_missing_modality_is_refused():
+    record = make_film_record(seconds=4, dimensions={"image": 16, "face": 12})
+    with pytest.raises(FilmError, match="missing_modality: audio: model 3 needs it, the record holds face, image"):
+        features_of(record, card())
+
+
+def test_another_dimension_is_refused():
+    record = make_film_record(seconds=4, dimensions={"image": 16, "audio": 9})
+    with pytest.raises(FilmError, match="wrong_dimension: audio: the record has 9 values a second, model 3 takes 8"):
+        features_of(record, card())
+
+
+def test_features_that_the_model_does_not_take_are_left_out():
+    features = features_of(make_film_record(seconds=4), card())
+    assert set(features.values) == set(features.present) == {"image", "audio"}
+    assert features.seconds == 4
+    assert features.size_bytes == 4 * 4 * (16 + 1 + 8 + 1)
+
+
+def test_untrained_networks_are_named():
+    assert card().untrained() == ["audio", "image"]

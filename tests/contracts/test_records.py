@@ -1,0 +1,165 @@
+"""Feature records: what is written is read again, bit by bit; MediaSequence's keys; damage is an error."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_pipelines.contracts.records import records
+from tests.support.feature_records import make_film_record, make_track
+from tests.support.hypothesis_profiles import examples
+
+
+def assert_same(left: records.FilmRecord, right: records.FilmRecord) -> None:
+    assert left.header == right.header
+    assert list(left.tracks) == list(right.tracks)
+    for modality, track in left.tracks.items():
+        other = right.tracks[modality]
+        for name in ("values", "present", "timestamps_us", "boxes", "scores"):
+            np.testing.assert_array_equal(getattr(track, name), getattr(other, name), err_msg=f"{modality}.{name}")
+        assert track.description == other.description
+
+
+@examples(25)
+@given(
+    seconds=st.integers(1, 40),
+    seed=st.integers(0, 2**32 - 1),
+    names=st.sets(st.sampled_from(["image", "audio", "face", "vgg16"])),
+)
+def test_what_is_written_is_read(tmp_path_factory, seconds, seed, names):
+    record = make_film_record("film", seconds, dict.fromkeys(sorted(names), 8) or {"image": 4}, seed)
+    uri = str(tmp_path_factory.mktemp("records") / "film.tfrecord")
+    records.write_record(record, uri)
+    assert_same(records.read_record(uri), record)
+    assert records.read_header(uri) == record.header
+    assert records.read_whole_header(uri) == record.header
+
+
+def test_the_same_record_gives_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        records.write_record(make_film_record(seconds=9, seed=3), str(tmp_path / name))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_long_film_is_cut_into_segments_below_the_limit(tmp_path):
+    import tensorflow as tf
+
+    record = make_film_record("long", 900, {"image": 2048, "audio": 128, "face": 1024})
+    uri = str(tmp_path / "long.tfrecord")
+    records.write_record(record, uri)
+    segments = list(tf.data.TFRecordDataset(uri).as_numpy_iterator())
+    assert len(segments) >= 3
+    assert max(map(len, segments)) <= records.MAX_RECORD_BYTES
+    assert max(map(len, segments)) > records.MAX_RECORD_BYTES // 2
+    assert_same(records.read_record(uri), record)
+
+
+def test_keys_are_those_of_media_sequence(tmp_path):
+    record = make_film_record("film", 5)
+    (example,) = records.to_sequence_examples(record)
+    context, lists = example.context.feature, example.feature_lists.feature_list
+    assert context["clip/media_id"].bytes_list.value[0] == b"film"
+    assert context["clip/data_path"].bytes_list.value[0] == b"/films/film.mp4"
+    assert context["clip/start/timestamp"].int64_list.value[0] == 12_345
+    assert context["clip/end/timestamp"].int64_list.value[0] == 12_345 + 5_000_000 - 5
+    for prefix, width in (("RGB", 16), ("AUDIO", 8), ("FACE", 12)):
+        assert [len(step.float_list.value) for step in lists[f"{prefix}/feature/floats"].feature] == [width] * 5
+        stamps = [step.int64_list.value[0] for step in lists[f"{prefix}/feature/timestamp"].feature]
+        assert stamps == [12_345 + 1_000_000 * t for t in range(5)]
+    assert len(lists["FACE/region/bbox/xmin"].feature[0].float_list.value) == 2
+
+
+def test_only_the_wanted_modalities_are_read(tmp_path):
+    uri = str(tmp_path / "film.tfrecord")
+    records.write_record(make_film_record(), uri)
+    assert list(records.read_record(uri, ["audio", "openSMILE"]).tracks) == ["audio"]
+
+
+def test_a_merged_track_replaces_its_own_modality_only():
+    record = make_film_record(seconds=6)
+    newer = make_track("audio", 6, 8, np.random.default_rng(9), weights="other")
+    merged = record.merged_with({"audio": newer})
+    np.testing.assert_array_equal(merged.tracks["audio"].values, newer.values)
+    np.testing.assert_array_equal(merged.tracks["image"].values, record.tracks["image"].values)
+    assert merged.header.fingerprints()["audio"] != record.header.fingerprints()["audio"]
+    assert merged.header.fingerprints()["image"] == record.header.fingerprints()["image"]
+
+
+@pytest.mark.parametrize("keep", [0, 7, 200, -9])
+def test_a_cut_record_is_an_error_that_names_the_file(tmp_path, keep):
+    path = tmp_path / "film.tfrecord"
+    records.write_record(make_film_record(), str(path))
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(records.RecordError, match=r"film\.tfrecord"):
+        records.read_record(str(path))
+
+
+def test_a_flipped_byte_is_an_error(tmp_path):
+    path = tmp_path / "film.tfrecord"
+    records.write_record(make_film_record(), str(path))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(records.RecordError, match="damaged"):
+        records.read_record(str(path))
+
+
+def test_another_sequence_example_is_not_a_record(tmp_path):
+    import tensorflow as tf
+
+    path = str(tmp_path / "other.tfrecord")
+    with tf.io.TFRecordWriter(path) as writer:
+        writer.write(tf.train.SequenceExample().SerializeToString())
+    with pytest.raises(records.RecordError, match="not a feature record"):
+        records.read_header(path)
+    with pytest.raises(records.RecordError, match="not a feature record"):
+        records.read_whole_header(path)
+
+
+def test_segments_out_of_order_or_doubled_are_an_error(tmp_path):
+    import tensorflow as tf
+
+    path = str(tmp_path / "long.tfrecord")
+    record = make_film_record("long", 800, {"image": 2048})
+    segments = [segment.SerializeToString() for segment in records.to_sequence_examples(record)]
+    for order in ([1, 0], [0, 0], [0]):
+        with tf.io.TFRecordWriter(path) as writer:
+            for number in order:
+                writer.write(segments[number])
+        with pytest.raises(records.RecordError, match=r"long\.tfrecord"):
+            records.read_record(path)
+        # Only the frames are counted; `[0, 0]` is found out by who reads the values.
+        assert (records.read_whole_header(path) is not None) == (len(order) == 2)
+
+
+def test_records_in_folders_below_are_not_listed(tmp_path):
+    for folder in (tmp_path, tmp_path / "below"):
+        records.write_record(make_film_record("film"), records.record_uri(str(folder), "film"))
+    assert records.list_records(str(tmp_path)) == {"film": str(tmp_path / "film.tfrecord")}
+
+
+def test_tracks_of_another_length_are_refused():
+    record = make_film_record(seconds=6)
+    with pytest.raises(ValueError, match="image has values"):
+        record.merged_with({"image": make_track("image", 5, 8, np.random.default_rng(0))})
+
+
+def test_the_fingerprint_is_stable_and_depends_on_every_value():
+    description = {"network": "n", "weights": "w", "thresholds": [0.6, 0.7]}
+    canonical = b'{"network":"n","thresholds":[0.6,0.7],"weights":"w"}'
+    assert records.fingerprint(description) == hashlib.sha256(canonical).hexdigest()[:16]
+    assert records.fingerprint(dict(reversed(description.items()))) == records.fingerprint(description)
+    assert records.fingerprint({**description, "thresholds": [0.6, 0.8]}) != records.fingerprint(description)
+
+
+def test_the_digest_covers_values_and_presence():
+    record = make_film_record(seconds=6)
+    track = record.tracks["audio"]
+    changed = dataclasses.replace(track, present=1 - track.present)
+    assert records.digest(record, ["audio"]) != records.digest(record.merged_with({"audio": changed}), ["audio"])
+    assert records.digest(record, ["image"]) == records.digest(record.merged_with({"audio": changed}), ["image"])

@@ -1,0 +1,149 @@
+"""The catalogue: folders, globs and manifests give the same films under safe, unique ids."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_pipelines.films.catalogue import (
+    Film,
+    escape_film_id,
+    films_of_splits,
+    list_films,
+    read_manifest,
+    shown_name,
+)
+from beam_pipelines.foundation.errors import ConfigurationError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("a.mp4", "b.MKV", "deep/c.webm", "notes.txt", ".hidden.mp4", "deep/.trash/d.mp4"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return tmp_path
+
+
+def test_a_folder_gives_its_films_recursively(folder):
+    films = list_films(str(folder))
+    assert [film.film_id for film in films] == ["a.mp4", "b.MKV", "deep%2Fc.webm"]
+    assert films[2].uri == str(folder / "deep" / "c.webm")
+
+
+def test_a_glob_names_its_films_whatever_their_suffix(folder):
+    assert [film.film_id for film in list_films(f"{folder}/*.txt")] == ["notes.txt"]
+    assert [film.film_id for film in list_films(f"{folder}/**/*.webm")] == ["deep%2Fc.webm"]
+
+
+def test_a_folder_whose_name_could_be_a_glob_is_a_folder(tmp_path):
+    (tmp_path / "films [1920]").mkdir()
+    for name in ("a.mp4", "notes.txt"):
+        (tmp_path / "films [1920]" / name).touch()
+    assert [film.film_id for film in list_films(f"{tmp_path}/films [1920]")] == ["a.mp4"]
+
+
+def test_a_single_file_is_a_catalogue_of_one(folder):
+    assert [film.film_id for film in list_films(str(folder / "a.mp4"))] == ["a.mp4"]
+
+
+def test_a_manifest_gives_all_its_columns(folder):
+    manifest = folder / "films.csv"
+    manifest.write_text(
+        "film_id,path,split,labels,rendition,year\n"
+        "Ürsprung/1,deep/c.webm,train,labels/1.txt,480p,1999\n"
+        f"b,{folder}/b.MKV,,,,\n"
+        "far,gs://bucket/far.mp4,test,,,\n",
+        encoding="utf-8-sig",
+    )
+    b, far, first = read_manifest(str(manifest))
+    assert first == Film(
+        "Ürsprung%2F1", str(folder / "deep" / "c.webm"), "train", str(folder / "labels" / "1.txt"), "480p"
+    )
+    assert b == Film("b", str(folder / "b.MKV"))
+    assert far.uri == "gs://bucket/far.mp4"
+    assert [film.film_id for film in list_films(str(manifest))] == ["b", "far", "Ürsprung%2F1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("film_id,file\na,b\n", "no column 'path'"),
+        ("film_id,path,splt\na,b,c\n", "did you mean 'split'"),
+        ("film_id,path\na,x.mp4\na,y.mp4\n", "two films have the film_id 'a'"),
+        ("film_id,path\n,x.mp4\n", "line 2"),
+        ("film_id,path\n", "no films found"),
+        ("", "no column 'film_id'"),
+        ('film_id,path\na,"x.mp4\nb,y.mp4\n', "not readable as CSV"),
+        ("film_id,path\na,Hello, World.mp4\n", "line 2: more cells than columns"),
+        ("film_id,path,split,split\na,x.mp4,train,test\n", "'split' is there twice"),
+        ("film_id;path\na;x.mp4\n", "separated by commas"),
+        ("film_id,path\n" + "n" * 300 + ",x.mp4\n", "longer than 200 bytes"),
+    ],
+)
+def test_faults_of_a_manifest_are_named(tmp_path, text, expected):
+    manifest = tmp_path / "films.csv"
+    manifest.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        list_films(str(manifest))
+    assert expected in str(caught.value)
+
+
+def test_blank_rows_and_windows_line_ends_are_no_fault(tmp_path):
+    (tmp_path / "films.CSV").write_bytes(b"film_id,path\r\na,x.mp4\r\n , \r\n,\r\n")
+    assert [film.film_id for film in list_films(str(tmp_path / "films.CSV"))] == ["a"]
+
+
+def test_a_misspelt_split_is_refused(tmp_path):
+    films = [Film("a", "a.mp4", "train"), Film("b", "b.mp4", "validation"), Film("c", "c.mp4")]
+    assert [film.film_id for film in films_of_splits(films, ["validation", "train"])] == ["a", "b"]
+    with pytest.raises(ConfigurationError, match="did you mean 'validation'"):
+        films_of_splits(films, ["train", "vaildation"])
+
+
+def test_links_that_lead_nowhere_are_listed_so_that_somebody_is_told(folder):
+    (folder / "dangling.mp4").symlink_to(folder / "nothing")
+    (folder / "circle.mp4").symlink_to(folder / "circle.mp4")
+    assert {"dangling.mp4", "circle.mp4"} <= {film.film_id for film in list_films(str(folder))}
+
+
+def test_an_empty_or_absent_folder_is_an_error(tmp_path):
+    for source, expected in ((tmp_path, "no films found"), (tmp_path / "absent", "absent: no such folder or file")):
+        with pytest.raises(ConfigurationError, match=expected):
+            list_films(str(source))
+    with pytest.raises(ConfigurationError, match="no films found"):
+        list_films(f"{tmp_path}/absent/*.mp4")
+
+
+@given(st.text(min_size=1, max_size=40))
+def test_an_escaped_id_is_one_safe_path_component(name):
+    try:
+        escaped = escape_film_id(name)
+    except ConfigurationError:
+        assert not name.strip() or len(name.encode("utf-8", "surrogateescape")) > 66
+        return
+    assert os.path.basename(escaped) == escaped
+    assert not escaped.startswith(".")
+    assert not set(escaped) & set('/\\*?[]{}:"<>|\n\0')
+
+
+@given(st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=20))
+def test_a_name_is_shown_as_it_was_before_it_was_escaped(name):
+    if name.strip():
+        assert shown_name(escape_film_id(name)) == name.strip()
+
+
+def test_what_a_terminal_would_obey_is_not_shown_as_it_was():
+    assert shown_name(escape_film_id("a\x1b[2J\nb\udcff.mp4")) == "a%1B[2J%0Ab%DCFF.mp4"
+    assert shown_name("100% %zz %41") == "100% %zz %41"  # not ours
+    assert shown_name(escape_film_id("a\x9b31m\u202eb\u2028c\u3000d.mp4")) == "a%9B31m%202Eb%2028c\u3000d.mp4"
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20), min_size=2, max_size=2))
+def test_different_names_keep_different_ids(names):
+    first, second = (name.strip() for name in names)
+    if first and second and first != second:
+        assert escape_film_id(first) != escape_film_id(second)

@@ -1,0 +1,56 @@
+"""Others' features as tracks: the organisers' layout with its known defects, and a CSV of one's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.importing.imported_features import read_csv_rows, read_organisers_kind
+
+ARFF = "@relation x\n\n@attribute name string\n{}\n@attribute class numeric_or_not\n\n@data\n\n'unknown',{},?\n"
+
+
+def arff(value: float) -> str:
+    attributes = "\n".join(f"@attribute f{i} numeric" for i in range(1582))
+    return ARFF.format(attributes, ",".join([str(value)] * 1582))
+
+
+def test_visual_files_with_every_known_defect(tmp_path):
+    rows = {1: [1.0] * 33, 2: [2.0] * 33, 4: [4.0] * 33, 5: [5.0] * 32, 7: [7.0] * 33}
+    for second, row in rows.items():
+        joint = "-" if second % 2 else "_"
+        (tmp_path / f"MEDIAEVAL18_27{joint}{second:05d}_cl.txt").write_text(",".join(map(str, row)))
+    (tmp_path / "MEDIAEVAL18_27-00006_cl.txt").write_text("")
+    (tmp_path / "MEDIAEVAL18_27-00002_cl.txt").write_text(",".join(["2.0"] * 33))
+    (tmp_path / "notes.txt").write_text("by hand")
+    read = read_organisers_kind(str(tmp_path), "cl")
+    found = {name: count for name, count in read.defects.counts().items() if count}
+    assert found == {"absent": 1, "empty": 1, "wrong_length": 1, "doubled": 1, "strange_names": 1}
+    track = read.as_track(9, 500, {"network": "test"})
+    np.testing.assert_array_equal(track.present[:, 0], [1, 1, 0, 1, 0, 0, 1, 0, 0])
+    np.testing.assert_array_equal(track.values[:, 0], [1, 2, 0, 4, 0, 0, 7, 0, 0])
+    assert (track.timestamps_us[:2].tolist(), read.defects.short_by) == ([500, 1_000_500], 2)
+
+
+def test_sound_files_in_arff_and_their_copies(tmp_path):
+    for second, value in ((1, 3.0), (2, 3.0), (3, 3.0), (5, 5.5)):
+        (tmp_path / f"MEDIAEVAL18_06_{second:05d}.csv").write_text(arff(value))
+    read = read_organisers_kind(str(tmp_path), "emobase2010")
+    assert (read.defects.copied, read.defects.absent) == (2, 1)
+    assert read.values.shape == (5, 1582)
+    np.testing.assert_array_equal(np.isfinite(read.values[:, 0]), [1, 1, 1, 0, 1])
+    assert (read.values[4] == 5.5).all()
+
+
+def test_a_csv_of_one_s_own(tmp_path):
+    path = tmp_path / "film.csv"
+    path.write_text("time_s,a,b\n0,1,2\n2,3,4\n3,,\n4,5,nan\n4,6,6\n")
+    read, columns = read_csv_rows(str(path))
+    assert list(columns) == ["a", "b"]
+    np.testing.assert_array_equal(np.isfinite(read.values[:, 0]), [1, 0, 1, 0, 0])
+    counts = read.defects
+    assert (counts.absent, counts.empty, counts.not_numbers, counts.doubled) == (1, 1, 1, 1)
+    path.write_text("a,b\n1\n")
+    with pytest.raises(FilmError, match=r"film\.csv, line 2"):
+        read_csv_rows(str(path))

@@ -1,0 +1,85 @@
+"""The same films give the same bytes, however many workers there are; and the networks give what they gave before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from golden.regenerate import GOLDEN, VALUES, first_values
+
+from beam_pipelines import extract
+from beam_pipelines.contracts.records import records
+from beam_pipelines.demo.films import make_demo_films, plan_demo_films
+from beam_pipelines.extractors.configured_networks import Networks
+
+FILMS = {"films": 2, "seconds": 6, "seed": 2018}
+# Pictures as such are compared in test_extract. Small batches, so that a film has several, the last of them padded.
+SETTINGS = ["--set=modalities=[audio,face]", "--set=face.detector_batch_size=4"]
+SETTINGS += [
+    f"--set={modality}.{key}" for modality in ("audio", "face") for key in ("weights=untrained", "batch_size=4")
+]
+
+
+def extracted(manifest: Path, output: Path, workers: int, *settings: str) -> dict[str, bytes]:
+    arguments = ["--films", str(manifest), "--output", str(output), "--workers", str(workers)]
+    code = extract.main([*arguments, *SETTINGS, *settings])
+    assert code == 0
+    return {film_id: Path(uri).read_bytes() for film_id, uri in records.list_records(str(output)).items()}
+
+
+@pytest.mark.slow
+def test_one_worker_and_two_write_the_same_bytes_of_films_with_faces(tmp_path: Path) -> None:
+    manifest = make_demo_films(tmp_path / "data", **FILMS)
+    one = extracted(manifest, tmp_path / "one", workers=1)
+    two = extracted(manifest, tmp_path / "two", workers=2)
+    assert sorted(one) == sorted(film.film_id for film in plan_demo_films(**FILMS))
+    assert {film_id for film_id in one if one[film_id] != two[film_id]} == set()
+    tracks = {film_id: records.read_record(str(tmp_path / "one" / f"{film_id}.tfrecord")).tracks for film_id in one}
+    for film_id, track in tracks.items():
+        faces = track["face"]
+        assert faces.present.any(), f"{film_id}: no second has a face, so the face network was not put to the test"
+        assert not faces.present.all()
+        assert (np.abs(faces.values).reshape(len(faces.values), 2, -1).max(axis=2) > 0).tolist() == (
+            faces.present > 0
+        ).tolist()
+
+
+def test_films_that_share_batches_in_one_process_get_the_same_bytes_as_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = make_demo_films(tmp_path / "data", films=3, seconds=5, seed=2018)
+    built: list[str] = []
+    build = Networks._build
+
+    def count(networks: Networks, kind: type, config: object) -> object:
+        built.append(kind.__name__)
+        return build(networks, kind, config)
+
+    monkeypatch.setattr(Networks, "_build", count)
+    sharing = "--set=device.share_batches=true"
+    alone = extracted(manifest, tmp_path / "alone", 1, sharing)
+    assert sorted(built) == ["InceptionResnetV1Face", "VGGishAudio"]
+    together = extracted(manifest, tmp_path / "together", 3, sharing)
+    # Three films at once, and one copy of each network: it is in this process, for the count to see it.
+    assert sorted(built) == ["InceptionResnetV1Face"] * 2 + ["VGGishAudio"] * 2
+    assert len(alone) == 3
+    assert {film_id for film_id in alone if alone[film_id] != together[film_id]} == set()
+    for uri in records.list_records(str(tmp_path / "together")).values():
+        assert records.read_record(uri).tracks["face"].present.any()
+
+
+@pytest.fixture(scope="module")
+def vectors() -> dict[str, np.ndarray]:
+    return first_values()
+
+
+@pytest.mark.parametrize("modality", ["image", "audio", "face"])
+def test_untrained_networks_give_what_they_gave_before(vectors: dict[str, np.ndarray], modality: str) -> None:
+    """Between kinds of CPU the last bits differ: the bound is 1e-4 of the largest value."""
+    with np.load(GOLDEN, allow_pickle=False) as golden:
+        recorded = golden[modality]
+    assert recorded.shape == (VALUES,)
+    scale = np.abs(recorded).max()
+    assert scale > 0
+    np.testing.assert_allclose(vectors[modality], recorded, rtol=0, atol=1e-4 * scale)

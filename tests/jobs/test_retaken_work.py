@@ -1,0 +1,81 @@
+"""Films that a lost worker of the same run had finished count as done, those of an earlier run as skipped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+
+from beam_pipelines import extract, score
+from beam_pipelines.contracts.curves.score_config import ScoreConfig
+from beam_pipelines.contracts.models.exported_model import find_model
+from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.extractors.configured_networks import describe_tracks
+from beam_pipelines.films.catalogue import list_films
+from beam_pipelines.foundation.configuration import load_section
+from beam_pipelines.launch import job
+from tests.support.exported_models import write_model
+from tests.support.score_runs import write_films
+from tests.support.synthetic_clips import regular_times, write_clip
+
+
+def again(define, output: Path) -> dict[str, int]:
+    """Runs a graph over what lies in `output` already; the counts of the run manifest."""
+    with beam.Pipeline(options=job.beam_options([], workers=1)) as pipeline:
+        define(pipeline)
+    return json.loads((output / "run_manifest.json").read_text())["films"]
+
+
+@pytest.mark.parametrize("is_same_run", [True, False])
+def test_extraction(tmp_path, is_same_run):
+    films, output = tmp_path / "films", tmp_path / "features"
+    films.mkdir()
+    write_clip(films / "film.mp4", regular_times(25, 25))
+    settings = ["modalities=[audio]", "audio.weights=untrained"]
+    before_s = job.storage_time_s(str(output))
+    assert extract.main(["--films", str(films), "--output", str(output), "--workers=1", f"--set={settings[0]}",
+                         f"--set={settings[1]}"]) == 0  # fmt: skip
+    after_s = job.storage_time_s(str(output))
+    config = load_section("extract", ExtractConfig, None, settings)
+    catalogue = list_films(str(films), config.suffixes, config.min_lines_px)
+    counts = again(
+        lambda pipeline: extract.define_pipeline(
+            pipeline,
+            catalogue,
+            config,
+            str(output),
+            describe_tracks(config),
+            run_started_s=before_s if is_same_run else after_s,
+        ),
+        output,
+    )
+    assert counts == {"in": 1, "done": int(is_same_run), "skipped": int(not is_same_run), "failed": 0}
+    assert not list(output.glob(".clock*"))
+
+
+@pytest.mark.parametrize("files", ["csv", "plots"])
+@pytest.mark.parametrize("is_same_run", [True, False])
+def test_scoring(tmp_path, is_same_run, files):
+    chosen = {"csv": files == "csv", "plots": files == "plots"}
+    output = tmp_path / "scores"
+    write_films(tmp_path / "features", {"film": 20})
+    write_model(tmp_path / "exports", "1")
+    arguments = ["--records", str(tmp_path / "features"), "--model", str(tmp_path / "exports")]
+    before_s = job.storage_time_s(str(output))
+    settings = [f"--set={key}={str(value).lower()}" for key, value in chosen.items()]
+    assert score.main([*arguments, "--output", str(output), "--workers=1", *settings]) == 0
+    after_s = job.storage_time_s(str(output))
+    counts = again(
+        lambda pipeline: score.define_pipeline(
+            pipeline,
+            score.records_source(str(tmp_path / "features")),
+            find_model(str(tmp_path / "exports")),
+            ScoreConfig.model_validate(chosen),
+            str(output),
+            run_started_s=before_s if is_same_run else after_s,
+        ),
+        output,
+    )
+    assert counts == {"in": 1, "done": int(is_same_run), "skipped": int(not is_same_run), "failed": 0}

@@ -1,0 +1,64 @@
+"""The page of 5,000 films and of a film of three hours in a real browser; how fast: benchmarks/report_page.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beam_pipelines.commands.report import SheetMaker
+from beam_pipelines.report.scoring.page import PageWriter
+from beam_pipelines.report.scoring.sheets import FailedFilm, FilmSheet, catalogue_row
+from tests.support.browser_pages import browser, open_film, page, second, shown_names, wait_until
+from tests.support.report_runs import curve_of
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def large_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """5,000 films, one of them of three hours, and a hundred that failed."""
+    output = tmp_path_factory.mktemp("large")
+    writer = PageWriter(str(output))
+    sheet, rate = SheetMaker(str(output)).make(curve_of("three hours", 3 * 3600, 1))
+    writer.add_film(sheet, rate)
+    for n in range(4899):
+        short = FilmSheet(curve_of(f"film {n:04d}", 100, n), 100.0, (), ())
+        writer.add_row(catalogue_row(short, (-1.0, 1.0)))
+    failed = [FailedFilm(f"broken {n:02d}", "x", "probe", "empty_file", "no bytes") for n in range(100)]
+    writer.finish({"job": "score"}, failed)
+    return output
+
+
+def test_of_five_thousand_films_only_the_rows_in_sight_are_made(page: Any, large_report: Path) -> None:  # noqa: F811
+    page.goto((large_report / "index.html").as_uri())
+    page.wait_for_selector("#list .row")
+    assert page.inner_text("#count") == "5000 films"
+    rows = "document.querySelectorAll('#list .row').length"
+    assert page.evaluate(rows) < 40
+    page.evaluate("document.getElementById('list').scrollTop = 1e9")
+    wait_until(page, "[...document.querySelectorAll('#list .title')].some((n) => n.textContent === 'three hours')")
+    assert page.evaluate(rows) < 40
+    page.fill("#search", "broken 07")
+    assert shown_names(page) == ["broken 07"]
+    page.fill("#search", "")
+    page.click("[data-sort=seconds]")
+    assert shown_names(page)[0] == "three hours"
+
+
+def test_in_a_film_of_three_hours_the_cursor_moves_without_drawing(page: Any, large_report: Path) -> None:  # noqa: F811
+    open_film(page, large_report, "three hours")
+    # Nothing is drawn anew for a step of the cursor, which is what happens at every frame while a film plays.
+    page.evaluate(
+        """() => { window.drawn = 0;
+             const clear = CanvasRenderingContext2D.prototype.clearRect;
+             CanvasRenderingContext2D.prototype.clearRect = function (...area) {
+               if (this.canvas.closest("#chart-valence, #chart-arousal")) window.drawn++;
+               return clear.apply(this, area); }; }"""
+    )
+    for _ in range(3):
+        page.keyboard.press("Shift+ArrowRight")
+    assert second(page) == 30
+    assert page.evaluate("window.drawn") == 0
+    assert page.evaluate("document.querySelectorAll('#events button').length") > 5

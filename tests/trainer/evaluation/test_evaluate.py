@@ -1,0 +1,249 @@
+"""The choice of the smoothing, curves as files, and `cineaffect evaluate` on a folder of curves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import signal
+
+from beam_pipelines.contracts.curves.curves import from_csv, to_csv
+from beam_pipelines.foundation.errors import ConfigurationError
+from trainer.evaluation.evaluate import (
+    RAW,
+    SMOOTHED,
+    choose_smoothing,
+    evaluate_curves,
+    main,
+    read_curve,
+    selection_score,
+    smooth_curves,
+    write_curve,
+)
+from trainer.evaluation.metrics import CONSTANT_MEAN, TARGETS, mean_label
+from trainer.foundation.config import LabelConfig, TrainConfig
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    film_id: str
+    labels: np.ndarray
+    known: np.ndarray
+
+
+def make_films(count: int, period_s: float, seconds: int = 200) -> list[Film]:
+    films = []
+    for index in range(count):
+        t = np.arange(seconds)[:, None] + 37.0 * index
+        labels = 0.6 * np.sin(2 * np.pi * t / np.array([period_s, 1.3 * period_s]))
+        films.append(Film(f"film{index}", labels.astype(np.float32), np.ones(seconds, bool)))
+    return films
+
+
+def noisy(films: list[Film], deviation: float) -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(3)
+    return {film.film_id: film.labels + generator.normal(0, deviation, film.labels.shape) for film in films}
+
+
+def test_the_cutoff_is_the_best_of_the_candidates_by_an_independent_filter() -> None:
+    films, config = make_films(3, period_s=30.0), TrainConfig()
+    curves = noisy(films, 0.3)
+    chosen = choose_smoothing(curves, films, config)
+    errors = {}
+    for cutoff in (config.smoothing.cutoff_hz, *config.smoothing_cutoffs_hz):
+        sections = signal.butter(config.smoothing.order, 2 * cutoff, output="sos")
+        filtered = {key: np.clip(signal.sosfiltfilt(sections, curve, axis=0), -1, 1) for key, curve in curves.items()}
+        errors[cutoff] = np.mean([(filtered[film.film_id] - film.labels) ** 2 for film in films])
+    assert chosen.cutoff_hz == min(errors, key=lambda cutoff: errors[cutoff])
+    table = evaluate_curves({RAW: curves, SMOOTHED: smooth_curves(curves, chosen, config.labels)}, films, np.zeros(2))
+    for target in TARGETS:
+        assert table.find(SMOOTHED, target).mse == pytest.approx(
+            table.find(SMOOTHED, target, "mean of films").mse, rel=1e-9
+        )
+        assert table.find(SMOOTHED, target).mse < 0.5 * table.find(RAW, target).mse
+        assert table.find(SMOOTHED, target).pcc > table.find(RAW, target).pcc
+
+
+def test_slower_labels_choose_a_lower_cutoff() -> None:
+    cutoffs = []
+    for period_s in (12.0, 60.0):
+        films = make_films(3, period_s)
+        cutoffs.append(choose_smoothing(noisy(films, 0.3), films, TrainConfig()).cutoff_hz)
+    assert cutoffs[0] > cutoffs[1]
+
+
+def test_other_methods_and_no_films_leave_the_configured_filter() -> None:
+    films = make_films(1, 30.0)
+    average = TrainConfig.model_validate({"smoothing": {"method": "moving_average", "width_s": 9}})
+    assert choose_smoothing(noisy(films, 0.3), films, average) == average.smoothing
+    assert choose_smoothing({}, [], TrainConfig()) == TrainConfig().smoothing
+
+
+def test_selection_score_prefers_less_error_and_more_correlation() -> None:
+    films = make_films(2, 30.0)
+    tables = [evaluate_curves({RAW: noisy(films, deviation)}, films, np.zeros(2)) for deviation in (0.1, 0.5)]
+    for selection in ("mse", "pcc", "ccc"):
+        good, bad = (selection_score(table, selection, RAW) for table in tables)
+        assert good > bad
+    assert selection_score(tables[0], "pcc", CONSTANT_MEAN) == -np.inf
+
+
+def test_a_curve_file_is_that_of_a_scoring_run(tmp_path: Path) -> None:
+    raw = np.random.default_rng(0).uniform(-1, 1, (50, 2)).astype(np.float32)
+    raw[7, 1] = np.nan
+    write_curve(str(tmp_path), "film", raw, np.nan_to_num(raw).astype(np.float64) / 3)
+    path = tmp_path / "curves" / "film.csv"
+    curve = read_curve(str(path))
+    np.testing.assert_allclose(curve[RAW], raw, atol=5.1e-7)
+    np.testing.assert_allclose(curve[SMOOTHED], np.nan_to_num(raw) / 3, atol=5.1e-7)
+    again = from_csv(path.read_text(), "film")
+    np.testing.assert_array_equal(np.stack([again.valence_raw, again.arousal_raw], axis=1), curve[RAW])
+    assert to_csv(again) == path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        ("valence,arousal\n0,1\n", "no column time_s"),
+        ("time_s,valence\n0,1\n", "no column arousal"),
+        ("time_s,valence,arousal\n0,0.1,0.2\n1,0.1,x\n", "line 3: not 3 numbers"),
+        ("time_s,valence,arousal\n0,0.1,0.2\n1,0.1\n", "line 3: not 3 numbers"),
+        ("time_s,valence,arousal\n0,0.1,0.2\n1\n", "line 3: not 3 numbers: 1"),
+        ("time_s,valence,arousal\n0,0.1,0.2\n1,0.1,0.2,0.3\n", "line 3: not 3 numbers"),
+        ("time_s,valence,arousal\n0,0.1,0.2\n\n", "line 3: not 3 numbers"),
+        ("time_s,valence,arousal\n0,0.1,0.2\n2,0.1,0.2\n", "must run from 0 without a gap"),
+    ],
+)
+def test_files_that_are_no_curve(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "film.csv").write_text(text)
+    with pytest.raises(ConfigurationError, match=message):
+        read_curve(str(tmp_path / "film.csv"))
+
+
+def test_a_curve_without_raw_columns_and_with_an_empty_cell(tmp_path: Path) -> None:
+    (tmp_path / "film.csv").write_text("time_s,valence,arousal\n0,0.1,\n1,0.2,0.3\n")
+    curve = read_curve(str(tmp_path / "film.csv"))
+    assert set(curve) == {SMOOTHED}
+    np.testing.assert_array_equal(curve[SMOOTHED], [[0.1, np.nan], [0.2, 0.3]])
+
+
+def write_run(root: Path, films: list[Film], curves: dict[str, np.ndarray]) -> str:
+    rows = ["film_id,path,split,labels"]
+    for index, film in enumerate(films):
+        labels = [f"{t}\t{v:.6f}\t{a:.6f}" for t, (v, a) in enumerate(film.labels)]
+        (root / f"{film.film_id}.txt").write_text("\n".join(["Time\tValence\tArousal", *labels, ""]))
+        rows.append(f"{film.film_id},x.mp4,{'train' if index < 2 else 'test'},{film.film_id}.txt")
+    for film_id, curve in curves.items():
+        write_curve(str(root / "scores"), film_id, curve, 0.9 * curve)
+    (root / "films.csv").write_text("\n".join([*rows, "unlabelled,x.mp4,test,", ""]))
+    return str(root / "films.csv")
+
+
+def test_evaluate_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    films = make_films(4, 30.0)
+    curves = {film_id: curve for film_id, curve in noisy(films, 0.1).items() if film_id != "film0"}
+    curves["film3"] = curves["film3"][:150]  # the film is shorter than its labels
+    manifest = write_run(tmp_path, films, curves)
+    arguments = ["--manifest", manifest, "--scores", str(tmp_path / "scores")]
+    assert main([*arguments, "--per-film"]) == 0
+    output = capsys.readouterr().out
+    assert "Labels and features differ in 1 of 2 films" in output
+    assert "constant mean" in output
+    assert "films with no labels, not evaluated: unlabelled" in output
+    content = json.loads((tmp_path / "scores" / "evaluation.json").read_text())
+    found = {(r["predictor"], r["target"], r["scope"], r["film_id"]): r for r in content["rows"]}
+    true, predicted = films[2].labels[:, 0].astype(np.float64), curves["film2"][:, 0]
+    assert found["raw", "valence", "film", "film2"]["mse"] == pytest.approx(np.mean((true - predicted) ** 2), rel=1e-4)
+    constant = mean_label(film.labels for film in films[:2])
+    pooled = np.concatenate([films[2].labels[:, 0], films[3].labels[:150, 0]])
+    assert found[CONSTANT_MEAN, "valence", "pooled", ""]["mse"] == pytest.approx(
+        np.mean((pooled - constant[0]) ** 2), rel=1e-4
+    )
+    assert found["smoothed", "valence", "pooled", ""]["seconds"] == 350
+    with (tmp_path / "scores" / "evaluation.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == len(content["rows"]) == 3 * 2 * 4
+    # A labelled film without a curve is named, and the exit code tells.
+    assert main([*arguments, "--splits", "train,test", "--output", str(tmp_path / "elsewhere")]) == 3
+    assert "films with labels but no curve, not evaluated: film0" in capsys.readouterr().out
+    assert json.loads((tmp_path / "elsewhere" / "evaluation.json").read_text())["films_without_curve"] == ["film0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "stored", "printed"),
+    [
+        ("run_manifest.json", {"job": "score", "untrained": ["audio", "face"]}, ["audio", "face"], "(audio, face)"),
+        ("exports/2/model_card.json", {"untrained_networks": ["image"]}, ["image"], "(image)"),
+        ("exports/2/model_card.json", {"untrained_networks": []}, [], ""),
+        ("", {}, None, ""),
+    ],
+)
+def test_untrained_networks_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: dict, stored: list | None, printed: str
+) -> None:
+    films = make_films(3, 30.0)
+    manifest, scores = write_run(tmp_path, films, noisy(films, 0.1)), tmp_path / "scores"
+    if name:
+        (scores / name).parent.mkdir(parents=True, exist_ok=True)
+        (scores / name).write_text(json.dumps(content))
+        (scores / "exports" / "1").mkdir(parents=True)
+        (scores / "exports" / "1" / "model_card.json").write_text('{"untrained_networks": ["older"]}')
+    assert main(["--manifest", manifest, "--scores", str(scores)]) == 0
+    assert ("untrained networks" in capsys.readouterr().out) == bool(stored)
+    assert json.loads((scores / "evaluation.json").read_text())["untrained"] == stored
+    with (scores / "evaluation.csv").open() as file:
+        named = {(row["predictor"], row["untrained"]) for row in csv.DictReader(file)}
+    text = " ".join(stored or ())
+    assert named == {(CONSTANT_MEAN, ""), (RAW, text), (SMOOTHED, text)}
+
+
+def test_a_damaged_run_manifest_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    films = make_films(3, 30.0)
+    manifest = write_run(tmp_path, films, noisy(films, 0.1))
+    (tmp_path / "scores" / "run_manifest.json").write_text("{")
+    assert main(["--manifest", manifest, "--scores", str(tmp_path / "scores")]) == 2
+    assert "run_manifest.json: not readable as JSON" in capsys.readouterr().err
+
+
+def test_output_that_is_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    films = make_films(3, 30.0)
+    manifest = write_run(tmp_path, films, noisy(films, 0.1))
+    assert main(["--manifest", manifest, "--scores", str(tmp_path / "scores"), "--output", manifest]) == 2
+    assert f"{manifest} is a file, not a directory" in capsys.readouterr().err
+
+
+def test_evaluate_command_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    films = make_films(3, 30.0)
+    manifest = write_run(tmp_path, films, {})
+    arguments = ["--manifest", manifest, "--scores", str(tmp_path / "scores")]
+    assert main(arguments) == 2
+    assert "no curve of the 2 chosen films has a labelled second" in capsys.readouterr().err
+    assert main([*arguments, "--splits", "tset"]) == 2
+    assert "did you mean 'test'" in capsys.readouterr().err
+    assert main([*arguments, "--set", "labels.minimun=0"]) == 2
+    assert "did you mean 'minimum'" in capsys.readouterr().err
+    write_run(tmp_path, films, {"film2": np.full((200, 2), np.nan)})
+    assert main(arguments) == 2
+    assert "labelled seconds without a finite prediction" in capsys.readouterr().err
+
+
+def test_smoothing_stays_in_the_label_range() -> None:
+    step = {"film": np.repeat([[0.0, 1.0]], 100, axis=0)}
+    step["film"][50:] = [1.0, 0.0]
+    labels = LabelConfig(minimum=0.0, maximum=1.0)
+    curve = smooth_curves(step, TrainConfig.model_validate({"smoothing": {"order": 4}}).smoothing, labels)["film"]
+    assert curve.min() >= 0.0
+    assert curve.max() <= 1.0
+
+
+def test_evaluation_needs_no_tensorflow() -> None:
+    code = "import sys, trainer.evaluation.evaluate; sys.exit(bool({'tensorflow', 'apache_beam'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0

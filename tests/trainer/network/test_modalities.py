@@ -1,0 +1,108 @@
+"""Any subset of modalities with any mix of encoders, films that lack a modality, and modality dropout."""
+
+from __future__ import annotations
+
+import functools
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support import numpy_reference as reference
+from tests.support.model_cases import DIMENSIONS, explicit_windows, film_rows, starts_of
+from trainer.foundation.config import ModelConfig
+from trainer.network.dropout import kept_modalities
+from trainer.network.model import AffectModel, build_model
+
+ENCODERS = {
+    "image": {"kind": "tcn", "filters": 3, "filters_step": 1, "kernel_s": 3},
+    "audio": {"kind": "lstm", "units": 3, "layers": 2, "states": "all"},
+    "face": {"units": 4},
+}
+SUBSETS = [subset for count in (1, 2, 3) for subset in combinations(DIMENSIONS, count)]
+
+
+def make_model(modalities: tuple[str, ...] = tuple(DIMENSIONS), **options: Any) -> AffectModel:
+    encoders = {modality: ENCODERS[modality] for modality in modalities}
+    config = ModelConfig.model_validate({"modalities": modalities, "window_s": 5, "encoders": encoders, **options})
+    model = build_model(config, DIMENSIONS, 1)
+    reference.scatter_weights(model, seed=2)
+    return model
+
+
+@functools.cache
+def one_model() -> AffectModel:
+    """One model of all modalities for several tests, so that it is compiled once."""
+    return make_model()
+
+
+@pytest.mark.parametrize("modalities", SUBSETS, ids="+".join)
+def test_any_subset_of_modalities_and_any_mix_of_encoders(modalities: tuple[str, ...]) -> None:
+    model = make_model(modalities) if len(modalities) < len(DIMENSIONS) else one_model()
+    inputs, starts = film_rows(21), starts_of([1, 3, 17])
+    expected = reference.model_rows(model, inputs, starts)
+    assert expected.std() > 0.001
+    np.testing.assert_allclose(model(explicit_windows(inputs, starts, 5)), expected, atol=1e-5, rtol=0)
+    np.testing.assert_allclose(model.predict_rows(inputs, starts), expected, atol=1e-5, rtol=0)
+    assert {key for key in model.row_signature() if not key.endswith("_present")} == set(modalities)
+
+
+@pytest.mark.parametrize("absent", DIMENSIONS)
+def test_a_film_that_lacks_a_modality(absent: str) -> None:
+    model, starts = one_model(), starts_of([12])
+    inputs = film_rows(12)
+    inputs[f"{absent}_present"][:] = 0.0
+    inputs[absent][:] = np.nan
+    predicted = model.predict_rows(inputs, starts).numpy()
+    assert np.isfinite(predicted).all()
+    np.testing.assert_allclose(predicted, reference.model_rows(model, inputs, starts), atol=1e-5)
+    inputs[absent][:] = 0.0
+    np.testing.assert_array_equal(model.predict_rows(inputs, starts), predicted)
+
+
+def test_each_modality_is_left_out_at_its_rate_and_never_all() -> None:
+    kept = kept_modalities(40_000, 3, 0.3, [1, 2]).numpy()
+    assert kept.any(axis=1).all()
+    # Each by itself at 0.3, except that of the 0.027 with none left each third gets one back.
+    np.testing.assert_allclose(1.0 - kept.mean(axis=0), 0.3 - 0.027 / 3, atol=0.01)
+    both_left_out = (~kept[:, 0] & ~kept[:, 1]).mean()
+    assert both_left_out == pytest.approx(0.09 - 0.027 / 3, abs=0.01)
+    alone = kept_modalities(40_000, 3, 0.99, [1, 2]).numpy()
+    np.testing.assert_allclose(alone.mean(axis=0), 1 / 3, atol=0.02)
+    assert kept_modalities(100, 1, 0.9, [1, 2]).numpy().all()
+
+
+def test_modality_dropout_makes_a_window_that_of_a_film_without_it() -> None:
+    model = make_model(modality_dropout=0.5)
+    windows = explicit_windows(film_rows(30), starts_of([30]), 5)
+    kept = kept_modalities(30, 3, 0.5, [7, 1]).numpy()
+    assert not kept.all()
+    lacking = dict(windows)
+    for index, modality in enumerate(DIMENSIONS):
+        lacking[f"{modality}_present"] = windows[f"{modality}_present"] * kept[:, index, None, None]
+    trained = model(windows, training=True, dropout_seed=[7, 1]).numpy()
+    np.testing.assert_allclose(trained, model(lacking), atol=1e-6)
+    assert np.abs(trained - model(windows).numpy()).max() > 1e-3
+    compiled = tf.function(lambda seed: model(windows, training=True, dropout_seed=seed))
+    np.testing.assert_allclose(compiled(tf.constant([7, 1])), trained, atol=1e-6)
+    assert np.abs(compiled(tf.constant([7, 2])) - trained).max() > 1e-3
+    with pytest.raises(ValueError, match="dropout_seed"):
+        model(windows, training=True)
+
+
+def test_several_seconds_of_a_window_are_predicted_in_their_order() -> None:
+    model = one_model()
+    windows = explicit_windows(film_rows(9), starts_of([9]), 5)
+    seconds = np.random.default_rng(0).uniform(size=(9, 5)) < 0.4
+    states = []
+    for modality, encoder in zip(DIMENSIONS, model.encoders, strict=True):
+        rows = [{key: values[index] for key, values in windows.items()} for index in range(9)]
+        inputs = [reference.encoder_inputs(model, row, modality) for row in rows]
+        states.append(np.stack([reference.encoder_sequence(window, encoder) for window in inputs])[seconds])
+    expected = reference.fusion(model, np.concatenate(states, axis=1), np.zeros(int(seconds.sum())))
+    np.testing.assert_allclose(model(windows, seconds=tf.constant(seconds)), expected, atol=1e-5)
+    last = np.zeros((9, 5), bool)
+    last[:, -1] = True
+    np.testing.assert_allclose(model(windows, seconds=tf.constant(last)), model(windows), atol=1e-6)

@@ -1,0 +1,258 @@
+"""`cineaffect tune`: a real small study, its resumption after a kill, several workers, folds by film, refusals."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+
+from beam_pipelines.films.catalogue import Film
+from beam_pipelines.foundation.configuration import load_section
+from tests.support.synthetic_films import REPOSITORY, DataSet
+from trainer.commands import train as task
+from trainer.commands import tune
+from trainer.data.transform import load_transform
+from trainer.foundation.config import TrainConfig
+from trainer.tuning.config import SpaceConfig, TuneConfig, suggest
+from trainer.tuning.folds import split_by_film
+from trainer.tuning.study import importances, next_trial, open_study, retry_killed
+from trainer.tuning.study_plot import draw_study, write_plot
+
+SPACE = ["encoders=[gru]", "units=[3,5]", "layers=[1,1]", "window_s=[4]", "experts=[1,2]"]
+
+
+def arguments(dataset: DataSet, output: Path, trials: int, *further: str) -> list[str]:
+    argv = ["--manifest", dataset.manifest, "--records", dataset.records, "--transform", dataset.transform]
+    argv += ["--output", str(output), "--set", f"trials={trials}", "--set", "startup_trials=2"]
+    for key in SPACE:
+        argv += ["--set", f"space.{key}"]
+    for key in ("epochs=2", "batch_size=128", "model.modalities=[audio]"):
+        argv += ["--set-train", key]
+    return [*argv, *further]
+
+
+def rows_of(output: Path) -> list[dict[str, str]]:
+    with open(output / "trials.csv", newline="") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_a_stopped_study_goes_on_as_one_that_was_not(dataset: DataSet, tmp_path: Path) -> None:
+    assert tune.main(arguments(dataset, tmp_path / "whole", 4)) == 0
+    assert tune.main(arguments(dataset, tmp_path / "parts", 2)) == 0
+    assert tune.main(arguments(dataset, tmp_path / "parts", 4)) == 0
+    assert rows_of(tmp_path / "whole") == rows_of(tmp_path / "parts")
+    done = [row for row in rows_of(tmp_path / "whole") if row["state"] == "complete"]
+    best = min(done, key=lambda row: float(row["value"]))
+    config = load_section("train", TrainConfig, str(tmp_path / "whole" / "best.yaml"))
+    assert config.learning_rate == float(best["learning_rate"])
+    assert config.model.encoders["audio"].units == int(best["audio.units"])
+    assert json.loads((tmp_path / "whole" / "study.json").read_text())["best"] == int(best["number"])
+    assert (tmp_path / "whole" / "study.png").read_bytes().startswith(b"\x89PNG")
+    assert not list((tmp_path / "whole" / "trials").rglob("checkpoints"))
+
+
+def test_two_workers_share_one_study(dataset: DataSet, tmp_path: Path) -> None:
+    assert tune.main(arguments(dataset, tmp_path, 4, "--workers", "2")) == 0
+    rows = rows_of(tmp_path)
+    assert [int(row["number"]) for row in rows] == [0, 1, 2, 3]
+    assert {row["state"] for row in rows} <= {"complete", "pruned"}
+
+
+def test_bad_trials_end_early_and_the_best_can_be_trained(dataset: DataSet, tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    study = open_study(str(tmp_path / "study"), "minimize")
+    point = {"audio.kind": "gru", "audio.units": 4, "audio.layers": 1, "window_s": 4, "dropout": 0.0, "l2": 1e-6}
+    point |= {"batch_normalization": False, "experts": 1}
+    # Two that learn, one whose weights leave the finite numbers, one that learns nothing, and one of the sampler's own.
+    for rate in (0.01, 0.02, 1e37, 1e-9):
+        study.enqueue_trial({**point, "learning_rate": rate})
+    further = ["--set", "space.learning_rate=[1.0e-9,1.0e37]", "--set", "warmup_epochs=1", "--set-train", "epochs=3"]
+    further += ["--set", "space.batch_normalization=[false]", "--set-train", "gradient_clip_norm=0"]
+    assert tune.main(arguments(dataset, tmp_path / "study", 5, *further)) == 0
+    rows = rows_of(tmp_path / "study")
+    assert [row["state"] for row in rows[:4]] == ["complete", "complete", "fail", "pruned"]
+    assert "not finite" in rows[2]["why"]
+    assert [row["epochs"] for row in rows[:4]] == ["3", "3", "0", "1"]
+    assert len(rows) == 5
+    data = ["--manifest", dataset.manifest, "--records", dataset.records, "--transform", dataset.transform]
+    best, run = str(tmp_path / "study" / "best.yaml"), tmp_path / "run"
+    assert task.main([*data, "--config", best, "--output", str(run)]) == 0
+    history = json.loads((run / "history.json").read_text())
+    number = json.loads((tmp_path / "study" / "study.json").read_text())["best"]
+    chosen = min(entry["score"] for entry in history)
+    assert chosen == pytest.approx(float(rows[number]["value"]), rel=1e-6)
+
+
+def test_folds_are_fitted_by_the_section_prepare(dataset: DataSet, tmp_path: Path) -> None:
+    config, output = tmp_path / "config.yaml", tmp_path / "study"
+    config.write_text("prepare: {pca_components: {audio: 2}}\ntune: {folds: 2}\n")
+    argv = arguments(dataset, output, 1, "--config", str(config), "--set-train", "epochs=1")
+    del argv[argv.index("--transform") : argv.index("--transform") + 2]
+    assert tune.main(argv) == 0
+    (row,) = rows_of(output)
+    assert (row["state"], row["epochs"]) == ("complete", "2")
+    for fold in ("0", "1"):
+        assert load_transform(str(output / "folds" / fold / "transform")).dimensions["audio"] == 2
+        assert (output / "trials" / "0" / f"fold{fold}" / "history.json").exists()
+    config.write_text("tune: {folds: 2}\n")
+    assert tune.main(argv) == 2
+
+
+def test_a_killed_tune_leaves_no_worker_and_goes_on(dataset: DataSet, tmp_path: Path) -> None:
+    argv = arguments(dataset, tmp_path, 2, "--workers", "2", "--set-train", "epochs=60", "--set-train", "patience=0")
+    running = subprocess.Popen([sys.executable, "-m", "trainer.commands.tune", *argv], cwd=REPOSITORY)
+    try:
+        wait_for(lambda: bool(list(tmp_path.glob("trials/*/fold0/history.json"))))
+    finally:
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    (begun, *_) = tmp_path.glob("trials/*/fold0/history.json")
+    assert 1 <= len(json.loads(begun.read_text())) < 60
+    # The other worker was started before the first trial was, and holds the lock as long as it lives.
+    wait_for(lambda: lock_is_free(tmp_path))
+    assert tune.main([*argv, "--workers", "1"]) == 0
+    rows = rows_of(tmp_path)
+    assert {row["why"] for row in rows if row["state"] == "fail"} == {"killed"}
+    done = [row for row in rows if row["state"] == "complete"]
+    assert len(done) == 2
+    # The killed trial went on from its checkpoint: the epochs before the kill were not run, nor told, again.
+    assert min(int(row["epochs"]) for row in done) < 60
+    assert len(json.loads(begun.read_text())) == 60
+
+
+def test_importance_is_that_of_the_parameter_which_matters() -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    study.optimize(lambda trial: trial.suggest_float("much", 0, 1) + 0.01 * trial.suggest_float("little", 0, 1), 19)
+    assert importances(study) == {}
+    study.optimize(lambda trial: trial.suggest_float("much", 0, 1) + 0.01 * trial.suggest_float("little", 0, 1), 41)
+    weights = importances(study)
+    assert list(weights) == ["much", "little"]
+    assert sum(weights.values()) == pytest.approx(1.0)
+    assert weights["much"] > 0.7
+
+
+def test_the_plot_has_a_panel_for_the_trials_each_parameter_and_their_importance(tmp_path: Path) -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=2))
+    assert draw_study(study, "mse") is None
+    write_plot(study, str(tmp_path), "mse")
+    assert not list(tmp_path.iterdir())
+
+    def objective(trial: optuna.Trial) -> float:
+        kind = trial.suggest_categorical("audio.kind", ["gru", "tcn"])
+        # Not every trial draws the filters, and a pruned one is not in the plot.
+        filters = trial.suggest_int("audio.filters", 8, 32) if kind == "tcn" else 0
+        if trial.number == 3:
+            raise optuna.TrialPruned
+        return trial.suggest_float("l2", 1e-7, 1e-3, log=True) * 1000 + filters / 100
+
+    study.optimize(objective, 30)
+    done = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
+    figure = draw_study(study, "mse")
+    assert figure is not None
+    axes = [axis for axis in figure.axes if axis.get_visible()]
+    assert [axis.get_xlabel() for axis in axes] == ["trial", "audio.filters", "audio.kind", "l2", "importance"]
+    shown = [len(axis.collections[0].get_offsets()) for axis in axes[:4]]
+    assert shown == [29, sum("audio.filters" in trial.params for trial in done), 29, 29]
+    best = [float(y) for y in axes[0].lines[0].get_ydata()]
+    assert best == [min(trial.value for trial in done[: n + 1]) for n in range(29)]
+    assert [axis.get_xscale() for axis in axes[1:4]] == ["log", "linear", "log"]
+    assert {label.get_text() for label in axes[4].get_yticklabels()} == {"audio.filters", "audio.kind", "l2"}
+    write_plot(study, str(tmp_path), "mse")
+    assert (tmp_path / "study.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_processes_that_ask_at_once_share_the_trials_and_make_none_too_many(tmp_path: Path) -> None:
+    open_study(str(tmp_path), "minimize")
+    code = """
+import sys
+from trainer.study import next_trial, open_study
+from trainer.tune_config import TuneConfig
+study = open_study(sys.argv[1], "minimize")
+print("ready", flush=True)
+sys.stdin.readline()
+while (trial := next_trial(study, TuneConfig(trials=24), sys.argv[1])) is not None:
+    study.tell(trial, float(trial.number))
+    print(trial.number, flush=True)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    workers = [
+        subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for worker in workers:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n"
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    shares = [worker.communicate(timeout=300)[0] for worker in workers]
+    assert sorted(int(number) for share in shares for number in share.split()) == list(range(24))
+    states = [trial.state for trial in open_study(str(tmp_path), "minimize").trials]
+    assert states == [optuna.trial.TrialState.COMPLETE] * 24
+
+
+def wait_for(condition: Callable[[], bool], at_most_s: float = 400.0) -> None:
+    deadline = time.monotonic() + at_most_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def lock_is_free(output: Path) -> bool:
+    with open(os.path.join(output, "tune.lock"), "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def test_a_killed_trial_is_marked_and_repeated_in_its_directory(tmp_path: Path) -> None:
+    study = open_study(str(tmp_path), "minimize")
+    config = TuneConfig(trials=1)
+    killed = next_trial(study, config, str(tmp_path))
+    assert killed is not None
+    drawn = suggest(killed, config.space, ("audio",))
+    assert next_trial(study, config, str(tmp_path)) is None
+    assert retry_killed(study) == 1
+    again = next_trial(study, config, str(tmp_path))
+    assert again is not None
+    assert suggest(again, config.space, ("audio",)) == drawn
+    assert again.user_attrs["directory"] == killed.user_attrs["directory"]
+    assert study.trials[0].state == optuna.trial.TrialState.FAIL
+
+
+def test_refuses_a_second_start_and_another_study(
+    dataset: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open(tmp_path / "tune.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert tune.main(arguments(dataset, tmp_path, 1)) == 2
+    assert "another tune" in capsys.readouterr().err
+    assert tune.main(arguments(dataset, tmp_path, 1)) == 0
+    assert tune.main(arguments(dataset, tmp_path, 1, "--set", "seed=3")) == 2
+    assert "differs in tune" in capsys.readouterr().err
+
+
+def test_folds_hold_out_every_film_once() -> None:
+    films = [Film(f"film{index}", f"{index}.mp4") for index in range(7)]
+    folds = split_by_film(films, 3, seed=1)
+    assert sorted(film.film_id for _, held in folds for film in held) == [film.film_id for film in films]
+    assert all(not set(train) & set(held) and len(train) + len(held) == 7 for train, held in folds)
+    assert folds == split_by_film(films[::-1], 3, seed=1)
+
+
+def test_bounds_in_the_wrong_order_are_refused() -> None:
+    with pytest.raises(ValueError, match="lowest, highest"):
+        SpaceConfig(units=(64, 32))

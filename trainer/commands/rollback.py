@@ -1,0 +1,48 @@
+"""`cineaffect rollback`: moves the pointer to the former version, or to a named one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from beam_pipelines.foundation.errors import EXIT_OK, CineAffectError
+from trainer.retraining.promotion import former_version, move_current
+
+EXAMPLES = """
+examples:
+  to the version that was in use before:
+    cineaffect rollback --exports OUTPUT/exports
+  to a named one:
+    cineaffect rollback --exports gs://bucket/exports --to 3
+
+No version is removed. Scoring runs that have begun end with the version they began with. A decided round is not
+repeated, so the return stands until records, labels, the configuration or the code version change.
+exit codes: 0 done, 1 an outage or another move at once (run it again), 2 there is no such version.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`cineaffect rollback`: moves the pointer and returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="cineaffect rollback",
+        description="Returns to an earlier exported version.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--exports", required=True, help="directory of exports, local or gs://")
+    parser.add_argument("--to", type=int, help="version to use (default: the one before the current one)")
+    arguments = parser.parse_args(argv)
+    try:
+        version = former_version(arguments.exports) if arguments.to is None else arguments.to
+        move_current(arguments.exports, version, {"why": "rollback"})
+    except CineAffectError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(f"{arguments.exports}: version {version} is in use from the next scoring run on")
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

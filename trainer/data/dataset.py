@@ -1,0 +1,289 @@
+"""Feature records and label files -> films ready for training: transformed rows, presence, labels.
+
+Nothing is guessed here. A record is taken only if its fingerprints are those that the transform's statistics were made
+from; no film, and no copy of one under another name, may lie on both sides of a split; and the statistics may come from
+training films only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from beam_pipelines.contracts.records.records import (
+    PRESENT_SUFFIX,
+    FilmRecord,
+    RecordError,
+    digest,
+    list_records,
+    read_record,
+    record_uri,
+)
+from beam_pipelines.films.catalogue import Film
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.labels.annotations import LabelReport, align, read_labels, report_alignment
+from trainer.data.contiguous_rows import stack_rows
+from trainer.foundation.config import LabelConfig
+
+STATISTICS_FILE = "statistics.json"
+RUN_MANIFEST = "run_manifest.json"
+
+# The films say what the splits' names stood for; how many rows go at once and how many films may fail change nothing.
+_SETTINGS_WITHOUT_EFFECT = ("splits", "rows_per_batch", "failure_threshold")
+_WHITEN = "pca_whiten"  # without components nothing is whitened
+
+Transform = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Raw rows -> transformed rows, as `trainer.data.transform.load_transform` gives it."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingFilm:
+    """One film, transformed and labelled.
+
+    Attributes:
+        film_id: its name.
+        split: its split of the manifest.
+        features: modality -> float32 [T, D], transformed; zero where absent.
+        present: modality -> float32 [T, slots].
+        labels: float32 [T, 2], valence and arousal; zero where unknown.
+        known: bool [T]; where there is a label.
+        label_rows: float32 [N, 2], all rows of its label file, those that found no second too; the constant mean is
+            taken of them.
+        report: what was cut to make labels and features match.
+        source_sha256: identity of the film's file.
+        digest: identity of the raw features and the labels, SHA-256.
+    """
+
+    film_id: str
+    split: str
+    features: Mapping[str, np.ndarray]
+    present: Mapping[str, np.ndarray]
+    labels: np.ndarray
+    known: np.ndarray
+    label_rows: np.ndarray
+    report: LabelReport
+    source_sha256: str
+    digest: str
+
+    @property
+    def seconds(self) -> int:
+        """T."""
+        return len(self.known)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What `statistics.json` of a transform directory says.
+
+    Attributes:
+        directory: the transform directory.
+        modalities: which it transforms.
+        fingerprints: modality -> fingerprint of the features that the statistics were taken from.
+        descriptions: modality -> how those features were made.
+        films: the ids of those films.
+        settings: what `prepare` was told to do, as plain values: `configuration` of this file or of the directory's
+            `run_manifest.json`; where neither says so, the components only.
+        digest: SHA-256 of the file.
+    """
+
+    directory: str
+    modalities: tuple[str, ...]
+    fingerprints: Mapping[str, str]
+    descriptions: Mapping[str, Mapping[str, Any]]
+    films: tuple[str, ...]
+    settings: Mapping[str, Any]
+    digest: str
+
+    def identity(self) -> dict[str, Any]:
+        """What a transform follows from, to tell one from another by name: films, fingerprints and settings."""
+        idle = _SETTINGS_WITHOUT_EFFECT if self.settings.get("pca_components") else (*_SETTINGS_WITHOUT_EFFECT, _WHITEN)
+        settings = {key: value for key, value in self.settings.items() if key not in idle}
+        return {"films": list(self.films), "fingerprints": dict(self.fingerprints), **settings}
+
+
+def read_statistics(directory: str) -> Statistics:
+    """Reads `statistics.json` of a transform directory.
+
+    Raises:
+        ConfigurationError: where there is none, or it lacks a key.
+    """
+    uri = storage.join(directory, STATISTICS_FILE)
+    try:
+        raw = storage.read_bytes(uri)
+        content = json.loads(raw)
+        return Statistics(
+            directory=directory,
+            modalities=tuple(content["modalities"]),
+            fingerprints=dict(content["fingerprints"]),
+            descriptions=dict(content["descriptions"]),
+            films=tuple(content["films"]),
+            settings=_settings(directory, content),
+            digest=hashlib.sha256(raw).hexdigest(),
+        )
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{uri}: no such file; run `cineaffect prepare --output {directory}` first") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{uri}: not readable as JSON ({error}); run `cineaffect prepare` again") from error
+    except KeyError as error:
+        raise ConfigurationError(f"{uri}: has no key {error}; run `cineaffect prepare` again") from error
+
+
+def _settings(directory: str, statistics: Mapping[str, Any]) -> dict[str, Any]:
+    if "configuration" in statistics:
+        return dict(statistics["configuration"])
+    try:
+        manifest = json.loads(storage.read_text(storage.join(directory, RUN_MANIFEST)))
+        return dict(manifest["configuration"])
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError, KeyError):
+        return {"pca_components": statistics.get("pca_components", {})}
+
+
+def load_films(
+    records_directory: str,
+    films: Sequence[Film],
+    transform: Transform,
+    statistics: Statistics,
+    config: LabelConfig,
+    modalities: Sequence[str],
+) -> list[TrainingFilm]:
+    """Reads, checks, transforms and labels some films of one split or several.
+
+    Args:
+        records_directory: where `cineaffect extract` left the records, local or `gs://`.
+        films: with the address of their label file.
+        transform: `load_transform(statistics.directory)`.
+        statistics: `read_statistics` of the same directory.
+        config: how labels are read.
+        modalities: those that the model takes.
+
+    Raises:
+        ConfigurationError: a film without a record or labels, a record of other fingerprints, a label file with a
+            defect, or one that has no second in common with its film; the text names the file.
+    """
+    missing = sorted(set(modalities) - set(statistics.modalities))
+    if missing:
+        raise ConfigurationError(
+            f"{storage.join(statistics.directory, STATISTICS_FILE)}: has no statistics of {missing}; it has those of "
+            f"{list(statistics.modalities)}. Change model.modalities, or run `cineaffect prepare` with them"
+        )
+    _assert_records(records_directory, films)
+    loaded = [_load_film(records_directory, film, transform, statistics, config, modalities) for film in films]
+    for modality in modalities:
+        # One modality after another, and its single arrays are given up at once: the set is never held twice.
+        blocks = stack_rows([film.features[modality] for film in loaded])
+        loaded = [
+            replace(film, features={**film.features, modality: block})
+            for film, block in zip(loaded, blocks, strict=True)
+        ]
+        del blocks
+    return loaded
+
+
+def assert_no_leak(train: Sequence[TrainingFilm], held_out: Sequence[TrainingFilm], statistics: Statistics) -> None:
+    """Refuses a split that knows its validation films: shared films, shared files, or statistics taken from them.
+
+    Raises:
+        ConfigurationError: naming the films.
+    """
+    trained = {film.film_id for film in train}
+    shared = sorted(trained & {film.film_id for film in held_out})
+    if shared:
+        raise ConfigurationError(f"films in training and in validation at once: {', '.join(shared)}")
+    by_source = {film.source_sha256: film.film_id for film in train if film.source_sha256}
+    copies = [f"{by_source[f.source_sha256]} and {f.film_id}" for f in held_out if f.source_sha256 in by_source]
+    if copies:
+        raise ConfigurationError(f"the same file is in training and in validation under two ids: {', '.join(copies)}")
+    foreign = sorted(set(statistics.films) - trained)
+    if foreign:
+        raise ConfigurationError(
+            f"{storage.join(statistics.directory, STATISTICS_FILE)}: the statistics come from films that are not among "
+            f"the training films: {', '.join(foreign)}. Run `cineaffect prepare` on the training splits only"
+        )
+
+
+def data_digest(films: Sequence[TrainingFilm]) -> str:
+    """SHA-256 over ids, splits, raw features and labels of some films, whatever their order."""
+    state = hashlib.sha256()
+    for film in sorted(films, key=lambda film: film.film_id):
+        state.update(f"{film.film_id}\0{film.split}\0{film.digest}\n".encode())
+    return state.hexdigest()
+
+
+def _assert_records(records_directory: str, films: Sequence[Film]) -> None:
+    there = list_records(records_directory)
+    lacking = [film.film_id for film in films if film.film_id not in there]
+    if lacking:
+        raise ConfigurationError(
+            f"{records_directory}: {len(lacking)} of the {len(films)} chosen films have no record: "
+            f"{', '.join(lacking)}. Run `cineaffect extract`; where it failed, its failures.jsonl says why. To train "
+            "without these films, take them out of the manifest, or give them another split there (`left-out`, say)"
+        )
+
+
+def _load_film(
+    records_directory: str,
+    film: Film,
+    transform: Transform,
+    statistics: Statistics,
+    config: LabelConfig,
+    modalities: Sequence[str],
+) -> TrainingFilm:
+    if not film.labels:
+        raise ConfigurationError(f"film '{film.film_id}' (split '{film.split}') has no labels in the manifest")
+    record = _read(records_directory, film, statistics, modalities)
+    raw: dict[str, np.ndarray] = {}
+    for modality in modalities:
+        raw[modality] = record.tracks[modality].values
+        raw[modality + PRESENT_SUFFIX] = record.tracks[modality].present
+    transformed = transform(raw)
+    labels = read_labels(film.labels, config)
+    values, known = align(labels, record.header.seconds)
+    if not known.any():
+        raise ConfigurationError(
+            f"{film.labels}: none of its {len(labels.time_s)} rows lies within the {record.header.seconds} seconds of "
+            f"film '{film.film_id}'; set labels.first_time_s to the time of the film's first second"
+        )
+    return TrainingFilm(
+        film_id=film.film_id,
+        split=film.split,
+        features={modality: np.asarray(transformed[modality], np.float32) for modality in modalities},
+        present={modality: record.tracks[modality].present for modality in modalities},
+        labels=values,
+        known=known,
+        label_rows=labels.values,
+        report=report_alignment(film.film_id, labels, record.header.seconds),
+        source_sha256=record.header.source_sha256,
+        digest=_digest(record, modalities, values, known),
+    )
+
+
+def _read(records_directory: str, film: Film, statistics: Statistics, modalities: Sequence[str]) -> FilmRecord:
+    uri = record_uri(records_directory, film.film_id)
+    try:
+        record = read_record(uri, modalities)
+    except RecordError as error:
+        raise ConfigurationError(str(error)) from error
+    found = record.header.fingerprints()
+    for modality in modalities:
+        if modality not in found:
+            raise ConfigurationError(f"{uri}: holds no {modality} features; run `cineaffect extract` with {modality}")
+        if found[modality] != statistics.fingerprints[modality]:
+            raise ConfigurationError(
+                f"{uri}: its {modality} features have the fingerprint {found[modality]}, the statistics in "
+                f"{statistics.directory} were made from {statistics.fingerprints[modality]}. Extract all films with "
+                "one configuration and run `cineaffect prepare` again"
+            )
+    return record
+
+
+def _digest(record: FilmRecord, modalities: Sequence[str], values: np.ndarray, known: np.ndarray) -> str:
+    state = hashlib.sha256(digest(record, modalities).encode())
+    state.update(np.ascontiguousarray(values).tobytes())
+    state.update(known.tobytes())
+    return state.hexdigest()

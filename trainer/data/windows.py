@@ -1,0 +1,143 @@
+"""Windows that are never made: films lie on the device as rows, and a batch is a list of the rows that windows end at.
+
+    rows of all films     A0 A1 A2 A3 | B0 B1 B2 | 0        the last row is zero
+    window of row 1       0  A0 A1                          W = 3; positions before a film's first row are the zero row
+    window of row B1      0  B0 B1                          never a row of another film
+
+At W = 60 a materialised window holds every row sixty times. Here a step is sent one int32 a window, and gathers on the
+device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from beam_pipelines.contracts.records.records import PRESENT_SUFFIX
+from trainer.data.contiguous_rows import block_of
+
+
+class FilmRows(Protocol):
+    """What is needed of a film (see `dataset.TrainingFilm`)."""
+
+    @property
+    def film_id(self) -> str: ...
+    @property
+    def features(self) -> Mapping[str, np.ndarray]: ...
+    @property
+    def present(self) -> Mapping[str, np.ndarray]: ...
+    @property
+    def labels(self) -> np.ndarray: ...
+    @property
+    def known(self) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, eq=False)
+class WindowTable:
+    """The rows of some films on the device, R of them and a zero row.
+
+    Attributes:
+        rows: modality -> float32 [R + 1, D], and `<modality>_present` -> float32 [R + 1, slots]; the last row is zero.
+        labels: float32 [R, 2]; zero where unknown.
+        row_start: int32 [R]; for each row, the first row of its film.
+        spans: film id -> its rows [first, stop).
+        known: bool [R] (NumPy); where there is a label.
+    """
+
+    rows: Mapping[str, Any]
+    labels: Any
+    row_start: Any
+    spans: Mapping[str, tuple[int, int]]
+    known: np.ndarray
+
+    def film(self, film_id: str) -> dict[str, Any]:
+        """One film's rows, float32 [T, …] a key, without the zero row."""
+        first, stop = self.spans[film_id]
+        return {key: rows[first:stop] for key, rows in self.rows.items()}
+
+
+def stack_films(films: Sequence[FilmRows]) -> WindowTable:
+    """Puts the films' rows on the device, one after another.
+
+    Films of `dataset.load_films`, all of one call in its order, lie so in memory already; on a CPU they are not copied.
+
+    Raises:
+        ValueError: without any film.
+    """
+    if not films:
+        raise ValueError("no film to stack")
+    spans, first = {}, 0
+    for film in films:
+        spans[film.film_id] = (first, first + len(film.known))
+        first += len(film.known)
+    rows = {}
+    for modality in films[0].features:
+        rows[modality] = _with_zero_row([film.features[modality] for film in films])
+        rows[modality + PRESENT_SUFFIX] = _with_zero_row([film.present[modality] for film in films])
+    return WindowTable(
+        rows=rows,
+        labels=tf.concat([film.labels for film in films], axis=0),
+        row_start=tf.constant(
+            np.concatenate([np.full(stop - start, start, np.int32) for start, stop in spans.values()])
+        ),
+        spans=spans,
+        known=np.concatenate([film.known for film in films]),
+    )
+
+
+def gather_windows(rows: Any, ends: Any, row_start: Any, window_s: int) -> Any:
+    """The windows that end at some rows.
+
+    Args:
+        rows: float [R + 1, D], the last row zero.
+        ends: int32 [B]; the last row of each window, the one that is predicted.
+        row_start: int32 [B]; the first row of each window's film.
+        window_s: W.
+
+    Returns:
+        float [B, W, D], in the order of time; positions before the film are the zero row.
+    """
+    position, inside = window_positions(ends, row_start, window_s)
+    zero_row = tf.shape(rows)[0] - 1
+    return tf.gather(rows, tf.where(inside, position, zero_row))
+
+
+def window_positions(ends: Any, row_start: Any, window_s: int) -> tuple[Any, Any]:
+    """The rows that windows lie on: int32 [B, W], and bool [B, W] which of them are of the window's film.
+
+    A position before the film (not inside) is another film's row or negative, and must not be read.
+    """
+    position = ends[:, None] + tf.range(1 - window_s, 1, dtype=tf.int32)[None, :]
+    return position, position >= row_start[:, None]
+
+
+def window_ends(table: WindowTable, stride_s: int, epoch: int) -> np.ndarray:
+    """The rows that an epoch's training windows end at, int32 [N], rising.
+
+    With a stride only every so many seconds of a film ends a window; the epochs take turns, so that every labelled
+    second comes to be used.
+    """
+    second = np.concatenate([np.arange(stop - first) for first, stop in table.spans.values()])
+    return np.flatnonzero(table.known & (second % stride_s == epoch % stride_s)).astype(np.int32)
+
+
+def epoch_batches(ends: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """The batches of one epoch, int32 [B] each: every window once, in an order that follows from seed and epoch alone.
+
+    Sizes differ by one at most, and none exceeds `batch_size`: a small last batch would make a poor estimate of its
+    statistics. Since the order needs no generator's state, training goes on exactly where it was stopped.
+    """
+    order = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch]))).permutation(len(ends))
+    return np.array_split(ends[order], max(1, -(-len(ends) // batch_size)))
+
+
+def _with_zero_row(parts: Sequence[np.ndarray]) -> Any:
+    block = block_of(parts)
+    if block is None:
+        return tf.concat([*parts, np.zeros((1, parts[0].shape[1]), np.float32)], axis=0)
+    # The identity puts the rows on a GPU where there is one, and shares their memory where there is none.
+    return tf.identity(tf.experimental.dlpack.from_dlpack(block.__dlpack__()))

@@ -1,0 +1,112 @@
+"""What `cineaffect compare` holds against each other: the variants of a configuration, and the filters.
+
+Everything that a variant doesn't name stays as the configuration has it: units and layers of the encoders, for example,
+where GRU is held against LSTM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.foundation.errors import ConfigurationError
+from trainer.evaluation.evaluate import SMOOTHED, LabelledFilm, evaluate_curves, selection_score, smooth_curves
+from trainer.evaluation.metrics import mean_label
+from trainer.foundation.config import TrainConfig
+
+COMPARISONS = {
+    "features": "image and audio against the baseline: VGG16 and openSMILE (--baseline)",
+    "faces": "image and audio with and without faces",
+    "window": "10, 30 and 60 s",
+    "encoder": "GRU, LSTM and TCN, for every modality",
+    "smoothing": "raw, Butterworth and moving average, each the best on the validation films",
+    "ensemble": "single runs against their mean",
+}
+BASE = "single runs"
+"""The only variant of a comparison that trains one configuration."""
+BASELINES = (("vgg16", "opensmile_is10"), ("fc6", "emobase2010"))
+"""Modalities of the baseline: our own extractors', and those of the task's organisers."""
+OWN = ("image", "audio")
+WINDOWS_S = (10, 30, 60)
+ORDERS = (1, 2, 4)
+WIDTHS_S = (5, 9, 15, 25, 41)
+_RECURRENT = ("gru", "lstm")
+
+
+def variants(
+    what: str, config: TrainConfig, modalities: Sequence[str], baseline: Sequence[str] = ()
+) -> dict[str, list[str]]:
+    """The variants of a comparison: name -> `key=value` settings of the section `train`.
+
+    Args:
+        what: one of `COMPARISONS`.
+        config: the configuration that is varied.
+        modalities: those that the transform knows.
+        baseline: modalities of the baseline; without, the first of `BASELINES` that is there.
+
+    Raises:
+        ConfigurationError: for a comparison of features that aren't there; it names what is.
+    """
+    if what == "features":
+        chosen = tuple(baseline) or next((b for b in BASELINES if set(b) <= set(modalities)), BASELINES[0])
+        _assert_there(what, (*OWN, *chosen), modalities)
+        return {" + ".join(names): [_modalities(names)] for names in (OWN, chosen)}
+    if what == "faces":
+        _assert_there(what, (*OWN, "face"), modalities)
+        return {"with faces": [_modalities((*OWN, "face"))], "without faces": [_modalities(OWN)]}
+    if what == "window":
+        return {f"{seconds} s": [f"model.window_s={seconds}"] for seconds in WINDOWS_S}
+    if what == "encoder":
+        return {kind.upper(): _of_kind(kind, config) for kind in (*_RECURRENT, "tcn")}
+    return {BASE: []}
+
+
+def _assert_there(what: str, wanted: Sequence[str], modalities: Sequence[str]) -> None:
+    lacking = [modality for modality in wanted if modality not in modalities]
+    if lacking:
+        raise ConfigurationError(
+            f"--what {what}: the records hold no {', '.join(lacking)}; they hold {', '.join(modalities)}. Extract them "
+            "(`cineaffect extract`), import the organisers' (`cineaffect import-features`), or name others (--baseline)"
+        )
+
+
+def _modalities(names: Sequence[str]) -> str:
+    return f"model.modalities=[{', '.join(names)}]"
+
+
+def _of_kind(kind: str, config: TrainConfig) -> list[str]:
+    encoders = {"model.encoder": config.model.encoder}
+    encoders.update({f"model.encoders.{name}": encoder for name, encoder in config.model.encoders.items()})
+    settings = []
+    for key, encoder in encoders.items():
+        same_keys = encoder.kind == kind or (encoder.kind in _RECURRENT and kind in _RECURRENT)
+        # A TCN has other keys than a recurrent encoder: those of the other are left, and the defaults hold.
+        settings.append(f"{key}.kind={kind}" if same_keys else f"{key}={{kind: {kind}}}")
+    return settings
+
+
+def best_filters(
+    curves: Mapping[str, np.ndarray], validation: Sequence[LabelledFilm], config: TrainConfig
+) -> dict[str, SmoothingConfig]:
+    """Raw, and of each kind of filter the one that does best on the validation films by `config.selection`.
+
+    Args:
+        curves: film id -> raw curve [T, 2] of the validation films.
+        validation: those films.
+        config: its cutoffs are tried with orders 1, 2 and 4; the moving average with widths of 5 to 41 s.
+    """
+    cutoffs = dict.fromkeys((config.smoothing.cutoff_hz, *config.smoothing_cutoffs_hz))
+    candidates = {
+        "raw": [SmoothingConfig(method="none")],
+        "Butterworth": [SmoothingConfig(order=order, cutoff_hz=cutoff) for order in ORDERS for cutoff in cutoffs],
+        "moving average": [SmoothingConfig(method="moving_average", width_s=width) for width in WIDTHS_S],
+    }
+    constant = mean_label(film.labels[film.known] for film in validation)
+
+    def score(candidate: SmoothingConfig) -> float:
+        smoothed = smooth_curves(curves, candidate, config.labels)
+        return selection_score(evaluate_curves({SMOOTHED: smoothed}, validation, constant), config.selection, SMOOTHED)
+
+    return {name: max(filters, key=score) for name, filters in candidates.items()}

@@ -1,0 +1,215 @@
+"""The films of an experiment: which of them train, validate and test, their features, labels and transform."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import hashlib
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from beam_pipelines.contracts.records.records import is_untrained, list_records, read_header, record_uri
+from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
+from beam_pipelines.films.mediaeval2018 import LayoutFilm
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.configuration import section_values
+from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.labels.annotations import align, read_labels, render_reports, report_alignment
+from beam_pipelines.labels.layouts import label_files
+from trainer.data.dataset import Statistics, TrainingFilm, load_films, read_statistics
+from trainer.evaluation.evaluate import FilmLabels
+from trainer.evaluation.metrics import mean_label
+from trainer.experiments.cached_steps import run_job, step
+from trainer.foundation.config import LabelConfig
+
+TRAIN, VALIDATION, TEST, LEFT_OUT = "train", "validation", "test", "left-out"
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The films of one training, by name: to learn from, to validate with, and to leave out."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def draw_partitions(
+    films: Sequence[LayoutFilm], validation_films: int, split_seed: int, film_share: float = 1.0
+) -> tuple[Partition, Partition]:
+    """The partitions of the selection (some films validate) and of the final training (all films are learned from).
+
+    Of each, a share of the films to learn from is drawn; the validation films don't depend on it.
+
+    Raises:
+        ConfigurationError: where there are too few development films with labels.
+    """
+    development = sorted(film.film_id for film in films if not film.is_test and film.labels)
+    if not 0 < validation_films < len(development):
+        raise ConfigurationError(
+            f"reproduce.validation_films {validation_films}: there are {len(development)} development films with "
+            "labels, and at least one must be left to learn from; name fewer (--validation-films)"
+        )
+    rng = np.random.default_rng(split_seed)
+    drawn = [development[index] for index in rng.permutation(len(development))]
+
+    def partition(films_to_share: Sequence[str], validation: Sequence[str]) -> Partition:
+        count = max(1, round(film_share * len(films_to_share)))
+        return Partition(tuple(films_to_share[:count]), tuple(validation), tuple(films_to_share[count:]))
+
+    return partition(drawn[validation_films:], drawn[:validation_films]), partition(drawn, ())
+
+
+def write_manifest(films: Sequence[LayoutFilm], partition: Partition, output: str) -> str:
+    """Writes the manifest of a partition to `<output>/manifests/<digest>.csv`, and returns its address."""
+    split_of = dict.fromkeys(partition.train, TRAIN)
+    split_of.update(dict.fromkeys(partition.validation, VALIDATION))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["film_id", "path", "split", "labels"])
+    for film in films:
+        split = TEST if film.is_test else split_of.get(film.film_id, LEFT_OUT)
+        labels, path = _absolute(film.labels), _absolute(film.path) or film.film_id
+        writer.writerow([film.film_id, path, split, labels])
+    name = hashlib.sha256(text.getvalue().encode()).hexdigest()[:12]
+    uri = storage.join(output, "manifests", f"{name}.csv")
+    storage.write_text(uri, text.getvalue())
+    return uri
+
+
+def prepare_transform(manifest: str, records: str, output: str, config: str | None) -> str:
+    """Takes the statistics of a manifest's training films (`cineaffect prepare`), once; returns their directory.
+
+    Args:
+        manifest: with films of the split `train`.
+        records: directory of the feature records.
+        output: of the experiment; the transform lies in `<output>/transform-<digest>`.
+        config: YAML file whose section `prepare` holds, or None.
+
+    Raises:
+        ConfigurationError: a film without a record.
+        JobError: when the job fails.
+    """
+    films = films_of_splits(read_manifest(manifest), [TRAIN], manifest)
+    settings = section_values("prepare", config) if config else {}
+    found = step(output, "transform", {"records": record_identity(records, films), "prepare": settings})
+    if found.result() is None:
+        further = ["--config", config] if config else []
+        where = ["--records", records, "--manifest", manifest, "--output", found.directory]
+        run_job("prepare", *where, *further, "--set", f"splits=[{TRAIN}]")
+        found.finish()
+    return found.directory
+
+
+def record_identity(records: str, films: Sequence[Film]) -> dict[str, Any]:
+    """What tells the features of some films from others, by the headers of their records: film id -> plain values.
+
+    Raises:
+        ConfigurationError: for films without a record.
+    """
+    there = list_records(records)
+    lacking = [film.film_id for film in films if film.film_id not in there]
+    if lacking:
+        raise ConfigurationError(f"{records}: no record of {', '.join(lacking)}; run `cineaffect extract`")
+    identity = {}
+    for film in films:
+        header = read_header(there[film.film_id])
+        identity[film.film_id] = [header.source_sha256, header.seconds, header.fingerprints()]
+    return identity
+
+
+@dataclass(frozen=True)
+class ExperimentData:
+    """A manifest with the splits train, validation and test, the records of its films, and a transform."""
+
+    manifest: str
+    records: str
+    transform: str
+
+    def films(self, *splits: str) -> list[Film]:
+        """The manifest's films of some splits; none where the manifest has no such split."""
+        catalogue = read_manifest(self.manifest)
+        there = [split for split in splits if any(film.split == split for film in catalogue)]
+        return films_of_splits(catalogue, there, self.manifest) if there else []
+
+    def statistics(self) -> Statistics:
+        """What the transform was made from."""
+        return read_statistics(self.transform)
+
+    def transform_identity(self) -> dict[str, Any]:
+        """The transform as a training run notes it: digest of the graph, and what it follows from."""
+        return {"graph": _graph_digest(self.transform), **self.statistics().identity()}
+
+    def identity(self, labels: LabelConfig, splits: Sequence[str]) -> dict[str, Any]:
+        """All data that a training on some splits follows from, as plain values: features, label files and transform.
+
+        The labels of the split `test` aren't among it: no training sees them.
+        """
+        films = [film for split in splits for film in self.films(split)]
+        labelled = [film for film in films if film.labels and film.split != TEST]
+        return {
+            "splits": {film.film_id: film.split for film in films},
+            "records": record_identity(self.records, films),
+            "labels": {film.film_id: _labels_digest(film, labels) for film in labelled},
+            "transform": self.transform_identity(),
+        }
+
+    def load(self, split: str, labels: LabelConfig, modalities: Sequence[str]) -> list[TrainingFilm]:
+        """The films of a split, transformed and labelled.
+
+        Raises:
+            ConfigurationError: see `trainer.data.dataset.load_films`.
+        """
+        from trainer.data.transform import load_transform
+
+        transform = load_transform(self.transform)
+        return load_films(self.records, self.films(split), transform, self.statistics(), labels, modalities)
+
+    def labelled(self, split: str, config: LabelConfig) -> list[FilmLabels]:
+        """The labels of a split's films that have some, as long as their features; what was cut is printed."""
+        found, reports = [], []
+        for film in self.films(split):
+            if film.labels:
+                seconds = read_header(record_uri(self.records, film.film_id)).seconds
+                labels = read_labels(film.labels, config)
+                found.append(FilmLabels(film.film_id, *align(labels, seconds)))
+                reports.append(report_alignment(film.film_id, labels, seconds))
+        if reports:
+            print(render_reports(reports))
+        return found
+
+    def constant(self, config: LabelConfig) -> np.ndarray:
+        """The mean label of the training films, float64 [2]."""
+        return mean_label(read_labels(film.labels, config).values for film in self.films(TRAIN) if film.labels)
+
+    def untrained(self, modalities: Sequence[str]) -> tuple[str, ...]:
+        """Which of these modalities come from networks with random weights."""
+        descriptions = self.statistics().descriptions
+        return tuple(m for m in sorted(modalities) if m in descriptions and is_untrained(descriptions[m]))
+
+
+@functools.cache
+def _graph_digest(transform: str) -> str:
+    from trainer.data.transform import load_transform
+
+    return load_transform(transform).digest()
+
+
+def _labels_digest(film: Film, labels: LabelConfig) -> str:
+    state = hashlib.sha256()
+    for uri in label_files(film.labels, labels.layout):
+        try:
+            state.update(storage.read_bytes(uri))
+        except FileNotFoundError as error:
+            raise ConfigurationError(f"{uri}: no such label file, of film '{film.film_id}'") from error
+    return state.hexdigest()
+
+
+def _absolute(uri: str) -> str:
+    # Manifests lie elsewhere than the data, and relative paths in them would be taken from there.
+    return uri if not uri or storage.is_remote(uri) else os.path.abspath(uri)

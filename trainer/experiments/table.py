@@ -1,0 +1,164 @@
+"""The table of an experiment: figures of several predictors over seeds, as text, CSV and JSON.
+
+A figure over two seeds or more is their mean and, behind `±`, their sample standard deviation; over one seed it stands
+alone. Films whose correlation is undefined (a constant curve) are left out of a mean over films, and counted.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from beam_pipelines.foundation import storage
+from trainer.evaluation.metrics import CONSTANT_MEAN, TARGETS
+
+FIGURES = ("mse", "pcc", "ccc")
+SCOPES = ("mean of films", "pooled")
+
+Row = Mapping[str, Any]
+"""A row of `MetricsTable.to_dict` with the number of its seed, or None for what is the same under every seed."""
+Published = Mapping[str, Mapping[tuple[str, str], float]]
+"""Predictor -> (target, figure) -> what a publication says."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One figure of one predictor over all seeds.
+
+    Attributes:
+        predictor, target, scope, figure: which one; `scope` is `mean of films` or `pooled`.
+        mean: over the seeds that have a value; None where none has.
+        sd: sample standard deviation over those; None below two.
+        seeds: how many have a value.
+        undefined: correlations without a value: of film curves (`mean of films`) or of seeds (`pooled`).
+    """
+
+    predictor: str
+    target: str
+    scope: str
+    figure: str
+    mean: float | None
+    sd: float | None
+    seeds: int
+    undefined: int
+
+    @property
+    def text(self) -> str:
+        """The figure as a cell of a table."""
+        if self.mean is None:
+            return "–"
+        return f"{self.mean:.4f}" if self.sd is None else f"{self.mean:.4f} ±{self.sd:.4f}"
+
+
+def summarise(rows: Sequence[Row]) -> list[Summary]:
+    """Mean and spread over seeds of every predictor, target, scope and figure, in the order of the rows."""
+    grouped: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        if row["scope"] in SCOPES:
+            grouped.setdefault((row["predictor"], row["target"], row["scope"]), []).append(row)
+    return [
+        _summary(*key, figure, found)
+        for key, found in sorted(grouped.items(), key=lambda item: list(grouped).index(item[0]))
+        for figure in FIGURES
+    ]
+
+
+def _summary(predictor: str, target: str, scope: str, figure: str, rows: Sequence[Row]) -> Summary:
+    values = [float(row[figure]) for row in rows if row[figure] is not None]
+    if scope == "pooled":
+        undefined = len(rows) - len(values)
+    else:
+        undefined = 0 if figure == "mse" else sum(int(row[f"undefined_{figure}"]) for row in rows)
+    return Summary(
+        predictor,
+        target,
+        scope,
+        figure,
+        mean=statistics.fmean(values) if values else None,
+        sd=statistics.stdev(values) if len(values) > 1 else None,
+        seeds=len(values),
+        undefined=undefined,
+    )
+
+
+def render(summaries: Sequence[Summary], published: Published | None = None) -> str:
+    """The table for a terminal; below it what is undefined."""
+    published = published or {}
+    found = {(s.predictor, s.target, s.scope, s.figure): s for s in summaries}
+    columns = [(target, figure) for target in TARGETS for figure in FIGURES]
+    cells = [["", "", *(f"{target} {figure.upper()}" for target, figure in columns)]]
+    for name in dict.fromkeys(summary.predictor for summary in summaries):
+        if name in published:
+            values = [published[name].get(column) for column in columns]
+            cells.append([name, "paper", *("–" if value is None else f"{value:.4f}" for value in values)])
+        for scope in SCOPES:
+            figures = [found.get((name, target, scope, figure)) for target, figure in columns]
+            if any(figures):
+                cells.append([name, scope, *("–" if one is None else one.text for one in figures)])
+    widths = [max(len(row[index]) for row in cells) for index in range(len(cells[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in cells
+    ]
+    return "\n".join([*(line.rstrip() for line in lines), *_undefined_notes(summaries)])
+
+
+def _undefined_notes(summaries: Sequence[Summary]) -> list[str]:
+    notes = []
+    for figure in ("pcc", "ccc"):
+        counts = [
+            f"{s.predictor}, {s.target}, {s.scope}: {s.undefined}"
+            for s in summaries
+            if s.figure == figure and s.undefined and s.predictor != CONSTANT_MEAN
+        ]
+        if counts:
+            notes.append(f"undefined {figure.upper()} (a constant curve), left out: {'; '.join(counts)}")
+    return notes
+
+
+def _constant_once(rows: Sequence[Row]) -> list[Row]:
+    """The rows with those of the constant mean, which depends on no seed, only once and without a seed."""
+    first: dict[tuple[str, ...], Row] = {}
+    for row in rows:
+        if row["predictor"] == CONSTANT_MEAN:
+            first.setdefault((row["target"], row["scope"], row["film_id"]), {**row, "seed": None})
+    return [*first.values(), *(row for row in rows if row["predictor"] != CONSTANT_MEAN)]
+
+
+def write_table(
+    output: str, name: str, rows: Sequence[Row], published: Published | None = None, **about: Any
+) -> list[Summary]:
+    """Writes `<name>.csv` (every row), `<name>.json` (the same, and mean and spread over seeds); returns the latter.
+
+    Args:
+        output: directory of the experiment.
+        name: of the files.
+        rows: per film, mean of films and pooled, of every seed.
+        published: what a publication says, written beside it.
+        about: further keys of the JSON file: settings, untrained networks.
+    """
+    rows = _constant_once(rows)
+    summaries = summarise(rows)
+    document = {
+        **about,
+        "published": {
+            predictor: {f"{target}_{figure}": value for (target, figure), value in values.items()}
+            for predictor, values in (published or {}).items()
+        },
+        "summary": [asdict(summary) for summary in summaries],
+        "rows": list(rows),
+    }
+    storage.write_text(storage.join(output, f"{name}.json"), json.dumps(document, indent=2, allow_nan=False) + "\n")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    storage.write_text(storage.join(output, f"{name}.csv"), text.getvalue())
+    return summaries

@@ -1,0 +1,186 @@
+"""Two steps of an experiment: a training that chooses epoch and filter on validation films, and a final one on all.
+
+Both leave the curves of the films they predict in `<step>/curves/<film_id>.csv`, from which every table is made: a
+second start reads what the first has written.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.contracts.models.exported_cards import EXPORTS, exported_cards
+from beam_pipelines.contracts.records.records import read_record, record_uri
+from beam_pipelines.films.catalogue import Film
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import ConfigurationError
+from trainer.data.dataset import assert_no_leak
+from trainer.evaluation.evaluate import CURVES, SMOOTHED, read_curve, smooth_curves, write_curve
+from trainer.evaluation.metrics import TARGETS
+from trainer.experiments.cached_steps import Step, step
+from trainer.experiments.data import TEST, TRAIN, VALIDATION, ExperimentData
+from trainer.foundation.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training.
+
+    Attributes:
+        directory: of its step.
+        best_epoch: the epoch that did best on the validation films, from 1.
+        epochs_by_score: all epochs, best first; where a score is undefined, last.
+        smoothing: the filter that was chosen with it.
+    """
+
+    directory: str
+    best_epoch: int
+    epochs_by_score: tuple[int, ...]
+    smoothing: SmoothingConfig
+
+    def curves(self, films: Sequence[Film], kind: str = SMOOTHED) -> dict[str, np.ndarray]:
+        """The `raw` or `smoothed` curves of some films, float64 [T, 2] each."""
+        return read_curves(self.directory, films, kind)
+
+
+def read_curves(directory: str, films: Sequence[Film], kind: str = SMOOTHED) -> dict[str, np.ndarray]:
+    """The `raw` or `smoothed` curves of some films in a step's directory, film id -> float64 [T, 2]."""
+    return {f.film_id: read_curve(storage.join(directory, CURVES, f"{f.film_id}.csv"))[kind] for f in films}
+
+
+def train_selecting(
+    output: str, name: str, data: ExperimentData, config: TrainConfig, *, predict_test: bool
+) -> Trained:
+    """Trains on the split `train`, once; epoch and filter are chosen on the split `validation`.
+
+    Args:
+        output: directory of the experiment.
+        name: the step's.
+        data: films, features and transform.
+        config: the train section.
+        predict_test: whether the films of the split `test` are loaded and predicted too; else nothing sees them.
+
+    Raises:
+        ConfigurationError: a defect in data or configuration, or no validation films.
+    """
+    splits = (TRAIN, VALIDATION, TEST) if predict_test else (TRAIN, VALIDATION)
+    dependencies = {"train": config.model_dump(mode="json"), "data": data.identity(config.labels, splits)}
+    found = step(output, name, dependencies)
+    result = found.result()
+    if result is None:
+        print(f"training: {found.directory}", flush=True)
+        result = _train_selecting(found, data, config, splits)
+    return Trained(
+        found.directory,
+        result["best_epoch"],
+        tuple(result["epochs_by_score"]),
+        SmoothingConfig.model_validate(result["smoothing"]),
+    )
+
+
+def _train_selecting(found: Step, data: ExperimentData, config: TrainConfig, splits: Sequence[str]) -> dict[str, Any]:
+    from trainer.data.windows import stack_films
+    from trainer.training.train import predict_films, train
+
+    films = {split: data.load(split, config.labels, config.model.modalities) for split in splits}
+    if not films[TRAIN] or not films[VALIDATION]:
+        raise ConfigurationError(f"{data.manifest}: films of the splits train and validation are needed")
+    held_out = [film for split in splits[1:] for film in films[split]]
+    assert_no_leak(films[TRAIN], held_out, data.statistics())
+    identity = {"transform": data.transform_identity()}
+    trained = train(films[TRAIN], films[VALIDATION], config, found.directory, identity=identity)
+    curves = {film.film_id: trained.predictions[film.film_id] for film in films[VALIDATION]}
+    if films.get(TEST):
+        curves.update(predict_films(trained.model, stack_films(films[TEST]), config.labels))
+    _write_curves(found.directory, curves, trained.smoothing, config)
+    result = found.finish(
+        best_epoch=trained.best_epoch,
+        epochs_by_score=epochs_by_score(trained.history, config.selection),
+        smoothing=trained.smoothing.model_dump(mode="json"),
+    )
+    del trained, films, held_out
+    _release()
+    return result
+
+
+def epochs_by_score(history: Sequence[Mapping[str, Any]], selection: str) -> list[int]:
+    """The epochs of a history, best validation score first; of equals the earlier; without a score last."""
+
+    def key(entry: Mapping[str, Any]) -> tuple[float, int]:
+        score = entry["score"]
+        if score is None:
+            return math.inf, entry["epoch"]
+        return (score if selection == "mse" else -score), entry["epoch"]
+
+    return [int(entry["epoch"]) for entry in sorted(history, key=key)]
+
+
+def train_final(output: str, name: str, data: ExperimentData, config: TrainConfig) -> str:
+    """Trains on the split `train` for all `config.epochs`, exports the model and predicts the test films with it, once.
+
+    Returns:
+        The step's directory: `exports/`, and the curves of the split `test`, smoothed by `config.smoothing`.
+
+    Raises:
+        ConfigurationError: a defect in data or configuration.
+    """
+    from trainer.commands import train as task
+
+    dependencies = {"train": config.model_dump(mode="json"), "data": data.identity(config.labels, (TRAIN, TEST))}
+    found = step(output, name, dependencies)
+    if found.result() is not None:
+        return found.directory
+    print(f"training: {found.directory}", flush=True)
+    section = storage.join(found.directory, "train.yaml")
+    # JSON is YAML.
+    storage.write_text(section, json.dumps({"train": config.model_dump(mode="json")}, indent=2) + "\n")
+    where = ["--manifest", data.manifest, "--records", data.records, "--transform", data.transform]
+    if task.main([*where, "--output", found.directory, "--config", section, "--validation-splits", ""]):
+        raise ConfigurationError(f"{found.directory}: the training failed; what it printed above says why")
+    _release()
+    cards = exported_cards(found.directory)
+    version = max(cards)
+    raw = predict_exported(storage.join(found.directory, EXPORTS, str(version)), data, config)
+    _write_curves(found.directory, raw, config.smoothing, config)
+    found.finish(version=version, weights_sha256=cards[version]["weights_sha256"])
+    _release()
+    return found.directory
+
+
+def predict_exported(model_directory: str, data: ExperimentData, config: TrainConfig) -> dict[str, np.ndarray]:
+    """What an exported model says of the test films: film id -> float32 [T, 2], raw, in the labels' range."""
+    import tensorflow as tf
+
+    curves = {}
+    with storage.local_tree(model_directory) as path:
+        signature = tf.saved_model.load(str(path)).signatures["serving_default"]
+        for film in data.films(TEST):
+            record = read_record(record_uri(data.records, film.film_id), config.model.modalities)
+            inputs = {m: tf.constant(track.values) for m, track in record.tracks.items()}
+            inputs.update({f"{m}_present": tf.constant(track.present) for m, track in record.tracks.items()})
+            answer = signature(**inputs)
+            curves[film.film_id] = np.stack([answer[target].numpy() for target in TARGETS], axis=1)
+    return curves
+
+
+def _write_curves(
+    directory: str, raw: Mapping[str, np.ndarray], smoothing: SmoothingConfig, config: TrainConfig
+) -> None:
+    smoothed = smooth_curves(raw, smoothing, config.labels)
+    for film_id, curve in raw.items():
+        write_curve(directory, film_id, curve, smoothed[film_id])
+
+
+def _release() -> None:
+    """Frees what a training left on the device: many follow each other in one process."""
+    import keras
+
+    keras.utils.clear_session()
+    gc.collect()

@@ -1,0 +1,287 @@
+"""`cineaffect ensemble`: several exported models as one, whose curves are the mean of theirs (paper, run 5).
+
+The members go into the new SavedModel as they are, each with its own statistics, windows and network: nothing is
+trained, and the members' files aren't needed any more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.contracts.models.exported_cards import versions_of
+from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of
+from beam_pipelines.contracts.records.records import RecordError, read_record, record_uri
+from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.configuration import load_section
+from beam_pipelines.foundation.errors import EXIT_OK, CineAffectError, ConfigurationError, FilmError
+from beam_pipelines.foundation.output_directory import assert_output_directory
+from beam_pipelines.labels.annotations import align, read_labels
+from trainer.evaluation.evaluate import choose_smoothing, evaluate_curves, smooth_curves
+from trainer.evaluation.metrics import TARGETS, MetricsTable, mean_label
+from trainer.exporting.ensemble_members import (
+    Member,
+    assert_members_agree,
+    common_smoothing,
+    ensemble_card,
+    find_members,
+    merged,
+    modalities_of,
+)
+from trainer.foundation.config import TrainConfig
+
+if TYPE_CHECKING:
+    from trainer.exporting.serving_module import CurveScorer
+
+EXAMPLES = """
+examples:
+  the mean of three training runs, its filter chosen on the validation films:
+    cineaffect ensemble --members run1 run2 run3 --output exports --manifest films.csv --records features
+  of versions, with the filter that all of them chose:
+    cineaffect ensemble --members run1/exports/2 run2/exports/1 --output exports
+  scored as any other model:
+    cineaffect score --records features --model exports --output curves
+
+A member may be a training run, a directory of exports, or a version in it. Members may take different features, but of
+one name they must be of one extraction. Films that any member has learned from can't choose the filter.
+exit codes: 0 all done, 1 an outage (run it again), 2 configuration error.
+"""
+MEAN = "mean"
+
+
+@dataclass(frozen=True, eq=False)
+class ValidationFilm:
+    """A held-out film: labels float32 [T, 2], known bool [T], and each member's curves float32 [T, 2]."""
+
+    film_id: str
+    labels: np.ndarray
+    known: np.ndarray
+    curves: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Validated:
+    """What the validation films said: the mean's filter, and the figures of every member beside the mean."""
+
+    smoothing: SmoothingConfig
+    table: MetricsTable
+    constant: np.ndarray
+
+
+def combine(
+    members: Sequence[Member], smoothing: SmoothingConfig, directory: str, further: Mapping[str, Any] | None = None
+) -> str:
+    """Exports the mean of some models as one; returns `directory`.
+
+    Args:
+        members: see `ensemble_members.find_members`.
+        smoothing: the ensemble's filter.
+        directory: `<exports>/<version>`; must not hold anything yet.
+        further: what else its card says.
+
+    Raises:
+        ConfigurationError: members that can't be averaged, or a directory that holds something.
+    """
+    from trainer.exporting.export import write_export
+    from trainer.exporting.export_directory import assert_free
+
+    assert_members_agree(members)
+    assert_free(directory)
+    # Windows look back: the longest says how much of a film's past a second depends on.
+    windows = [member.card.get("sequence_length_s") for member in members]
+    known = {
+        "models": [model for member in members for model in member.card.get("models", [])],
+        "sequence_length_s": max((window for window in windows if window is not None), default=None),
+    }
+    card = {**ensemble_card(members, smoothing), **(further or {})}
+    return write_export(make_scorer(members), card, known, directory)
+
+
+def make_scorer(members: Sequence[Member]) -> CurveScorer:
+    """The members' SavedModels behind the signatures of one."""
+    import tensorflow as tf
+
+    from trainer.exporting.serving_module import CurveScorer
+
+    class MemberScorer(CurveScorer):
+        """What members answer, each asked for the features that it takes."""
+
+        def __init__(self) -> None:
+            super().__init__(
+                len(members),
+                merged(members, "dimensions"),
+                merged(members, "slots"),
+                members[0].reference.card.label_range,
+            )
+            self.loaded = []
+            for member in members:
+                with storage.local_tree(member.uri) as path:
+                    self.loaded.append(tf.saved_model.load(str(path)))
+
+        def member_curves(
+            self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor | None, rows: tf.Tensor | None = None
+        ) -> list[tf.Tensor]:
+            further = {key: value for key, value in (("row_splits", row_splits), ("rows", rows)) if value is not None}
+            name = "serving_default" if row_splits is None else "films" if rows is None else "films_at"
+            return [_member_curve(loaded, name, {**features, **further}) for loaded in self.loaded]
+
+    return MemberScorer()
+
+
+def _member_curve(loaded: Any, name: str, given: Mapping[str, Any]) -> Any:
+    """What a loaded member's signature says, float32 [T, 2] or at some rows [N, 2]."""
+    import tensorflow as tf
+
+    everywhere = name == "films_at" and name not in loaded.signatures  # exported before there was such a signature
+    function = loaded.signatures["films" if everywhere else name]
+    answer = function(**{key: given[key] for key in function.structured_input_signature[1]})
+    curve = tf.stack([answer[target] for target in TARGETS], axis=-1)
+    if everywhere:
+        return tf.gather(curve, given["rows"])
+    return tf.reduce_mean(curve, axis=0) if name == "films_at" else curve
+
+
+def validate_members(
+    members: Sequence[Member], films: Sequence[Film], constant_films: Sequence[Film], records: str, config: TrainConfig
+) -> Validated:
+    """Chooses the mean's filter on held-out films, and tabulates the members beside it, raw and smoothed.
+
+    Args:
+        members: the models; a member's own curve is smoothed with its own filter.
+        films: held-out films with labels.
+        constant_films: films whose labels' mean is the constant row.
+        records: directory of feature records.
+        config: how labels are read, what is tried, and by which figure.
+
+    Raises:
+        ConfigurationError: a film that a member has learned from, has no labels, or whose record doesn't fit.
+    """
+    low, high = members[0].reference.card.label_range
+    if (config.labels.minimum, config.labels.maximum) != (low, high):
+        raise ConfigurationError(
+            f"train.labels: its range is [{config.labels.minimum:g}, {config.labels.maximum:g}], the members predict "
+            f"[{low:g}, {high:g}]; give the --config that they were trained with"
+        )
+    for member in members:
+        learned = sorted(set(member.train_films()) & {film.film_id for film in films})
+        if learned:
+            raise ConfigurationError(
+                f"{member.uri}: has learned from {', '.join(learned)}, so they can't choose the filter; name films "
+                "that no member knows with --validation-splits, or leave out --manifest"
+            )
+    models = [ExportedModel(member.reference) for member in members]
+    held_out = [_predict(film, members, models, records, config) for film in films]
+    constant = mean_label(read_labels(film.labels, config.labels).values for film in constant_films if film.labels)
+    mean = {film.film_id: np.mean(film.curves, axis=0) for film in held_out}
+    smoothing = choose_smoothing(mean, held_out, config)
+    curves: dict[str, dict[str, np.ndarray]] = {}
+    for number, member in enumerate(members):
+        own = {film.film_id: film.curves[number] for film in held_out}
+        curves[f"member {number + 1}, raw"] = own
+        curves[f"member {number + 1}, smoothed"] = smooth_curves(own, member.reference.card.smoothing, config.labels)
+    curves[f"{MEAN}, raw"] = mean
+    curves[f"{MEAN}, smoothed"] = smooth_curves(mean, smoothing, config.labels)
+    return Validated(smoothing, evaluate_curves(curves, held_out, constant), constant)
+
+
+def _predict(
+    film: Film, members: Sequence[Member], models: Sequence[ExportedModel], records: str, config: TrainConfig
+) -> ValidationFilm:
+    if not film.labels:
+        raise ConfigurationError(f"film '{film.film_id}' (split '{film.split}') has no labels in the manifest")
+    uri = record_uri(records, film.film_id)
+    try:
+        record = read_record(uri, modalities_of(members))
+        curves = []
+        for member, model in zip(members, models, strict=True):
+            raw = model.predict(features_of(record, member.reference.card))
+            curves.append(np.stack([raw.valence, raw.arousal], axis=1))
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{uri}: no such record; run `cineaffect extract`") from error
+    except (RecordError, FilmError) as error:
+        raise ConfigurationError(f"{uri}: {error}") from error
+    labels, known = align(read_labels(film.labels, config.labels), record.header.seconds)
+    if not known.any():
+        raise ConfigurationError(f"{film.labels}: none of its rows lies within film '{film.film_id}'")
+    return ValidationFilm(film.film_id, labels, known, tuple(curves))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`cineaffect ensemble`: finds, checks, validates and combines; returns the exit code."""
+    try:
+        return _main(_parser().parse_args(sys.argv[1:] if argv is None else list(argv)))
+    except CineAffectError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _main(arguments: argparse.Namespace) -> int:
+    if bool(arguments.manifest) != bool(arguments.records):
+        raise ConfigurationError("--manifest and --records belong together: the films that choose the filter")
+    assert_output_directory(arguments.output)
+    members = find_members(arguments.members)
+    assert_members_agree(members)
+    further: dict[str, Any] = {}
+    if arguments.manifest:
+        validated = _validated(arguments, members)
+        smoothing = validated.smoothing
+        further["validation_metrics"] = [row for row in validated.table.to_dict() if row["scope"] != "film"]
+        further["constant_mean"] = dict(zip(TARGETS, map(float, validated.constant), strict=True))
+        print(validated.table.to_text())
+        print()
+    else:
+        smoothing = common_smoothing(members)
+    version = arguments.export_version
+    if version is None:
+        version = max(versions_of(arguments.output), default=0) + 1
+    directory = combine(members, smoothing, storage.join(arguments.output, str(version)), further)
+    for number, member in enumerate(members, 1):
+        print(f"member {number}: {member.uri} ({member.reference.sha256[:12]}, weight 1/{len(members)})")
+    print(f"model: {directory}")
+    return EXIT_OK
+
+
+def _validated(arguments: argparse.Namespace, members: Sequence[Member]) -> Validated:
+    config = load_section("train", TrainConfig, arguments.config, arguments.overrides)
+    listed = read_manifest(arguments.manifest)
+    films, constant_films = (
+        films_of_splits(listed, [split for split in splits.split(",") if split], arguments.manifest)
+        for splits in (arguments.validation_splits, arguments.train_splits)
+    )
+    if not films:
+        raise ConfigurationError("--validation-splits: names no film")
+    return validate_members(members, films, constant_films, arguments.records, config)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cineaffect ensemble",
+        description="Combines exported models into one whose curves are the mean of theirs.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--members", nargs="+", required=True, help="training runs, directories of exports, or versions"
+    )
+    parser.add_argument("--output", required=True, help="directory of exports; the ensemble becomes a version there")
+    parser.add_argument("--manifest", help="CSV manifest: the films that choose the filter and judge the members")
+    parser.add_argument("--records", help="directory of their feature records")
+    parser.add_argument("--validation-splits", default="validation", help="which films (default: validation)")
+    parser.add_argument("--train-splits", default="train", help="whose labels give the constant mean (default: train)")
+    parser.add_argument("--config", help="YAML file; its section train says how labels are read and what is tried")
+    what = "overrides one key of the section train; may be repeated"
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=what)
+    parser.add_argument("--export-version", type=int, help="number of the version (default: the next free one)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

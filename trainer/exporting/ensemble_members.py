@@ -1,0 +1,155 @@
+"""The members of an ensemble: exported models found, held against one another, and what the ensemble's card says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from beam_pipelines import __version__
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.contracts.models.exported_cards import EXPORTS, versions_of
+from beam_pipelines.contracts.models.exported_model import CARD, ModelReference, find_model
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import ConfigurationError
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """An exported model that is to be averaged.
+
+    Attributes:
+        reference: where it lies, its digest, and what scoring needs of its card.
+        card: all of its card.
+    """
+
+    reference: ModelReference
+    card: Mapping[str, Any]
+
+    @property
+    def uri(self) -> str:
+        """The directory of its version."""
+        return self.reference.uri
+
+    def train_films(self) -> tuple[str, ...]:
+        """The films it has learned from; empty where its card doesn't say."""
+        return tuple(self.card.get("data", {}).get("train_films", ()))
+
+
+def find_members(uris: Sequence[str]) -> list[Member]:
+    """The models of training runs, directories of exports, or versions; of several versions the current or newest.
+
+    Raises:
+        ConfigurationError: fewer than two, one of them twice, or a place without a model.
+    """
+    members: list[Member] = []
+    for uri in uris:
+        exports = storage.join(uri.rstrip("/"), EXPORTS)
+        reference = find_model(exports if versions_of(exports) else uri)
+        for other in members:
+            if other.reference.sha256 == reference.sha256:
+                raise ConfigurationError(f"--members: {other.uri} and {reference.uri} are the same model; name it once")
+        members.append(Member(reference, json.loads(storage.read_text(storage.join(reference.uri, CARD)))))
+    if len(members) < 2:
+        raise ConfigurationError("--members: an ensemble is the mean of at least two models")
+    return members
+
+
+def assert_members_agree(members: Sequence[Member]) -> None:
+    """Refuses models that can't be averaged: of other features under one name, other sizes, or another label range.
+
+    Raises:
+        ConfigurationError: naming both models and what each has.
+    """
+    first = members[0]
+    for member in members[1:]:
+        if member.reference.card.label_range != first.reference.card.label_range:
+            raise ConfigurationError(
+                f"{member.uri}: predicts labels in {list(member.reference.card.label_range)}, {first.uri} in "
+                f"{list(first.reference.card.label_range)}; their mean would mean nothing"
+            )
+    for key in ("fingerprints", "dimensions", "slots"):
+        known: dict[str, tuple[Any, Member]] = {}
+        for member in members:
+            for modality in member.reference.card.modalities:
+                value = member.card.get(key, {}).get(modality)
+                if value is None:
+                    raise ConfigurationError(
+                        f"{storage.join(member.uri, CARD)}: {key} says nothing of {modality}; export the model again"
+                    )
+                expected, other = known.setdefault(modality, (value, member))
+                if value != expected:
+                    raise ConfigurationError(
+                        f"{member.uri}: its {modality} features have {key} {value}, those of {other.uri} {expected}; "
+                        "average only models that were trained on the same extraction"
+                    )
+
+
+def common_smoothing(members: Sequence[Member]) -> SmoothingConfig:
+    """The filter that all members chose.
+
+    Raises:
+        ConfigurationError: where they chose several.
+    """
+    first = members[0]
+    for member in members[1:]:
+        if member.reference.card.smoothing != first.reference.card.smoothing:
+            raise ConfigurationError(
+                f"{member.uri} smooths with {_words(member.reference.card.smoothing)}, {first.uri} with "
+                f"{_words(first.reference.card.smoothing)}: give --manifest and --records, so that the ensemble's "
+                "own filter is chosen on the validation films"
+            )
+    return first.reference.card.smoothing
+
+
+def modalities_of(members: Sequence[Member]) -> tuple[str, ...]:
+    """The features that one member or another takes, in the order of their first appearance."""
+    return tuple(dict.fromkeys(m for member in members for m in member.reference.card.modalities))
+
+
+def merged(members: Sequence[Member], key: str) -> dict[str, Any]:
+    """What the cards say under `key` of every modality that they take."""
+    found: dict[str, Any] = {}
+    for member in members:
+        for modality in member.reference.card.modalities:
+            if modality in member.card.get(key, {}):
+                found.setdefault(modality, member.card[key][modality])
+    return found
+
+
+def ensemble_card(members: Sequence[Member], smoothing: SmoothingConfig) -> dict[str, Any]:
+    """The ensemble's card, but for what its validation and the export add."""
+    digests = [member.reference.sha256 for member in members]
+    films = {
+        key: sorted({film for member in members for film in member.card.get("data", {}).get(key, ())})
+        for key in ("train_films", "validation_films")
+    }
+    data = "\n".join(str(member.card.get("data", {}).get("digest", "")) for member in members)
+    return {
+        "fingerprints": merged(members, "fingerprints"),
+        "descriptions": merged(members, "descriptions"),
+        "untrained_networks": sorted({m for member in members for m in member.reference.card.untrained()}),
+        "smoothing": smoothing.model_dump(mode="json"),
+        "members": [
+            {
+                "uri": member.uri,
+                "version": member.reference.card.version,
+                "sha256": member.reference.sha256,
+                "weights_sha256": member.card.get("weights_sha256"),
+                "seed": member.card.get("seed"),
+                "weight": 1.0 / len(members),
+            }
+            for member in members
+        ],
+        "data": {"digest": hashlib.sha256(data.encode()).hexdigest(), **films},
+        "weights_sha256": hashlib.sha256("\n".join(digests).encode()).hexdigest(),
+        "code_version": __version__,
+    }
+
+
+def _words(smoothing: SmoothingConfig) -> str:
+    if smoothing.method != "butterworth":
+        return smoothing.method.replace("_", " ")
+    return f"Butterworth of order {smoothing.order} at {smoothing.cutoff_hz:g} Hz"

@@ -1,0 +1,213 @@
+"""The exported model of contract 2: a SavedModel that takes raw features of whole films, and its card.
+
+    <directory>/saved_model.pb, variables/    signatures `serving_default` (one film) and `films` (several);
+                                              of an ensemble also `film_members`, each member's curves; and
+                                              `films_at`, each member's values at some seconds of several films
+    <directory>/model_card.json               what it expects and how it was made
+
+Statistics, windows, padding and the ensemble are inside, so that training and scoring can't drift apart. The SavedModel
+is plain TensorFlow: it runs where neither Keras nor this project is installed, TensorFlow Serving included.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from beam_pipelines.foundation.errors import ConfigurationError
+from trainer.data.transform import RowTransform, load_transform
+from trainer.exporting.export_directory import assert_free, publish_export
+from trainer.exporting.serving_module import CurveScorer
+from trainer.network.chunked_rows import ROW_BLOCK, rows_to_whole_blocks
+from trainer.network.model import AffectModel, checked_rows
+
+CARD_FORMAT = 1
+
+
+def export_model(
+    models: Sequence[AffectModel],
+    transform_directory: str | Sequence[str],
+    card: Mapping[str, Any],
+    directory: str,
+    *,
+    label_range: tuple[float, float] = (-1.0, 1.0),
+) -> str:
+    """Exports a model, or the mean of several, as a versioned directory.
+
+    The directory appears whole; see `export_directory.publish_export`.
+
+    Args:
+        models: the ensemble; its output is the mean of theirs.
+        transform_directory: the tf.Transform output the models were trained with: one for all of them, or one for each
+            (members that were trained on different splits have different statistics). The same one is shared.
+        card: what is to be known of the model: fingerprints, smoothing, metrics, data digest, configuration, version.
+            The export adds `format`, `version` (the directory's name), `modalities`, `dimensions` (as extracted),
+            `slots`, `sequence_length_s`, `label_range`, `models` and `signatures`. NaN and infinities become null.
+        directory: `<exports>/<version>`, local or `gs://`; must not hold anything yet.
+        label_range: lowest and highest label; a probability p becomes lowest + p (highest - lowest).
+
+    Returns:
+        `directory`.
+
+    Raises:
+        ConfigurationError: for a directory that holds something, a transform that doesn't fit a model, or a card that
+            contradicts what the export knows.
+    """
+    assert_free(directory)
+    scorer = FilmScorer(models, _load_transforms(transform_directory, len(models)), label_range)
+    known = {
+        "sequence_length_s": max(model.config.window_s for model in models),
+        "models": [{"seed": model.seed, **model.config.model_dump(mode="json")} for model in models],
+    }
+    return write_export(scorer, card, known, directory)
+
+
+def write_export(scorer: CurveScorer, card: Mapping[str, Any], known: Mapping[str, Any], directory: str) -> str:
+    """Writes a SavedModel and its card as a whole directory; returns `directory`.
+
+    Args:
+        scorer: what is saved.
+        card: what is to be known of the model; see `export_model`.
+        known: what the card must not contradict, beside what the scorer and the directory tell.
+        directory: `<exports>/<version>`, local or `gs://`.
+
+    Raises:
+        ConfigurationError: for a card that contradicts what is known.
+    """
+    full_card = _complete_card(card, directory.rstrip("/").rsplit("/", 1)[-1], scorer, known)
+    publish_export(scorer.save, full_card, directory)
+    return directory
+
+
+class FilmScorer(CurveScorer):
+    """An ensemble with its transform as plain TensorFlow functions of raw features; what the SavedModel holds.
+
+    Args:
+        models: the members.
+        transforms: for each member the transform of its inputs; members may share one object.
+        label_range: lowest and highest label.
+
+    Raises:
+        ConfigurationError: for a transform that doesn't give what a member takes.
+    """
+
+    def __init__(
+        self, models: Sequence[AffectModel], transforms: Sequence[RowTransform], label_range: tuple[float, float]
+    ):
+        if not models:
+            raise ConfigurationError("there is no model to export")
+        for model, transform in zip(models, transforms, strict=True):
+            _check_transform(model, transform)
+        modalities = tuple(dict.fromkeys(m for model in models for m in model.config.modalities))
+        super().__init__(
+            len(models),
+            {m: _common([t.raw_dimensions.get(m) for t in transforms], m) for m in modalities},
+            {m: _common([t.slots.get(m) for t in transforms], m) for m in modalities},
+            label_range,
+        )
+        self._predict = list(zip([model.predict_rows for model in models], transforms, strict=True))
+        # Only what is an attribute is saved: the variables themselves (not Keras's objects around them) and the graphs.
+        self.model_variables = [variable.value for model in models for variable in model.weights]
+        self.transform_graphs = [transform.graph for transform in transforms]
+        # What whoever loads the model may set (`ExportedModel`): a GPU wants more rows at a time.
+        self.row_block = tf.Variable(ROW_BLOCK, trainable=False, dtype=tf.int32, name="row_block")
+
+    def member_curves(
+        self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor | None, rows: tf.Tensor | None = None
+    ) -> list[tf.Tensor]:
+        """See `CurveScorer`."""
+        if row_splits is None:
+            row_start = tf.zeros((tf.shape(features[self.modalities[0]])[0],), tf.int32)
+        else:
+            row_start = tf.cast(tf.repeat(row_splits[:-1], row_splits[1:] - row_splits[:-1]), tf.int32)
+        low, high = self.label_range
+        block = self.row_block.read_value()
+        transformed: dict[int, dict[str, tf.Tensor]] = {}
+        members = []
+        for predict_rows, transform in self._predict:
+            if id(transform) not in transformed:
+                transformed[id(transform)] = _in_whole_blocks(transform, features, block)
+            probabilities = tf.cast(predict_rows(transformed[id(transform)], row_start, rows, block), tf.float32)
+            members.append(low + probabilities * (high - low))
+        return members
+
+
+def _in_whole_blocks(
+    transform: RowTransform, features: Mapping[str, tf.Tensor], block: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """The transform's answer for all rows, taken block by block with absent rows in the last one.
+
+    A projection on components is a matrix product, whose last bits depend on how many rows it has.
+    """
+    rows = tf.shape(next(iter(features.values())))[0]
+    padding = rows_to_whole_blocks(rows, block)
+    checked = {key: checked_rows(values, rows, key) for key, values in features.items()}
+    padded = {key: tf.pad(values, [[0, padding], [0, 0]]) for key, values in checked.items()}
+    blocks = {key: tf.reshape(values, (-1, block, values.shape[1])) for key, values in padded.items()}
+    sizes = {key: transform.dimensions.get(key, values.shape[1]) for key, values in features.items()}
+    kinds = {key: tf.TensorSpec((None, size), tf.float32) for key, size in sizes.items()}
+    transformed = tf.map_fn(transform, blocks, fn_output_signature=kinds)
+    return {key: tf.reshape(values, (-1, sizes[key]))[:rows] for key, values in transformed.items()}
+
+
+def _load_transforms(directories: str | Sequence[str], members: int) -> list[RowTransform]:
+    names = [directories] * members if isinstance(directories, str) else list(directories)
+    if len(names) != members:
+        raise ConfigurationError(f"{len(names)} transforms for {members} models: give one, or one for each")
+    loaded = {name: load_transform(name) for name in dict.fromkeys(names)}
+    return [loaded[name] for name in names]
+
+
+def _check_transform(model: AffectModel, transform: RowTransform) -> None:
+    for modality, size in model.dimensions.items():
+        given = transform.dimensions.get(modality)
+        if given != size:
+            raise ConfigurationError(
+                f"the model takes {modality} with {size} values a second, its transform gives {given or 'none'}; "
+                "export it with the transform it was trained with"
+            )
+
+
+def _common(values: list[int | None], modality: str) -> int:
+    found = {value for value in values if value is not None}
+    if len(found) != 1:
+        raise ConfigurationError(f"the transforms of the ensemble take {modality} in different sizes: {sorted(found)}")
+    return found.pop()
+
+
+def _complete_card(card: Mapping[str, Any], version: str, scorer: CurveScorer, further: Mapping[str, Any]) -> str:
+    known = {
+        "format": CARD_FORMAT,
+        "version": version,
+        "modalities": list(scorer.modalities),
+        "dimensions": scorer.dimensions,
+        "slots": scorer.slots,
+        "label_range": list(scorer.label_range),
+        "signatures": scorer.signatures(),
+        **further,
+    }
+    plain, added = _plain(card), _plain(known)
+    for key in sorted(set(plain) & set(added)):
+        if plain[key] != added[key]:
+            raise ConfigurationError(f"the card says {key} = {plain[key]!r}, the model to export has {added[key]!r}")
+    return json.dumps({**plain, **added}, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """The value in JSON's own types; NaN and infinities, which JSON doesn't have, become None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

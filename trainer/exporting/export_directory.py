@@ -1,0 +1,126 @@
+"""The versioned directory of an exported model: it holds a whole model, or for whoever looks there is none.
+
+<exports>/<version>/variables/, …        in object storage in this order, and nobody loads a SavedModel
+<exports>/<version>/saved_model.pb       whose graph isn't there yet
+<exports>/<version>/model_card.json      written last: a version without a card is no model
+<exports>/.<version>.claim               in object storage: the lock of whoever writes this version
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from beam_pipelines.contracts.models.exported_cards import CARD
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import ConfigurationError
+from trainer.foundation.bucket_lock import BucketLock, bucket_lock
+from trainer.foundation.run_lock import HeldError
+
+GRAPH = "saved_model.pb"
+_CLAIM_EXPIRY_S = 60.0
+_PART_OF_A_MODEL = re.compile(rf"{re.escape(GRAPH)}|fingerprint\.pb|variables/[^/]+|assets/.+")
+
+
+def assert_free(directory: str) -> None:
+    """Refuses a version's directory that holds something already; what a killed export left in a bucket is nothing.
+
+    Raises:
+        ConfigurationError: where it does.
+    """
+    names = _names(directory)
+    unfinished = storage.is_remote(directory) and all(_PART_OF_A_MODEL.fullmatch(name) for name in names)
+    if names and not unfinished:
+        raise ConfigurationError(f"{directory}: holds something already; export under a new version")
+
+
+def publish_export(save: Callable[[str], None], card: str, directory: str) -> None:
+    """Writes a SavedModel and its card; killed at any moment, it leaves a whole version or none.
+
+    Locally the directory is renamed into place, and what killed exports left beside it is removed. In object storage,
+    where nothing can be renamed, one export at a time writes a version, and graph and card come last; what an earlier,
+    killed export left is written over.
+
+    Args:
+        save: writes the SavedModel to a local folder.
+        card: the text of the card.
+        directory: `<exports>/<version>`, local or `gs://`; see `assert_free`.
+
+    Raises:
+        ConfigurationError: where another export has written this version meanwhile, or is writing it.
+        StorageError: for a bucket that can't be written to.
+    """
+    if storage.is_remote(directory):
+        with tempfile.TemporaryDirectory(prefix="cineaffect-") as folder:
+            save(folder)
+            with _claimed(directory) as claim:
+                assert_free(directory)  # once more, since a long training may lie between
+                _upload(Path(folder), directory, claim)
+                claim.confirm()
+                _write_new_card(card, directory)
+        return
+    target = Path(directory)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    storage.remove_unfinished(str(target.parent))
+    temporary = target.parent / f".{uuid.uuid4().hex}{storage.TEMPORARY_SUFFIX}"
+    try:
+        save(str(temporary))
+        storage.write_text(str(temporary / CARD), card)
+        try:
+            os.replace(temporary, target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            raise ConfigurationError(
+                f"{directory}: another export has written this version meanwhile; export under a new version"
+            ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _claimed(directory: str) -> Iterator[BucketLock]:
+    """Lets one export at a time write a version in a bucket: two would leave a mixture of both."""
+    exports, _, version = directory.rstrip("/").rpartition("/")
+    try:
+        with bucket_lock(storage.join(exports, f".{version}.claim"), _CLAIM_EXPIRY_S) as claim:
+            yield claim
+    except HeldError as error:
+        raise ConfigurationError(
+            f"{directory}: another export is writing this version ({error}); export under a new version"
+        ) from error
+
+
+def _upload(folder: Path, directory: str, claim: BucketLock) -> None:
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    # The graph of a killed export would be served with half of these variables.
+    storage.remove(storage.join(directory, GRAPH))
+    for name in sorted(files, key=lambda name: (name == GRAPH, name)):
+        claim.assert_held()
+        storage.write_file(storage.join(directory, name), files[name])
+    for name in _names(directory):
+        if name not in files and _PART_OF_A_MODEL.fullmatch(name):
+            storage.remove(storage.join(directory, name))
+
+
+def _write_new_card(card: str, directory: str) -> None:
+    absent = storage.Generation(storage.join(directory, CARD), None, 0)
+    try:
+        absent.replace(card.encode())
+    except storage.ChangedError as error:
+        raise ConfigurationError(
+            f"{directory}: somebody has written a card there meanwhile, without claiming the version; its graph and "
+            "variables may be a mixture, so remove this directory, and export under a new version"
+        ) from error
+
+
+def _names(directory: str) -> list[str]:
+    prefix = directory.rstrip("/") + "/"
+    return [info.uri.removeprefix(prefix) for info in storage.list_files(directory)]

@@ -1,0 +1,143 @@
+"""The signatures of an exported model, whatever gives its members' curves: see `export` for what is saved.
+
+film          one film                                    target -> float32 [T]
+films         several films as rows, with row_splits      target -> float32 [R]
+films_at      the same, at some rows only                 target -> float32 [members, N]
+film_members  one film, of an ensemble                    target -> float32 [members, T]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from beam_pipelines.foundation.errors import ConfigurationError
+from trainer.evaluation.metrics import TARGETS
+from trainer.network.model import presence_key
+
+
+class CurveScorer(tf.Module):
+    """The mean of one or several members' curves behind an exported model's signatures; subclasses give the members.
+
+    Args:
+        members: how many there are.
+        dimensions: modality -> values a second as extracted; the order is that of the signatures.
+        slots: modality -> slots a second.
+        label_range: lowest and highest label.
+    """
+
+    def __init__(
+        self,
+        members: int,
+        dimensions: Mapping[str, int],
+        slots: Mapping[str, int],
+        label_range: tuple[float, float],
+    ):
+        super().__init__()
+        if not label_range[0] < label_range[1]:
+            raise ConfigurationError(f"label_range must be (lowest, highest), it is {label_range}")
+        self.members = members
+        self.modalities = tuple(dimensions)
+        self.dimensions, self.slots = dict(dimensions), dict(slots)
+        self.label_range = tuple(float(value) for value in label_range)
+
+    def member_curves(
+        self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor | None, rows: tf.Tensor | None = None
+    ) -> list[tf.Tensor]:
+        """Each member's valence and arousal, float32 [T, 2], in the labels' range.
+
+        Args:
+            features: as the signatures take them.
+            row_splits: int64 [films + 1], checked; None where all rows are one film.
+            rows: int64 [N]; only these rows are wanted, float32 [N, 2]. None for all of them.
+        """
+        raise TypeError(f"{type(self).__name__} gives no members")
+
+    @tf.function(autograph=False)
+    def film(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One film: modality -> float32 [T, D], `<modality>_present` -> float32 [T, slots]; target -> float32 [T]."""
+        return self._mean(self.member_curves(features, None))
+
+    @tf.function(autograph=False)
+    def films(self, row_splits: tf.Tensor, **features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Several films as rows one after another; film i has the rows [row_splits[i], row_splits[i + 1]).
+
+        Takes and gives what `film` does, for all rows; each film comes out as it does alone.
+        """
+        return self._mean(self.member_curves(features, self._checked(row_splits, features)))
+
+    @tf.function(autograph=False)
+    def film_members(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What `film` takes; target -> float32 [members, T], whose mean `film` gives."""
+        return _by_member(self.member_curves(features, None))
+
+    @tf.function(autograph=False)
+    def films_at(self, row_splits: tf.Tensor, rows: tf.Tensor, **features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What `films` takes, and which rows to predict, int64 [N]; target -> float32 [members, N] at these rows.
+
+        Each film comes out as it does alone. The windows of other rows are not computed.
+        """
+        splits, wanted = self._checked(row_splits, features), self._checked_rows(rows, features)
+        return _by_member(self.member_curves(features, splits, wanted))
+
+    def feature_signature(self) -> dict[str, tf.TensorSpec]:
+        """Name -> specification of every feature that all signatures take."""
+        signature = {}
+        for modality in self.modalities:
+            for key, size in ((modality, self.dimensions[modality]), (presence_key(modality), self.slots[modality])):
+                signature[key] = tf.TensorSpec((None, size), tf.float32, name=key)
+        return signature
+
+    def signatures(self) -> dict[str, str]:
+        """Name -> what it takes, of the signatures that are saved; an ensemble has one more."""
+        several = {"film_members": "one film; each member's curves, [members, T]"} if self.members > 1 else {}
+        return {
+            "serving_default": "one film",
+            "films": "several films as rows, with row_splits",
+            "films_at": "several films, with row_splits, and the rows to predict; each member's values, [members, N]",
+            **several,
+        }
+
+    def save(self, path: str) -> None:
+        """Writes the SavedModel with its signatures to a local folder."""
+        features = self.feature_signature()
+        row_splits = tf.TensorSpec((None,), tf.int64, name="row_splits")
+        signatures = {
+            "serving_default": self.film.get_concrete_function(**features),
+            "films": self.films.get_concrete_function(row_splits=row_splits, **features),
+            "films_at": self.films_at.get_concrete_function(
+                row_splits=row_splits, rows=tf.TensorSpec((None,), tf.int64, name="rows"), **features
+            ),
+        }
+        if self.members > 1:
+            signatures["film_members"] = self.film_members.get_concrete_function(**features)
+        tf.saved_model.save(self, path, signatures=signatures)
+
+    def _checked(self, row_splits: tf.Tensor, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        rows = tf.shape(features[self.modalities[0]], out_type=tf.int64)[0]
+        checks = [
+            tf.debugging.assert_equal(row_splits[:1], tf.zeros((1,), tf.int64), "row_splits must begin with 0"),
+            tf.debugging.assert_equal(row_splits[-1:], rows[None], "row_splits must end with the number of rows"),
+            tf.debugging.assert_non_negative(row_splits[1:] - row_splits[:-1], "row_splits must not fall"),
+        ]
+        with tf.control_dependencies([check for check in checks if check is not None]):
+            return tf.identity(row_splits)
+
+    def _checked_rows(self, rows: tf.Tensor, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        count = tf.shape(features[self.modalities[0]], out_type=tf.int64)[0]
+        checks = [
+            tf.debugging.assert_non_negative(rows, "rows must not be negative"),
+            tf.debugging.assert_less(rows, count, "rows must be below the number of rows"),
+        ]
+        with tf.control_dependencies([check for check in checks if check is not None]):
+            return tf.identity(rows)
+
+    def _mean(self, curves: list[tf.Tensor]) -> dict[str, tf.Tensor]:
+        mean = tf.add_n(curves) / len(curves)
+        return {target: mean[:, index] for index, target in enumerate(TARGETS)}
+
+
+def _by_member(curves: list[tf.Tensor]) -> dict[str, tf.Tensor]:
+    stacked = tf.stack(curves)
+    return {target: stacked[:, :, index] for index, target in enumerate(TARGETS)}

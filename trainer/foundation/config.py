@@ -1,0 +1,186 @@
+"""The `train` section of a configuration.
+
+What the paper gives (GRU, 60 s, batch 512, Adam, sigmoid cross entropy) is the default here. What it leaves open
+(number of experts, dropout rate, L2 weight, learning rate, where batch normalisation sits, …) is a key of its own;
+those defaults are ours.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from beam_pipelines.contracts.curves.smoothing import CutoffHz, SmoothingConfig
+from beam_pipelines.foundation.configuration import Section
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class EncoderConfig(Section):
+    """The temporal model of one modality (paper, Temporal Models: GRU, LSTM or encoder-decoder TCN, each its own).
+
+    Attributes:
+        kind: `gru` and `lstm` are the paper's sequence-to-one models, `tcn` is its encoder-decoder TCN (`trainer.network.tcn`).
+        units: size of a recurrent layer's state (paper: 32 to 256).
+        layers: stacked recurrent layers (paper: 1 to 2).
+        states: for stacked layers, `last`: the final state of the last layer, `all`: of all layers, concatenated (the
+            paper says "its hidden state"; the default is ours).
+        levels: how often the TCN halves time and doubles it again (paper: open; default ours).
+        filters: of the TCN's first level, and the size of its state (default ours).
+        filters_step: how many filters each level has more than the one before (default ours).
+        kernel_s: taps of a TCN's convolution: seconds at the first level, twice as long a level further (default ours).
+        causal: whether no output of the TCN sees seconds after its own; False as in Lea et al. Either way nothing sees
+            beyond the window's last second.
+        activation: of the TCN; `norm_relu` is Lea et al.'s normalised ReLU, `relu` the plain one.
+    """
+
+    kind: Literal["gru", "lstm", "tcn"] = "gru"
+    units: int = Field(128, ge=1, le=4096)
+    layers: int = Field(1, ge=1, le=2)
+    states: Literal["last", "all"] = "last"
+    levels: int = Field(2, ge=1, le=6)
+    filters: int = Field(64, ge=1, le=4096)
+    filters_step: int = Field(32, ge=0, le=4096)
+    kernel_s: int = Field(15, ge=1, le=301)
+    causal: bool = False
+    activation: Literal["norm_relu", "relu"] = "norm_relu"
+
+    @model_validator(mode="after")
+    def _keys_have_an_effect(self) -> EncoderConfig:
+        without_effect = _RECURRENT_KEYS if self.kind == "tcn" else _TCN_KEYS
+        for key in without_effect:
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"'{key}' has no effect on an encoder of kind '{self.kind}'; leave it out")
+        return self
+
+
+_RECURRENT_KEYS = ("units", "layers", "states")
+_TCN_KEYS = ("levels", "filters", "filters_step", "kernel_s", "causal", "activation")
+
+
+class ModelConfig(Section):
+    """The network: one encoder a modality, concatenation, context gate, mixture of experts, context gate.
+
+    Attributes:
+        modalities: which features it takes, in this order of concatenation.
+        window_s: seconds a window, the last of which is predicted (paper: 60 is best).
+        encoder: the encoder of every modality that `encoders` doesn't name.
+        encoders: modality -> its own encoder.
+        presence_input: whether each step's presence flags are given to the encoder beside its features (ours).
+        experts: logistic experts a target (ours; YouTube-8M's default is 2).
+        dropout: rate on the concatenated encoder states (ours); 0 is none.
+        feature_dropout: rate on the encoders' inputs, one mask a window (ours); 0 is none.
+        modality_dropout: share of the training windows in which a modality is absent throughout, each modality drawn
+            by itself and never all of a window's (ours); 0 is none. It prepares for films that lack one.
+        batch_normalization: on the concatenated states and in both context gates (place: ours).
+        batch_statistics_at_inference: `population`: those gathered in training; `film`: those of all windows of the one
+            film, population statistics below 30 windows (paper: "the batch statistics"; runs 2 to 4. What the batch is,
+            is ours: contract 2). Without batch normalisation it has no effect.
+        l2: weight of the squared norm of all kernels (ours).
+    """
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    modalities: tuple[str, ...] = ("image", "audio", "face")
+    window_s: int = Field(60, ge=1, le=3600)
+    encoder: EncoderConfig = EncoderConfig()
+    encoders: dict[str, EncoderConfig] = Field(default_factory=dict)
+    presence_input: bool = True
+    experts: int = Field(2, ge=1, le=64)
+    dropout: Share = 0.0
+    feature_dropout: Share = 0.0
+    modality_dropout: Share = 0.0
+    batch_normalization: bool = False
+    batch_statistics_at_inference: Literal["film", "population"] = "population"
+    l2: float = Field(1e-6, ge=0.0)
+
+    @model_validator(mode="after")
+    def _encoders_have_modalities(self) -> ModelConfig:
+        if len(set(self.modalities)) != len(self.modalities) or not self.modalities:
+            raise ValueError(f"modalities must be a list without repetition, not {list(self.modalities)}")
+        unknown = sorted(set(self.encoders) - set(self.modalities))
+        if unknown:
+            raise ValueError(f"encoders names {unknown}, which modalities ({list(self.modalities)}) does not")
+        return self
+
+    def encoder_of(self, modality: str) -> EncoderConfig:
+        """The encoder of one modality."""
+        return self.encoders.get(modality, self.encoder)
+
+
+class LabelConfig(Section):
+    """How label files are read.
+
+    Attributes:
+        layout: of the files, see `beam_pipelines.labels.layouts`.
+        minimum, maximum: the labels' range, asserted on load.
+        first_time_s: the label time that is the film's first second; None where each file's first row is, which must
+            then say 0 or 1 (in MediaEval 2017's layout None is 0: segments have their start in the film).
+        segment_label: how MediaEval 2017's segments of 10 s, one every 5 s, become seconds. `interpolated`: a segment's
+            label is that of its middle, and runs straight to the next one's; before the first middle and after the last
+            nothing is known. `mean`: each second has the mean of the segments it lies in (ours).
+    """
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    layout: Literal["mediaeval2018", "mediaeval2017", "mediaeval2016", "liris_accede"] = "mediaeval2018"
+    minimum: float = -1.0
+    maximum: float = 1.0
+    first_time_s: float | None = None
+    segment_label: Literal["interpolated", "mean"] = "interpolated"
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> LabelConfig:
+        if not self.minimum < self.maximum:
+            raise ValueError(f"minimum ({self.minimum:g}) must be below maximum ({self.maximum:g})")
+        return self
+
+
+class TrainConfig(Section):
+    """Everything a training run depends on.
+
+    Attributes:
+        seed: initial weights, data order and dropout masks follow from it.
+        batch_size: windows a step (paper: 512).
+        stride_s: every how many seconds a training window ends; 1 uses them all.
+        epochs: passes over the training windows at most.
+        patience: epochs without a better validation score before training ends; 0 never ends early.
+        learning_rate: of Adam (ours).
+        gradient_clip_norm: global norm above which gradients are scaled down; 0 never (ours).
+        loss: `cross_entropy`, the paper's sigmoid cross entropy; `mse`, mean squared error; `ccc`, one minus the
+            concordance correlation coefficient over the batch (ours). See `trainer.training.losses`.
+        loss_seconds: which seconds of a window the loss takes: `last` (sequence to one, the paper's recurrent models),
+            `window`, every labelled second of it (sequence to sequence, its TCN), or `auto`: `window` if any encoder is
+            a TCN, else `last`. Recurrent encoders then give their state at every second. A second then counts in each
+            of the windows that it lies in; `stride_s` makes them fewer.
+        precision: `float32`, or a Keras mixed policy for the encoders; the fusion, the weights and all prediction stay
+            in float32, and float16's losses are scaled (ours).
+        selection: the pooled validation figure that chooses the epoch.
+        smoothing_cutoffs_hz: cutoffs among which the best on the validation films is chosen, beside `smoothing` itself.
+        smoothing: the filter, its cutoff being the first candidate.
+    """
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    seed: int = Field(2018, ge=0)
+    batch_size: int = Field(512, ge=1)
+    stride_s: int = Field(1, ge=1)
+    epochs: int = Field(40, ge=1)
+    patience: int = Field(8, ge=0)
+    learning_rate: float = Field(1e-3, gt=0.0)
+    gradient_clip_norm: float = Field(1.0, ge=0.0)
+    loss: Literal["cross_entropy", "mse", "ccc"] = "cross_entropy"
+    loss_seconds: Literal["auto", "last", "window"] = "auto"
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    selection: Literal["mse", "pcc", "ccc"] = "mse"
+    smoothing_cutoffs_hz: tuple[CutoffHz, ...] = (0.02, 0.03, 0.05, 0.08, 0.12)
+    smoothing: SmoothingConfig = SmoothingConfig()
+    labels: LabelConfig = LabelConfig()
+    model: ModelConfig = ModelConfig()
+
+    @property
+    def sequence_loss(self) -> bool:
+        """Whether the loss takes every labelled second of a window."""
+        kinds = {self.model.encoder_of(modality).kind for modality in self.model.modalities}
+        return self.loss_seconds == "window" or (self.loss_seconds == "auto" and "tcn" in kinds)

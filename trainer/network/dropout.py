@@ -1,0 +1,61 @@
+"""Dropout whose masks follow from a seed that is given with each step, so that no generator's state needs to be kept.
+
+`place` tells the uses of one step's seed apart. Masks are drawn by Philox: the same on every device. Several replicas
+draw the mask of the whole batch, and each takes its rows of it: what is dropped doesn't depend on their number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+from keras import ops
+
+from trainer.foundation.distribution import replicas, rows_of_all
+
+STATES, MODALITIES, FIRST_FEATURE = 0, 1 << 20, 1
+"""Places: the concatenated states, the choice of modalities, and the inputs of modality i at `FIRST_FEATURE + i`."""
+
+
+def dropout(x: Any, rate: float, mask_shape: Any, seed: Any, place: int) -> Any:
+    """Inverted dropout: x, with a share of `rate` set to zero and the others made larger by as much.
+
+    Args:
+        x: float, any shape.
+        rate: in [0, 1).
+        mask_shape: shape of the mask, which is broadcast over x.
+        seed: int [2]; the run's seed and the step's number.
+        place: where in the network.
+
+    Raises:
+        ValueError: without a seed.
+    """
+    kept = _uniform(mask_shape, seed, place) >= rate
+    return x * ops.cast(kept, x.dtype) / (1.0 - rate)
+
+
+def kept_modalities(windows: Any, modalities: int, rate: float, seed: Any) -> Any:
+    """Which modalities stay in each window, bool [windows, modalities].
+
+    Each is left out with probability `rate`, by itself; where that would leave none, one stays, each with the same
+    chance.
+
+    Raises:
+        ValueError: without a seed.
+    """
+    drawn = _uniform((windows, modalities), seed, MODALITIES)
+    # The largest draw: where all lie below the rate it is the one that stays, and else it stays anyway.
+    largest = tf.one_hot(tf.argmax(drawn, axis=1), modalities, on_value=True, off_value=False, dtype=tf.bool)
+    return (drawn >= rate) | largest
+
+
+def _uniform(shape: Any, seed: Any, place: int) -> Any:
+    if seed is None:
+        raise ValueError("training with dropout needs dropout_seed, int [2]: the run's seed and the step's number")
+    folded = tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int32), place)
+    if replicas() == 1:
+        return tf.random.stateless_uniform(shape, folded, alg="philox")
+    rows, *further = shape if isinstance(shape, (tuple, list)) else tf.unstack(shape)
+    rows_in_all, before = rows_of_all(rows)
+    drawn = tf.random.stateless_uniform([rows_in_all, *further], folded, alg="philox")
+    return drawn[before : before + rows]

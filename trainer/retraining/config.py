@@ -1,0 +1,55 @@
+"""The `retrain` section of a configuration; all its defaults are ours."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from beam_pipelines.foundation.configuration import Section
+
+
+class RetrainConfig(Section):
+    """What a scheduled retraining works on, and when it promotes.
+
+    Attributes:
+        manifest: CSV with the columns film_id, path, split and labels; needed.
+        records: directory of feature records.
+        output: directory of this job, local or `gs://`: `exports/`, `rounds/<digest>/` and the lock; needed.
+        lock_expiry_s: in `gs://`, after how many seconds without a sign of life a run's lock may be taken over. A local
+            lock ends with its processes.
+        extract: whether films are extracted first; False where another job keeps the records up to date.
+        train_splits, validation_splits: as for `cineaffect train`.
+        held_out_splits: the films on which challenger and champion are compared.
+        metric: what is compared: over all seconds of those films, mean of valence and arousal, smoothed curves.
+        margin: what the lower bound of the improvement must exceed.
+        bootstrap_samples: how often the films are drawn anew.
+        confidence: of the lower bound.
+        seed: of the draws.
+        beat_constant_mean: whether the first model, which has no champion, must beat the constant mean.
+        unscorable_champion: what happens where the champion can't be scored on today's records, because they hold other
+            features than it was trained on. `beat_constant_mean`: the challenger must beat the constant mean in its
+            place; `keep`: nothing is promoted until a person moves the pointer.
+        failure_threshold: the share of labelled films without a usable record or labels above which the round ends
+            with exit code 4, and likewise that of held-out films which a model can't score. Below it they are left out
+            on both sides, and reported.
+    """
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    manifest: str = ""
+    records: str = "features"
+    output: str = ""
+    lock_expiry_s: float = Field(120.0, ge=10.0)
+    extract: bool = True
+    train_splits: tuple[str, ...] = Field(("train",), min_length=1)
+    validation_splits: tuple[str, ...] = ("validation",)
+    held_out_splits: tuple[str, ...] = Field(("test",), min_length=1)
+    metric: Literal["mse", "pcc", "ccc"] = "mse"
+    margin: float = Field(0.0, ge=0.0)
+    bootstrap_samples: int = Field(2000, ge=100)
+    confidence: float = Field(0.9, gt=0.5, lt=1.0)
+    seed: int = Field(2018, ge=0)
+    beat_constant_mean: bool = True
+    unscorable_champion: Literal["beat_constant_mean", "keep"] = "beat_constant_mean"
+    failure_threshold: float = Field(0.5, ge=0.0, le=1.0)

@@ -1,0 +1,127 @@
+"""The films of a round: which can be used, why the others can't, and what the round is named after."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from beam_pipelines import __version__
+from beam_pipelines.contracts.curves.score_config import ScoreConfig
+from beam_pipelines.contracts.records import records
+from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
+from beam_pipelines.foundation.configuration import load_section, section_values
+from beam_pipelines.foundation.errors import EXIT_TOO_MANY_FILMS_FAILED
+from beam_pipelines.labels.annotations import AnnotationError, Labels, read_labels
+from trainer.foundation.config import TrainConfig
+from trainer.retraining.config import RetrainConfig
+from trainer.retraining.stages import RoundError
+
+_WHERE_THINGS_LIE = {"manifest", "records", "output", "extract", "lock_expiry_s"}
+
+
+@dataclass(frozen=True, eq=False)
+class RoundFilm:
+    """A film with a readable record and readable labels."""
+
+    film: Film
+    header: records.RecordHeader
+    labels: Labels
+
+
+@dataclass(frozen=True, eq=False)
+class RoundFilms:
+    """The films of a round.
+
+    Attributes:
+        usable: film id -> film, sorted.
+        left_out: film id -> why it can't be used.
+    """
+
+    usable: Mapping[str, RoundFilm]
+    left_out: Mapping[str, str]
+
+    def of(self, splits: tuple[str, ...]) -> dict[str, RoundFilm]:
+        """The usable films of some splits."""
+        return {film_id: one for film_id, one in self.usable.items() if one.film.split in splits}
+
+    def manifest(self) -> str:
+        """A CSV manifest of the usable films, for the jobs."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["film_id", "path", "split", "labels"])
+        for one in self.usable.values():
+            writer.writerow([one.film.film_id, one.film.uri, one.film.split, one.film.labels])
+        return text.getvalue()
+
+
+def read_round_films(config: RetrainConfig, train: TrainConfig) -> RoundFilms:
+    """Reads headers and labels of all films of the configured splits.
+
+    Films without labels are left out and count for nothing; those that have labels and can't be used have failed.
+
+    Raises:
+        RoundError: where the share of failed films is above `failure_threshold`.
+        ConfigurationError: for a manifest that can't be read, or a split without films.
+    """
+    splits = (*config.train_splits, *config.validation_splits, *config.held_out_splits)
+    films = films_of_splits(read_manifest(config.manifest), splits, config.manifest)
+    there = records.list_records(config.records)
+    usable: dict[str, RoundFilm] = {}
+    left_out, failed = {}, []
+    for film in films:
+        if not film.labels:
+            left_out[film.film_id] = "no labels"
+            continue
+        found = _read(film, there, train)
+        if isinstance(found, RoundFilm):
+            usable[film.film_id] = found
+        else:
+            left_out[film.film_id] = found
+            failed.append(film.film_id)
+    if len(failed) > config.failure_threshold * (len(failed) + len(usable)):
+        reasons = "; ".join(f"{film_id}: {left_out[film_id]}" for film_id in failed[:5])
+        raise RoundError(
+            f"{config.manifest}: {len(failed)} of {len(failed) + len(usable)} labelled films can't be used, above "
+            f"retrain.failure_threshold ({config.failure_threshold:g}): {reasons}",
+            EXIT_TOO_MANY_FILMS_FAILED,
+        )
+    return RoundFilms(usable, left_out)
+
+
+def _read(film: Film, there: Mapping[str, str], train: TrainConfig) -> RoundFilm | str:
+    if film.film_id not in there:
+        return "no record"
+    try:
+        return RoundFilm(film, records.read_header(there[film.film_id]), read_labels(film.labels, train.labels))
+    except (records.RecordError, AnnotationError, FileNotFoundError) as error:
+        return str(error)
+
+
+def round_digest(path: str, config: RetrainConfig, films: RoundFilms) -> str:
+    """What a round is named after: code version, the settings that decide, and the content of records and labels.
+
+    Where things lie is not part of it, nor is the champion: that may change while a round is interrupted, and then
+    only the comparison is made anew.
+    """
+    identity: dict[str, Any] = {
+        "code_version": __version__,
+        "retrain": config.model_dump(mode="json", exclude=_WHERE_THINGS_LIE),
+        "train": load_section("train", TrainConfig, path).model_dump(mode="json"),
+        "score": load_section("score", ScoreConfig, path).model_dump(mode="json"),
+        # Its model needs TensorFlow; `code_version` stands for its defaults.
+        "prepare": section_values("prepare", path),
+        "films": [
+            [one.film.film_id, one.film.split, one.header.source_sha256, one.header.fingerprints(), _digest(one.labels)]
+            for one in films.usable.values()
+        ],
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(labels: Labels) -> str:
+    return hashlib.sha256(labels.time_s.tobytes() + labels.values.tobytes()).hexdigest()

@@ -1,0 +1,214 @@
+"""Which exported version is in use: the `current` pointer, its history, and the test by which it moves.
+
+    <exports>/<version>/          the models; promoting or rolling back removes none
+    <exports>/current             the number of the version in use: one line, written whole
+    <exports>/promotions.jsonl    one line a move, the newest last, written before the pointer moves
+
+A kill between the two writes leaves the old version in use and one line that says what was about to happen. In a local
+directory a lock lets one process move at a time. In object storage each object is written only where it is still the
+generation that was read, so that of two who move at once one begins again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from beam_pipelines.contracts.models.current_version import (
+    CURRENT,
+    ChangedError,
+    parse_pointer,
+    read_current,
+    read_generation,
+)
+from beam_pipelines.contracts.models.exported_cards import versions_of
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import EXIT_FAILED, CineAffectError, ConfigurationError
+
+HISTORY = "promotions.jsonl"
+_ATTEMPTS = 20
+Metric = Literal["mse", "pcc", "ccc"]
+
+
+def read_history(exports: str) -> list[dict[str, Any]]:
+    """The moves of the pointer, the oldest first."""
+    try:
+        return _parse_lines(storage.read_text(storage.join(exports, HISTORY)))
+    except FileNotFoundError:
+        return []
+
+
+class MovedError(CineAffectError):
+    """Somebody else has moved the pointer since it was looked at."""
+
+    exit_code = EXIT_FAILED
+
+
+ANY_VERSION = -1
+"""`expected` where the pointer may be moved wherever it stands."""
+
+
+def move_current(exports: str, version: int, why: Mapping[str, Any], expected: int | None = ANY_VERSION) -> None:
+    """Moves the pointer to a version that is there, and notes it with `why`; the same move twice is noted once.
+
+    Args:
+        exports: directory of exports, local or `gs://`.
+        version: where to.
+        why: further keys of the line in the history.
+        expected: where the pointer must stand before, None for nowhere; it may stand at `version` already.
+
+    Raises:
+        ConfigurationError: where there is no such version.
+        MovedError: where the pointer stands elsewhere than expected.
+    """
+    if version not in versions_of(exports):
+        raise ConfigurationError(f"{exports}: has no whole version {version}; it has {versions_of(exports)}")
+    if storage.is_remote(exports):
+        _move_in_bucket(exports, version, why, expected)
+        return
+    with (Path(exports) / ".current.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        current = read_current(exports)
+        if current == version:
+            return  # a round that was killed after its move
+        _assert_expected(exports, version, current, expected)
+        history, entry = read_history(exports), {"from": current, "to": version, **why}
+        if not history or history[-1] != entry:
+            storage.write_text(storage.join(exports, HISTORY), _lines([*history, entry]))
+        storage.write_text(storage.join(exports, CURRENT), f"{version}\n")
+
+
+def _move_in_bucket(exports: str, version: int, why: Mapping[str, Any], expected: int | None) -> None:
+    """Writes each of the two objects only where it still is what was read; else all is looked at again."""
+    pointer_uri, history_uri = (storage.join(exports, name) for name in (CURRENT, HISTORY))
+    overtaken: list[dict[str, Any]] = []
+    for attempt in range(_ATTEMPTS):
+        time.sleep(random.uniform(0, 0.1) * attempt)
+        pointer, noted = read_generation(pointer_uri), read_generation(history_uri)
+        current = None if pointer.content is None else parse_pointer(pointer_uri, pointer.content.decode())
+        if current == version:
+            return
+        history = _parse_lines((noted.content or b"").decode())
+        for line in overtaken:
+            if line in history:  # noted before, but somebody else's move came first
+                del history[len(history) - 1 - history[::-1].index(line)]
+        entry = {"from": current, "to": version, **why}
+        try:
+            if expected not in (ANY_VERSION, current):
+                if overtaken:
+                    noted.replace(_lines(history).encode())
+                _assert_expected(exports, version, current, expected)
+            if not history or history[-1] != entry:
+                noted.replace(_lines([*history, entry]).encode())
+                overtaken = [entry]
+            pointer.replace(f"{version}\n".encode())
+        except ChangedError:
+            continue
+        return
+    raise MovedError(f"{pointer_uri}: is being moved by others all the time; try again")
+
+
+def _assert_expected(exports: str, version: int, current: int | None, expected: int | None) -> None:
+    if expected not in (ANY_VERSION, current):
+        raise MovedError(
+            f"{storage.join(exports, CURRENT)}: was moved from {expected} to {current} meanwhile, so nothing is "
+            f"promoted; start again, and version {version} is compared with that one"
+        )
+
+
+def _lines(history: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(line, sort_keys=True, ensure_ascii=False) + "\n" for line in history)
+
+
+def _parse_lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
+def former_version(exports: str) -> int:
+    """The version that was in use before the current one, by the history.
+
+    Raises:
+        ConfigurationError: where the history names none.
+    """
+    current = read_current(exports)
+    for entry in reversed(read_history(exports)):
+        if entry["to"] == current and entry["from"] not in (None, current):
+            return int(entry["from"])
+    raise ConfigurationError(
+        f"{storage.join(exports, HISTORY)}: names no version before {current}; name one with --to"
+        f" (there are {versions_of(exports)})"
+    )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A challenger against a reference on the same films.
+
+    Attributes:
+        metric: what is compared, mean of valence and arousal over all seconds.
+        challenger, reference: their figures.
+        improvement: by how much the challenger is better; positive is better, for MSE too.
+        lower_bound: the improvement that is exceeded with the wanted confidence, films being drawn anew.
+        better: whether `lower_bound` is above the margin.
+    """
+
+    metric: Metric
+    challenger: float
+    reference: float
+    improvement: float
+    lower_bound: float
+    better: bool
+
+
+Series = Mapping[str, tuple[np.ndarray, np.ndarray]]
+"""Film -> predictions and labels of its labelled seconds, [N, 2] each."""
+
+
+def compare(
+    challenger: Series, reference: Series, metric: Metric, margin: float, samples: int, confidence: float, seed: int
+) -> Comparison:
+    """Paired bootstrap over films (Efron and Tibshirani 1993): both are judged on the same draws of films.
+
+    Seconds of one film hang together, so films are drawn and not seconds. A correlation with a constant counts as 0.
+
+    Raises:
+        ValueError: where the two don't have the same films.
+    """
+    films = sorted(challenger)
+    if films != sorted(reference) or not films:
+        raise ValueError(f"the same films are needed on both sides, not {films} and {sorted(reference)}")
+    counts = np.random.default_rng(seed).multinomial(len(films), np.full(len(films), 1 / len(films)), samples)
+    weights = np.concatenate([np.ones((1, len(films))), counts])
+    ours, theirs = (_figures(series, films, weights, metric) for series in (challenger, reference))
+    better_by = theirs - ours if metric == "mse" else ours - theirs
+    lower = float(np.quantile(better_by[1:], 1.0 - confidence))
+    return Comparison(metric, float(ours[0]), float(theirs[0]), float(better_by[0]), lower, bool(lower > margin))
+
+
+def _figures(series: Series, films: Sequence[str], weights: np.ndarray, metric: Metric) -> np.ndarray:
+    """The pooled figure of every draw, float64 [draws]: a film's moments are summed as often as it was drawn."""
+    moments = np.stack([_moments(*series[film]) for film in films])  # [films, 6, 2]
+    n, x, y, xx, yy, xy = np.moveaxis(np.tensordot(weights, moments, axes=1), 1, 0)
+    if metric == "mse":
+        return ((xx - 2 * xy + yy) / n).mean(axis=1)
+    covariance = xy / n - x * y / n**2
+    variance_x, variance_y = xx / n - (x / n) ** 2, yy / n - (y / n) ** 2
+    if metric == "pcc":
+        top, bottom = covariance, np.sqrt(np.maximum(variance_x * variance_y, 0.0))
+    else:
+        top, bottom = 2 * covariance, variance_x + variance_y + ((x - y) / n) ** 2
+    return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 1e-12).mean(axis=1)
+
+
+def _moments(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+    x, y = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
+    parts = (np.ones_like(x), x, y, x * x, y * y, x * y)
+    return np.stack([part.sum(axis=0) for part in parts])

@@ -1,0 +1,67 @@
+"""A challenger's number, and how its model comes to lie under that number among the exports."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from beam_pipelines.contracts.models.exported_cards import CARD, EXPORTS, versions_of
+from beam_pipelines.foundation import storage
+from trainer.exporting.export_directory import publish_export
+from trainer.retraining.stages import RoundError
+
+PLAN = "plan.json"
+
+
+def planned_version(round_directory: str, exports: str) -> int | None:
+    """The number that a killed round has chosen before; None for none, or where others have exported it meanwhile."""
+    try:
+        plan = json.loads(storage.read_text(storage.join(round_directory, PLAN)))
+    except FileNotFoundError:
+        return None
+    version: int = plan["version"]
+    return version if version not in versions_of(exports) or _is_of(round_directory, exports, version) else None
+
+
+def plan_version(round_directory: str, exports: str) -> int:
+    """Chooses the next free number, and notes it."""
+    version = max(versions_of(exports), default=0) + 1
+    storage.write_text(storage.join(round_directory, PLAN), json.dumps({"version": version}) + "\n")
+    return version
+
+
+def trained_model(round_directory: str, version: int) -> str:
+    """Where a round's own training exports its model."""
+    return storage.join(round_directory, "model", EXPORTS, str(version))
+
+
+def publish_challenger(round_directory: str, exports: str, version: int) -> None:
+    """Copies a round's model to the exports; that it lies there already is no error.
+
+    Raises:
+        RoundError: where another model has this number.
+        ConfigurationError: where another export is just writing it.
+        StorageError: for a bucket that can't be written to.
+    """
+    model, target = trained_model(round_directory, version), storage.join(exports, str(version))
+    if version in versions_of(exports):
+        if not _is_of(round_directory, exports, version):
+            raise RoundError(f"{target}: was exported by somebody else meanwhile; start again, with another number")
+        return
+    with storage.local_tree(model) as trained:
+
+        def save(folder: str) -> None:
+            # Its card is written by itself, and last.
+            shutil.copytree(trained, folder, ignore=shutil.ignore_patterns(CARD), dirs_exist_ok=True)
+
+        publish_export(save, (Path(trained) / CARD).read_text(encoding="utf-8"), target)
+
+
+def _is_of(round_directory: str, exports: str, version: int) -> bool:
+    cards = (storage.join(trained_model(round_directory, version), CARD), storage.join(exports, str(version), CARD))
+    try:
+        ours, theirs = (storage.read_bytes(card) for card in cards)
+    except FileNotFoundError:
+        return False
+    return ours == theirs

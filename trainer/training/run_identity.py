@@ -1,0 +1,74 @@
+"""What a training run depends on, noted in its directory, so that a run of something else is never continued there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import ConfigurationError
+from trainer.data.dataset import TrainingFilm, data_digest
+from trainer.foundation.config import TrainConfig
+
+IDENTITY_FILE = "run.json"
+
+_NOT_IDENTITY = {"epochs", "patience", "smoothing", "smoothing_cutoffs_hz"}
+
+
+def run_identity(
+    films_train: Sequence[TrainingFilm],
+    films_validation: Sequence[TrainingFilm],
+    config: TrainConfig,
+    further: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What a run depends on, as plain values.
+
+    Args:
+        films_train: films to learn from.
+        films_validation: films that choose epoch and cutoff.
+        config: the train section.
+        further: what else it depends on, the transform for example.
+    """
+    # More epochs, more patience or another filter go on with the same run; everything else would make another.
+    return {
+        "train": config.model_dump(mode="json", exclude=_NOT_IDENTITY),
+        "training_data": data_digest(films_train),
+        "validation_data": data_digest(films_validation),
+        **further,
+    }
+
+
+def claim_directory(directory: str, identity: dict[str, Any]) -> None:
+    """Writes down what a run in `directory` depends on, or compares it with what is written there.
+
+    Raises:
+        ConfigurationError: when a run of another configuration or other data lies there; it names what differs.
+    """
+    uri = storage.join(directory, IDENTITY_FILE)
+    content = json.loads(json.dumps(identity))
+    try:
+        there = json.loads(storage.read_text(uri))
+    except FileNotFoundError:
+        storage.write_text(uri, json.dumps(content, indent=2, sort_keys=True) + "\n")
+        return
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(f"{uri}: not readable as JSON ({error}); choose another --output") from error
+    differing = list(_differences(there, content, ""))
+    if differing:
+        raise ConfigurationError(
+            f"{directory}: holds a training run that differs in {', '.join(differing)}{_of_transform(there, content)}; "
+            "choose another --output, or remove that run"
+        )
+
+
+def _of_transform(there: dict[str, Any], here: dict[str, Any]) -> str:
+    return ": it has another transform" if there.get("transform") != here.get("transform") else ""
+
+
+def _differences(there: Any, here: Any, path: str) -> Any:
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in sorted({*there, *here}):
+            yield from _differences(there.get(key), here.get(key), f"{path}.{key}" if path else key)
+    elif there != here:
+        yield f"{path} ({there} there, {here} here)"

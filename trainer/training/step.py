@@ -1,0 +1,128 @@
+"""One optimisation step as a graph: gather windows on the device, predict, take the loss, apply Adam.
+
+On several devices or workers each replica does so for its share of the batch. Gradients are summed before their norm is
+taken, so clipping, float16's test for an overflow and the update itself are those of one device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainer.data.windows import WindowTable, gather_windows, window_positions
+from trainer.foundation.config import TrainConfig
+from trainer.foundation.distribution import copies, own_share, replica_sum, replicas
+from trainer.network.model import AffectModel
+from trainer.training.checkpoints import TrainingState
+from trainer.training.losses import batch_loss
+
+
+def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
+    """Adam (paper); with float16 under a loss scale that follows the gradients.
+
+    Small gradients are zero in float16, so the loss is made larger by the scale and the gradients are divided by it
+    again. A step whose gradients overflow is left out, and the scale halved. The scale lies in the optimizer's
+    variables, and so in the checkpoint.
+    """
+    adam = _AdamOnSums(config.learning_rate, name="adam")
+    return keras.optimizers.LossScaleOptimizer(adam) if config.precision == "mixed_float16" else adam
+
+
+class _AdamOnSums(keras.optimizers.Adam):
+    """Adam that is given gradients which are summed over the replicas already, and doesn't sum them again."""
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+        return list(grads_and_vars)
+
+
+def make_step(
+    model: AffectModel,
+    optimizer: keras.optimizers.Optimizer,
+    table: WindowTable,
+    state: TrainingState,
+    config: TrainConfig,
+    strategy: Any = None,
+) -> Callable[[np.ndarray, np.ndarray], None]:
+    """The step: (ends int32 [B], dropout seed int32 [2]) -> None. Every worker is to be given the whole batch.
+
+    It changes weights and optimizer, adds the batch's loss times B to `state.loss_sum`, and the norm of its gradients,
+    before clipping, to `state.gradient_norm_sum` (0 for a step that loss scaling left out).
+
+    Args:
+        model: built in the scope of `strategy`, as `optimizer` is.
+        optimizer: of `make_optimizer`.
+        table: the training films.
+        state: takes the sums.
+        config: the train section.
+        strategy: shares the batch out; without one, one device does all.
+    """
+    strategy = strategy or tf.distribute.get_strategy()
+    supervise = supervise_windows if config.sequence_loss else supervise_last
+    span = config.labels.maximum - config.labels.minimum
+    targets = (table.labels - config.labels.minimum) / span
+    data = copies(strategy, {"row_start": table.row_start, "targets": targets, "known": tf.constant(table.known)})
+    films = copies(strategy, table.rows)
+    variables, window_s = model.trainable_variables, config.model.window_s
+
+    def step_of_replica(batch: Any, seed: Any, data: Any, films: Any) -> tuple[Any, Any]:
+        windows = tf.shape(batch)[0]
+        ends = own_share(batch)
+        starts = tf.gather(data["row_start"], ends)
+        inputs = {key: gather_windows(rows, ends, starts, window_s) for key, rows in films.items()}
+        seconds, rows, weights = supervise(ends, starts, data["known"], window_s, windows)
+        with tf.GradientTape() as tape:
+            probabilities = model(inputs, training=True, dropout_seed=seed, seconds=seconds)
+            data_loss = batch_loss(config.loss, probabilities, tf.gather(data["targets"], rows), weights)
+            scaled = optimizer.scale_loss(data_loss + model.l2_loss() / replicas())
+        gradients = replica_sum(tape.gradient(scaled, variables))
+        norm = _apply(optimizer, gradients, variables, config.gradient_clip_norm)
+        return tf.cast(replica_sum(data_loss), tf.float64) * tf.cast(windows, tf.float64), tf.cast(norm, tf.float64)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([2], tf.int32)])
+    def step_of_all(batch: Any, seed: Any) -> tuple[Any, Any]:
+        loss, norm = strategy.run(step_of_replica, args=(batch, seed, data, films))
+        return strategy.experimental_local_results(loss)[0], strategy.experimental_local_results(norm)[0]
+
+    def step(batch: np.ndarray, seed: np.ndarray) -> None:
+        loss, norm = step_of_all(batch, seed)
+        state.loss_sum.assign_add(loss)
+        state.gradient_norm_sum.assign_add(norm)
+
+    return step
+
+
+def supervise_last(ends: Any, starts: Any, known: Any, window_s: int, windows: Any) -> tuple[Any, Any, Any]:
+    """Sequence to one: no selection of seconds, the last row of each window, weights float32 [B], 1 / `windows` each.
+
+    `windows`, int32, are those of the whole batch, of which `ends` may be a replica's share.
+    """
+    return None, ends, tf.ones_like(ends, tf.float32) / tf.cast(windows, tf.float32)
+
+
+def supervise_windows(ends: Any, starts: Any, known: Any, window_s: int, windows: Any) -> tuple[Any, Any, Any]:
+    """Sequence to sequence: all labelled seconds, bool [B, W], their rows and weights [N]; each window counts alike.
+
+    `windows`, int32, are those of the whole batch, of which `ends` may be a replica's share.
+    """
+    position, inside = window_positions(ends, starts, window_s)
+    seconds = inside & tf.gather(known, tf.where(inside, position, starts[:, None]))
+    share = tf.cast(seconds, tf.float32)
+    weights = share / (tf.reduce_sum(share, axis=1, keepdims=True) * tf.cast(windows, tf.float32))
+    return seconds, tf.boolean_mask(position, seconds), tf.boolean_mask(weights, seconds)
+
+
+def _apply(optimizer: keras.optimizers.Optimizer, gradients: Any, variables: Any, clip_norm: float) -> Any:
+    """Clips and applies gradients, scaled ones where the optimizer scales; returns the norm of the unscaled ones."""
+    norm, scale = tf.linalg.global_norm(gradients), 1.0
+    scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    if scaling:
+        scale = tf.convert_to_tensor(optimizer.dynamic_scale)
+    if clip_norm > 0.0:
+        # An overflow stays one: with an infinite norm all gradients become NaN, and the optimizer leaves the step out.
+        gradients, _ = tf.clip_by_global_norm(gradients, clip_norm * scale, use_norm=norm)
+    optimizer.apply_gradients(zip(gradients, variables, strict=True))
+    return tf.where(tf.math.is_finite(norm), norm / scale, 0.0) if scaling else norm

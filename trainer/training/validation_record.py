@@ -1,0 +1,82 @@
+"""What a training run keeps of its validation, so that its page can show it without films, labels or features."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.foundation import storage
+from trainer.evaluation.evaluate import SMOOTHED, LabelledFilm, evaluate_curves, smooth_curves
+from trainer.evaluation.metrics import TARGETS
+from trainer.foundation.config import TrainConfig
+
+VALIDATION = "validation.json"
+_DECIMALS = 6
+
+
+def write_validation(
+    curves: Mapping[str, np.ndarray],
+    films: Sequence[LabelledFilm],
+    constant: np.ndarray,
+    chosen: SmoothingConfig,
+    config: TrainConfig,
+    output: str,
+) -> None:
+    """Writes `validation.json`: the validation films' labels, and the figures of every cutoff that was tried.
+
+    Args:
+        curves: film id -> raw prediction, float [T, 2].
+        films: the validation films; without any, the file says so.
+        constant: float [2], mean of the training labels.
+        chosen: the filter that was chosen.
+        config: the train section.
+        output: directory of the run.
+    """
+    document = {
+        "selection": config.selection,
+        "constant": dict(zip(TARGETS, map(float, constant), strict=True)),
+        "labels": {film.film_id: _labels(film) for film in films},
+        "smoothing": _tried({film.film_id: curves[film.film_id] for film in films}, films, constant, chosen, config),
+    }
+    storage.write_text(storage.join(output, VALIDATION), json.dumps(document, allow_nan=False) + "\n")
+
+
+def _labels(film: LabelledFilm) -> dict[str, list[float | None]]:
+    """Target -> label of every second; None where there is none."""
+    known = film.known.tolist()
+    return {
+        target: [round(value, _DECIMALS) if one else None for value, one in zip(column, known, strict=True)]
+        for target, column in zip(TARGETS, np.asarray(film.labels, np.float64).T.tolist(), strict=True)
+    }
+
+
+def _tried(
+    curves: Mapping[str, np.ndarray],
+    films: Sequence[LabelledFilm],
+    constant: np.ndarray,
+    chosen: SmoothingConfig,
+    config: TrainConfig,
+) -> list[dict[str, Any]]:
+    if not films:
+        return []
+    candidates = [config.smoothing]
+    if config.smoothing.method == "butterworth":
+        cutoffs = sorted({config.smoothing.cutoff_hz, *config.smoothing_cutoffs_hz})
+        plain = config.smoothing.model_dump()
+        candidates = [SmoothingConfig.model_validate({**plain, "cutoff_hz": cutoff}) for cutoff in cutoffs]
+    rows = []
+    for candidate in candidates:
+        table = evaluate_curves({SMOOTHED: smooth_curves(curves, candidate, config.labels)}, films, constant)
+        figures: dict[str, float | None] = {}
+        for target in TARGETS:
+            row = table.find(SMOOTHED, target)
+            for name in ("mse", "pcc", "ccc"):
+                value = float(getattr(row, name))
+                figures[f"{target}_{name}"] = None if math.isnan(value) else value
+        rows.append({**candidate.model_dump(mode="json"), "chosen": candidate == chosen, **figures})
+    return rows

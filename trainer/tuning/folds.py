@@ -1,0 +1,123 @@
+"""Folds by film: the manifest's splits as one, or k, each with statistics of its own training films only."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import yaml
+
+from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import ConfigurationError
+from trainer.data.dataset import TrainingFilm, assert_no_leak, load_films, read_statistics
+from trainer.foundation.config import TrainConfig
+from trainer.tuning.config import TuneConfig
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Films to learn from and to judge by, and the directory of the transform that was fitted to the former."""
+
+    films_train: tuple[Film, ...]
+    films_validation: tuple[Film, ...]
+    transform: str
+
+
+def split_by_film(films: Sequence[Film], folds: int, seed: int) -> list[tuple[tuple[Film, ...], tuple[Film, ...]]]:
+    """Deals films into folds, sizes differing by one at most; each is once in the validation part.
+
+    Raises:
+        ConfigurationError: for more folds than films.
+    """
+    if folds > len(films):
+        raise ConfigurationError(f"tune.folds: {folds} folds of {len(films)} films; at most one a film")
+    ordered = sorted(films, key=lambda film: film.film_id)
+    order = np.random.Generator(np.random.Philox(seed)).permutation(len(ordered))
+    held_out = [set(part.tolist()) for part in np.array_split(order, folds)]
+    return [
+        (
+            tuple(film for index, film in enumerate(ordered) if index not in part),
+            tuple(film for index, film in enumerate(ordered) if index in part),
+        )
+        for part in held_out
+    ]
+
+
+def plan_folds(arguments: argparse.Namespace, config: TuneConfig, *, make: bool) -> list[Fold]:
+    """The folds of a study; with `make` the statistics of k folds are fitted where they are not there yet.
+
+    Raises:
+        ConfigurationError: no transform for the manifest's splits, no films, or a `prepare` that failed.
+    """
+    films = read_manifest(arguments.manifest)
+    parts = [
+        films_of_splits(films, [name for name in splits.split(",") if name], arguments.manifest)
+        for splits in (arguments.train_splits, arguments.validation_splits)
+    ]
+    if not config.folds:
+        if not arguments.transform:
+            raise ConfigurationError("--transform: needed for the manifest's splits; or set tune.folds")
+        if not all(parts):
+            raise ConfigurationError("--train-splits and --validation-splits must both name films; or set tune.folds")
+        return [Fold(tuple(parts[0]), tuple(parts[1]), arguments.transform)]
+    if make:
+        _claim_folds(arguments.output, arguments.config)
+    folds = []
+    for number, (train, validation) in enumerate(split_by_film([*parts[0], *parts[1]], config.folds, config.seed)):
+        directory = os.path.join(arguments.output, "folds", str(number))
+        folds.append(Fold(train, validation, os.path.join(directory, "transform")))
+        if make and storage.stat(os.path.join(directory, "transform", "statistics.json")) is None:
+            _prepare(train, arguments.records, directory, arguments.config)
+    return folds
+
+
+def load_fold(fold: Fold, records: str, config: TrainConfig) -> tuple[list[TrainingFilm], list[TrainingFilm]]:
+    """Reads a fold's films, transformed and labelled; see `dataset.load_films` for what it raises."""
+    from trainer.data.transform import load_transform
+
+    statistics, transform = read_statistics(fold.transform), load_transform(fold.transform)
+    train, validation = (
+        load_films(records, films, transform, statistics, config.labels, config.model.modalities)
+        for films in (fold.films_train, fold.films_validation)
+    )
+    assert_no_leak(train, validation, statistics)
+    return train, validation
+
+
+def _claim_folds(output: str, config: str | None) -> None:
+    """Writes down how the folds' statistics are fitted, or refuses folds that were fitted otherwise."""
+    content = (yaml.safe_load(storage.read_text(config)) or {}) if config else {}
+    section = json.dumps(content.get("prepare") or {}, indent=2, sort_keys=True) + "\n"
+    uri = os.path.join(output, "folds", "prepare.json")
+    if storage.stat(uri) is None:
+        storage.write_text(uri, section)
+    elif storage.read_text(uri) != section:
+        raise ConfigurationError(
+            f"{uri}: the folds were fitted with another section prepare than that of {config or 'no --config'}; "
+            "name another --output"
+        )
+
+
+def _prepare(films: Sequence[Film], records: str, directory: str, config: str | None) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["film_id", "path", "split", "labels"])
+    writer.writerows([film.film_id, os.path.abspath(film.uri), "train", ""] for film in films)
+    manifest = os.path.join(directory, "films.csv")
+    storage.write_text(manifest, text.getvalue())
+    command = [sys.executable, "-m", "beam_pipelines.cli", "prepare", "--records", records, "--manifest", manifest]
+    command += ["--config", config] if config else []
+    # Its splits are our own, whatever a configuration says of the manifest's.
+    command += ["--set", "splits=[train]", "--output", os.path.join(directory, "transform")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ConfigurationError(f"{directory}: prepare failed: {done.stderr.strip()[-2000:]}")
