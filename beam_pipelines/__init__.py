@@ -1,13 +1,15 @@
 """CineAffect's pipelines: from films to feature records, and from feature records to valence and arousal curves.
 
-For a notebook or a script the names below are all it takes (see `beam_pipelines.extraction.single_films`). They are imported when
-they are first used: `import beam_pipelines.contracts.records.records` costs no Beam and no TensorFlow start-up.
+A notebook or a script needs no more than the names below (see `beam_pipelines.extraction.single_films`). They are
+imported when they are first used: `import beam_pipelines` starts neither Beam nor TensorFlow.
 """
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from beam_pipelines.foundation.version import __version__
 
 if TYPE_CHECKING:
     from beam_pipelines.contracts.curves.curves import AffectCurve as AffectCurve
@@ -23,21 +25,19 @@ if TYPE_CHECKING:
     from beam_pipelines.extraction.single_films import score_film as score_film
     from beam_pipelines.extractors.config import ExtractConfig as ExtractConfig
 
-__version__ = "0.1.0"
-
 _PLACES = {
-    "AffectCurve": "curves",
-    "ExportedModel": "exported_model",
+    "AffectCurve": "contracts.curves.curves",
+    "ExportedModel": "contracts.models.exported_model",
     "ExtractConfig": "extractors.config",
-    "FilmRecord": "feature_track",
-    "SmoothingConfig": "smoothing",
-    "extract_features": "single_films",
-    "load_model": "single_films",
-    "read_record": "records",
-    "score_features": "single_films",
-    "score_film": "single_films",
-    "to_csv": "curves",
-    "write_record": "records",
+    "FilmRecord": "contracts.records.feature_track",
+    "SmoothingConfig": "contracts.curves.smoothing",
+    "extract_features": "extraction.single_films",
+    "load_model": "extraction.single_films",
+    "read_record": "contracts.records.records",
+    "score_features": "extraction.single_films",
+    "score_film": "extraction.single_films",
+    "to_csv": "contracts.curves.curves",
+    "write_record": "contracts.records.records",
 }
 __all__ = ["__version__", *sorted(_PLACES)]
 

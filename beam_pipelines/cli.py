@@ -6,16 +6,16 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from beam_pipelines import __version__
 from beam_pipelines.foundation.configuration import nearest
 from beam_pipelines.foundation.errors import EXIT_CONFIGURATION
 from beam_pipelines.foundation.tensorflow_start import start_tensorflow
+from beam_pipelines.foundation.version import __version__
 
 COMMANDS = {
     "extract": ("beam_pipelines.extract", "films -> one feature record a film"),
     "import-features": ("beam_pipelines.import_features", "features that others computed -> the same feature records"),
     "prepare": ("beam_pipelines.prepare", "feature records of the training films -> statistics and transform graph"),
-    "train": ("trainer.task", "feature records and labels -> exported model with its card"),
+    "train": ("trainer.commands.train", "feature records and labels -> exported model with its card"),
     "tune": ("trainer.commands.tune", "searches the paper's space for the best configuration, by the validation films"),
     "ensemble": ("trainer.exporting.ensemble", "several exported models -> one whose curves are the mean of theirs"),
     "evaluate": ("trainer.evaluation.evaluate", "curves against labels: MSE, PCC and CCC beside the constant mean"),

@@ -15,7 +15,6 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_pipelines import __version__
 from beam_pipelines.contracts.records.records import RecordError, fingerprint, is_untrained, read_header
 from beam_pipelines.extraction.parts_folder import remove_parts
 from beam_pipelines.extractors.config import ExtractConfig
@@ -24,6 +23,7 @@ from beam_pipelines.films.catalogue import Film, list_films
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.foundation.tensorflow_start import start_tensorflow
+from beam_pipelines.foundation.version import __version__
 from beam_pipelines.launch import job
 from beam_pipelines.launch.failure_marks import remove_marks
 from beam_pipelines.transforms.extract_films import DONE_TAG, FAILED_TAG, ExtractFilms

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 import struct
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,8 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-# The maker of the sources belongs to the tests, which are no package.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 from tests.support.synthetic_clips import B_FRAMES, Picture, Sound, regular_times, write_clip
 
 FRAMES, RATE_HZ = 50, 25

@@ -184,8 +184,8 @@ def measure_stride(arguments: argparse.Namespace) -> dict[str, Any]:
     from beam_pipelines.contracts.records.records import read_record, record_uri
     from beam_pipelines.films.catalogue import films_of_splits, read_manifest
     from beam_pipelines.labels.annotations import align, read_labels
+    from beam_pipelines.labels.config import LabelConfig
     from trainer.evaluation.metrics import pcc
-    from trainer.foundation.config import LabelConfig
 
     model = ExportedModel(find_model(arguments.model))
     films = films_of_splits(read_manifest(arguments.manifest), arguments.splits.split(","), arguments.manifest)

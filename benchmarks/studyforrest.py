@@ -37,6 +37,7 @@ import numpy as np
 import yaml
 from pydantic import Field
 
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.configuration import Section, validate
 from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, ConfigurationError
 from benchmarks.studyforrest_data import RUNS, Fold, Recording, TrackConfig, load_fold, read_recording, write_films
@@ -45,7 +46,6 @@ from benchmarks.studyforrest_nested import Answer, Curves, FoldCurves, Trained, 
 from benchmarks.studyforrest_report import Row, rows_of, to_csv, to_text, write_plot
 from benchmarks.studyforrest_ridge import FEATURE_SETS, chosen_ridge, constant_mean, published_ridge
 from trainer.commands.reproduce import seed_count
-from trainer.evaluation.metrics import TARGETS
 from trainer.experiments.cached_steps import step
 from trainer.foundation.config import TrainConfig
 

@@ -18,13 +18,13 @@ import numpy as np
 
 from beam_pipelines.contracts.records.feature_track import fingerprint, slots_of
 from beam_pipelines.contracts.records.records import FeatureTrack, RecordHeader, make_record, write_record
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import Section
 from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.labels.config import LabelConfig
 from trainer.data.dataset import Statistics, TrainingFilm, assert_no_leak, load_films
-from trainer.evaluation.metrics import TARGETS
-from trainer.foundation.config import LabelConfig
 
 DATA_FILE = "forrest_1hz.csv.gz"
 RUNS = tuple(range(1, 9))

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from beam_pipelines.contracts.targets import TARGETS
 from benchmarks.studyforrest_data import MARGIN_S, Fold, Recording
 from benchmarks.studyforrest_ensemble import RULES, Rule, apply, blocks, choose, filters_of, smoothed
-from trainer.evaluation.metrics import TARGETS, ccc, pcc
+from trainer.evaluation.metrics import ccc, pcc
 from trainer.foundation.config import TrainConfig
 
 

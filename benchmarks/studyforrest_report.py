@@ -13,8 +13,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from beam_pipelines.contracts.targets import TARGETS
 from benchmarks.studyforrest_data import Recording
-from trainer.evaluation.metrics import TARGETS, ccc, mse, pcc
+from trainer.evaluation.metrics import ccc, mse, pcc
 
 METRICS = ("pcc", "ccc", "rmse")
 HUMAN = {"arousal": 0.544, "valence": 0.723}

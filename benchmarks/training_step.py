@@ -6,7 +6,8 @@
 Input has two parts. Before the step, the host chooses which windows a batch holds: one int32 a window, no tf.data, and
 the step waits for that alone. Within the step the device gathers the windows from the films' rows that lie there; a
 graph that does nothing else, on the same batches, shows what that takes. The whole step is the trainer's own
-(`trainer.training.step.make_step`). Median of the steps after the first, which compiles; on a GPU wall time is the one to read.
+(`trainer.training.step.make_step`). Median of the steps after the first, which compiles; on a GPU wall time is the one
+to read.
 """
 
 from __future__ import annotations

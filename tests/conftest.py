@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.gcs_emulator import GcsEmulator, running_emulator
 
-pytest_plugins = ["hypothesis_profiles"]
+pytest_plugins = ["tests.support.hypothesis_profiles"]
 
 # Before any test imports TensorFlow: quiet, no accelerator probing, and one thread within an operation, as workers have
 # it: test processes run side by side, and by the kernels of an AVX2 machine last bits depend on the number of threads.

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import numpy as np
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film, list_films
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import EXIT_OK, CineAffectError, FilmError
@@ -25,7 +26,7 @@ from beam_pipelines.report.runs.run_pages import write_run_page
 from beam_pipelines.report.scoring.labels import ShownLabels, read_shown_labels
 from beam_pipelines.report.scoring.page import PageWriter
 from beam_pipelines.report.scoring.scoring_run import ScoringRun, read_failures, read_scoring_run
-from beam_pipelines.report.scoring.sheets import TARGETS, FailedFilm, FilmSheet
+from beam_pipelines.report.scoring.sheets import FailedFilm, FilmSheet
 from beam_pipelines.report.scoring.thumbnails import Sprite, frame_rate_of, make_sprite
 
 EXAMPLES = """

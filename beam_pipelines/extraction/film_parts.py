@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines import __version__
 from beam_pipelines.contracts.records.feature_track import FeatureTrack, fingerprint
 from beam_pipelines.extraction.parts_folder import PARTS_FOLDER, part_name
 from beam_pipelines.extractors.tracks import FilmPart
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.version import __version__
 from beam_pipelines.media.damage import sum_of
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe

@@ -15,9 +15,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from beam_pipelines.contracts.targets import TARGETS
+from beam_pipelines.labels.config import LabelConfig
 from beam_pipelines.labels.layouts import AnnotationError, LabelRow, read_rows
-from trainer.evaluation.metrics import TARGETS
-from trainer.foundation.config import LabelConfig
 
 __all__ = [
     "AnnotationError",

@@ -20,10 +20,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
-from trainer.evaluation.metrics import TARGETS
-from trainer.foundation.config import LabelConfig
+from beam_pipelines.labels.config import LabelConfig
 
 SEGMENT_S = 10.0
 SEGMENT_HOP_S = 5.0

@@ -23,7 +23,6 @@ from typing import Any
 from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
-from beam_pipelines import __version__
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import load_section, nearest
@@ -31,6 +30,7 @@ from beam_pipelines.foundation.errors import EXIT_OK, CineAffectError, Configura
 from beam_pipelines.foundation.logs.structured_log import is_json
 from beam_pipelines.foundation.run_summary import next_steps_of_job, places_of_job, print_summary
 from beam_pipelines.foundation.tensorflow_start import sees_gpu
+from beam_pipelines.foundation.version import __version__
 from beam_pipelines.launch.driver_log import FORMATS, OPTION, PLUGIN_OPTION, start_log
 from beam_pipelines.launch.progress import watch
 from beam_pipelines.transforms.outcomes import FAILURES, RUN_MANIFEST, exit_code, read_manifest_of_run

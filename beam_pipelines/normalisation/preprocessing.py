@@ -12,11 +12,11 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from pydantic import Field
 
+from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from beam_pipelines.contracts.records.records import slots_of
 from beam_pipelines.foundation.configuration import Section
 from beam_pipelines.foundation.errors import ConfigurationError
 
-PRESENT_SUFFIX = "_present"
 _SMALLEST_DEVIATION = 1e-6
 _PCA_GRID = 2.0**16
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.report.canvas import Output, canvas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-TARGETS = ("valence", "arousal")
 # Okabe and Ito's palette: told apart by all common kinds of colour vision, and here by line style as well.
 COLOURS = {"valence": "#0072B2", "arousal": "#D55E00"}
 OTHER_COLOUR = "#009E73"

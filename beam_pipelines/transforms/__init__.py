@@ -1,0 +1,1 @@
+"""The PTransforms and DoFns of the jobs: plumbing, no arithmetic."""

@@ -13,6 +13,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.public.tfxio import TensorAdapterConfig
 
 from beam_pipelines.contracts.records import records
+from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from beam_pipelines.contracts.records.records import slots_of
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation.logs.structured_log import about
@@ -21,7 +22,6 @@ from beam_pipelines.transforms.outcomes import DONE, FAILED, FilmOutcome
 OUTCOME_TAG = "outcome"
 PRESENT_TAG = "present"
 ROWS_TAG = "rows"
-PRESENT_SUFFIX = "_present"
 
 
 @dataclass

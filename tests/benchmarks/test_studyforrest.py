@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beam_pipelines.contracts.targets import TARGETS
+from beam_pipelines.labels.config import LabelConfig
 from benchmarks.studyforrest import (
     BY_FOLD,
     CONFIGURATION,
@@ -43,8 +45,7 @@ from benchmarks.studyforrest_nested import Curves, FoldCurves, best_rule, nested
 from benchmarks.studyforrest_report import figures_of, rows_of, to_text
 from benchmarks.studyforrest_ridge import published_ridge
 from tests.support.hypothesis_profiles import examples
-from trainer.evaluation.metrics import TARGETS
-from trainer.foundation.config import LabelConfig, TrainConfig
+from trainer.foundation.config import TrainConfig
 
 RUN_S = 80
 TRACKS = {

@@ -18,7 +18,7 @@ from beam_pipelines.foundation.errors import ConfigurationError, FilmError
 from tests.support.exported_models import expected_raw, make_card, write_model
 from tests.support.feature_records import make_film_record
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

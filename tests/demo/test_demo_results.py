@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-RUN = Path(__file__).resolve().parents[1] / "demo-run"
+RUN = Path(__file__).resolve().parents[2] / "demo-run"
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from tests.support.dataflow_scripts import SETTINGS, arguments_of
 from trainer.commands import retrain
 from trainer.retraining.config import RetrainConfig
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 CONTAINERS = sorted((DEPLOY / "containers").glob("*.Dockerfile"))
 PACKAGED = [path for path in CONTAINERS if path.stem != "template"]  # which is made of the image of another

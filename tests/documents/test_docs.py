@@ -34,7 +34,7 @@ from tests.support.documentation import Block, blocks_of
 from tests.support.synthetic_clips import Sound, regular_times, write_clip
 from trainer.retraining.promotion import move_current
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 FILM_SECONDS = 8
 SMALL: dict[str, Any] = {

@@ -26,7 +26,7 @@ from tests.support.dataflow_scripts import arguments_of
 from tests.support.exported_models import write_model
 from tests.support.feature_records import make_film_record
 
-DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 FLEX = DEPLOY / "dataflow" / "flex"
 JOBS = ("extract", "prepare", "score")
 

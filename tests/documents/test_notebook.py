@@ -17,7 +17,7 @@ from tests.support.synthetic_clips import Sound, regular_times, write_clip
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 NOTEBOOK = REPOSITORY / "docs" / "two-films.ipynb"
 
 nbformat = pytest.importorskip("nbformat", reason="needs nbformat, of the extra 'test'")

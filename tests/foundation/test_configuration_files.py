@@ -10,7 +10,7 @@ import yaml
 
 from beam_pipelines.foundation.configuration import SECTIONS, load_section
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 def section_models() -> dict[str, Any]:

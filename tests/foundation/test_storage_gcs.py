@@ -24,7 +24,7 @@ from tests.support.gcs_emulator import GcsEmulator, running_emulator
 
 OBJECTS = 2 * PAGE_OBJECTS + 100
 LONG = bytes(range(251)) * 12_000  # 3 MB
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

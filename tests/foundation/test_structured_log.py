@@ -22,7 +22,7 @@ from tests.support.exported_models import write_model
 from tests.support.feature_records import make_film_record
 from tests.support.synthetic_clips import Picture, regular_times, write_clip
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 LONG_S = 305
 FACTS = {"time", "level", "message", "logger", "worker", "host", "pid"}
 

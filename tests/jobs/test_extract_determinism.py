@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from golden.regenerate import GOLDEN, VALUES, first_values
 
 from beam_pipelines import extract
 from beam_pipelines.contracts.records import records
 from beam_pipelines.demo.films import make_demo_films, plan_demo_films
 from beam_pipelines.extractors.configured_networks import Networks
+from tests.golden.regenerate import GOLDEN, VALUES, first_values
 
 FILMS = {"films": 2, "seconds": 6, "seed": 2018}
 # Pictures as such are compared in test_extract. Small batches, so that a film has several, the last of them padded.

@@ -26,7 +26,7 @@ from tests.support.synthetic_clips import Sound, regular_times, write_clip
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 FILMS = 8
 SOUND = ("--set=modalities=[audio]", "--set=audio.weights=untrained")
 SOUND_SECTION = "{modalities: [audio], audio: {weights: untrained}}"

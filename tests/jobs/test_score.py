@@ -23,7 +23,7 @@ from tests.support.exported_models import expected_raw, write_model
 from tests.support.feature_records import make_film_record
 from tests.support.score_runs import contents, read_table, run, write_films
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 ODD_ID = escape_film_id("a'b\"c <x> é 電影")
 SECONDS = {"plain": 70, "one-second": 1, "short": 9, ODD_ID: 25}
 
@@ -331,7 +331,8 @@ def test_a_records_checksum_changes_with_its_content_only(tmp_path):
 
 def test_the_job_knows_nothing_of_the_trainer():
     program = (
-        "import sys; import beam_pipelines.score, beam_pipelines.contracts.models.exported_model, beam_pipelines.scoring.curve_files; "
+        "import sys; import beam_pipelines.score, beam_pipelines.contracts.models.exported_model; "
+        "import beam_pipelines.scoring.curve_files; "
         "print([name for name in sys.modules if name.split('.')[0] in ('trainer', 'keras', 'tensorflow')])"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)

@@ -19,7 +19,7 @@ from tests.support.exported_models import expected_raw, write_model
 from tests.support.feature_records import make_film_record
 from tests.support.score_runs import contents, run, write_films
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 SECONDS = {f"film {number}": seconds for number, seconds in enumerate((1, 70, 12, 9, 33, 2, 25))}
 
 

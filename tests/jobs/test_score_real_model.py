@@ -19,7 +19,7 @@ from beam_pipelines.extractors.configured_networks import describe_tracks
 from tests.support.feature_records import make_film_record
 from tests.support.synthetic_clips import Sound, regular_times, write_clip
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 DIMENSIONS = {"audio": 128, "face": 1024}
 SECONDS = {"one-second.mp4": 1, "nothing.mp4": 14}
 EXTRACT = {"modalities": ["audio", "face"], "audio": {"weights": "untrained"}, "face": {"weights": "untrained"}}

@@ -17,7 +17,7 @@ from tests.support.exported_models import expected_raw, write_model
 from tests.support.feature_records import make_film_record
 from tests.support.score_runs import contents, read_table, run, write_films
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 CSV_ON, CSV_OFF = ("--set", "csv=true"), ("--set", "csv=false")
 MONDAY = {f"monday {number}": 5 + number for number in range(4)}
 TUESDAY = {f"tuesday {number}": 11 + number for number in range(3)}

@@ -17,7 +17,7 @@ from beam_pipelines.labels.annotations import (
     render_reports,
     report_alignment,
 )
-from trainer.foundation.config import LabelConfig
+from beam_pipelines.labels.config import LabelConfig
 
 HEADER = "Time\tValence\tArousal"
 

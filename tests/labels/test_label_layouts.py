@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.labels.annotations import AnnotationError, align, read_labels, render_reports, report_alignment
+from beam_pipelines.labels.config import LabelConfig
 from beam_pipelines.labels.layouts import LabelRow, _seconds_by_interpolation, _seconds_by_mean, label_files
-from trainer.foundation.config import LabelConfig, TrainConfig
+from trainer.foundation.config import TrainConfig
 
 SEGMENTS = "Id\tTime\tMeanValence\tMeanArousal"
 

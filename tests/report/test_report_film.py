@@ -12,12 +12,12 @@ from matplotlib import image
 from beam_pipelines.commands.report import main
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.report.markers.webvtt import mood
-from tests.support.browser_pages import browser, open_film, page, playhead_s, second, wait_until
-from tests.support.report_runs import FILM_SECONDS, curve_of, film_data, report, write_scores
+from tests.support.browser_pages import open_film, playhead_s, second, wait_until
+from tests.support.report_runs import FILM_SECONDS, curve_of, film_data, write_scores
 from tests.support.synthetic_clips import regular_times, write_clip
 
 
-def test_charts_and_thumbnails_have_pixels(page: Any, report: Path) -> None:  # noqa: F811
+def test_charts_and_thumbnails_have_pixels(page: Any, report: Path) -> None:
     open_film(page, report, "play")
     wait_until(page, "document.getElementById('tracks').height > 40")
     for place in ("#chart-valence canvas", "#chart-arousal canvas", "#plane", "#tracks"):
@@ -26,7 +26,7 @@ def test_charts_and_thumbnails_have_pixels(page: Any, report: Path) -> None:  # 
     assert "label" in page.inner_text("#legend")
 
 
-def test_the_cursor_follows_the_video(page: Any, report: Path) -> None:  # noqa: F811
+def test_the_cursor_follows_the_video(page: Any, report: Path) -> None:
     open_film(page, report, "play")
     wait_until(page, "document.querySelector('video').readyState > 1")
     page.click("#play")
@@ -45,7 +45,7 @@ def test_the_cursor_follows_the_video(page: Any, report: Path) -> None:  # noqa:
     assert abs(playhead_s(page) - 30.5) < 0.15
 
 
-def test_seeking_by_click_moves_the_video(page: Any, report: Path) -> None:  # noqa: F811
+def test_seeking_by_click_moves_the_video(page: Any, report: Path) -> None:
     open_film(page, report, "play")
     wait_until(page, "document.querySelector('video').readyState > 0")
     for chart, share in (("valence", 0.25), ("arousal", 0.75)):
@@ -60,7 +60,7 @@ def test_seeking_by_click_moves_the_video(page: Any, report: Path) -> None:  # n
     assert second(page) >= 38
 
 
-def test_seeking_by_key_and_by_event_moves_the_video(page: Any, report: Path) -> None:  # noqa: F811
+def test_seeking_by_key_and_by_event_moves_the_video(page: Any, report: Path) -> None:
     open_film(page, report, "play")
     wait_until(page, "document.querySelector('video').readyState > 0")
     for key, expected in (("ArrowRight", 1), ("ArrowRight", 2), ("Shift+ArrowRight", 12), ("ArrowLeft", 11)):
@@ -94,7 +94,7 @@ def test_seeking_by_key_and_by_event_moves_the_video(page: Any, report: Path) ->
     page.wait_for_selector("#list .row")
 
 
-def test_the_word_beside_the_numbers_is_that_of_the_second(page: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_the_word_beside_the_numbers_is_that_of_the_second(page: Any, tmp_path: Path) -> None:
     # One chapter, joyful on the whole, that begins tense.
     valence, arousal = np.where(np.arange(40) < 10, -0.56, 0.6), np.full(40, 0.29)
     write_scores(tmp_path, [AffectCurve("one", valence, arousal, valence, arousal)], [])
@@ -111,7 +111,7 @@ def test_the_word_beside_the_numbers_is_that_of_the_second(page: Any, tmp_path: 
     assert shown == [mood(v, a) for v, a in places]  # the page and the tracks use one set of words
 
 
-def test_zooming_by_dragging_and_back(page: Any, report: Path) -> None:  # noqa: F811
+def test_zooming_by_dragging_and_back(page: Any, report: Path) -> None:
     open_film(page, report, "play")
     box = page.locator("#chart-valence .u-over").bounding_box()
     page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 40)
@@ -126,7 +126,7 @@ def test_zooming_by_dragging_and_back(page: Any, report: Path) -> None:  # noqa:
     assert abs(playhead_s(page) - 10) < 0.5
 
 
-def test_a_film_that_was_moved_away_leaves_its_curves(browser: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_a_film_that_was_moved_away_leaves_its_curves(browser: Any, tmp_path: Path) -> None:
     scores = tmp_path / "scores"
     scores.mkdir()
     write_clip(tmp_path / "gone.mp4", regular_times(100, 10), rate_hz=10)
@@ -149,7 +149,7 @@ def test_a_film_that_was_moved_away_leaves_its_curves(browser: Any, tmp_path: Pa
     tab.close()
 
 
-def coloured(page: Any, chart: str) -> int:  # noqa: F811
+def coloured(page: Any, chart: str) -> int:
     """How many pixels of a chart aren't of its commonest colour, the panel's."""
     picture = image.imread(io.BytesIO(page.locator(f"#chart-{chart} canvas").screenshot()))
     pixels = (picture.reshape(-1, picture.shape[-1])[:, :3] * 255).round().astype(int)
@@ -157,7 +157,7 @@ def coloured(page: Any, chart: str) -> int:  # noqa: F811
     return int(counts.sum() - counts.max())
 
 
-def test_an_ensemble_has_a_band_around_its_curve_and_a_single_model_none(page: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_an_ensemble_has_a_band_around_its_curve_and_a_single_model_none(page: Any, tmp_path: Path) -> None:
     shown = {}
     for name, spread in (("single", None), ("narrow", 0.05), ("wide", 0.2)):
         scores = tmp_path / name

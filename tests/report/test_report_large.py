@@ -10,7 +10,7 @@ import pytest
 from beam_pipelines.commands.report import SheetMaker
 from beam_pipelines.report.scoring.page import PageWriter
 from beam_pipelines.report.scoring.sheets import FailedFilm, FilmSheet, catalogue_row
-from tests.support.browser_pages import browser, open_film, page, second, shown_names, wait_until
+from tests.support.browser_pages import open_film, second, shown_names, wait_until
 from tests.support.report_runs import curve_of
 
 pytestmark = pytest.mark.slow
@@ -31,7 +31,7 @@ def large_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
-def test_of_five_thousand_films_only_the_rows_in_sight_are_made(page: Any, large_report: Path) -> None:  # noqa: F811
+def test_of_five_thousand_films_only_the_rows_in_sight_are_made(page: Any, large_report: Path) -> None:
     page.goto((large_report / "index.html").as_uri())
     page.wait_for_selector("#list .row")
     assert page.inner_text("#count") == "5000 films"
@@ -47,7 +47,7 @@ def test_of_five_thousand_films_only_the_rows_in_sight_are_made(page: Any, large
     assert shown_names(page)[0] == "three hours"
 
 
-def test_in_a_film_of_three_hours_the_cursor_moves_without_drawing(page: Any, large_report: Path) -> None:  # noqa: F811
+def test_in_a_film_of_three_hours_the_cursor_moves_without_drawing(page: Any, large_report: Path) -> None:
     open_film(page, large_report, "three hours")
     # Nothing is drawn anew for a step of the cursor, which is what happens at every frame while a film plays.
     page.evaluate(

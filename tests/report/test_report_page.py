@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.commands.report import main
-from tests.support.browser_pages import browser, open_film, page, shown_names, wait_until
+from tests.support.browser_pages import open_film, shown_names, wait_until
 from tests.support.feature_records import make_film_record
 from tests.support.report_runs import (
     FILM_SECONDS,
@@ -22,13 +22,12 @@ from tests.support.report_runs import (
     ODD_REASON,
     curve_of,
     film_data,
-    report,
     rows_of,
     write_scores,
 )
 
 
-def test_catalogue_and_film_open_from_disk_without_a_word_in_the_console(page: Any, report: Path) -> None:  # noqa: F811
+def test_catalogue_and_film_open_from_disk_without_a_word_in_the_console(page: Any, report: Path) -> None:
     page.goto((report / "index.html").as_uri())
     page.wait_for_selector("#list .row")
     assert page.inner_text("#count") == "14 films"
@@ -42,7 +41,7 @@ def test_catalogue_and_film_open_from_disk_without_a_word_in_the_console(page: A
     page.wait_for_selector("#list .row")
 
 
-def test_evaluation_tracks_and_films_lost_before_scoring_are_shown(page: Any, report: Path) -> None:  # noqa: F811
+def test_evaluation_tracks_and_films_lost_before_scoring_are_shown(page: Any, report: Path) -> None:
     page.goto((report / "index.html").as_uri())
     page.wait_for_selector("#list .row")
     page.click("#evaluation summary")
@@ -60,7 +59,7 @@ def test_evaluation_tracks_and_films_lost_before_scoring_are_shown(page: Any, re
     assert film["duration"] == round(record.header.duration_us / 1e6, 3)
 
 
-def test_search_filter_and_sort(page: Any, report: Path) -> None:  # noqa: F811
+def test_search_filter_and_sort(page: Any, report: Path) -> None:
     page.goto((report / "index.html").as_uri())
     page.wait_for_selector("#list .row")
     names = shown_names(page)
@@ -93,7 +92,7 @@ def test_search_filter_and_sort(page: Any, report: Path) -> None:  # noqa: F811
     assert [means[name] for name in shown_names(page)[:-2]] == shown[::-1]
 
 
-def test_odd_names_are_shown_and_not_executed(page: Any, report: Path) -> None:  # noqa: F811
+def test_odd_names_are_shown_and_not_executed(page: Any, report: Path) -> None:
     page.goto((report / "index.html").as_uri())
     page.wait_for_selector("#list .row")
     assert ODD_NAME in shown_names(page)
@@ -119,7 +118,7 @@ def test_odd_names_are_shown_and_not_executed(page: Any, report: Path) -> None: 
     assert page.locator("main img, main script").count() == 0
 
 
-def test_the_page_would_not_execute_a_script_inside_of_it(browser: Any, report: Path) -> None:  # noqa: F811
+def test_the_page_would_not_execute_a_script_inside_of_it(browser: Any, report: Path) -> None:
     tab = browser.new_page()
     tab.goto((report / "index.html").as_uri())
     tab.wait_for_selector("#list .row")
@@ -131,7 +130,7 @@ def test_the_page_would_not_execute_a_script_inside_of_it(browser: Any, report: 
     tab.close()
 
 
-def test_the_list_is_worked_by_keyboard(page: Any, report: Path) -> None:  # noqa: F811
+def test_the_list_is_worked_by_keyboard(page: Any, report: Path) -> None:
     page.goto((report / "index.html").as_uri())
     page.wait_for_selector("#list .row")
     names = shown_names(page)
@@ -152,7 +151,7 @@ def test_the_list_is_worked_by_keyboard(page: Any, report: Path) -> None:  # noq
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_everything_without_scrolling_sideways(browser: Any, report: Path, scheme: str) -> None:  # noqa: F811
+def test_a_phone_shows_everything_without_scrolling_sideways(browser: Any, report: Path, scheme: str) -> None:
     context = browser.new_context(viewport={"width": 360, "height": 740}, color_scheme=scheme, has_touch=True)
     tab = context.new_page()
     tab.goto((report / "index.html").as_uri())
@@ -181,7 +180,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(browser: Any, repor
     context.close()
 
 
-def test_a_browser_reads_the_webvtt_tracks(browser: Any, report: Path) -> None:  # noqa: F811
+def test_a_browser_reads_the_webvtt_tracks(browser: Any, report: Path) -> None:
     handler = functools.partial(QuietHandler, directory=str(report))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -214,7 +213,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
         return
 
 
-def test_a_film_that_failed_since_keeps_its_curve_and_says_so(page: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_a_film_that_failed_since_keeps_its_curve_and_says_so(page: Any, tmp_path: Path) -> None:
     failure = {"film_id": "one", "source_uri": "x", "step": "probe", "reason": "truncated", "detail": "ends at 0:12"}
     write_scores(tmp_path, [curve_of("one", 30, 1), curve_of("two", 30, 2)], [failure])
     assert main(["--scores", str(tmp_path)]) == 0

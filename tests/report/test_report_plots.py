@@ -163,7 +163,7 @@ def test_own_settings_of_a_person_change_nothing(tmp_path: Path) -> None:
         "plot_curve(sys.stdout.buffer, 'A film', t, 0.8 * np.sin(t / 15), 0.8 * np.cos(t / 11))\n"
         "import matplotlib; sys.stderr.write(matplotlib.get_backend())"
     )
-    root = str(Path(__file__).resolve().parents[1])
+    root = str(Path(__file__).resolve().parents[2])
     environment = {
         "PYTHONPATH": root,
         "MATPLOTLIBRC": str(tmp_path),

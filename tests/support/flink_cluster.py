@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-DEPLOY = Path(__file__).resolve().parents[1] / "deploy" / "flink"
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "flink"
 _KILL_TIMEOUT_S = 600.0
 
 

@@ -3,7 +3,8 @@
 development films ──▶ validation films | the rest ──▶ prepare ──▶ train: epoch and filter of each run
                   └─▶ all ──▶ prepare ──▶ train for that many epochs ──▶ export, test curves, run files, table
 
-Each step is made once for what it depends on (`trainer.experiments.cached_steps`): killed, it goes on when started again.
+Each step is made once for what it depends on (`trainer.experiments.cached_steps`): killed, it goes on when
+started again.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from beam_pipelines import __version__
 from beam_pipelines.contracts.models.exported_cards import EXPORTS, exported_cards
 from beam_pipelines.contracts.records.records import is_untrained
 from beam_pipelines.films.catalogue import films_of_splits, read_manifest
@@ -20,6 +19,7 @@ from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.foundation.errors import EXIT_OK, CineAffectError, ConfigurationError
 from beam_pipelines.foundation.output_directory import assert_output_directory
 from beam_pipelines.foundation.run_summary import next_steps_of_job, print_summary
+from beam_pipelines.foundation.version import __version__
 from beam_pipelines.labels.annotations import render_reports
 from beam_pipelines.report.runs.run_pages import write_run_page
 from trainer.data.dataset import Statistics, TrainingFilm, assert_no_leak, data_digest, load_films, read_statistics

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from beam_pipelines.contracts.records.records import (
-    PRESENT_SUFFIX,
     FilmRecord,
     RecordError,
     digest,
@@ -28,8 +28,8 @@ from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.labels.annotations import LabelReport, align, read_labels, report_alignment
+from beam_pipelines.labels.config import LabelConfig
 from trainer.data.contiguous_rows import stack_rows
-from trainer.foundation.config import LabelConfig
 
 STATISTICS_FILE = "statistics.json"
 RUN_MANIFEST = "run_manifest.json"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from beam_pipelines.contracts.records.records import PRESENT_SUFFIX
+from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 

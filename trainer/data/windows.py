@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from beam_pipelines.contracts.records.records import PRESENT_SUFFIX
+from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from trainer.data.contiguous_rows import block_of
 
 

@@ -18,15 +18,17 @@ import numpy as np
 from beam_pipelines.contracts.curves.curves import COLUMNS, AffectCurve, CurveError, read_columns, to_csv
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig, smooth
 from beam_pipelines.contracts.models.exported_cards import exported_cards
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.foundation.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED, CineAffectError, ConfigurationError
 from beam_pipelines.foundation.output_directory import assert_output_directory
 from beam_pipelines.labels.annotations import LabelReport, align, read_labels, render_reports, report_alignment
-from trainer.evaluation.metrics import TARGETS, MetricsTable, mean_label, tabulate
+from beam_pipelines.labels.config import LabelConfig
+from trainer.evaluation.metrics import MetricsTable, mean_label, tabulate
 from trainer.evaluation.run_files import read_run_file, run_name
-from trainer.foundation.config import LabelConfig, TrainConfig
+from trainer.foundation.config import TrainConfig
 
 RAW, SMOOTHED = "raw", "smoothed"
 CURVES = "curves"

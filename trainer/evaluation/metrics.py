@@ -18,8 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-TARGETS = ("valence", "arousal")
-"""The two columns of every label and prediction array, in this order."""
+from beam_pipelines.contracts.targets import TARGETS
 
 CONSTANT_MEAN = "constant mean"
 """The predictor that always answers the mean of the training labels: what every model must beat."""

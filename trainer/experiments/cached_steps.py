@@ -17,10 +17,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from beam_pipelines import __version__
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import CineAffectError, ConfigurationError
 from beam_pipelines.foundation.output_directory import assert_output_directory
+from beam_pipelines.foundation.version import __version__
 
 DONE = "done.json"
 _DIGITS = 12

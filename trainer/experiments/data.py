@@ -20,12 +20,12 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import section_values
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.labels.annotations import align, read_labels, render_reports, report_alignment
+from beam_pipelines.labels.config import LabelConfig
 from beam_pipelines.labels.layouts import label_files
 from trainer.data.dataset import Statistics, TrainingFilm, load_films, read_statistics
 from trainer.evaluation.evaluate import FilmLabels
 from trainer.evaluation.metrics import mean_label
 from trainer.experiments.cached_steps import run_job, step
-from trainer.foundation.config import LabelConfig
 
 TRAIN, VALIDATION, TEST, LEFT_OUT = "train", "validation", "test", "left-out"
 

@@ -23,7 +23,7 @@ _TABLE_1 = {
 TABLE_1 = {run: dict(zip(_COLUMNS, values, strict=True)) for run, values in _TABLE_1.items()}
 """The paper's Table 1, test set: run -> (target, figure) -> value."""
 
-_PLACES = (Path(__file__).parent / "paper", Path(__file__).parents[1] / "configs" / "paper")
+_PLACES = (Path(__file__).parents[1] / "paper", Path(__file__).parents[2] / "configs" / "paper")
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
-from trainer.evaluation.metrics import CONSTANT_MEAN, TARGETS
+from trainer.evaluation.metrics import CONSTANT_MEAN
 from trainer.experiments.table import FIGURES, SCOPES, Published, Summary
 
 _COLOURS = {"mean of films": "#0072b2", "pooled": "#d55e00"}

@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
-from trainer.evaluation.metrics import CONSTANT_MEAN, TARGETS
+from trainer.evaluation.metrics import CONSTANT_MEAN
 
 FIGURES = ("mse", "pcc", "ccc")
 SCOPES = ("mean of films", "pooled")

@@ -18,12 +18,12 @@ import numpy as np
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.exported_cards import EXPORTS, exported_cards
 from beam_pipelines.contracts.records.records import read_record, record_uri
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.data.dataset import assert_no_leak
 from trainer.evaluation.evaluate import CURVES, SMOOTHED, read_curve, smooth_curves, write_curve
-from trainer.evaluation.metrics import TARGETS
 from trainer.experiments.cached_steps import Step, step
 from trainer.experiments.data import TEST, TRAIN, VALIDATION, ExperimentData
 from trainer.foundation.config import TrainConfig

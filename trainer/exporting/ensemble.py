@@ -18,6 +18,7 @@ from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.exported_cards import versions_of
 from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of
 from beam_pipelines.contracts.records.records import RecordError, read_record, record_uri
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import load_section
@@ -25,7 +26,7 @@ from beam_pipelines.foundation.errors import EXIT_OK, CineAffectError, Configura
 from beam_pipelines.foundation.output_directory import assert_output_directory
 from beam_pipelines.labels.annotations import align, read_labels
 from trainer.evaluation.evaluate import choose_smoothing, evaluate_curves, smooth_curves
-from trainer.evaluation.metrics import TARGETS, MetricsTable, mean_label
+from trainer.evaluation.metrics import MetricsTable, mean_label
 from trainer.exporting.ensemble_members import (
     Member,
     assert_members_agree,

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from beam_pipelines import __version__
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.exported_cards import EXPORTS, versions_of
 from beam_pipelines.contracts.models.exported_model import CARD, ModelReference, find_model
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.foundation.version import __version__
 
 
 @dataclass(frozen=True, eq=False)

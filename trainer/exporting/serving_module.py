@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import ConfigurationError
-from trainer.evaluation.metrics import TARGETS
 from trainer.network.model import presence_key
 
 

@@ -33,7 +33,8 @@ class RunLock(Protocol):
 
     Attributes:
         descriptor: a process that is started with it in `pass_fds` holds the lock too, as long as it lives; None where
-            a lock can't be handed on, so that a job must end with the process that started it (`trainer.foundation.leash`).
+            a lock can't be handed on, so that a job must end with the process that started it
+            (`trainer.foundation.leash`).
     """
 
     @property

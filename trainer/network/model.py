@@ -20,9 +20,10 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from beam_pipelines.contracts.records.records import PRESENT_SUFFIX, slots_of
+from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
+from beam_pipelines.contracts.records.records import slots_of
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import ConfigurationError
-from trainer.evaluation.metrics import TARGETS
 from trainer.foundation.config import ModelConfig
 from trainer.foundation.distribution import normalize_over_replicas, replicas
 from trainer.network.batch_statistics import FilmBatches

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from beam_pipelines import __version__
 from beam_pipelines.contracts.curves.score_config import ScoreConfig
 from beam_pipelines.contracts.records import records
 from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
 from beam_pipelines.foundation.configuration import load_section, section_values
 from beam_pipelines.foundation.errors import EXIT_TOO_MANY_FILMS_FAILED
+from beam_pipelines.foundation.version import __version__
 from beam_pipelines.labels.annotations import AnnotationError, Labels, read_labels
 from trainer.foundation.config import TrainConfig
 from trainer.retraining.config import RetrainConfig

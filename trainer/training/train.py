@@ -1,8 +1,8 @@
 """Training: an own step, epochs with validation by film, checkpoints, and the choice of the smoothing.
 
-One step (`trainer.training.step`) gathers a batch of windows on the device, takes the loss of both targets and applies Adam. A
-run that was killed goes on from its last checkpoint and ends at the weights of an undisturbed run, bit for bit: order
-and dropout masks follow from seed, epoch and step.
+One step (`trainer.training.step`) gathers a batch of windows on the device, takes the loss of both targets and applies
+Adam. A run that was killed goes on from its last checkpoint and ends at the weights of an undisturbed run, bit for bit:
+order and dropout masks follow from seed, epoch and step.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import numpy as np
 import tensorflow as tf
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.labels.config import LabelConfig
 from trainer.data.dataset import TrainingFilm
 from trainer.data.windows import WindowTable, epoch_batches, stack_films, window_ends
 from trainer.evaluation.evaluate import (
@@ -29,8 +31,8 @@ from trainer.evaluation.evaluate import (
     selection_score,
     smooth_curves,
 )
-from trainer.evaluation.metrics import TARGETS, MetricsTable, mean_label
-from trainer.foundation.config import LabelConfig, TrainConfig
+from trainer.evaluation.metrics import MetricsTable, mean_label
+from trainer.foundation.config import TrainConfig
 from trainer.foundation.distribution import chiefs_value, is_chief
 from trainer.network.model import AffectModel, build_model
 from trainer.training.checkpoint_folder import CheckpointFolder, checkpoint_folder
@@ -94,8 +96,8 @@ def train(
         checkpoint_batches: a checkpoint after every so many batches, besides that after each epoch; 0 makes none.
         progress: where progress is shown.
         on_epoch: called with an epoch's line of the history after its checkpoint; what it raises ends the run.
-        strategy: devices and workers that share each batch (`trainer.foundation.distribution`); one device without it. The run is
-            the same run whatever they are.
+        strategy: devices and workers that share each batch (`trainer.foundation.distribution`); one device without it.
+            The run is the same run whatever they are.
 
     Raises:
         ConfigurationError: no windows to train on, fewer windows in a batch than there are devices, another run in

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from trainer.evaluation.evaluate import SMOOTHED, LabelledFilm, evaluate_curves, smooth_curves
-from trainer.evaluation.metrics import TARGETS
 from trainer.foundation.config import TrainConfig
 
 VALIDATION = "validation.json"

@@ -19,13 +19,14 @@ from pydantic import ConfigDict, Field
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.current_version import CURRENT, read_current
 from beam_pipelines.contracts.models.raw_prediction import (
-    TARGETS,
     RawPrediction,
     fill_between,
     mean_of_members,
     seconds_to_predict,
 )
-from beam_pipelines.contracts.records.records import PRESENT_SUFFIX, FilmRecord, RecordHeader, is_untrained
+from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
+from beam_pipelines.contracts.records.records import FilmRecord, RecordHeader, is_untrained
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import Section, validate
 from beam_pipelines.foundation.errors import ConfigurationError, FilmError

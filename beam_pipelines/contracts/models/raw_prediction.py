@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-TARGETS = ("valence", "arousal")
+from beam_pipelines.contracts.targets import TARGETS
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 
-import beam_pipelines
 from beam_pipelines.foundation.errors import ConfigurationError, FilmError
 
 MODALITY = "opensmile_is10"
@@ -168,7 +167,7 @@ EXIT_OTHER_SET = 70
 
 
 def _start() -> subprocess.Popen[bytes]:
-    root = str(Path(beam_pipelines.__file__).parents[1])
+    root = str(Path(__file__).resolve().parents[3])
     paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     return subprocess.Popen(
         [sys.executable, "-m", "beam_pipelines.extractors.networks.opensmile_child"],

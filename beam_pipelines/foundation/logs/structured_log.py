@@ -1,6 +1,7 @@
 """The log as one JSON object a line, with the film, the segment and the worker that a message is about.
 
-    {"time": "2026-01-31T09:00:00.123+00:00", "level": "WARNING", "message": "…", "logger": "beam_pipelines.extraction.one_film",
+    {"time": "2026-01-31T09:00:00.123+00:00", "level": "WARNING", "message": "…",
+     "logger": "beam_pipelines.extraction.one_film",
      "worker": "worker_3", "host": "node-7", "pid": 4711, "film": "first.mp4", "segment": [300, 600]}
 
 `start_json_log` switches it on in a process; without it `about` costs next to nothing and the log is plain text.

@@ -44,7 +44,7 @@ _START_DEADLINE_S = 120.0
 # A task reads its film three times at most (packets, by plan, entirely). What reads more goes round in circles.
 _MOST_READINGS = 8
 _EXIT_OUT_OF_MEMORY = 12
-_PROJECT_ROOT = Path(__file__).resolve().parents[2]
+_PROJECT_ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines.contracts.curves.curves import AffectCurve, from_csv
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import shown_name
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
@@ -22,7 +23,6 @@ from beam_pipelines.report.page_folder import STUDY, TRAINING, PageFolder
 from beam_pipelines.report.runs.table_page import TABLE_1, write_table_page
 
 FOLDER = "report"
-TARGETS = ("valence", "arousal")
 CALIBRATION_BINS = 10
 
 _FIGURES = ("predictor", "target", "scope", "film_id", "seconds", "mse", "pcc", "ccc")

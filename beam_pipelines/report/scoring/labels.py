@@ -1,6 +1,6 @@
 """Labels of a film for display: a table with a header that names time, valence and arousal, as MediaEval publishes it.
 
-The trainer has its own reader, which refuses what it can't vouch for (`beam_pipelines.labels.annotations`). Here a label is a line
+The trainer's reader refuses what it can't vouch for (`beam_pipelines.labels.annotations`). Here a label is a line
 beside a curve: a file that can't be read costs the page that line and a sentence, never the film.
 """
 

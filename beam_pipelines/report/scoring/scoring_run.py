@@ -9,9 +9,10 @@ from typing import Any
 
 from beam_pipelines.contracts.curves.curve_table import list_parts, read_part
 from beam_pipelines.contracts.curves.curves import AffectCurve
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
-from beam_pipelines.report.scoring.sheets import TARGETS, FailedFilm
+from beam_pipelines.report.scoring.sheets import FailedFilm
 
 DEFAULT_LABEL_RANGE = (-1.0, 1.0)
 

@@ -16,7 +16,6 @@ from beam_pipelines.commands import report as command
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.films.catalogue import escape_film_id
 from beam_pipelines.report.runs.run_pages import calibration
-from tests.support.browser_pages import browser, page
 from tests.support.synthetic_films import DataSet
 from trainer.commands import train as task
 from trainer.foundation.config import TrainConfig
@@ -47,7 +46,7 @@ def texts(tab: Any, selector: str) -> list[str]:
     return [str(text) for text in tab.locator(selector).all_inner_texts()]
 
 
-def test_train_leaves_a_page_of_what_happened(run: Path, page: Any) -> None:  # noqa: F811
+def test_train_leaves_a_page_of_what_happened(run: Path, page: Any) -> None:
     page.goto((run / "report" / "index.html").as_uri())
     page.wait_for_selector("body[data-film=film5]")
     history = json.loads((run / "history.json").read_text())
@@ -75,7 +74,7 @@ def test_train_leaves_a_page_of_what_happened(run: Path, page: Any) -> None:  # 
     assert len(history) == 3
 
 
-def test_another_figure_another_film_and_the_other_scheme(run: Path, page: Any) -> None:  # noqa: F811
+def test_another_figure_another_film_and_the_other_scheme(run: Path, page: Any) -> None:
     page.goto((run / "report" / "index.html").as_uri())
     page.wait_for_selector("body[data-film=film5]")
     page.select_option("#figure", "ccc")
@@ -92,7 +91,7 @@ def test_another_figure_another_film_and_the_other_scheme(run: Path, page: Any) 
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_report_writes_it_again_and_names_of_films_are_only_shown(run: Path, page: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_report_writes_it_again_and_names_of_films_are_only_shown(run: Path, page: Any, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(run, copy, ignore=shutil.ignore_patterns("report", "checkpoints"))
     validation = json.loads((copy / "validation.json").read_text())
@@ -107,7 +106,7 @@ def test_report_writes_it_again_and_names_of_films_are_only_shown(run: Path, pag
     assert page.locator("main b").count() == 0
 
 
-def test_a_model_that_does_worse_than_the_constant_mean_is_said_to(run: Path, page: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_a_model_that_does_worse_than_the_constant_mean_is_said_to(run: Path, page: Any, tmp_path: Path) -> None:
     evaluation = json.loads((run / "evaluation.json").read_text())
     for better in (True, False):
         for row in evaluation["rows"]:
@@ -132,7 +131,7 @@ def test_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "neither a training run" in capsys.readouterr().err
 
 
-def test_a_run_without_validation_says_so(run: Path, page: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_a_run_without_validation_says_so(run: Path, page: Any, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(run, copy, ignore=shutil.ignore_patterns("report", "checkpoints", "evaluation.*"))
     (copy / "validation.json").write_text(
@@ -179,7 +178,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
-def test_a_study_has_a_page_whose_trials_sort(study: Path, page: Any) -> None:  # noqa: F811
+def test_a_study_has_a_page_whose_trials_sort(study: Path, page: Any) -> None:
     assert command.main(["--run", str(study)]) == 0
     page.goto((study / "report" / "index.html").as_uri())
     page.wait_for_selector("#trials tbody tr")

@@ -13,7 +13,6 @@ import pytest
 from beam_pipelines.commands import report as command
 from beam_pipelines.films.catalogue import escape_film_id
 from beam_pipelines.report.runs.table_page import by_film
-from tests.support.browser_pages import browser, page
 from trainer.evaluation.evaluate import evaluate_curves
 from trainer.experiments.paper_runs import TABLE_1
 from trainer.experiments.table import write_table
@@ -58,7 +57,7 @@ def shown(value: float) -> str:
     return f"{value:.4f}".replace("-", "−")
 
 
-def test_the_papers_rows_stand_beside_ours_with_their_spread(experiment: Path, page: Any) -> None:  # noqa: F811
+def test_the_papers_rows_stand_beside_ours_with_their_spread(experiment: Path, page: Any) -> None:
     page.goto((experiment / "report" / "index.html").as_uri())
     page.wait_for_selector("body[data-figure]")
     assert "untrained networks (image)" in page.inner_text("#untrained")
@@ -76,7 +75,7 @@ def test_the_papers_rows_stand_beside_ours_with_their_spread(experiment: Path, p
     assert page.locator("#charts canvas").count() == 4
 
 
-def test_every_film_has_its_row_and_the_best_run_stands_out(experiment: Path, page: Any) -> None:  # noqa: F811
+def test_every_film_has_its_row_and_the_best_run_stands_out(experiment: Path, page: Any) -> None:
     page.goto((experiment / "report" / "index.html").as_uri())
     page.wait_for_selector("body[data-figure='valence MSE']")
     assert page.locator("#films tbody td:first-child").all_inner_texts() == sorted([ODD_NAME, "b", "c"])

@@ -13,10 +13,10 @@ import pytest
 from beam_pipelines.contracts.records.records import make_record, read_record, record_uri, write_record
 from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
 from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.labels.config import LabelConfig
 from tests.support.synthetic_films import DIMENSIONS, DataSet, write_labels
 from trainer.data.dataset import Statistics, TrainingFilm, assert_no_leak, data_digest, load_films, read_statistics
 from trainer.data.transform import RowTransform, load_transform
-from trainer.foundation.config import LabelConfig
 
 MODALITIES = list(DIMENSIONS)
 

@@ -14,7 +14,9 @@ import pytest
 from scipy import signal
 
 from beam_pipelines.contracts.curves.curves import from_csv, to_csv
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.labels.config import LabelConfig
 from trainer.evaluation.evaluate import (
     RAW,
     SMOOTHED,
@@ -26,10 +28,10 @@ from trainer.evaluation.evaluate import (
     smooth_curves,
     write_curve,
 )
-from trainer.evaluation.metrics import CONSTANT_MEAN, TARGETS, mean_label
-from trainer.foundation.config import LabelConfig, TrainConfig
+from trainer.evaluation.metrics import CONSTANT_MEAN, mean_label
+from trainer.foundation.config import TrainConfig
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True, eq=False)

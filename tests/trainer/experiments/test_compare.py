@@ -20,7 +20,7 @@ from trainer.evaluation.metrics import CONSTANT_MEAN
 from trainer.experiments.comparison_variants import COMPARISONS, variants
 from trainer.foundation.config import TrainConfig
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 SETTINGS = ["epochs=1", "batch_size=64", "stride_s=4", "model.window_s=4", "model.encoder.units=3"]
 SETTINGS += ["smoothing_cutoffs_hz=[0.1]", "model.modalities=[image, audio]"]
 TCN = [("TCN", "model.encoder.filters=3"), ("TCN", "model.encoder.filters_step=1"), ("TCN", "model.encoder.levels=1")]

@@ -15,7 +15,7 @@ from trainer.experiments.data import draw_partitions, write_manifest
 from trainer.experiments.paper_runs import TABLE_1, load_runs, paper_directory
 from trainer.experiments.training import epochs_by_score
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FILMS = [LayoutFilm(number, "", f"{number}.txt") for number in range(66)]
 
 

@@ -20,7 +20,7 @@ from trainer.commands import reproduce
 from trainer.evaluation.metrics import CONSTANT_MEAN
 from trainer.evaluation.run_files import read_run_file
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 # A run without batch normalisation, one as run 4 (other seed, second best epoch), and their mean.
 RUNS = {
     "run1": "{train: {MODEL}}",

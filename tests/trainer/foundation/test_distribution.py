@@ -17,7 +17,7 @@ import tensorflow as tf
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.foundation.distribution import is_chief, make_strategy, own_share, replica_sum, rows_of_all
 
-SCRIPT = str(Path(__file__).with_name("distributed_run.py"))
+SCRIPT = str(Path(__file__).resolve().parents[2] / "support" / "distributed_run.py")
 TIMEOUT_S = 600
 # 21 windows on two devices: shares of 10 and 11, so that a mean of the devices' means would be wrong.
 TRAIN: dict[str, Any] = {"batch_size": 21, "epochs": 3, "learning_rate": 0.01, "patience": 0}

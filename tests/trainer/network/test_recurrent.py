@@ -7,11 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from test_encoders import TOLERANCE, films
 
 from beam_pipelines.foundation.configuration import validate
 from beam_pipelines.foundation.errors import ConfigurationError
 from tests.support import numpy_reference as reference
+from tests.trainer.network.test_encoders import TOLERANCE, films
 from trainer.foundation.config import EncoderConfig
 from trainer.network.encoders import LSTMEncoder, build_encoder
 

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_encoders import TOLERANCE, films
 
 from tests.support import numpy_reference as reference
+from tests.trainer.network.test_encoders import TOLERANCE, films
 from trainer.foundation.config import EncoderConfig
 from trainer.network.encoders import TCNEncoder, build_encoder
 

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from beam_pipelines.contracts.models.current_version import read_current
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.foundation.storage import object_storage
 from tests.support.gcs_emulator import running_emulator
 from tests.support.synthetic_films import REPOSITORY
 from trainer.commands.rollback import main as rollback
-from trainer.evaluation.metrics import TARGETS, ccc, mse, pcc
+from trainer.evaluation.metrics import ccc, mse, pcc
 from trainer.retraining.promotion import MovedError, compare, former_version, move_current, read_history
 
 

@@ -9,12 +9,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_train import Killed, KillingProgress, assert_same_run
-from test_windows import make_films
 
 from beam_pipelines.films.catalogue import films_of_splits, read_manifest
 from tests.support import numpy_reference as reference
 from tests.support.synthetic_films import DataSet
+from tests.trainer.data.test_windows import make_films
+from tests.trainer.training.test_train import Killed, KillingProgress, assert_same_run
 from trainer.data.dataset import TrainingFilm, load_films, read_statistics
 from trainer.data.transform import load_transform
 from trainer.data.windows import WindowTable, stack_films

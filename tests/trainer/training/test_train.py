@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import films_of_splits, read_manifest
 from beam_pipelines.foundation.errors import ConfigurationError
 from tests.support.synthetic_films import DIMENSIONS, DataSet
 from trainer.data.dataset import TrainingFilm, load_films, read_statistics
 from trainer.data.transform import load_transform
-from trainer.evaluation.metrics import CONSTANT_MEAN, TARGETS
+from trainer.evaluation.metrics import CONSTANT_MEAN
 from trainer.foundation.config import TrainConfig
 from trainer.training.losses import cross_entropy
 from trainer.training.progress import TrainingProgress

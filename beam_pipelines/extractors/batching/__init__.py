@@ -1,0 +1,1 @@
+"""Fixed batches, so that no vector depends on what shares its batch."""

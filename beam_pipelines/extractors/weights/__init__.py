@@ -1,0 +1,1 @@
+"""Weight files: where they come from, their hashes, and how they get into a network."""

@@ -1,0 +1,1 @@
+"""Which films there are: folders, globs and manifests, and the file names of MediaEval's data sets."""

@@ -1,0 +1,1 @@
+"""The log as JSON lines, in a job's own process and in Beam's workers."""

@@ -1,0 +1,1 @@
+"""Features that others computed, as feature records. No Beam."""

@@ -1,0 +1,37 @@
+"""The `labels` section of a configuration: how label files are read."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, model_validator
+
+from beam_pipelines.foundation.configuration import Section
+
+
+class LabelConfig(Section):
+    """How label files are read.
+
+    Attributes:
+        layout: of the files, see `beam_pipelines.labels.layouts`.
+        minimum, maximum: the labels' range, asserted on load.
+        first_time_s: the label time that is the film's first second; None where each file's first row is, which must
+            then say 0 or 1 (in MediaEval 2017's layout None is 0: segments have their start in the film).
+        segment_label: how MediaEval 2017's segments of 10 s, one every 5 s, become seconds. `interpolated`: a segment's
+            label is that of its middle, and runs straight to the next one's; before the first middle and after the last
+            nothing is known. `mean`: each second has the mean of the segments it lies in (ours).
+    """
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    layout: Literal["mediaeval2018", "mediaeval2017", "mediaeval2016", "liris_accede"] = "mediaeval2018"
+    minimum: float = -1.0
+    maximum: float = 1.0
+    first_time_s: float | None = None
+    segment_label: Literal["interpolated", "mean"] = "interpolated"
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> LabelConfig:
+        if not self.minimum < self.maximum:
+            raise ValueError(f"minimum ({self.minimum:g}) must be below maximum ({self.maximum:g})")
+        return self

@@ -1,0 +1,1 @@
+"""The statistics of `prepare`: tf.Transform's preprocessing function and its configuration."""

@@ -1,0 +1,1 @@
+"""Pages of trainings, studies and experiments."""

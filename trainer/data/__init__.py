@@ -1,0 +1,1 @@
+"""Records and labels as training data: films in memory, windows, the transform graph."""

@@ -1,0 +1,1 @@
+"""Curves against labels: metrics, baselines, run files of the task."""

@@ -1,0 +1,1 @@
+"""The exported model: SavedModel, versions, ensembles."""

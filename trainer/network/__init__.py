@@ -1,0 +1,1 @@
+"""The paper's network: encoders, context gates, mixture of experts."""
