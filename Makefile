@@ -18,7 +18,7 @@ RUN := $(VENV)/bin
 help:
 	@echo "make demo    films, features, training and curves in demo-run/ (about 5 minutes on 2 cores)"
 	@echo "make test    the tests, without the slow ones"
-	@echo "make test-all  all tests: also clusters, several processes, the commands of the documentation"
+	@echo "make test-all  all tests: also clusters, several processes, the commands of the documentation, random examples"
 	@echo "make flink   the three jobs on a Flink cluster that is started and stopped for it; needs Java 17"
 	@echo "make lint    ruff;  make types    mypy;  make format    ruff's formatter"
 	@echo "make clean   removes $(VENV) and demo-run/"
@@ -41,7 +41,7 @@ test: $(VENV)/.installed
 	$(RUN)/python -m pytest $(DISTRIBUTED) -m "not slow" $(TESTS)
 
 test-all: $(VENV)/.installed
-	$(RUN)/python -m pytest $(DISTRIBUTED) $(TESTS)
+	HYPOTHESIS_PROFILE=random $(RUN)/python -m pytest $(DISTRIBUTED) $(TESTS)
 
 # In a process of its own: a cluster takes 5 GB and more time than the other tests of a file.
 flink: $(VENV)/.installed
