@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterator
+import shutil
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from filelock import FileLock
 
+from tests.support.commands_in_process import commands_in_this_process
 from tests.support.gcs_emulator import GcsEmulator, running_emulator
 
 pytest_plugins = ["tests.support.hypothesis_profiles"]
@@ -62,3 +69,72 @@ def emulator() -> Iterator[GcsEmulator]:
         patch.setenv("STORAGE_EMULATOR_HOST", running.url)
         running.make_bucket("bucket")
         yield running
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """`made_once(name, make)`: a folder that `make(folder)` fills once a session, for all test processes.
+
+    The others wait for it. Nobody may change what lies there: a test that wants to works on a copy.
+    """
+    root = tmp_path_factory.getbasetemp()
+    # With pytest-xdist each test process has a folder of its own below that of the session.
+    root = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "made-once"
+    root.mkdir(exist_ok=True)
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = root / name, root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="module")
+def commands_in_process() -> Iterator[list[list[str]]]:
+    """Commands that the product starts as processes run in this one; the list of them. See `commands_in_process`."""
+    with commands_in_this_process() as started:
+        yield started
+
+
+_networks: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+_NETWORKS_KEPT = 4
+
+
+@pytest.fixture(scope="module")
+def networks_kept() -> Iterator[None]:
+    """Jobs of this process share the networks that they build: an InceptionV3 takes 5 s to build and to trace.
+
+    For tests of what a job does with its networks' vectors. A network depends on its settings and on nothing else.
+    """
+    from beam_pipelines.extractors.configured_networks import Networks
+
+    build = Networks._build
+
+    def built_once(networks: Networks, network: Any, config: Any) -> Any:
+        size = config.rows_a_batch(networks.gpu)
+        key = (network, config.weights, config.seed, size, config.precision, networks.config.device.xla)
+        if key not in _networks:
+            _networks[key] = build(networks, network, config)
+        _networks.move_to_end(key)
+        while len(_networks) > _NETWORKS_KEPT:
+            _networks.popitem(last=False)
+        return _networks[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Networks, "_build", built_once)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def memory_given_back() -> Iterator[None]:
+    """After each file: what Keras remembers of its networks is forgotten, or a test process grows to several GB."""
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].backend.clear_session()
+    gc.collect()

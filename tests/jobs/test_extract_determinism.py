@@ -14,7 +14,7 @@ from beam_pipelines.extractors.configured_networks import Networks
 from tests.golden.regenerate import GOLDEN, VALUES, first_values
 
 FILMS = {"films": 2, "seconds": 6, "seed": 2018}
-# Pictures as such are compared in test_extract. Small batches, so that a film has several, the last of them padded.
+# Small batches, so that a film has several, the last of them padded.
 SETTINGS = ["--set=modalities=[audio,face]", "--set=face.detector_batch_size=4"]
 SETTINGS += [
     f"--set={modality}.{key}" for modality in ("audio", "face") for key in ("weights=untrained", "batch_size=4")
@@ -31,8 +31,9 @@ def extracted(manifest: Path, output: Path, workers: int, *settings: str) -> dic
 @pytest.mark.slow
 def test_one_worker_and_two_write_the_same_bytes_of_films_with_faces(tmp_path: Path) -> None:
     manifest = make_demo_films(tmp_path / "data", **FILMS)
-    one = extracted(manifest, tmp_path / "one", workers=1)
-    two = extracted(manifest, tmp_path / "two", workers=2)
+    picture = ("--set=modalities=[image,audio,face]", "--set=image.weights=untrained", "--set=image.batch_size=4")
+    one = extracted(manifest, tmp_path / "one", 1, *picture)
+    two = extracted(manifest, tmp_path / "two", 2, *picture)
     assert sorted(one) == sorted(film.film_id for film in plan_demo_films(**FILMS))
     assert {film_id for film_id in one if one[film_id] != two[film_id]} == set()
     tracks = {film_id: records.read_record(str(tmp_path / "one" / f"{film_id}.tfrecord")).tracks for film_id in one}

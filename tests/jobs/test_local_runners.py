@@ -1,6 +1,6 @@
 """The jobs on Beam's other local runners, Prism and multi-processing: the bytes of the default runner in one process.
 
-That extraction and scoring give the same bytes with two processes is tested in test_extract_determinism and test_score.
+That two processes extract the same bytes of pictures and faces is tested in test_extract_determinism.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def run(catalogue: Path, root: Path, options: list[str]) -> None:
     ready = ["--records", str(catalogue / "features")]
     place = ["--manifest", str(catalogue / "films.csv"), f"--temp_location={root / 'temporary'}"]
     assert prepare.main([*ready, *place, "--output", str(root / "prepare"), *options]) == 0
-    model = ["--model", str(catalogue / "exports"), "--set=plots=false", "--set=shards=3"]
+    model = ["--model", str(catalogue / "exports"), "--set=plots=false", "--set=shards=3", "--set=batch_s=40"]
     assert score.main([*ready, *model, "--output", str(root / "score"), *options]) == 0
 
 

@@ -93,20 +93,6 @@ def test_the_manifest_says_what_was_scored_with_what(undisturbed):
     assert manifest["film_hours"]["done"] == pytest.approx(sum(SECONDS.values()) / 3600, abs=1e-6)
 
 
-@pytest.mark.slow
-def test_two_worker_processes_give_the_same_bytes(undisturbed, exports, features, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "beam_pipelines.score", "--records", str(features), "--model", str(exports),
-         "--output", str(tmp_path / "out"), "--workers=2", "--set", "plots=false", "--set", "shards=3"],
-        cwd=REPOSITORY, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    expected = contents(undisturbed[0], ".csv", ".parquet", ".json", ".jsonl")
-    found = contents(tmp_path / "out", ".csv", ".parquet", ".json", ".jsonl")
-    del expected["run_manifest.json"], found["run_manifest.json"]  # says that one of the two made plots
-    assert found == expected
-
-
 def test_a_second_run_skips_everything_and_touches_nothing(exports, features, tmp_path):
     run(features, exports, tmp_path / "out")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "curves").iterdir()}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +17,6 @@ from tests.support.exported_models import expected_raw, write_model
 from tests.support.feature_records import make_film_record
 from tests.support.score_runs import contents, run, write_films
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SECONDS = {f"film {number}": seconds for number, seconds in enumerate((1, 70, 12, 9, 33, 2, 25))}
 
 
@@ -38,18 +35,6 @@ def test_what_shares_the_call_makes_no_difference(place, tmp_path, batch_s):
     code, _ = run(place / "features", place / "exports", tmp_path / "out", "--set", f"batch_s={batch_s}")
     assert code == 0
     endings = (".csv", ".parquet")
-    assert contents(tmp_path / "out", *endings) == contents(place / "one by one", *endings)
-
-
-@pytest.mark.slow
-def test_nor_do_several_processes(place, tmp_path):
-    subprocess.run(
-        [sys.executable, "-m", "beam_pipelines.score", "--records", str(place / "features"), "--model",
-         str(place / "exports"), "--output", str(tmp_path / "out"), "--workers=2",
-         "--set", "plots=false", "--set", "shards=3", "--set", "batch_s=40"],
-        cwd=REPOSITORY, check=True, capture_output=True,
-    )  # fmt: skip
-    endings = (".csv", ".parquet", ".jsonl")
     assert contents(tmp_path / "out", *endings) == contents(place / "one by one", *endings)
 
 
