@@ -50,6 +50,7 @@ setup(
         "numpy>=2.0,<2.5",
         "optuna>=4.2,<6",
         "scipy>=1.15,<1.18",
+        "filelock>=3.16,<5",
         "google-cloud-storage>=3.0,<4",
         "google-crc32c>=1.6,<2",
         "av>=18,<19",
