@@ -1,1 +1,1 @@
-"""A film on the one-second clock: probing, frame sampling and audio windows. Knows no Beam and no TensorFlow."""
+"""A film on the one-second clock: probing, frame sampling, audio windows, damage. Imports no Beam and no TensorFlow."""

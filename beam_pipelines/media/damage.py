@@ -1,4 +1,4 @@
-"""How much of a film may be lost before what is left no longer stands for it."""
+"""How much of a film is damaged, and from which share on the film fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STEP = "decode"
 
 
 def describe_damage(probe: FilmProbe) -> dict[str, Any]:
-    """What a record says of the film as a whole, whatever is decoded of it: counts, and whether it was cut off."""
+    """The entry `film` of a record's quality: counts over the whole file, and whether it was cut off."""
     return {
         "packets": probe.packets,
         "packets_damaged": probe.packets_damaged,
@@ -24,7 +24,7 @@ def describe_damage(probe: FilmProbe) -> dict[str, Any]:
 
 
 def sum_of(parts: Iterable[DecodeQuality]) -> DecodeQuality:
-    """The counts of parts of one film, taken together."""
+    """The counts of several parts of one film, added up."""
     total = DecodeQuality()
     for part in parts:
         for name, count in vars(part).items():
@@ -33,16 +33,16 @@ def sum_of(parts: Iterable[DecodeQuality]) -> DecodeQuality:
 
 
 def refuse_too_damaged(name: str, what: str, quality: DecodeQuality, max_damaged_share: float) -> None:
-    """Raises an error for a film of whose packets and frames more than a share are lost.
+    """Refuses a film that has lost more than a share of its packets and frames.
 
-    To be asked once for a whole film (of one that is read in parts with `sum_of` its parts): a film with one bad minute
-    is not lost, though a part may consist of nothing else.
+    Callers check a whole film once (with `sum_of` if it was read in parts): a film with one bad minute is usable, even
+    if one of its parts consists of nothing else.
 
     Args:
         name: the film.
-        what: `picture` or `sound`, for the error's words.
+        what: `picture` or `sound`, for the error's text.
         quality: counts of the whole film.
-        max_damaged_share: of all packets and frames that were met, the ones included that a plan passed over.
+        max_damaged_share: share of all packets and frames that were read, including those that a plan skipped.
 
     Raises:
         FilmError: step `decode`, reason `too_damaged`.

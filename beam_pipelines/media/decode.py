@@ -1,6 +1,6 @@
-"""Opening a film and reading its packets and frames in a way that survives damage, with what was lost counted.
+"""Opening a film and reading its packets and frames; damage doesn't stop the reader, which counts what is lost.
 
-Everything here is sequential and holds one packet or frame at a time, so memory does not grow with the film.
+All functions read sequentially and hold one packet or frame at a time, so memory does not grow with the film.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from av.stream import Discard
 
 from beam_pipelines.foundation.errors import FilmError
 
-# A demuxer that fails this often in a row, without one packet in between, is at the end of what can be read.
+# After so many failures in a row, without a packet in between, the demuxer can read no more.
 _MAX_READ_ERRORS_IN_A_ROW = 100
 
-# What looks like a film but is a list of other files or plain text drawn as a picture: never followed, never drawn.
+# Formats that list other files, or draw plain text as a picture: refused, so that no other file is opened.
 _REFUSED_FORMATS = frozenset({"concat", "hls", "dash", "imf", "tty", "lavfi"})
 
 
 @dataclass
 class DecodeQuality:
-    """What reading a film has lost; handed in by the caller and counted up while a reader runs.
+    """What reading a film has lost. The caller passes it in, and a running reader increases it.
 
-    A frame or packet counts in the seconds that it begins in, so nothing is counted in two parts of a film. What begins
-    before the film counts in its first part, what begins behind it in its last.
+    A frame or packet counts in the second in which it begins, so no two parts of a film count it. What begins before
+    the film counts in its first part, what begins after it in its last.
 
-    Of sound these counts are properties of the film: those of its parts add up to those of the whole (`read_errors`
-    excepted). Of pictures none is: they say what was decoded for the seconds asked for. A plan passes over more or less
-    depending on where a part begins, and a part whose plan meets damage is decoded entirely. So the counts of a film
-    that is always cut at the same seconds are always the same, cut otherwise they may be others. Properties of the film
+    For sound, the counts are properties of the film: those of its parts add up to those of the whole (except
+    `read_errors`). For pictures they are not: they say what was decoded for the requested seconds. A plan skips more or
+    less depending on where a part begins, and a part whose plan meets damage is decoded entirely. So a film that is
+    always cut at the same seconds always has the same counts; cut elsewhere it may have others. Properties of the film
     are the counts of `FilmProbe` and the seconds without a fresh frame (`SampledFrame.fresh`).
 
     Attributes:
-        frames_decoded: intact frames that the decoder gave.
-        frames_corrupt: frames that the decoder marked as damaged; they are not used where an intact one exists.
+        frames_decoded: intact frames from the decoder.
+        frames_corrupt: frames that the decoder marked as damaged; they are used only if there is no intact one.
         packet_errors: packets that the decoder refused.
-        read_errors: failures of the demuxer to give the next packet; a part counts all those that it met.
-        frames_skipped: packets that a decode plan passed over without decoding, since no picture needs them; 0 where
-            everything was decoded. The other counts say nothing about these.
-        full_decodings: how often everything was decoded, since there was no plan or it was given up.
+        read_errors: failures of the demuxer to read the next packet; a part counts all that it met.
+        frames_skipped: packets that a decode plan left out because no picture needs them; 0 if everything was
+            decoded. The other counts say nothing about these packets.
+        full_decodings: how often everything was decoded, because there was no plan or it failed.
     """
 
     frames_decoded: int = 0
@@ -59,20 +59,20 @@ class DecodeQuality:
 
     @property
     def damaged(self) -> int:
-        """Packets and frames that were met and are lost."""
+        """Packets and frames that were read and are lost."""
         return self.frames_corrupt + self.packet_errors
 
     @property
     def met(self) -> int:
-        """Packets and frames that were met, the skipped ones included."""
+        """Packets and frames that were read, including the skipped ones."""
         return self.frames_decoded + self.frames_skipped + self.damaged
 
 
 @dataclass
 class RangeCounts:
-    """Counts by timestamp: what begins in [begin, end) into `quality`, the rest into `elsewhere`.
+    """Counters by timestamp: what begins in [begin, end) counts in `quality`, the rest in `elsewhere`.
 
-    What has no timestamp counts where it is met.
+    A packet or frame without a timestamp counts in `quality`.
     """
 
     quality: DecodeQuality
@@ -86,7 +86,7 @@ class RangeCounts:
 
     @property
     def damaged(self) -> int:
-        """What is lost, counted here or elsewhere."""
+        """Packets and frames that are lost, inside and outside the range."""
         return self.quality.damaged + self.elsewhere.damaged
 
 
@@ -100,7 +100,7 @@ def counts_within(
 
 @contextmanager
 def opened_film(path: str | os.PathLike[str], step: str) -> Iterator[InputContainer]:
-    """Opens a local film and closes it at the end of the block.
+    """Opens a local film, and closes it at the end of the `with` block.
 
     Raises:
         FilmError: `empty_file` or `unreadable`, with `step` as its step.
@@ -108,8 +108,8 @@ def opened_film(path: str | os.PathLike[str], step: str) -> Iterator[InputContai
     name = os.fspath(path)
     _check_is_a_file(name, step)
     try:
-        # "file:" so that a colon in a name is no protocol; the whitelist so that no film opens a network address;
-        # "replace" because titles in a legacy encoding are no reason to refuse a film.
+        # "file:" so that a colon in a name isn't read as a protocol; the whitelist so that no film opens a network
+        # address; "replace" because titles in a legacy encoding are no reason to refuse a film.
         container = av.open(
             f"file:{name}", "r", container_options={"protocol_whitelist": "file"}, metadata_errors="replace"
         )
@@ -127,7 +127,7 @@ def _check_is_a_file(name: str, step: str) -> None:
         status = os.stat(name)
     except (OSError, ValueError) as error:
         raise FilmError(step, "unreadable", f"{name}: {error}") from error
-    # A named pipe or a device would be waited for without end.
+    # Reading a named pipe or a device might never end.
     if not stat.S_ISREG(status.st_mode):
         raise FilmError(step, "unreadable", f"{name}: not a regular file")
     if status.st_size == 0:
@@ -135,7 +135,7 @@ def _check_is_a_file(name: str, step: str) -> None:
 
 
 def packets(container: InputContainer, stream: Any, quality: DecodeQuality) -> Iterator[Any]:
-    """The packets of one stream in file order; a failed read is counted and the next one tried."""
+    """The packets of one stream in file order. A failed read is counted, and the next packet is tried."""
     for other in container.streams:
         if other.index != stream.index:
             other.discard = Discard.all
@@ -152,30 +152,30 @@ def packets(container: InputContainer, stream: Any, quality: DecodeQuality) -> I
             failures += 1
             quality.read_errors += 1
         except IndexError:
-            # PyAV's end-of-file pass stumbles over streams that turned up while reading, as they do in transport
-            # streams (PyAV issue 692). All packets have been given by then.
+            # PyAV's end-of-file pass fails on streams that appeared while reading, as in transport streams (PyAV issue
+            # 692). It has returned all packets by then.
             return
 
 
 def decoded_frames(stream: Any, items: Iterator[Any], counts: RangeCounts) -> Iterator[Any]:
     """The frames of a stream's packets in the decoder's output order, which is presentation order.
 
-    One decoding thread. A packet that the decoder refuses is counted and left out. Frames marked damaged are counted
-    and given out too: the caller decides.
+    Decoding takes one thread. A packet that the decoder refuses is counted and left out. A frame that is marked as
+    damaged is counted and yielded too: the caller decides.
     """
     for packet in items:
-        # To a decoder an empty packet means the end of the stream; after it every packet would be refused.
+        # An empty packet means the end of the stream to a decoder: it would refuse every later packet.
         if packet.size > 0:
             yield from decode_packet(stream, packet, counts)
     yield from decode_packet(stream, None, counts)
 
 
 def decode_packet(stream: Any, packet: Any | None, counts: RangeCounts) -> list[Any]:
-    """The frames that one packet sets free (None: the decoder's rest), counted; an error is counted and gives none."""
+    """The frames that the decoder returns for a packet (None: the rest), counted; after an error, counted too, none."""
     try:
         frames = stream.codec_context.decode(packet)
     except MemoryError:
-        # No fault of the packet's: the process is at its limit.
+        # Not the packet's fault: the process has reached its memory limit.
         raise
     except av.FFmpegError:
         counts.at(None if packet is None else packet.pts).packet_errors += 1
@@ -190,7 +190,7 @@ def decode_packet(stream: Any, packet: Any | None, counts: RangeCounts) -> list[
 
 
 def prepare_decoder(stream: Any, max_pixels: int | None = None) -> None:
-    """Sets a stream to one decoding thread and, for pictures, to refuse frames of more than `max_pixels` pixels."""
+    """Gives a stream one decoding thread and, for pictures, makes it refuse frames of more than `max_pixels` pixels."""
     context = stream.codec_context
     context.thread_count = 1
     context.thread_type = "NONE"

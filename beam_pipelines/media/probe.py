@@ -1,4 +1,4 @@
-"""What a film holds and how long it is: the numbers that the one-second clock of all later steps is built on."""
+"""A film's streams and its length: the numbers from which all later steps derive the one-second clock."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from beam_pipelines.media.truncation import TRUNCATED_BEYOND_S, missing_s
 from beam_pipelines.media.video.orientation import Orientation, orientation_of
 
 STEP = "probe"
-# FFmpeg's own guess where a stream has one frame and says nothing about how long it stands.
+# FFmpeg's own guess if a stream has one frame and doesn't say how long it lasts.
 _DEFAULT_FRAME_S = Fraction(1, 25)
 # Codecs store whole blocks: a picture may be larger in the decoder than its header says, by less than this.
 _BLOCK_PADDING_PX = 128
-# Covers and thumbnails are video streams to FFmpeg, but not films.
+# FFmpeg treats covers and thumbnails as video streams, but they are no films.
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 @dataclass(frozen=True)
 class MediaLimits:
-    """Bounds beyond which a film is refused, so that a hostile header cannot eat the machine.
+    """Bounds beyond which a film is refused, so that a hostile header can't exhaust the machine.
 
-    The defaults hold DCI 8K and any film ever shown in one sitting. Sides and pixels are those of the header; the
-    decoder refuses larger frames later on too.
+    The defaults admit DCI 8K and six hours. Sides and pixels are those of the header; later the decoder refuses larger
+    frames too.
     """
 
     max_duration_s: int = 6 * 3600
@@ -63,7 +63,7 @@ class FilmProbe:
         first_pts_s: first presentation timestamp of the chosen stream, on the container's clock. Time 0 of the film.
         duration_s: D = max(timestamp + frame duration) - first timestamp, exact in the container's ticks.
         seconds: T = ceil(D); at least 1.
-        average_rate_hz: the header's average frame rate, where it has one.
+        average_rate_hz: the header's average frame rate, if it has one.
         audio_index: index of the chosen audio stream, or None for a film without (decodable) sound.
         audio_rate_hz: the header's sampling rate; 0 without sound.
         audio_channels: the header's number of channels; 0 without sound.
@@ -72,11 +72,11 @@ class FilmProbe:
         container: FFmpeg's first name of the container's format, for example `mov` for MP4 or `matroska` for WebM.
         audio_codec: FFmpeg's name of the sound's decoder; empty without sound.
         packets: packets of the chosen video stream.
-        packets_damaged: those of them that the demuxer marks as damaged, for example the last one of a cut-off file.
-        read_errors: failures of the demuxer to give the next packet of that stream.
-        missing_s: how much earlier the pictures end than the container says; 0 where they don't, or it says nothing.
+        packets_damaged: packets that the demuxer marks as damaged, for example the last one of a cut-off file.
+        read_errors: failures of the demuxer to read the next packet of that stream.
+        missing_s: how much earlier the pictures end than the container says; 0 if they don't, or it says nothing.
 
-    The last four are properties of the film as it was read to its end; they don't depend on what is decoded of it.
+    The last four are properties of the file, read to its end; they don't depend on what is decoded.
     """
 
     path: str
@@ -103,7 +103,7 @@ class FilmProbe:
 
     @property
     def truncated(self) -> bool:
-        """Whether the container promises pictures that aren't there: most often a copy or recording that broke off."""
+        """Whether the container announces pictures that are missing: most often a copy that was cut off."""
         return self.missing_s > TRUNCATED_BEYOND_S
 
     @property
@@ -116,8 +116,8 @@ def probe_film(path: str | Path, limits: MediaLimits = MediaLimits()) -> FilmPro
     """Reads the headers, all packets' timestamps and the first frame of a film.
 
     The video stream is FFmpeg's best one, attached pictures left out. The timestamps are those of its packets that are
-    shown (an edit list hides some). A packet without a presentation timestamp has its decoding timestamp, or else the
-    previous packet's end. Where the last packet has no duration it lasts 1 / average rate, or else as long as the
+    shown (an edit list hides some). A packet without a presentation timestamp takes its decoding timestamp, or else
+    the previous packet's end. If the last packet has no duration, it lasts 1 / average rate, or else as long as the
     frame before it, or else 1/25 s.
 
     Raises:
@@ -191,7 +191,7 @@ def _check_sizes(video: Any, audio: Any | None, limits: MediaLimits, name: str) 
 
 
 def _first_frame(container: InputContainer, video: Any, span: _PacketSpan, quality: DecodeQuality) -> Any:
-    """The first intact frame, else the first at all; reads all packets to the end and shows each one to `span`."""
+    """The first intact frame, else the first frame; reads all packets to the end and adds each to `span`."""
     counts = RangeCounts(quality)
     frame: Any = None
     tried_alone = False
@@ -213,7 +213,7 @@ def _first_frame(container: InputContainer, video: Any, span: _PacketSpan, quali
 
 
 def _frame_of_one(video: Any, packet: Any) -> Any | None:
-    """The intact frame of a film's first packet, asked for at once: the decoder would wait for later packets."""
+    """The intact frame of a film's first packet; flushes the decoder, which would wait for later packets."""
     counts = RangeCounts(DecodeQuality())
     frames = [*decode_packet(video, packet, counts), *decode_packet(video, None, counts)]
     video.codec_context.flush_buffers()
@@ -226,7 +226,7 @@ def _with_end(items: Iterator[Any]) -> Iterator[Any | None]:
 
 
 class _PacketSpan:
-    """First timestamp and end of the packets it has seen."""
+    """The first timestamp and the end of the packets added so far."""
 
     def __init__(self, time_base: Fraction, rate_hz: Fraction | None, max_duration_s: int, name: str):
         self.name = name

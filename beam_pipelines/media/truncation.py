@@ -1,9 +1,8 @@
-"""Whether a film ends before its container says so: nothing else tells of a Matroska file that was cut off.
+"""Whether a film ends earlier than its container says: the only sign of a Matroska file that was cut off.
 
-What a container says of its pictures' end is, in this order: the duration of the video stream in its header (MP4, AVI),
+The container's statement is the first of these that exists: the duration of the video stream in its header (MP4, AVI),
 its tag DURATION (Matroska as FFmpeg and mkvmerge write it), and the duration of the whole file, which another stream
-may fill. Formats without a header to speak of (transport streams) say nothing: there FFmpeg's duration is estimated
-from what is in the file.
+may fill. Transport streams have no such header: FFmpeg estimates their duration from the content of the file.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from av.container import InputContainer
 from beam_pipelines.media.decode import opened_film
 
 TRUNCATED_BEYOND_S = 1.0
-"""A film is truncated where more than this is missing (ours): containers round, and muxers leave off last frames."""
+"""A film is truncated if more than this is missing (ours): containers round, and muxers omit last frames."""
 
 _TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
@@ -28,10 +27,10 @@ def missing_s(name: str, container: InputContainer, video: Any, first_pts_s: Fra
 
     Args:
         name: the film's path.
-        container: the film, opened; may have been read to its end.
+        container: the opened film; it may have been read to its end.
         video: its video stream.
-        first_pts_s: the first timestamp, of `duration_s` seconds.
-        duration_s: from there to the end of the last frame.
+        first_pts_s: the first timestamp.
+        duration_s: from the first timestamp to the end of the last frame.
 
     Raises:
         FilmError: step `probe`, reason `unreadable`.
@@ -64,7 +63,7 @@ def _tagged_end_s(tags: dict[str, str]) -> Fraction | None:
 
 
 def _read_s(name: str) -> Fraction:
-    """How much of the file can be read: from the first timestamp of all streams to the end of the last packet."""
+    """How many seconds of the file can be read: from the first timestamp of any stream to the last packet's end."""
     begin_s, end_s = [], []
     with opened_film(name, "probe") as container:
         try:
@@ -74,6 +73,6 @@ def _read_s(name: str) -> Fraction:
                     end_s.append((packet.pts + (packet.duration or 0)) * packet.time_base)
                     begin_s, end_s = [min(begin_s)], [max(end_s)]
         except (av.FFmpegError, IndexError):
-            # What is behind a broken place does not count as readable here.
+            # Packets behind a broken place don't count as readable.
             pass
     return end_s[0] - begin_s[0] if end_s else Fraction(0)

@@ -1,1 +1,1 @@
-"""Sound of a film: one window a second, 16 kHz mono, on the clock of the pictures."""
+"""The sound of a film: one window per second, 16 kHz mono, on the clock of the pictures."""

@@ -1,15 +1,15 @@
-"""One window of sound a second: 16 kHz mono, on the clock of the film's pictures.
+"""One window of sound per second: 16 kHz mono, on the clock of the film's pictures.
 
 Time 0 is the first timestamp of the chosen video stream. Window t holds the samples of [t, t + 0.96 s) by the sound's
-own timestamps: sound that starts later is preceded by zeros, sound before time 0 is cut, gaps are zeros, and so is what
-comes after the sound's end. Where the sound is longer than the picture the last window holds it.
+own timestamps. Sound before time 0 is cut. Zeros fill the time before a late start, gaps, and the time after the
+sound's end. If the sound is longer than the picture, the last window holds it.
 
     film         0         1         2     D
     windows      [-------) [-------) [-------)        T = ceil(D) windows, 1 s apart
 
-Reading a part of a film gives the samples of the whole, bit for bit. Some decoders never forget (AAC's noise generator,
-Opus), so no entry by seeking can promise that against one decoding in a row. Therefore the whole film is
-not decoded in a row either: see `sound_entry`.
+Reading a part of a film gives the same samples as reading the whole, bit for bit. Some decoders keep their state for
+good (AAC's noise generator, Opus), so a decoder that starts after a seek can't match one that decoded the film in one
+go. Therefore the whole film isn't decoded in one go either: see `sound_entry`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe
 
 AUDIO_RATE_HZ = 16_000
-# A part of a film is read on by 1 / this of a second: sound may stand that much earlier than its timestamp says.
+# Reading goes on for 1 / this of a second after a part: sound may lie that much earlier than its timestamp says.
 _BEYOND = 10
 
 
@@ -39,7 +39,7 @@ class AudioWindow:
     Attributes:
         t: the second, counted from the film's first video timestamp.
         samples: float32 [window_s * 16000] in [-1, 1], mono; sample n is n / 16000 s after t.
-        present: whether any of them is the film's own sound; without it all are zero.
+        present: whether any sample is the film's own sound; if not, all are zero.
     """
 
     t: int
@@ -56,28 +56,28 @@ def audio_windows(
     stop: int | None = None,
     quality: DecodeQuality | None = None,
 ) -> Iterator[AudioWindow]:
-    """Decodes a film's sound and gives exactly one window for every second in [start, stop).
+    """Decodes a film's sound and yields exactly one window for every second in [start, stop).
 
-    Each window is converted to 16 kHz by itself, with the sound on either side of it in view, from source samples that
-    are counted from time 0: so a window doesn't depend on where reading started, and nothing drifts over hours. The
-    channels are mixed as `downmix` says. Sound packets that can't be decoded leave zeros.
+    Each window is converted to 16 kHz separately, together with the sound on either side of it, from source samples
+    that are counted from time 0. So a window doesn't depend on where reading started, and nothing drifts over hours.
+    `downmix` mixes the channels. Sound packets that can't be decoded leave zeros.
 
-    The counts are of the packets and frames that begin within [start, stop) by their timestamps, and those of the parts
-    of a film add up to those of the whole. What does not add up: `read_errors`, since a broken place in the file is met
-    by every part that reads over it, and packets without a timestamp, which every part counts that meets them. A part
-    is cheapest where `start` is a multiple of `sound_entry.ENTRY_EVERY_S`.
+    `quality` counts the packets and frames whose timestamps lie within [start, stop). The counts of a film's parts add
+    up to those of the whole, with two exceptions: `read_errors`, since every part counts the broken places that it
+    reads over, and packets without a timestamp, which every part counts that reads them. A part is cheapest if `start`
+    is a multiple of `sound_entry.ENTRY_EVERY_S`.
 
     Args:
         path: the film; may be another copy of the probed file.
         probe: what `probe_film` found.
-        window_s: length of a window in seconds; it is rounded to whole samples.
+        window_s: length of a window in seconds, rounded to whole samples.
         start: first second.
-        stop: end of the seconds, exclusive; without one the film's T.
-        quality: counters that are counted up while the iterator runs.
+        stop: end of the seconds, exclusive; None for the film's T.
+        quality: counters that the iterator increases.
 
     Raises:
         FilmError: step `decode`, reason `unreadable`.
-        ValueError: where [start, stop) is not within the film, or a window is shorter than a sample.
+        ValueError: if [start, stop) is not within the film, or a window is shorter than a sample.
     """
     stop = probe.seconds if stop is None else stop
     if not 0 <= start <= stop <= probe.seconds:
@@ -109,7 +109,7 @@ def _windows(
             else:
                 for t in part:
                     yield _window(timeline, t, window_samples)
-                # What lies between the last window and the part's end counts here, for the next part will skip it.
+                # Sound between the last window and the part's end counts here: the next part will skip it.
                 end = part.stop * timeline.rate_hz
                 timeline.read(end - 1, end + timeline.rate_hz // _BEYOND)
         seconds = range(part.stop, seconds.stop)

@@ -2,9 +2,9 @@
 
     1 channel      as it is
     2 channels     (L + R) / 2
-    5.1            (C + 0.7071 (L + R) + 0.5 (Ls + Rs)) / 3.4142, the effects channel left out
+    5.1            (C + 0.7071 (L + R) + 0.5 (Ls + Rs)) / 3.4142, without the effects channel
 
-The weights of the channels that are there are divided by their sum, so a sum of full-scale channels stays in [-1, 1].
+The weights of the existing channels are divided by their sum, so a sum of full-scale channels stays in [-1, 1].
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _WEIGHTS = {
     **dict.fromkeys(("LFE", "LFE2"), 0.0),
 }
 _UNNAMED = "NONE"
-# PyAV 18 counts a frame's planes up to a null pointer, which frames of more planes don't have: it would read beyond.
+# PyAV 18 counts a frame's planes up to a null pointer. Frames of more planes have none, so it would read beyond them.
 _MOST_PLANES = 7
 
 
 def mono_samples(frame: Any) -> np.ndarray:
-    """The mono sound of a decoded audio frame: float32 [samples], full scale is 1; what is not a number becomes 0.
+    """The mono sound of a decoded audio frame: float32 [samples], full scale is 1, NaN becomes 0.
 
     Raises:
-        av.FFmpegError, ValueError: where FFmpeg can't make sense of the frame's layout or sample format.
+        av.FFmpegError, ValueError: if FFmpeg doesn't understand the frame's layout or sample format.
     """
     channels = len(frame.layout.channels)
     if frame.format.is_planar and channels > _MOST_PLANES:
@@ -41,7 +41,7 @@ def mono_samples(frame: Any) -> np.ndarray:
     if not frame.format.is_planar:
         samples = samples.reshape(-1, channels).T
     weights = np.asarray(channel_weights(_channel_names(frame.layout)), dtype=np.float32)
-    # Not a matrix product: BLAS would start threads, and add up in another order on another CPU.
+    # No matrix product: BLAS would start threads, and add in another order on another CPU.
     mono = (_full_scale_one(samples) * weights[:, None]).sum(axis=0)
     return np.nan_to_num(mono, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 
@@ -50,7 +50,7 @@ def mono_samples(frame: Any) -> np.ndarray:
 def channel_weights(names: tuple[str, ...]) -> tuple[float, ...]:
     """The share of each named channel in the mono sum; the shares add up to 1.
 
-    Channels of a layout that this table doesn't know throughout (Ambisonics, discrete channels) have equal shares.
+    If the table lacks any channel of a layout (Ambisonics, discrete channels), all its channels have equal shares.
     """
     raw = [_WEIGHTS.get(name) for name in names]
     known = [weight for weight in raw if weight is not None]
@@ -63,7 +63,7 @@ def _channel_names(layout: Any) -> tuple[str, ...]:
     names = tuple(channel.name for channel in layout.channels)
     if _UNNAMED not in names:
         return names
-    # A file that doesn't name its channels has them in the usual order for their number, as FFmpeg assumes too.
+    # If a file doesn't name its channels, they have the usual order for their number, as FFmpeg assumes too.
     try:
         usual = av.AudioLayout(f"{len(names)}c")
     except ValueError:

@@ -8,21 +8,21 @@ from functools import lru_cache
 
 import numpy as np
 
-# With these the filter passes what is below 0.94 and stops, by 90 dB, what is above 1.03 of half the lower rate:
-# at 16 kHz all that VGGish's mel bands look at (below 7500 Hz) is clean.
+# With so many, the filter passes everything below 0.94 of half the lower rate, and damps everything above 1.03 of it by
+# 90 dB: at 16 kHz the whole range of VGGish's mel bands (below 7500 Hz) is clean.
 _ZERO_CROSSINGS = 64
 _KAISER_BETA = 9.0
 _CUTOFF = 0.985
-# Odd rates are approximated by small fractions, so that no filter is huge; the usual ones are exact.
+# Odd rates are approximated by small fractions, so that no filter is huge; the usual rates are exact.
 _MAX_DENOMINATOR = 1000
 
 
 @lru_cache(maxsize=8)
 def conversion(rate_hz: int, target_hz: int) -> tuple[Fraction, int]:
-    """The ratio of two rates, and how many samples before and after a stretch its conversion has to see.
+    """The ratio of two rates, and how many samples its conversion needs before and after a stretch.
 
-    That margin, in samples of `rate_hz`, is a multiple of the ratio's denominator: it becomes a whole number of samples
-    at the target rate.
+    That margin, in samples of `rate_hz`, is a multiple of the ratio's denominator, so it is a whole number of samples
+    at the target rate too.
     """
     ratio = Fraction(target_hz, rate_hz).limit_denominator(_MAX_DENOMINATOR)
     if ratio == 0:
@@ -36,7 +36,7 @@ def resample_piece(samples: np.ndarray, rate_hz: int, target_hz: int) -> np.ndar
     ratio, _ = conversion(rate_hz, target_hz)
     if ratio == 1:
         return samples
-    # Imported here: it takes a second, and a process that probes or decodes pictures alone needs none of it.
+    # Imported here because it takes a second, which a process that only probes or decodes pictures can save.
     from scipy.signal import resample_poly
 
     up, down = ratio.as_integer_ratio()

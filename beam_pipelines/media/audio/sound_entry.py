@@ -1,20 +1,20 @@
-"""Where decoding of a film's sound begins: the same places however the film is cut into parts.
+"""Where decoding of a film's sound begins: at the same places, however the film is cut into parts.
 
     film            0              300             600             900 s
     decoders        [-------------->|
                                  [--+-------------->|             each new, fed from 1 s before its stretch
                                                  [--+-------------->|
 
-A decoder that starts in the middle of a film differs from one that comes from the beginning: for one packet where only
-neighbouring blocks overlap, for good where it has a state that never fades (noise generators in AAC and AC-3, Opus'
-predictors). So every stretch of `ENTRY_EVERY_S` seconds has a decoder of its own, whoever asks for it, and a second's
-samples always come from the decoder of its stretch. The first stretch is entered at the film's first packet, so that
-the codec's priming is cut as the container says. Where AAC doesn't use its noise generator (most encoders don't) no
-sample differs from decoding in a row.
+A decoder that starts in the middle of a film gives other samples than one that starts at the beginning: for one packet
+if only neighbouring blocks overlap, for good if its state never fades (noise generators in AAC and AC-3, Opus'
+predictors). So every stretch of `ENTRY_EVERY_S` seconds has its own decoder, and a second's samples always come from
+the decoder of its stretch. The first stretch starts at the film's first packet, so that the codec's priming is cut as
+the container says. If AAC doesn't use its noise generator (most encoders don't), every sample is the same as in one
+decoding of the whole film.
 
-Only MP4 and MOV with AAC or PCM are entered this way: there a packet's timestamp says to the sample where its sound is.
-Matroska's milliseconds don't (up to 22 samples of 44.1 kHz), and other codecs have not been held against decoding in a
-row. In all of these there is one stretch, the whole film, and a part of it is decoded from the film's beginning.
+Only MP4 and MOV with AAC or PCM have such stretches: there a packet's timestamp places its sound to the sample.
+Matroska's milliseconds don't (up to 22 samples of 44.1 kHz), and other codecs were not compared with one decoding of
+the whole film. For all of these the whole film is one stretch, and each part is decoded from the film's beginning.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ STEP = "decode"
 ENTRY_EVERY_S = 300
 """Seconds between the places at which a new decoder starts (ours)."""
 
-# A new decoder has settled by then: AAC and Vorbis after one packet, MP3 after the 511 bytes it may look back.
+# After so long a new decoder has settled: AAC and Vorbis after one packet, MP3 after the 511 bytes it may look back.
 _LEAD_S = 1
-# Containers interleave; where the picture is at the second asked for, the sound may be that much further.
+# Containers interleave: at the packet where the picture has reached a second, the sound may be that much further.
 _INTERLEAVING_S = 2
 _ENTERED_CONTAINERS = frozenset({"mov"})
 
@@ -69,9 +69,9 @@ def sound_from(
     Args:
         path: the film.
         probe: what `probe_film` found.
-        entry_s: begin of a stretch of `entry_seconds`.
-        counted: what begins in these seconds counts.
-        quality: is counted up.
+        entry_s: the begin of a stretch of `entry_seconds`.
+        counted: the seconds whose packets and frames are counted.
+        quality: the counters, which the iterator increases.
 
     Raises:
         FilmError: step `decode`, reason `unreadable`.
@@ -101,7 +101,7 @@ def _opened_sound(path: str | Path, probe: FilmProbe) -> Iterator[tuple[Any, Any
 def _entered(
     container: Any, stream: Any, probe: FilmProbe, first_s: Fraction, quality: DecodeQuality
 ) -> Iterator[Any] | None:
-    """The packets from the last one that begins up to `first_s` on; None where the jump did not lead before it."""
+    """The packets from the last one that begins no later than `first_s`; None if the jump led behind it."""
     video = container.streams[probe.video_index]
     try:
         container.seek(int((first_s - _INTERLEAVING_S) / video.time_base), stream=video, backward=True)
@@ -115,7 +115,7 @@ def _entered(
         if packet.pts * stream.time_base > first_s:
             return None if last is None else chain([last, packet], items)
         last = packet
-    # The sound ends before.
+    # The sound ends before `first_s`.
     return iter(() if last is None else (last,))
 
 

@@ -1,4 +1,4 @@
-"""The sound of a film as one row of samples, counted from the film's time 0, with holes where there is none.
+"""The sound of a film as one row of samples, counted from the film's time 0, with zeros where there is no sound.
 
 audio frames (timestamps)         [----][----]      [----][----]
 timeline, first pts = 0      0 0 0 x x x x x x 0 0 0 x x x x x x 0 0 0
@@ -19,11 +19,11 @@ from beam_pipelines.media.audio.downmix import mono_samples
 from beam_pipelines.media.audio.resample import resample_piece
 from beam_pipelines.media.decode import RangeCounts
 
-# Containers round timestamps (Matroska: 1 ms) and recorders jitter. A frame that is off by less than this goes on
-# where the one before ended; beyond it the timestamp is believed. ITU-R BT.1359-1: sound that is 45 ms early or 125 ms
-# late is where people begin to notice.
+# Containers round timestamps (Matroska: 1 ms) and recorders jitter. A frame that is off by less than this continues
+# where the one before ended; if it is off by more, its timestamp counts. ITU-R BT.1359-1: people begin to notice sound
+# that is 45 ms early or 125 ms late.
 _JITTER_S = Fraction(40, 1000)
-# Outside of these a sampling rate is damage, not sound.
+# Outside this range a sampling rate is damage, not sound.
 _RATES_HZ = range(1_000, 768_001)
 
 
@@ -40,7 +40,7 @@ class _Piece:
 class SoundTimeline:
     """Mono samples of decoded audio frames by position: sample n is n / `rate_hz` seconds after the film's time 0.
 
-    Positions are read forwards only; what lies before the last `begin` is forgotten, so memory stays constant.
+    It reads positions forwards only, and drops everything before the last `begin`, so memory stays constant.
     """
 
     def __init__(self, frames: Iterator[Any], time_base: Fraction, first_pts_s: Fraction, counts: RangeCounts):
@@ -55,11 +55,11 @@ class SoundTimeline:
 
     @property
     def is_silent(self) -> bool:
-        """Whether not one frame of sound could be decoded."""
+        """Whether no frame of sound could be decoded."""
         return self.rate_hz == 0
 
     def read(self, begin: int, end: int) -> np.ndarray:
-        """float32 [end - begin]: the samples of the half-open range, zero where the film has none."""
+        """float32 [end - begin]: the samples of the half-open range, zero where the film has no sound."""
         self._advance(begin, end)
         samples = np.zeros(end - begin, dtype=np.float32)
         for piece in self._held:
@@ -111,7 +111,7 @@ def _placed(
             begin = round((frame.pts * time_base - first_pts_s) * rate_hz)
             if placed_before and abs(begin - expected) <= _JITTER_S * rate_hz:
                 begin = expected
-        # Sound for which the time has passed is dropped.
+        # Sound whose time has passed is dropped.
         samples = samples[max(expected - begin, 0) :] if placed_before else samples
         begin = max(begin, expected) if placed_before else begin
         if len(samples):

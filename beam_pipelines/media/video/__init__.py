@@ -1,1 +1,1 @@
-"""Pictures of a film: one a second, decoded with as few packets as that takes."""
+"""The pictures of a film: one per second, decoded from as few packets as possible."""

@@ -12,10 +12,10 @@ class DecodeMode:
     """Which frame stands for a second.
 
     Attributes:
-        name: `exact`: the frame on the screen. `approximate`: the one that is cheapest to decode among those whose
-            timestamps are at most `age_s` earlier than the second, else the one on the screen. `keyframes`: the last
-            key frame up to the second (the first one of all before that). A film without a plan is decoded exactly.
-        age_s: bound for `approximate`.
+        name: `exact`: the frame on screen. `approximate`: of the frames that are at most `age_s` older than the second,
+            the one that is cheapest to decode; if there is none, the frame on screen. `keyframes`: the last key frame
+            up to the second; before the first key frame, that one. A film without a plan is decoded exactly.
+        age_s: the bound for `approximate`, in seconds.
     """
 
     name: Literal["exact", "approximate", "keyframes"] = "exact"

@@ -1,24 +1,24 @@
-"""Which packets the decoder needs for the wanted pictures, and no others; the pictures are those of full decoding.
+"""Which packets the decoder needs for the wanted pictures; the pictures are those of full decoding.
 
 packets     I p b B b P b B b P ... | I p b B b P b B b P      (decoding order; b: nothing uses it)
 wanted            ^                                 ^
-given       I p b . . . . . . . ... | I p . B . P b . . .      what is wanted, and what that may be built from
+given       I p b . . . . . . . ... | I p . B . P b . . .      wanted packets, and those that they may use
 
-First all packets are read without decoding. A plan is made only where the headers leave no doubt about
+First all packets are read without decoding. There is a plan only if the headers leave no doubt
 
-- the packets at which decoding can start afresh (closed or open: see `packet_role`), and those that nothing uses,
-- that every packet has a timestamp of its own, and that frames are shown in the order of their timestamps,
-- that the decoder holds back enough frames to give them in that order, whether some are left out or not.
+- at which packets decoding can start (closed or open: see `packet_role`), and which packets no other uses,
+- that every packet has its own timestamp, and that frames are shown in the order of their timestamps,
+- that the decoder holds back enough frames to return them in that order, whether some are left out or not.
 
-Else there is no plan and everything is decoded. What counts as certain for a codec stands at the top of its module:
-`h264_roles`, `hevc_roles`, `other_roles`. Within a plan, per stretch from one start to the next: nothing
-of a stretch without a wanted frame; of others the start, the packets that others may use up to the last wanted one, and
-the wanted ones. Leading packets of an open start (shown before it) are given only where one is wanted, and then with
-the whole stretch before; a start whose leading packets are left out is decoded by an emptied decoder.
+Without a plan everything is decoded. The module of each codec says at its top what counts as certain: `h264_roles`,
+`hevc_roles`, `other_roles`. A plan treats each stretch from one start to the next separately. From a stretch without a
+wanted frame the decoder gets nothing. From another stretch it gets the start, the packets that others may use, up to
+the last wanted one, and the wanted ones. It gets leading packets of an open start (shown before it) only if one of them
+is wanted, and then with the whole stretch before; if they are left out, the decoder is emptied before the start.
 
-Damage in packets that are left out is never seen. That is the point of leaving them out; but where full decoding would
-carry it on into later pictures without a word (a frame that the decoder fills with what its buffer held, a header that
-makes it forget references), the planned picture is the better one, and not the same.
+The decoder never sees damage in packets that are left out. In rare cases full decoding would carry such damage silently
+into later pictures (a frame that the decoder fills from its old buffer, a header that makes it drop references). Then
+the planned picture differs from that of full decoding, and is the better one.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ STEP = "decode"
 
 @dataclass(frozen=True, eq=False)
 class DecodePlan:
-    """What to give to the decoder, by the packets' places in decoding order.
+    """Which packets go to the decoder, by their places in decoding order.
 
     Attributes:
         times: int64 [packets]: presentation timestamps in ticks.
-        given: bool [packets]: goes to the decoder.
+        given: bool [packets]: whether the packet goes to the decoder.
         wanted: int64 [pictures]: timestamps of the wanted frames, ascending.
-        emptied_before: packets before which the decoder gives out all it holds and forgets all it knows.
+        emptied_before: packets before which the decoder returns all frames that it holds, and resets its state.
     """
 
     times: np.ndarray
@@ -59,19 +59,19 @@ class DecodePlan:
 
     @property
     def begin(self) -> int:
-        """Nothing is given before this place."""
+        """The place of the first packet that goes to the decoder."""
         places = np.flatnonzero(self.given)
         return int(places[0]) if len(places) else 0
 
     @property
     def end(self) -> int:
-        """Nothing is given from this place on."""
+        """The place behind the last packet that goes to the decoder."""
         places = np.flatnonzero(self.given)
         return int(places[-1]) + 1 if len(places) else 0
 
 
 def make_plan(path: str | Path, probe: FilmProbe, seconds: range, mode: DecodeMode = EXACT) -> DecodePlan | None:
-    """The plan for the pictures of `seconds`, or None where only decoding everything is certain to be right.
+    """The plan for the pictures of `seconds`, or None if only decoding everything is certain to be right.
 
     Raises:
         FilmError: step `decode`, reason `unreadable` or `empty_file`.
@@ -85,16 +85,16 @@ def make_plan(path: str | Path, probe: FilmProbe, seconds: range, mode: DecodeMo
 def plan_of(
     container: InputContainer, stream: Any, probe: FilmProbe, seconds: range, mode: DecodeMode = EXACT
 ) -> DecodePlan | None:
-    """`make_plan` for a film that is open; its decoder is not used.
+    """The plan as `make_plan` gives it, for an open film; its decoder is not used.
 
-    Reads the packets from the film's beginning, where it must stand, to the end of the last stretch that matters; 17
-    bytes a packet are kept.
+    The function reads the packets from the film's beginning, where the film must stand, to the end of the last stretch
+    that matters. It keeps 17 bytes per packet.
     """
     context = stream.codec_context
     make_reader = ROLE_READERS.get(context.name) if context is not None else None
     if make_reader is None:
         return None
-    # The last tick that is not later than the second: frames up to it may be on the screen.
+    # The last tick that is not later than the second: the latest time of a frame that is on screen then.
     ticks = [math.floor((probe.first_pts_s + second) / stream.time_base) for second in seconds]
     quality = DecodeQuality()
     try:
@@ -110,7 +110,7 @@ def plan_of(
 
 
 def _wanted(table: PacketTable, ticks: np.ndarray, mode: DecodeMode, age_ticks: int) -> np.ndarray | None:
-    """Places of the wanted packets, one for each second, or None where a second has none."""
+    """The places of the wanted packets, one for each second, or None if a second has none."""
     can_be_wanted = table.candidate
     if mode.name == "keyframes":
         can_be_wanted = can_be_wanted & table.key
@@ -129,7 +129,7 @@ def _wanted(table: PacketTable, ticks: np.ndarray, mode: DecodeMode, age_ticks: 
 
 
 def _cheapest(table: PacketTable, places: np.ndarray, begin: int, last: int) -> int:
-    """Of places[begin : last + 1] the latest start, else the reference decoded first, else what is on the screen."""
+    """Of places[begin : last + 1] the latest start, else the reference decoded first, else the frame on screen."""
     choice = places[begin : last + 1]
     starts = choice[table.start[choice] != Start.NONE]
     if len(starts):
@@ -146,7 +146,7 @@ def _plan(table: PacketTable, wanted: np.ndarray) -> DecodePlan:
     edges = [*starts.tolist(), len(given)]
     used = ~table.disposable
     if is_wanted[: edges[0]].any() or not len(starts):
-        # A stream that begins in the middle: nothing is certain before its first start.
+        # The stream begins in the middle of a stretch: nothing is certain before its first start.
         given[: edges[0]] = True
     leading = _leading(table, edges)
     complete_before = []
@@ -167,7 +167,7 @@ def _plan(table: PacketTable, wanted: np.ndarray) -> DecodePlan:
             if table.start[begin] == Start.OPEN:
                 complete_before.append((begin, edges[number - 1] if number else 0))
     emptied = [begin for begin, before in complete_before if (~given & used & ~leading)[before:begin].any()]
-    # By hand: np.unique imports numpy.ma, which takes longer than a plan.
+    # Not np.unique: it imports numpy.ma, which takes longer than a plan.
     times = np.sort(table.times[wanted])
     times = times[np.append(True, np.diff(times) > 0)]
     return DecodePlan(table.times, given, times, frozenset(emptied))

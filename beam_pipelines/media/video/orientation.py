@@ -1,8 +1,8 @@
-"""How a picture is to be turned for showing, read from a frame's display matrix.
+"""How a picture must be turned for display, read from a frame's display matrix.
 
-Phones write the sensor's picture and a matrix. With the matrix rows (a, b, u), (c, d, v), (x, y, w) a stored point
+Phones store the sensor's picture and a matrix. With the matrix rows (a, b, u), (c, d, v), (x, y, w) a stored point
 (p, q) is shown at (a p + c q + x, b p + d q + y). Cameras write the eight combinations of quarter turns and mirroring;
-another angle is taken to its nearest quarter turn.
+any other angle is rounded to the nearest quarter turn.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Orientation:
 
     @property
     def swaps_sides(self) -> bool:
-        """Whether height and width change places."""
+        """Whether height and width are exchanged."""
         return self.rotation_deg in (90, 270)
 
     def apply(self, image: np.ndarray) -> np.ndarray:
@@ -35,7 +35,7 @@ class Orientation:
 
 
 def orientation_of(frame: Any) -> Orientation:
-    """The orientation that a decoded video frame asks for; without a (usable) display matrix, none."""
+    """The orientation of a decoded video frame; no turn if it has no usable display matrix."""
     for side_data in frame.side_data:
         if side_data.type.name == "DISPLAYMATRIX":
             return _from_matrix(np.frombuffer(bytes(side_data), dtype=np.int32, count=9))
@@ -46,7 +46,7 @@ def _from_matrix(matrix: np.ndarray) -> Orientation:
     a, b, c, d = (int(matrix[i]) for i in (0, 1, 3, 4))
     mirrored = a * d - b * c < 0
     if mirrored:
-        # Mirroring comes last and negates the shown column; taken back, a pure turn is left.
+        # Mirroring comes last and negates the shown column; without it, a pure turn is left.
         a, c = -a, -c
     turns = round(math.degrees(math.atan2(b - c, a + d)) / _QUARTER_TURN_DEG)
     return Orientation(turns % 4 * _QUARTER_TURN_DEG, mirrored)

@@ -1,4 +1,4 @@
-"""All packets of a stream, read without decoding: when each is shown and what it is to the others."""
+"""All packets of a stream, read without decoding: when each is shown, and its role (`packet_role`)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from beam_pipelines.media.video.codecs.other_roles import (
 )
 from beam_pipelines.media.video.codecs.packet_role import PacketRole, Start, UnsafeStream
 
-# No codec reorders over more frames than this (H.264 and HEVC: a decoded picture buffer of 16).
+# No codec reorders more frames than this (H.264 and HEVC: a decoded picture buffer of 16).
 _MAX_REORDERING = 16
 
 
@@ -27,7 +27,7 @@ class RoleReader(Protocol):
     """Reads the packets of one stream, in decoding order."""
 
     def role(self, packet: bytes, is_key: bool) -> PacketRole:
-        """The role of the next packet; UnsafeStream, ValueError or IndexError where that is not certain."""
+        """The role of the next packet; raises UnsafeStream, ValueError or IndexError if it is not certain."""
 
 
 ROLE_READERS: dict[str, Callable[[bytes], RoleReader]] = {
@@ -42,14 +42,14 @@ ROLE_READERS: dict[str, Callable[[bytes], RoleReader]] = {
     "prores": IntraRoles,
     "dnxhd": IntraRoles,
 }
-"""By FFmpeg's name of the decoder. Others are decoded entirely."""
+"""The readers by FFmpeg's name of the decoder. Streams of other codecs are decoded entirely."""
 
 
 class PacketTable:
-    """All packets up to where no wanted frame can come any more, as arrays in decoding order.
+    """All packets up to the last that can hold a wanted frame, as arrays in decoding order.
 
     Raises:
-        UnsafeStream, ValueError, IndexError, KeyError: where something is not certain.
+        UnsafeStream, ValueError, IndexError, KeyError: if anything is not certain.
     """
 
     def __init__(self, reader: RoleReader, items: Iterator[Any], last_tick: int):
@@ -59,12 +59,12 @@ class PacketTable:
             if packet.pts is None or packet.is_corrupt or not packet.size:
                 raise UnsafeStream("a packet without a timestamp, without content, or damaged")
             role = reader.role(bytes(packet), packet.is_keyframe)
-            # Leading packets of the first start beyond the last second may still be shown in time.
+            # Leading packets of the first start after the last second may still be shown in time.
             beyond += role.start != Start.NONE and packet.pts > last_tick
             if beyond > 1:
                 break
             if role.layer != layer and times:
-                # What nothing of its own layer uses may be used by a higher one.
+                # A higher layer may use a packet that no packet of its own layer uses.
                 raise UnsafeStream("the stream has temporal layers")
             layer = role.layer
             has_orders = has_orders and role.order is not None
@@ -80,10 +80,10 @@ class PacketTable:
         self._order = np.array(orders, np.int64) if has_orders else _mpeg_order(self.disposable)
 
     def check_order(self, held_back: int | None) -> None:
-        """Whether frames are shown in the order of their timestamps, and the decoder waits long enough for that.
+        """Checks that frames are shown in the order of their timestamps, and that the decoder waits long enough.
 
         Args:
-            held_back: frames that the decoder holds back; None where it goes by the headers alone.
+            held_back: frames that the decoder holds back; None if it follows the headers alone.
         """
         shown = np.flatnonzero(self._shown)
         if not len(shown):
@@ -102,7 +102,7 @@ class PacketTable:
 
 
 def _mpeg_order(is_bidirectional: np.ndarray) -> np.ndarray:
-    """MPEG's order: a B picture is shown at once, any other when the next such one has arrived."""
+    """MPEG's order: a B picture is shown at once, any other picture when the next one that is no B picture arrives."""
     references = np.flatnonzero(~is_bidirectional)
     order = 2 * np.arange(len(is_bidirectional), dtype=np.int64)
     order[references] = 2 * np.append(references[1:], len(is_bidirectional)) - 1

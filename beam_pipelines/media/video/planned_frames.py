@@ -1,8 +1,9 @@
-"""Decoding by a plan, watched: the moment anything is not as the plan says, it is given up for full decoding.
+"""Decoding by a plan, under watch: as soon as anything differs from the plan, it fails and full decoding replaces it.
 
-Where the container has an index, the first needed packet is jumped to from where planning has ended: a film is opened
-once for both, and a late part of it is not read up to. The jump is believed only as far as the packets that come have
-the timestamps of the plan, one by one; they are then the same packets that reading from the beginning gives.
+If the container has an index, the reader jumps to the first needed packet from where planning has ended: planning and
+decoding share one open file, and a late part doesn't read the film up to its begin. The reader trusts the jump only
+while the timestamps of the packets are those of the plan, one by one: then they are the packets that reading from the
+beginning gives.
 """
 
 from __future__ import annotations
@@ -19,29 +20,28 @@ from beam_pipelines.media.video.decode_plan import DecodePlan
 
 
 class PlanFailed(Exception):
-    """The decoder met damage, or did not give a wanted frame; what came before is right."""
+    """The decoder met damage, or did not return a wanted frame; all frames before are right."""
 
 
 _INDEXED = frozenset({"mov", "matroska"})
 
 
 def entered(container: InputContainer, stream: Any, plan: DecodePlan) -> int | None:
-    """Jumps to the first packet that the plan needs, or somewhat before.
+    """Jumps to the first packet that the plan needs, or a little before it.
 
     Args:
         container, stream: the film as planning has left it.
-        plan: of this film.
+        plan: the film's plan.
 
     Returns:
-        The place in the plan of the packet that comes next; None where the jump led elsewhere, and the film must be
-        opened anew.
+        The place in the plan of the next packet; None if the jump led elsewhere, so that the film must be opened again.
     """
     first = plan.begin
     if container.format.name.split(",")[0] not in _INDEXED:
         return None
     try:
         container.seek(int(plan.times[first]), stream=stream, backward=True)
-        # The packet is looked at and given back by another jump to the same place.
+        # Reading the packet consumes it; a second jump to the same place brings it back.
         packet = next(packets(container, stream, DecodeQuality()), None)
         container.seek(int(plan.times[first]), stream=stream, backward=True)
     except (av.FFmpegError, OverflowError):
@@ -59,12 +59,12 @@ def planned_frames(
 
     Args:
         container, stream: the film, just opened, or as `entered` has left it.
-        plan: of this film.
-        counts: what is decoded, and what is passed over or jumped over.
-        entry: what `entered` gave.
+        plan: the film's plan.
+        counts: counters for what is decoded, left out or jumped over.
+        entry: the result of `entered`.
 
     Raises:
-        PlanFailed: before a frame is given that could differ from full decoding's, or be in the place of another.
+        PlanFailed: before it yields a frame that could differ from full decoding's, or take the place of another.
     """
     expected = iter(plan.wanted.tolist())
     awaited = next(expected, None)

@@ -1,4 +1,4 @@
-"""Scaling of pictures to the size a network wants: FFmpeg's scaler, without a detour through another colour space."""
+"""Scaling of pictures to a network's input size: FFmpeg's scaler, without a detour through another colour space."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation
 
-# The same bytes on every kind of CPU: swscale's assembly rounds differently without these.
+# These flags give the same bytes on every kind of CPU: without them swscale's assembly rounds differently.
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 
 def resize_image(image: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
     """Scales an RGB picture to exactly the given size; the aspect ratio is not kept.
 
-    Shrinking averages over areas (each result pixel is the mean of what it covers, so nothing aliases); enlarging in
-    either direction is bilinear. Each channel is scaled alone: swscale would take RGB through YUV and round twice.
+    Shrinking averages over areas (each result pixel is the mean of what it covers, so nothing aliases). Enlarging, in
+    either direction, is bilinear. Each channel is scaled separately: swscale would convert RGB to YUV and round twice.
 
     Args:
         image: uint8 [height, width, 3].
@@ -22,10 +22,10 @@ def resize_image(image: np.ndarray, height_px: int, width_px: int) -> np.ndarray
         width_px: width of the result.
 
     Returns:
-        uint8 [height_px, width_px, 3], contiguous; a copy also where the size is right already.
+        uint8 [height_px, width_px, 3], contiguous; a copy even if the size is right already.
 
     Raises:
-        ValueError: where the picture is not uint8 [height, width, 3] or a side is less than 1.
+        ValueError: if the picture is not uint8 [height, width, 3] or a side is less than 1.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"a picture must be uint8 [height, width, 3], this one is {image.dtype} {list(image.shape)}")
@@ -35,7 +35,7 @@ def resize_image(image: np.ndarray, height_px: int, width_px: int) -> np.ndarray
         return image.copy()
     shrinks = height_px <= image.shape[0] and width_px <= image.shape[1]
     method = Interpolation.AREA if shrinks else Interpolation.BILINEAR
-    # yuv444p is only a name here for three full planes; source and result agree in it, so no colour is converted.
+    # yuv444p only means three full planes here; source and result both have it, so no colour is converted.
     planes = np.ascontiguousarray(np.moveaxis(image, -1, 0))
     frame = av.VideoFrame.from_ndarray(planes, format="yuv444p")
     scaled = frame.reformat(width=width_px, height=height_px, interpolation=method | _EXACT, threads=1)

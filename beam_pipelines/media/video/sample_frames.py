@@ -1,4 +1,4 @@
-"""One picture a second: the frame on screen at each whole second of a film, by presentation timestamps.
+"""One picture per second: the frame on screen at each whole second of a film, by presentation timestamps.
 
 frames      |a   |b   |c      |d  |e          |f
 seconds     0         1           2           3
@@ -35,9 +35,9 @@ from beam_pipelines.media.video.planned_frames import PlanFailed, entered, plann
 
 STEP = "decode"
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-# Chroma at full resolution on the way to RGB, and a frame of another size than the film's scaled to it.
+# The conversion to RGB keeps chroma at full resolution, and scales a frame of another size to the film's.
 _TO_RGB = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP | _EXACT
-# swscale's assembly knows this conversion only into planes; into "rgb24" the same bytes take twice as long.
+# swscale's assembly has this conversion only for planes; into "rgb24" the same bytes take twice as long.
 _PLANES, _RED_GREEN_BLUE = "gbrp", (2, 0, 1)
 
 
@@ -47,9 +47,9 @@ class SampledFrame:
 
     Attributes:
         t: the second, counted from the film's first timestamp.
-        image: uint8 [height, width, 3], RGB, rotation applied; read-only, for seconds may share one.
+        image: uint8 [height, width, 3], RGB, rotation applied; read-only, since several seconds may share it.
         timestamp_us: the frame's own presentation timestamp in microseconds, on the container's clock.
-        fresh: whether the frame is another one than that of second t - 1; a still or lost picture is not.
+        fresh: whether the frame differs from that of second t - 1; that of a still or lost picture doesn't.
     """
 
     t: int
@@ -69,35 +69,35 @@ def sample_frames(
     mode: DecodeMode = EXACT,
     planned: bool = True,
 ) -> Iterator[SampledFrame]:
-    """Decodes what can matter of a film, once, and gives exactly one picture for every second in [start, stop).
+    """Decodes as little of a film as possible, and yields exactly one picture for every second in [start, stop).
 
     The picture of second t is the last frame whose timestamp is not later than first timestamp + t. So the last frame
-    stays on the screen where the picture ends early or can't be decoded for a while; before the first decodable frame
-    that frame stands in. A frame that the decoder marks as damaged is used only as long as there was no intact one. A
-    frame without a timestamp begins where the one before it ends; since decoders give frames in presentation order, a
-    timestamp that runs backwards counts as that of the frame before it.
+    stays on screen if the picture ends early or can't be decoded for a while. Before the first decodable frame, that
+    frame is used. A frame that the decoder marks as damaged is used only until the first intact one. A frame without a
+    timestamp begins where the frame before it ends. Decoders return frames in presentation order, so a timestamp that
+    runs backwards counts as that of the frame before it.
 
-    Only those packets are decoded that can change a pixel of a wanted frame (`decode_plan`); pictures, timestamps and
-    `fresh` are those of full decoding. Where the stream gives no safe plan, everything is decoded from the beginning;
-    so it is from there on where the decoder meets damage or a wanted frame doesn't come out, and the counts are then
-    those of full decoding. In the modes other than `exact` the same holds with "the last frame" replaced by the chosen
-    one of `DecodeMode`.
+    Only packets that can change a pixel of a wanted frame are decoded (`decode_plan`); pictures, timestamps and `fresh`
+    are those of full decoding. If the stream has no safe plan, everything is decoded from the beginning. If the decoder
+    meets damage, or doesn't return a wanted frame, everything is decoded from there on, and the counts are those of
+    full decoding. In modes other than `exact` the same holds, with the frame that `DecodeMode` chooses instead of the
+    last.
 
-    Colours are converted as the frame's colour space and range say (unspecified: BT.601 limited, FFmpeg's default).
+    Colours are converted according to the frame's colour space and range (default: BT.601 limited, as in FFmpeg).
 
     Args:
         path: the film; may be another copy of the probed file.
         probe: what `probe_film` found.
         start: first second.
-        stop: end of the seconds, exclusive; without one the film's T.
-        quality: counters of what begins in these seconds, counted up while the iterator runs.
+        stop: end of the seconds, exclusive; None for the film's T.
+        quality: counters of what begins in these seconds; the iterator increases them.
         limits: the decoder refuses larger pictures.
         mode: which frame stands for a second.
         planned: False decodes everything, for comparison.
 
     Raises:
-        FilmError: step `decode`, reason `no_frames` where no frame can be decoded, or `unreadable`.
-        ValueError: where [start, stop) is not within the film.
+        FilmError: step `decode`, reason `no_frames` if no frame can be decoded, or `unreadable`.
+        ValueError: if [start, stop) is not within the film.
     """
     stop = probe.seconds if stop is None else stop
     if not 0 <= start <= stop <= probe.seconds:
@@ -117,7 +117,7 @@ def _sampled_frames(
 ) -> Iterator[SampledFrame]:
     if not seconds:
         return
-    # The second before the first one is looked at too: it says whether the first picture is a fresh one.
+    # The second before the first one is decoded too: it shows whether the first picture is fresh.
     looked_at = range(max(seconds.start - 1, 0), seconds.stop)
     plan, done, before = None, 0, replace(quality)
     if planned or mode != EXACT:
@@ -133,7 +133,7 @@ def _sampled_frames(
                 except PlanFailed:
                     vars(quality).update(vars(before))
     quality.full_decodings += 1
-    # Where not the last frame stands for a second, the choice of frames stays, however they are decoded.
+    # In modes other than `exact` the plan's choice of frames stays, even if everything is decoded.
     chosen = None if plan is None or mode == EXACT else frozenset(plan.wanted.tolist())
     rest = range(seconds.start + done, seconds.stop)
     yield from _on_screen(path, probe, rest, _all_frames(path, probe, chosen, seconds, quality, limits))
@@ -142,7 +142,7 @@ def _sampled_frames(
 def _on_screen(
     path: str | Path, probe: FilmProbe, seconds: range, frames: Iterator[tuple[Fraction, Any]]
 ) -> Iterator[SampledFrame]:
-    """The picture of each second out of frames with their times, which never run backwards."""
+    """The picture of each second, from frames with their times, which never run backwards."""
     screen = _Screen(probe)
     waiting = deque(range(max(seconds.start - 1, 0), seconds.stop))
     with closing(frames):  # type: ignore[type-var]
@@ -177,7 +177,7 @@ def _planned_frames(
     quality: DecodeQuality,
     limits: MediaLimits,
 ) -> Iterator[tuple[Fraction, Any]]:
-    """The wanted frames of a film as planning has left it, each with its time in seconds on the container's clock."""
+    """The wanted frames of a planned film, each with its time in seconds on the container's clock."""
     with ExitStack() as again:
         container, stream = opened
         entry = entered(container, stream, plan)
@@ -196,9 +196,10 @@ def _all_frames(
     quality: DecodeQuality,
     limits: MediaLimits,
 ) -> Iterator[tuple[Fraction, Any]]:
-    """The frames to be shown (of `chosen` timestamps only), with their times, which never run backwards.
+    """The frames to show (if `chosen` is given, only those timestamps), with their times, which never run backwards.
 
-    Decodes to the end of the seconds counted, for the counts' sake, and further only to a first frame.
+    Decoding goes on to the end of the counted seconds, so that the counts are complete, and beyond only to a first
+    frame.
     """
     until_s = probe.first_pts_s + counted.stop
     is_last, given = counted.stop == probe.seconds, False
@@ -222,7 +223,7 @@ def _all_frames(
 
 
 class _Screen:
-    """The frame that is on the screen; converts it to an image once, however many seconds it stands."""
+    """The frame on screen. It is converted to an image once, however many seconds it stays."""
 
     def __init__(self, probe: FilmProbe):
         self._probe = probe
@@ -240,7 +241,7 @@ class _Screen:
         self._frame, self._time_s, self._fresh, self._image = frame, time_s, True, None
 
     def show(self, t: int, wanted: range) -> Iterator[SampledFrame]:
-        """The picture of second t, if that second is wanted; seen it is, wanted or not."""
+        """Yields the picture of second t if `wanted` has t. Later seconds are `fresh` only by a new frame in any case."""
         fresh, self._fresh = self._fresh, False
         if t not in wanted:
             return

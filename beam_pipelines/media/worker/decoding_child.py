@@ -1,7 +1,7 @@
 """The process that decodes for a worker: `python -m beam_pipelines.media.worker.decoding_child MEMORY_LIMIT_MB`.
 
-Tasks come in on standard input, pictures and sound go out on standard output, both as `decoding_messages`. It ends when
-standard input is closed, which is what happens when the worker ends, however it ends. Knows no Beam and no TensorFlow.
+Tasks arrive on standard input, pictures and sound leave on standard output, both as `decoding_messages`. The process
+ends when standard input is closed, as happens however the worker ends. It imports no Beam and no TensorFlow.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _LONGEST_ERROR = 500
 
 
 def main() -> int:
-    """Answers tasks one by one; returns the exit code. An error that is no film's ends it, after it was reported."""
-    # What a native library prints must not come between the messages.
+    """Answers tasks one by one and returns the exit code. An error that isn't a film's ends it, after a report."""
+    # Output of a native library must not mix with the messages.
     answers = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
     os.dup2(2, 1)
-    # Control-C in a terminal reaches all of its processes; it is the worker that decides what becomes of this one.
+    # Control-C in a terminal reaches all its processes; the worker decides when this one ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _limit_memory(int(sys.argv[1]))
     tasks: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -58,9 +58,9 @@ def main() -> int:
 
 
 def _report(answers: BinaryIO, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """What nobody foresaw ends this process; the worker gets its name and words, the log its trace."""
+    """Reports an unforeseen error, which ends this process: the worker gets type and message, the log the trace."""
     sys.__excepthook__(kind, error, trace)
-    # A pipe that is closed already: nobody wants to know.
+    # The pipe may be closed already: then nobody reads the report.
     with suppress(BrokenPipeError):
         send(answers, {"kind": "unforeseen", "error": f"{kind.__name__}: {error}"[:_LONGEST_ERROR]})
 
@@ -68,14 +68,14 @@ def _report(answers: BinaryIO, kind: type[BaseException], error: BaseException, 
 def _limit_memory(limit_mb: int) -> None:
     import resource
 
-    # Of the data, not of the addresses: libraries and what they map are no film's fault.
+    # The limit is on data, not on addresses, because a film can't help what libraries map.
     resource.setrlimit(resource.RLIMIT_DATA, (limit_mb << 20, limit_mb << 20))
 
 
 def _read_tasks(source: BinaryIO, tasks: queue.SimpleQueue[dict[str, Any]]) -> None:
     while message := receive(source):
         tasks.put(message[0])
-    # In the middle of a task as well: nobody waits for its result.
+    # Ends in the middle of a task too: nobody waits for its result.
     os._exit(0)
 
 
@@ -100,7 +100,7 @@ def _pictures(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
         mode=_mode(task),
     )
     for frame in frames:
-        # Seconds may share a picture; it travels once.
+        # Seconds may share a picture; it is sent once.
         is_new, shown = frame.image is not shown, frame.image
         words = {"t": frame.t, "timestamp_us": frame.timestamp_us, "fresh": frame.fresh, "shape": frame.image.shape}
         send(answers, {"kind": "picture", **words}, np.ascontiguousarray(frame.image) if is_new else b"")
@@ -125,5 +125,5 @@ _TASKS = {"probe": _probe, "plan": _plan, "pictures": _pictures, "sound": _sound
 
 
 if __name__ == "__main__":
-    # Without the interpreter's own end, which would wait for the thread that reads.
+    # Skips the interpreter's own shutdown, which would wait for the reading thread.
     os._exit(main())

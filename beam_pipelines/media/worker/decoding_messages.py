@@ -1,6 +1,6 @@
-"""What goes through the pipes between a worker and the process that decodes for it: a line of JSON, then raw bytes.
+"""Messages between a worker and the process that decodes for it: a line of JSON, then raw bytes.
 
-No pickle: what a film makes the decoding process say is read as numbers and words, and never run.
+There is no pickle: whatever a hostile film makes the decoding process send is read as data and never run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LONGEST_LINE_BYTES = 1 << 20
 
 
 def send(pipe: BinaryIO, words: Mapping[str, Any], content: Any = b"") -> None:
-    """Writes one message: words, and any buffer of bytes."""
+    """Writes one message: `words` as JSON, and a buffer of bytes."""
     size_bytes = memoryview(content).nbytes
     pipe.write(json.dumps({**words, "bytes": size_bytes}).encode("ascii") + b"\n")
     if size_bytes:
@@ -27,7 +27,7 @@ def send(pipe: BinaryIO, words: Mapping[str, Any], content: Any = b"") -> None:
 
 
 def receive(pipe: BinaryIO) -> tuple[dict[str, Any], bytearray] | None:
-    """Reads one message; None where the pipe has ended, also in the middle of a message."""
+    """Reads one message; None if the pipe has ended, even in the middle of a message."""
     line = pipe.readline(_LONGEST_LINE_BYTES)
     if not line.endswith(b"\n"):
         return None
@@ -43,7 +43,7 @@ def receive(pipe: BinaryIO) -> tuple[dict[str, Any], bytearray] | None:
 
 
 def probe_to_words(probe: FilmProbe) -> dict[str, Any]:
-    """A probe as JSON can hold it, fractions as text."""
+    """A probe as a JSON object, fractions as text."""
     words = asdict(probe)
     words.update({name: None if words[name] is None else str(words[name]) for name in _FRACTIONS})
     return words

@@ -1,11 +1,11 @@
-"""Decoding in a process of its own, so that a film that crashes, hangs or floods the decoder costs no worker.
+"""Decoding in a child process, so that a film that crashes, hangs or floods the decoder costs no worker.
 
 worker    networks <── bounded queue <── reading thread <──┐ pipe
                                                            │
 child                        decoder, colours, sound ──────┘
 
-The child decodes while the worker computes; it waits as soon as the queue and the pipe are full. It serves many films
-and is replaced after one that made it fail. Its end of the pipes closes with the worker, so it never outlives it.
+The child decodes while the worker computes; it waits when the queue and the pipe are full. It serves many films, and
+is replaced after a film that made it fail. Its pipes close when the worker ends, so it never outlives the worker.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from beam_pipelines.media.worker.decoding_messages import probe_from_words, prob
 STEP = "decode"
 TIMEOUT, OUT_OF_MEMORY, CRASHED, UNFORESEEN = "timeout", "out_of_memory", "crashed", "unforeseen_error"
 
-# Pictures that wait; one of 1080p has 6 MB.
+# So many pictures wait; one of 1080p has 6 MB.
 _QUEUE_LENGTH = 4
 _PIPE_BYTES = 1 << 20
 _START_DEADLINE_S = 120.0
-# A task reads its film three times at most (packets, by plan, entirely). What reads more goes round in circles.
+# A task reads its film at most three times (packets, by plan, entirely). A task that reads much more is in a loop.
 _MOST_READINGS = 8
 _EXIT_OUT_OF_MEMORY = 12
 _PROJECT_ROOT = Path(__file__).resolve().parents[3]
@@ -54,16 +54,16 @@ class _Child:
 
 
 class DecodingProcess:
-    """Probes and decodes films in a child process, which is started when it is first needed.
+    """Probes and decodes films in a child process, which starts when it is first needed.
 
-    All its functions raise, beside what the function they stand for raises, FilmError with step `decode` and reason
-    `timeout` (no progress), `out_of_memory`, `crashed` (ended by a signal) or `unforeseen_error` (an exception in the
-    child that no one foresaw; type and message are in the detail, the trace on standard error). Not for several threads
-    at once.
+    Each method raises what the function of `media` raises that it calls in the child. It also raises FilmError with
+    step `decode` and reason `timeout` (no progress), `out_of_memory`, `crashed` (ended by a signal) or
+    `unforeseen_error` (another exception in the child; type and message are in the detail, the trace on standard
+    error). Only one thread may use it at a time.
 
     Args:
-        deadline_s: how long the child may make no progress: give no picture and no sound, and read nothing.
-        memory_limit_mb: of the child's data.
+        deadline_s: how many seconds the child may make no progress: send no picture and no sound, and read nothing.
+        memory_limit_mb: limit of the child's data, in MB.
     """
 
     def __init__(self, deadline_s: float = 120.0, memory_limit_mb: int = 4096):
@@ -79,11 +79,11 @@ class DecodingProcess:
 
     @property
     def pid(self) -> int | None:
-        """The child's process number, while there is one."""
+        """The child's process id, or None if no child runs."""
         return self._child.process.pid if self._child else None
 
     def probe(self, path: str | Path, limits: MediaLimits) -> FilmProbe:
-        """`media.probe.probe_film`."""
+        """Probes a film as `media.probe.probe_film` does."""
         end = self._result({"task": "probe", "path": os.fspath(path), "limits": asdict(limits)})
         return probe_from_words(end["probe"])
 
@@ -100,7 +100,7 @@ class DecodingProcess:
         limits: MediaLimits,
         mode: DecodeMode = EXACT,
     ) -> Iterator[SampledFrame]:
-        """`media.sample_frames.sample_frames`; `quality` is counted up at the end."""
+        """Yields pictures as `media.video.sample_frames.sample_frames` does; `quality` is increased at the end."""
         task = {"task": "pictures", **_film(path, probe), "start": seconds.start, "stop": seconds.stop}
         image: Any = None
         for words, content in self._answers({**task, "mode": _words(mode), "limits": asdict(limits)}):
@@ -115,7 +115,7 @@ class DecodingProcess:
     def sound(
         self, path: str | Path, probe: FilmProbe, seconds: range, quality: DecodeQuality, window_s: float
     ) -> Iterator[AudioWindow]:
-        """`media.audio_windows.audio_windows`; `quality` is counted up at the end."""
+        """Yields windows as `media.audio.audio_windows.audio_windows` does; `quality` is increased at the end."""
         task = {"task": "sound", **_film(path, probe), "start": seconds.start, "stop": seconds.stop}
         for words, content in self._answers({**task, "window_s": window_s}):
             if words["kind"] == "end":
@@ -124,18 +124,18 @@ class DecodingProcess:
                 yield AudioWindow(words["t"], np.frombuffer(content, np.float32), words["present"])
 
     def close(self) -> None:
-        """Ends the child. A later call starts another one."""
+        """Ends the child. The next call of another method starts a new one."""
         child, self._child = self._child, None
         if child is None:
             return
         child.process.kill()
-        # The reading thread may wait for room in the queue.
+        # The reading thread may be waiting for space in the queue.
         while child.messages.get() is not None:
             pass
         child.process.wait()
         for pipe in (child.process.stdin, child.process.stdout):
             assert pipe is not None
-            # A task that the child never took is still in the buffer.
+            # A task that the child never read is still in the buffer.
             with suppress(BrokenPipeError):
                 pipe.close()
 
@@ -144,7 +144,7 @@ class DecodingProcess:
         return words
 
     def _answers(self, task: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bytearray]]:
-        """The messages up to and with `end`; a child that is left in the middle of them, or fails, is ended."""
+        """The messages up to and including `end`. If the caller stops early, or the child fails, the child is ended."""
         child = self._child = self._child or self._start()
         complete = False
         try:
@@ -186,7 +186,7 @@ class DecodingProcess:
         except FilmError:
             ready = None
         if ready is None:
-            # Nobody's film: a broken installation, or no memory for a process at all.
+            # Not a film's fault: a broken installation, or no memory for a process at all.
             process.kill()
             raise RuntimeError(f"the decoding process did not start: exit code {process.wait()}, {' '.join(command)}")
         return child
@@ -196,7 +196,7 @@ class DecodingProcess:
         try:
             send(child.process.stdin, task)  # type: ignore[arg-type]
         except BrokenPipeError:
-            # Ended between two films; what the reading thread finds says how.
+            # The child ended between two films; the reading thread finds out how.
             return
 
     def _next(
@@ -216,7 +216,7 @@ class DecodingProcess:
 
     def _ended(self, child: _Child, path: str) -> FilmError:
         code = child.process.wait()
-        # For close(), which waits for the end to be read.
+        # close() waits for this end mark.
         child.messages.put(None)
         if code == _EXIT_OUT_OF_MEMORY:
             limit = f"limits.decoder_memory_mb = {self._memory_limit_mb}"
@@ -248,7 +248,7 @@ def _widen(descriptor: int) -> None:
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     except OSError:
-        # The system's limit for pipes is lower: slower, not wrong.
+        # The system's limit for pipes is lower: the pipe is then slower, but works.
         return
 
 
@@ -260,7 +260,7 @@ def _size_bytes(path: str) -> int:
 
 
 def _bytes_read(child: _Child) -> int:
-    """How much the child has read so far, of whatever; 0 where the system doesn't say."""
+    """How many bytes the child has read so far, from any file; 0 if the system doesn't say."""
     try:
         text = Path(f"/proc/{child.process.pid}/io").read_text()
     except OSError:

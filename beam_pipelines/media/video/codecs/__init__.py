@@ -1,1 +1,1 @@
-"""What the headers of a codec's packets say of which packet needs which."""
+"""Which packet needs which, read from the headers of a codec's packets."""

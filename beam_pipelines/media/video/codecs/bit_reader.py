@@ -1,4 +1,4 @@
-"""Bits, and the variable-length numbers of H.264 and HEVC, out of the first bytes of a header."""
+"""Bits, and the variable-length numbers of H.264 and HEVC, from the first bytes of a header."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ _MAX_LEADING_ZEROS = 32
 
 
 class BitReader:
-    """Reads a header from its first bit on.
+    """Reads a header, starting at its first bit.
 
     Args:
         data: the bytes; reading beyond their end raises ValueError.
-        escaped: whether they hold H.264's and HEVC's emulation prevention bytes, which are taken out.
+        escaped: whether they hold H.264's and HEVC's emulation prevention bytes, which the reader removes.
     """
 
     def __init__(self, data: bytes, *, escaped: bool = False):
@@ -25,7 +25,7 @@ class BitReader:
             raise ValueError("a header ends too early")
         self._left -= count
         number = self._value >> self._left
-        # What is left is kept alone, so that its length tells where its first 1 is.
+        # Only the rest is kept, so that its length shows where its first 1 is.
         self._value -= number << self._left
         return number
 

@@ -1,8 +1,8 @@
 """Roles of H.264 packets from their NAL and slice headers (ITU-T H.264, 7.3 and 8.2.1).
 
 The rule: decoding starts at IDR pictures only. A picture with nal_ref_idc 0 is disposable. An I picture that is no IDR
-(open GOP, recovery point) is a picture like any other. A stream in which frame numbers leave a gap, parameter sets
-change, fields are coded alone, or anything appears that is not named here, is unsafe: it is decoded entirely.
+(open GOP, recovery point) is treated like any other picture. A stream is unsafe, and decoded entirely, if frame numbers
+leave a gap, parameter sets change, fields are coded separately, or anything else appears that is not named here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from beam_pipelines.media.video.codecs.packet_role import PacketRole, Start, Uns
 
 _SLICE, _IDR_SLICE, _SEI, _SPS, _PPS, _DELIMITER, _FILLER = 1, 5, 6, 7, 8, 9, 12
 _HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
-# Slice headers are looked at up to here; the fields that are read take less.
+# So much of a slice header is read; the needed fields take less.
 _HEADER_BYTES = 48
 # Between the orders of two IDR pictures; a picture order count is a 32-bit number.
 _SEQUENCE_STEP = 1 << 33
@@ -40,7 +40,7 @@ class H264Roles:
 
     Raises:
         UnsafeStream: from here and from `role`.
-        ValueError, IndexError: likewise, where a header is damaged.
+        ValueError, IndexError: likewise, if a header is damaged.
     """
 
     def __init__(self, extradata: bytes):
@@ -86,7 +86,7 @@ class H264Roles:
         return annex_b_units(packet)
 
     def _learn(self, unit: memoryview) -> None:
-        """Takes a parameter set; the same again is fine, any other than the first packet's ones is not."""
+        """Stores a parameter set of the first packet; later ones must be equal to it."""
         kind, content = unit[0] & 0x1F, bytes(unit)
         if kind not in (_SPS, _PPS):
             return

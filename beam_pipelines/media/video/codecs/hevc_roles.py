@@ -1,9 +1,9 @@
 """Roles of HEVC packets from their NAL and slice headers (ITU-T H.265, 7.3 and 8.3.1).
 
-The rule: decoding starts at IDR pictures (closed) and at CRA pictures (open: their leading pictures may use what was
-before; trailing ones never do, 8.1.3). Sub-layer non-reference pictures are disposable where there is one temporal
-layer (`packet_table` sees to that). A stream in which parameter sets change, frames are hidden, layers are stacked
-(nuh_layer_id), or anything appears that is not named here, is unsafe: it is decoded entirely.
+The rule: decoding starts at IDR pictures (closed) and at CRA pictures (open: their leading pictures may use earlier
+pictures; trailing ones never do, 8.1.3). Sub-layer non-reference pictures are disposable if there is one temporal layer
+(`packet_table` checks that). A stream is unsafe, and decoded entirely, if parameter sets change, frames are hidden,
+layers are stacked (nuh_layer_id), or anything else appears that is not named here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class HevcRoles:
 
     Raises:
         UnsafeStream: from here and from `role`.
-        ValueError, IndexError: likewise, where a header is damaged.
+        ValueError, IndexError: likewise, if a header is damaged.
     """
 
     def __init__(self, extradata: bytes):
@@ -82,7 +82,7 @@ class HevcRoles:
         return annex_b_units(packet)
 
     def _learn(self, unit: memoryview) -> None:
-        """Takes a parameter set; the same again is fine, any other than the first packet's ones is not."""
+        """Stores a parameter set of the first packet; later ones must be equal to it."""
         kind, content = unit[0] >> 1 & 0x3F, bytes(unit)
         if kind not in _PARAMETER_SETS:
             return
@@ -120,7 +120,7 @@ class HevcRoles:
             raise UnsafeStream("a frame is hidden")
         low = 0 if is_idr else reader.bits(self._order_bits)
         disposable = kind <= _LAST_NON_REFERENCE and kind % 2 == 0
-        # Leading and disposable pictures, and those of higher layers, are no anchor for the order count (8.3.1).
+        # Leading and disposable pictures, and those of higher layers, don't anchor the order count (8.3.1).
         is_anchor = layer == 0 and not disposable and not _RADL_N <= kind <= _RASL_R
         start = Start.CLOSED if is_idr else Start.OPEN if kind == _CRA else Start.NONE
         return PacketRole(start, disposable, self._order(low, is_idr, is_anchor), layer)

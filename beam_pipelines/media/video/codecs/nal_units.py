@@ -1,7 +1,7 @@
-"""The NAL units of an H.264 or HEVC packet or decoder configuration, in either of their two packagings.
+"""The NAL units of an H.264 or HEVC packet or decoder configuration, in either of the two packagings.
 
-Annex B (transport streams, raw streams): start codes 00 00 01 between units. MP4 and Matroska (`avcC`, `hvcC`): each
-unit is preceded by its length.
+Annex B (transport streams, raw streams) has start codes 00 00 01 between units. MP4 and Matroska (`avcC`, `hvcC`) put
+its length before each unit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _START_CODE = b"\0\0\1"
 
 
 def annex_b_units(data: bytes) -> Iterator[memoryview]:
-    """The units between start codes; zeros before a start code belong to none."""
+    """The units between start codes; zeros before a start code belong to no unit."""
     view = memoryview(data)
     begin = data.find(_START_CODE)
     if data[: max(begin, 0)].strip(b"\0") or begin < 0:
@@ -30,7 +30,7 @@ def annex_b_units(data: bytes) -> Iterator[memoryview]:
 
 
 def length_prefixed_units(data: bytes, length_bytes: int) -> Iterator[memoryview]:
-    """The units of a packet in which each is preceded by its length."""
+    """The units of a packet in which each follows its length of `length_bytes` bytes."""
     view, position = memoryview(data), 0
     while position < len(data):
         begin = position + length_bytes

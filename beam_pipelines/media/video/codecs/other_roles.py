@@ -1,9 +1,9 @@
 """Roles of packets of the codecs that need few bytes of a header or none: MPEG-1, -2 and -4, VP8, VP9, AV1, intra-only.
 
-The rules. MPEG: decoding starts at I pictures (open: B pictures shown before them may use what was before), B pictures
-are disposable. VP8, VP9, AV1: decoding starts where the container says key frame; nothing is disposable. Intra-only
-codecs: every packet is a start. An MPEG packet that does not hold exactly one picture, a changed sequence header, or
-anything else that is not as usual makes a stream unsafe: it is decoded entirely.
+The rules. MPEG: decoding starts at I pictures (open: B pictures that are shown before them may use earlier pictures);
+B pictures are disposable. VP8, VP9, AV1: decoding starts at packets that the container marks as key frames; nothing is
+disposable. Intra-only codecs: every packet is a start. A stream is unsafe, and decoded entirely, if an MPEG packet does
+not hold exactly one picture, if a sequence header changes, or if anything else is unusual.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from beam_pipelines.media.video.codecs.packet_role import PacketRole, Start, UnsafeStream
 
 _START_CODE = b"\0\0\1"
-# Of an MPEG picture, after its start code.
+# The types of an MPEG picture, after its start code.
 _INTRA, _PREDICTED, _BIDIRECTIONAL = 1, 2, 3
 
 
@@ -87,7 +87,7 @@ class Mpeg4Roles:
 
 
 def _mpeg4_layer(data: bytes) -> bytes:
-    """The video object layer's header, empty where there is none."""
+    """The video object layer's header, empty if there is none."""
     position = data.find(_START_CODE)
     while position >= 0:
         following = data.find(_START_CODE, position + 3)
@@ -98,10 +98,10 @@ def _mpeg4_layer(data: bytes) -> bytes:
 
 
 class KeyFlagRoles:
-    """VP8, VP9 and AV1, by the container's key-frame flags alone: only the ends of GOPs are left out.
+    """VP8, VP9 and AV1, by the container's key-frame flags alone: a plan leaves out only the ends of GOPs.
 
-    FFmpeg's parsers correct flags that lie. Should one be believed all the same, it does no harm: flagged packets are
-    open starts, before which the decoder is emptied, and an emptied decoder refuses to go on from what is no key frame.
+    FFmpeg's parsers correct wrong flags. A wrong flag that remains does no harm: flagged packets are open starts,
+    before which the decoder is emptied, and an emptied decoder refuses to continue from a packet that is no key frame.
     """
 
     def __init__(self, extradata: bytes):
@@ -114,7 +114,7 @@ class KeyFlagRoles:
 
 
 class Vp8Roles(KeyFlagRoles):
-    """VP8, whose alternate reference frames are packets of their own, never shown (RFC 6386, 9.1: one bit)."""
+    """VP8, whose alternate reference frames are separate packets that are never shown (RFC 6386, 9.1: one bit)."""
 
     def role(self, packet: bytes, is_key: bool) -> PacketRole:
         """The role of the next packet."""

@@ -1,4 +1,4 @@
-"""What a packet is to the others of its stream, as far as its headers say it for certain."""
+"""The role of a packet in its stream: whether decoding can start there, and whether others need it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 
 class UnsafeStream(Exception):
-    """The headers give no certainty about which packets can be left out; the text says why."""
+    """The headers don't say for certain which packets can be left out; the text says why."""
 
 
 class Start(IntEnum):
     """Whether decoding can start at a packet.
 
-    CLOSED: nothing after it, in decoding order, uses anything before it.
-    OPEN: the same, but for the packets after it that are shown before it (leading ones); those may use the packets
+    CLOSED: no packet after it, in decoding order, uses a packet before it.
+    OPEN: the same, except for the packets after it that are shown before it (leading ones). Those may use the packets
     from the previous start on.
     """
 
@@ -24,14 +24,14 @@ class Start(IntEnum):
 
 
 class PacketRole(NamedTuple):
-    """What a packet is to the others; a tuple, for one is made for every packet of a film.
+    """The role of a packet in its stream. It is a tuple because every packet of a film has one.
 
     Attributes:
         start: whether decoding can start here.
-        disposable: no other packet of its layer uses it.
-        order: number that grows in the order in which the frames are shown, or None where that follows from the rest.
-        layer: temporal layer; what is disposable within its layer may be used by a higher one.
-        shown: whether the decoder gives a frame for it.
+        disposable: whether no other packet of its layer uses it.
+        order: a number that grows in the order in which frames are shown, or None if that follows from the rest.
+        layer: temporal layer; a higher layer may use a packet that is disposable within its own.
+        shown: whether the decoder returns a frame for it.
     """
 
     start: Start
