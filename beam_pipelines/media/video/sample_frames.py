@@ -241,7 +241,7 @@ class _Screen:
         self._frame, self._time_s, self._fresh, self._image = frame, time_s, True, None
 
     def show(self, t: int, wanted: range) -> Iterator[SampledFrame]:
-        """Yields the picture of second t if `wanted` has t. Later seconds are `fresh` only by a new frame in any case."""
+        """Yields the picture of second t if it is wanted, and resets `fresh` even if it isn't."""
         fresh, self._fresh = self._fresh, False
         if t not in wanted:
             return
