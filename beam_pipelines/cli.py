@@ -12,14 +12,20 @@ from beam_pipelines.foundation.tensorflow_start import start_tensorflow
 from beam_pipelines.foundation.version import __version__
 
 COMMANDS = {
-    "extract": ("beam_pipelines.extract", "films -> one feature record a film"),
-    "import-features": ("beam_pipelines.import_features", "features that others computed -> the same feature records"),
-    "prepare": ("beam_pipelines.prepare", "feature records of the training films -> statistics and transform graph"),
+    "extract": ("beam_pipelines.commands.extract", "films -> one feature record a film"),
+    "import-features": (
+        "beam_pipelines.commands.import_features",
+        "features that others computed -> the same feature records",
+    ),
+    "prepare": (
+        "beam_pipelines.commands.prepare",
+        "feature records of the training films -> statistics and transform graph",
+    ),
     "train": ("trainer.commands.train", "feature records and labels -> exported model with its card"),
     "tune": ("trainer.commands.tune", "searches the paper's space for the best configuration, by the validation films"),
     "ensemble": ("trainer.exporting.ensemble", "several exported models -> one whose curves are the mean of theirs"),
     "evaluate": ("trainer.evaluation.evaluate", "curves against labels: MSE, PCC and CCC beside the constant mean"),
-    "score": ("beam_pipelines.score", "films or feature records -> smoothed curves, table, plots"),
+    "score": ("beam_pipelines.commands.score", "films or feature records -> smoothed curves, table, plots"),
     "report": (
         "beam_pipelines.commands.report",
         "a page of a scoring run to look at, and markers for editing programs",
@@ -39,7 +45,7 @@ COMMANDS = {
     "demo": ("beam_pipelines.demo.run", "the whole path on films that the project makes itself"),
 }
 
-NEEDS_TENSORFLOW = ("prepare", "train", "tune", "ensemble", "reproduce", "compare", "score")
+NEEDS_TENSORFLOW = ("train", "tune", "ensemble", "reproduce", "compare")
 """Commands that import TensorFlow at once; the others start it when they need it."""
 
 USAGE = f"""cineaffect {__version__}: for every second of a film, the valence and arousal it evokes in viewers

@@ -5,54 +5,32 @@ records of a split ──▶ ReadRows ──▶ AnalyzeDataset (tf.Transform, fu
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
 import sys
-import tempfile
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+
+if __name__ == "__main__":  # before Beam is imported: help and refusals need none of it
+    from beam_pipelines.commands.prepare import main as command
+
+    sys.exit(command())
+
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 import tensorflow_transform.beam as tft_beam
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from beam_pipelines.contracts.records import records
-from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
+from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.launch import job
-from beam_pipelines.normalisation.preprocessing import PrepareConfig, preprocessing
+from beam_pipelines.normalisation.config import PrepareConfig
+from beam_pipelines.normalisation.preprocessing import preprocessing
 from beam_pipelines.transforms.outcomes import WriteOutcomes
 from beam_pipelines.transforms.read_rows import OUTCOME_TAG, PRESENT_TAG, ROWS_TAG, ReadRows, adapter_config
 from beam_pipelines.transforms.write_transform import WriteTransform
 
 STATISTICS = "statistics.json"
-
-EXAMPLES = """
-examples:
-  statistics of the training films of a manifest:
-    cineaffect prepare --records features --manifest films.csv --output transform
-  with principal components, and for the final training on everything:
-    cineaffect prepare --records features --manifest films.csv --output transform-final \\
-        --set splits=[train,validation] --set pca_components.image=128
-
-  on a Flink cluster, everything in a bucket (all options below it are Beam's own; one process is enough for most):
-    cineaffect prepare --records gs://bucket/features --manifest gs://bucket/films.csv --output gs://bucket/transform \\
-        --runner=PortableRunner --job_endpoint=jobserver:8099 --environment_type=EXTERNAL \\
-        --environment_config=localhost:50000 --parallelism=8 --temp_location=gs://bucket/tmp
-  on Dataflow:
-    cineaffect prepare --records gs://bucket/features --manifest gs://bucket/films.csv --output gs://bucket/transform \\
-        --runner=DataflowRunner --project=PROJECT --region=REGION --temp_location=gs://bucket/tmp \\
-        --sdk_container_image=IMAGE --experiments=use_runner_v2
-
-Another split has other statistics: give it another --output.
-exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 some films failed,
-4 too many failed.
-"""
 
 
 class RecordShape:
@@ -165,59 +143,8 @@ def _write_statistics(
     return uri
 
 
-def _is_not_about_the_cache(entry: logging.LogRecord) -> bool:
-    # tf.Transform warns at every statistic that is taken of another one, of a cache that this job doesn't use.
-    return "cache key varies on repeated tracing" not in entry.getMessage()
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect prepare`: parses the command line, runs the job and returns its exit code."""
-    return job.guarded(_main, argv)
+    """`cineaffect prepare`: see `beam_pipelines.commands.prepare`."""
+    from beam_pipelines.commands.prepare import main as command
 
-
-def _main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="cineaffect prepare",
-        description="Takes the statistics of the training films' features and writes them as a transform graph.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--records", required=True, help="directory of feature records, from extract")
-    parser.add_argument("--manifest", required=True, help="CSV with the columns film_id, path and split")
-    job.add_common_arguments(parser, "pca_components.image=512")
-    arguments, beam_arguments = job.parse_known(parser, argv)
-    # Statistics take seconds; starting more processes would take longer.
-    options = job.beam_options(beam_arguments, arguments.workers, default_workers=1)
-    logging.getLogger("absl").addFilter(_is_not_about_the_cache)
-    config = load_section("prepare", PrepareConfig, arguments.config, arguments.overrides)
-    films = films_of_splits(read_manifest(arguments.manifest), config.splits, arguments.manifest)
-    shape = common_shape(arguments.records, films)
-    preprocessing(config, shape.dimensions)
-    with _temporary_directory(options) as temporary:
-        return job.run(
-            lambda pipeline: define_pipeline(
-                pipeline, films, config, arguments.records, arguments.output, shape, temporary
-            ),
-            options,
-            arguments.output,
-            len(films),
-            marker=STATISTICS,
-        )
-
-
-@contextmanager
-def _temporary_directory(options: PipelineOptions) -> Iterator[str]:
-    """Where tf.Transform keeps what it needs between its passes: local, or what Beam's --temp_location names."""
-    shared = options.view_as(GoogleCloudOptions).temp_location
-    if shared:
-        yield storage.join(shared, f"cineaffect-transform-{uuid.uuid4().hex}")
-        return
-    if not job.is_local(options):
-        raise ConfigurationError("on a cluster prepare needs --temp_location, a directory that all its workers see")
-    with tempfile.TemporaryDirectory(prefix="cineaffect-transform-") as folder:
-        yield folder
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return command(argv)

@@ -7,22 +7,25 @@ records ────────────────────────
 
 from __future__ import annotations
 
-import argparse
-import math
 import sys
+
+if __name__ == "__main__":  # before Beam is imported: help and refusals need none of it
+    from beam_pipelines.commands.score import main as command
+
+    sys.exit(command())
+
+import math
 from collections.abc import Sequence
 
 import apache_beam as beam
 
 from beam_pipelines.contracts.curves.done_marker import scorer_digest
 from beam_pipelines.contracts.curves.score_config import ScoreConfig
-from beam_pipelines.contracts.models.exported_model import ModelReference, find_model
+from beam_pipelines.contracts.models.exported_model import ModelReference
 from beam_pipelines.contracts.records.records import fingerprint, list_records, record_uri
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.weights.needed_weights import require_weights
 from beam_pipelines.films.catalogue import films_of_splits, list_films
-from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.launch import job
 from beam_pipelines.scoring.curve_files import CurveFiles
@@ -37,30 +40,6 @@ from beam_pipelines.transforms.score_films import (
     ScoreFilms,
 )
 from beam_pipelines.transforms.write_curves import OUTCOMES_TAG, TABLE_TAG, WriteCurves
-
-EXAMPLES = """
-examples:
-  films on this machine, one process a core; their features are kept in curves/records:
-    cineaffect score --films ~/films --model exports --output curves
-  feature records that lie ready, the test films of a manifest, a slower filter, no plots:
-    cineaffect score --records features --manifest films.csv --splits test --model exports/3 --output curves \\
-        --set smoothing.cutoff_hz=0.02 --set plots=false
-  on a Flink cluster, everything in a bucket (all options below it are Beam's own):
-    cineaffect score --records gs://bucket/features --model gs://bucket/exports --output gs://bucket/curves \\
-        --runner=PortableRunner --job_endpoint=jobserver:8099 --environment_type=EXTERNAL \\
-        --environment_config=localhost:50000 --parallelism=8
-  on Dataflow:
-    cineaffect score --records gs://bucket/features --model gs://bucket/exports --output gs://bucket/curves \\
-        --runner=DataflowRunner --project=PROJECT --region=REGION --temp_location=gs://bucket/tmp \\
-        --sdk_container_image=IMAGE --experiments=use_runner_v2
-
-A second run scores only films that are new, whose record has changed, or whose model, smoothing or stride is another.
-The table (curves.parquet) keeps the films of earlier runs into the same directory, also those that fail now, as long as
-the same model, smoothing and stride made their curves; those of another leave the table when a run doesn't score them,
-and are counted.
-exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 some films failed (see failures.jsonl),
-4 too many failed.
-"""
 
 
 def define_pipeline(
@@ -119,11 +98,6 @@ def define_pipeline(
         | beam.Flatten()
         | WriteOutcomes(output, source.films_in, about, config.failure_threshold, after=[written[TABLE_TAG]])
     )
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect score`: parses the command line, runs the job and returns its exit code."""
-    return job.guarded(_main, argv)
 
 
 def records_source(directory: str, manifest: str | None = None, splits: Sequence[str] = ()) -> FromRecords:
@@ -185,62 +159,8 @@ def films_source(
     return FromFilms(chosen, config, directory, descriptions)
 
 
-def _main(argv: list[str]) -> int:
-    arguments, beam_arguments = job.parse_known(_parser(), argv)
-    options = job.beam_options(
-        beam_arguments,
-        arguments.workers,
-        one_process=lambda: bool(arguments.films) and job.films_share_batches(arguments.config),
-    )
-    config = load_section("score", ScoreConfig, arguments.config, arguments.overrides)
-    model = find_model(arguments.model)
-    model.card.assert_takes_stride(config.stride_s)
-    source: FilmSource
-    if arguments.records:
-        source = records_source(arguments.records, arguments.manifest, arguments.splits)
-    else:
-        if arguments.manifest:
-            raise ConfigurationError("--manifest goes with --records; --films takes a manifest itself")
-        extract = load_section("extract", ExtractConfig, arguments.config)
-        directory = storage.join(arguments.output, "records")
-        source = films_source(arguments.films, extract, model, directory, arguments.splits)
-    run_started_s = job.storage_time_s(arguments.output)
-    code = job.run(
-        lambda pipeline: define_pipeline(pipeline, source, model, config, arguments.output, run_started_s),
-        options,
-        arguments.output,
-        source.films_in,
-        count_done=".csv" if config.csv else ".png" if config.plots else ".parquet",
-    )
-    if untrained := model.card.untrained():
-        print(f"made from untrained networks ({', '.join(untrained)}): for demonstration only")
-    return code
+def main(argv: Sequence[str] | None = None) -> int:
+    """`cineaffect score`: see `beam_pipelines.commands.score`."""
+    from beam_pipelines.commands.score import main as command
 
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cineaffect score",
-        description="Predicts valence and arousal for every second of every film.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    films = parser.add_mutually_exclusive_group(required=True)
-    films.add_argument("--records", help="directory of feature records, as cineaffect extract leaves them")
-    films.add_argument("--films", help="folder, quoted glob, or CSV manifest; the films are extracted first")
-    parser.add_argument("--manifest", help="with --records: CSV manifest that names the films")
-    parser.add_argument(
-        "--splits",
-        type=job.comma_separated,
-        default=(),
-        help="only films of these splits of the manifest, comma separated",
-    )
-    parser.add_argument(
-        "--model", required=True, help="exported model: a version's directory, or the exports' directory"
-    )
-    job.add_common_arguments(parser, "smoothing.cutoff_hz=0.02")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return command(argv)

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import sync_playwright
 
-from beam_pipelines.commands.report import SheetMaker
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.report.scoring.page import PageWriter
+from beam_pipelines.report.scoring.sheet_maker import SheetMaker
 from beam_pipelines.report.scoring.sheets import FilmSheet, catalogue_row
 
 FILMS = 5000

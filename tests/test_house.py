@@ -49,7 +49,8 @@ RULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     B + "report": (ONE_FILM, BEAM),
     B + "transforms": (GRAPHS, ()),
     B + "launch": (GRAPHS, ()),
-    **dict.fromkeys(JOBS, ((*GRAPHS, B + "launch"), ())),
+    # A job is an entry point too (`python -m beam_pipelines.extract`), and hands on to its own command.
+    **{job: ((*GRAPHS, B + "launch", job.replace(B, B + "commands.")), ()) for job in JOBS},
     B + "commands": (COMMANDS, ()),
     B + "cli": ((B + "foundation",), HEAVY),
     B + "demo": (COMMANDS, BEAM),

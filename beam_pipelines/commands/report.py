@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
-from urllib.parse import quote
 
-import numpy as np
-
-from beam_pipelines.contracts.curves.curves import AffectCurve
-from beam_pipelines.contracts.targets import TARGETS
-from beam_pipelines.films.catalogue import Film, list_films
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.errors import EXIT_OK, CineAffectError, FilmError
-from beam_pipelines.foundation.tensorflow_start import start_tensorflow
-from beam_pipelines.report.markers.events import EventSettings, find_events, in_order
-from beam_pipelines.report.markers.timecode import FrameRate, nearest_rate
-from beam_pipelines.report.markers.webvtt import chapters
-from beam_pipelines.report.runs.run_pages import write_run_page
-from beam_pipelines.report.scoring.labels import ShownLabels, read_shown_labels
-from beam_pipelines.report.scoring.page import PageWriter
-from beam_pipelines.report.scoring.scoring_run import ScoringRun, read_failures, read_scoring_run
-from beam_pipelines.report.scoring.sheets import FailedFilm, FilmSheet
-from beam_pipelines.report.scoring.thumbnails import Sprite, frame_rate_of, make_sprite
+from beam_pipelines.foundation.command_line import guarded, make_parser
+from beam_pipelines.foundation.errors import EXIT_OK
 
 EXAMPLES = """
 examples:
@@ -43,158 +25,24 @@ Beside it, markers/ holds an EDL for DaVinci Resolve, a CSV for Premiere and Web
 """
 
 
-@dataclass
-class SheetMaker:
-    """Gathers what the page shows of a film from where it lies.
-
-    Attributes:
-        output: the page's folder, to which addresses of films are relative.
-        label_range: lowest and highest label.
-        films: film id -> film of the manifest.
-        records: directory of feature records, or None.
-        agreement: film id -> target -> correlation with the labels.
-        failures: film id -> why it has failed in this run. A film may have a curve of an earlier run all the same.
-        thumbnails: whether to make them.
-        rate_hz: frame rate of the markers, in place of each film's own.
-        settings: what counts as a peak.
-    """
-
-    output: str
-    label_range: tuple[float, float] = (-1.0, 1.0)
-    films: dict[str, Film] = field(default_factory=dict)
-    records: str | None = None
-    agreement: dict[str, dict[str, float | None]] = field(default_factory=dict)
-    failures: dict[str, FailedFilm] = field(default_factory=dict)
-    thumbnails: bool = False
-    rate_hz: Fraction | None = None
-    settings: EventSettings = field(default_factory=EventSettings)
-
-    def make(self, curve: AffectCurve) -> tuple[FilmSheet, FrameRate]:
-        """The sheet of a film and the frame rate of its markers. What isn't at hand is left out, with a note."""
-        film = self.films.get(curve.film_id, Film(curve.film_id, ""))
-        notes: list[str] = []
-        failure = self.failures.get(curve.film_id)
-        if failure is not None:
-            why = f"{failure.step}, {failure.reason}: {failure.detail}"
-            notes.append(f"This curve is of an earlier run; in the last one the film failed ({why}).")
-        tracks = self._tracks(curve, notes)
-        events = in_order(
-            event
-            for target in TARGETS
-            for event in find_events(getattr(curve, target), target, self.settings, label_range=self.label_range)
-        )
-        duration_s = tracks.duration_s or float(curve.seconds)
-        video, sprite, rate = self._video(film.uri or tracks.source_uri, curve.seconds, notes)
-        sheet = FilmSheet(
-            curve=curve,
-            duration_s=duration_s,
-            events=events,
-            chapters=chapters(curve.valence, curve.arousal, events, duration_s, label_range=self.label_range),
-            split=film.split,
-            labels=self._labels(film, curve.seconds, notes),
-            faces=tracks.faces,
-            sound=tracks.sound,
-            video=video,
-            notes=tuple(notes),
-            sprite=sprite,
-            agreement=self.agreement.get(curve.film_id, {}),
-            failed_since=failure is not None,
-        )
-        return sheet, rate
-
-    def _tracks(self, curve: AffectCurve, notes: list[str]) -> _RecordTracks:
-        if self.records is None:
-            return _RecordTracks()
-        from beam_pipelines.contracts.records import records
-
-        try:
-            header, present = records.read_presence(records.record_uri(self.records, curve.film_id), ("audio", "face"))
-        except FileNotFoundError:
-            notes.append("No tracks of faces and sound: there is no feature record of this film.")
-            return _RecordTracks()
-        except records.RecordError as error:
-            notes.append(f"No tracks of faces and sound: {error}")
-            return _RecordTracks()
-        if header.seconds != curve.seconds:
-            notes.append("No tracks of faces and sound: the feature record is not the one that was scored.")
-            return _RecordTracks()
-        face, audio = present.get("face"), present.get("audio")
-        return _RecordTracks(
-            duration_s=header.duration_us / 1e6,
-            source_uri=header.source_uri,
-            faces=None if face is None else face.sum(axis=1).astype(np.int64),
-            sound=None if audio is None else audio[:, 0] > 0,
-        )
-
-    def _video(self, uri: str, seconds: int, notes: list[str]) -> tuple[str | None, Sprite | None, FrameRate]:
-        """The film's address for the page, its thumbnails and its frame rate."""
-        if not uri or storage.is_remote(uri) or storage.is_remote(self.output) or not os.path.isfile(uri):
-            notes.append("The film itself is not at hand here: the curves stand alone.")
-            return None, None, nearest_rate(self.rate_hz)
-        sprite, own_rate_hz = None, None
-        try:
-            own_rate_hz = frame_rate_of(uri)
-            sprite = make_sprite(uri, seconds) if self.thumbnails else None
-        except FilmError as error:
-            notes.append(f"No thumbnails ({error.reason}): {error.detail}")
-        relative = os.path.relpath(os.path.abspath(uri), os.path.abspath(self.output)).replace(os.sep, "/")
-        return quote(relative, errors="surrogateescape"), sprite, nearest_rate(self.rate_hz or own_rate_hz)
-
-    def _labels(self, film: Film, seconds: int, notes: list[str]) -> ShownLabels | None:
-        if not film.labels:
-            return None
-        try:
-            return read_shown_labels(film.labels, seconds)
-        except FilmError as error:
-            notes.append(f"No labels ({error.reason}): {error.detail}")
-            return None
-
-
-@dataclass(frozen=True)
-class _RecordTracks:
-    """What the page shows of a feature record; see `FilmSheet`."""
-
-    duration_s: float | None = None
-    source_uri: str = ""
-    faces: Any = None
-    sound: Any = None
-
-
-def write_report(
-    run: ScoringRun, maker: SheetMaker, also_failed: Sequence[FailedFilm] = (), *, progress: bool = False
-) -> str:
-    """Writes the page of a run; returns its address.
-
-    Args:
-        run: the scoring run.
-        maker: gathers each film's sheet; its `output` is the page's folder.
-        also_failed: films that failed before scoring; those that the run itself knows are left out.
-        progress: whether to show progress on the terminal.
-    """
-    writer = PageWriter(maker.output, maker.label_range)
-    scored = set()
-    for curve in _shown(run.curves(), run.count(), progress):
-        writer.add_film(*maker.make(curve))
-        scored.add(curve.film_id)
-    known = scored | {film.film_id for film in run.failures}
-    failures = [*run.failures, *(film for film in also_failed if film.film_id not in known)]
-    return writer.finish(run.manifest, [film for film in failures if film.film_id not in scored], run.evaluation)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """`cineaffect report`: parses the command line, writes the page and returns the exit code."""
-    arguments = _parser().parse_args(sys.argv[1:] if argv is None else list(argv))
-    try:
-        return _main(arguments)
-    except CineAffectError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    return guarded(_main, argv)
 
 
-def _main(arguments: argparse.Namespace) -> int:
+def _main(argv: list[str]) -> int:
+    arguments = _parser().parse_args(argv)
     if arguments.run:
+        from beam_pipelines.report.runs.run_pages import write_run_page
+
         print(f"report: {write_run_page(arguments.run, arguments.output)}")
         return EXIT_OK
+
+    from beam_pipelines.films.catalogue import list_films
+    from beam_pipelines.foundation.tensorflow_start import start_tensorflow
+    from beam_pipelines.report.scoring.scoring_run import read_failures, read_scoring_run
+    from beam_pipelines.report.scoring.sheet_maker import SheetMaker, write_report
+
     run = read_scoring_run(arguments.scores)
     own_records = storage.join(arguments.scores, "records")
     records = arguments.records or (own_records if storage.list_files(own_records) else None)
@@ -219,18 +67,10 @@ def _main(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _shown(curves: Iterator[AffectCurve], total: int, progress: bool) -> Iterator[AffectCurve]:
-    if not progress:
-        yield from curves
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(curves, "report", total=total, console=Console(stderr=True), transient=True)
-
-
 def _frame_rate(text: str) -> Fraction:
     """`25`, `23.976` or `24000/1001` -> the timeline rate that is meant."""
+    from beam_pipelines.report.markers.timecode import nearest_rate
+
     try:
         rate_hz = Fraction(text)
     except (ValueError, ZeroDivisionError):
@@ -242,12 +82,8 @@ def _frame_rate(text: str) -> Fraction:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cineaffect report",
-        description="Writes a page of a run to look at, and of a scoring run markers for other tools.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = make_parser(
+        "report", "Writes a page of a run to look at, and of a scoring run markers for other tools.", EXAMPLES
     )
     of = parser.add_mutually_exclusive_group(required=True)
     of.add_argument("--scores", help="directory of a finished cineaffect score, local or gs://")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from beam_pipelines.extractors.weights import weight_files as weights
 from beam_pipelines.extractors.weights.weights_table import TABLE
-from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, WeightsError
+from beam_pipelines.foundation.command_line import guarded, make_parser
+from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, WeightsError
 
 EXPLANATION = """\
 CineAffect's networks were trained by others. Their weights are downloaded once, checked against the published hash,
@@ -43,20 +43,13 @@ PAPER = ("inception_v3_imagenet", "vggish_audioset", "facenet_vggface2")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `cineaffect weights` with its arguments; returns the exit code.
+    """`cineaffect weights`: lists, fetches or verifies; returns the exit code."""
+    return guarded(_main, argv)
 
-    An error meant for a person is printed without a trace, with exit code 2.
-    """
+
+def _main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     console = Console(soft_wrap=True, highlight=False)
-    try:
-        return _run(options, console)
-    except CineAffectError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-
-
-def _run(options: argparse.Namespace, console: Console) -> int:
     if options.command == "list":
         return _list(console)
     if options.command == "fetch":
@@ -65,12 +58,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cineaffect weights",
-        description=EXPLANATION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("weights", EXPLANATION, EXAMPLES)
     commands = parser.add_subparsers(dest="command", required=True, metavar="list | fetch | verify")
     commands.add_parser("list", help="show every file of weights and whether it is here")
     fetch = commands.add_parser("fetch", help="download what is absent, check it, run the published self-test")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from beam_pipelines.demo.films import SHORTEST_S
-from beam_pipelines.demo.mediaeval import make_data_set, plan_films
+from beam_pipelines.foundation.command_line import guarded, make_parser
 from beam_pipelines.foundation.errors import ConfigurationError
-from beam_pipelines.launch.job import guarded
 
 EXAMPLES = """
 examples:
@@ -32,12 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="cineaffect mediaeval-demo",
-        description="Makes films, labels and organisers' features in the layout of MediaEval 2018.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    parser = make_parser(
+        "mediaeval-demo", "Makes films, labels and organisers' features in the layout of MediaEval 2018.", EXAMPLES
     )
     parser.add_argument("--output", required=True, help="local directory of the data set")
     parser.add_argument("--films", type=int, default=12, help="development films, 2 to 54 (default: 12)")
@@ -48,6 +41,10 @@ def _main(argv: list[str]) -> int:
     parser.add_argument("--no-features", action="store_true", help="makes no organisers' features")
     parser.add_argument("--records", action="store_true", help="makes feature records too, in OUTPUT/records")
     arguments = parser.parse_args(argv)
+
+    from beam_pipelines.demo.films import SHORTEST_S
+    from beam_pipelines.demo.mediaeval import make_data_set, plan_films
+
     for name, value, low, high in (
         ("films", arguments.films, 2, 54),
         ("test-films", arguments.test_films, 1, 12),

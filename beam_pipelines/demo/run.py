@@ -5,7 +5,6 @@ films, labels ──▶ extract ──▶ prepare ──▶ train ──▶ scor
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import subprocess
 import sys
@@ -16,11 +15,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from beam_pipelines.demo.films import SHORTEST_S, make_demo_films, plan_demo_films
-from beam_pipelines.demo.pictures import draw_curves, draw_training
+from beam_pipelines.foundation.command_line import guarded, make_parser
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.foundation.run_summary import as_steps_of_a_run, print_summary
-from beam_pipelines.launch.job import guarded
 
 CONFIG = Path(__file__).with_name("demo.yaml")
 FEWEST_FILMS = 3
@@ -33,16 +30,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="cineaffect demo",
-        description="Makes short films with known valence and arousal, then extracts, trains, scores and evaluates.",
-        allow_abbrev=False,
+    parser = make_parser(
+        "demo", "Makes short films with known valence and arousal, then extracts, trains, scores and evaluates."
     )
     parser.add_argument("--output", default="demo-run", help="directory for everything it makes (default: demo-run)")
     parser.add_argument("--config", default=str(CONFIG), help="YAML file (default: the demo's own)")
     parser.add_argument("--films", type=int, default=14, help="how many films it makes (default: 14)")
     parser.add_argument("--seconds", type=int, default=65, help="about how long each is (default: 65)")
     arguments = parser.parse_args(argv)
+
+    from beam_pipelines.demo.films import SHORTEST_S, plan_demo_films
+    from beam_pipelines.demo.pictures import draw_curves, draw_training
+
     if arguments.films < FEWEST_FILMS:
         raise ConfigurationError(f"--films {arguments.films}: the demo needs {FEWEST_FILMS} at least")
     if arguments.seconds < SHORTEST_S:
@@ -64,6 +63,8 @@ def _main(argv: list[str]) -> int:
 
 
 def _make_films(directory: Path, films: int, seconds: int) -> Path:
+    from beam_pipelines.demo.films import make_demo_films
+
     console = Console(file=sys.stderr)
     console.print("\n[bold]1. films with known moods[/bold]")
     with Progress(console=console, disable=not console.is_terminal) as progress:

@@ -9,6 +9,7 @@ MEDIAEVAL18-{SET}-Visual_features/visual_features/MEDIAEVAL18_{ID}/{FEAT}/MEDIAE
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from beam_pipelines.foundation import storage
@@ -36,6 +37,9 @@ VISUAL_DIMENSIONS = {
 }
 """The organisers' visual features, values a second."""
 AUDIO_DIMENSION = 1582
+AUDIO_KIND = "emobase2010"
+KINDS: Mapping[str, int] = {AUDIO_KIND: AUDIO_DIMENSION, **VISUAL_DIMENSIONS}
+"""The organisers' kinds of features and their values a second."""
 
 _FILM = re.compile(r"(MEDIAEVAL18_(\d{2}))\.mp4")
 _LABELS = re.compile(r"(MEDIAEVAL18_(\d{2}))_Valence-Arousal\.txt")

@@ -17,13 +17,9 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines.contracts.records.feature_track import FeatureTrack
-from beam_pipelines.films import mediaeval2018
+from beam_pipelines.films.mediaeval2018 import AUDIO_KIND, KINDS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
-
-AUDIO_KIND = "emobase2010"
-KINDS: Mapping[str, int] = {AUDIO_KIND: mediaeval2018.AUDIO_DIMENSION, **mediaeval2018.VISUAL_DIMENSIONS}
-"""The organisers' kinds and their values a second."""
 
 CLOCK = "time_s"
 """The column of a CSV that says the second."""

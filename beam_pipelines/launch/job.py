@@ -1,4 +1,4 @@
-"""How the three jobs start: command line, Beam options, a progress display, and the exit code of the finished run.
+"""How a job starts and ends: Beam's options, a progress display, and the exit code of the finished run.
 
 Options that a job doesn't know are passed on to Beam, so that `--runner=PortableRunner …` works with each. Without a
 `--runner` a job runs on this machine's cores with Beam's own portable local runner, one process a core (`FnApiRunner`;
@@ -8,12 +8,10 @@ Options that a job doesn't know are passed on to Beam, so that `--runner=Portabl
 from __future__ import annotations
 
 import argparse
-import difflib
 import logging
 import math
 import os
 import platform
-import sys
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -23,89 +21,23 @@ from typing import Any
 from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
-from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.extractors.config import DeviceConfig
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.configuration import load_section, nearest
-from beam_pipelines.foundation.errors import EXIT_OK, CineAffectError, ConfigurationError
+from beam_pipelines.foundation.configuration import nearest
+from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError
 from beam_pipelines.foundation.logs.structured_log import is_json
 from beam_pipelines.foundation.run_summary import next_steps_of_job, places_of_job, print_summary
 from beam_pipelines.foundation.tensorflow_start import sees_gpu
 from beam_pipelines.foundation.version import __version__
-from beam_pipelines.launch.driver_log import FORMATS, OPTION, PLUGIN_OPTION, start_log
+from beam_pipelines.launch.driver_log import PLUGIN_OPTION
 from beam_pipelines.launch.progress import watch
 from beam_pipelines.transforms.outcomes import FAILURES, RUN_MANIFEST, exit_code, read_manifest_of_run
 
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
-_NEARLY = 0.8
-"""How alike two options are, of 1, for one to be taken for the other misspelt."""
 
 
-def add_common_arguments(parser: argparse.ArgumentParser, example: str) -> None:
-    """Adds what every job takes: `--output`, `--config`, `--set`, `--workers`.
-
-    Args:
-        parser: the job's.
-        example: a key of the job's own section with a value, `image.batch_size=8`, to show how `--set` is used.
-    """
-    parser.add_argument(
-        "--output", required=True, help="directory of this run, local or gs://; a second run continues it"
-    )
-    parser.add_argument("--config", help="YAML file; without one the defaults hold")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help=f"overrides one key of this job's section, for example --set {example}; may be repeated",
-    )
-    parser.add_argument(
-        "--workers",
-        type=_count,
-        default=0,
-        help="local runner only: worker processes; 1 runs everything in this process. Where films are extracted on a "
-        "GPU, threads of this process (extract.device.share_batches)",
-    )
-    parser.add_argument(
-        OPTION,
-        choices=FORMATS,
-        default=FORMATS[0],
-        help="the log on standard error: json gives one object a line, with film, segment and worker (default: text)",
-    )
-
-
-def parse_known(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The job's own arguments, and those that are left over for Beam.
-
-    Raises:
-        ConfigurationError: for an option that nobody knows and that is nearly one of the job's own: before the parser
-            says only that this one is missing.
-    """
-    own = [option for action in parser._actions for option in action.option_strings]
-    for argument in argv:
-        option = argument.partition("=")[0]
-        near = difflib.get_close_matches(option, own, n=1, cutoff=_NEARLY) if option.startswith("--") else []
-        if near and option not in own and option.removeprefix("--") not in PipelineOptions([]).get_all_options():
-            raise ConfigurationError(f"unknown option {option}; did you mean '{near[0]}'?")
-    return parser.parse_known_args(argv)
-
-
-def comma_separated(text: str) -> tuple[str, ...]:
-    """`train,validation` as the names it holds, for an option of the command line."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def films_share_batches(config: str | None, overrides: Sequence[str] = ()) -> bool:
-    """Whether films that are extracted here share batches, so that a local job is one process with a thread a film.
-
-    Args:
-        config: YAML file with a section extract; without one the defaults hold.
-        overrides: `KEY=VALUE` of that section.
-
-    Raises:
-        ConfigurationError: for a section that can't work.
-    """
-    device = load_section("extract", ExtractConfig, config, overrides).device
+def films_share_batches(device: DeviceConfig) -> bool:
+    """Whether films that are extracted here share batches, so that a local job is one process with a thread a film."""
     # TensorFlow takes seconds to look for a GPU, and isn't asked where the answer is given.
     return device.shares_batches(device.share_batches is None and sees_gpu())
 
@@ -129,7 +61,6 @@ def beam_options(
         ConfigurationError: for an option that neither the job nor, on this machine's own runner, Beam knows.
     """
     arguments = list(beam_arguments)
-    _refuse_strays(arguments)
     runner = _named_runner(arguments)
     if runner is None:
         arguments.append("--runner=FnApiRunner")
@@ -208,20 +139,6 @@ def storage_time_s(output: str) -> float:
     return found.modified_s if found else math.inf
 
 
-def guarded(main: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
-    """Runs a command's main; an error meant for a person is printed without a trace, and says the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    start_log(arguments)
-    try:
-        return main(arguments)
-    except CineAffectError as error:
-        if is_json():
-            logging.getLogger(__name__).error("%s", error)
-        else:
-            print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-
-
 def versions() -> dict[str, str]:
     """The versions of what a run depends on, for manifests and model cards."""
     packages = ("apache-beam", "tensorflow", "keras", "numpy", "scipy", "av")
@@ -254,21 +171,6 @@ def _named_runner(arguments: Sequence[str]) -> str | None:
     parser.add_argument("--runner")
     runner = parser.parse_known_args(list(arguments))[0].runner
     return runner.rsplit(".", 1)[-1] if runner else None
-
-
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError(f"{count} is less than 1")
-    return count
-
-
-def _refuse_strays(arguments: Sequence[str]) -> None:
-    # Beam ignores what isn't an option. The shell makes many arguments of an unquoted glob, and only one film would be
-    # done.
-    for before, argument in zip(["", *arguments], arguments, strict=False):
-        if not argument.startswith("-") and (not before.startswith("-") or "=" in before):
-            raise ConfigurationError(f"unexpected argument '{argument}'; put a glob in quotes: --films 'films/*.mp4'")
 
 
 def _refuse_unknown(arguments: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The `prepare` section, and the tf.Transform preprocessing function that it configures.
+"""The tf.Transform preprocessing function that the `prepare` section configures.
 
 Statistics are taken over the present slots of the given rows only: a second without a face says nothing about faces. An
 absent slot comes out as zeros, the mean of what is present.
@@ -10,34 +10,14 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 import tensorflow_transform as tft
-from pydantic import Field
 
 from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from beam_pipelines.contracts.records.records import slots_of
-from beam_pipelines.foundation.configuration import Section
 from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.normalisation.config import PrepareConfig
 
 _SMALLEST_DEVIATION = 1e-6
 _PCA_GRID = 2.0**16
-
-
-class PrepareConfig(Section):
-    """What is done to the features before the network sees them.
-
-    Attributes:
-        splits: the manifest's splits whose films the statistics are taken over.
-        pca_components: modality -> number of principal components a slot; a modality that isn't named keeps its own
-            dimensions (the paper doesn't say that it reduced them; ours).
-        pca_whiten: whether components are scaled to unit variance (YouTube-8M's form).
-        rows_per_batch: seconds that tf.Transform is handed at once.
-        failure_threshold: share of films without a usable record above which the run as a whole fails.
-    """
-
-    splits: tuple[str, ...] = ("train",)
-    pca_components: dict[str, int] = Field(default_factory=dict)
-    pca_whiten: bool = True
-    rows_per_batch: int = Field(512, ge=1)
-    failure_threshold: float = Field(0.0, ge=0.0, le=1.0)
 
 
 def preprocessing(

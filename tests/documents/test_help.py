@@ -12,7 +12,7 @@ from beam_pipelines import cli
 from beam_pipelines.contracts.curves.score_config import ScoreConfig
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.foundation.configuration import load_section
-from beam_pipelines.normalisation.preprocessing import PrepareConfig
+from beam_pipelines.normalisation.config import PrepareConfig
 
 JOBS = ("extract", "prepare", "score")
 # Flink's own; its job server knows it, Beam's Python side does not.

@@ -16,7 +16,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 def section_models() -> dict[str, Any]:
     from beam_pipelines.contracts.curves.score_config import ScoreConfig
     from beam_pipelines.extractors.config import ExtractConfig
-    from beam_pipelines.normalisation.preprocessing import PrepareConfig
+    from beam_pipelines.normalisation.config import PrepareConfig
     from trainer.experiments.reproduce_config import ReproduceConfig
     from trainer.foundation.config import TrainConfig
     from trainer.retraining.config import RetrainConfig

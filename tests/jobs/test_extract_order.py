@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from beam_pipelines.extract import largest_first
 from beam_pipelines.films.catalogue import Film
+from beam_pipelines.launch.local_work import largest_first
 
 
 def test_the_largest_files_come_first_and_what_has_no_size_last_in_its_order(tmp_path):

@@ -13,8 +13,7 @@ import pytest
 from beam_pipelines import import_features, prepare, score
 from beam_pipelines.contracts.records import records
 from beam_pipelines.demo.mediaeval import make_data_set, plan_films
-from beam_pipelines.films.mediaeval2018 import film_name, film_path, label_path, visual_path
-from beam_pipelines.importing.imported_features import KINDS
+from beam_pipelines.films.mediaeval2018 import KINDS, film_name, film_path, label_path, visual_path
 from beam_pipelines.media.probe import probe_film
 from tests.support.feature_records import make_film_record
 from tests.support.synthetic_clips import regular_times, write_clip

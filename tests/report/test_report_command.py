@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipelines.commands.report import SheetMaker, main
+from beam_pipelines.commands.report import main
 from beam_pipelines.report.scoring.page import PageWriter
+from beam_pipelines.report.scoring.sheet_maker import SheetMaker
 from tests.support.report_runs import curve_of, film_data, write_scores
 from tests.support.synthetic_clips import regular_times, write_clip
 

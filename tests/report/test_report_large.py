@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from beam_pipelines.commands.report import SheetMaker
 from beam_pipelines.report.scoring.page import PageWriter
+from beam_pipelines.report.scoring.sheet_maker import SheetMaker
 from beam_pipelines.report.scoring.sheets import FailedFilm, FilmSheet, catalogue_row
 from tests.support.browser_pages import open_film, second, shown_names, wait_until
 from tests.support.report_runs import curve_of

@@ -1,0 +1,138 @@
+"""`cineaffect extract`: films in, one feature record a film out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from beam_pipelines.foundation.command_line import guarded, make_parser, parse_known
+from beam_pipelines.launch.driver_log import start_log
+from beam_pipelines.launch.options import add_job_options
+
+EXAMPLES = """
+examples:
+  on this machine, one process a core:
+    cineaffect extract --films ~/films --output features
+  three films of a manifest, faces left out, in small batches:
+    cineaffect extract --films films.csv --output features --set modalities=[image,audio] --set image.batch_size=4
+  on a Flink cluster, films and records in a bucket (all options below it are Beam's own):
+    cineaffect extract --films gs://bucket/films --output gs://bucket/features \\
+        --runner=PortableRunner --job_endpoint=jobserver:8099 --environment_type=EXTERNAL \\
+        --environment_config=localhost:50000 --parallelism=8
+  on Dataflow:
+    cineaffect extract --films 'gs://bucket/films/*.mp4' --output gs://bucket/features \\
+        --runner=DataflowRunner --project=PROJECT --region=REGION --temp_location=gs://bucket/tmp \\
+        --sdk_container_image=IMAGE --experiments=use_runner_v2
+
+  the paper's baseline; openSMILE is an extra, pip install 'cineaffect[opensmile]', with a licence for research only:
+  neither it nor features extracted with it may be used in a product:
+    cineaffect extract --films ~/films --output features --set modalities=[vgg16,opensmile_is10]
+  what it would do, and how long that takes:
+    cineaffect extract --films ~/films --output features --dry-run
+
+A second run does only what is missing: films without a record, films that have changed, modalities whose fingerprint is
+another. Films that failed by their own fault (damaged, no pictures, beyond a limit) stay failed until they, the limits
+or the version change, or with --retry-failed; those whose reason may be the machine's (timeout, crashed, out_of_memory,
+disk_full, not_found, not_readable) are tried again. Films longer than segment_s are shared among workers.
+exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 some films failed (see failures.jsonl),
+4 too many failed.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`cineaffect extract`: parses the command line, runs the job and returns its exit code."""
+    return guarded(_main, argv)
+
+
+def _main(argv: list[str]) -> int:
+    start_log(argv)
+    arguments, beam_arguments = parse_known(_parser(), argv)
+
+    from beam_pipelines.extractors.config import ExtractConfig
+    from beam_pipelines.films.catalogue import list_films
+    from beam_pipelines.foundation.configuration import load_section
+
+    config = load_section("extract", ExtractConfig, arguments.config, arguments.overrides)
+    films = list_films(arguments.films, config.suffixes, config.min_lines_px)
+
+    from beam_pipelines.extract import define_pipeline, name_attempt
+    from beam_pipelines.extraction.parts_folder import remove_parts
+    from beam_pipelines.extractors.configured_networks import describe_tracks
+    from beam_pipelines.extractors.weights.needed_weights import require_weights
+    from beam_pipelines.foundation import storage
+    from beam_pipelines.launch import job
+    from beam_pipelines.launch.failure_marks import remove_marks
+    from beam_pipelines.launch.local_work import largest_first
+    from beam_pipelines.transforms.outcomes import TRIED_AGAIN, read_failures
+
+    options = job.beam_options(
+        beam_arguments, arguments.workers, one_process=lambda: job.films_share_batches(config.device)
+    )
+    if job.is_local(options) and not arguments.dry_run:
+        films = largest_first(films)
+    require_weights(config)
+    descriptions = describe_tracks(config)
+    earlier = {} if arguments.retry_failed or arguments.force else read_failures(arguments.output)
+    if arguments.dry_run:
+        from beam_pipelines.extraction.dry_run import print_dry_run
+
+        attempt = name_attempt(config, descriptions)
+        return print_dry_run(films, config, arguments.output, descriptions, earlier, attempt, force=arguments.force)
+    storage.remove_unfinished(arguments.output)
+    remove_marks(arguments.output)
+    if arguments.force:
+        remove_parts(arguments.output)
+    run_started_s = job.storage_time_s(arguments.output)
+    code = job.run(
+        lambda pipeline: define_pipeline(
+            pipeline,
+            films,
+            config,
+            arguments.output,
+            descriptions,
+            force=arguments.force,
+            run_started_s=run_started_s,
+            earlier_failures=earlier,
+        ),
+        options,
+        arguments.output,
+        len(films),
+        count_done=".tfrecord",
+        film_seconds=_film_seconds,
+    )
+    if job.is_template(options):
+        return code  # the job itself is still to come, and takes up what an earlier one has left
+    remove_marks(arguments.output)
+    # What a killed run or another segment_s has left. Films that are to be tried again keep their parts.
+    failures = read_failures(arguments.output).values()
+    remove_parts(arguments.output, [failure.film_id for failure in failures if failure.reason in TRIED_AGAIN])
+    return code
+
+
+def _film_seconds(uri: str) -> float:
+    """How long the film of a record is; 0 for a record that can't be read."""
+    from beam_pipelines.contracts.records.records import RecordError, read_header
+
+    try:
+        return read_header(uri).duration_us / 1_000_000
+    except (RecordError, FileNotFoundError):
+        return 0.0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = make_parser(
+        "extract", "Extracts image, audio and face features at one a second into one TFRecord file a film.", EXAMPLES
+    )
+    parser.add_argument("--films", required=True, help="folder, quoted glob, or CSV manifest (film_id, path, …)")
+    parser.add_argument("--retry-failed", action="store_true", help="try films again that failed by their own fault")
+    parser.add_argument("--force", action="store_true", help="extract again what is up to date")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="look at every film and say what would be done; nothing is written"
+    )
+    add_job_options(parser, "extract", "image.batch_size=8")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""`cineaffect score`: films or feature records in, valence and arousal curves out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from beam_pipelines.foundation.command_line import comma_separated, guarded, make_parser, parse_known
+from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.launch.driver_log import start_log
+from beam_pipelines.launch.options import add_job_options
+
+EXAMPLES = """
+examples:
+  films on this machine, one process a core; their features are kept in curves/records:
+    cineaffect score --films ~/films --model exports --output curves
+  feature records that lie ready, the test films of a manifest, a slower filter, no plots:
+    cineaffect score --records features --manifest films.csv --splits test --model exports/3 --output curves \\
+        --set smoothing.cutoff_hz=0.02 --set plots=false
+  on a Flink cluster, everything in a bucket (all options below it are Beam's own):
+    cineaffect score --records gs://bucket/features --model gs://bucket/exports --output gs://bucket/curves \\
+        --runner=PortableRunner --job_endpoint=jobserver:8099 --environment_type=EXTERNAL \\
+        --environment_config=localhost:50000 --parallelism=8
+  on Dataflow:
+    cineaffect score --records gs://bucket/features --model gs://bucket/exports --output gs://bucket/curves \\
+        --runner=DataflowRunner --project=PROJECT --region=REGION --temp_location=gs://bucket/tmp \\
+        --sdk_container_image=IMAGE --experiments=use_runner_v2
+
+A second run scores only films that are new, whose record has changed, or whose model, smoothing or stride is another.
+The table (curves.parquet) keeps the films of earlier runs into the same directory, also those that fail now, as long as
+the same model, smoothing and stride made their curves; those of another leave the table when a run doesn't score them,
+and are counted.
+exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 some films failed (see failures.jsonl),
+4 too many failed.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`cineaffect score`: parses the command line, runs the job and returns its exit code."""
+    return guarded(_main, argv)
+
+
+def _main(argv: list[str]) -> int:
+    start_log(argv)
+    arguments, beam_arguments = parse_known(_parser(), argv)
+
+    from beam_pipelines.contracts.curves.score_config import ScoreConfig
+    from beam_pipelines.contracts.models.exported_model import find_model
+    from beam_pipelines.extractors.config import ExtractConfig
+    from beam_pipelines.foundation import storage
+    from beam_pipelines.foundation.configuration import load_section
+
+    config = load_section("score", ScoreConfig, arguments.config, arguments.overrides)
+    if arguments.films and arguments.manifest:
+        raise ConfigurationError("--manifest goes with --records; --films takes a manifest itself")
+    extract = load_section("extract", ExtractConfig, arguments.config) if arguments.films else ExtractConfig()
+    model = find_model(arguments.model)
+    model.card.assert_takes_stride(config.stride_s)
+
+    from beam_pipelines.launch import job
+    from beam_pipelines.score import define_pipeline, films_source, records_source
+
+    options = job.beam_options(
+        beam_arguments,
+        arguments.workers,
+        one_process=lambda: bool(arguments.films) and job.films_share_batches(extract.device),
+    )
+    if arguments.records:
+        source = records_source(arguments.records, arguments.manifest, arguments.splits)
+    else:
+        directory = storage.join(arguments.output, "records")
+        source = films_source(arguments.films, extract, model, directory, arguments.splits)
+    run_started_s = job.storage_time_s(arguments.output)
+    code = job.run(
+        lambda pipeline: define_pipeline(pipeline, source, model, config, arguments.output, run_started_s),
+        options,
+        arguments.output,
+        source.films_in,
+        count_done=".csv" if config.csv else ".png" if config.plots else ".parquet",
+    )
+    if untrained := model.card.untrained():
+        print(f"made from untrained networks ({', '.join(untrained)}): for demonstration only")
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = make_parser("score", "Predicts valence and arousal for every second of every film.", EXAMPLES)
+    films = parser.add_mutually_exclusive_group(required=True)
+    films.add_argument("--records", help="directory of feature records, as cineaffect extract leaves them")
+    films.add_argument("--films", help="folder, quoted glob, or CSV manifest; the films are extracted first")
+    parser.add_argument("--manifest", help="with --records: CSV manifest that names the films")
+    parser.add_argument(
+        "--splits",
+        type=comma_separated,
+        default=(),
+        help="only films of these splits of the manifest, comma separated",
+    )
+    parser.add_argument(
+        "--model", required=True, help="exported model: a version's directory, or the exports' directory"
+    )
+    add_job_options(parser, "score", "smoothing.cutoff_hz=0.02")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

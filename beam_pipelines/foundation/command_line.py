@@ -1,0 +1,115 @@
+"""What the commands share: how a parser is made, options that many of them have, and what becomes of an error.
+
+Neither Beam nor TensorFlow is imported here: a command answers `--help`, and refuses a misspelt option, at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import logging
+import sys
+from collections.abc import Callable, Sequence
+
+from beam_pipelines.foundation.errors import CineAffectError, ConfigurationError
+from beam_pipelines.foundation.logs.structured_log import is_json
+
+BEAMS_OWN = frozenset({"dry_run", "max_num_workers", "num_workers", "runner"})
+"""Options of Beam's that look like a job's own ones misspelt."""
+
+_NEARLY = 0.8
+"""How alike two options are, of 1, for one to be taken for the other misspelt."""
+
+
+def guarded(main: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
+    """Runs a command's main and returns its exit code; an error meant for a person is printed without a trace.
+
+    Args:
+        main: takes the arguments, returns the exit code.
+        argv: the arguments; without them those of this process.
+    """
+    try:
+        return main(list(sys.argv[1:] if argv is None else argv))
+    except CineAffectError as error:
+        if is_json():
+            logging.getLogger(__name__).error("%s", error)
+        else:
+            print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def make_parser(command: str, description: str | None, examples: str = "") -> argparse.ArgumentParser:
+    """The parser of `cineaffect COMMAND`; its help ends with `examples`, line by line as they stand."""
+    return argparse.ArgumentParser(
+        prog=f"cineaffect {command}",
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_configuration(
+    parser: argparse.ArgumentParser, section: str, example: str, file: str = "YAML file; without one the defaults hold"
+) -> None:
+    """Adds `--config` and `--set`, which `load_section` takes as `arguments.config` and `arguments.overrides`.
+
+    Args:
+        parser: the command's.
+        section: the section whose keys `--set` overrides, and of what.
+        example: one of its keys with a value, `epochs=20`, to show how `--set` is used.
+        file: what the help says of `--config`.
+    """
+    parser.add_argument("--config", help=file)
+    add_set(parser, "--set", section, example)
+
+
+def add_set(parser: argparse.ArgumentParser, option: str, section: str, example: str, dest: str = "overrides") -> None:
+    """Adds an option that overrides keys of a section."""
+    parser.add_argument(
+        option,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest=dest,
+        help=f"overrides one key of the section {section}, for example {option} {example}; may be repeated",
+    )
+
+
+def at_least_one(text: str) -> int:
+    """The value of an option that counts something."""
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{count} is less than 1")
+    return count
+
+
+def comma_separated(text: str) -> tuple[str, ...]:
+    """`train,validation` as the names it holds, for an option of the command line."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def parse_known(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The command's own arguments, and those that are left over for Beam.
+
+    Raises:
+        ConfigurationError: for an option that is nearly one of the command's own (the parser would say only that this
+            one is missing), and for an argument that belongs to no option.
+    """
+    own = [option for action in parser._actions for option in action.option_strings]
+    for argument in argv:
+        option = argument.partition("=")[0]
+        near = difflib.get_close_matches(option, own, n=1, cutoff=_NEARLY) if option.startswith("--") else []
+        if near and option not in own and option.removeprefix("--") not in BEAMS_OWN:
+            raise ConfigurationError(f"unknown option {option}; did you mean '{near[0]}'?")
+    arguments, left_over = parser.parse_known_args(argv)
+    _refuse_strays(left_over)
+    return arguments, left_over
+
+
+def _refuse_strays(arguments: Sequence[str]) -> None:
+    # Beam ignores what isn't an option. The shell makes many arguments of an unquoted glob, and only one film would be
+    # done.
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if not argument.startswith("-") and (not before.startswith("-") or "=" in before):
+            raise ConfigurationError(f"unexpected argument '{argument}'; put a glob in quotes: --films 'films/*.mp4'")

@@ -1,0 +1,98 @@
+"""What there is to import, film by film: a data set in the organisers' layout, or a folder of one's own files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from beam_pipelines.films import mediaeval2018
+from beam_pipelines.films.catalogue import list_films
+from beam_pipelines.films.mediaeval2018 import AUDIO_KIND, KINDS
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.configuration import nearest
+from beam_pipelines.foundation.errors import ConfigurationError, FilmError
+from beam_pipelines.importing.feature_import import FilmImport, describe_csv, describe_kind
+from beam_pipelines.importing.imported_features import read_csv_columns
+
+_OTHERS_NAMES = ("image", "audio", "face", "rgb", "clip", "cineaffect", "example", "vgg16", "opensmile_is10", *KINDS)
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+def mediaeval_imports(
+    directory: str, kinds: Sequence[str] = (), films: str = ""
+) -> tuple[list[FilmImport], dict[str, dict[str, Any]]]:
+    """What there is to import of a data set in the organisers' layout.
+
+    Args:
+        directory: the unpacked data set.
+        kinds: which of `KINDS`; without any, all that some film has.
+        films: where the films themselves lie, as `list_films` takes it; else their place in the data set is looked at.
+
+    Returns:
+        The films that have any of the kinds, and modality -> description.
+
+    Raises:
+        ConfigurationError: for an unknown kind, or where no film has any.
+    """
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ConfigurationError(f"--kinds: unknown kind '{kind}'{nearest(kind, KINDS)}")
+    known = {film.film_id: film.uri for film in list_films(films)} if films else {}
+    imports, found = [], set()
+    for number in range(max(max(numbers) for numbers in mediaeval2018.SETS.values()) + 1):
+        sources = {kind: storage.join(directory, _folder(number, kind)) for kind in kinds or KINDS}
+        there = {kind: folder for kind, folder in sources.items() if storage.holds_files(folder)}
+        found |= set(there)
+        if there:
+            name = mediaeval2018.film_name(number)
+            video, labels = (
+                storage.join(directory, path(number)) for path in (mediaeval2018.film_path, mediaeval2018.label_path)
+            )
+            film_uri = known.get(name, "") if films else (video if storage.stat(video) else "")
+            imports.append(FilmImport(name, there, film_uri, labels if storage.stat(labels) else ""))
+    if not imports:
+        raise ConfigurationError(
+            f"{directory}: holds no features in the layout of MediaEval 2018, for example {_folder(0, AUDIO_KIND)}; "
+            "name the folder into which the archives were unpacked"
+        )
+    return imports, {kind: describe_kind(kind) for kind in kinds or KINDS if kind in found}
+
+
+def csv_imports(
+    source: str, name: str, version: str, films: str = ""
+) -> tuple[list[FilmImport], dict[str, dict[str, Any]]]:
+    """What there is to import of features of one's own, one `<film_id>.csv` a film.
+
+    Raises:
+        ConfigurationError: for a name that can't be one, a version that isn't given, or where there is no such file.
+    """
+    if not _NAME.fullmatch(name) or name.endswith("_present") or name in _OTHERS_NAMES:
+        raise ConfigurationError(
+            f"--name '{name}': a modality's name is small letters, digits and _, begins with a letter, doesn't end in "
+            f"_present, and is none of {', '.join(_OTHERS_NAMES)}"
+        )
+    if not version:
+        raise ConfigurationError("--version: needed with --csv; change it whenever the features are computed otherwise")
+    known = {film.film_id: film.uri for film in list_films(films)} if films else {}
+    folder = source.rstrip("/") + "/"
+    listed = [info.uri for info in storage.list_files(source) if info.uri.lower().endswith(".csv")]
+    direct = [uri for uri in listed if not uri.startswith(folder) or "/" not in uri.removeprefix(folder)]
+    if not direct:
+        raise ConfigurationError(f"--csv {source}: holds no .csv file; name a folder of <film_id>.csv or a quoted glob")
+    ids = [uri.rsplit("/", 1)[-1][: -len(".csv")] for uri in direct]
+    for film_id in ids:
+        if ids.count(film_id) > 1:
+            raise ConfigurationError(f"--csv {source}: two files are called {film_id}.csv; a film has one")
+    imports = [FilmImport(i, {name: uri}, known.get(i, "")) for i, uri in zip(ids, direct, strict=True)]
+    for uri in direct:
+        try:
+            return imports, {name: describe_csv(name, version, read_csv_columns(uri))}
+        except FilmError:
+            continue  # the job itself reports this film as failed
+    raise ConfigurationError(f"--csv {source}: none of its {len(direct)} files is a CSV with a header; see --help")
+
+
+def _folder(number: int, kind: str) -> str:
+    path = mediaeval2018.audio_path(number, 1) if kind == AUDIO_KIND else mediaeval2018.visual_path(number, 1, kind)
+    return path.rpartition("/")[0]

@@ -1,0 +1,35 @@
+"""The options that every job has; adding them needs no Beam."""
+
+from __future__ import annotations
+
+import argparse
+
+from beam_pipelines.foundation.command_line import add_configuration, at_least_one
+from beam_pipelines.launch.driver_log import FORMATS, OPTION
+
+
+def add_job_options(parser: argparse.ArgumentParser, section: str, example: str) -> None:
+    """Adds `--output`, `--config`, `--set`, `--workers` and `--log-format`.
+
+    Args:
+        parser: the job's.
+        section: the job's section.
+        example: a key of it with a value, `image.batch_size=8`, to show how `--set` is used.
+    """
+    parser.add_argument(
+        "--output", required=True, help="directory of this run, local or gs://; a second run continues it"
+    )
+    add_configuration(parser, section, example)
+    parser.add_argument(
+        "--workers",
+        type=at_least_one,
+        default=0,
+        help="local runner only: worker processes; 1 runs everything in this process. Where films are extracted on a "
+        "GPU, threads of this process (extract.device.share_batches)",
+    )
+    parser.add_argument(
+        OPTION,
+        choices=FORMATS,
+        default=FORMATS[0],
+        help="the log on standard error: json gives one object a line, with film, segment and worker (default: text)",
+    )

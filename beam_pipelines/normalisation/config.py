@@ -1,0 +1,26 @@
+"""The `prepare` section of a configuration."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from beam_pipelines.foundation.configuration import Section
+
+
+class PrepareConfig(Section):
+    """What is done to the features before the network sees them.
+
+    Attributes:
+        splits: the manifest's splits whose films the statistics are taken over.
+        pca_components: modality -> number of principal components a slot; a modality that isn't named keeps its own
+            dimensions (the paper doesn't say that it reduced them; ours).
+        pca_whiten: whether components are scaled to unit variance (YouTube-8M's form).
+        rows_per_batch: seconds that tf.Transform is handed at once.
+        failure_threshold: share of films without a usable record above which the run as a whole fails.
+    """
+
+    splits: tuple[str, ...] = ("train",)
+    pca_components: dict[str, int] = Field(default_factory=dict)
+    pca_whiten: bool = True
+    rows_per_batch: int = Field(512, ge=1)
+    failure_threshold: float = Field(0.0, ge=0.0, le=1.0)
