@@ -1,1 +1,1 @@
-"""Which films there are: folders, globs and manifests, and the file names of MediaEval's data sets."""
+"""The list of films, from a folder, a glob or a manifest, and the file names of MediaEval's data sets."""

@@ -1,10 +1,10 @@
-"""The catalogue: which films there are, from a folder, a glob or a CSV manifest; local or `gs://`.
+"""The catalogue: the list of films, from a folder, a glob or a CSV manifest; local or `gs://`.
 
 A manifest is a CSV with a header and the columns `film_id` and `path`, and optionally `split`, `labels` and
-`rendition`. Relative paths in it are relative to the manifest's own folder. Further columns are left alone.
+`rendition`. Relative paths in it are relative to the manifest's folder. Other columns are ignored.
 
-Several rows of one film_id are renditions of one film if each says its number of lines (`480p`, `854x480`, `1080`). Of
-them one is taken: the smallest that has enough lines.
+Several rows with one film_id are renditions of one film if each gives its number of lines (`480p`, `854x480`, `1080`).
+The catalogue takes one of them: the smallest that has enough lines.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ VIDEO_SUFFIXES = (
     ".webm",
     ".wmv",
 )
-"""What counts as a film when a folder is listed. A glob or a manifest names its films itself, whatever their suffix."""
+"""The suffixes of films in a folder. A glob or a manifest may name films with any suffix."""
 
 MANIFEST_COLUMNS = ("film_id", "path", "split", "labels", "rendition")
 MIN_LINES_PX = 360
-"""Lines a rendition should have: networks look at 299, and a smaller picture decodes faster."""
+"""Lines that a rendition should have: networks see 299, and a smaller picture decodes faster."""
 
 _MAX_ID_BYTES = 200
 # "480p", "1080i50", "854x480", "480".
 _LINES = re.compile(r"(?:\d+\s*[x×])?\s*(\d{2,4})(?:[pi]\d*)?", re.IGNORECASE)
 # Separators, glob and control characters, and the surrogates that stand for bytes of a name that is not UTF-8.
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f"%*/:<>?\[\\\]{|}\ud800-\udfff]')
-# What `escape_film_id` makes of those of them that can be shown, and of a point that a name begins with.
+# How `escape_film_id` writes those of them that can be shown, and a point at the beginning of a name.
 _ESCAPED = re.compile(r"%(2[25AEF]|3[ACEF]|5[BCD]|7[BCD])")
-# A terminal obeys the C1 controls as it does ESC; the others end a line or turn the reading direction of what follows.
+# Terminals obey the C1 controls as they obey ESC; the others end a line or turn the reading direction.
 _NOT_SHOWN = re.compile(r"[\x80-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -64,11 +64,11 @@ class Film:
     """One film of the catalogue.
 
     Attributes:
-        film_id: its name throughout, safe as a file name (see `escape_film_id`).
-        uri: where it lies.
-        split: `train`, `validation`, `test` or any name a manifest gives; empty where none is given.
-        labels: the address of its label file; empty where none is given.
-        rendition: what tells this file from others of the same film, for example `480p`.
+        film_id: its name in all files, safe as a file name (see `escape_film_id`).
+        uri: its address.
+        split: `train`, `validation`, `test` or any other name in the manifest; empty if there is none.
+        labels: the address of its label file; empty if there is none.
+        rendition: the name of this file among several of the same film, for example `480p`.
     """
 
     film_id: str
@@ -82,7 +82,7 @@ def escape_film_id(name: str) -> str:
     """A name as a single safe path component: separators, glob and control characters become `%XX`, others stay.
 
     Raises:
-        ConfigurationError: for an empty name or one above 200 bytes, which file systems can't hold with a suffix.
+        ConfigurationError: if the name is empty or longer than 200 bytes, too long for a file name with a suffix.
     """
     escaped = _UNSAFE.sub(lambda match: f"%{ord(match.group()):02X}", name.strip())
     if escaped.startswith("."):
@@ -99,8 +99,8 @@ def escape_film_id(name: str) -> str:
 def shown_name(film_id: str) -> str:
     """A film id as people wrote it, for pages, titles and the terminal; never for an address or a file name.
 
-    Control characters, those of lines and of reading direction among them, and bytes that are no UTF-8 are `%XX`:
-    neither a terminal nor a marker file is to meet them.
+    Control characters (also those for lines and reading direction) and bytes that are no UTF-8 stay `%XX`, so that no
+    terminal and no marker file gets them.
     """
     visible = _NOT_SHOWN.sub(lambda match: f"%{ord(match.group()):02X}", film_id)
     return _ESCAPED.sub(lambda match: chr(int(match.group(1), 16)), visible)
@@ -113,10 +113,11 @@ def list_films(source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES, min_lines_
         source: the folder, glob or manifest.
         suffixes: what counts as a film in a folder.
         min_lines_px: of several renditions of a film the smallest with at least so many lines is taken, or the largest
-            where none has them.
+            if none has so many.
 
     Raises:
-        ConfigurationError: nothing found, two films of one id, or a manifest that can't be read; the text names it.
+        ConfigurationError: if nothing is found, two films have one id, or the manifest can't be read; the text names
+            it.
     """
     is_manifest = source.lower().endswith(".csv")
     films = read_manifest(source, min_lines_px) if is_manifest else _list_by_path(source, suffixes)
@@ -131,12 +132,12 @@ def list_films(source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES, min_lines_
 
 
 def read_manifest(uri: str, min_lines_px: int = MIN_LINES_PX) -> list[Film]:
-    """Reads a CSV manifest, sorted by film id; addresses come out absolute, or as given when they are `gs://`.
+    """The films of a CSV manifest, sorted by film id, one rendition of each (see `list_films`).
 
-    Of several renditions of a film one is taken, as `list_films` says.
+    Addresses are absolute, or as given if they are `gs://`.
 
     Raises:
-        ConfigurationError: naming the file and the line.
+        ConfigurationError: if the manifest can't be read; the text names the file and the line.
     """
     try:
         text = storage.read_text(uri)
@@ -159,7 +160,7 @@ def films_of_splits(films: Iterable[Film], splits: Sequence[str], source: str = 
     """The films that belong to some splits, sorted by film id.
 
     Raises:
-        ConfigurationError: for a split that no film has, naming the nearest that there is.
+        ConfigurationError: if no film has a split; the text names the nearest existing one.
     """
     films = list(films)
     there = sorted({film.split for film in films if film.split})
@@ -200,7 +201,7 @@ def _manifest_film(row: dict[str, str], uri: str, line: int) -> Film:
         if not value or storage.is_remote(value) or os.path.isabs(value):
             return value
         if storage.is_remote(uri):
-            # `..` means nothing in the name of an object, so it is worked out here.
+            # `..` means nothing in the name of an object, so it is resolved here.
             return "gs://" + os.path.normpath(f"{folder}/{value}".removeprefix("gs://"))
         return os.path.abspath(os.path.join(folder, value))
 
@@ -216,7 +217,7 @@ def _manifest_film(row: dict[str, str], uri: str, line: int) -> Film:
 def _list_by_path(source: str, suffixes: Sequence[str]) -> list[Film]:
     listed = storage.list_files(source)
     folder = source.rstrip("/") + "/"
-    # Told by what was found, not by the characters of the name: `films [1920]` may well be a folder.
+    # The files found decide, not the characters of the name: `films [1920]` may be a folder.
     is_folder = all(info.uri.startswith(folder) for info in listed)
     root = folder if is_folder else re.split(r"[*?\[]", source)[0].rpartition("/")[0]
     films = []
@@ -233,13 +234,13 @@ def _list_by_path(source: str, suffixes: Sequence[str]) -> list[Film]:
 
 
 def rendition_lines(rendition: str) -> int | None:
-    """The number of lines a rendition's name gives: 480 for `480p` and `854x480`; None where it gives none."""
+    """The number of lines in a rendition's name: 480 for `480p` and `854x480`; None if it has none."""
     found = _LINES.fullmatch(rendition.strip())
     return int(found.group(1)) if found else None
 
 
 def _best_renditions(films: Iterable[Film], min_lines_px: int) -> list[Film]:
-    """One film of each group of renditions; what is no group of renditions stays as it is."""
+    """The films with one of each group of renditions; rows that are no renditions stay as they are."""
     by_id: dict[str, list[Film]] = {}
     for film in films:
         by_id.setdefault(film.film_id, []).append(film)

@@ -1,4 +1,4 @@
-"""The file names of the MediaEval 2018 Emotional Impact of Movies data set, for those who read it and who make one.
+"""The file names of the MediaEval 2018 Emotional Impact of Movies data set, for its readers and for the demo's writer.
 
 MEDIAEVAL18_{ID}.mp4                                                                        films
 MEDIAEVAL18-{SET}-Valence_Arousal-annotations/annotations/MEDIAEVAL18_{ID}_Valence-Arousal.txt
@@ -35,7 +35,7 @@ VISUAL_DIMENSIONS = {
     "lbp": 256,
     "fc6": 4096,
 }
-"""The organisers' visual features, values a second."""
+"""The organisers' visual features: the number of values per second of each."""
 AUDIO_DIMENSION = 1582
 AUDIO_KIND = "emobase2010"
 KINDS: Mapping[str, int] = {AUDIO_KIND: AUDIO_DIMENSION, **VISUAL_DIMENSIONS}
@@ -51,8 +51,8 @@ class LayoutFilm:
 
     Attributes:
         number: its id, 0 to 65.
-        path: where the film lies; empty where it isn't there (features may do without).
-        labels: its label file; empty where there is none.
+        path: the film's file; empty if it is absent (features may suffice).
+        labels: its label file; empty if there is none.
     """
 
     number: int
@@ -61,7 +61,7 @@ class LayoutFilm:
 
     @property
     def film_id(self) -> str:
-        """Its name throughout."""
+        """Its name in all files."""
         return film_name(self.number)
 
     @property
@@ -84,34 +84,34 @@ def set_of(number: int) -> str:
 
 
 def label_path(number: int) -> str:
-    """Where a film's labels lie in the data set."""
+    """The path of a film's labels in the data set."""
     folder = f"MEDIAEVAL18-{set_of(number)}-Valence_Arousal-annotations/annotations"
     return f"{folder}/{film_name(number)}_Valence-Arousal.txt"
 
 
 def film_path(number: int) -> str:
-    """Where `cineaffect mediaeval-demo` puts a film; readers find films by name, wherever they were unpacked."""
+    """The path at which `cineaffect mediaeval-demo` writes a film; readers find films by name, in any folder."""
     return f"MEDIAEVAL18-{set_of(number)}-Data/data/{film_name(number)}.mp4"
 
 
 def audio_path(number: int, second: int) -> str:
-    """The organisers' audio features of a second, counted from 1."""
+    """The path of the organisers' audio features of a second, counted from 1."""
     name = film_name(number)
     return f"MEDIAEVAL18-{set_of(number)}-Audio_features/audio_features/{name}/{name}_{second:05d}.csv"
 
 
 def visual_path(number: int, second: int, feature: str, separator: str = "-") -> str:
-    """The organisers' visual features of a second, counted from 1; both `-` and `_` occur as the separator."""
+    """The path of the organisers' visual features of a second, counted from 1. The separator is `-` or `_`."""
     name = film_name(number)
     folder = f"MEDIAEVAL18-{set_of(number)}-Visual_features/visual_features/{name}/{feature}"
     return f"{folder}/{name}{separator}{second:05d}_{feature}.txt"
 
 
 def list_layout(directory: str) -> list[LayoutFilm]:
-    """The films of a data set, sorted; films and labels are found by name in any folder below.
+    """The films of a data set, sorted. Films and labels are found by name, in any folder below `directory`.
 
     Raises:
-        ConfigurationError: where there is neither film nor label file, or one of a name twice.
+        ConfigurationError: if there is neither a film nor a label file, or two files have one name.
     """
     films: dict[int, str] = {}
     labels: dict[int, str] = {}

@@ -1,1 +1,1 @@
-"""What everything stands on: errors, configuration, storage, logs, starting TensorFlow. Knows no film and no model."""
+"""What all rooms use: errors, configuration, storage, logs, starting TensorFlow. It knows no film and no model."""

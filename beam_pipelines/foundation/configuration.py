@@ -1,7 +1,7 @@
 """Configuration files: frozen sections that reject unknown keys and name the nearest valid one.
 
-A file is YAML with one section a job (`extract`, `prepare`, `train`, `score`). Each job reads its own section and
-checks that the others at least have a known name, so that one file describes a whole experiment.
+A file is YAML with one section per job (`extract`, `prepare`, `train`, `score`). Each job reads its own section and
+checks that the others have a known name, so that one file describes a whole experiment.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ S = TypeVar("S", bound=Section)
 
 
 def section_values(name: str, path: str | None) -> dict[str, Any]:
-    """A section as plain values, as the file gives it: neither comments nor the order of keys are in it, nor defaults.
+    """A section of a file as plain values, without defaults.
 
     Args:
         name: the section's name, one of `SECTIONS`.
-        path: a YAML file, local or `gs://`; without one the section is empty.
+        path: a YAML file, local or `gs://`; None gives an empty section.
 
     Raises:
-        ConfigurationError: for a file that can't be read, an unknown section in it, or a section that holds no keys.
+        ConfigurationError: if the file can't be read, has an unknown section, or a section holds no keys.
     """
     sections = _read_yaml(path) if path else {}
     for key in sections:
@@ -54,11 +54,11 @@ def load_section(name: str, model: type[S], path: str | None = None, overrides: 
     Args:
         name: the section's name, one of `SECTIONS`.
         model: the section's model.
-        path: a YAML file, local or `gs://`; without one the defaults hold.
+        path: a YAML file, local or `gs://`; None takes the defaults.
         overrides: `key.key=value` strings, values in YAML, relative to the section: `image.batch_size=8`.
 
     Raises:
-        ConfigurationError: naming the file and the key, and the nearest valid key for a misspelt one.
+        ConfigurationError: if a key or value is wrong; the text names file and key, and the nearest valid key.
     """
     values = section_values(name, path)
     for override in overrides:
@@ -70,7 +70,7 @@ def load_section(name: str, model: type[S], path: str | None = None, overrides: 
 
 
 def validate(model: type[S], values: dict[str, Any], where: str) -> S:
-    """Builds a section from plain values; `where` begins each message of the `ConfigurationError` it may raise."""
+    """Builds a section from plain values. `where` begins each message of the `ConfigurationError` for wrong ones."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -79,7 +79,7 @@ def validate(model: type[S], values: dict[str, Any], where: str) -> S:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML's safe loader, which also refuses a key that is there twice: the first one would be lost silently."""
+    """YAML's safe loader, which also refuses a repeated key: YAML would drop the first one silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value]
@@ -141,7 +141,7 @@ def _keys_at(model: Any, location: Iterable[str]) -> list[str]:
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
-    """The end of a message about a misspelt word: the nearest valid one, else all of them."""
+    """The end of a message about a misspelt word: the nearest valid word, or all of them if none is near."""
     valid = list(valid)
     close = difflib.get_close_matches(word, valid, n=1)
     if close:

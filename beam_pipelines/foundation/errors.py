@@ -1,8 +1,8 @@
 """The errors of CineAffect, and the exit codes that the commands give for them.
 
-There are three kinds (docs: Failures). A `ConfigurationError` is found before anything starts. A `FilmError` is the
-fault of one film: it becomes a row of `failures.jsonl`, and every other film is done. Anything else is a bug or an
-outage: it is not caught, the runner retries it and the job fails aloud.
+There are three kinds. A `ConfigurationError` is raised before anything starts. A `FilmError` concerns one film: it
+becomes a row of `failures.jsonl`, and every other film is done. Any other error is a bug or an outage: nothing catches
+it, the runner retries, and the job fails with exit code 1.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ class CineAffectError(Exception):
     """Base of all errors that CineAffect raises on purpose; its text is meant for a person.
 
     Attributes:
-        exit_code: what a command that ends by this error ends with.
+        exit_code: the exit code of a command that ends with this error.
     """
 
     exit_code = EXIT_CONFIGURATION
 
 
 class ConfigurationError(CineAffectError):
-    """A setting, a path or an input list that can't work; the text names the file and the key and says what to do."""
+    """A setting, a path or a list of films can't work; the text names the file and the key and says what to do."""
 
 
 class WeightsError(ConfigurationError):
-    """Weights that are absent or don't have their hash; the text names file, address, hash and cache directory."""
+    """Weights are absent or have the wrong hash; the text names file, address, hash and cache directory."""
 
 
 class FilmError(CineAffectError):
@@ -39,7 +39,7 @@ class FilmError(CineAffectError):
     Attributes:
         step: the step that failed, for example `probe` or `extract_face`.
         reason: a short stable word for counting, for example `no_video_stream`.
-        detail: what was found, for a person.
+        detail: a sentence for a person.
     """
 
     def __init__(self, step: str, reason: str, detail: str):
@@ -54,19 +54,19 @@ class FilmError(CineAffectError):
 
 
 class StorageError(CineAffectError):
-    """Storage that can't be used: no credentials, no right, no such bucket, or no answer after all retries.
+    """Storage can't be used: no credentials, no permission, no such bucket, or no answer after all retries.
 
-    Unlike a `FilmError` it is nobody's fault in particular: the job stops, and a second run goes on where it stopped.
+    Unlike a `FilmError` it concerns no single film: the job stops, and the next run resumes where it stopped.
     """
 
 
 class OutageError(StorageError):
-    """Storage that gave no usable answer, all retries included: nothing is to be corrected, only to be run again."""
+    """Storage gave no usable answer after all retries. The user corrects nothing and runs the command again."""
 
     exit_code = EXIT_FAILED
 
 
 class DiskFullError(StorageError):
-    """No room on the local disk; the text names the file, the folder and how to choose another."""
+    """The local disk is full; the text names the file, the folder and how to choose another folder."""
 
     exit_code = EXIT_FAILED

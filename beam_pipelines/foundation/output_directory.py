@@ -1,4 +1,4 @@
-"""The directory that a command writes to, looked at before hours are spent on what can't be written there."""
+"""A check that a command can write to its output directory, made before hours of work."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from beam_pipelines.foundation.errors import ConfigurationError
 
 
 def assert_output_directory(output: str) -> None:
-    """Refuses a directory that can't be made or written to, or a bucket that can't be listed; it makes nothing.
+    """Refuses a directory that can't be made or written to, or a bucket that can't be listed; creates nothing.
 
     Raises:
-        ConfigurationError: where `output` is a file, lies below one, or may not be written to; it names the culprit.
-        StorageError: without credentials, or for a bucket that is absent or closed to us.
+        ConfigurationError: if `output` is a file, lies below one, or is not writable; the text names the path at fault.
+        StorageError: if credentials are missing, or the bucket is absent or access is denied.
     """
     if storage.is_remote(output):
         storage.check_reachable(output)
         return
     place = Path(output).absolute()
-    # What doesn't exist yet can be made if the first of its parents that does is a directory that may be written to.
+    # An absent directory can be made if its nearest existing parent is a writable directory.
     while not os.path.lexists(place):
         place = place.parent
     if not place.is_dir():

@@ -1,7 +1,7 @@
-"""The last words of a command: where everything lies, and what to do next.
+"""The end of a command's output: where its files lie, and what to do next.
 
-On a terminal a small table, and below it each command on a line of its own, which is never broken: it is there to be
-copied. Elsewhere, in a log or a pipe, a plain line each, `what: where`.
+On a terminal it is a small table, and below it one line per command, never broken, so that people can copy it. In a log
+or a pipe it is plain lines, `what: where`.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from rich.text import Text
 from beam_pipelines.foundation import storage
 
 Places = Sequence[tuple[str, str]]
-"""What -> where, in the order in which they are shown."""
+"""Pairs (what, where), in the order in which they are shown."""
 
 _STEP_OF_A_RUN = "CINEAFFECT_STEP_OF_A_RUN"
 
 
 def print_summary(places: Places, next_steps: Places = (), stream: TextIO | None = None) -> None:
-    """Says where everything lies and what to do next.
+    """Prints where a command's files lie and what to do next.
 
     Args:
-        places: what lies where.
-        next_steps: what for -> a command, or a file to open.
-        stream: where to; without one standard output.
+        places: pairs (what, where).
+        next_steps: pairs (purpose, command or file to open).
+        stream: the stream to print to; None for standard output.
     """
     if os.environ.get(_STEP_OF_A_RUN):
         next_steps = ()
@@ -57,7 +57,7 @@ def print_summary(places: Places, next_steps: Places = (), stream: TextIO | None
 
 @contextmanager
 def as_steps_of_a_run() -> Iterator[None]:
-    """While the block runs, no command of this process or one it starts says what to do next: the block does that."""
+    """Silences the next steps of commands in this process and its children; the `with` block prints its own."""
     before = os.environ.get(_STEP_OF_A_RUN)
     os.environ[_STEP_OF_A_RUN] = "1"
     try:
@@ -70,7 +70,7 @@ def as_steps_of_a_run() -> Iterator[None]:
 
 
 def places_of_job(job: str, output: str) -> Places:
-    """What a job leaves in its directory; of a local one only what is there."""
+    """The files that a job leaves in its directory; for a local directory only those that exist."""
     return [
         (what, storage.join(output, name))
         for what, name in _PLACES.get(job, ())
@@ -79,15 +79,15 @@ def places_of_job(job: str, output: str) -> Places:
 
 
 def next_steps_of_job(job: str, output: str, **others: str) -> Places:
-    """What one does after a job; capitals stand for what the job doesn't know.
+    """The usual commands after a job; capitals stand for names that the job doesn't know.
 
     Args:
         job: the job's name.
-        output: what it has made: a directory, a model, a file.
-        others: further names that the commands of this job want.
+        output: its result: a directory, a model, a file.
+        others: further names that the commands after this job need.
 
     Returns:
-        What for -> a command, its names quoted as a shell wants them: it is there to be pasted.
+        Pairs (purpose, command); names are quoted for a shell, so that people can paste the command.
     """
     names = {key: shlex.quote(name) for key, name in {"output": output, **others}.items()}
     return [(what, command.format(**names)) for what, command in _NEXT.get(job, ())]

@@ -1,8 +1,8 @@
 """Starting TensorFlow in a process: with a given number of threads, and without the noise of its start-up.
 
-Beam starts one process a core; TensorFlow would start one thread a core in each of them, and they would fight. One
-second is always computed in the same fixed batch. On an AVX-512 machine the number of threads within an operation
-changed no bit; on an AVX2 machine it changed the last ones (by 5e-8), so it is the same in all workers.
+Beam starts one process per core; in each of them TensorFlow would start one thread per core, far too many. Networks
+compute in batches of fixed size. On an AVX-512 machine the number of threads within an operation changed no bit; on an
+AVX2 machine it changed the last ones (by 5e-8). So it is the same in all workers.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _START_UP_NOISE = re.compile(
 
 
 def start_tensorflow(threads: int | None = None, at_once: int = 1) -> None:
-    """Imports TensorFlow and makes it ready, in a process that computes with a given number of threads.
+    """Imports TensorFlow and sets its number of threads.
 
-    In a process where TensorFlow has started already (a notebook, a test) the number stays as it is, and a log line
+    If TensorFlow has started already in this process (a notebook, a test), the number stays as it is, and a log line
     says so.
 
     Args:
-        threads: threads within an operation; without a number TensorFlow's own choice, also between operations.
-        at_once: threads between operations, for as many threads of Python that call networks at once.
+        threads: threads within an operation; None leaves both numbers to TensorFlow.
+        at_once: threads between operations, one per Python thread that calls networks at the same time.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # Several processes may share a GPU, and other programs too: none takes all of its memory at once.
+    # Several processes and other programs may share a GPU: none takes all its memory at once.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     # Threads of one process may come at once, and what standard error is can be changed by only one of them.
     with _ONE_AT_A_TIME, _without_start_up_noise():
@@ -48,13 +48,13 @@ def start_tensorflow(threads: int | None = None, at_once: int = 1) -> None:
                 tf.config.threading.set_inter_op_parallelism_threads(at_once)
             except RuntimeError:
                 _LOG.info("TensorFlow is running already in this process; its number of threads stays as it is")
-        # "float32" in a fingerprint means float32: an Ampere GPU would otherwise round its factors to 10 bits.
+        # "float32" in a fingerprint means float32: an Ampere GPU would otherwise round factors to 10 bits.
         tf.config.experimental.enable_tensor_float_32_execution(False)
         tf.config.list_physical_devices()
 
 
 def sees_gpu() -> bool:
-    """Whether TensorFlow sees a GPU on this machine; starts TensorFlow's import, but computes nothing."""
+    """Whether TensorFlow sees a GPU on this machine; imports TensorFlow, but computes nothing."""
     start_tensorflow()
     import tensorflow as tf
 

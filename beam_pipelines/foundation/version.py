@@ -1,3 +1,3 @@
-"""The version of this distribution, as records, models and manifests name it."""
+"""The version of this distribution, which records, models and manifests name."""
 
 __version__ = "0.1.0"

@@ -1,1 +1,1 @@
-"""Label files of every layout, read and put on a film's one-second clock. No TensorFlow."""
+"""Labels: files of every layout, read and aligned with a film's one-second clock. No TensorFlow."""

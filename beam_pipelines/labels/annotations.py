@@ -1,10 +1,10 @@
-"""Label files -> labels on the film's one-second clock.
+"""From label files to labels on the film's one-second clock.
 
-`read_labels` reads a file as it is published and refuses what it can't vouch for; `align` puts its rows on the clock of
-contract 1; `report_alignment` says what was cut on the way, since features and labels differ in length on real films
-(of MediaEval 2018's film 46, for example, some 100 of 3,000 seconds are labelled).
+`read_labels` reads a published file and refuses doubtful content. `align` puts its rows on the clock of contract 1.
+`report_alignment` counts what was cut, since features and labels of real films differ in length (MediaEval 2018's film
+46, for example, has labels for some 100 of 3,000 seconds).
 
-The layouts of the files themselves are in `beam_pipelines.labels.layouts`.
+`beam_pipelines.labels.layouts` reads the layouts of the files.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Labels:
         uri: the file.
         time_s: float64 [N], rising; seconds on the film's clock, where 0 is the film's first second.
         values: float32 [N, 2], valence and arousal in the labels' own range.
-        unpaired_rows: rows of a layout with two files that tell one target only; they are not among the N.
+        unpaired_rows: rows that give one target only, in a layout with two files; they are not among the N.
     """
 
     uri: str
@@ -61,7 +61,7 @@ class LabelReport:
         before_film: rows whose time lies before second 0.
         after_film: rows whose time lies at T or later.
         unlabelled_seconds: seconds without a row; they are neither trained on nor scored.
-        unpaired_rows: rows of a layout with two files that tell one target only, left out.
+        unpaired_rows: rows that give one target only, in a layout with two files; they are left out.
     """
 
     film_id: str
@@ -75,7 +75,7 @@ class LabelReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every row found a second and every second a row."""
+        """Whether every row has a second and every second a row."""
         return self.used == self.label_rows == self.film_seconds and not self.unpaired_rows
 
 
@@ -84,15 +84,15 @@ def read_labels(uri: str, config: LabelConfig) -> Labels:
 
     Args:
         uri: the file.
-        config: its layout, the range its values must keep, and the time that is second 0 of the film
-            (`first_time_s`; without it the first row must say 0 or 1, and is second 0: published files count from
-            either, any other beginning would be a guess. MediaEval 2017's segments have their start in the film, so
-            there it is 0).
+        config: its layout, the range of its values, and `first_time_s`, the label time that is second 0 of the film.
+            Without `first_time_s` the first row is second 0 and must have time 0 or 1: published files count from
+            either, and any other origin would be a guess. MediaEval 2017's segments have their start in the film, so
+            there it is 0.
 
     Raises:
-        AnnotationError: no such file, not text, no header, a row that isn't what its layout says, times that don't
-            rise or don't come once a second, a first time that leaves the origin open, a value out of range, or no
-            rows at all.
+        AnnotationError: if the file is absent, is not text, or has no header or no rows; if a row doesn't fit the
+            layout; if times don't rise, or aren't one second apart; if the first time leaves the origin open; or if a
+            value is out of range.
     """
     rows, unpaired_rows = read_rows(uri, config)
     if not rows:
@@ -110,17 +110,17 @@ def read_labels(uri: str, config: LabelConfig) -> Labels:
 
 
 def align(labels: Labels, seconds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Puts labels on the clock: a row belongs to the nearest second, half a second counting upwards.
+    """Puts labels on the clock: a row belongs to the nearest second; half a second is rounded up.
 
     Args:
-        labels: as read.
+        labels: the labels from `read_labels`.
         seconds: T of the film.
 
     Returns:
-        values, float32 [T, 2], zero where no row lies, and known, bool [T], which tells where one does.
+        values, float32 [T, 2], zero in seconds without a row, and known, bool [T], true in seconds with one.
 
     Raises:
-        AnnotationError: two rows of one second.
+        AnnotationError: if two rows have one second.
     """
     nearest = _nearest_seconds(labels)
     doubled = np.flatnonzero(np.diff(nearest) == 0)
@@ -137,7 +137,7 @@ def align(labels: Labels, seconds: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def report_alignment(film_id: str, labels: Labels, seconds: int) -> LabelReport:
-    """What `align` used of a film's labels and what it cut."""
+    """How many of a film's label rows `align` used, and how many it cut."""
     nearest = _nearest_seconds(labels)
     before, after = int(np.sum(nearest < 0)), int(np.sum(nearest >= seconds))
     used = len(nearest) - before - after
@@ -171,7 +171,7 @@ def _assert_rising(uri: str, rows: Sequence[LabelRow]) -> None:
 
 
 def _assert_once_a_second(uri: str, rows: Sequence[LabelRow]) -> None:
-    # The median, so that seconds without a row in the middle of a film stay what they are: unknown.
+    # The median, so that a film may have seconds without a row in the middle: they stay unknown.
     step_s = float(np.median(np.diff([row.time_s for row in rows]))) if len(rows) > 1 else 1.0
     if abs(step_s - 1.0) > _STEP_TOLERANCE_S:
         raise AnnotationError(

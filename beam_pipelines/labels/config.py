@@ -13,13 +13,13 @@ class LabelConfig(Section):
     """How label files are read.
 
     Attributes:
-        layout: of the files, see `beam_pipelines.labels.layouts`.
-        minimum, maximum: the labels' range, asserted on load.
-        first_time_s: the label time that is the film's first second; None where each file's first row is, which must
-            then say 0 or 1 (in MediaEval 2017's layout None is 0: segments have their start in the film).
+        layout: the layout of the files, see `beam_pipelines.labels.layouts`.
+        minimum, maximum: the labels' range; a value outside it is an error.
+        first_time_s: the label time that is the film's first second. None takes each file's first row, which must then
+            have time 0 or 1 (in MediaEval 2017's layout None is 0: segments have their start in the film).
         segment_label: how MediaEval 2017's segments of 10 s, one every 5 s, become seconds. `interpolated`: a segment's
-            label is that of its middle, and runs straight to the next one's; before the first middle and after the last
-            nothing is known. `mean`: each second has the mean of the segments it lies in (ours).
+            label belongs to its middle, with straight lines between middles; before the first middle and after the last
+            one seconds are unknown. `mean`: each second has the mean of the segments that contain it (ours).
     """
 
     model_config = ConfigDict(allow_inf_nan=False)

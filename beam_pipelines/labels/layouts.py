@@ -1,16 +1,17 @@
 """The layouts of published label files: from the files' lines to rows of time, valence and arousal.
 
-    mediaeval2018     one file a film, `MEDIAEVAL18_{ID}_Valence-Arousal.txt`: time, valence, arousal, one row a second
-    mediaeval2017     one file a film, `{movie}-MEDIAEVAL2017-valence_arousal.txt`: segment id, start, MeanValence,
+    mediaeval2018     one file per film, `MEDIAEVAL18_{ID}_Valence-Arousal.txt`: time, valence, arousal, a row per
+    second mediaeval2017     one file per film, `{movie}-MEDIAEVAL2017-valence_arousal.txt`: segment id, start,
+    MeanValence,
                       MeanArousal; segments of 10 s, one every 5 s
-    mediaeval2016     two files a film, `{movie}_Valence.txt` and `{movie}_Arousal.txt`: time, mean and, in some
-                      releases, standard deviation of the raters; one row a second
-    liris_accede      the same two files as LIRIS-ACCEDE published them first (its continuous annotations)
+    mediaeval2016     two files per film, `{movie}_Valence.txt` and `{movie}_Arousal.txt`: time, mean and, in some
+                      releases, standard deviation of the raters; one row per second
+    liris_accede      the same two files, as LIRIS-ACCEDE published them first (its continuous annotations)
 
-All are separated by tabs and begin with a header line. Of a film with two files the manifest names either.
+All are separated by tabs and begin with a header line. If a film has two files, the manifest names either of them.
 
-Segments become seconds as `labels.segment_label` says; seconds that no segment tells are unknown, and rows outside of
-the film are cut and counted as they are in every layout (`beam_pipelines.labels.annotations`).
+`labels.segment_label` says how segments become seconds. Seconds without a segment are unknown. In every layout, rows
+outside the film are cut and counted (`beam_pipelines.labels.annotations`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from beam_pipelines.labels.config import LabelConfig
 
 SEGMENT_S = 10.0
 SEGMENT_HOP_S = 5.0
-"""Length and distance of MediaEval 2017's segments, in seconds."""
+"""The length and distance of MediaEval 2017's segments, in seconds."""
 
 _TOLERANCE_S = 0.01
 
@@ -38,7 +39,7 @@ class AnnotationError(ConfigurationError):
 
 @dataclass(frozen=True)
 class LabelRow:
-    """One row of labels: where it stands, the time it is of in seconds as the file counts them, valence and arousal."""
+    """One row of labels: its line, its time in seconds as the file counts them, valence and arousal."""
 
     line: int
     time_s: float
@@ -53,11 +54,11 @@ Reader = Callable[[str, LabelConfig], Rows]
 def read_rows(uri: str, config: LabelConfig) -> Rows:
     """The rows of a film's labels, in the file's own time; MediaEval 2017's segments are seconds already.
 
-    Beside them the number of rows without a partner: those at the end of the longer one of a film's two files, which
-    tell one target only and are left out.
+    The function also returns the number of rows without a partner: those at the end of the longer of a film's two
+    files, which give one target only and are left out.
 
     Raises:
-        AnnotationError: no such file, not text, no header, or a row that isn't what the layout has there.
+        AnnotationError: if the file is absent, is not text or has no header, or a row doesn't fit the layout.
     """
     return _READERS[config.layout](uri, config)
 
@@ -66,7 +67,7 @@ def label_files(uri: str, layout: str) -> tuple[str, ...]:
     """The files that a manifest's label address stands for: itself, or both of a pair, valence first.
 
     Raises:
-        AnnotationError: for one of a pair whose name doesn't say which it is.
+        AnnotationError: if the name of one of two files doesn't say which it is.
     """
     if layout not in _PAIRED:
         return (uri,)
@@ -130,7 +131,7 @@ def _read_pair(uri: str, config: LabelConfig) -> Rows:
 
 
 def _seconds_by_mean(segments: Sequence[LabelRow]) -> list[LabelRow]:
-    """Each second has the mean of the segments that it lies in: two, but at the ends."""
+    """Each second has the mean of the segments that contain it: two, except at the ends."""
     gathered: dict[int, list[LabelRow]] = {}
     for segment in segments:
         first = math.ceil(segment.time_s - _TOLERANCE_S)
@@ -147,12 +148,12 @@ def _seconds_by_mean(segments: Sequence[LabelRow]) -> list[LabelRow]:
 
 
 def _seconds_by_interpolation(segments: Sequence[LabelRow]) -> list[LabelRow]:
-    """A segment's label is that of its middle; between the middles of neighbours it runs straight, beyond is none."""
+    """A segment's label belongs to its middle; seconds between two middles are interpolated, others are unknown."""
     rows = []
     for segment, following in zip_longest(segments, segments[1:]):
         middle = segment.time_s + SEGMENT_S / 2
         alone = following is None or following.time_s - segment.time_s > SEGMENT_HOP_S + _TOLERANCE_S
-        # A middle that no neighbour follows is still known itself, where it is a whole second.
+        # A middle without a following segment is still known itself, if it is a whole second.
         end = middle + 2 * _TOLERANCE_S if alone else following.time_s + SEGMENT_S / 2
         for second in range(math.ceil(middle - _TOLERANCE_S), math.ceil(end - _TOLERANCE_S)):
             share = 0.0 if alone else (second - middle) / (following.time_s - segment.time_s)

@@ -1,7 +1,7 @@
-"""Importing this in a worker process of Beam gives its log the form of `structured_log`.
+"""A module whose import gives the log of a Beam worker process the form of `structured_log`.
 
-Beam imports it at the start of every worker process of a cluster when `--beam_plugins` names it
-(`driver_log.PLUGIN_OPTION`), after it has attached its own handler, which sends messages to the runner.
+If `--beam_plugins` names this module (`driver_log.PLUGIN_OPTION`), Beam imports it at the start of every worker process
+of a cluster, after it has attached its own handler, which sends messages to the runner.
 """
 
 from __future__ import annotations

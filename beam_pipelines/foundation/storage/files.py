@@ -1,8 +1,8 @@
 """Files on local disk and in Google Cloud Storage (`gs://bucket/name`), behind one small set of functions.
 
-Every write appears under its final name only when it is whole: locally by a temporary name in the same directory and
-`os.replace`, in object storage because an object becomes visible when its upload is finished. Both sides behave alike;
-what can go wrong with a bucket is a `StorageError` (see `object_storage`).
+A file appears under its final name only when it is whole: on disk by a temporary name in the same directory and
+`os.replace`, in object storage because an object becomes visible when its upload is finished. Both sides behave alike.
+Errors of a bucket are `StorageError`s (see `object_storage`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from beam_pipelines.foundation.errors import DiskFullError, StorageError
 from beam_pipelines.foundation.storage import object_storage
 
-# What it takes to write an object of a bucket only where nobody else has written it meanwhile.
+# Needed to replace an object of a bucket only if nobody else has written it meanwhile.
 from beam_pipelines.foundation.storage.object_storage import ChangedError as ChangedError
 from beam_pipelines.foundation.storage.object_storage import Generation as Generation
 from beam_pipelines.foundation.storage.object_storage import read_generation as read_generation
@@ -55,23 +55,23 @@ def join(base: str, *names: str) -> str:
 
 
 def check_reachable(uri: str) -> None:
-    """Finds out before any work is done that a bucket is absent or closed to us; a local path passes.
+    """Checks before any work that a bucket exists and can be listed; a local path passes.
 
     Raises:
-        StorageError: no credentials, no right to list the bucket, or no such bucket.
+        StorageError: if there are no credentials, no permission to list the bucket, or no such bucket.
     """
     if is_remote(uri):
         object_storage.list_prefix(uri, at_most=1)
 
 
 def stat(uri: str) -> FileInfo | None:
-    """Size and time of change of a file, or None where there is no such file (a folder is none).
+    """The size and time of change of a file, or None if there is no such file (a folder is none).
 
-    The time of a local file is that of its content or of its entry in the file system, whichever is later: a copy that
-    keeps an old date is a change too.
+    The time of a local file is that of its content or of its entry in the file system, whichever is later: a copy with
+    an old date counts as a change too.
 
     Raises:
-        OSError: for a local name that the system refuses: too long, links in a circle.
+        OSError: if the system refuses a local name: too long, links in a circle.
     """
     if is_remote(uri):
         found = object_storage.find(uri)
@@ -84,7 +84,7 @@ def stat(uri: str) -> FileInfo | None:
 
 
 def holds_files(folder: str) -> bool:
-    """Whether anything lies in a folder; far cheaper than listing it."""
+    """Whether a folder holds any file; far cheaper than listing it."""
     if is_remote(folder):
         return bool(object_storage.list_prefix(folder.rstrip("/") + "/", at_most=1))
     try:
@@ -97,12 +97,12 @@ def holds_files(folder: str) -> bool:
 def list_files(pattern: str) -> list[FileInfo]:
     """The files below a folder, one file, or those that match a glob; sorted by address.
 
-    In a glob `*`, `?` and `[sets]` stay in a folder, and a component `**` stands for any number of folders. What exists
-    under the very name is meant by it, even where that name could be a glob. Hidden files and folders (their names
-    begin with a dot), and so unfinished files, are left out. An absent folder gives an empty list.
+    In a glob `*`, `?` and `[sets]` match within one folder, and a component `**` matches any number of folders. If a
+    file or folder has exactly the given name, it is taken, even if the name could be a glob. Hidden files and folders
+    (their names begin with a dot), and so unfinished files, are left out. An absent folder gives an empty list.
 
     Raises:
-        StorageError: for a bucket that is absent or can't be read.
+        StorageError: if a bucket is absent or can't be read.
     """
     found = _list_remote(pattern) if is_remote(pattern) else _list_local(pattern)
     visible = (info for info in found if not os.path.basename(info.uri).startswith("."))
@@ -113,7 +113,7 @@ def read_bytes(uri: str) -> bytes:
     """The whole content of a (small) file.
 
     Raises:
-        FileNotFoundError: where there is none.
+        FileNotFoundError: if there is none.
     """
     return object_storage.download_bytes(uri) if is_remote(uri) else Path(uri).read_bytes()
 
@@ -135,17 +135,17 @@ def write_bytes(uri: str, content: bytes) -> None:
 def write_text(uri: str, content: str) -> None:
     """Writes a whole UTF-8 text file; it appears under its name at once or not at all.
 
-    The bytes of a file name that is not UTF-8 come out as `\\udcXX`.
+    Bytes of file names that are not UTF-8 are written as `\\udcXX`.
     """
     write_bytes(uri, content.encode("utf-8", "backslashreplace"))
 
 
 @contextmanager
 def whole_file(uri: str) -> Iterator[Path]:
-    """A local path to write to; when the block ends without an error the file is published as `uri`.
+    """A local path to write to; if the `with` block ends without an error, the file is published as `uri`.
 
     Raises:
-        DiskFullError: when the block finds no room for it.
+        DiskFullError: if the disk is full.
     """
     if is_remote(uri):
         with _temporary_folder(uri) as folder:
@@ -155,7 +155,7 @@ def whole_file(uri: str) -> Iterator[Path]:
         return
     target = Path(uri)
     target.parent.mkdir(parents=True, exist_ok=True)
-    # A hidden name of bounded length: no listing shows it, and a long film id can't make it too long.
+    # The name is hidden, so no listing shows it, and of fixed length, so a long film id can't make it too long.
     path = target.parent / f".{uuid.uuid4().hex}{TEMPORARY_SUFFIX}"
     try:
         with _full_disk_explained(uri, target.parent):
@@ -167,15 +167,15 @@ def whole_file(uri: str) -> Iterator[Path]:
 
 @contextmanager
 def local_copy(uri: str, at_most_bytes: int | None = None) -> Iterator[Path]:
-    """A local path of the file: itself, or a copy that is removed when the block ends.
+    """A local path of the file: itself, or a copy that is removed when the `with` block ends.
 
     Args:
         uri: the file.
         at_most_bytes: how much of a remote file to copy; all of it by default.
 
     Raises:
-        FileNotFoundError: where there is no such file.
-        DiskFullError: where there is no room for the copy.
+        FileNotFoundError: if there is no such file.
+        DiskFullError: if the disk has no space for the copy.
     """
     if not is_remote(uri):
         if not os.path.exists(uri):
@@ -183,7 +183,7 @@ def local_copy(uri: str, at_most_bytes: int | None = None) -> Iterator[Path]:
         yield Path(uri)
         return
     with _temporary_folder(uri) as folder:
-        # The object's own name never becomes a local path; only a plain suffix is kept, which some demuxers want.
+        # The object's own name never becomes a local path; only a plain suffix is kept, which some demuxers need.
         suffix = Path(uri).suffix
         path = folder / ("copy" + (suffix if re.fullmatch(r"\.\w{1,8}", suffix) else ""))
         object_storage.download(uri, path, at_most_bytes)
@@ -192,12 +192,12 @@ def local_copy(uri: str, at_most_bytes: int | None = None) -> Iterator[Path]:
 
 @contextmanager
 def local_tree(uri: str) -> Iterator[Path]:
-    """A local path of a folder: itself, or a copy of the remote one that is removed when the block ends.
+    """A local path of a folder: itself, or a copy of the remote one that is removed when the `with` block ends.
 
-    Hidden files are copied too. Nothing lies below the path of an absent folder, and no error is raised for it.
+    Hidden files are copied too. An absent folder is no error: nothing lies below its path.
 
     Raises:
-        DiskFullError: where there is no room for the copy.
+        DiskFullError: if the disk has no space for the copy.
     """
     if not is_remote(uri):
         yield Path(uri)
@@ -216,7 +216,7 @@ def local_tree(uri: str) -> Iterator[Path]:
 
 
 def remove(uri: str) -> None:
-    """Removes a file; that there is none is no error."""
+    """Removes a file; an absent file is no error."""
     if not is_remote(uri):
         Path(uri).unlink(missing_ok=True)
         return
@@ -227,14 +227,14 @@ def remove(uri: str) -> None:
 
 
 def remove_unfinished(folder: str) -> None:
-    """Removes what a killed process left half-written, files and whole folders, in a local folder and its hidden ones.
+    """Removes half-written files and folders of killed processes, in a local folder and its hidden ones.
 
-    Such files are never read, whatever their age. Those are removed that nothing was written to for ten minutes;
-    younger ones may be those of another job at work.
+    Nobody reads such files, whatever their age. The function removes those that were not written to for ten minutes;
+    younger ones may belong to another running job.
     """
     if is_remote(folder):
         return
-    # A list, since a search would stumble over a folder that is removed under it.
+    # A list, since a running search would fail on a folder that is removed.
     for path in list(Path(folder).glob(f"**/.*{TEMPORARY_SUFFIX}")):
         if not _UNFINISHED_NAME.fullmatch(path.name):
             continue
@@ -291,7 +291,7 @@ def _list_local(pattern: str) -> Iterator[FileInfo]:
     elif _GLOB_CHARACTERS.search(pattern) and not os.path.exists(pattern):
         import glob
 
-        # A set, since two `**` reach the same file on several ways.
+        # A set, since two `**` reach the same file in several ways.
         yield from _existing(set(glob.iglob(pattern, recursive=True)))
     else:
         yield from _existing([pattern])
@@ -306,7 +306,7 @@ def _existing(paths: Iterable[str]) -> Iterator[FileInfo]:
         if info is not None:
             yield info
         elif os.path.islink(path):
-            # A link that leads nowhere stands for a file that somebody expects: whoever opens it is told.
+            # A link that leads nowhere stays in the list, since somebody expects its file: opening it gives an error.
             yield FileInfo(path, 0, 0.0)
 
 
@@ -331,7 +331,7 @@ def _matches(names: Sequence[str], patterns: Sequence[str]) -> bool:
         return not names
     first, rest = patterns[0], patterns[1:]
     if first == "**":
-        # At the end it stands for what lies below a folder, so for one component at least.
+        # At the end, `**` matches what lies below a folder, so at least one component.
         shortest = 0 if rest else 1
         return any(
             not _any_hidden(names[:count]) and _matches(names[count:], rest)

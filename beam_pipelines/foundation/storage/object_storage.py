@@ -1,8 +1,8 @@
 """Objects of Google Cloud Storage: the few operations that `storage` needs, with errors that say what to do.
 
-Every operation is repeated by google-cloud-storage after a dropped connection and after 408, 429 and 5xx, with growing
-pauses; a download goes on where it was cut off. All operations here may be repeated safely: a repeated upload writes
-the same object again. `STORAGE_EMULATOR_HOST` names another server, which is then asked without credentials.
+google-cloud-storage repeats every operation after a dropped connection and after 408, 429 and 5xx, with growing pauses;
+a download continues where it was cut off. Repeating an operation is always safe: a repeated upload writes the same
+object again. `STORAGE_EMULATOR_HOST` names another server, which gets no credentials.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from beam_pipelines.foundation.errors import OutageError, StorageError
 
 SCHEME = "gs://"
 PAGE_OBJECTS = 1000
-"""Objects a page of a listing; the service gives no more."""
+"""Objects per page of a listing, the service's maximum."""
 
 _UPLOAD_PIECE_BYTES = 16 << 20
 _TRANSFER_PATIENCE_S = 1800.0
-"""After this time a transfer is no longer resumed. The library's own two minutes count from the transfer's beginning,
-so that one dropped connection late in a long film would be final."""
+"""After so many seconds a transfer is no longer resumed. The library's own two minutes count from the transfer's
+beginning, so one dropped connection late in a long film would end it."""
 
 _ANSWER_PATIENCE_S = 60.0
-"""How long one request waits for an answer; the library's own."""
+"""How many seconds one request waits for an answer; the library's own value."""
 
 _OCTETS = "application/octet-stream"
 _CREDENTIALS_HINT = (
@@ -46,10 +46,10 @@ class ObjectInfo:
 
 
 def split(uri: str) -> tuple[str, str]:
-    """Bucket and object name of an address; the name may be empty.
+    """The bucket and object name of an address; the name may be empty.
 
     Raises:
-        StorageError: for an address without a bucket.
+        StorageError: if the address names no bucket.
     """
     bucket, _, name = uri.removeprefix(SCHEME).partition("/")
     if not bucket:
@@ -61,7 +61,7 @@ def find(uri: str) -> ObjectInfo | None:
     """The object of this name, or None.
 
     Raises:
-        StorageError: as all functions here, when the storage can't be used.
+        StorageError: if the storage can't be used, as all functions here.
     """
     bucket, name = split(uri)
     with _explained(uri):
@@ -70,10 +70,10 @@ def find(uri: str) -> ObjectInfo | None:
 
 
 def list_prefix(uri: str, at_most: int | None = None) -> list[ObjectInfo]:
-    """All objects whose address begins with `uri`, page by page, sorted by name; placeholders of folders are left out.
+    """All objects whose address begins with `uri`, sorted by name; placeholders of folders are left out.
 
     Raises:
-        StorageError: also where there is no such bucket.
+        StorageError: also if there is no such bucket.
     """
     bucket, prefix = split(uri)
     try:
@@ -94,7 +94,7 @@ def download_bytes(uri: str) -> bytes:
     """An object's whole content.
 
     Raises:
-        FileNotFoundError: where there is none.
+        FileNotFoundError: if there is no such object.
     """
     with _explained(uri):
         content: bytes = _blob(uri).download_as_bytes(retry=_patient())
@@ -105,8 +105,8 @@ def download(uri: str, path: Path, at_most_bytes: int | None = None) -> None:
     """Copies an object, or its first bytes, to a local file, in pieces.
 
     Raises:
-        FileNotFoundError: where there is none.
-        OSError: where the local file can't be written.
+        FileNotFoundError: if there is no such object.
+        OSError: if the local file can't be written.
     """
     from google.api_core.exceptions import RequestRangeNotSatisfiable
 
@@ -115,14 +115,14 @@ def download(uri: str, path: Path, at_most_bytes: int | None = None) -> None:
         try:
             _blob(uri).download_to_filename(str(path), end=last, retry=_patient())
         except RequestRangeNotSatisfiable:
-            path.touch()  # an empty object has no first byte to ask for
+            path.touch()  # an empty object has no first byte to request
 
 
 def upload_bytes(uri: str, content: bytes) -> None:
     """Writes an object; it becomes visible when all of it has arrived.
 
     Raises:
-        StorageError: also where there is no such bucket.
+        StorageError: also if there is no such bucket.
     """
     try:
         with _explained(uri):
@@ -135,8 +135,8 @@ def upload(uri: str, path: Path) -> None:
     """Writes a local file as an object, in pieces; it becomes visible when all of it has arrived.
 
     Raises:
-        FileNotFoundError: where there is no such local file.
-        StorageError: also where there is no such bucket.
+        FileNotFoundError: if there is no such local file.
+        StorageError: also if there is no such bucket.
     """
     with path.open("rb") as file:
         try:
@@ -149,17 +149,17 @@ def upload(uri: str, path: Path) -> None:
 
 
 class ChangedError(StorageError):
-    """Somebody else has written an object since it was read."""
+    """Another process has written an object since it was read."""
 
 
 @dataclass(frozen=True)
 class Generation:
-    """An object as it was when it was read; `replace` writes only where it is so still.
+    """An object as it was when it was read; `replace` writes only if it has not changed since.
 
     Attributes:
         uri: its address.
-        content: what it held; None where there was none.
-        number: the generation that the service gave this content; 0 where there was none.
+        content: its content; None if there was no object.
+        number: the service's generation number of this content; 0 if there was no object.
     """
 
     uri: str
@@ -167,15 +167,15 @@ class Generation:
     number: int
 
     def replace(self, content: bytes, patience_s: float = _TRANSFER_PATIENCE_S) -> Generation:
-        """Writes new content in place of exactly this one, and returns the object as it is then.
+        """Replaces exactly this content, and returns the new state of the object.
 
         Args:
-            content: what is written.
-            patience_s: after this time a request that gets no answer is not repeated, nor is one waited for longer.
+            content: the new content.
+            patience_s: after so many seconds a request without an answer is given up.
 
         Raises:
-            ChangedError: where somebody else has written meanwhile; nothing is changed then.
-            StorageError: also where there is no such bucket.
+            ChangedError: if another process has written the object meanwhile; nothing is changed then.
+            StorageError: also if there is no such bucket.
         """
         try:
             with _explained(self.uri):
@@ -190,7 +190,7 @@ class Generation:
         except FileNotFoundError as error:
             raise _no_bucket(self.uri) from error
         except ChangedError:
-            # Where only the answer was lost, the repeated request meets what the first one has written.
+            # If only the answer was lost, the repeated request finds what the first one has written.
             there = read_generation(self.uri)
             if there.content != content:
                 raise
@@ -199,10 +199,10 @@ class Generation:
 
 
 def read_generation(uri: str) -> Generation:
-    """An object with what it takes to replace it safely.
+    """An object with its generation, so that it can be replaced safely.
 
     Raises:
-        StorageError: as all functions here, when the storage can't be used.
+        StorageError: if the storage can't be used.
     """
     while True:
         bucket, name = split(uri)
@@ -222,7 +222,7 @@ def delete(uri: str) -> None:
     """Removes an object.
 
     Raises:
-        FileNotFoundError: where there is none.
+        FileNotFoundError: if there is no such object.
     """
     with _explained(uri):
         _blob(uri).delete()
@@ -230,7 +230,7 @@ def delete(uri: str) -> None:
 
 @contextmanager
 def _explained(uri: str) -> Iterator[None]:
-    """Turns what the libraries raise into this project's errors; 404 becomes a `FileNotFoundError`."""
+    """Turns the libraries' errors into this project's; 404 becomes a `FileNotFoundError`."""
     import requests
     from google.api_core import exceptions as api
     from google.auth import exceptions as auth
@@ -265,7 +265,7 @@ def _no_bucket(uri: str) -> StorageError:
 
 
 def _info(blob: Any) -> ObjectInfo:
-    # Not `updated`: a change of storage class, which leaves the content alone, would count as a new film.
+    # Not `updated`, which a change of storage class sets too: the unchanged content would count as a new film.
     return ObjectInfo(blob.name, blob.size, blob.time_created.timestamp())
 
 
@@ -281,13 +281,13 @@ def _patient(patience_s: float = _TRANSFER_PATIENCE_S) -> Any:
 
 
 def _client() -> Any:
-    # A process forked from one that has a client must not talk on its parent's connections.
+    # A forked process must not use the connections of its parent's client.
     return _client_of(os.getpid(), os.environ.get("STORAGE_EMULATOR_HOST"))
 
 
 @cache
 def _client_of(process: int, emulator: str | None) -> Any:
-    # Imported late: local runs need neither the package's start-up time nor credentials.
+    # Imported late: local runs need neither the package, which is slow to import, nor credentials.
     from google.cloud.storage import Client
 
     # Without project=None a client whose credentials name no project fails; nothing here needs one.
