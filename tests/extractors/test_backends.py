@@ -37,6 +37,7 @@ def needs(backend: str) -> object:
     return pytest.param(backend, marks=pytest.mark.skipif(absent, reason=f"needs {backend}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", [needs("jax"), needs("torch")])
 def test_another_backend_gives_the_same_vectors(
     backend: str,

@@ -163,6 +163,15 @@ def test_the_same_person_is_closer_than_the_other_one(
     assert max(same) < min(different)
 
 
+def test_the_largest_face_comes_first_whatever_the_network_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    detector = FaceDetector(batch_size=1)
+    # Number of the picture, left, top, right, bottom, score: the largest is neither first nor last nor the surest.
+    found = np.array([[0, 10, 10, 40, 40, 0.9], [0, 100, 20, 180, 90, 0.85], [0, 60, 50, 70, 60, 0.99]])
+    monkeypatch.setattr(detector, "_cascade", lambda *_: [found])
+    (faces,) = detector(np.zeros((1, 100, 200, 3), np.uint8))
+    assert [(face.x_px, face.area_px2) for face in faces] == [(100, 5600), (10, 900), (60, 100)]
+
+
 @pytest.mark.parametrize("shape", [(1, 8, 8, 3), (2, 12, 400, 3), (1, 33, 21, 3)])
 def test_small_and_blank_pictures_have_no_face(detector: FaceDetector, shape: tuple[int, ...]) -> None:
     assert detector(np.full(shape, 90, np.uint8)) == [[]] * shape[0]
