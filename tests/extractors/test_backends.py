@@ -19,9 +19,9 @@ from beam_pipelines.extractors.networks.vggish import VGGishAudio
 PROGRAM = """
 import sys
 import numpy as np
-from beam_pipelines.extractors.inception_resnet_v1 import InceptionResnetV1Face
-from beam_pipelines.extractors.inception_v3 import InceptionV3Image
-from beam_pipelines.extractors.vggish import VGGishAudio
+from beam_pipelines.extractors.networks.inception_resnet_v1 import InceptionResnetV1Face
+from beam_pipelines.extractors.networks.inception_v3 import InceptionV3Image
+from beam_pipelines.extractors.networks.vggish import VGGishAudio
 
 with np.load(sys.argv[1], allow_pickle=False) as inputs:
     vectors = {

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from scipy.signal import correlate2d
 
-from beam_pipelines.extractors.networks.vgg16 import BLOCKS, build_network, load_published, standardise
+from beam_pipelines.extractors.networks.vgg16 import BLOCKS, VGG16Image, build_network, load_published, standardise
 from beam_pipelines.extractors.weights.network_weights import draw_weights
 
 # Inputs of the size that ImageNet's means leave.
@@ -77,4 +77,7 @@ def test_the_file_with_the_top_is_read_up_to_fc1(tmp_path: Path) -> None:
 
 def test_the_full_size_has_the_published_number_of_values() -> None:
     # VGG16 has 138,357,544; without fc2 (16,781,312) and predictions (4,097,000).
-    assert build_network().count_params() == 138_357_544 - 16_781_312 - 4_097_000
+    network = build_network()
+    assert network.count_params() == 138_357_544 - 16_781_312 - 4_097_000
+    assert network.output_shape == (None, VGG16Image.dimensions) == (None, 4096)
+    assert network.input_shape == (None, 224, 224, 3)
