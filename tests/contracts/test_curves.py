@@ -98,7 +98,7 @@ def test_reading_a_curve_starts_no_thread_that_could_outlive_the_interpreter():
     """Arrow's CSV reader left such threads to trainings, of which one in some dozens aborted when it was all done."""
     code = f"""
 import sys, threading
-from beam_pipelines.curves import from_csv
+from beam_pipelines.contracts.curves.curves import from_csv
 assert from_csv({to_csv(make_curve())!r}, "film").seconds == 30
 assert "pyarrow" not in sys.modules
 assert threading.active_count() == 1

@@ -67,7 +67,7 @@ def test_it_runs_without_keras_and_without_the_trainer(exports, tmp_path):
 import sys
 sys.modules["keras"] = sys.modules["tf_keras"] = sys.modules["trainer"] = None
 from beam_pipelines import records
-from beam_pipelines.exported_model import ExportedModel, features_of, find_model
+from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of, find_model
 model = ExportedModel(find_model({str(exports / "9")!r}))
 record = records.read_record({str(tmp_path / "film.tfrecord")!r}, model.card.modalities)
 print(list(model.predict(features_of(record, model.card)).valence))

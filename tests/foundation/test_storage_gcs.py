@@ -224,7 +224,7 @@ def test_forked_processes_talk_on_connections_of_their_own(line):
 ON_A_SMALL_DISK = """
 import resource, sys
 from beam_pipelines import storage
-from beam_pipelines.errors import DiskFullError
+from beam_pipelines.foundation.errors import DiskFullError
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 try:
     if sys.argv[1] == "copy":

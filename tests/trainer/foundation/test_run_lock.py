@@ -18,8 +18,8 @@ from trainer.retraining.stages import RoundError, Stages, ended_together
 
 HOLDER = """
 import subprocess, sys
-from trainer.retrain_stages import ended_together
-from trainer.run_lock import only_run
+from trainer.retraining.stages import ended_together
+from trainer.foundation.run_lock import only_run
 with only_run(sys.argv[1]) as lock, ended_together():
     command = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"]
     subprocess.run(command, pass_fds=(lock.descriptor,))

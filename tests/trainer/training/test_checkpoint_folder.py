@@ -150,8 +150,8 @@ def test_a_bucket_that_is_absent_is_told_before_data_are_loaded(emulator: GcsEmu
 ON_A_SMALL_DISK = """
 import resource, sys
 import tensorflow as tf
-from beam_pipelines.errors import DiskFullError
-from trainer.checkpoints import TrainingState
+from beam_pipelines.foundation.errors import DiskFullError
+from trainer.training.checkpoints import TrainingState
 
 class Weights(tf.Module):
     weights = [tf.Variable(tf.zeros(100_000))]

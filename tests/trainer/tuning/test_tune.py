@@ -175,8 +175,8 @@ def test_processes_that_ask_at_once_share_the_trials_and_make_none_too_many(tmp_
     open_study(str(tmp_path), "minimize")
     code = """
 import sys
-from trainer.study import next_trial, open_study
-from trainer.tune_config import TuneConfig
+from trainer.tuning.study import next_trial, open_study
+from trainer.tuning.config import TuneConfig
 study = open_study(sys.argv[1], "minimize")
 print("ready", flush=True)
 sys.stdin.readline()
