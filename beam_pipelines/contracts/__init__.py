@@ -1,1 +1,1 @@
-"""What the jobs meet in: feature records, exported models, curves. No Beam, and nothing of the trainer."""
+"""What the jobs hand to each other: feature records, exported models, curves. No Beam, and no import of the trainer."""

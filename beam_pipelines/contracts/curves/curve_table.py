@@ -1,12 +1,12 @@
-"""The Parquet table of a catalogue's curves: one row a second, divided into parts by a stable hash of the film id.
+"""The Parquet table of a catalogue's curves: one row per second, divided into parts by a stable hash of the film id.
 
     curves.parquet/part-00003-of-00016.parquet
         film_id string, time_s int32, valence double, arousal double, valence_raw double, arousal_raw double
-        and of an ensemble valence_spread double, arousal_spread double
+        and for an ensemble valence_spread double, arousal_spread double
 
-A part is sorted by film id and second; one that no film belongs to isn't written, except the first, so that there is
-always a table. A value that is absent is null. The receipts of a part's films are in its metadata under
-`cineaffect.receipts`, so that a later run sees from the footer alone what the part holds.
+A part is sorted by film id and second. Parts without films are not written, except the first, so that there is always
+a table. An absent value is null. The done markers of a part's films are in its metadata under `cineaffect.receipts`, so
+that a later run sees from the footer alone what the part holds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TABLE = "curves.parquet"
 _RECEIPTS_KEY = b"cineaffect.receipts"
 _LOG = logging.getLogger(__name__)
 _ROW_GROUP_ROWS = 1 << 18
-"""About 12 MB of values: the writer's memory stays flat, and a reader that wants one film skips the other groups."""
+"""About 12 MB of values: the writer's memory stays constant, and a reader of one film skips the other groups."""
 
 
 def shard_of(film_id: str, shards: int) -> int:
@@ -37,17 +37,17 @@ def shard_of(film_id: str, shards: int) -> int:
 
 
 def part_uri(output: str, shard: int, shards: int) -> str:
-    """Where a part lies in the directory of a run."""
+    """The address of a part in the directory of a run."""
     return storage.join(output, TABLE, f"part-{shard:05d}-of-{shards:05d}.parquet")
 
 
 def list_parts(output: str) -> list[str]:
-    """All parts in the directory of a run, also those of an earlier division into another number of parts."""
+    """All parts in the directory of a run, including those of an earlier division into another number of parts."""
     return [info.uri for info in _list_parts(output)]
 
 
 def list_parts_before(output: str, shard: int, shards: int) -> list[str]:
-    """The parts in which films of one part may lie now: itself, and all of other divisions; oldest first."""
+    """The parts that may hold films of one part now: itself, and all parts of other divisions; oldest first."""
     own, division = part_uri(output, shard, shards), f"-of-{shards:05d}.parquet"
     infos = [info for info in _list_parts(output) if info.uri == own or not info.uri.endswith(division)]
     return [info.uri for info in sorted(infos, key=lambda info: (info.modified_s, info.uri))]
@@ -59,12 +59,12 @@ def write_part(
     load: Callable[[ScoreReceipt], AffectCurve],
     columns: Sequence[str] = COLUMNS,
 ) -> None:
-    """Writes one part; the same receipts and curves give the same bytes.
+    """Writes one part; equal done markers and curves give equal bytes.
 
     Args:
-        uri: where to.
-        receipts: of the part's films; they are sorted here.
-        load: gives a film's curve when its turn comes, so that one film is in memory at a time.
+        uri: the part's address.
+        receipts: the done markers of the part's films, in any order.
+        load: returns a film's curve; it is called film by film, so that one film is in memory at a time.
         columns: the value columns, the same in every part of a table (`AffectCurve.columns`).
     """
     import pyarrow.parquet as pq
@@ -81,9 +81,9 @@ def write_part(
 
 
 def read_receipts(uri: str) -> list[ScoreReceipt]:
-    """The receipts of a part, from its footer; empty for a file that is absent, damaged or of another version.
+    """The done markers of a part, from its footer; empty for a file that is absent, damaged or of another version.
 
-    What is there and can't be read is named in the log, because its films are lost to this run.
+    The log names a file that exists but can't be read, because this run loses its films.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -100,10 +100,10 @@ def read_receipts(uri: str) -> list[ScoreReceipt]:
 
 
 def read_part(uri: str) -> dict[str, AffectCurve]:
-    """Film id -> curve of every film of a part.
+    """The curves of a part, by film id.
 
     Raises:
-        FileNotFoundError: where there is no such part.
+        FileNotFoundError: if there is no such part.
     """
     import pyarrow.parquet as pq
 
@@ -111,7 +111,7 @@ def read_part(uri: str) -> dict[str, AffectCurve]:
         table = pq.read_table(path)
     film_ids = np.asarray(table["film_id"].to_pylist(), dtype=object)
     columns = [table[name].to_numpy() for name in (*COLUMNS, *SPREAD_COLUMNS) if name in table.column_names]
-    # The rows of a film stand together, so a film begins wherever the film id changes.
+    # The rows of a film are contiguous, so a film begins wherever the film id changes.
     starts = [0, *(np.flatnonzero(film_ids[1:] != film_ids[:-1]) + 1).tolist()] if len(film_ids) else []
     stops = [*starts[1:], len(film_ids)]
     return {

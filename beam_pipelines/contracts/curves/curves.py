@@ -1,13 +1,13 @@
 """Affect curves: what a film makes its viewers feel, second by second, and the CSV file that holds one film's curve.
 
-A curve is published with six decimals. It is rounded once, when it is made, so that the CSV files, the Parquet table
-and the plots all show the same numbers and either of the files can be rebuilt from the other.
+A curve has six decimals. It is rounded once, when it is made, so that the CSV files, the Parquet table and the plots
+all show the same numbers, and CSV files and table can be rebuilt from each other.
 
     time_s,valence,arousal,valence_raw,arousal_raw
     0,-0.120311,0.304410,-0.153217,0.310054
     1,-0.118874,0.305920,,                              a second for which the model gave no finite value
 
-The curve of an ensemble has two columns more, `valence_spread` and `arousal_spread`: how far its members lie apart.
+The curve of an ensemble has two more columns, `valence_spread` and `arousal_spread`: how far its members lie apart.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ TIME = "time_s"
 """The first column of a curve file: seconds, 0 … T-1."""
 
 COLUMNS = ("valence", "arousal", "valence_raw", "arousal_raw")
-"""The value columns of a curve, in the order of the files; `TIME` stands before them."""
+"""The value columns of a curve, in the order of the files, after `TIME`."""
 
 SPREAD_COLUMNS = ("valence_spread", "arousal_spread")
-"""What the curve of an ensemble has behind them."""
+"""The further value columns of an ensemble's curve, after `COLUMNS`."""
 
 DECIMALS = 6
 
@@ -41,13 +41,13 @@ class CurveError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class AffectCurve:
-    """One film's curve: one value a second, rounded to `DECIMALS`.
+    """One film's curve: one value per second, rounded to `DECIMALS`.
 
     Attributes:
         film_id: the film.
         valence, arousal: float64 [T]; smoothed, in the labels' range.
-        valence_raw, arousal_raw: float64 [T]; as the model gave them; NaN where it gave no finite value.
-        valence_spread, arousal_spread: float64 [T]; of an ensemble the population standard deviation of its members'
+        valence_raw, arousal_raw: float64 [T]; the model's values, NaN where they are not finite.
+        valence_spread, arousal_spread: float64 [T]; for an ensemble the population standard deviation of its members'
             smoothed curves at each second, in the labels' unit. None for a single model.
     """
 
@@ -62,7 +62,7 @@ class AffectCurve:
     def __post_init__(self) -> None:
         for name in self.columns:
             values = np.asarray(getattr(self, name), np.float64)
-            # Adding zero turns -0.0 into 0.0, which would otherwise be printed as -0.000000.
+            # Adding zero turns -0.0 into 0.0; otherwise it would be printed as -0.000000.
             rounded = np.where(np.isfinite(values), np.round(values, DECIMALS) + 0.0, np.nan)
             object.__setattr__(self, name, rounded)
         shapes = {name: getattr(self, name).shape for name in self.columns}
@@ -71,7 +71,7 @@ class AffectCurve:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of its value columns, in the order of the files."""
+        """The names of the value columns, in the order of the files."""
         return COLUMNS if self.valence_spread is None else (*COLUMNS, *SPREAD_COLUMNS)
 
     @property
@@ -81,7 +81,7 @@ class AffectCurve:
 
     @property
     def seconds_without_value(self) -> int:
-        """Seconds for which the model gave no finite valence or arousal; smoothing interpolated them."""
+        """How many seconds have no finite valence or arousal from the model; smoothing interpolated them."""
         return int(np.sum(np.isnan(self.valence_raw) | np.isnan(self.arousal_raw)))
 
 
@@ -93,17 +93,17 @@ def smoothed_curve(
     label_range: tuple[float, float],
     members: Mapping[str, ArrayLike] | None = None,
 ) -> AffectCurve:
-    """The curve of a film from what the model gave for it, float [T] each.
+    """The smoothed curve of a film from the model's values.
 
     Args:
         film_id: the film.
-        valence_raw, arousal_raw: float [T]; of an ensemble the mean of its members.
-        smoothing: the filter, of the members' curves too.
+        valence_raw, arousal_raw: float [T]; for an ensemble the mean of its members.
+        smoothing: the filter, also for the members' curves.
         label_range: lowest and highest label.
-        members: of an ensemble, `valence` and `arousal` of each member before smoothing, float [members, T].
+        members: for an ensemble, `valence` and `arousal` of each member before smoothing, float [members, T].
 
     Raises:
-        FilmError: when there is not one finite value of valence or of arousal, so that nothing can be interpolated.
+        FilmError: if valence or arousal has no finite value at all, so that nothing can be interpolated.
     """
     smoothed = {}
     for target, raw in (("valence", valence_raw), ("arousal", arousal_raw)):
@@ -125,17 +125,17 @@ def smoothed_curve(
 
 
 def to_csv(curve: AffectCurve) -> str:
-    """The CSV text of a curve: a header, then one row a second; a value that is absent is an empty cell."""
+    """The CSV text of a curve: a header, then one row per second; an absent value is an empty cell."""
     columns = [[_cell(value) for value in getattr(curve, name).tolist()] for name in curve.columns]
     rows = (f"{second},{','.join(cells)}" for second, cells in enumerate(zip(*columns, strict=True)))
     return "\n".join([",".join((TIME, *curve.columns)), *rows, ""])
 
 
 def from_csv(text: str, film_id: str) -> AffectCurve:
-    """The curve that `to_csv` wrote.
+    """The curve in a text that `to_csv` wrote.
 
     Raises:
-        CurveError: for text that is not such a file, or whose seconds are not 0 … T-1.
+        CurveError: if the text is no such file, or its seconds are not 0 … T-1.
     """
     columns = read_columns(text, film_id)
     names = tuple(columns)
@@ -145,17 +145,17 @@ def from_csv(text: str, film_id: str) -> AffectCurve:
 
 
 def read_columns(text: str, source: str) -> dict[str, NDArray[np.float64]]:
-    """The columns of a CSV file of curves, float64 [T] each, the seconds `time_s` among them; NaN for an empty cell.
+    """The columns of a CSV file of curves, including `time_s`, float64 [T] each; NaN for an empty cell.
 
     Args:
-        text: a header, then one row a second.
+        text: a header, then one row per second.
         source: the file or film that an error names.
 
     Raises:
-        CurveError: for text that is not such a file, or whose seconds are not 0 … T-1; it names the line.
+        CurveError: if the text is no such file, or its seconds are not 0 … T-1; the error names the line.
     """
-    # Not by Arrow: its reader's threads hold a Python object, and one that wants the interpreter's lock while that ends
-    # aborts the process, all its work done ("terminate called without an active exception", apache/arrow#34314).
+    # Not with Arrow: its reader's threads hold a Python object. If one of them takes the interpreter's lock during
+    # shutdown, the process aborts ("terminate called without an active exception", apache/arrow#34314).
     reader = csv.reader(io.StringIO(text))
     try:
         rows = list(reader)
@@ -182,7 +182,7 @@ def read_columns(text: str, source: str) -> dict[str, NDArray[np.float64]]:
 
 
 def _spread(members: ArrayLike, smoothing: SmoothingConfig, label_range: tuple[float, float]) -> NDArray[np.float64]:
-    """Population standard deviation over the members' smoothed curves, float [members, T] -> float64 [T]."""
+    """The population standard deviation over the members' smoothed curves, float [members, T] -> float64 [T]."""
     smoothed = [smooth(member, smoothing, label_range=label_range).values for member in np.asarray(members)]
     return np.std(smoothed, axis=0)
 

@@ -1,7 +1,7 @@
-"""What was scored from what: the receipt that each scored film leaves, by which a later run knows that it is done.
+"""Done markers: from what each film was scored, so that a later run knows which films are done.
 
-With CSV files the receipt lies beside each as `curves/<film_id>.json`; without them all receipts of a Parquet part are
-in that part's own metadata. A receipt is written only when the film's files are whole: a film that has one is done.
+With CSV files, the marker lies beside each as `curves/<film_id>.json`. Without them, the metadata of each Parquet part
+hold the markers of its films. A marker is written only when the film's files are whole: a film that has one is done.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from beam_pipelines.contracts.records import tfrecord
 from beam_pipelines.foundation import storage
 
 FORMAT = 1
-"""Part of every scorer's digest: raise it when the same model and record would give other files."""
+"""A part of every scorer's digest. Raise it when new code gives other files for the same model and record."""
 
 
 @dataclass(frozen=True)
 class ScoreReceipt:
-    """What one film was scored from.
+    """The done marker of one film: from what it was scored.
 
     Attributes:
         film_id: the film.
         scorer: digest of the model and the smoothing that made the curve (see `scorer_digest`).
-        record: checksum of the feature record that it was made from (see `record_checksum`).
+        record: checksum of the film's feature record (see `record_checksum`).
         seconds: T, the length of the curve.
-        seconds_without_value: seconds for which the model gave no finite value.
+        seconds_without_value: seconds without a finite value from the model.
     """
 
     film_id: str
@@ -39,20 +39,20 @@ class ScoreReceipt:
 
 
 def scorer_digest(model_sha256: str, smoothing: SmoothingConfig, spread: bool = False, stride_s: int = 1) -> str:
-    """SHA-256 of what turns a feature record into a curve; with the record's checksum it is the curve's identity.
+    """SHA-256 of all that turns a feature record into a curve; with the record's checksum it identifies the curve.
 
     Args:
-        model_sha256: digest of the exported model, its card included.
-        smoothing: the settings that hold in this run.
+        model_sha256: digest of the exported model, including its card.
+        smoothing: the settings of this run.
         spread: whether the curves have the columns of an ensemble.
-        stride_s: every how many seconds the model was asked.
+        stride_s: the distance in seconds between predictions.
     """
     parts: dict[str, Any] = {
         "format": FORMAT,
         "model": model_sha256,
         "smoothing": smoothing.model_dump(mode="json"),
     }
-    # What is as it always was is left out, so that films scored before there was a choice stay done.
+    # Settings at their first default are left out, so that films scored before the setting existed stay done.
     if spread:
         parts["spread"] = True
     if stride_s != 1:
@@ -61,14 +61,14 @@ def scorer_digest(model_sha256: str, smoothing: SmoothingConfig, spread: bool = 
 
 
 def record_checksum(uri: str) -> str:
-    """SHA-256 over the lengths and CRC-32C sums that a TFRecord file carries of its own content.
+    """SHA-256 over the lengths and CRC-32C sums in a TFRecord file.
 
-    A record changes if and only if this does, and it costs a few seeks: a run over a finished catalogue reads a dozen
-    bytes a segment instead of all features. (A file damaged afterwards without a change of its sums keeps its checksum;
-    whoever reads its content is told by the sums.)
+    It changes if and only if the record does, and costs a few seeks: a run over a finished catalogue reads a dozen
+    bytes per segment instead of all features. (A file that was damaged later keeps its checksum if the damage spares
+    the sums; a reader of the content then finds the damage by the sums.)
 
     Raises:
-        FileNotFoundError: where there is no such file.
+        FileNotFoundError: if there is no such file.
     """
     state = hashlib.sha256()
     with storage.local_copy(uri) as path:
@@ -77,17 +77,17 @@ def record_checksum(uri: str) -> str:
             for sums in tfrecord.read_sums(path):
                 state.update(sums)
         except tfrecord.DamagedError as error:
-            state.update(str(error).encode())  # whoever reads the content will say so
+            state.update(str(error).encode())  # readers of the content report the damage
     return state.hexdigest()
 
 
 def to_json(receipt: ScoreReceipt) -> str:
-    """One line of JSON."""
+    """A done marker as one line of JSON."""
     return json.dumps(asdict(receipt), sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def from_json(text: str) -> ScoreReceipt | None:
-    """The receipt in `text`, or None for what isn't one (damaged, or of another version): the film is scored anew."""
+    """The done marker in `text`, or None if it is damaged or of another version: then the film is scored again."""
     try:
         return ScoreReceipt(**json.loads(text))
     except (json.JSONDecodeError, TypeError):

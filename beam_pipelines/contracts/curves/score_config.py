@@ -11,24 +11,23 @@ from beam_pipelines.foundation.configuration import Section
 
 
 class ScoreConfig(Section):
-    """How films are scored and what is left of it.
+    """How films are scored, and which files a run leaves.
 
     Attributes:
-        csv: whether each film gets its CSV file. Off for catalogues of short clips: the Parquet table has all of them,
-            and a million small files are slow to write and to list.
+        csv: whether each film gets its CSV file. Switch it off for catalogues of short clips: the Parquet table has all
+            of them, and a million small files are slow to write and to list.
         plots: whether each film gets a plot.
-        shards: into how many Parquet files the table is divided; those that no film belongs to are not written.
+        shards: the number of Parquet files of the table; files without films are not written.
         failure_threshold: the share of failed films above which the run as a whole fails.
-        smoothing: what is set here takes the place of the same setting of the model card; the others hold as the card
-            says.
-        stride_s: the model is asked every so many seconds, and the curve is interpolated between; 1 asks for all.
-            A model with film statistics (`batch_statistics_at_inference: film`) takes 1 only.
-        batch_s: films are given to the model together until they have so many seconds; 0 gives it one at a time, and
-            without a number it is 8,192 where TensorFlow sees a GPU, else 2,048. It makes no difference to a film's
-            curve. Films that are extracted in the same run are never held back for it.
-        block_s: seconds of film that the model advances at a time, a multiple of 64; without a number 8,192 where
-            TensorFlow sees a GPU, else 256. The last bits of curves depend on it; on processors, with other numbers
-            than 256, also on which films `batch_s` puts together.
+        smoothing: settings that replace those of the model card, one by one.
+        stride_s: the distance in seconds between predictions; seconds between them are interpolated. 1 predicts all. A
+            model with film statistics (`batch_statistics_at_inference: film`) takes 1 only.
+        batch_s: the model gets films together until they have so many seconds; 0 gives it one at a time. None is 8,192
+            if TensorFlow sees a GPU, else 2,048. It doesn't change a film's curve. Films that are extracted in the same
+            run never wait for others.
+        block_s: seconds of film that the model advances at a time, a multiple of 64. None is 8,192 if TensorFlow sees a
+            GPU, else 256. The last bits of curves depend on it; on processors, with other numbers than 256, they also
+            depend on which films `batch_s` puts together.
         threads_per_worker: TensorFlow's threads in each worker process.
     """
 
@@ -48,12 +47,12 @@ class ScoreConfig(Section):
         return {} if value is None else value
 
     def smoothing_over(self, card: SmoothingConfig) -> SmoothingConfig:
-        """The settings that hold: those of a model card, with what is set here in their place."""
+        """The settings of a model card, with those that are set here in their place."""
         return card.model_copy(update=self._smoothing_set())
 
     @field_serializer("smoothing")
     def _only_what_is_set(self, _: SmoothingConfig) -> dict[str, Any]:
-        # The defaults of a filter don't hold here, so a run manifest must not name them.
+        # A filter's defaults have no effect here (the card's settings have), so a run manifest must not name them.
         return self._smoothing_set()
 
     def _smoothing_set(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Smoothing of predicted curves: the paper's low-pass Butterworth filter, and its alternative, the weighted average.
 
-Curves have one value a second, so the sampling rate is 1 Hz and frequencies lie between 0 and 0.5 Hz. The paper
-(section on post-processing) names a Butterworth filter from SciPy and found it better than a weighted moving average;
-it gives neither order nor cutoff. Both are settings here, chosen on validation films.
+Curves have one value per second, so the sampling rate is 1 Hz and frequencies lie between 0 and 0.5 Hz. The paper
+(section on post-processing) names a Butterworth filter from SciPy, and found it better than a weighted moving average.
+It gives neither order nor cutoff: both are settings here, chosen on validation films.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from beam_pipelines.foundation.configuration import Section
 
 SAMPLING_RATE_HZ = 1.0
 MINIMUM_SAMPLES = 10
-"""A shorter curve is not filtered: there is nothing in it that is slower than its own ends."""
+"""Shorter curves are not filtered: everything slow in them is shaped by their ends."""
 
 CutoffHz = Annotated[float, Field(ge=0.001, lt=SAMPLING_RATE_HZ / 2)]
 """A cutoff that a digital filter can have: below half the sampling rate."""
@@ -34,9 +34,9 @@ class SmoothingConfig(Section):
 
     Attributes:
         method: `butterworth`, `moving_average` or `none`.
-        order: order of the Butterworth filter; run forwards and backwards it acts with twice that order.
+        order: order of the Butterworth filter; forwards and backwards together act like twice that order.
         cutoff_hz: frequency at which a single pass has -3 dB (forwards and backwards together -6 dB).
-        zero_phase: forwards and backwards, so that nothing is delayed; otherwise causal, for live use.
+        zero_phase: whether the filter runs forwards and backwards, without delay; otherwise it is causal, for live use.
         width_s: width of the moving average in seconds; odd, so that it has a middle.
         weights: weights of the moving average.
     """
@@ -61,9 +61,9 @@ class SmoothedCurve:
     """A smoothed curve and what was done to it.
 
     Attributes:
-        values: float64 [T], within the label range; all NaN where no second had a value.
+        values: float64 [T], within the label range; all NaN if no second had a value.
         filled: seconds without a value (NaN or infinite) that were interpolated before smoothing.
-        missing: seconds that have no value in `values` either: T where the whole curve had none, else 0.
+        missing: seconds without a value in `values`: T if the whole curve had none, else 0.
         filtered: whether a filter ran; False for method `none` and for curves too short for one.
     """
 
@@ -78,16 +78,16 @@ def smooth(
 ) -> SmoothedCurve:
     """Smooths one predicted curve and keeps it in the labels' range.
 
-    Seconds without a finite value are interpolated first (one NaN would void the whole series), and the result is
-    clipped last, because a filter of order 2 or more overshoots at steps.
+    The function first interpolates seconds without a finite value, since one NaN would spoil the whole curve. It clips
+    the result last, because a filter of order 2 or more overshoots at steps.
 
     Args:
-        values: float [T], one value a second; T may be 0.
+        values: float [T], one value per second; T may be 0.
         config: the settings.
         label_range: lowest and highest label.
 
     Raises:
-        ValueError: for an array that is not one-dimensional, or a range whose ends are swapped.
+        ValueError: if the array is not one-dimensional, or the ends of the range are swapped.
     """
     curve = _as_curve(values)
     low, high = label_range
@@ -101,15 +101,15 @@ def smooth(
 
 
 def butterworth(values: ArrayLike, *, order: int, cutoff_hz: float, zero_phase: bool = True) -> NDArray[np.float64]:
-    """Low-pass Butterworth filter in second-order sections, float64 [T] -> float64 [T].
+    """The low-pass Butterworth filter in second-order sections, float64 [T] -> float64 [T].
 
-    The transfer-function form is not used: it loses its poles to rounding at high order and low cutoff. Zero-phase
-    filtering equals `scipy.signal.sosfiltfilt` with its own padding, |H(f)|^2 without delay; causal filtering starts
-    settled on the first value instead of on zero. A curve of fewer than `MINIMUM_SAMPLES` values, or one that is no
-    longer than the padding that zero-phase filtering needs, comes back unchanged.
+    The transfer-function form would lose its poles to rounding at high order and low cutoff. Zero-phase filtering
+    equals `scipy.signal.sosfiltfilt` with its own padding: |H(f)|^2, no delay. Causal filtering starts settled on the
+    first value instead of on zero. A curve of fewer than `MINIMUM_SAMPLES` values, or one that is no longer than the
+    padding of zero-phase filtering, is returned unchanged.
 
     Raises:
-        ValueError: for values that are not one-dimensional and finite, or a cutoff outside of (0, 0.5) Hz.
+        ValueError: if values are not one-dimensional and finite, or the cutoff is outside (0, 0.5) Hz.
     """
     curve = _as_finite_curve(values)
     if not is_long_enough(curve.size, order=order, zero_phase=zero_phase):
@@ -123,13 +123,13 @@ def butterworth(values: ArrayLike, *, order: int, cutoff_hz: float, zero_phase: 
 
 
 def moving_average(values: ArrayLike, *, width_s: int, weights: Weights = "triangular") -> NDArray[np.float64]:
-    """Weighted moving average around each second, float64 [T] -> float64 [T]: the alternative that the paper compares.
+    """The weighted moving average around each second, float64 [T] -> float64 [T]: the paper's alternative.
 
     The weights are h+1-|k| (`triangular`) or 1 (`uniform`) for k = -h ... h, width 2h+1. At the ends only the part of
     the window that lies on the curve counts, and its weights are scaled to sum to one.
 
     Raises:
-        ValueError: for values that are not one-dimensional and finite, or a width that is even or not positive.
+        ValueError: if values are not one-dimensional and finite, or the width is even or not positive.
     """
     curve = _as_finite_curve(values)
     if width_s < 1 or width_s % 2 == 0:
@@ -139,13 +139,13 @@ def moving_average(values: ArrayLike, *, width_s: int, weights: Weights = "trian
     window = half + 1.0 - np.abs(offsets) if weights == "triangular" else np.ones(width_s)
     if curve.size == 0:
         return curve
-    # The full convolution is cut to the curve by hand: mode "same" has the window's length where that is the longer.
+    # The full convolution is cut here: mode "same" has the window's length if that is longer than the curve.
     on_curve = slice(half, half + curve.size)
     return np.convolve(curve, window)[on_curve] / np.convolve(np.ones(curve.size), window)[on_curve]
 
 
 def is_long_enough(samples: int, *, order: int, zero_phase: bool = True) -> bool:
-    """Whether so many seconds can be filtered: zero-phase filtering pads 3 (order + 1) values on each side."""
+    """Whether so many seconds can be filtered; zero-phase filtering pads 3 (order + 1) values on each side."""
     return samples >= MINIMUM_SAMPLES and (not zero_phase or samples > 3 * (order + 1))
 
 

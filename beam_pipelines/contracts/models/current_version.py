@@ -1,11 +1,11 @@
-"""Which version of a directory of exports is in use: the file `current` in it, one line that holds its number."""
+"""The version in use of a directory of exports: its file `current` has one line, the version's number."""
 
 from __future__ import annotations
 
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 
-# What it takes to move the pointer of a bucket, where nothing can be locked.
+# Needed to move the pointer in a bucket, where nothing can be locked.
 from beam_pipelines.foundation.storage.object_storage import ChangedError as ChangedError
 from beam_pipelines.foundation.storage.object_storage import read_generation as read_generation
 
@@ -13,13 +13,13 @@ CURRENT = "current"
 
 
 def read_current(exports: str) -> int | None:
-    """The version that the pointer names; None where there is no pointer.
+    """The version that the pointer names; None if there is no pointer.
 
     Args:
         exports: the directory of exports, local or `gs://`.
 
     Raises:
-        ConfigurationError: for a pointer that holds no number.
+        ConfigurationError: if the pointer holds no number.
     """
     uri = storage.join(exports, CURRENT)
     try:
@@ -32,7 +32,7 @@ def parse_pointer(uri: str, content: str) -> int:
     """The version that the content of the pointer at `uri` names.
 
     Raises:
-        ConfigurationError: where it is no number.
+        ConfigurationError: if it is no number.
     """
     text = content.strip()
     if not (text.isascii() and text.isdigit()):

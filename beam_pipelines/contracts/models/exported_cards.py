@@ -1,4 +1,4 @@
-"""The cards of a training run's exported models, for what only wants to know what a model says of itself."""
+"""The cards of a training run's exported models, read without loading the models."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from beam_pipelines.foundation import storage
 
 CARD = "model_card.json"
 EXPORTS = "exports"
-"""The folder of a training run that holds `<version>/`, a SavedModel with its card each."""
+"""The folder of a training run with its versions: `<version>/` holds a SavedModel and its card."""
 
 
 def exported_cards(run: str) -> dict[int, dict[str, Any]]:
-    """Version -> card of every model that a training run exported; empty where it exported none.
+    """The card of every model that a training run exported, by version; empty if it exported none.
 
     Args:
         run: the directory of the run, local or `gs://`.
@@ -27,7 +27,7 @@ def exported_cards(run: str) -> dict[int, dict[str, Any]]:
 
 
 def versions_of(exports: str) -> list[int]:
-    """The versions of a directory of exports that have a card, ascending; a version without one is not whole."""
+    """The versions of a directory of exports that have a card, ascending; a version without a card is incomplete."""
     prefix, versions = exports.rstrip("/") + "/", []
     for info in storage.list_files(exports):
         parts = info.uri.removeprefix(prefix).split("/")

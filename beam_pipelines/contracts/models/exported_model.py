@@ -1,6 +1,6 @@
-"""The exported model (contract 2): a SavedModel and its card, found, checked against a record, and called.
+"""The exported model (contract 2): finding a SavedModel and its card, checking it against a record, and calling it.
 
-This needs TensorFlow and nothing else: no Keras, and none of the code that trained the model.
+Calling a model needs TensorFlow only: no Keras, and none of the code that trained it.
 """
 
 from __future__ import annotations
@@ -34,33 +34,33 @@ from beam_pipelines.foundation.errors import ConfigurationError, FilmError
 CARD = "model_card.json"
 SAVED_MODEL = "saved_model.pb"
 FILMS_SIGNATURE = "films"
-"""Several films as rows one after another: every second of each."""
+"""The signature for several films as concatenated rows: it predicts every second of each."""
 
 SECONDS_SIGNATURE = "films_at"
-"""The same at some seconds only, and each member's values."""
+"""The signature that predicts only some seconds of several films, and returns each member's values."""
 
 MEMBERS_SIGNATURE = "film_members"
-"""What only an ensemble has."""
+"""The signature that only an ensemble has: each member's curves of one film."""
 GPU_BLOCK_S = 8192
-"""Rows (seconds of films) that a model advances at a time on a GPU, where starting an operation is what costs time
+"""Rows (seconds of films) that a model advances at a time on a GPU, where starting an operation costs most of the time
 (benchmarks/scoring.md)."""
 
 _HASH_CHUNK_BYTES = 1 << 20
 
 
 class ModelCard(Section):
-    """What a model says of itself; further keys of the file (metrics, configuration, …) are left alone.
+    """The parts of a model's card that callers need; other keys of the file (metrics, configuration, …) are ignored.
 
     Attributes:
         version: the name of its directory.
-        modalities: the features it takes.
-        fingerprints: modality -> fingerprint of the features it was trained on.
+        modalities: the features that it takes.
+        fingerprints: modality -> fingerprint of the features that it was trained on.
         descriptions: modality -> how those features were made.
-        dimensions: modality -> values a second.
+        dimensions: modality -> values per second.
         smoothing: the settings chosen on the validation films.
         label_range: lowest and highest label.
-        signatures: name -> what it takes, as far as the card says.
-        models: the configurations of its networks, as far as the card says.
+        signatures: name -> inputs, if the card gives them.
+        models: the configurations of its networks, if the card gives them.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -77,7 +77,7 @@ class ModelCard(Section):
 
     @property
     def is_ensemble(self) -> bool:
-        """Whether it is the mean of several models that can be asked for each member's curves."""
+        """Whether the model is the mean of several, and can return each member's curves."""
         return MEMBERS_SIGNATURE in self.signatures and SECONDS_SIGNATURE in self.signatures
 
     @property
@@ -89,10 +89,10 @@ class ModelCard(Section):
         )
 
     def assert_takes_stride(self, stride_s: int) -> None:
-        """Refuses a stride for a model that can't be asked for single seconds, or answers otherwise when it is.
+        """Refuses a stride if the model can't predict single seconds, or would give other values for them.
 
         Raises:
-            ConfigurationError: where it can't.
+            ConfigurationError: if the model doesn't take this stride.
         """
         if stride_s > 1 and SECONDS_SIGNATURE not in self.signatures:
             raise ConfigurationError(
@@ -107,13 +107,13 @@ class ModelCard(Section):
             )
 
     def untrained(self) -> list[str]:
-        """Modalities whose features come from a network with random weights (demo and tests only)."""
+        """The modalities whose features come from a network with random weights (demo and tests only)."""
         return sorted(m for m, description in self.descriptions.items() if is_untrained(description))
 
 
 @dataclass(frozen=True)
 class ModelReference:
-    """An exported model that was found: where it lies, the digest of its content, and its card."""
+    """An exported model: its directory, the digest of its content, and its card."""
 
     uri: str
     sha256: str
@@ -122,7 +122,7 @@ class ModelReference:
 
 @dataclass(frozen=True, eq=False)
 class FilmFeatures:
-    """What a model is given of one film: modality -> values float32 [T, D] and presence float32 [T, slots]."""
+    """A model's input for one film: modality -> values float32 [T, D], and presence float32 [T, slots]."""
 
     values: Mapping[str, NDArray[np.float32]]
     present: Mapping[str, NDArray[np.float32]]
@@ -134,17 +134,17 @@ class FilmFeatures:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of all arrays."""
+        """The size of all arrays in bytes."""
         return sum(array.nbytes for arrays in (self.values, self.present) for array in arrays.values())
 
 
 def find_model(uri: str) -> ModelReference:
-    """The model of a version's directory, or of a directory of exports the version its pointer `current` names.
+    """The model in a version's directory, or in a directory of exports: the version that its pointer `current` names.
 
     Without a pointer it is the highest version.
 
     Raises:
-        ConfigurationError: where there is no model or its card can't be read; the text names the file.
+        ConfigurationError: if there is no model or its card can't be read; the text names the file.
     """
     version_uri = _version_directory(uri.rstrip("/"))
     card_uri = storage.join(version_uri, CARD)
@@ -166,10 +166,10 @@ def find_model(uri: str) -> ModelReference:
 
 
 def features_of(record: FilmRecord, card: ModelCard) -> FilmFeatures:
-    """What the model of `card` is given of a film.
+    """The input that the model of `card` takes from a film's record.
 
     Raises:
-        FilmError: `missing_modality`, `fingerprint_mismatch` or `wrong_dimension`, when the record's features are not
+        FilmError: `missing_modality`, `fingerprint_mismatch` or `wrong_dimension`, if the record's features are not
             those that the model was trained on; the text names the modality and both sides.
     """
     check_header(record.header, card)
@@ -189,7 +189,7 @@ def features_of(record: FilmRecord, card: ModelCard) -> FilmFeatures:
 
 
 def check_header(header: RecordHeader, card: ModelCard) -> None:
-    """Holds a record's fingerprints against the model's; raises `FilmError` as `features_of` does."""
+    """Compares a record's fingerprints with the model's; raises `FilmError` as `features_of` does."""
     have = header.fingerprints()
     for modality in card.modalities:
         if modality not in have:
@@ -217,11 +217,11 @@ class ExportedModel:
 
         Args:
             reference: from `find_model`.
-            block_s: rows that it advances at a time; without a number `GPU_BLOCK_S` on a GPU, else as it was exported.
-                A model that was exported before there was a choice stays as it is.
+            block_s: rows that it advances at a time. None is `GPU_BLOCK_S` on a GPU, else the exported number. A model
+                that was exported before this setting existed keeps its number.
 
         Raises:
-            RuntimeError: when its files are not those that the reference was made from: somebody exported over them.
+            RuntimeError: if its files have changed since the reference was made: somebody overwrote the export.
         """
         import tensorflow as tf
 
@@ -237,16 +237,16 @@ class ExportedModel:
                 blocks.assign(block_s)
 
     def predict(self, features: FilmFeatures, stride_s: int = 1) -> RawPrediction:
-        """The curves of a whole film; they depend on nothing but its features (and the stride, see `predict_films`)."""
+        """The curves of a whole film. They depend only on its features (and the stride, see `predict_films`)."""
         return self.predict_films([features], stride_s)[0]
 
     def predict_films(self, films: Sequence[FilmFeatures], stride_s: int = 1) -> list[RawPrediction]:
-        """The curves of several whole films in one call, in their order; each as it comes out alone, bit by bit.
+        """The curves of several whole films in one call, in their order; each has the bits that it has alone.
 
         Args:
-            films: one after another they are the rows of the call, so that short ones share its fixed blocks of rows.
-            stride_s: only every so many seconds is predicted, and the last; the others are interpolated. A model card
-                says whether it can (`ModelCard.assert_takes_stride`).
+            films: the films, whose rows are concatenated, so that short ones share the model's fixed blocks of rows.
+            stride_s: the model predicts every so many seconds, and the last; the others are interpolated. The model
+                card says whether that is possible (`ModelCard.assert_takes_stride`).
         """
         import tensorflow as tf
 
@@ -275,7 +275,7 @@ class ExportedModel:
 
 
 def _row_blocks(loaded: Any) -> Iterator[Any]:
-    """The variables that say how many rows are advanced at a time: of a network, or of each member of an ensemble."""
+    """The variables with the number of rows that are advanced at a time: one, or one per member of an ensemble."""
     if hasattr(loaded, "row_block"):
         yield loaded.row_block
     for member in getattr(loaded, "loaded", ()):

@@ -1,8 +1,8 @@
-"""What a model gives for a film, before smoothing: of one model or the mean of several, at every second.
+"""A model's prediction for a film before smoothing: of one model or the mean of several, at every second.
 
-A model may be asked every few seconds only; the others are interpolated:
+With a stride the model predicts only every few seconds; the others are interpolated:
 
-    stride 4, 11 seconds      0 . . . 4 . . . 8 . 10      the last second is always asked for
+    stride 4, 11 seconds      0 . . . 4 . . . 8 . 10      the last second is always predicted
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from beam_pipelines.contracts.targets import TARGETS
 
 @dataclass(frozen=True, eq=False)
 class RawPrediction:
-    """What a model gives for one film, before smoothing, in the labels' range.
+    """A model's prediction for one film, before smoothing, in the labels' range.
 
     Attributes:
         valence, arousal: float32 [T].
-        members: of an ensemble, `valence` and `arousal` of each member, float32 [members, T]; empty for a single model.
+        members: for an ensemble, `valence` and `arousal` of each member, float32 [members, T]; else empty.
     """
 
     valence: NDArray[np.float32]
@@ -31,16 +31,16 @@ class RawPrediction:
 
 
 def mean_of_members(members: Mapping[str, NDArray[np.float32]]) -> RawPrediction:
-    """What a film's prediction is, given each member's valence and arousal, float32 [members, T] each."""
+    """A film's prediction from each member's valence and arousal, float32 [members, T] each."""
     if all(len(values) == 1 for values in members.values()):
         return RawPrediction(*(members[target][0] for target in TARGETS))
-    # In double precision, so that it doesn't depend on the order of the members' sum.
+    # In double precision, so that the mean doesn't depend on the order of the members.
     valence, arousal = (np.asarray(np.mean(members[t], axis=0, dtype=np.float64), np.float32) for t in TARGETS)
     return RawPrediction(valence, arousal, members)
 
 
 def seconds_to_predict(seconds: int, stride_s: int) -> NDArray[np.int64]:
-    """The seconds of a film of T `seconds` that are predicted, rising: every `stride_s`-th, and the last."""
+    """The seconds to predict of a film of T `seconds`, rising: every `stride_s`-th, and the last."""
     chosen = np.arange(0, seconds, stride_s, dtype=np.int64)
     return chosen if seconds == 0 or chosen[-1] == seconds - 1 else np.append(chosen, seconds - 1)
 
@@ -48,10 +48,10 @@ def seconds_to_predict(seconds: int, stride_s: int) -> NDArray[np.int64]:
 def fill_between(values: ArrayLike, at: NDArray[np.int64], seconds: int) -> NDArray[np.float32]:
     """Values at some seconds, float [..., N], interpolated linearly to every second, float32 [..., T].
 
-    A value that is not finite leaves its neighbours, up to the next second that was predicted, without one.
+    A value that is not finite makes its neighbours, up to the next predicted second, NaN.
 
     Args:
-        values: one value a predicted second.
+        values: one value per predicted second.
         at: those seconds, int64 [N], from `seconds_to_predict`.
         seconds: T.
     """
@@ -59,7 +59,7 @@ def fill_between(values: ArrayLike, at: NDArray[np.int64], seconds: int) -> NDAr
     if len(at) == seconds:
         return given
     rows = given.reshape(-1, len(at)).astype(np.float64)
-    # A predicted second keeps its value as it is, also where the next one has none.
+    # A predicted second keeps its value, even if the next one has none.
     filled = np.stack([np.interp(np.arange(seconds), at, row) for row in rows])
     filled[:, at] = rows
     return filled.astype(np.float32).reshape(*given.shape[:-1], seconds)
