@@ -1,1 +1,1 @@
-"""The demonstration: films made by the project, and the run of the whole path on them."""
+"""The demo: films that the project generates, and the run of all jobs on them."""

@@ -1,9 +1,9 @@
-"""The demo's data set: short films made by the project, with labels and a manifest, in a few seconds.
+"""The demo's data set: short generated films with labels and a manifest, made in a few seconds.
 
-Each film has a moving picture, sound and now and then the face of a real person, all of which follow known valence
-and arousal curves with noise (`latent`, `picture`, `sound`), so that a model can learn them and a test can tell the
-truth. Labels are written in the layout of MediaEval 2018. A film depends on the seed and its own number only, never on
-how many films there are.
+Each film has a moving picture, sound and at times the face of a real person. All of them follow known valence and
+arousal curves with noise (`latent`, `picture`, `sound`), so that a model can learn them and a test knows the truth.
+Labels have the layout of MediaEval 2018. A film depends only on the seed and its own number, never on how many films
+there are.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from beam_pipelines.foundation import storage
 
 SPLITS = ("train", "validation", "test")
 DESIGN = 1
-"""Number of the films' design; raised when films of the same seed come to look or sound otherwise."""
+"""The number of the films' design. Raise it when films of the same seed look or sound different."""
 SHORTEST_S = 4
 
 Progress = Callable[[int, int], None]
@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class DemoFilm:
-    """One film to be made.
+    """One film to generate.
 
     Attributes:
         index: number of the film, from 0.
@@ -50,50 +50,50 @@ class DemoFilm:
 
     @property
     def film_id(self) -> str:
-        """Name after the pattern of MediaEval 2018."""
+        """Its name, in the pattern of MediaEval 2018."""
         return f"MEDIAEVAL18_{self.index:02d}"
 
     @property
     def video(self) -> str:
-        """Path of the film in the data set's folder."""
+        """The path of the film in the data set's folder."""
         return f"films/{self.film_id}.mp4"
 
     @property
     def annotation(self) -> str:
-        """Path of the labels in the data set's folder."""
+        """The path of the labels in the data set's folder."""
         return f"annotations/{self.film_id}_Valence-Arousal.txt"
 
     @property
     def digest(self) -> str:
-        """Digest of all that decides how the film looks and sounds; the film carries it as its comment."""
+        """The digest of all that decides how the film looks and sounds; the film has it as its comment."""
         return hashlib.sha256(f"{DESIGN} {self.seed} {self.index} {self.seconds}".encode()).hexdigest()[:16]
 
     def generators(self) -> list[np.random.Generator]:
-        """Independent sources of chance: for the latent curves, the labels, the picture, the frames and the sound."""
+        """Independent random generators for the latent curves, the labels, the picture, the frames and the sound."""
         return [np.random.default_rng(child) for child in np.random.SeedSequence([self.seed, self.index]).spawn(5)]
 
     def latent(self) -> Latent:
-        """The truth behind the film."""
+        """The curves that the film follows."""
         return draw_latent(self.generators()[0], self.seconds)
 
     def labels(self) -> NDArray[np.float64]:
-        """Labels, float64 [T, 2] (valence, arousal)."""
+        """The labels, float64 [T, 2] (valence, arousal)."""
         return draw_labels(self.generators()[1], self.latent())
 
 
 def plan_demo_films(*, films: int = 14, seconds: int = 65, seed: int = 2018) -> list[DemoFilm]:
     """The films of the demo, in order: first those for training, then for validation, then those held out.
 
-    About a fifth is held out and a seventh validates, at least one film each; two films are one for training and one
+    About a fifth is held out and a seventh validates, at least one film each. Two films are one for training and one
     held out.
 
     Args:
-        films: how many.
+        films: the number of films.
         seconds: typical length; films differ from it by up to a tenth.
         seed: seed of the set.
 
     Raises:
-        ValueError: for fewer than 2 films, or films of less than `SHORTEST_S` seconds.
+        ValueError: if there are fewer than 2 films, or they are shorter than `SHORTEST_S` seconds.
     """
     if films < 2 or seconds < SHORTEST_S:
         raise ValueError(f"demo films: at least 2 films of at least {SHORTEST_S} s, not {films} films of {seconds} s")
@@ -116,11 +116,11 @@ def make_demo_films(
     seed: int = 2018,
     progress: Progress | None = None,
 ) -> Path:
-    """Writes films, labels and the manifest; films that are there already with the same parameters are kept.
+    """Writes films, labels and the manifest; existing films with the same parameters are kept.
 
     Args:
-        output: local folder; gets `films/`, `annotations/` and `manifest.csv`.
-        films: how many.
+        output: local folder, to which `films/`, `annotations/` and `manifest.csv` are written.
+        films: the number of films.
         seconds: typical length of a film.
         seed: seed of the set.
         progress: called with (films done, films in all) at the start and after each film.
@@ -129,7 +129,7 @@ def make_demo_films(
         The path of the manifest: columns film_id, path, split, labels; paths relative to its folder.
 
     Raises:
-        ValueError: as `plan_demo_films`, before anything is written.
+        ValueError: as `plan_demo_films` raises it, before anything is written.
     """
     root = Path(output)
     planned = plan_demo_films(films=films, seconds=seconds, seed=seed)
@@ -158,10 +158,10 @@ def _is_made(film: DemoFilm, path: Path) -> bool:
 
 
 def write_film(film: DemoFilm, path: Path) -> None:
-    """Draws and encodes a film as MP4 (H.264 and AAC); one thread, so that the bytes are always the same."""
+    """Draws and encodes a film as MP4 (H.264 and AAC), in one thread, so that the bytes are always the same."""
     _, _, scene_rng, frame_rng, sound_rng = film.generators()
     latent = film.latent()
-    # The format is named because the temporary name has another suffix; bit-exact leaves out version strings.
+    # The format is named because the temporary name has another suffix; bitexact omits version strings.
     options = {"fflags": "+bitexact"}
     with av.open(str(path), "w", format="mp4", container_options=options) as container:
         container.metadata["title"] = film.film_id

@@ -1,4 +1,4 @@
-"""The known truth behind a demo film: smooth valence and arousal curves, and the seconds that show faces."""
+"""The known curves that a demo film follows: smooth valence and arousal, and the seconds that show faces."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TWO_FACES_ABOVE = 0.5
 
 @dataclass(frozen=True)
 class Latent:
-    """What a demo film means, second by second.
+    """The curves that a demo film follows, second by second.
 
     Attributes:
         valence: float64 [T] in [-1, 1].
@@ -37,7 +37,7 @@ class Latent:
         return self.valence.size
 
     def at(self, time_s: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Valence and arousal at any times, linear between the seconds; float64, shaped as `time_s`."""
+        """Valence and arousal at any times, linear between the seconds; float64, in the shape of `time_s`."""
         seconds = np.arange(self.seconds)
         return np.interp(time_s, seconds, self.valence), np.interp(time_s, seconds, self.arousal)
 
@@ -45,11 +45,11 @@ class Latent:
 def draw_latent(rng: np.random.Generator, seconds: int) -> Latent:
     """Draws two unrelated smooth curves, and faces that appear with positive valence.
 
-    The number of faces follows valence only roughly (it has its own slow noise), so that faces help to tell valence
-    but can't do it alone.
+    The number of faces follows valence only roughly (it has its own slow noise), so that faces help to predict valence
+    but don't suffice.
     """
     noise = [_smooth_noise(rng, seconds) for _ in range(3)]
-    # In so short a film two independent curves may well resemble each other; what is common is taken out.
+    # In so short a film two independent curves may resemble each other; the common part is removed.
     noise[1] -= noise[0] * (noise[0] @ noise[1]) / max(float(noise[0] @ noise[0]), 1e-9)
     valence, arousal, whim = (_stretch(curve) for curve in noise)
     mood = valence + FACE_NOISE * whim
@@ -58,9 +58,9 @@ def draw_latent(rng: np.random.Generator, seconds: int) -> Latent:
 
 
 def draw_portrayal(rng: np.random.Generator, latent: Latent) -> Latent:
-    """What one medium, picture or sound, makes of the truth: the same faces, and curves with noise of their own.
+    """The curves as one medium, picture or sound, shows them: with its own noise, and the same faces.
 
-    The noise changes from second to second, so that two media together tell more than one, and smoothing helps.
+    The noise changes from second to second, so that two media together say more than one, and smoothing helps.
     """
     valence, arousal = (
         np.clip(curve + rng.normal(scale=PORTRAYAL_NOISE, size=latent.seconds), -1.0, 1.0)
@@ -70,19 +70,19 @@ def draw_portrayal(rng: np.random.Generator, latent: Latent) -> Latent:
 
 
 def draw_labels(rng: np.random.Generator, latent: Latent) -> NDArray[np.float64]:
-    """What raters would say: the latent curves with a little noise, float64 [T, 2] (valence, arousal) in [-1, 1]."""
+    """Labels as raters would give them: the latent curves with a little noise, float64 [T, 2] in [-1, 1]."""
     truth = np.stack([latent.valence, latent.arousal], axis=1)
     return np.clip(truth + rng.normal(scale=LABEL_NOISE, size=truth.shape), -1.0, 1.0)
 
 
 def _smooth_noise(rng: np.random.Generator, seconds: int) -> NDArray[np.float64]:
-    # Drawn longer than needed and cut, so that a curve neither begins nor ends at rest.
+    # The curve is drawn longer than needed and cut, so that it neither begins nor ends at rest.
     margin = int(4 * TIME_SCALE_S)
     noise = gaussian_filter1d(rng.normal(size=seconds + 2 * margin), TIME_SCALE_S)[margin:-margin]
     return noise - noise.mean()
 
 
 def _stretch(curve: NDArray[np.float64]) -> NDArray[np.float64]:
-    # Over nearly the whole range: the constant mean must be a poor answer for every single film.
+    # Curves cover nearly the whole range: the constant mean must be a poor prediction for every film.
     middle, half_span = (curve.max() + curve.min()) / 2, np.ptp(curve) / 2
     return 0.95 * (curve - middle) / max(half_span, 1e-9)

@@ -1,14 +1,13 @@
-"""A small data set in the layout of MediaEval 2018, made by the project: films, labels, organisers' features, records.
+"""A small generated data set in the layout of MediaEval 2018: films, labels, organisers' features, records.
 
-What a second shows and sounds like (its *event*) is known and changes every few seconds; the labels are a mood that
-remembers events, by a leaky memory (`MEMORY_S`: long in valence, short in arousal). So a second alone tells little, a
-window tells the more the longer it is, and what is predicted from noisy seconds gains by smoothing. Each medium sees
-the event with noise of its own; faces show with positive events.
+Each second has a known *event*, which decides how it looks and sounds and changes every few seconds. The labels are a
+mood: a leaky memory of events (`MEMORY_S`: long in valence, short in arousal). So a single second says little, longer
+windows say more, and smoothing improves predictions from noisy seconds. Each medium shows the event with its own noise;
+faces appear with positive events. The replacements of the baseline features (`fc6`, `emobase2010`) have twice the noise
+of `image` and `audio`.
 
-That is built in, and so is that the stand-ins of the baseline features (`fc6`, `emobase2010`) have twice the noise of
-`image` and `audio`: a comparison on these data shows that the commands work, and is no evidence for any network,
-encoder or window on real films. The known defects of the real set are made too, where the film is among those asked
-for.
+All this is built in. A comparison on these data shows that the commands work, and is no evidence for any network,
+encoder or window on real films. Films that have known defects in the real set have them here too.
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ from beam_pipelines.films import mediaeval2018
 from beam_pipelines.foundation import storage
 
 MEMORY_S = (40.0, 15.0)
-"""Time constants of valence and arousal: after so many seconds an event counts e times less."""
+"""The time constants of valence and arousal: after so many seconds an event counts e times less."""
 _WARM_UP_S = 240
 EVENT_S = 2.0
-"""Standard deviation of the kernel that events are smoothed with."""
+"""The standard deviation of the kernel that smooths events."""
 EVENT_NOISE = 1.0
 LABEL_NOISE = 0.03
 RECORD_DIMENSIONS = {"image": 16, "audio": 8, "face": 8, "fc6": 16, "emobase2010": 8}
 _BASELINE_NOISE = {"fc6": 2.0, "emobase2010": 2.0}
 DEFECTIVE = (6, 18, 27, 46)
 LABEL_ROWS_46 = 1 / 30
-"""Share of its seconds that film 46 has labels of: 100 of about 3,000."""
+"""The share of film 46's seconds that have labels: 100 of about 3,000."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class MediaEvalFilm(DemoFilm):
     """A film of the data set; `index` is its number in MediaEval 2018."""
 
     def events(self) -> NDArray[np.float64]:
-        """What happens, float64 [T, 2] in [-1, 1]."""
+        """The events, float64 [T, 2] in [-1, 1]."""
         events, _ = self._curves()
         return events
 
@@ -71,7 +70,7 @@ class MediaEvalFilm(DemoFilm):
 
 
 def plan_films(films: int, test_films: int, seconds: int, seed: int) -> list[MediaEvalFilm]:
-    """The films: development first those with a known defect, then the lowest numbers; test from 54 on."""
+    """The films: of the development set first those with a known defect, then the lowest numbers; test from 54 on."""
     others = [number for number in range(54) if number not in DEFECTIVE]
     development = sorted([*DEFECTIVE, *others][:films])
     numbers = [*development, *range(54, 54 + test_films)]
@@ -82,7 +81,7 @@ def plan_films(films: int, test_films: int, seconds: int, seed: int) -> list[Med
 
 
 def make_data_set(output: Path, films: list[MediaEvalFilm], *, videos: bool, features: bool, records: bool) -> None:
-    """Writes labels, and what else is asked for, below `output`; records go to `output/records`."""
+    """Writes labels and the chosen further files below `output`; records go to `output/records`."""
     for film in films:
         rows = film.labels()
         if film.index == 46:
@@ -103,7 +102,7 @@ def _write_record(folder: Path, film: MediaEvalFilm) -> None:
     tracks = {modality: _track(film, modality) for modality in RECORD_DIMENSIONS}
     name, seconds = film.film_id, film.seconds
     path = mediaeval2018.film_path(film.index)
-    # The film itself may not have been made; what it would follow from stands for its content.
+    # The film itself may not exist; a digest of its parameters replaces that of its content.
     source = hashlib.sha256(f"{film.digest} {MEMORY_S} {EVENT_S} {EVENT_NOISE}".encode()).hexdigest()
     header = RecordHeader(name, path, 1, source, seconds, seconds * 1_000_000, 0)
     write_record(make_record(header, tracks), record_uri(str(folder), name))
@@ -126,7 +125,7 @@ def _track(film: MediaEvalFilm, modality: str) -> FeatureTrack:
 
 
 def _observe(events: NDArray[np.float64], modality: str, size: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """What a medium makes of the events, float64 [T, size]: the same mixture in every film, noise of its own."""
+    """The events as a medium shows them, float64 [T, size]: the same mixture in every film, with its own noise."""
     mixture = np.random.default_rng([len(modality), *modality.encode()]).normal(size=(2, size))
     noise = EVENT_NOISE * _BASELINE_NOISE.get(modality, 1.0)
     seen = events + rng.normal(scale=noise, size=events.shape)
@@ -134,7 +133,7 @@ def _observe(events: NDArray[np.float64], modality: str, size: int, rng: np.rand
 
 
 def _write_features(output: Path, film: MediaEvalFilm) -> None:
-    """The organisers' features, a file a second and kind, with the real set's defects in films 06, 18 and 27."""
+    """Writes the organisers' features, a file per second and kind, with the real set's defects in films 06, 18, 27."""
     rng = np.random.default_rng([film.seed, film.index, 99])
     for feature, size in mediaeval2018.VISUAL_DIMENSIONS.items():
         values = _observe(film.events(), feature, size, rng)
@@ -158,15 +157,15 @@ def _write_features(output: Path, film: MediaEvalFilm) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    # Thousands of small files that can be made again: no temporary names and renames here.
+    # Thousands of small files that can be made again: temporary names and renames would only cost time.
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 
 
 def _remember(events: NDArray[np.float64], memory_s: float) -> NDArray[np.float64]:
-    """The mood that events leave, float64 [T], by a leaky memory; scaled to a standard deviation of about 0.35."""
+    """The mood after events, float64 [T]: a leaky memory, scaled to a standard deviation of about 0.35."""
     keep = np.exp(-1.0 / memory_s)
-    # An event of Gaussian shape lasts EVENT_S * sqrt(4 pi) s; of so many in memory_s only the root adds up.
+    # An event of Gaussian shape lasts EVENT_S * sqrt(4 pi) s; independent events in memory_s add up by their root.
     gain = 0.35 / 0.6 * np.sqrt(2.0 * memory_s / (EVENT_S * np.sqrt(4.0 * np.pi)))
     return np.asarray(lfilter([gain * (1.0 - keep)], [1.0, -keep], events), np.float64)
 

@@ -1,4 +1,4 @@
-"""`cineaffect mediaeval-demo`: makes a small data set in the layout of MediaEval 2018, to try the experiments on."""
+"""`cineaffect mediaeval-demo`: generates a small data set in the layout of MediaEval 2018, to try the experiments."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 """The moving picture of a demo film: a scene whose colours, shapes and faces follow valence and arousal.
 
-Every single frame has to tell both, because features are taken from one frame a second:
+Every frame must show both, because features come from one frame per second:
 
 - valence: the colours go from a cold, dark blue to a warm, bright yellow, and faces are larger and warmer;
-- arousal: bands in the background become narrow and rich in contrast, shapes many and stark, and all moves faster.
+- arousal: bands in the background become narrow and high in contrast, shapes many and stark, and all moves faster.
 
-What differs between films without meaning anything: the pattern of the background, the kind of shape and where it
-moves, brightness, tint, and film grain.
+Some differences between films mean nothing: the pattern of the background, the kind of shape and its path, brightness,
+tint, and film grain.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WIDTH_PX, HEIGHT_PX = 320, 180
 FRAMES_PER_S = 12
 MOST_SHAPES = 26
 PATTERN_PX = 512
-"""Side of the background pattern, which repeats itself without a seam: a power of two above the picture's width."""
+"""The side of the background pattern, which repeats without a seam: a power of two above the picture's width."""
 
 # Colours (RGB) at valence -1, 0 and +1, each as the dark and the light end of the background's bands.
 _DARK = np.array([[12, 18, 58], [62, 74, 84], [166, 92, 30]], float)
@@ -44,19 +44,19 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Scene:
-    """What is particular to one film.
+    """The random choices of one film.
 
     Attributes:
         pattern: uint8 [PATTERN_PX + HEIGHT_PX, PATTERN_PX + WIDTH_PX], the background's bands before colouring.
-        grain: uint8 [PATTERN_PX, PATTERN_PX, 4], film grain modulo 256, of which each frame shows another part.
+        grain: uint8 [PATTERN_PX, PATTERN_PX, 4], film grain modulo 256; each frame shows another part of it.
         gain: brightness of the film, about 1.
         tint: float64 [3], colour cast in levels (red, green, blue).
         shape: kind of the shapes: 0 disc, 1 square, 2 diamond.
-        starts: float64 [MOST_SHAPES, 2], where shapes are at the start (0 to 1, left to right and top to bottom).
-        speeds: float64 [MOST_SHAPES, 2], picture widths and heights a second at full arousal.
+        starts: float64 [MOST_SHAPES, 2], positions of shapes at the start (0 to 1, left to right and top to bottom).
+        speeds: float64 [MOST_SHAPES, 2], picture widths and heights per second at full arousal.
         sizes: float64 [MOST_SHAPES], relative size, about 1.
         light: bool [MOST_SHAPES], light shapes; the others are dark.
-        face_phase: float64 [2], where faces are on their slow way.
+        face_phase: float64 [2], phases of the faces' slow movement.
     """
 
     pattern: Image
@@ -91,7 +91,7 @@ def draw_frames(scene: Scene, latent: Latent, rng: np.random.Generator) -> Itera
     """All frames of a film in order, each RGBA uint8 [HEIGHT_PX, WIDTH_PX, 4]; frame n begins at n / FRAMES_PER_S."""
     time_s = np.arange(latent.seconds * FRAMES_PER_S) / FRAMES_PER_S
     valence, arousal = latent.at(time_s)
-    # Film time runs faster where arousal is higher: the way of things is the integral of their pace.
+    # Things move faster when arousal is higher: their path is the integral of their pace.
     way = np.cumsum(0.15 + 0.85 * (arousal + 1) / 2) / FRAMES_PER_S
     flicker = 1 + rng.uniform(-0.06, 0.06, time_s.size) * (arousal + 1) / 2
     grain_at = rng.integers(0, PATTERN_PX - max(WIDTH_PX, HEIGHT_PX), (time_s.size, 2))
@@ -105,7 +105,7 @@ def draw_frames(scene: Scene, latent: Latent, rng: np.random.Generator) -> Itera
 
 
 def _draw_pattern(rng: np.random.Generator) -> Image:
-    """A field of a few waves; whole numbers of waves on each side make it repeat without a seam."""
+    """A field of a few waves. Each side has a whole number of waves, so the field repeats without a seam."""
     y, x = np.mgrid[0:PATTERN_PX, 0:PATTERN_PX] * (2 * np.pi / PATTERN_PX)
     field = np.zeros((PATTERN_PX, PATTERN_PX))
     for _ in range(4):
@@ -130,7 +130,7 @@ def _draw_background(scene: Scene, valence: float, arousal: float, way: float, g
     # With arousal the bands lose their soft edges and spread from the middle tone to both ends.
     weight = 0.5 + (bands - 0.5) * (0.35 + 0.65 * energy)
     colours = (dark + (light - dark) * weight[:, None]) * gain + scene.tint
-    # One 32-bit word a colour (red, green, blue, alpha): looking up words is four times as fast as looking up triples.
+    # One 32-bit word per colour (red, green, blue, alpha): words are looked up four times as fast as triples.
     table = np.full((256, 4), _WHITE, np.uint8)
     table[:, :3] = np.clip(colours, _BLACK, _WHITE)
     row, column = (int(offset) % PATTERN_PX for offset in (17 * way, 40 * way))
@@ -156,7 +156,7 @@ def _draw_shapes(frame: Image, scene: Scene, arousal: float, way: float) -> None
 
 def _draw_faces(frame: Image, scene: Scene, valence: float, faces: int, time_s: float) -> None:
     for slot in range(faces):
-        # Two faces share the picture and are smaller; sizes come in steps, so that few have to be scaled.
+        # Two faces share the picture and are smaller; sizes come in steps, so that few sizes must be scaled.
         face_px = 4 * round((48 + 28 * (valence + 1) / 2) * (1.0 if faces == 1 else 0.8) * (1 - 0.15 * slot) / 4)
         patch, opacity = _head(face_px, mirrored=slot == 1)
         height, width, _ = opacity.shape
@@ -172,7 +172,7 @@ def _draw_faces(frame: Image, scene: Scene, valence: float, faces: int, time_s: 
 
 
 def _bounce(position: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Folds an unbounded way into [0, 1], as a ball between two walls."""
+    """Folds an unbounded path into [0, 1], like a ball between two walls."""
     return 1 - np.abs(1 - np.mod(position, 2.0))
 
 

@@ -1,4 +1,4 @@
-"""The demo's pictures: predicted beside known curves of the films held out, and how training went."""
+"""The demo's plots: predicted beside known curves of the held-out films, and the course of the training."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def draw_curves(films: list[DemoFilm], scores: Path, output: Path) -> list[Path]
     """Draws each film that was scored into `output`, its labels dashed beside the prediction.
 
     Args:
-        films: the demo's films, whose moods are known.
+        films: the demo's films, whose curves are known.
         scores: directory of a scoring run.
-        output: where the pictures go, `<film_id>.png`.
+        output: the folder of the plots, `<film_id>.png`.
 
     Returns:
-        The pictures' paths, in the order of `films`.
+        The plots' paths, in the order of `films`.
     """
     pictures = []
     for film in films:

@@ -1,4 +1,4 @@
-"""`cineaffect demo`: the whole path on films that the project makes, each job as the process a user would start.
+"""`cineaffect demo`: all jobs on generated films, each job as the process that a user would start.
 
 films, labels ──▶ extract ──▶ prepare ──▶ train ──▶ score (held-out films) ──▶ evaluate
 """
@@ -21,11 +21,11 @@ from beam_pipelines.foundation.run_summary import as_steps_of_a_run, print_summa
 
 CONFIG = Path(__file__).with_name("demo.yaml")
 FEWEST_FILMS = 3
-"""One each for training, for choosing the epoch, and for the evaluation."""
+"""One film each for training, for choosing the epoch, and for the evaluation."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect demo`: makes films, runs all jobs on them and prints where the results lie."""
+    """Runs `cineaffect demo`: generates films, runs all jobs on them and prints where the results lie."""
     return guarded(_main, argv)
 
 

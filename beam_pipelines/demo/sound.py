@@ -1,9 +1,9 @@
 """The sound of a demo film: a chord, a beat and noise that follow valence and arousal.
 
 - valence: a low, rough, dark chord gives way to a high, pure, bright one (a major triad with overtones);
-- arousal: everything becomes louder, the beat quicker and the noise denser.
+- arousal: everything becomes louder, the beat faster and the noise denser.
 
-What differs between films without meaning anything: the key, the loudness of the whole, the sound of the beat.
+Some differences between films mean nothing: the key, the overall loudness, the sound of the beat.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def _chord(
     chord = np.zeros(time_s.size, np.float32)
     for multiple, amplitude in partials:
         phase = 2 * np.pi * (key_hz * multiple * time_s + rng.uniform())
-        # In float32 a phase of thousands of turns would be noise: the turns are taken off first.
+        # In float32 a phase of thousands of turns would be noise: whole turns are removed first.
         chord += amplitude * np.sin(np.mod(phase, 2 * np.pi).astype(np.float32))
     return chord / np.float32(sum(amplitude for _, amplitude in partials))
 
 
 def _beat(latent: Latent, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Short bursts of noise, as many a second as arousal asks for."""
+    """Short bursts of noise; their number per second follows arousal."""
     track = np.zeros(latent.seconds * SAMPLE_RATE_HZ, np.float32)
     length = SAMPLE_RATE_HZ // 8
     burst = rng.normal(size=length) * np.exp(-np.arange(length) / (SAMPLE_RATE_HZ * rng.uniform(0.015, 0.03)))

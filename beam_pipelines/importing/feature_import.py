@@ -1,7 +1,7 @@
-"""One film's imported features, from others' files into its feature record: what is there already is kept.
+"""One film's imported features, from others' files into its feature record; the record keeps its other tracks.
 
-A record's T is that of the record that is there, else that of the film where it is at hand, else the longest of the
-kinds. Every kind gets a track of T seconds; what is missing is absent, and counted as a defect.
+T is that of the existing record, else that of the film if it is available, else the longest of the kinds. Every kind
+gets a track of T seconds; missing seconds are absent, and counted as defects.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from beam_pipelines.importing.imported_features import (
 from beam_pipelines.media.probe import probe_film
 
 IMPORTED = "imported"
-"""Key of a record's quality: modality -> which files its track was made of, and their defects."""
+"""Key of a record's quality: modality -> the files of its track, and their defects."""
 
 
 @dataclass(frozen=True)
 class FilmImport:
-    """What is to be imported for one film.
+    """The features to import for one film.
 
     Attributes:
-        film_id: its name throughout.
-        sources: modality -> folder of one file a second (MediaEval 2018's kinds), or CSV file.
-        film_uri: the film itself, where it is at hand; else empty.
-        labels_uri: its label file, whose rows are counted beside the features; empty where there is none.
+        film_id: its name in all files.
+        sources: modality -> folder with one file per second (MediaEval 2018's kinds), or CSV file.
+        film_uri: the film itself, if it is available; else empty.
+        labels_uri: its label file, whose rows are counted beside the features; empty if there is none.
     """
 
     film_id: str
@@ -48,13 +48,13 @@ class FilmImport:
 
 @dataclass(frozen=True)
 class DefectRow:
-    """What was wrong with one kind of one film.
+    """The defects of one kind of one film.
 
     Attributes:
-        film_id, kind: which; the kind `labels` stands for the film's labels.
+        film_id, kind: the film and the kind; the kind `labels` stands for the film's labels.
         seconds: T of the film's record.
         present: seconds that have values.
-        counts: defect -> how often, as `Defects` names them.
+        counts: defect -> how often it occurs, as `Defects` names them.
     """
 
     film_id: str
@@ -75,12 +75,12 @@ class _Listed:
 
 
 def describe_kind(kind: str) -> dict[str, Any]:
-    """What the fingerprint of one of the organisers' kinds says."""
+    """The description of one of the organisers' kinds, for its fingerprint."""
     return {"imported": "mediaeval2018", "kind": kind, "dimensions": KINDS[kind], "rate_hz": 1}
 
 
 def describe_csv(name: str, version: str, columns: Sequence[str]) -> dict[str, Any]:
-    """What the fingerprint of features of one's own says: name, version, and which columns in which order."""
+    """The description of a user's own features, for their fingerprint: name, version, and columns in their order."""
     named = hashlib.sha256("\n".join(columns).encode()).hexdigest()[:16]
     return {"imported": "csv", "name": name, "version": version, "columns": named, "dimensions": len(columns)}
 
@@ -91,15 +91,15 @@ def import_film(
     """Brings the imported modalities of one film's record up to date.
 
     Args:
-        film: the film and its sources; a modality without one becomes a track that is absent throughout.
-        directory: where records lie, local or `gs://`.
-        descriptions: modality -> what its track says of itself.
+        film: the film and its sources; a modality without a source gets a track that is absent in all seconds.
+        directory: the folder of records, local or `gs://`.
+        descriptions: modality -> description of its track.
 
     Returns:
-        The record's header, whether anything was imported, and a row of defects a modality.
+        The record's header, whether anything was imported, and one row of defects per modality.
 
     Raises:
-        FilmError: for a film without any features, or whose files can't be read.
+        FilmError: if the film has no features, or its files can't be read.
     """
     uri = records.record_uri(directory, film.film_id)
     listed = {modality: _list(source) for modality, source in film.sources.items()}

@@ -1,7 +1,7 @@
-"""Features that others computed, one file a second or one CSV a film, as feature tracks; every defect is counted.
+"""Features that others computed, one file per second or one CSV per film, as feature tracks; defects are counted.
 
-The organisers of MediaEval 2018 publish openSMILE's emobase2010 and ten visual kinds. Their second n lies in the file
-numbered n + 1. Known defects: files that are absent or empty, and sound files 1 and 2 that copy file 3.
+The organisers of MediaEval 2018 publish openSMILE's emobase2010 and ten visual kinds. The file of second n has the
+number n + 1. Known defects: files that are absent or empty, and sound files 1 and 2 that copy file 3.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
 
 CLOCK = "time_s"
-"""The column of a CSV that says the second."""
+"""The column of a CSV that gives the second."""
 
 _MAX_SECONDS = 12 * 3600
 _NUMBER = re.compile(r"[-_](\d{5})(?:[-_]([a-z0-9]+))?\.(?:csv|txt)$", re.IGNORECASE)
@@ -31,7 +31,7 @@ _TYPES_OF_NUMBERS = ("numeric", "real", "integer")
 
 @dataclass
 class Defects:
-    """What was wrong with one kind of one film, in seconds (files, where names are meant).
+    """The defects of one kind of one film, counted in seconds (`strange_names` in files).
 
     Attributes:
         absent: no file, though a later second has one.
@@ -40,9 +40,9 @@ class Defects:
         not_numbers: a value that is no finite number.
         doubled: two files for one second; the first by name counts.
         copied: file 1 or 2 of the sound with the content of file 3; their values are kept.
-        strange_names: files whose names say no second.
-        short_by: seconds that the film's longest kind, or its existing record, has more.
-        beyond: seconds past the end of the film's existing record, left out.
+        strange_names: files whose names give no second.
+        short_by: by how many seconds the film's longest kind, or its existing record, is longer.
+        beyond: seconds after the end of the film's existing record; they are left out.
     """
 
     absent: int = 0
@@ -56,24 +56,24 @@ class Defects:
     beyond: int = 0
 
     def counts(self) -> dict[str, int]:
-        """Name of each defect -> how often it was met."""
+        """How often each defect occurs, by its name."""
         return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
 class ImportedRows:
-    """One kind of one film: float32 [T, D] (NaN where there is nothing), and what was wrong."""
+    """One kind of one film: float32 [T, D], NaN in absent seconds, and its defects."""
 
     values: np.ndarray
     defects: Defects
 
     @staticmethod
     def nothing(dimensions: int) -> ImportedRows:
-        """Rows of a film that lacks a kind altogether, float32 [0, D]."""
+        """The rows of a film that lacks a kind entirely, float32 [0, D]."""
         return ImportedRows(np.zeros((0, dimensions), np.float32), Defects())
 
     def as_track(self, seconds: int, start_us: int, description: Mapping[str, Any]) -> FeatureTrack:
-        """The track of a film of so many seconds: what is missing is absent, what lies beyond is cut and counted."""
+        """The track of a film of so many seconds: missing seconds are absent, later ones are cut and counted."""
         self.defects.short_by += max(0, seconds - len(self.values))
         self.defects.beyond += max(0, len(self.values) - seconds)
         values = np.full((seconds, self.values.shape[1]), np.nan, np.float32)
@@ -90,15 +90,15 @@ class ImportedRows:
 
 
 def read_organisers_kind(directory: str, kind: str, files: Sequence[str] | None = None) -> ImportedRows:
-    """Reads the files of one kind of one film, one a second.
+    """Reads the files of one kind of one film, one per second.
 
     Args:
         directory: for example `…/visual_features/MEDIAEVAL18_07/fc6`.
         kind: a name of `KINDS`.
-        files: the addresses of its files, where the caller has listed them already.
+        files: the addresses of its files, if the caller has listed them already.
 
     Raises:
-        FilmError: for a number of seconds that no film has.
+        FilmError: if the files have more seconds than any film.
     """
     listed = [info.uri for info in storage.list_files(directory)] if files is None else files
     defects, by_second = Defects(), _by_second(listed, kind)
@@ -123,7 +123,7 @@ def read_organisers_kind(directory: str, kind: str, files: Sequence[str] | None 
 
 
 def _by_second(files: Sequence[str], kind: str) -> dict[int, list[str]]:
-    """Second -> its files by name; -1 -> files whose names say none."""
+    """The files of each second, sorted by name; -1 holds the files whose names give no second."""
     found: dict[int, list[str]] = {}
     for uri in sorted(files):
         match = _NUMBER.search(uri.rsplit("/", 1)[-1])
@@ -133,7 +133,7 @@ def _by_second(files: Sequence[str], kind: str) -> dict[int, list[str]]:
 
 
 def _row(content: bytes, kind: str, defects: Defects) -> np.ndarray:
-    """One file's values, float32 [D]; all NaN where it has a defect, which is counted."""
+    """One file's values, float32 [D]; all NaN if it has a defect, which is counted."""
     dimensions = KINDS[kind]
     nothing = np.full(dimensions, np.nan, np.float32)
     line = _data_line(content)
@@ -158,23 +158,23 @@ def _row(content: bytes, kind: str, defects: Defects) -> np.ndarray:
 
 
 def _data_line(content: bytes) -> str:
-    """The line of values: of an ARFF file the first after `@data`, else the first that isn't empty."""
+    """The line of values: in an ARFF file the first after `@data`, else the first that isn't empty."""
     _, values = _split_arff(content)
     lines = values.decode("utf-8", "replace").splitlines()
     return next((line for line in lines if line.strip() and line.lstrip()[0] not in "%@"), "")
 
 
 def _split_arff(content: bytes) -> tuple[bytes, bytes]:
-    """What lies before the line `@data`, and what lies behind it; of another file nothing and everything."""
+    """The content before and after the line `@data`; without such a line nothing and everything."""
     start = re.search(rb"^\s*@data\s*$", content, re.IGNORECASE | re.MULTILINE)
     return (content[: start.start()], content[start.end() :]) if start else (b"", content)
 
 
 @lru_cache(maxsize=8)
 def _numeric_columns(header: bytes) -> list[bool]:
-    """For each `@attribute` of an ARFF header whether it holds numbers; the name and the class don't.
+    """Whether each `@attribute` of an ARFF header holds numbers; the name and the class don't.
 
-    The same 1,583 lines stand in each of thousands of files: they are read once.
+    Thousands of files have the same 1,583 lines: they are parsed once.
     """
     text = header.decode("utf-8", "replace")
     attributes = re.findall(r"^\s*@attribute\s+(?:'[^']*'|\S+)\s+(\S+)", text, re.IGNORECASE | re.MULTILINE)
@@ -182,25 +182,25 @@ def _numeric_columns(header: bytes) -> list[bool]:
 
 
 def read_csv_columns(uri: str) -> list[str]:
-    """The names of a CSV's columns of values, as `read_csv_rows` gives them.
+    """The names of a CSV's value columns, as `read_csv_rows` returns them.
 
     Raises:
-        FilmError: for a file that is no such CSV.
+        FilmError: if the file is no such CSV.
     """
     return _columns_of(_read_csv(uri), uri)
 
 
 def read_csv_rows(uri: str) -> tuple[ImportedRows, Sequence[str]]:
-    """Reads a film's features of one's own: a CSV with a header and one row a second.
+    """Reads a user's own features of a film: a CSV with a header and one row per second.
 
-    A column `time_s` gives each row's second; without one the first row is second 0. All other columns are values. A
+    A column `time_s` gives each row's second; without it the first row is second 0. All other columns are values. A
     row with an empty cell or a cell that is no finite number is a second without features.
 
     Returns:
         The rows, and the names of their columns.
 
     Raises:
-        FilmError: for a file that is no such CSV; it names file and line.
+        FilmError: if the file is no such CSV; the error names file and line.
     """
     rows = _read_csv(uri)
     columns = _columns_of(rows, uri)

@@ -1,4 +1,4 @@
-"""What there is to import, film by film: a data set in the organisers' layout, or a folder of one's own files."""
+"""The films and files to import: of a data set in the organisers' layout, or of a folder with a user's own CSVs."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 def mediaeval_imports(
     directory: str, kinds: Sequence[str] = (), films: str = ""
 ) -> tuple[list[FilmImport], dict[str, dict[str, Any]]]:
-    """What there is to import of a data set in the organisers' layout.
+    """The films to import from a data set in the organisers' layout.
 
     Args:
         directory: the unpacked data set.
-        kinds: which of `KINDS`; without any, all that some film has.
-        films: where the films themselves lie, as `list_films` takes it; else their place in the data set is looked at.
+        kinds: some of `KINDS`; empty for all that any film has.
+        films: the films themselves, as `list_films` takes them; empty to look for them in the data set.
 
     Returns:
         The films that have any of the kinds, and modality -> description.
 
     Raises:
-        ConfigurationError: for an unknown kind, or where no film has any.
+        ConfigurationError: if a kind is unknown, or no film has any.
     """
     for kind in kinds:
         if kind not in KINDS:
@@ -62,10 +62,10 @@ def mediaeval_imports(
 def csv_imports(
     source: str, name: str, version: str, films: str = ""
 ) -> tuple[list[FilmImport], dict[str, dict[str, Any]]]:
-    """What there is to import of features of one's own, one `<film_id>.csv` a film.
+    """The films to import from a user's own features, one `<film_id>.csv` per film.
 
     Raises:
-        ConfigurationError: for a name that can't be one, a version that isn't given, or where there is no such file.
+        ConfigurationError: if the name is invalid, the version is empty, or there is no such file.
     """
     if not _NAME.fullmatch(name) or name.endswith("_present") or name in _OTHERS_NAMES:
         raise ConfigurationError(

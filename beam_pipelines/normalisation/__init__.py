@@ -1,1 +1,1 @@
-"""The statistics of `prepare`: tf.Transform's preprocessing function and its configuration."""
+"""What `prepare` computes: tf.Transform's preprocessing function (statistics, PCA) and its configuration."""

@@ -8,14 +8,14 @@ from beam_pipelines.foundation.configuration import Section
 
 
 class PrepareConfig(Section):
-    """What is done to the features before the network sees them.
+    """How features are normalised before the network sees them.
 
     Attributes:
-        splits: the manifest's splits whose films the statistics are taken over.
-        pca_components: modality -> number of principal components a slot; a modality that isn't named keeps its own
+        splits: the manifest's splits whose films the statistics cover.
+        pca_components: modality -> number of principal components per slot. A modality that isn't named keeps all its
             dimensions (the paper doesn't say that it reduced them; ours).
         pca_whiten: whether components are scaled to unit variance (YouTube-8M's form).
-        rows_per_batch: seconds that tf.Transform is handed at once.
+        rows_per_batch: seconds that tf.Transform gets at a time.
         failure_threshold: share of films without a usable record above which the run as a whole fails.
     """
 

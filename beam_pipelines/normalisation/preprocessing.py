@@ -1,7 +1,7 @@
 """The tf.Transform preprocessing function that the `prepare` section configures.
 
-Statistics are taken over the present slots of the given rows only: a second without a face says nothing about faces. An
-absent slot comes out as zeros, the mean of what is present.
+Statistics cover only the present slots of the given rows: a second without a face says nothing about faces. An absent
+slot becomes zeros, the mean of the present ones.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def preprocessing(
 
     Returns:
         A function from `{modality: float32 [N, D], <modality>_present: float32 [N, slots]}` to
-        `{modality: float32 [N, D']}`: per slot the z-score, then, where configured, principal components.
+        `{modality: float32 [N, D']}`: per slot the z-score, then, if configured, principal components.
 
     Raises:
-        ConfigurationError: for components of a modality that isn't there, or more of them than a slot has dimensions.
+        ConfigurationError: if components are set for an absent modality, or more of them than a slot has dimensions.
     """
     for modality, components in config.pca_components.items():
         width = dimensions.get(modality, 0) // slots_of(modality)
@@ -65,7 +65,7 @@ def preprocessing(
 
 def _normalise(slot: tf.Tensor, mask: tf.Tensor, components: int | None, whiten: bool, name: str) -> tf.Tensor:
     """One slot's rows float32 [N, D] and its presence [N, 1] -> float32 [N, D'], zero where absent."""
-    # A damaged value would void the statistics of the whole set: it counts as absent.
+    # One damaged value would spoil the statistics of the whole set: it counts as absent.
     finite = tf.reduce_all(tf.math.is_finite(slot), axis=1, keepdims=True)
     here = tf.logical_and(mask > 0, finite)
     rows = tf.where(here, slot, tf.zeros_like(slot))
@@ -74,7 +74,7 @@ def _normalise(slot: tf.Tensor, mask: tf.Tensor, components: int | None, whiten:
     if components is None:
         return standardised
     projection = tft.pca(tf.cast(standardised, tf.float64), components, tf.float64, name=f"{name}_pca")
-    # Rounded, so that the order in which workers add up the covariance doesn't show in the last digits.
+    # Rounded, so that the order in which workers add up the covariance doesn't change the last digits.
     projection = tf.cast(tf.round(projection * _PCA_GRID) / _PCA_GRID, tf.float32)
     projected = tf.matmul(standardised, projection)
     return _standardise(projected, weights, f"{name}_projected") if whiten else projected
@@ -83,14 +83,14 @@ def _normalise(slot: tf.Tensor, mask: tf.Tensor, components: int | None, whiten:
 def _standardise(rows: tf.Tensor, weights: tf.Tensor, name: str) -> tf.Tensor:
     """(x - mean) / deviation with statistics over the rows of weight 1; rows of weight 0 become zero.
 
-    Two passes in float64: the sum of squares about the mean doesn't cancel as the difference of two sums does.
+    It takes two passes in float64: the sum of squares about the mean doesn't cancel as the difference of two sums does.
     """
     exact = tf.cast(rows, tf.float64)
     count = tf.maximum(tft.sum(weights, False, name=f"{name}_count"), 1.0)
     mean = tft.sum(exact * weights, False, name=f"{name}_mean") / count
     variance = tft.sum(tf.square(exact - mean) * weights, False, name=f"{name}_variance") / count
     deviation = tf.sqrt(variance)
-    # A constant dimension says nothing: it becomes zero instead of a division by zero.
+    # A constant dimension carries no information: it becomes zero, without a division by zero.
     scale = tf.where(deviation > _SMALLEST_DEVIATION, 1.0 / deviation, tf.zeros_like(deviation))
     centred = (rows - tf.cast(mean, tf.float32)) * tf.cast(scale, tf.float32)
     return centred * tf.cast(weights, tf.float32)

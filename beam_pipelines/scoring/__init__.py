@@ -1,1 +1,1 @@
-"""What a scored film leaves on disk, and how a later run finds it. No Beam."""
+"""The files of a scored film: writing them, and finding them in a later run. No Beam."""
