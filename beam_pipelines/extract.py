@@ -20,12 +20,13 @@ from typing import Any
 import apache_beam as beam
 
 from beam_pipelines.contracts.records.records import fingerprint, is_untrained
+from beam_pipelines.contracts.runs import FilmOutcome
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation.version import __version__
 from beam_pipelines.launch import job
 from beam_pipelines.transforms.extract_films import DONE_TAG, FAILED_TAG, ExtractFilms
-from beam_pipelines.transforms.outcomes import FilmOutcome, WriteOutcomes
+from beam_pipelines.transforms.outcomes import WriteOutcomes
 
 
 def define_pipeline(

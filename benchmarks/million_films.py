@@ -261,7 +261,7 @@ def _receipt(number: int) -> Any:
 
 
 def _outcome(number: int) -> Any:
-    from beam_pipelines.transforms.outcomes import DONE, FAILED, FilmOutcome
+    from beam_pipelines.contracts.runs import DONE, FAILED, FilmOutcome
 
     uri = f"gs://bucket/films/{film_id(number)}"
     if number % 100:

@@ -56,6 +56,7 @@ def _main(argv: list[str]) -> int:
     config = load_section("extract", ExtractConfig, arguments.config, arguments.overrides)
     films = list_films(arguments.films, config.suffixes, config.min_lines_px)
 
+    from beam_pipelines.contracts.runs import TRIED_AGAIN, read_failures
     from beam_pipelines.extract import define_pipeline, name_attempt
     from beam_pipelines.extraction.parts_folder import remove_parts
     from beam_pipelines.extractors.configured_networks import describe_tracks
@@ -64,7 +65,6 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.launch import job
     from beam_pipelines.launch.failure_marks import remove_marks
     from beam_pipelines.launch.local_work import largest_first
-    from beam_pipelines.transforms.outcomes import TRIED_AGAIN, read_failures
 
     options = job.beam_options(
         beam_arguments, arguments.workers, one_process=lambda: job.films_share_batches(config.device)

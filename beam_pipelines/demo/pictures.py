@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from beam_pipelines.contracts.curves.curves import from_csv
+from beam_pipelines.contracts.curves.curves import CURVES, from_csv
 from beam_pipelines.demo.films import DemoFilm
 from beam_pipelines.report.plots import plot_curve, plot_history
 
@@ -23,7 +23,7 @@ def draw_curves(films: list[DemoFilm], scores: Path, output: Path) -> list[Path]
     """
     pictures = []
     for film in films:
-        path = scores / "curves" / f"{film.film_id}.csv"
+        path = scores / CURVES / f"{film.film_id}.csv"
         if not path.is_file():
             continue
         curve = from_csv(path.read_text(encoding="utf-8"), film.film_id)

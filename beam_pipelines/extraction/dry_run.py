@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from beam_pipelines.contracts.runs import FilmOutcome, is_carried_over
 from beam_pipelines.extraction.one_film import media_limits, missing_modalities, stat_source
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film, shown_name
@@ -25,7 +26,6 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED, FilmError
 from beam_pipelines.media.probe import FilmProbe
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
-from beam_pipelines.transforms.outcomes import FilmOutcome, is_carried_over
 
 CORE_SECONDS: Mapping[str, float] = {
     "image": 0.08,

@@ -21,6 +21,7 @@ from typing import Any
 from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
+from beam_pipelines.contracts.runs import FAILURES, RUN_MANIFEST, exit_code, read_manifest_of_run
 from beam_pipelines.extractors.config import DeviceConfig
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import nearest
@@ -31,7 +32,6 @@ from beam_pipelines.foundation.tensorflow_start import sees_gpu
 from beam_pipelines.foundation.version import __version__
 from beam_pipelines.launch.driver_log import PLUGIN_OPTION
 from beam_pipelines.launch.progress import watch
-from beam_pipelines.transforms.outcomes import FAILURES, RUN_MANIFEST, exit_code, read_manifest_of_run
 
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 

@@ -31,13 +31,20 @@ from beam_pipelines.contracts.curves.curve_table import (
     shard_of,
     write_part,
 )
-from beam_pipelines.contracts.curves.curves import COLUMNS, SPREAD_COLUMNS, AffectCurve, from_csv, to_csv
+from beam_pipelines.contracts.curves.curves import (
+    COLUMNS,
+    CURVES,
+    PLOTS,
+    SPREAD_COLUMNS,
+    AffectCurve,
+    curve_uri,
+    from_csv,
+    to_csv,
+)
 from beam_pipelines.contracts.curves.done_marker import ScoreReceipt, from_json, to_json
 from beam_pipelines.films.catalogue import shown_name
 from beam_pipelines.foundation import storage
 
-CURVES = "curves"
-PLOTS = "plots"
 _LONGEST_NAME = 45
 """Letters of a film's name that a plot's title has room for beside a remark."""
 
@@ -70,7 +77,7 @@ class CurveFiles:
 
     def csv_uri(self, film_id: str) -> str:
         """Where the CSV file of a film lies."""
-        return storage.join(self.output, CURVES, f"{film_id}.csv")
+        return curve_uri(self.output, film_id)
 
     def receipt_uri(self, film_id: str) -> str:
         """Where the receipt of a film lies."""

@@ -17,13 +17,13 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.utils.shared import Shared
 
+from beam_pipelines.contracts.runs import DONE, FAILED, SKIPPED, FilmOutcome, is_carried_over
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.foundation.logs.structured_log import about
 from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
 from beam_pipelines.launch.failure_marks import mark_failed, remove_mark
-from beam_pipelines.transforms.outcomes import DONE, FAILED, SKIPPED, FilmOutcome, is_carried_over
 
 DONE_TAG = "done"
 FAILED_TAG = "failed"

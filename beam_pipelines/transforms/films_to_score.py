@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import apache_beam as beam
 
 from beam_pipelines.contracts.records import records
+from beam_pipelines.contracts.runs import FilmOutcome
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.transforms import extract_films
 from beam_pipelines.transforms.create_films import CreateFilms
-from beam_pipelines.transforms.outcomes import FilmOutcome
 from beam_pipelines.transforms.score_films import FilmToScore
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import apache_beam as beam
 
+from beam_pipelines.contracts.runs import DONE, FAILED, SKIPPED, FilmOutcome
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.foundation.tensorflow_start import start_tensorflow
 from beam_pipelines.importing.feature_import import DefectRow, FilmImport
 from beam_pipelines.importing.imported_features import Defects
-from beam_pipelines.transforms.outcomes import DONE, FAILED, SKIPPED, FilmOutcome
 
 OUTCOME_TAG = "outcome"
 DEFECTS_TAG = "defects"

@@ -15,9 +15,9 @@ from tfx_bsl.public.tfxio import TensorAdapterConfig
 from beam_pipelines.contracts.records import records
 from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from beam_pipelines.contracts.records.records import slots_of
+from beam_pipelines.contracts.runs import DONE, FAILED, FilmOutcome
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation.logs.structured_log import about
-from beam_pipelines.transforms.outcomes import DONE, FAILED, FilmOutcome
 
 OUTCOME_TAG = "outcome"
 PRESENT_TAG = "present"

@@ -33,11 +33,11 @@ from beam_pipelines.contracts.models.exported_model import (
     find_model,
 )
 from beam_pipelines.contracts.records.records import RecordError, read_record
+from beam_pipelines.contracts.runs import FAILED, FilmOutcome
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.foundation.logs.structured_log import about
 from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
 from beam_pipelines.scoring.curve_files import CurveFiles, FinishedFilms
-from beam_pipelines.transforms.outcomes import FAILED, FilmOutcome
 
 SCORED_TAG = "scored"
 SKIPPED_TAG = "skipped"

@@ -19,8 +19,8 @@ import apache_beam as beam
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.curves.done_marker import ScoreReceipt
+from beam_pipelines.contracts.runs import DONE, SKIPPED, FilmOutcome
 from beam_pipelines.scoring.curve_files import CurveFiles, WrittenPart
-from beam_pipelines.transforms.outcomes import DONE, SKIPPED, FilmOutcome
 from beam_pipelines.transforms.score_films import ScoredFilm, SkippedFilm
 
 OUTCOMES_TAG = "outcomes"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from beam_pipelines import extract
-from beam_pipelines.transforms.outcomes import FAILED, TRIED_AGAIN, FilmOutcome, is_carried_over, read_failures
+from beam_pipelines.contracts.runs import FAILED, TRIED_AGAIN, FilmOutcome, is_carried_over, read_failures
 from tests.support.synthetic_clips import regular_times, write_clip
 
 SETTINGS = ["--workers=1", "--set=modalities=[audio]", "--set=audio.weights=untrained", "--set=failure_threshold=1"]

@@ -8,7 +8,8 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.metrics import MetricsFilter
 
-from beam_pipelines.transforms.outcomes import COUNTERS, DONE, FAILED, SKIPPED, FilmOutcome, WriteOutcomes
+from beam_pipelines.contracts.runs import DONE, FAILED, SKIPPED, FilmOutcome
+from beam_pipelines.transforms.outcomes import COUNTERS, WriteOutcomes
 
 OUTCOMES = [
     FilmOutcome("first", "first.mp4", DONE, film_s=100.4),

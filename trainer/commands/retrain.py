@@ -18,9 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from beam_pipelines.contracts.curves.curves import curve_uri
 from beam_pipelines.contracts.curves.score_config import ScoreConfig
 from beam_pipelines.contracts.models.current_version import read_current
 from beam_pipelines.contracts.models.exported_cards import CARD, EXPORTS, versions_of
+from beam_pipelines.contracts.runs import FAILURES, RUN_MANIFEST
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.foundation.errors import (
@@ -32,7 +34,7 @@ from beam_pipelines.foundation.errors import (
 )
 from beam_pipelines.foundation.run_summary import as_steps_of_a_run
 from beam_pipelines.labels.annotations import align
-from trainer.evaluation.evaluate import CURVES, SMOOTHED, read_curve
+from trainer.evaluation.evaluate import SMOOTHED, read_curve
 from trainer.evaluation.metrics import CONSTANT_MEAN, mean_label
 from trainer.foundation.bucket_lock import bucket_lock
 from trainer.foundation.config import TrainConfig
@@ -157,7 +159,7 @@ class _Round:
         config, common = self.config, ["--manifest", self.manifest, "--records", self.config.records]
         transform, model = storage.join(self.directory, "transform"), trained_model(self.directory, version)
         if not _is_there(model, CARD):
-            if not _is_there(transform, "run_manifest.json"):
+            if not _is_there(transform, RUN_MANIFEST):
                 splits = f"splits=[{','.join(config.train_splits)}]"
                 self.stages.start("prepare", [*common, "--output", transform, "--set", splits])
             arguments = [*common, "--transform", transform, "--output", storage.join(self.directory, "model")]
@@ -220,9 +222,9 @@ class _Round:
         arguments += ["--splits", ",".join(self.config.held_out_splits), "--output", output, "--workers=1"]
         arguments += ["--set", "plots=false", "--set", "csv=true", "--set", "failure_threshold=1.0"]
         # Written last of all: with it the scoring is done, since neither model nor records change within a round.
-        if not _is_there(output, "run_manifest.json"):
+        if not _is_there(output, RUN_MANIFEST):
             self.stages.start("score", arguments, allowed=(EXIT_OK, EXIT_SOME_FILMS_FAILED))
-        rows = map(json.loads, storage.read_text(storage.join(output, "failures.jsonl")).splitlines())
+        rows = map(json.loads, storage.read_text(storage.join(output, FAILURES)).splitlines())
         failed = {
             row["film_id"]: f"{name}: {row['reason']}: {row['detail']}" for row in rows if row["film_id"] in films
         }
@@ -230,7 +232,7 @@ class _Round:
         for film_id, one in films.items():
             if film_id in failed:
                 continue
-            curve = read_curve(storage.join(output, CURVES, f"{film_id}.csv"))[SMOOTHED]
+            curve = read_curve(curve_uri(output, film_id))[SMOOTHED]
             values, known = align(one.labels, len(curve))
             if known.any():
                 series[film_id] = (curve[known], values[known])

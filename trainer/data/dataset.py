@@ -24,6 +24,7 @@ from beam_pipelines.contracts.records.records import (
     read_record,
     record_uri,
 )
+from beam_pipelines.contracts.runs import RUN_MANIFEST
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
@@ -32,7 +33,6 @@ from beam_pipelines.labels.config import LabelConfig
 from trainer.data.contiguous_rows import stack_rows
 
 STATISTICS_FILE = "statistics.json"
-RUN_MANIFEST = "run_manifest.json"
 
 # The films say what the splits' names stood for; how many rows go at once and how many films may fail change nothing.
 _SETTINGS_WITHOUT_EFFECT = ("splits", "rows_per_batch", "failure_threshold")

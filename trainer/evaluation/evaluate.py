@@ -15,9 +15,18 @@ from typing import Protocol
 
 import numpy as np
 
-from beam_pipelines.contracts.curves.curves import COLUMNS, AffectCurve, CurveError, read_columns, to_csv
+from beam_pipelines.contracts.curves.curves import (
+    COLUMNS,
+    CURVES,
+    AffectCurve,
+    CurveError,
+    curve_uri,
+    read_columns,
+    to_csv,
+)
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig, smooth
 from beam_pipelines.contracts.models.exported_cards import exported_cards
+from beam_pipelines.contracts.runs import RUN_MANIFEST
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
 from beam_pipelines.foundation import storage
@@ -31,10 +40,6 @@ from trainer.evaluation.run_files import read_run_file, run_name
 from trainer.foundation.config import TrainConfig
 
 RAW, SMOOTHED = "raw", "smoothed"
-CURVES = "curves"
-"""The folder of a run that holds `<film_id>.csv`, of scoring and training alike."""
-
-_RUN_MANIFEST = "run_manifest.json"
 
 
 class LabelledFilm(Protocol):
@@ -110,7 +115,7 @@ def selection_score(table: MetricsTable, selection: str, predictor: str) -> floa
 def write_curve(directory: str, film_id: str, raw: np.ndarray, smoothed: np.ndarray) -> None:
     """Writes `<directory>/curves/<film_id>.csv` of [T, 2] each, the very file of a scoring run (contract 3)."""
     curve = AffectCurve(film_id, *np.transpose(smoothed), *np.transpose(raw))
-    storage.write_text(storage.join(directory, CURVES, f"{film_id}.csv"), to_csv(curve))
+    storage.write_text(curve_uri(directory, film_id), to_csv(curve))
 
 
 def read_curve(uri: str) -> dict[str, np.ndarray]:
@@ -180,7 +185,7 @@ def evaluate_run(scores: str, films: Sequence[Film], constant_films: Sequence[Fi
 
     def curve_of(film_id: str) -> Mapping[str, np.ndarray] | None:
         try:
-            return read_curve(storage.join(folder, f"{film_id}.csv"))
+            return read_curve(curve_uri(scores, film_id))
         except FileNotFoundError:
             return None
 
@@ -254,7 +259,7 @@ def untrained_of_run(scores: str) -> tuple[str, ...] | None:
     Raises:
         ConfigurationError: for a manifest that is not JSON.
     """
-    uri = storage.join(scores, _RUN_MANIFEST)
+    uri = storage.join(scores, RUN_MANIFEST)
     try:
         named = json.loads(storage.read_text(uri)).get("untrained")
     except FileNotFoundError:

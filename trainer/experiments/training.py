@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from beam_pipelines.contracts.curves.curves import curve_uri
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.exported_cards import EXPORTS, exported_cards
 from beam_pipelines.contracts.records.records import read_record, record_uri
@@ -23,7 +24,7 @@ from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.data.dataset import assert_no_leak
-from trainer.evaluation.evaluate import CURVES, SMOOTHED, read_curve, smooth_curves, write_curve
+from trainer.evaluation.evaluate import SMOOTHED, read_curve, smooth_curves, write_curve
 from trainer.experiments.cached_steps import Step, step
 from trainer.experiments.data import TEST, TRAIN, VALIDATION, ExperimentData
 from trainer.foundation.config import TrainConfig
@@ -52,7 +53,7 @@ class Trained:
 
 def read_curves(directory: str, films: Sequence[Film], kind: str = SMOOTHED) -> dict[str, np.ndarray]:
     """The `raw` or `smoothed` curves of some films in a step's directory, film id -> float64 [T, 2]."""
-    return {f.film_id: read_curve(storage.join(directory, CURVES, f"{f.film_id}.csv"))[kind] for f in films}
+    return {f.film_id: read_curve(curve_uri(directory, f.film_id))[kind] for f in films}
 
 
 def train_selecting(

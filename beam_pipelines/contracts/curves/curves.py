@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig, smooth
+from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
 
 TIME = "time_s"
@@ -33,6 +34,13 @@ SPREAD_COLUMNS = ("valence_spread", "arousal_spread")
 """The further value columns of an ensemble's curve, after `COLUMNS`."""
 
 DECIMALS = 6
+CURVES, PLOTS = "curves", "plots"
+"""The folders of a run that hold `<film_id>.csv` and `<film_id>.png`, of scoring and training alike."""
+
+
+def curve_uri(run: str, film_id: str) -> str:
+    """Where the curve of a film lies in the directory of a run."""
+    return storage.join(run, CURVES, f"{film_id}.csv")
 
 
 class CurveError(ValueError):

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines.contracts.curves.curves import AffectCurve, from_csv
+from beam_pipelines.contracts.curves.curves import AffectCurve, curve_uri, from_csv
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import shown_name
 from beam_pipelines.foundation import storage
@@ -65,7 +65,7 @@ def write_training_page(run: str, output: str) -> str:
     folder = PageFolder(output)
     pairs: list[tuple[AffectCurve, dict[str, np.ndarray]]] = []
     for number, film_id in enumerate(film_ids):
-        uri = storage.join(run, "curves", f"{film_id}.csv")
+        uri = curve_uri(run, film_id)
         try:
             curve = from_csv(storage.read_text(uri), film_id)
         except (FileNotFoundError, ValueError) as error:

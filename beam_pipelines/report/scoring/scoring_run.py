@@ -9,6 +9,7 @@ from typing import Any
 
 from beam_pipelines.contracts.curves.curve_table import list_parts, read_part
 from beam_pipelines.contracts.curves.curves import AffectCurve
+from beam_pipelines.contracts.runs import FAILURES, RUN_MANIFEST
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
@@ -67,7 +68,7 @@ def read_scoring_run(directory: str) -> ScoringRun:
         ConfigurationError: a directory without a manifest, which means that its run did not finish, or with a file
             that isn't JSON.
     """
-    uri = storage.join(directory, "run_manifest.json")
+    uri = storage.join(directory, RUN_MANIFEST)
     manifest = _read_json(uri)
     if manifest is None:
         raise ConfigurationError(f"{uri}: absent, so no scoring run has finished there; cineaffect score makes one")
@@ -83,7 +84,7 @@ def read_failures(directory: str) -> list[FailedFilm]:
     Raises:
         ConfigurationError: a line that isn't such a row; the text names file and line.
     """
-    uri = storage.join(directory, "failures.jsonl")
+    uri = storage.join(directory, FAILURES)
     try:
         lines = storage.read_text(uri).split("\n")
     except FileNotFoundError:

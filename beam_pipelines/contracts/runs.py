@@ -1,0 +1,167 @@
+"""What a run says of its films: what became of each, `failures.jsonl` and, last of all, `run_manifest.json`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import (
+    EXIT_OK,
+    EXIT_SOME_FILMS_FAILED,
+    EXIT_TOO_MANY_FILMS_FAILED,
+    ConfigurationError,
+)
+
+FAILURES = "failures.jsonl"
+RUN_MANIFEST = "run_manifest.json"
+
+DONE = "done"
+SKIPPED = "skipped"
+FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class FilmOutcome:
+    """What became of one film in one job.
+
+    Attributes:
+        film_id, source_uri: the film.
+        status: `done`, `skipped` (was done before, under the same fingerprints) or `failed`.
+        step, reason, detail: for a failed film, as in `FilmError`.
+        film_s: seconds of film this outcome stands for.
+        source_size_bytes, source_modified_s: of a failed film's file, where it could be found.
+        attempt: names what a failed film was tried with: limits, networks, version.
+        carried_over: the failure is that of an earlier run; the film was not tried again.
+    """
+
+    film_id: str
+    source_uri: str
+    status: str
+    step: str = ""
+    reason: str = ""
+    detail: str = ""
+    film_s: float = 0.0
+    source_size_bytes: int | None = None
+    source_modified_s: float | None = None
+    attempt: str = ""
+    carried_over: bool = False
+
+
+TRIED_AGAIN = frozenset(
+    {"not_found", "not_readable", "changed", "disk_full", "out_of_memory", "timeout", "crashed", "unforeseen_error"}
+)
+"""Reasons that may lie in the machine, the network or whoever moves files, not in the film: the next run tries again.
+
+A decoder that is killed, hangs or finds no memory may owe that to its neighbours, and an exception that nobody foresaw
+to the installation, so these are among them.
+"""
+
+
+def is_carried_over(earlier: FilmOutcome, size_bytes: int, modified_s: float, attempt: str) -> bool:
+    """Whether a film need not be tried again: the fault was its own, and neither it nor how it is tried has changed."""
+    return (
+        earlier.reason not in TRIED_AGAIN
+        and bool(earlier.attempt)
+        and (earlier.source_size_bytes, earlier.source_modified_s, earlier.attempt) == (size_bytes, modified_s, attempt)
+    )
+
+
+def read_failures(output: str) -> dict[str, FilmOutcome]:
+    """Film id -> its failure, as the last finished run in `output` has listed it; unreadable lines are left out."""
+    try:
+        lines = storage.read_text(storage.join(output, FAILURES)).splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    known = {each.name for each in fields(FilmOutcome)} - {"status", "film_s", "carried_over"}
+    found = {}
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("film_id"), str) and isinstance(row.get("source_uri"), str):
+            values = {key: value for key, value in row.items() if key in known}
+            found[row["film_id"]] = FilmOutcome(status=FAILED, **values)
+    return found
+
+
+def summarise(
+    outcomes: Iterable[FilmOutcome], films_in: int, about: Mapping[str, Any], failure_threshold: float
+) -> dict[str, Any]:
+    """The run manifest of these outcomes.
+
+    Raises:
+        RuntimeError: when films in are not films done + skipped + failed, each once: something was lost on the way.
+    """
+    outcomes = list(outcomes)
+    repeated = [film_id for film_id, n in Counter(o.film_id for o in outcomes).items() if n > 1]
+    if len(outcomes) != films_in or repeated:
+        raise RuntimeError(f"{films_in} films in, but {len(outcomes)} outcomes (repeated: {sorted(repeated)[:5]})")
+    by_status = Counter(outcome.status for outcome in outcomes)
+    return {
+        **about,
+        "films": {
+            "in": films_in,
+            DONE: by_status[DONE],
+            SKIPPED: by_status[SKIPPED],
+            FAILED: by_status[FAILED],
+        },
+        "failures_carried_over": sum(o.carried_over for o in outcomes),
+        "film_hours": {
+            status: round(sum(o.film_s for o in outcomes if o.status == status) / 3600, 6) for status in (DONE, SKIPPED)
+        },
+        "failed_by_reason": dict(sorted(Counter(o.reason for o in outcomes if o.status == FAILED).items())),
+        "failure_threshold": failure_threshold,
+    }
+
+
+def write_failures_and_manifest(output: str, outcomes: Iterable[FilmOutcome], manifest: Mapping[str, Any]) -> None:
+    """Writes what failed and then, as a run's last file, its manifest.
+
+    Args:
+        output: the directory of the run.
+        outcomes: of all its films.
+        manifest: from `summarise`.
+    """
+    failed = sorted((o for o in outcomes if o.status == FAILED), key=lambda o: o.film_id)
+    rows = [json.dumps(_failure_row(outcome), ensure_ascii=False) + "\n" for outcome in failed]
+    storage.write_text(storage.join(output, FAILURES), "".join(rows))
+    storage.write_text(
+        storage.join(output, RUN_MANIFEST), json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    )
+
+
+def read_manifest_of_run(output: str) -> dict[str, Any]:
+    """The manifest of a finished run.
+
+    Raises:
+        ConfigurationError: for a directory without one, which means that its run did not finish.
+    """
+    uri = storage.join(output, RUN_MANIFEST)
+    try:
+        manifest: dict[str, Any] = json.loads(storage.read_text(uri))
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"{uri}: absent, so the run that was to write it did not finish; run it again"
+        ) from error
+    return manifest
+
+
+def exit_code(manifest: Mapping[str, Any]) -> int:
+    """0 when every film is done, 3 when some failed, 4 when their share is above the threshold."""
+    films = manifest["films"]
+    if not films[FAILED]:
+        return EXIT_OK
+    too_many = films[FAILED] / films["in"] > manifest["failure_threshold"]
+    return EXIT_TOO_MANY_FILMS_FAILED if too_many else EXIT_SOME_FILMS_FAILED
+
+
+def _failure_row(outcome: FilmOutcome) -> dict[str, Any]:
+    row = asdict(outcome)
+    del row["status"], row["film_s"], row["carried_over"]
+    # Only the extract job knows these.
+    return {key: value for key, value in row.items() if value is not None and not (key == "attempt" and not value)}
