@@ -1,7 +1,8 @@
 """The score job: films or feature records in, valence and arousal curves out.
 
 films ──▶ ExtractFilms ──▶ records ─┐
-records ────────────────────────────┴─▶ ScoreFilms ──▶ WriteCurves ──▶ curves/, plots/, curves.parquet/
+records ────────────────────────────┴─▶ ScoreFilms ──▶ WriteCurves ──▶ curves/, curves.parquet/
+                                             │             └──▶ DrawPlots ──▶ plots/
                                              └──── failures.jsonl, run_manifest.json (WriteOutcomes)
 """
 
@@ -29,6 +30,7 @@ from beam_pipelines.films.catalogue import films_of_splits, list_films
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.launch import job
 from beam_pipelines.scoring.curve_files import CurveFiles
+from beam_pipelines.transforms.draw_plots import DrawPlots
 from beam_pipelines.transforms.films_to_score import FilmSource, FromFilms, FromRecords
 from beam_pipelines.transforms.outcomes import WriteOutcomes
 from beam_pipelines.transforms.score_films import (
@@ -39,7 +41,7 @@ from beam_pipelines.transforms.score_films import (
     Inference,
     ScoreFilms,
 )
-from beam_pipelines.transforms.write_curves import OUTCOMES_TAG, TABLE_TAG, WriteCurves
+from beam_pipelines.transforms.write_curves import OUTCOMES_TAG, TABLE_TAG, WRITTEN_TAG, WriteCurves
 
 
 def define_pipeline(
@@ -67,9 +69,7 @@ def define_pipeline(
         config.csv,
         config.plots,
         config.shards,
-        model.card.label_range,
         scorer_digest(model.sha256, smoothing, model.card.is_ensemble, config.stride_s),
-        remark="untrained networks: for demonstration only" if model.card.untrained() else "",
         spread=model.card.is_ensemble,
         run_started_s=run_started_s,
     )
@@ -78,6 +78,10 @@ def define_pipeline(
     inference = Inference(config.stride_s, batch_s, config.threads_per_worker, config.block_s)
     scored = films | ScoreFilms(model, smoothing, files, inference)
     written = (scored[SCORED_TAG], scored[SKIPPED_TAG]) | WriteCurves(files)
+    finished = [written[TABLE_TAG]]
+    if config.plots:
+        remark = "untrained networks: for demonstration only" if model.card.untrained() else ""
+        finished.append(written[WRITTEN_TAG] | DrawPlots(files, model.card.label_range, remark))
     about = {
         "job": "score",
         "versions": job.versions(),
@@ -96,7 +100,7 @@ def define_pipeline(
     (
         (written[OUTCOMES_TAG], scored[FAILED_TAG], *failed_before)
         | beam.Flatten()
-        | WriteOutcomes(output, source.films_in, about, config.failure_threshold, after=[written[TABLE_TAG]])
+        | WriteOutcomes(output, source.films_in, about, config.failure_threshold, finished)
     )
 
 

@@ -95,7 +95,7 @@ def receipts(root: Path, films: int) -> Iterator[str]:
     from beam_pipelines.contracts.curves.done_marker import to_json
     from beam_pipelines.scoring.curve_files import CurveFiles, FinishedFilms
 
-    files = CurveFiles(str(root / "csv"), True, False, SHARDS, (-1.0, 1.0), SCORER)
+    files = CurveFiles(str(root / "csv"), True, False, SHARDS, SCORER)
     folder = root / "csv" / "curves"
     folder.mkdir(parents=True)
     for number in range(films):
@@ -281,7 +281,7 @@ def _write_table(root: Path, films: int, seconds: int) -> Any:
         parts[shard_of(film_id(number), SHARDS)].append(_receipt(number))
     for shard, members in enumerate(parts):
         write_part(part_uri(output, shard, SHARDS), members, lambda receipt: AffectCurve(receipt.film_id, *values))
-    return CurveFiles(output, False, False, SHARDS, (-1.0, 1.0), SCORER)
+    return CurveFiles(output, False, False, SHARDS, SCORER)
 
 
 if __name__ == "__main__":

@@ -87,8 +87,7 @@ class _Steps:
 
         self.model, self.root = model, root
         self.spent_s: dict[str, float] = {}
-        self.files = CurveFiles(str(root / "out"), True, False, 1, (-1.0, 1.0), "scorer")
-        self.plots = CurveFiles(str(root / "out"), False, True, 1, (-1.0, 1.0), "scorer")
+        self.files = CurveFiles(str(root / "out"), True, False, 1, "scorer")
 
     def score(self, uris: Sequence[str]) -> None:
         """Everything that becomes of some records."""
@@ -97,6 +96,7 @@ class _Steps:
         from beam_pipelines.contracts.curves.done_marker import ScoreReceipt, record_checksum
         from beam_pipelines.contracts.models.exported_model import features_of
         from beam_pipelines.contracts.records import records
+        from beam_pipelines.report.plots import plot_film
 
         card = self.model.card
         with self._timed("reading"):
@@ -120,8 +120,8 @@ class _Steps:
             part = str(self.root / "part.parquet")
             curve_table.write_part(part, receipts, lambda receipt: curves[receipt.film_id])
         with self._timed("plot"):
-            for receipt in receipts:
-                self.plots.write_film(receipt, curves[receipt.film_id])
+            for curve in curves.values():
+                plot_film(self.files.plot_uri(curve.film_id), curve, card.label_range)
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:
@@ -143,7 +143,7 @@ def measure_growth(arguments: argparse.Namespace) -> dict[str, Any]:
 
     model = find_model(str(Path(arguments.folder) / arguments.name))
     with tempfile.TemporaryDirectory() as output:
-        files = CurveFiles(output, False, False, 16, model.card.label_range, "scorer")
+        files = CurveFiles(output, False, False, 16, "scorer")
         with beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner"])) as pipeline:
             films = pipeline | beam.Create(range(arguments.repeats)) | beam.Reshuffle() | beam.Map(_made_film)
             scored = films | PredictCurves(model, model.card.smoothing, "scorer", Inference(batch_s=2048))

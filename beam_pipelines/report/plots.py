@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.targets import TARGETS
+from beam_pipelines.films.catalogue import shown_name
 from beam_pipelines.report.canvas import Output, canvas
 
 if TYPE_CHECKING:
@@ -21,6 +23,39 @@ LABEL_COLOUR = "#222222"
 GUIDE_COLOUR = "#999999"
 
 Range = tuple[float, float]
+_LONGEST_NAME = 45
+"""Letters of a film's name that a plot's title has room for beside a remark."""
+
+
+def plot_film(output: Output, curve: AffectCurve, label_range: Range, remark: str = "") -> None:
+    """Draws what a scoring run says of one film.
+
+    Args:
+        output: a path (local or `gs://`), or a binary file.
+        curve: of the film.
+        label_range: lowest and highest label: the height of each panel.
+        remark: what stands beside the film's name.
+    """
+    plot_curve(
+        output,
+        _heading(curve.film_id, remark),
+        np.arange(curve.seconds),
+        curve.valence,
+        curve.arousal,
+        valence_raw=curve.valence_raw,
+        arousal_raw=curve.arousal_raw,
+        spread={"valence": curve.valence_spread, "arousal": curve.arousal_spread},
+        label_range=label_range,
+    )
+
+
+def _heading(film_id: str, remark: str) -> str:
+    name = shown_name(film_id)
+    if not remark:
+        return name
+    # A title that is too long is cut at its end, and what must not be lost stands there.
+    name = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+    return f"{name}   ({remark})"
 
 
 def plot_curve(

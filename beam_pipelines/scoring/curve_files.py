@@ -20,8 +20,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-
 from beam_pipelines.contracts.curves.curve_table import (
     list_parts,
     list_parts_before,
@@ -42,11 +40,7 @@ from beam_pipelines.contracts.curves.curves import (
     to_csv,
 )
 from beam_pipelines.contracts.curves.done_marker import ScoreReceipt, from_json, to_json
-from beam_pipelines.films.catalogue import shown_name
 from beam_pipelines.foundation import storage
-
-_LONGEST_NAME = 45
-"""Letters of a film's name that a plot's title has room for beside a remark."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +52,7 @@ class CurveFiles:
         csv: whether each film has a CSV file.
         plots: whether each film has a plot.
         shards: the number of Parquet parts.
-        label_range: lowest and highest label, the range of a plot's axis.
         scorer: digest of the model and the smoothing of this run (`scorer_digest`).
-        remark: what each plot says beside the film's name.
         spread: whether curves have the columns of an ensemble.
         run_started_s: when this run began (`job.storage_time_s`).
     """
@@ -69,9 +61,7 @@ class CurveFiles:
     csv: bool
     plots: bool
     shards: int
-    label_range: tuple[float, float]
     scorer: str
-    remark: str = ""
     spread: bool = False
     run_started_s: float = math.inf
 
@@ -96,12 +86,15 @@ class CurveFiles:
         return shard_of(film_id, self.shards)
 
     def write_film(self, receipt: ScoreReceipt, curve: AffectCurve) -> None:
-        """Writes the files of one film. Cut off anywhere, it leaves no receipt, and the film is scored again."""
+        """Writes the files of one film but its plot, and removes the plot of an earlier scoring.
+
+        Cut off anywhere, also before a new plot is drawn, it leaves a film that the next run scores again.
+        """
         storage.remove(self.receipt_uri(curve.film_id))
+        if self.plots:
+            storage.remove(self.plot_uri(curve.film_id))
         if self.csv:
             storage.write_text(self.csv_uri(curve.film_id), to_csv(curve))
-        if self.plots:
-            self._plot(curve)
         if self.csv:
             storage.write_text(self.receipt_uri(curve.film_id), to_json(receipt))
 
@@ -140,29 +133,6 @@ class CurveFiles:
         """Removes parts that don't belong to this division of the table; only once all of its own are written."""
         for uri in sorted(set(list_parts(self.output)) - set(uris)):
             storage.remove(uri)
-
-    def _plot(self, curve: AffectCurve) -> None:
-        from beam_pipelines.report.plots import plot_curve
-
-        plot_curve(
-            self.plot_uri(curve.film_id),
-            self._heading(curve.film_id),
-            np.arange(curve.seconds),
-            curve.valence,
-            curve.arousal,
-            valence_raw=curve.valence_raw,
-            arousal_raw=curve.arousal_raw,
-            spread={"valence": curve.valence_spread, "arousal": curve.arousal_spread},
-            label_range=self.label_range,
-        )
-
-    def _heading(self, film_id: str) -> str:
-        name = shown_name(film_id)
-        if not self.remark:
-            return name
-        # A title that is too long is cut at its end, and what must not be lost stands there.
-        name = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
-        return f"{name}   ({self.remark})"
 
 
 @dataclass(frozen=True)

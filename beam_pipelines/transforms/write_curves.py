@@ -1,6 +1,6 @@
 """WriteCurves: scored films in, their files and the table of the catalogue out.
 
-    scored ──▶ WriteFilm ──┐
+    scored ──▶ WriteFilm ──┬──▶ written, for DrawPlots
                            ├──▶ by part ──▶ WritePart ──▶ RemoveOtherParts
     skipped ───────────────┘
 
@@ -25,6 +25,7 @@ from beam_pipelines.transforms.score_films import ScoredFilm, SkippedFilm
 
 OUTCOMES_TAG = "outcomes"
 TABLE_TAG = "table"
+WRITTEN_TAG = "written"
 _LOG = logging.getLogger(__name__)
 
 Entry = tuple[ScoreReceipt, AffectCurve | None]
@@ -33,7 +34,9 @@ Entry = tuple[ScoreReceipt, AffectCurve | None]
 
 @dataclass
 class WriteCurves(beam.PTransform):
-    """(`ScoredFilm`s, `SkippedFilm`s) -> {`outcomes`: `FilmOutcome` of each, `table`: one element when it is written}.
+    """(`ScoredFilm`s, `SkippedFilm`s) -> {`outcomes`, `written`, `table`}.
+
+    That is `FilmOutcome` of each, `ScoredFilm` of those whose files are written, and one element when the table is.
 
     Attributes:
         files: where everything goes.
@@ -52,7 +55,7 @@ class WriteCurves(beam.PTransform):
             written | "EntryOfScored" >> beam.Map(_entry_of_scored, self.files),
             skipped | "EntryOfSkipped" >> beam.Map(_entry_of_skipped, self.files),
         )
-        return {OUTCOMES_TAG: outcomes, TABLE_TAG: entries | WriteCurveTable(self.files)}
+        return {OUTCOMES_TAG: outcomes, WRITTEN_TAG: written, TABLE_TAG: entries | WriteCurveTable(self.files)}
 
 
 @dataclass

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
-from beam_pipelines.contracts.curves.done_marker import ScoreReceipt
 from beam_pipelines.films.catalogue import escape_film_id
 from beam_pipelines.report.plots import (
     COLOURS,
@@ -20,10 +19,10 @@ from beam_pipelines.report.plots import (
     OTHER_COLOUR,
     clock,
     plot_curve,
+    plot_film,
     plot_history,
     plot_scatter,
 )
-from beam_pipelines.scoring.curve_files import CurveFiles
 
 SECONDS = np.arange(120)
 VALENCE = 0.8 * np.sin(SECONDS / 15)
@@ -66,9 +65,8 @@ def test_a_film_of_one_second_is_a_point_in_each_panel() -> None:
 def test_a_plot_of_a_run_is_headed_by_the_name_as_people_wrote_it(tmp_path: Path) -> None:
     film_id = escape_film_id('a/"b"?')
     curve = AffectCurve(film_id, VALENCE, AROUSAL, VALENCE, AROUSAL)
-    files = CurveFiles(str(tmp_path), csv=False, plots=True, shards=1, label_range=(-1.0, 1.0), scorer="s")
-    files.write_film(ScoreReceipt(film_id, "s", "r", 120, 0), curve)
-    heading = pixels(Path(files.plot_uri(film_id)).read_bytes())[:40]
+    plot_film(str(tmp_path / "plot.png"), curve, (-1.0, 1.0))
+    heading = pixels((tmp_path / "plot.png").read_bytes())[:40]
     assert (heading == pixels(curve_png('a/"b"?'))[:40]).all()
     assert not (heading == pixels(curve_png(film_id))[:40]).all()
 
