@@ -23,8 +23,8 @@ COMMANDS = {
     ),
     "train": ("trainer.commands.train", "feature records and labels -> exported model with its card"),
     "tune": ("trainer.commands.tune", "searches the paper's space for the best configuration, by the validation films"),
-    "ensemble": ("trainer.exporting.ensemble", "several exported models -> one whose curves are the mean of theirs"),
-    "evaluate": ("trainer.evaluation.evaluate", "curves against labels: MSE, PCC and CCC beside the constant mean"),
+    "ensemble": ("trainer.commands.ensemble", "several exported models -> one whose curves are the mean of theirs"),
+    "evaluate": ("trainer.commands.evaluate", "curves against labels: MSE, PCC and CCC beside the constant mean"),
     "score": ("beam_pipelines.commands.score", "films or feature records -> smoothed curves, table, plots"),
     "report": (
         "beam_pipelines.commands.report",

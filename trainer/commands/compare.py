@@ -21,15 +21,9 @@ from beam_pipelines.foundation.configuration import load_section, validate
 from beam_pipelines.foundation.errors import EXIT_OK, CineAffectError, ConfigurationError
 from beam_pipelines.foundation.run_summary import as_steps_of_a_run
 from trainer.commands.reproduce import SEED_STRIDE, seed_count
-from trainer.evaluation.evaluate import (
-    RAW,
-    SMOOTHED,
-    FilmLabels,
-    evaluate_curves,
-    selection_score,
-    smooth_curves,
-    untrained_note,
-)
+from trainer.evaluation.curve_files import RAW, SMOOTHED
+from trainer.evaluation.evaluate import FilmLabels, evaluate_curves, selection_score, smooth_curves
+from trainer.evaluation.run_origin import untrained_note
 from trainer.experiments.cached_steps import assert_experiment_directory
 from trainer.experiments.comparison_variants import COMPARISONS, best_filters, variants
 from trainer.experiments.data import (

@@ -21,8 +21,9 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import EXIT_OK, CineAffectError, ConfigurationError
 from beam_pipelines.foundation.run_summary import Places, as_steps_of_a_run, print_summary
 from beam_pipelines.report.runs.run_pages import write_run_page
-from trainer.evaluation.evaluate import evaluate_curves, untrained_note
+from trainer.evaluation.evaluate import evaluate_curves
 from trainer.evaluation.run_files import write_run_file
+from trainer.evaluation.run_origin import untrained_note
 from trainer.experiments.cached_steps import assert_experiment_directory, run_job
 from trainer.experiments.data import TEST, ExperimentData, draw_partitions, prepare_transform, write_manifest
 from trainer.experiments.paper_runs import TABLE_1, PaperRun, load_runs, paper_directory

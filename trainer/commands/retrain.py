@@ -34,7 +34,7 @@ from beam_pipelines.foundation.errors import (
 )
 from beam_pipelines.foundation.run_summary import as_steps_of_a_run
 from beam_pipelines.labels.annotations import align
-from trainer.evaluation.evaluate import SMOOTHED, read_curve
+from trainer.evaluation.curve_files import SMOOTHED, read_curve
 from trainer.evaluation.metrics import CONSTANT_MEAN, mean_label
 from trainer.foundation.bucket_lock import bucket_lock
 from trainer.foundation.config import TrainConfig

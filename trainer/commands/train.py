@@ -23,7 +23,9 @@ from beam_pipelines.foundation.version import __version__
 from beam_pipelines.labels.annotations import render_reports
 from beam_pipelines.report.runs.run_pages import write_run_page
 from trainer.data.dataset import Statistics, TrainingFilm, assert_no_leak, data_digest, load_films, read_statistics
-from trainer.evaluation.evaluate import Evaluation, smooth_curves, untrained_note, write_curve, write_evaluation
+from trainer.evaluation.curve_files import write_curve
+from trainer.evaluation.evaluate import Evaluation, smooth_curves, write_evaluation
+from trainer.evaluation.run_origin import untrained_note
 from trainer.foundation.config import TrainConfig
 from trainer.training.validation_record import write_validation
 

@@ -1,45 +1,31 @@
-"""Curves against labels: smoothing, its choice on validation films, the table of figures, and `cineaffect evaluate`.
+"""Curves against labels: smoothing, its choice on validation films, and the table of figures.
 
 Needs no TensorFlow: what it evaluates are curves, wherever they come from.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import numpy as np
 
-from beam_pipelines.contracts.curves.curves import (
-    COLUMNS,
-    CURVES,
-    AffectCurve,
-    CurveError,
-    curve_uri,
-    read_columns,
-    to_csv,
-)
+from beam_pipelines.contracts.curves.curves import CURVES, curve_uri
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig, smooth
-from beam_pipelines.contracts.models.exported_cards import exported_cards
-from beam_pipelines.contracts.runs import RUN_MANIFEST
 from beam_pipelines.contracts.targets import TARGETS
-from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
+from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.configuration import load_section
-from beam_pipelines.foundation.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED, CineAffectError, ConfigurationError
-from beam_pipelines.foundation.output_directory import assert_output_directory
-from beam_pipelines.labels.annotations import LabelReport, align, read_labels, render_reports, report_alignment
+from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.labels.annotations import LabelReport, align, read_labels, report_alignment
 from beam_pipelines.labels.config import LabelConfig
+from trainer.evaluation.curve_files import RAW, SMOOTHED, read_curve
 from trainer.evaluation.metrics import MetricsTable, mean_label, tabulate
 from trainer.evaluation.run_files import read_run_file, run_name
+from trainer.evaluation.run_origin import untrained_of_run
 from trainer.foundation.config import TrainConfig
-
-RAW, SMOOTHED = "raw", "smoothed"
 
 
 class LabelledFilm(Protocol):
@@ -110,35 +96,6 @@ def selection_score(table: MetricsTable, selection: str, predictor: str) -> floa
     if math.isnan(figure):
         return -math.inf
     return -figure if selection == "mse" else figure
-
-
-def write_curve(directory: str, film_id: str, raw: np.ndarray, smoothed: np.ndarray) -> None:
-    """Writes `<directory>/curves/<film_id>.csv` of [T, 2] each, the very file of a scoring run (contract 3)."""
-    curve = AffectCurve(film_id, *np.transpose(smoothed), *np.transpose(raw))
-    storage.write_text(curve_uri(directory, film_id), to_csv(curve))
-
-
-def read_curve(uri: str) -> dict[str, np.ndarray]:
-    """Reads a curve of a scoring or a training run, or another system's, which needs time_s, valence and arousal only.
-
-    Returns:
-        `smoothed` float64 [T, 2], and `raw` where the file has those columns; NaN where a cell is empty.
-
-    Raises:
-        ConfigurationError: for a file that isn't such a CSV; it names file and line.
-        FileNotFoundError: where there is none.
-    """
-    try:
-        columns = read_columns(storage.read_text(uri), uri)
-    except CurveError as error:
-        raise ConfigurationError(str(error)) from error
-    lacking = [target for target in TARGETS if target not in columns]
-    if lacking:
-        raise ConfigurationError(f"{uri}: not a curve: it has no column {', '.join(lacking)}")
-    curve = {SMOOTHED: np.stack([columns[target] for target in TARGETS], axis=1)}
-    if set(COLUMNS) <= set(columns):
-        curve[RAW] = np.stack([columns[f"{target}_raw"] for target in TARGETS], axis=1)
-    return curve
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,31 +207,6 @@ def _evaluate(
     return Evaluation(table, tuple(reports), tuple(without_curve), without_labels, untrained)
 
 
-def untrained_of_run(scores: str) -> tuple[str, ...] | None:
-    """The modalities whose features come from untrained networks, by a run's own account; None where it has none.
-
-    A scoring run says so in `run_manifest.json`, a training run in the card of its newest model; another system's
-    curves come with neither.
-
-    Raises:
-        ConfigurationError: for a manifest that is not JSON.
-    """
-    uri = storage.join(scores, RUN_MANIFEST)
-    try:
-        named = json.loads(storage.read_text(uri)).get("untrained")
-    except FileNotFoundError:
-        cards = exported_cards(scores)
-        named = cards[max(cards)].get("untrained_networks") if cards else None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{uri}: not readable as JSON ({error}); run `cineaffect score` again") from error
-    return None if named is None else tuple(named)
-
-
-def untrained_note(modalities: Sequence[str]) -> str:
-    """The line that stands under figures which mean nothing beyond a demonstration."""
-    return f"made from untrained networks ({', '.join(modalities)}): for demonstration only"
-
-
 def write_evaluation(evaluation: Evaluation, directory: str) -> None:
     """Writes `evaluation.json` and `evaluation.csv`; both name the untrained networks."""
     content = {
@@ -295,86 +227,3 @@ def _constant(films: Sequence[Film], config: LabelConfig) -> np.ndarray:
     if not labels:
         raise ConfigurationError("--train-splits: none of these films has labels to take the constant mean from")
     return mean_label(one.values for one in labels)
-
-
-EXAMPLES = """
-examples:
-  held-out films, scored before with `cineaffect score --output scores`:
-    cineaffect evaluate --manifest films.csv --scores scores --splits test
-  the trainer's own predictions of its validation films:
-    cineaffect evaluate --manifest films.csv --scores run --splits validation --per-film
-  a run file in the task's format:
-    cineaffect evaluate --manifest films.csv --run-file run1.txt --splits test
-
-The constant-mean row answers the mean of all label rows of --train-splits for every second: what a model must beat.
-PCC and CCC of a constant series are undefined; means over films leave such films out and say how many.
-exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 some labelled films have no curve.
-"""
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect evaluate`: prints the table, writes evaluation.json and evaluation.csv, returns the exit code."""
-    try:
-        return _main(list(sys.argv[1:] if argv is None else argv))
-    except CineAffectError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-
-
-def _main(argv: list[str]) -> int:
-    arguments = _parser().parse_args(argv)
-    config = load_section("train", TrainConfig, arguments.config, arguments.overrides)
-    output = arguments.output or arguments.scores or arguments.run_file.removesuffix(".txt") + "_evaluation"
-    assert_output_directory(output)
-    films = read_manifest(arguments.manifest)
-    chosen = films_of_splits(films, arguments.splits.split(","), arguments.manifest)
-    constant_films = films_of_splits(films, arguments.train_splits.split(","), arguments.manifest)
-    if arguments.run_file:
-        evaluation = evaluate_run_file(arguments.run_file, chosen, constant_films, config.labels)
-    else:
-        evaluation = evaluate_run(arguments.scores, chosen, constant_films, config.labels)
-    write_evaluation(evaluation, output)
-    print(render_reports(evaluation.reports))
-    print()
-    print(evaluation.table.to_text(per_film=arguments.per_film))
-    if evaluation.untrained:
-        print(untrained_note(evaluation.untrained))
-    for film_ids, what in ((evaluation.without_labels, "no labels"), (evaluation.without_curve, "labels but no curve")):
-        if film_ids:
-            print(f"\nfilms with {what}, not evaluated: {', '.join(film_ids)}")
-    print(f"\nresults: {storage.join(output, 'evaluation.json')}")
-    return EXIT_SOME_FILMS_FAILED if evaluation.without_curve else EXIT_OK
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cineaffect evaluate",
-        description="Holds predicted curves against labels: MSE, PCC and CCC, per film and pooled.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--manifest", required=True, help="CSV with the columns film_id, path, split and labels")
-    predictions = parser.add_mutually_exclusive_group(required=True)
-    predictions.add_argument("--scores", help="directory of a scoring or training run, with curves/ in it")
-    predictions.add_argument("--run-file", help="a run file in the task's format, a film's name and then its rows")
-    parser.add_argument("--splits", default="test", help="which films, comma separated (default: test)")
-    parser.add_argument("--train-splits", default="train", help="whose labels give the constant mean (default: train)")
-    parser.add_argument(
-        "--output", help="where evaluation.json and .csv go (default: the run's directory, or RUN_FILE_evaluation)"
-    )
-    parser.add_argument("--per-film", action="store_true", help="prints every film's figures too")
-    parser.add_argument("--config", help="YAML file; its section train.labels says how labels are read")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="overrides one key of the section train, for example --set labels.minimum=0; may be repeated",
-    )
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -12,7 +12,8 @@ import numpy as np
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.foundation.errors import ConfigurationError
-from trainer.evaluation.evaluate import SMOOTHED, LabelledFilm, evaluate_curves, selection_score, smooth_curves
+from trainer.evaluation.curve_files import SMOOTHED
+from trainer.evaluation.evaluate import LabelledFilm, evaluate_curves, selection_score, smooth_curves
 from trainer.evaluation.metrics import mean_label
 from trainer.foundation.config import TrainConfig
 

@@ -24,7 +24,8 @@ from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.data.dataset import assert_no_leak
-from trainer.evaluation.evaluate import SMOOTHED, read_curve, smooth_curves, write_curve
+from trainer.evaluation.curve_files import SMOOTHED, read_curve, write_curve
+from trainer.evaluation.evaluate import smooth_curves
 from trainer.experiments.cached_steps import Step, step
 from trainer.experiments.data import TEST, TRAIN, VALIDATION, ExperimentData
 from trainer.foundation.config import TrainConfig

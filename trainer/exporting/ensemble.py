@@ -1,4 +1,4 @@
-"""`cineaffect ensemble`: several exported models as one, whose curves are the mean of theirs (paper, run 5).
+"""Several exported models as one, whose curves are the mean of theirs (paper, run 5).
 
 The members go into the new SavedModel as they are, each with its own statistics, windows and network: nothing is
 trained, and the members' files aren't needed any more.
@@ -6,8 +6,6 @@ trained, and the members' files aren't needed any more.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,24 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
-from beam_pipelines.contracts.models.exported_cards import versions_of
 from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of
 from beam_pipelines.contracts.records.records import RecordError, read_record, record_uri
 from beam_pipelines.contracts.targets import TARGETS
-from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
+from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.configuration import load_section
-from beam_pipelines.foundation.errors import EXIT_OK, CineAffectError, ConfigurationError, FilmError
-from beam_pipelines.foundation.output_directory import assert_output_directory
+from beam_pipelines.foundation.errors import ConfigurationError, FilmError
 from beam_pipelines.labels.annotations import align, read_labels
 from trainer.evaluation.evaluate import choose_smoothing, evaluate_curves, smooth_curves
 from trainer.evaluation.metrics import MetricsTable, mean_label
 from trainer.exporting.ensemble_members import (
     Member,
     assert_members_agree,
-    common_smoothing,
     ensemble_card,
-    find_members,
     merged,
     modalities_of,
 )
@@ -41,19 +34,6 @@ from trainer.foundation.config import TrainConfig
 if TYPE_CHECKING:
     from trainer.exporting.serving_module import CurveScorer
 
-EXAMPLES = """
-examples:
-  the mean of three training runs, its filter chosen on the validation films:
-    cineaffect ensemble --members run1 run2 run3 --output exports --manifest films.csv --records features
-  of versions, with the filter that all of them chose:
-    cineaffect ensemble --members run1/exports/2 run2/exports/1 --output exports
-  scored as any other model:
-    cineaffect score --records features --model exports --output curves
-
-A member may be a training run, a directory of exports, or a version in it. Members may take different features, but of
-one name they must be of one extraction. Films that any member has learned from can't choose the filter.
-exit codes: 0 all done, 1 an outage (run it again), 2 configuration error.
-"""
 MEAN = "mean"
 
 
@@ -212,77 +192,3 @@ def _predict(
     if not known.any():
         raise ConfigurationError(f"{film.labels}: none of its rows lies within film '{film.film_id}'")
     return ValidationFilm(film.film_id, labels, known, tuple(curves))
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect ensemble`: finds, checks, validates and combines; returns the exit code."""
-    try:
-        return _main(_parser().parse_args(sys.argv[1:] if argv is None else list(argv)))
-    except CineAffectError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-
-
-def _main(arguments: argparse.Namespace) -> int:
-    if bool(arguments.manifest) != bool(arguments.records):
-        raise ConfigurationError("--manifest and --records belong together: the films that choose the filter")
-    assert_output_directory(arguments.output)
-    members = find_members(arguments.members)
-    assert_members_agree(members)
-    further: dict[str, Any] = {}
-    if arguments.manifest:
-        validated = _validated(arguments, members)
-        smoothing = validated.smoothing
-        further["validation_metrics"] = [row for row in validated.table.to_dict() if row["scope"] != "film"]
-        further["constant_mean"] = dict(zip(TARGETS, map(float, validated.constant), strict=True))
-        print(validated.table.to_text())
-        print()
-    else:
-        smoothing = common_smoothing(members)
-    version = arguments.export_version
-    if version is None:
-        version = max(versions_of(arguments.output), default=0) + 1
-    directory = combine(members, smoothing, storage.join(arguments.output, str(version)), further)
-    for number, member in enumerate(members, 1):
-        print(f"member {number}: {member.uri} ({member.reference.sha256[:12]}, weight 1/{len(members)})")
-    print(f"model: {directory}")
-    return EXIT_OK
-
-
-def _validated(arguments: argparse.Namespace, members: Sequence[Member]) -> Validated:
-    config = load_section("train", TrainConfig, arguments.config, arguments.overrides)
-    listed = read_manifest(arguments.manifest)
-    films, constant_films = (
-        films_of_splits(listed, [split for split in splits.split(",") if split], arguments.manifest)
-        for splits in (arguments.validation_splits, arguments.train_splits)
-    )
-    if not films:
-        raise ConfigurationError("--validation-splits: names no film")
-    return validate_members(members, films, constant_films, arguments.records, config)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cineaffect ensemble",
-        description="Combines exported models into one whose curves are the mean of theirs.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--members", nargs="+", required=True, help="training runs, directories of exports, or versions"
-    )
-    parser.add_argument("--output", required=True, help="directory of exports; the ensemble becomes a version there")
-    parser.add_argument("--manifest", help="CSV manifest: the films that choose the filter and judge the members")
-    parser.add_argument("--records", help="directory of their feature records")
-    parser.add_argument("--validation-splits", default="validation", help="which films (default: validation)")
-    parser.add_argument("--train-splits", default="train", help="whose labels give the constant mean (default: train)")
-    parser.add_argument("--config", help="YAML file; its section train says how labels are read and what is tried")
-    what = "overrides one key of the section train; may be repeated"
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=what)
-    parser.add_argument("--export-version", type=int, help="number of the version (default: the next free one)")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -23,14 +23,8 @@ from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.labels.config import LabelConfig
 from trainer.data.dataset import TrainingFilm
 from trainer.data.windows import WindowTable, epoch_batches, stack_films, window_ends
-from trainer.evaluation.evaluate import (
-    RAW,
-    SMOOTHED,
-    choose_smoothing,
-    evaluate_curves,
-    selection_score,
-    smooth_curves,
-)
+from trainer.evaluation.curve_files import RAW, SMOOTHED
+from trainer.evaluation.evaluate import choose_smoothing, evaluate_curves, selection_score, smooth_curves
 from trainer.evaluation.metrics import MetricsTable, mean_label
 from trainer.foundation.config import TrainConfig
 from trainer.foundation.distribution import chiefs_value, is_chief

@@ -12,7 +12,8 @@ import numpy as np
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
-from trainer.evaluation.evaluate import SMOOTHED, LabelledFilm, evaluate_curves, smooth_curves
+from trainer.evaluation.curve_files import SMOOTHED
+from trainer.evaluation.evaluate import LabelledFilm, evaluate_curves, smooth_curves
 from trainer.foundation.config import TrainConfig
 
 VALIDATION = "validation.json"

@@ -17,17 +17,9 @@ from beam_pipelines.contracts.curves.curves import from_csv, to_csv
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.labels.config import LabelConfig
-from trainer.evaluation.evaluate import (
-    RAW,
-    SMOOTHED,
-    choose_smoothing,
-    evaluate_curves,
-    main,
-    read_curve,
-    selection_score,
-    smooth_curves,
-    write_curve,
-)
+from trainer.commands.evaluate import main
+from trainer.evaluation.curve_files import RAW, SMOOTHED, read_curve, write_curve
+from trainer.evaluation.evaluate import choose_smoothing, evaluate_curves, selection_score, smooth_curves
 from trainer.evaluation.metrics import CONSTANT_MEAN, mean_label
 from trainer.foundation.config import TrainConfig
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer.evaluation.evaluate import main
+from trainer.commands.evaluate import main
 from trainer.evaluation.run_files import write_run_file
 
 

@@ -18,8 +18,8 @@ from tests.support import numpy_reference as reference
 from tests.support import score_runs
 from tests.support.bare_process import run_bare
 from tests.support.synthetic_films import DIMENSIONS, DataSet
+from trainer.commands import ensemble
 from trainer.data.dataset import read_statistics
-from trainer.exporting import ensemble
 from trainer.exporting.export import export_model
 from trainer.foundation.config import ModelConfig
 from trainer.network.model import build_model

@@ -15,7 +15,7 @@ from tests.support.bare_process import run_bare
 from tests.support.synthetic_films import DIMENSIONS, DataSet
 from trainer.commands import train as task
 from trainer.data.transform import load_transform
-from trainer.evaluation import evaluate
+from trainer.evaluation.curve_files import RAW, read_curve
 from trainer.exporting.export import export_model
 from trainer.foundation.config import ModelConfig
 from trainer.network.model import AffectModel, build_model
@@ -97,7 +97,7 @@ def test_a_trained_model_scores_in_a_bare_process_what_the_trainer_predicted(
         rows[modality] = np.concatenate([record.tracks[modality].values for record in records])
         rows[f"{modality}_present"] = np.concatenate([record.tracks[modality].present for record in records])
     outputs = run_bare(str(run / "exports" / "1"), rows, splits, tmp_path)
-    own = np.concatenate([evaluate.read_curve(str(run / "curves" / f"{film}.csv"))[evaluate.RAW] for film in films])
+    own = np.concatenate([read_curve(str(run / "curves" / f"{film}.csv"))[RAW] for film in films])
     assert np.ptp(own, axis=0).min() > 0.02
     for column, target in enumerate(("valence", "arousal")):
         np.testing.assert_allclose(outputs[f"films {target}"], own[:, column], atol=1e-5, rtol=0)

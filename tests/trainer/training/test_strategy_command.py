@@ -17,7 +17,7 @@ from beam_pipelines.contracts.models.exported_cards import exported_cards
 from beam_pipelines.contracts.records.records import read_record, record_uri
 from tests.support.synthetic_films import REPOSITORY, DataSet
 from trainer.commands import train as task
-from trainer.evaluation.evaluate import RAW, read_curve
+from trainer.evaluation.curve_files import RAW, read_curve
 
 TIMEOUT_S = 600
 SMALL = ["epochs=2", "batch_size=61", "learning_rate=0.01", "model.window_s=6", "model.encoder.units=4"]

@@ -22,9 +22,10 @@ from beam_pipelines.contracts.records.records import (
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.foundation.output_directory import assert_output_directory
 from tests.support.synthetic_films import DataSet, prepare
+from trainer.commands import evaluate
 from trainer.commands import train as task
 from trainer.data.transform import load_transform
-from trainer.evaluation import evaluate
+from trainer.evaluation.curve_files import RAW, read_curve
 
 SMALL = [
     "epochs=4",
@@ -61,7 +62,7 @@ def test_exported_model_equals_the_trainers_own_predictions(dataset: DataSet, ru
             inputs[modality] = tf.constant(track.values)
             inputs[f"{modality}_present"] = tf.constant(track.present)
         outputs = model(**inputs)
-        own = evaluate.read_curve(str(path))[evaluate.RAW]
+        own = read_curve(str(path))[RAW]
         assert np.ptp(own, axis=0).min() > 0.05
         for column, target in enumerate(("valence", "arousal")):
             np.testing.assert_allclose(outputs[target], own[:, column], atol=1e-5)

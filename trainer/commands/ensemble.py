@@ -1,0 +1,107 @@
+"""`cineaffect ensemble`: several exported models as one, whose curves are the mean of theirs (paper, run 5)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from beam_pipelines.contracts.models.exported_cards import versions_of
+from beam_pipelines.contracts.targets import TARGETS
+from beam_pipelines.films.catalogue import films_of_splits, read_manifest
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.configuration import load_section
+from beam_pipelines.foundation.errors import EXIT_OK, CineAffectError, ConfigurationError
+from beam_pipelines.foundation.output_directory import assert_output_directory
+from trainer.exporting.ensemble import Validated, combine, validate_members
+from trainer.exporting.ensemble_members import Member, assert_members_agree, common_smoothing, find_members
+from trainer.foundation.config import TrainConfig
+
+EXAMPLES = """
+examples:
+  the mean of three training runs, its filter chosen on the validation films:
+    cineaffect ensemble --members run1 run2 run3 --output exports --manifest films.csv --records features
+  of versions, with the filter that all of them chose:
+    cineaffect ensemble --members run1/exports/2 run2/exports/1 --output exports
+  scored as any other model:
+    cineaffect score --records features --model exports --output curves
+
+A member may be a training run, a directory of exports, or a version in it. Members may take different features, but of
+one name they must be of one extraction. Films that any member has learned from can't choose the filter.
+exit codes: 0 all done, 1 an outage (run it again), 2 configuration error.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`cineaffect ensemble`: finds, checks, validates and combines; returns the exit code."""
+    try:
+        return _main(_parser().parse_args(sys.argv[1:] if argv is None else list(argv)))
+    except CineAffectError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _main(arguments: argparse.Namespace) -> int:
+    if bool(arguments.manifest) != bool(arguments.records):
+        raise ConfigurationError("--manifest and --records belong together: the films that choose the filter")
+    assert_output_directory(arguments.output)
+    members = find_members(arguments.members)
+    assert_members_agree(members)
+    further: dict[str, Any] = {}
+    if arguments.manifest:
+        validated = _validated(arguments, members)
+        smoothing = validated.smoothing
+        further["validation_metrics"] = [row for row in validated.table.to_dict() if row["scope"] != "film"]
+        further["constant_mean"] = dict(zip(TARGETS, map(float, validated.constant), strict=True))
+        print(validated.table.to_text())
+        print()
+    else:
+        smoothing = common_smoothing(members)
+    version = arguments.export_version
+    if version is None:
+        version = max(versions_of(arguments.output), default=0) + 1
+    directory = combine(members, smoothing, storage.join(arguments.output, str(version)), further)
+    for number, member in enumerate(members, 1):
+        print(f"member {number}: {member.uri} ({member.reference.sha256[:12]}, weight 1/{len(members)})")
+    print(f"model: {directory}")
+    return EXIT_OK
+
+
+def _validated(arguments: argparse.Namespace, members: Sequence[Member]) -> Validated:
+    config = load_section("train", TrainConfig, arguments.config, arguments.overrides)
+    listed = read_manifest(arguments.manifest)
+    films, constant_films = (
+        films_of_splits(listed, [split for split in splits.split(",") if split], arguments.manifest)
+        for splits in (arguments.validation_splits, arguments.train_splits)
+    )
+    if not films:
+        raise ConfigurationError("--validation-splits: names no film")
+    return validate_members(members, films, constant_films, arguments.records, config)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cineaffect ensemble",
+        description="Combines exported models into one whose curves are the mean of theirs.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--members", nargs="+", required=True, help="training runs, directories of exports, or versions"
+    )
+    parser.add_argument("--output", required=True, help="directory of exports; the ensemble becomes a version there")
+    parser.add_argument("--manifest", help="CSV manifest: the films that choose the filter and judge the members")
+    parser.add_argument("--records", help="directory of their feature records")
+    parser.add_argument("--validation-splits", default="validation", help="which films (default: validation)")
+    parser.add_argument("--train-splits", default="train", help="whose labels give the constant mean (default: train)")
+    parser.add_argument("--config", help="YAML file; its section train says how labels are read and what is tried")
+    what = "overrides one key of the section train; may be repeated"
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=what)
+    parser.add_argument("--export-version", type=int, help="number of the version (default: the next free one)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
