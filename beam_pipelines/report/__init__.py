@@ -1,1 +1,1 @@
-"""What people look at: plots of curves and of training."""
+"""What people look at: plots, pages of runs, and markers for editing programs."""

@@ -1,7 +1,7 @@
-"""The paper that plots are drawn on: style, title, fonts and the PNG file.
+"""The canvas of all plots: style, title, fonts and the PNG file.
 
-Matplotlib's object interface and the Agg canvas: no display is needed. What a person has in a matplotlibrc changes
-nothing, and the same input gives the same bytes on one machine.
+It uses matplotlib's object interface and the Agg canvas, so it needs no display. A user's matplotlibrc has no effect,
+and the same input gives the same bytes on one machine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Output = str | BinaryIO
 
 DOTS_PER_INCH = 130
 FONT = "DejaVu Sans"
-"""Comes with matplotlib: Latin, Greek, Cyrillic, Arabic, Hebrew and more, but no letters of East and South Asia."""
+"""Matplotlib's own font: Latin, Greek, Cyrillic, Arabic, Hebrew and more, but no letters of East and South Asia."""
 
 _STYLE: dict[str, Any] = {
     "font.family": [FONT],
@@ -56,15 +56,15 @@ _ONE_AT_A_TIME = threading.Lock()
 def canvas(
     output: Output, title: str, *, rows: int, columns: int, size_in: tuple[float, float], sharex: bool = False
 ) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure with panels to draw on, written as PNG when the block ends without an error.
+    """A figure with panels to draw on, written as PNG if the `with` block ends without an error.
 
     Args:
         output: a path (local or `gs://`), or a binary file.
-        title: untrusted text: never read as a formula, and cut where the figure ends.
+        title: untrusted text: never read as a formula, and cut at the edge of the figure.
         rows: rows of panels.
         columns: columns of panels.
         size_in: width and height in inches.
-        sharex: whether panels have one horizontal axis.
+        sharex: whether panels share one horizontal axis.
 
     Yields:
         The figure, and the panels row by row.
@@ -75,7 +75,7 @@ def canvas(
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     settings: Any = {**mpl.rcParamsDefault, **_STYLE}
-    # The one setting that rc_context doesn't give back: a notebook would show no figures any more.
+    # rc_context doesn't restore this setting: a notebook would show no more figures.
     settings.pop("backend")
     with _ONE_AT_A_TIME, mpl.rc_context(settings), _no_word_about_fonts():
         layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06)
@@ -98,21 +98,21 @@ def _write_title(figure: Figure, title: str) -> None:
     heading.set_parse_math(False)
     heading.set_fontfamily(_families(text))
     width_px = 0.97 * figure.bbox.width
-    # Cut in steps that shrink with the excess; measured, because letters differ in width.
+    # The title is measured, because letters differ in width, and cut in steps that shrink with the excess.
     while text and (drawn_px := heading.get_window_extent().width) > width_px:
         text = text[: min(len(text) - 1, int(len(text) * width_px / drawn_px))]
         heading.set_text(text + "…")
 
 
 def _families(text: str) -> list[str]:
-    """Matplotlib's own font, and where it lacks a letter the first installed one that has what is lacking."""
+    """Matplotlib's own font, and, if it lacks letters, the first installed font that has them."""
     from matplotlib import font_manager
 
     lacking = {ord(letter) for letter in text if letter != " "} - _letters(font_manager.findfont(FONT))
     if not lacking:
         return [FONT]
     for entry in sorted(font_manager.fontManager.ttflist, key=lambda entry: (entry.name, entry.fname)):
-        # "Last Resort" has a box for every letter there is: matplotlib comes to it by itself.
+        # "Last Resort" draws a box for every letter; matplotlib uses it by itself.
         if entry.style == "normal" and not entry.name.startswith("Last Resort") and lacking <= _letters(entry.fname):
             return [FONT, entry.name]
     return [FONT]
@@ -127,7 +127,7 @@ def _letters(font_path: str) -> frozenset[int]:
 
 @contextmanager
 def _no_word_about_fonts() -> Iterator[None]:
-    # A letter that no installed font has is drawn as a box; a warning for each film would tell nothing more.
+    # A letter that no installed font has is drawn as a box; a warning for each film would add nothing.
     logger = logging.getLogger("matplotlib.font_manager")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,12 +1,12 @@
-"""A page's folder: what the pages of a scoring run, a training run, a study and a table of experiments have in common.
+"""A page's folder: the common part of the pages of a scoring run, a training run, a study and a table of experiments.
 
-    index.html   the page, written last: the frame of all pages around a body of its own
+    index.html   the page, written last: the common frame around its own body
     assets/      its scripts and styles, and uPlot for the charts
-    data/*.js    what it shows
+    data/*.js    its data
 
-A page opened from disk may not fetch files, but it may load scripts: so data are scripts that call `CineAffect.data`.
-uPlot draws the charts because it is 50 kB without dependencies, draws ten thousand points in milliseconds and needs no
-build step; Plotly does the same with 3 to 4 MB.
+A page opened from disk may load scripts but not fetch files, so data are scripts that call `CineAffect.data`. uPlot
+draws the charts: it has 50 kB and no dependencies, draws ten thousand points in milliseconds and needs no build step;
+Plotly does the same with 3 to 4 MB.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from beam_pipelines.foundation.errors import ConfigurationError
 PAGE = "index.html"
 _FRAME = "frame.html"
 _MARK = '<a class="brand" href="#">CineAffect</a>'
-"""Stands in the frame, and so in every page of ours."""
+"""A line of the frame, by which pages of this project are recognised."""
 _FOLDERS = ("assets", "data", "thumbs", "markers")
 _UPLOT = ("uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE.txt")
 _RUN_CHARTS = ("store.js", "run_charts.js")
@@ -35,10 +35,10 @@ class PageKind:
     """A kind of page.
 
     Attributes:
-        body: the file with what stands between header and footer.
-        title, tagline: in the browser's tab, and beside the project's name.
-        scripts, styles: its own, in the order of loading.
-        policy: what the browser may load beside scripts, styles and pictures of the folder.
+        body: the file with the content between header and footer.
+        title, tagline: the texts in the browser's tab and beside the project's name.
+        scripts, styles: the kind's own files, in the order of loading.
+        policy: what the browser may load besides scripts, styles and pictures of the folder.
     """
 
     body: str
@@ -64,13 +64,13 @@ TABLE = PageKind("table.html", "CineAffect Table 1", "the paper's runs and ours"
 
 @dataclass
 class PageFolder:
-    """Writes the files of one page; `finish` writes the page itself and removes what an earlier one left over.
+    """Writes the files of one page; `finish` writes the page itself and removes files of an earlier one.
 
     Attributes:
         output: the folder, local or `gs://`.
 
     Raises:
-        ConfigurationError: where the folder holds a page that isn't ours.
+        ConfigurationError: if the folder holds a page that this project didn't write.
     """
 
     output: str
@@ -82,19 +82,19 @@ class PageFolder:
             raise ConfigurationError(f"{page}: is not a page of CineAffect's; name another folder with --output")
 
     def write(self, name: str, content: bytes) -> None:
-        """Writes a file of the page, unless it is there already as it is; `name` is relative to the folder."""
+        """Writes a file of the page, unless it exists with this content; `name` is relative to the folder."""
         uri = storage.join(self.output, name)
         self._written.add(uri)
         _write(uri, content)
 
     def write_data(self, name: str, value: Any) -> None:
-        """Writes `data/<name>.js`, plain values that the page loads by that name."""
-        # ASCII, so that neither an encoding nor a line separator inside a name can change what the script says.
+        """Writes `data/<name>.js`: plain values that the page loads by that name."""
+        # ASCII, so that neither an encoding nor a line separator in a name can change the script.
         text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
         self.write(f"data/{name}.js", f"CineAffect.data({json.dumps(name)},{text});\n".encode("ascii"))
 
     def finish(self, kind: PageKind) -> str:
-        """Writes the page of a kind with its assets; returns its address."""
+        """Writes the page of a kind with its assets, and returns the page's address."""
         assets = resources.files(__package__) / "assets"
         for name in (*_UPLOT, *kind.styles, *kind.scripts):
             self.write(f"assets/{name}", (assets / name).read_bytes())
@@ -115,7 +115,7 @@ class PageFolder:
 
 
 def _write(uri: str, content: bytes) -> None:
-    # A second run that changes nothing leaves the files' times as they are.
+    # A second run that changes nothing keeps the files' times.
     if storage.stat(uri) is None or storage.read_bytes(uri) != content:
         storage.write_bytes(uri, content)
 

@@ -16,7 +16,7 @@ from beam_pipelines.report.canvas import Output, canvas
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's palette: told apart by all common kinds of colour vision, and here by line style as well.
+# Okabe and Ito's palette: all common kinds of colour vision tell these apart; line styles differ too.
 COLOURS = {"valence": "#0072B2", "arousal": "#D55E00"}
 OTHER_COLOUR = "#009E73"
 LABEL_COLOUR = "#222222"
@@ -82,17 +82,17 @@ def plot_curve(
         valence_raw: float [T], as predicted.
         arousal_raw: float [T], as predicted.
         spread: `valence` and `arousal` of an ensemble, float [T]: the band reaches so far above and below the curve.
-            Without one, or with None, there is no band.
-        labels: `valence` and `arousal` where they are known, float [at most T], from the same first second on.
+            None draws no band.
+        labels: `valence` and `arousal`, if known, float [at most T], from the same first second on.
         label_range: lowest and highest label: the height of each panel.
 
     Raises:
-        ValueError: for curves whose lengths differ, naming them.
+        ValueError: if lengths of curves differ; the error names them.
     """
     seconds = np.asarray(time_s, np.float64)
     smoothed = {"valence": valence, "arousal": arousal}
     raw = {"valence": valence_raw, "arousal": arousal_raw}
-    # A line needs two seconds; one alone is a point.
+    # A line needs two seconds; a single one is drawn as a point.
     marker = "o" if seconds.size == 1 else None
     with canvas(output, title, rows=2, columns=1, size_in=(10.0, 5.4), sharex=True) as (_, panels):
         for target, panel in zip(TARGETS, panels, strict=True):
@@ -156,17 +156,17 @@ def plot_scatter(
 def plot_history(
     output: Output, history: Sequence[Mapping[str, Any]], *, title: str = "Training", best_epoch: int | None = None
 ) -> None:
-    """Draws loss and metrics over the epochs: a panel a quantity, training dashed, validation bold.
+    """Draws loss and metrics over the epochs: one panel per quantity, training dashed, validation bold.
 
-    A key is read as its words: `val`, `validation`, `train` and `training` name the split, `valence` and `arousal`
-    the target, what remains the quantity; `validation_valence_pcc` is a line of the panel `PCC`. Keys that aren't
-    numbers or count time (`epoch`, `step`, …`_s`) make no line.
+    The words of a key say what it is: `val`, `validation`, `train` and `training` name the split, `valence` and
+    `arousal` the target, the rest the quantity; `validation_valence_pcc` is a line of the panel `PCC`. Keys that aren't
+    numbers or count time (`epoch`, `step`, …`_s`) give no line.
 
     Args:
         output: a path (local or `gs://`), or a binary file.
-        history: one mapping an epoch; `epoch` is its number, else its place from 1 on.
+        history: one mapping per epoch; its number is `epoch`, else its place, counted from 1.
         title: name of the run.
-        best_epoch: the epoch that was kept; marked.
+        best_epoch: the kept epoch, which is marked.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -192,7 +192,7 @@ def plot_history(
         for panel in panels[len(quantities) :]:
             panel.set_axis_off()
         if lines:
-            # One legend for all panels: the lines mean the same in each.
+            # One legend for all panels: lines mean the same in each.
             names = sorted(lines, key=lambda name: (name == "kept", name))
             figure.legend([lines[name] for name in names], names, loc="outside lower center", ncols=2 * columns + 1)
 
@@ -210,12 +210,12 @@ def _shape_curve_panel(panel: Axes, target: str, label_range: Range) -> None:
     panel.set_yticks(np.linspace(low, high, 5))
     panel.axhline((low + high) / 2, color=GUIDE_COLOUR, lw=0.9, zorder=1)
     panel.set_title(target.capitalize(), loc="left", color=COLOURS[target], fontweight="bold")
-    # Above the panel, right of its name: there it can cover no curve.
+    # Above the panel, right of its name, where it covers no curve.
     panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.1)
 
 
 def _shape_time_axis(panel: Axes, time_s: NDArray[np.float64]) -> None:
-    """Ticks at round times, written m:ss, or h:mm:ss from an hour on."""
+    """Sets ticks at round times, written m:ss, or h:mm:ss from an hour on."""
     from matplotlib.ticker import FixedLocator, FuncFormatter
 
     first, last = (float(time_s.min()), float(time_s.max())) if time_s.size else (0.0, 1.0)
@@ -258,7 +258,7 @@ def _checked(name: str, values: ArrayLike, length: int, *, may_be_shorter: bool 
 
 
 def _quantities(history: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The keys that are lines, gathered by quantity in the order of their first appearance, loss first."""
+    """The keys that give lines, by quantity, in the order of their first appearance, loss first."""
     gathered: dict[str, list[str]] = {}
     for key in dict.fromkeys(key for row in history for key in row):
         counts_time = key in ("epoch", "step", "steps") or key.endswith(("_s", "_seconds"))

@@ -1,8 +1,8 @@
 """Peaks and turning points as markers for editing programs.
 
-to_edl   CMX 3600 edit decision list, each marker an event of one frame with the comment line that DaVinci Resolve
-         itself writes (Timelines > Export > Timeline Markers to EDL) and imports; a frame holds one marker, so what
-         falls on the same frame is joined:
+to_edl   CMX 3600 edit decision list: each marker is an event of one frame, with the comment line that DaVinci Resolve
+         itself writes (Timelines > Export > Timeline Markers to EDL) and imports; a frame holds one marker, so events
+         on one frame are joined:
          001  001      V     C        01:00:12:00 01:00:12:01 01:00:12:00 01:00:12:01
           valence 0.62 |C:ResolveColorBlue |M:valence peak |D:1
 to_csv   the columns of Premiere's marker list; for marker panels of Premiere, and for spreadsheets
@@ -32,13 +32,13 @@ CSV_COLUMNS = ("Marker Name", "Description", "In", "Out", "Duration", "Marker Ty
 
 
 def to_edl(title: str, events: Sequence[Event], rate: FrameRate, start_timecode: str = "01:00:00:00") -> str:
-    """A CMX 3600 list of markers. Of more than 999 markers the 999 most prominent remain.
+    """A CMX 3600 list of markers; of more than 999 markers the 999 most prominent remain.
 
     Args:
-        title: name of the film: untrusted; characters outside of ASCII and control characters become `_`.
-        events: in any order.
-        rate: of the timeline.
-        start_timecode: of the timeline's first frame; programs begin at one hour unless told otherwise.
+        title: name of the film: untrusted; characters outside ASCII and control characters become `_`.
+        events: the events, in any order.
+        rate: frame rate of the timeline.
+        start_timecode: timecode of the timeline's first frame; most programs begin at one hour.
     """
     by_frame: dict[int, list[Event]] = {}
     first = rate.frame_of(start_timecode)
@@ -54,12 +54,12 @@ def to_edl(title: str, events: Sequence[Event], rate: FrameRate, start_timecode:
 
 
 def to_csv(events: Sequence[Event], rate: FrameRate, start_timecode: str = "00:00:00:00") -> str:
-    """Markers as CSV with the columns of Premiere's marker list, one row an event.
+    """Markers as CSV with the columns of Premiere's marker list, one row per event.
 
     Args:
-        events: written in the order given.
-        rate: of the timeline.
-        start_timecode: of its first frame; Premiere's sequences begin at zero.
+        events: the events, written in this order.
+        rate: frame rate of the timeline.
+        start_timecode: timecode of its first frame; Premiere's sequences begin at zero.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
@@ -77,16 +77,16 @@ def marker_name(event: Event) -> str:
 
 
 def describe(event: Event) -> str:
-    """What a marker says in a sentence: the value, and how far it stands out."""
+    """A marker's note: the value, and how far it stands out."""
     what = "step of" if event.is_turning_point else "stands out by"
-    value = round(event.value, 2) + 0.0  # never a negative nought
+    value = round(event.value, 2) + 0.0  # never -0.0
     return f"{event.target} {value:+.2f}, {what} {event.prominence:.2f}"
 
 
 def _comment(events: Sequence[Event]) -> str:
     weightiest = max(events, key=lambda event: event.prominence)
     colour = _RESOLVE_COLOURS[weightiest.target, "turn" if weightiest.is_turning_point else "extreme"]
-    # The note stands first: what is behind a bar is read as a tag.
+    # The note comes first: Resolve reads text after a bar as a tag.
     note, name = "; ".join(map(describe, events)), ", ".join(map(marker_name, events))
     return f"{note} |C:ResolveColor{colour} |M:{name} |D:1"
 

@@ -2,8 +2,8 @@
 
      peak                    A peak is a second where the curve is higher than on both sides by at least the
 rise  /\\  fall              prominence; a low, where it is lower. Between a low and the next peak lies a rise, between
-    \\/  \\                   a peak and the next low a fall: a turning point is the steepest second of either, where
-    low                      the feeling tips. So are the ends of a film, where it begins or ends on the way.
+    \\/  \\                   a peak and the next low a fall. A turning point is the steepest second of either. The
+    low                      first and last second of a film may be such extremes too.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ EXTREMES: tuple[Kind, ...] = ("peak", "low")
 
 
 class EventSettings(Section):
-    """What counts as a peak or a low.
+    """The settings that decide what counts as a peak or a low.
 
     Attributes:
-        prominence: how far a peak stands out, as a share of the film's own spread (5th to 95th percentile).
-        minimum_prominence: the same as a share of the labels' range: below it a flat film has no peaks at all.
-        distance_s: two peaks, or two lows, lie at least this far apart.
-        most: at most so many peaks and lows together per curve, the most prominent ones.
+        prominence: how far a peak must stand out, as a share of the film's own spread (5th to 95th percentile).
+        minimum_prominence: the same as a share of the labels' range, so that a flat film has no peaks.
+        distance_s: the least distance in seconds between two peaks, or two lows.
+        most: the largest number of peaks and lows together per curve; the most prominent ones remain.
     """
 
     prominence: float = Field(default=0.25, gt=0, le=1)
@@ -48,7 +48,7 @@ class Event:
         time_s: the second.
         target: `valence` or `arousal`.
         kind: `peak`, `low`, `rise` or `fall`.
-        value: of the curve at that second.
+        value: the curve's value at that second.
         prominence: how far a peak or low stands out; for a rise or fall, the size of the step from low to peak.
     """
 
@@ -74,13 +74,13 @@ def find_events(
     """The peaks, lows, rises and falls of one smoothed curve, in the order of time.
 
     Args:
-        values: float [T], one value a second; seconds without a finite value are interpolated.
+        values: float [T], one value per second; seconds without a finite value are interpolated.
         target: `valence` or `arousal`.
         settings: what counts as a peak.
         label_range: lowest and highest label.
 
     Raises:
-        ValueError: for an array that is not one-dimensional.
+        ValueError: if the array is not one-dimensional.
     """
     settings = settings or EventSettings()
     curve = np.asarray(values, np.float64)
@@ -93,11 +93,11 @@ def find_events(
     curve = np.interp(seconds, seconds[finite], curve[finite])
     least = _least_prominence(curve, settings, label_range)
     extremes = [*_extremes(curve, target, "peak", least, settings), *_extremes(curve, target, "low", least, settings)]
-    # Equal prominence: the earlier one stays, so that the choice doesn't depend on the order of a sort.
+    # Of equally prominent ones the earlier remains, so that the choice doesn't depend on the order of a sort.
     extremes = sorted(extremes, key=lambda event: (-event.prominence, event.time_s, event.kind))[: settings.most]
     extremes.sort(key=lambda event: event.time_s)
     turns = (_steepest(curve, target, *pair) for pair in pairwise(_with_ends(curve, target, extremes, least)))
-    # A filter bends a curve most at its own ends: what is steepest there is no event of the film.
+    # A filter bends a curve most at its ends: a steep end is no event of the film.
     inside = range(settings.distance_s, curve.size - settings.distance_s)
     return in_order([*extremes, *(turn for turn in turns if turn is not None and turn.time_s in inside)])
 
@@ -110,7 +110,7 @@ def in_order(events: Iterable[Event]) -> list[Event]:
 def _least_prominence(curve: NDArray[np.float64], settings: EventSettings, label_range: tuple[float, float]) -> float:
     low, high = np.percentile(curve, (5, 95))
     least = settings.minimum_prominence * (label_range[1] - label_range[0])
-    # Never zero: every ripple of a constant curve's rounding would be a peak.
+    # Never zero: otherwise every rounding error of a constant curve would be a peak.
     return max(float(settings.prominence * (high - low)), least, 1e-6)
 
 
@@ -126,7 +126,7 @@ def _extremes(
 
 
 def _with_ends(curve: NDArray[np.float64], target: str, extremes: list[Event], least: float) -> list[Event]:
-    """The extremes, with the film's first and last second where the curve is far enough from its neighbour there."""
+    """The extremes, and the film's first and last second if the curve is far enough from the nearest extreme there."""
     if not extremes:
         return []
     opposite: dict[Kind, Kind] = {"peak": "low", "low": "peak"}
@@ -139,7 +139,7 @@ def _with_ends(curve: NDArray[np.float64], target: str, extremes: list[Event], l
 
 
 def _steepest(curve: NDArray[np.float64], target: str, first: Event, second: Event) -> Event | None:
-    """The turning point between two neighbouring extremes; None where they are of one kind or adjoin."""
+    """The turning point between two neighbouring extremes; None if they are of one kind or adjacent."""
     if first.kind == second.kind or second.time_s - first.time_s < 2:
         return None
     kind: Kind = "rise" if second.kind == "peak" else "fall"

@@ -1,8 +1,8 @@
 """Times in seconds as editors write them: SMPTE timecode, hh:mm:ss:ff.
 
-At 23.976 and 29.97 frames a second timecode counts whole frames at 24 and 30, so it runs slower than the clock. At
-29.97 and 59.94 there is drop-frame timecode (written with `;`) too: it leaves out frame *numbers*, the first two (four)
-of every minute but each tenth, and so keeps within a frame or two of the clock.
+At 23.976 and 29.97 frames per second timecode counts whole frames at 24 and 30, so it runs slower than the clock. At
+29.97 and 59.94 there is also drop-frame timecode (written with `;`). It leaves out frame *numbers*, the first two
+(four) of every minute except each tenth, and so stays within a frame or two of the clock.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class FrameRate:
         drop: drop-frame counting; only 29.97 and 59.94 have it.
 
     Raises:
-        ValueError: for drop-frame counting at any other rate, or a rate no timeline has.
+        ValueError: if drop-frame counting is set for another rate, or no timeline has the rate.
     """
 
     rate_hz: Fraction
@@ -42,15 +42,15 @@ class FrameRate:
 
     @property
     def nominal(self) -> int:
-        """Frames that timecode counts to a second."""
+        """The number of frames that timecode counts per second."""
         return math.ceil(self.rate_hz)
 
     def frame_at(self, time_s: float | Fraction) -> int:
-        """The number of the frame on screen at a time, from 0 on."""
+        """The number of the frame on screen at a time, counted from 0."""
         return math.floor(Fraction(time_s) * self.rate_hz)
 
     def timecode(self, frame: int) -> str:
-        """The timecode of a frame; after 24 hours it begins again, as on tape."""
+        """The timecode of a frame; after 24 hours it restarts, as on tape."""
         number = self._skip_dropped(frame) if self.drop else frame
         seconds, frames = divmod(number, self.nominal)
         minutes, seconds = divmod(seconds, 60)
@@ -84,8 +84,8 @@ def nearest_rate(rate_hz: Fraction | float | None, otherwise: Fraction = Fractio
     """The timeline rate nearest to a film's own; 29.97 and 59.94 count drop-frame, as television does.
 
     Args:
-        rate_hz: from the film's header, or None where it is unknown.
-        otherwise: the rate then.
+        rate_hz: the rate in the film's header, or None if it is unknown.
+        otherwise: the rate to use if it is unknown.
     """
     wanted = Fraction(rate_hz) if rate_hz else otherwise
     nearest = min(STANDARD_RATES_HZ, key=lambda rate: abs(rate - wanted))

@@ -1,6 +1,6 @@
-"""WebVTT tracks of a film: chapters that players show in their menu, and the curve as a metadata track for scripts.
+"""WebVTT tracks of a film: chapters for a player's menu, and the curve as a metadata track for scripts.
 
-A chapter is the stretch between two turning points. Its name says where on the valence-arousal plane it lies:
+A chapter is the stretch between two turning points. Its name is its place on the valence-arousal plane:
 
     tense       excited   joyful
     unpleasant  neutral   pleasant
@@ -22,9 +22,9 @@ from beam_pipelines.report.markers.events import Event
 
 SHORTEST_CHAPTER_S = 20
 MOST_CHAPTERS = 24
-"""A menu that can still be read."""
+"""The largest number of chapters, so that the menu stays readable."""
 NEUTRAL_SHARE = 0.1
-"""How far from the middle a value begins to say something, as a share of the way to either end; as in drawing.js."""
+"""Values nearer to the middle than this share of half the range are neutral; drawing.js has the same number."""
 _MOODS = {
     (-1, 1): "tense",
     (0, 1): "excited",
@@ -36,7 +36,7 @@ _MOODS = {
     (0, -1): "calm",
     (1, -1): "serene",
 }
-"""Side of the middle in valence and in arousal -> the word for it."""
+"""The word for each pair of sides (below, at or above the middle) of valence and arousal."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ def chapters(
 
     Args:
         valence, arousal: float [T], smoothed.
-        events: of both curves.
+        events: events of both curves.
         duration_s: D, the film's length; the last chapter ends there.
-        label_range: lowest and highest label; its middle is what is neutral.
-        shortest_s: a film shorter than that is one chapter.
+        label_range: lowest and highest label; its middle is neutral.
+        shortest_s: the least length of a chapter; a shorter film is one chapter.
     """
     cuts = [0.0, float(duration_s)]
     turns = sorted(
@@ -84,7 +84,7 @@ def chapters(
 
 
 def mood(valence: float, arousal: float, label_range: tuple[float, float] = (-1.0, 1.0)) -> str:
-    """The word for a place on the valence-arousal plane; what lies near the middle of an axis is on neither side."""
+    """The word for a place on the valence-arousal plane; values near the middle of an axis are on neither side."""
     low, high = label_range
     middle, near = (low + high) / 2, NEUTRAL_SHARE * (high - low) / 2
 
@@ -95,7 +95,7 @@ def mood(valence: float, arousal: float, label_range: tuple[float, float] = (-1.
 
 
 def signed(value: float) -> str:
-    """A value to two decimals with its sign as the page writes it: `+0.25`, `−0.07`, and never a negative nought."""
+    """A value to two decimals with its sign as the page writes it: `+0.25`, `−0.07`, and never `−0.00`."""
     return f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")
 
 
@@ -103,18 +103,18 @@ def chapters_vtt(film: str, parts: Iterable[Chapter]) -> str:
     """A WebVTT chapter track.
 
     Args:
-        film: its name, untrusted; goes into a comment.
-        parts: in order, without overlap.
+        film: the film's name, untrusted; it stands in a comment.
+        parts: the chapters, in order, without overlap.
     """
     cues = [f"{timestamp(part.start_s)} --> {timestamp(part.end_s)}\n{_text(part.name)}" for part in parts]
     return _document(film, "chapters", cues)
 
 
 def metadata_vtt(film: str, valence: ArrayLike, arousal: ArrayLike, duration_s: float) -> str:
-    """A WebVTT metadata track: one cue a second whose text is a JSON object with `valence` and `arousal`.
+    """A WebVTT metadata track: one cue per second, whose text is a JSON object with `valence` and `arousal`.
 
     Args:
-        film: its name, untrusted; goes into a comment.
+        film: the film's name, untrusted; it stands in a comment.
         valence, arousal: float [T], smoothed; a value that is not finite is null.
         duration_s: D; the last cue ends there.
     """
@@ -141,7 +141,7 @@ def _document(film: str, kind: str, cues: list[str]) -> str:
 
 
 def _text(text: str) -> str:
-    """Untrusted text as one line of cue text: nothing in it ends a cue, opens a tag or reads as an arrow."""
+    """Untrusted text as one line of cue text, in which nothing can end a cue, open a tag or look like an arrow."""
     line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 

@@ -1,9 +1,9 @@
 """The pages of a training run, of a study and of `reproduce`: one folder each, like a scoring run's page.
 
-data/page.js      everything but the curves
-data/film-N.js    curves and labels of the N-th validation film, loaded when it is chosen
+data/page.js      everything except the curves
+data/film-N.js    curves and labels of the N-th validation film, loaded when a reader chooses it
 
-The rest is as in every page's folder (`page_folder`).
+The other files are those of every page's folder (`page_folder`).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _FIGURES = ("predictor", "target", "scope", "film_id", "seconds", "mse", "pcc", 
 
 
 def write_run_page(directory: str, output: str | None = None) -> str:
-    """Writes the page of whatever a directory holds: a training run, a study or Table 1; returns its address.
+    """Writes the page of a directory's content: a training run, a study or Table 1; returns the page's address.
 
     Args:
         directory: `--output` of `cineaffect train`, `tune` or `reproduce`.
-        output: the page's folder; `<directory>/report` without it.
+        output: the page's folder; None for `<directory>/report`.
 
     Raises:
-        ConfigurationError: for a directory that holds none of them, or a file of it that can't be read.
+        ConfigurationError: if the directory holds none of them, or one of its files can't be read.
     """
     folder = output or storage.join(directory, FOLDER)
     if storage.stat(storage.join(directory, "study.json")) is not None:
@@ -53,10 +53,10 @@ def write_run_page(directory: str, output: str | None = None) -> str:
 
 
 def write_training_page(run: str, output: str) -> str:
-    """Writes the page of a training run; returns its address. What the run doesn't hold the page leaves out.
+    """Writes the page of a training run and returns its address. The page leaves out what the run doesn't have.
 
     Raises:
-        ConfigurationError: for a file that can't be read as what it should be.
+        ConfigurationError: if a file has the wrong content.
     """
     validation = _read_json(run, "validation.json") or {}
     evaluation = _read_json(run, "evaluation.json") or {}
@@ -95,7 +95,7 @@ def write_training_page(run: str, output: str) -> str:
 
 
 def write_study_page(study: str, output: str) -> str:
-    """Writes the page of a study from its `study.json`; returns its address."""
+    """Writes the page of a study from its `study.json`, and returns the page's address."""
     best = storage.join(study, "best.yaml")
     configuration = storage.read_text(best) if storage.stat(best) is not None else ""
     folder = PageFolder(output)
@@ -106,12 +106,12 @@ def write_study_page(study: str, output: str) -> str:
 def calibration(
     pairs: Sequence[tuple[AffectCurve, Mapping[str, np.ndarray]]], target: str
 ) -> list[dict[str, float | int]]:
-    """Mean label for what was predicted, in bins of as many seconds each, sorted by the (smoothed) prediction.
+    """The mean label for each level of the prediction: seconds sorted by (smoothed) prediction, in bins of equal size.
 
     A calibrated model's bins lie on the diagonal. Seconds without a label are left out.
 
     Returns:
-        One entry a bin: `predicted`, `labelled` (means) and `seconds`; fewer bins where there are few seconds.
+        One entry per bin: `predicted`, `labelled` (means) and `seconds`; fewer bins if there are few seconds.
     """
     predicted = np.concatenate([getattr(curve, target) for curve, _ in pairs])
     labelled = np.concatenate([known[target] for _, known in pairs])

@@ -1,6 +1,6 @@
 """The page of `cineaffect reproduce`: the paper's Table 1 beside ours, per film and pooled, with the spread over seeds.
 
-data/page.js      all of it; the rest is as in every page's folder (`page_folder`)
+data/page.js      all data; the other files are those of every page's folder (`page_folder`)
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from beam_pipelines.films.catalogue import shown_name
 from beam_pipelines.report.page_folder import TABLE, PageFolder
 
 TABLE_1 = "table1.json"
-"""What `cineaffect reproduce` leaves its table in."""
+"""The file in which `cineaffect reproduce` leaves its table."""
 
 _FIGURES = ("mse", "pcc", "ccc")
 
 
 def write_table_page(table: Mapping[str, Any], output: str) -> str:
-    """Writes the page of a table; returns its address.
+    """Writes the page of a table and returns its address.
 
     Args:
         table: the content of `table1.json`.
         output: the page's folder.
 
     Raises:
-        KeyError: for content that isn't such a table.
+        KeyError: if the content isn't such a table.
     """
     summary: list[dict[str, Any]] = table["summary"]
     films = by_film(table["rows"])
@@ -48,14 +48,14 @@ def write_table_page(table: Mapping[str, Any], output: str) -> str:
 
 
 def by_film(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and sample standard deviation over the seeds of every film's figures.
+    """The mean and sample standard deviation over the seeds, of every film's figures.
 
     Args:
-        rows: of the table; those of single films have the scope `film`.
+        rows: rows of the table; those of single films have the scope `film`.
 
     Returns:
-        One entry a predictor, target, film and figure: `mean` (None where it is undefined in every seed) and `sd` (None
-        below two seeds).
+        One entry per predictor, target, film and figure: `mean` (None if it is undefined in every seed) and `sd` (None
+        for fewer than two seeds).
     """
     grouped: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for row in rows:

@@ -1,1 +1,1 @@
-"""The page of a scoring run: the catalogue, a sheet a film, thumbnails, labels."""
+"""The page of a scoring run: the catalogue, one sheet per film, thumbnails, labels."""

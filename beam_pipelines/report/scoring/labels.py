@@ -1,7 +1,8 @@
 """Labels of a film for display: a table with a header that names time, valence and arousal, as MediaEval publishes it.
 
-The trainer's reader refuses what it can't vouch for (`beam_pipelines.labels.annotations`). Here a label is a line
-beside a curve: a file that can't be read costs the page that line and a sentence, never the film.
+The trainer's reader (`beam_pipelines.labels.annotations`) refuses doubtful content. Here a label is only a line beside
+a
+curve: if a file can't be read, the page lacks that line and says so, but still shows the film.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ def read_shown_labels(uri: str, seconds: int) -> ShownLabels:
     """Reads a label table; a row belongs to the second nearest to its time, and the first row's time is second 0.
 
     Args:
-        uri: text with columns divided by tabs, commas, semicolons or spaces, local or `gs://`.
-        seconds: T of the film; rows beyond it are left out.
+        uri: a text file with columns separated by tabs, commas, semicolons or spaces, local or `gs://`.
+        seconds: T of the film; later rows are left out.
 
     Raises:
-        FilmError: step `labels`; no such file, no such columns, or a row that isn't numbers.
+        FilmError: step `labels`; if there is no such file, it lacks the columns, or a row isn't numbers.
     """
     try:
         text = storage.read_text(uri)

@@ -1,14 +1,14 @@
 """The report page of a scoring run: one folder that opens from disk or any static server.
 
-    index.html          the page; everything else is loaded by it
+    index.html          the page, which loads everything else
     assets/             its script and style, and uPlot for the charts
     data/run.js         the run: counts, model, smoothing, evaluation
-    data/rows-000.js …  the catalogue, `ROWS_PER_FILE` films a file
-    data/film-<key>.js  one film's curves, events and tracks; loaded when the film is opened
+    data/rows-000.js …  the catalogue, `ROWS_PER_FILE` films per file
+    data/film-<key>.js  one film's curves, events and tracks; loaded when a reader opens the film
     thumbs/<key>.jpg    its thumbnails
     markers/<film id>.… its markers and WebVTT tracks, for other programs
 
-What all pages have in common is in `page_folder`.
+`page_folder` has the common part of all pages.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class PageWriter:
         self.add_row(catalogue_row(sheet, self.label_range))
 
     def add_row(self, row: dict[str, Any]) -> None:
-        """Adds a row to the catalogue whose film data lie in the page already (see `catalogue_row`)."""
+        """Adds a row to the catalogue (see `catalogue_row`) for a film whose data the page has already."""
         self._rows.append(row)
 
     def finish(
@@ -66,12 +66,12 @@ class PageWriter:
         failures: Iterable[FailedFilm] = (),
         evaluation: Sequence[Mapping[str, Any]] = (),
     ) -> str:
-        """Writes the catalogue and the page; returns the page's address. What an earlier page left over is removed.
+        """Writes the catalogue and the page, removes files of an earlier page, and returns the page's address.
 
         Args:
-            manifest: the run's.
+            manifest: the run's manifest.
             failures: films without a curve.
-            evaluation: rows of the run's evaluation; those of single films are left to the catalogue.
+            evaluation: rows of the run's evaluation; the catalogue shows those of single films.
         """
         rows = sorted(self._rows, key=lambda row: row["id"])
         rows += [failed_row(film) for film in sorted(failures, key=lambda film: film.film_id)]
@@ -99,7 +99,7 @@ class PageWriter:
 
     def _write_markers(self, sheet: FilmSheet, rate: FrameRate) -> dict[str, str]:
         curve, name, film_id = sheet.curve, sheet.name, sheet.film_id
-        # A film id is safe as a file name; should one ever not be, its markers stay in this folder all the same.
+        # A film id is safe as a file name; if one ever isn't, its markers still stay in this folder.
         file_name = sheet.key if "/" in film_id or film_id.startswith(".") else film_id
         files = {
             "EDL markers": (".edl", to_edl(name, sheet.events, rate)),

@@ -1,4 +1,4 @@
-"""Reading what a scoring run left (contract 3): its manifest, its failures, its table of curves, its evaluation."""
+"""Reading the files of a scoring run (contract 3): its manifest, failures, table of curves and evaluation."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class ScoringRun:
     """A finished scoring run.
 
     Attributes:
-        directory: where it lies.
+        directory: the run's directory.
         manifest: its `run_manifest.json`.
         failures: its films without a curve, sorted by film id.
-        evaluation: rows of its `evaluation.json`; empty where the curves were not compared with labels.
+        evaluation: rows of its `evaluation.json`; empty if the curves were not compared with labels.
     """
 
     directory: str
@@ -36,12 +36,12 @@ class ScoringRun:
 
     @property
     def label_range(self) -> tuple[float, float]:
-        """Lowest and highest label, from the manifest's `model`; [-1, 1] for runs that don't say."""
+        """The lowest and highest label, from the manifest's `model`; [-1, 1] if it has none."""
         low, high = self.manifest.get("model", {}).get("label_range", DEFAULT_LABEL_RANGE)
         return float(low), float(high)
 
     def count(self) -> int:
-        """How many films this run has curves of; its table may hold more, carried over from earlier runs."""
+        """The number of films with curves of this run; its table may hold more, carried over from earlier runs."""
         films = self.manifest.get("films", {})
         return int(films.get("done", 0)) + int(films.get("skipped", 0))
 
@@ -53,7 +53,7 @@ class ScoringRun:
                 yield curves[film_id]
 
     def agreement(self) -> dict[str, dict[str, float | None]]:
-        """Film id -> target -> Pearson correlation of the smoothed curve with the labels, where it was evaluated."""
+        """Film id -> target -> Pearson correlation of the smoothed curve with the labels, for evaluated films."""
         found: dict[str, dict[str, float | None]] = {}
         for row in self.evaluation:
             if row.get("scope") == "film" and row.get("predictor") == "smoothed" and row.get("target") in TARGETS:
@@ -62,11 +62,10 @@ class ScoringRun:
 
 
 def read_scoring_run(directory: str) -> ScoringRun:
-    """Reads a scoring run, local or `gs://`; curves are read when they are asked for.
+    """Reads a scoring run, local or `gs://`, except its curves, which are read later one by one.
 
     Raises:
-        ConfigurationError: a directory without a manifest, which means that its run did not finish, or with a file
-            that isn't JSON.
+        ConfigurationError: if the directory has no manifest, so that its run did not finish, or a file isn't JSON.
     """
     uri = storage.join(directory, RUN_MANIFEST)
     manifest = _read_json(uri)
@@ -79,10 +78,10 @@ def read_scoring_run(directory: str) -> ScoringRun:
 
 
 def read_failures(directory: str) -> list[FailedFilm]:
-    """The rows of a run's `failures.jsonl`, sorted by film id; empty where there is no such file.
+    """The rows of a run's `failures.jsonl`, sorted by film id; empty if there is no such file.
 
     Raises:
-        ConfigurationError: a line that isn't such a row; the text names file and line.
+        ConfigurationError: if a line isn't such a row; the text names file and line.
     """
     uri = storage.join(directory, FAILURES)
     try:

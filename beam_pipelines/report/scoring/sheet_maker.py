@@ -1,4 +1,4 @@
-"""From a scoring run to its page: what each film's sheet shows, gathered from wherever it lies."""
+"""From a scoring run to its page: collects each film's sheet from its curve, record, labels and video."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from beam_pipelines.report.scoring.thumbnails import Sprite, frame_rate_of, make
 
 @dataclass
 class SheetMaker:
-    """Gathers what the page shows of a film from where it lies.
+    """Makes the sheets of films, with all that the page shows of them.
 
     Attributes:
         output: the page's folder, to which addresses of films are relative.
@@ -36,9 +36,9 @@ class SheetMaker:
         films: film id -> film of the manifest.
         records: directory of feature records, or None.
         agreement: film id -> target -> correlation with the labels.
-        failures: film id -> why it has failed in this run. A film may have a curve of an earlier run all the same.
-        thumbnails: whether to make them.
-        rate_hz: frame rate of the markers, in place of each film's own.
+        failures: film id -> why it failed in this run. It may still have a curve of an earlier run.
+        thumbnails: whether to make thumbnails.
+        rate_hz: frame rate of the markers, instead of each film's own.
         settings: what counts as a peak.
     """
 
@@ -53,7 +53,7 @@ class SheetMaker:
     settings: EventSettings = field(default_factory=EventSettings)
 
     def make(self, curve: AffectCurve) -> tuple[FilmSheet, FrameRate]:
-        """The sheet of a film and the frame rate of its markers. What isn't at hand is left out, with a note."""
+        """The sheet of a film and the frame rate of its markers. It leaves out unavailable parts and notes them."""
         film = self.films.get(curve.film_id, Film(curve.film_id, ""))
         notes: list[str] = []
         failure = self.failures.get(curve.film_id)
@@ -135,7 +135,7 @@ class SheetMaker:
 
 @dataclass(frozen=True)
 class _RecordTracks:
-    """What the page shows of a feature record; see `FilmSheet`."""
+    """The parts of a feature record that the page shows; see `FilmSheet`."""
 
     duration_s: float | None = None
     source_uri: str = ""
@@ -146,11 +146,11 @@ class _RecordTracks:
 def write_report(
     run: ScoringRun, maker: SheetMaker, also_failed: Sequence[FailedFilm] = (), *, progress: bool = False
 ) -> str:
-    """Writes the page of a run; returns its address.
+    """Writes the page of a run and returns its address.
 
     Args:
         run: the scoring run.
-        maker: gathers each film's sheet; its `output` is the page's folder.
+        maker: makes each film's sheet; its `output` is the page's folder.
         also_failed: films that failed before scoring; those that the run itself knows are left out.
         progress: whether to show progress on the terminal.
     """

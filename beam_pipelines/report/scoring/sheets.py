@@ -1,8 +1,8 @@
-"""What the page knows of a film: a row of the catalogue and, loaded when it is opened, the film's own data.
+"""A film's data in the page: a row of the catalogue and, loaded when a reader opens it, the film's own data.
 
-Values cross into the page as JSON in ASCII; every text in them is untrusted and the page shows it as text. A curve goes
-as whole numbers of 1/10000, and in the catalogue as `SPARK_POINTS` letters, each one of 64 levels: 5,000 films are then
-about two megabytes.
+The page gets values as JSON in ASCII; every text in them is untrusted, and the page shows it as text. A curve is stored
+as whole numbers of 1/10000, and in the catalogue as `SPARK_POINTS` letters, each one of 64 levels: 5,000 films then
+take about two megabytes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SPARK_POINTS = 64
 LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 ABSENT = "."
 SCALE = 10_000
-"""Whole numbers of the page's curves are value * SCALE."""
+"""The page's curves are whole numbers, value * SCALE."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,18 +36,18 @@ class FilmSheet:
 
     Attributes:
         curve: its curve.
-        duration_s: D; T where it isn't known.
+        duration_s: D; T if D isn't known.
         events: peaks and turning points of both curves, in the order of time.
         chapters: the film's parts.
-        split: of the manifest; may be empty.
-        labels: where they exist.
+        split: the film's split in the manifest; may be empty.
+        labels: the film's labels, or None.
         faces: int [T], faces found in each second, or None.
         sound: bool [T], whether the second has sound, or None.
         video: address of the film relative to the page, percent-encoded, or None.
         notes: sentences for the reader: why there is no video, no label, ….
         sprite: thumbnails, or None.
         failed_since: whether the curve is of an earlier run and the film failed in this one.
-        agreement: `valence` and `arousal` -> Pearson correlation with the labels, where it was evaluated.
+        agreement: `valence` and `arousal` -> Pearson correlation with the labels, if it was evaluated.
     """
 
     curve: AffectCurve
@@ -66,7 +66,7 @@ class FilmSheet:
 
     @property
     def film_id(self) -> str:
-        """The film's name throughout, in addresses and file names too."""
+        """The film's id, as in addresses and file names."""
         return self.curve.film_id
 
     @property
@@ -82,7 +82,7 @@ class FilmSheet:
 
 @dataclass(frozen=True)
 class FailedFilm:
-    """A film of the run without a curve, and why (see `FilmError`)."""
+    """A film of the run without a curve, and the reason (see `FilmError`)."""
 
     film_id: str
     source_uri: str
@@ -92,12 +92,12 @@ class FailedFilm:
 
 
 def film_key(film_id: str) -> str:
-    """A short name that every file system and address takes, whatever the film is called."""
+    """A short name that is valid in every file system and address, whatever the film is called."""
     return hashlib.sha256(film_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def catalogue_row(sheet: FilmSheet, label_range: tuple[float, float]) -> dict[str, Any]:
-    """What the catalogue shows of a film."""
+    """A film's row in the catalogue."""
     row: dict[str, Any] = {
         "id": sheet.film_id,
         "name": sheet.name,
@@ -119,7 +119,7 @@ def catalogue_row(sheet: FilmSheet, label_range: tuple[float, float]) -> dict[st
 
 
 def failed_row(film: FailedFilm) -> dict[str, Any]:
-    """What the catalogue shows of a film without a curve."""
+    """The catalogue's row of a film without a curve."""
     return {
         "id": film.film_id,
         "name": shown_name(film.film_id),
@@ -129,11 +129,11 @@ def failed_row(film: FailedFilm) -> dict[str, Any]:
 
 
 def film_data(sheet: FilmSheet, downloads: Mapping[str, str]) -> dict[str, Any]:
-    """What the film's own view shows.
+    """The data of the film's own view.
 
     Args:
         sheet: the film.
-        downloads: what -> address relative to the page, percent-encoded.
+        downloads: file -> address relative to the page, percent-encoded.
     """
     curve = sheet.curve
     data: dict[str, Any] = {
@@ -175,7 +175,7 @@ def whole_numbers(values: NDArray[np.float64]) -> list[int | None]:
 
 
 def spark(values: NDArray[np.float64], label_range: tuple[float, float]) -> str:
-    """A curve as at most SPARK_POINTS letters: the means of equal stretches, each one of 64 levels of the range."""
+    """A curve as at most SPARK_POINTS letters: means of equal stretches, each as one of 64 levels of the range."""
     if not values.size:
         return ""
     low, high = label_range

@@ -28,8 +28,8 @@ class Sprite:
 
     Attributes:
         jpeg: the picture, `count` thumbnails from left to right.
-        count: how many.
-        width_px, height_px: of one thumbnail.
+        count: the number of thumbnails.
+        width_px, height_px: size of one thumbnail.
         step_s: thumbnail n shows the film at n * step_s.
     """
 
@@ -41,10 +41,10 @@ class Sprite:
 
 
 def frame_rate_of(path: str) -> Fraction | None:
-    """The average frame rate by the header of a film's best video stream, where it has one.
+    """The average frame rate in the header of a film's best video stream, or None.
 
     Raises:
-        FilmError: a file that FFmpeg can't open.
+        FilmError: if FFmpeg can't open the file.
     """
     with opened_film(path, STEP) as container:
         video = container.streams.best("video")
@@ -53,14 +53,14 @@ def frame_rate_of(path: str) -> Fraction | None:
 
 
 def make_sprite(path: str, seconds: int) -> Sprite:
-    """Pictures of a film at even distances; a place that can't be decoded repeats the picture before it.
+    """Pictures of a film at equal distances; a place that can't be decoded repeats the picture before it.
 
     Args:
         path: a local film.
         seconds: T of the film.
 
     Raises:
-        FilmError: a file that FFmpeg can't open, without a video stream, or without one frame that can be decoded.
+        FilmError: if FFmpeg can't open the file, or it has no video stream, or no frame can be decoded.
     """
     count = min(MOST_THUMBNAILS, max(1, seconds))
     step_s = seconds / count
@@ -94,7 +94,7 @@ def _picture_at(container: InputContainer, video: Any, time_s: float) -> np.ndar
             if frame.pts is None or frame.pts >= target:
                 break
     except av.FFmpegError:
-        # Damaged here: what was decoded before the fault is as near as it gets.
+        # The film is damaged here: the last frame before the damage is the nearest.
         if found is None:
             return None
     return None if found is None else _scaled(found, video.sample_aspect_ratio)
