@@ -5,18 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from beam_pipelines.contracts.models.exported_cards import versions_of
-from beam_pipelines.contracts.targets import TARGETS
-from beam_pipelines.films.catalogue import films_of_splits, read_manifest
-from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.configuration import load_section
-from beam_pipelines.foundation.errors import EXIT_OK, CineAffectError, ConfigurationError
-from beam_pipelines.foundation.output_directory import assert_output_directory
-from trainer.exporting.ensemble import Validated, combine, validate_members
-from trainer.exporting.ensemble_members import Member, assert_members_agree, common_smoothing, find_members
-from trainer.foundation.config import TrainConfig
+from beam_pipelines.foundation.command_line import add_configuration, guarded, make_parser
+from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError
+
+if TYPE_CHECKING:
+    from trainer.exporting.ensemble import Validated
+    from trainer.exporting.ensemble_members import Member
 
 EXAMPLES = """
 examples:
@@ -35,14 +31,19 @@ exit codes: 0 all done, 1 an outage (run it again), 2 configuration error.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`cineaffect ensemble`: finds, checks, validates and combines; returns the exit code."""
-    try:
-        return _main(_parser().parse_args(sys.argv[1:] if argv is None else list(argv)))
-    except CineAffectError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    return guarded(_main, argv)
 
 
-def _main(arguments: argparse.Namespace) -> int:
+def _main(argv: list[str]) -> int:
+    arguments = _parser().parse_args(argv)
+
+    from beam_pipelines.contracts.models.exported_cards import versions_of
+    from beam_pipelines.contracts.targets import TARGETS
+    from beam_pipelines.foundation import storage
+    from beam_pipelines.foundation.output_directory import assert_output_directory
+    from trainer.exporting.ensemble import combine
+    from trainer.exporting.ensemble_members import assert_members_agree, common_smoothing, find_members
+
     if bool(arguments.manifest) != bool(arguments.records):
         raise ConfigurationError("--manifest and --records belong together: the films that choose the filter")
     assert_output_directory(arguments.output)
@@ -69,6 +70,11 @@ def _main(arguments: argparse.Namespace) -> int:
 
 
 def _validated(arguments: argparse.Namespace, members: Sequence[Member]) -> Validated:
+    from beam_pipelines.films.catalogue import films_of_splits, read_manifest
+    from beam_pipelines.foundation.configuration import load_section
+    from trainer.exporting.ensemble import validate_members
+    from trainer.foundation.config import TrainConfig
+
     config = load_section("train", TrainConfig, arguments.config, arguments.overrides)
     listed = read_manifest(arguments.manifest)
     films, constant_films = (
@@ -81,13 +87,8 @@ def _validated(arguments: argparse.Namespace, members: Sequence[Member]) -> Vali
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cineaffect ensemble",
-        description="Combines exported models into one whose curves are the mean of theirs.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    description = "Combines exported models into one whose curves are the mean of theirs."
+    parser = make_parser("ensemble", description, EXAMPLES)
     parser.add_argument(
         "--members", nargs="+", required=True, help="training runs, directories of exports, or versions"
     )
@@ -96,9 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--records", help="directory of their feature records")
     parser.add_argument("--validation-splits", default="validation", help="which films (default: validation)")
     parser.add_argument("--train-splits", default="train", help="whose labels give the constant mean (default: train)")
-    parser.add_argument("--config", help="YAML file; its section train says how labels are read and what is tried")
-    what = "overrides one key of the section train; may be repeated"
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=what)
+    file = "YAML file; its section train says how labels are read and what is tried"
+    add_configuration(parser, "train", "labels.minimum=0", file)
     parser.add_argument("--export-version", type=int, help="number of the version (default: the next free one)")
     return parser
 

@@ -6,15 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from beam_pipelines.films.catalogue import films_of_splits, read_manifest
-from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.configuration import load_section
-from beam_pipelines.foundation.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED, CineAffectError
-from beam_pipelines.foundation.output_directory import assert_output_directory
-from beam_pipelines.labels.annotations import render_reports
-from trainer.evaluation.evaluate import evaluate_run, evaluate_run_file, write_evaluation
-from trainer.evaluation.run_origin import untrained_note
-from trainer.foundation.config import TrainConfig
+from beam_pipelines.foundation.command_line import add_configuration, guarded, make_parser
+from beam_pipelines.foundation.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED
 
 EXAMPLES = """
 examples:
@@ -33,15 +26,21 @@ exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 som
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`cineaffect evaluate`: prints the table, writes evaluation.json and evaluation.csv, returns the exit code."""
-    try:
-        return _main(list(sys.argv[1:] if argv is None else argv))
-    except CineAffectError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    return guarded(_main, argv)
 
 
 def _main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
+
+    from beam_pipelines.films.catalogue import films_of_splits, read_manifest
+    from beam_pipelines.foundation import storage
+    from beam_pipelines.foundation.configuration import load_section
+    from beam_pipelines.foundation.output_directory import assert_output_directory
+    from beam_pipelines.labels.annotations import render_reports
+    from trainer.evaluation.evaluate import evaluate_run, evaluate_run_file, write_evaluation
+    from trainer.evaluation.run_origin import untrained_note
+    from trainer.foundation.config import TrainConfig
+
     config = load_section("train", TrainConfig, arguments.config, arguments.overrides)
     output = arguments.output or arguments.scores or arguments.run_file.removesuffix(".txt") + "_evaluation"
     assert_output_directory(output)
@@ -66,13 +65,8 @@ def _main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cineaffect evaluate",
-        description="Holds predicted curves against labels: MSE, PCC and CCC, per film and pooled.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    description = "Holds predicted curves against labels: MSE, PCC and CCC, per film and pooled."
+    parser = make_parser("evaluate", description, EXAMPLES)
     parser.add_argument("--manifest", required=True, help="CSV with the columns film_id, path, split and labels")
     predictions = parser.add_mutually_exclusive_group(required=True)
     predictions.add_argument("--scores", help="directory of a scoring or training run, with curves/ in it")
@@ -83,15 +77,8 @@ def _parser() -> argparse.ArgumentParser:
         "--output", help="where evaluation.json and .csv go (default: the run's directory, or RUN_FILE_evaluation)"
     )
     parser.add_argument("--per-film", action="store_true", help="prints every film's figures too")
-    parser.add_argument("--config", help="YAML file; its section train.labels says how labels are read")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="overrides one key of the section train, for example --set labels.minimum=0; may be repeated",
-    )
+    file = "YAML file; its section train.labels says how labels are read"
+    add_configuration(parser, "train", "labels.minimum=0", file)
     return parser
 
 

@@ -143,7 +143,7 @@ def _curves_of_runs(
         selected = train_selecting(output, f"{run.name}-selection", selection, config, predict_test=False)
         rank = min(run.reproduce.epoch_rank, len(selected.epochs_by_score))
         chosen = {"epochs": selected.epochs_by_score[rank - 1], "smoothing": selected.smoothing}
-        directory = train_final(output, f"{run.name}-final", final, config.model_copy(update=chosen))
+        directory = train_final(output, f"{run.name}-final", final, config.model_copy(update=chosen), write_run_page)
         curves[run.name] = read_curves(directory, final.films(TEST))
     return curves
 

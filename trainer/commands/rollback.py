@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
-from beam_pipelines.foundation.errors import EXIT_OK, CineAffectError
-from trainer.retraining.promotion import former_version, move_current
+from beam_pipelines.foundation.command_line import guarded, make_parser
+from beam_pipelines.foundation.errors import EXIT_OK
 
 EXAMPLES = """
 examples:
@@ -24,22 +23,18 @@ exit codes: 0 done, 1 an outage or another move at once (run it again), 2 there 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`cineaffect rollback`: moves the pointer and returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="cineaffect rollback",
-        description="Returns to an earlier exported version.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    return guarded(_main, argv)
+
+
+def _main(argv: list[str]) -> int:
+    from trainer.retraining.promotion import former_version, move_current
+
+    parser = make_parser("rollback", "Returns to an earlier exported version.", EXAMPLES)
     parser.add_argument("--exports", required=True, help="directory of exports, local or gs://")
     parser.add_argument("--to", type=int, help="version to use (default: the one before the current one)")
     arguments = parser.parse_args(argv)
-    try:
-        version = former_version(arguments.exports) if arguments.to is None else arguments.to
-        move_current(arguments.exports, version, {"why": "rollback"})
-    except CineAffectError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    version = former_version(arguments.exports) if arguments.to is None else arguments.to
+    move_current(arguments.exports, version, {"why": "rollback"})
     print(f"{arguments.exports}: version {version} is in use from the next scoring run on")
     return EXIT_OK
 

@@ -7,9 +7,8 @@ second start reads what the first has written.
 from __future__ import annotations
 
 import gc
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +27,7 @@ from trainer.evaluation.curve_files import SMOOTHED, read_curve, write_curve
 from trainer.evaluation.evaluate import smooth_curves
 from trainer.experiments.cached_steps import Step, step
 from trainer.experiments.data import TEST, TRAIN, VALIDATION, ExperimentData
+from trainer.exporting.training_run import TrainingData, train_and_export
 from trainer.foundation.config import TrainConfig
 
 
@@ -124,8 +124,17 @@ def epochs_by_score(history: Sequence[Mapping[str, Any]], selection: str) -> lis
     return [int(entry["epoch"]) for entry in sorted(history, key=key)]
 
 
-def train_final(output: str, name: str, data: ExperimentData, config: TrainConfig) -> str:
+def train_final(
+    output: str, name: str, data: ExperimentData, config: TrainConfig, write_page: Callable[[str], object]
+) -> str:
     """Trains on the split `train` for all `config.epochs`, exports the model and predicts the test films with it, once.
+
+    Args:
+        output: directory of the experiment.
+        name: the step's.
+        data: films, features and transform.
+        config: the train section.
+        write_page: writes the page of the training run in a directory.
 
     Returns:
         The step's directory: `exports/`, and the curves of the split `test`, smoothed by `config.smoothing`.
@@ -133,19 +142,14 @@ def train_final(output: str, name: str, data: ExperimentData, config: TrainConfi
     Raises:
         ConfigurationError: a defect in data or configuration.
     """
-    from trainer.commands import train as task
-
     dependencies = {"train": config.model_dump(mode="json"), "data": data.identity(config.labels, (TRAIN, TEST))}
     found = step(output, name, dependencies)
     if found.result() is not None:
         return found.directory
     print(f"training: {found.directory}", flush=True)
-    section = storage.join(found.directory, "train.yaml")
-    # JSON is YAML.
-    storage.write_text(section, json.dumps({"train": config.model_dump(mode="json")}, indent=2) + "\n")
-    where = ["--manifest", data.manifest, "--records", data.records, "--transform", data.transform]
-    if task.main([*where, "--output", found.directory, "--config", section, "--validation-splits", ""]):
-        raise ConfigurationError(f"{found.directory}: the training failed; what it printed above says why")
+    everything = TrainingData(data.manifest, data.records, data.transform, (TRAIN,), ())
+    train_and_export(everything, config, found.directory)
+    write_page(found.directory)
     _release()
     cards = exported_cards(found.directory)
     version = max(cards)
