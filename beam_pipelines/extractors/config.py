@@ -1,7 +1,7 @@
 """The `extract` section of a configuration.
 
-What decides the features is part of each modality's fingerprint; batch sizes, threads and `device` only decide how fast
-they come, and perhaps a vector's last bits.
+Settings that change the features are part of each modality's fingerprint. Batch sizes, threads and `device` only change
+the speed, and perhaps a vector's last bits.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from beam_pipelines.foundation.configuration import Section
 from beam_pipelines.media.video.decode_mode import DecodeMode
 
 BatchSize = Annotated[int, Field(ge=2, le=1024)]
-"""At least 2: a batch of one takes another path through the kernels and differs in the last bits."""
+"""At least 2: a batch of one takes another path through the kernels, which changes the last bits."""
 
 Suffix = Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]
-"""In small letters; the suffix of a file's name may be in any."""
+"""A suffix in small letters; files may have it in capitals too."""
 
 SMALLEST_FACE_PX = 12
-"""What MTCNN's first network sees at once, in pixels."""
+"""The side of the field of MTCNN's first network, in pixels."""
 
 Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class NetworkConfig(Section):
-    """Which weights a network runs with.
+    """The weights, batch size and precision of a network.
 
     Attributes:
-        weights: a name of the weights table (`cineaffect weights list`), or `untrained` for random weights, which are
-            for demonstrations and tests only and are named in every record.
-        seed: of the untrained weights.
-        batch_size: the fixed batch the network runs with; without one `cpu_batch_size` or `gpu_batch_size`.
-        precision: what the network computes in; vectors are float32 with any. Part of the fingerprint.
+        weights: a name in the weights table (`cineaffect weights list`), or `untrained` for random weights. These are
+            for demos and tests only, and every record names them.
+        seed: seed of untrained weights.
+        batch_size: the network's fixed batch; None for `cpu_batch_size` or `gpu_batch_size`.
+        precision: the type in which the network computes; vectors are always float32. Part of the fingerprint.
     """
 
     cpu_batch_size: ClassVar[int] = 16
@@ -68,11 +68,11 @@ class VGG16Config(NetworkConfig):
 class AudioConfig(NetworkConfig):
     """VGGish on the sound that starts at each second (paper: AudioSet).
 
-    `postprocess` is the form in which AudioSet and YouTube-8M publish these vectors: whitened by PCA (the table's
-    `vggish_pca`), clipped to [-2, 2], in 8 bits.
+    `postprocess: youtube8m` is the form in which AudioSet and YouTube-8M publish these vectors: whitened by PCA (the
+    table's `vggish_pca`), clipped to [-2, 2], in 8 bits.
 
-    `window_s` is contract 1's 0.96 s. The last of VGGish's 96 frames reaches 15 ms further; with 0.975 it sees those
-    samples instead of zeros, as VGGish's own code does on a whole waveform.
+    `window_s` is contract 1's 0.96 s. The last of VGGish's 96 frames reaches 15 ms further. With 0.975 it gets those
+    samples instead of zeros, as in VGGish's own code on a whole waveform.
     """
 
     weights: str = "vggish_audioset"
@@ -91,14 +91,14 @@ class FaceConfig(NetworkConfig):
     """MTCNN and Inception-ResNet-v1 on the two largest faces (paper: Inception-Face, a network never published).
 
     Attributes:
-        detect_height_px: the picture is shrunk to this many lines before detection; smaller pictures stay as they are.
-            At 360 as many faces are found as at 480 or 720, for three quarters of the time (benchmarks/extraction.md).
-        smallest_face: smallest face that is looked for, as a share of the picture's height. It decides most of what
-            detection costs; MTCNN can't see faces of less than 12 of the shrunk picture's lines.
-        thresholds: of MTCNN's three stages.
+        detect_height_px: larger pictures are shrunk to this many lines before detection. At 360 it finds as many faces
+            as at 480 or 720, in three quarters of the time (benchmarks/extraction.md).
+        smallest_face: the smallest face to find, as a share of the picture's height. It decides most of the cost of
+            detection. MTCNN can't see faces of less than 12 of the shrunk picture's lines.
+        thresholds: thresholds of MTCNN's three stages.
         pyramid_factor: ratio of MTCNN's picture sizes.
-        margin: what is added around a face before it is cut out, as a share of its box.
-        detector_batch_size: pictures the detector runs on at once.
+        margin: border around a face that is cut out with it, as a share of its box.
+        detector_batch_size: pictures per batch of the detector.
     """
 
     weights: str = "facenet_vggface2"
@@ -121,15 +121,15 @@ class FaceConfig(NetworkConfig):
 
 
 class DecodeConfig(Section):
-    """Which frame stands for a second, which is part of the fingerprints, and how much of a film may be lost.
+    """Which frame stands for a second (part of the fingerprints), and how much of a film may be damaged.
 
     Attributes:
-        decode_mode: `exact`: the frame on the screen, bit-identical to decoding everything. `approximate`: the one that
+        decode_mode: `exact`: the frame on screen, bit-identical to decoding everything. `approximate`: the frame that
             is cheapest to decode among those that are at most `approximate_age_s` older than the second. `keyframes`:
             the last key frame, however old it is. A film whose stream allows no plan is decoded exactly.
-        approximate_age_s: bound on a frame's age in the mode `approximate`; the others don't look at it.
-        max_damaged_share: a film fails (decode/too_damaged) when more than this share of its packets and frames, of
-            pictures or of sound, can't be decoded; below it they are counted in the record.
+        approximate_age_s: bound on a frame's age in the mode `approximate`; other modes ignore it.
+        max_damaged_share: a film fails (decode/too_damaged) if more than this share of its packets and frames, of
+            pictures or of sound, can't be decoded. Below it, the record counts them.
     """
 
     decode_mode: Literal["exact", "approximate", "keyframes"] = "exact"
@@ -142,7 +142,7 @@ class DecodeConfig(Section):
         return DecodeMode(self.decode_mode, age_s)
 
     def describe(self) -> dict[str, Any]:
-        """What a fingerprint says of the mode: nothing that doesn't change a picture."""
+        """The mode as fingerprints name it: only settings that change a picture."""
         described: dict[str, Any] = {"decode_mode": self.decode_mode}
         if self.decode_mode == "approximate":
             described["approximate_age_s"] = self.approximate_age_s
@@ -150,10 +150,10 @@ class DecodeConfig(Section):
 
 
 class LimitsConfig(Section):
-    """What a film may claim of itself before it is refused unread, and what decoding it may take.
+    """The largest size and length of a film, beyond which it is refused unread, and the decoder's memory.
 
     Attributes:
-        decoder_memory_mb: data of the process that decodes; a film that needs more fails (decode/out_of_memory).
+        decoder_memory_mb: data of the decoding process, in MB; a film that needs more fails (decode/out_of_memory).
     """
 
     max_duration_s: int = Field(6 * 3600, gt=0)
@@ -164,19 +164,18 @@ class LimitsConfig(Section):
 
 
 class DeviceConfig(Section):
-    """How the networks use a GPU or a CPU; what is not set is as suits the one that TensorFlow sees.
+    """How the networks use a GPU or a CPU; the defaults suit the one that TensorFlow sees.
 
-    Nothing of it is part of a fingerprint. No bit of a feature depends on which films share its batches. The last bits
-    may be others than with batches of the film's own, and with XLA.
+    None of these settings is part of a fingerprint. Sharing batches and XLA may change a feature's last bits.
 
     Attributes:
-        share_batches: films that are extracted by several threads of one process fill batches together; without it on a
-            GPU only. A local job then runs as one process with `--workers` threads, a film each.
-        detect_on_gpu: find faces on the GPU too, where there is one, and leave little more than decoding to the
-            processors (benchmarks/extraction.md). Ours: off, for it was never tried on a GPU with TensorFlow.
-        share_wait_s: how long the last rows of a film wait for other films to fill their batch.
-        xla: compile the networks with XLA (not the face detector). Ours: off, for in float32 it makes them 1.2 times as
-            fast on an H100, which waits for the processors in any case (benchmarks/extraction.md).
+        share_batches: whether films in several threads of one process fill batches together; None does so on a GPU
+            only. A local job then runs as one process with `--workers` threads, one film each.
+        detect_on_gpu: whether faces are detected on the GPU too, if there is one; little more than decoding then stays
+            on the processors (benchmarks/extraction.md). Ours: off, since it was never tried on a GPU with TensorFlow.
+        share_wait_s: how many seconds the last rows of a film wait for other films to fill their batch.
+        xla: whether the networks (not the face detector) are compiled with XLA. Ours: off, since in float32 it makes
+            them 1.2 times as fast on an H100, which waits for the processors anyway (benchmarks/extraction.md).
     """
 
     share_batches: bool | None = None
@@ -190,20 +189,20 @@ class DeviceConfig(Section):
 
 
 class ExtractConfig(Section):
-    """Everything the extract job depends on.
+    """All settings of the extract job.
 
     Attributes:
-        modalities: which features are extracted; those a record holds already are kept. `vgg16` and `opensmile_is10`
+        modalities: the features to extract; those that a record already holds are kept. `vgg16` and `opensmile_is10`
             are the paper's baseline. openSMILE is an optional extra, and its licence is for research only: neither it
             nor features extracted with it may be used in a product.
-        encoding: how the networks' vectors are held in records, and to how many bits they are rounded; openSMILE's
-            values are always float32, since some are beyond float16, and those of `audio.postprocess: youtube8m` bytes.
-        suffixes: what counts as a film when a folder is listed.
+        encoding: the type of the networks' vectors in records, to which they are rounded. openSMILE's values are always
+            float32, since some exceed float16; those of `audio.postprocess: youtube8m` are bytes.
+        suffixes: the suffixes of films in a folder.
         min_lines_px: of several renditions of a film, the smallest with at least so many lines is taken.
         segment_s: films longer than this are extracted in segments of so many seconds, by several workers; a multiple
             of the 300 s after which batches and the sound's decoders start anew. No feature depends on it.
-        decode_deadline_s: how long decoding may make no progress before its film fails (decode/timeout).
-        threads_per_worker: compute threads within an operation; one process a core, or one thread a film where films
+        decode_deadline_s: how many seconds decoding may make no progress before its film fails (decode/timeout).
+        threads_per_worker: compute threads within an operation. One process per core, or one thread per film if films
             share batches, is faster than many threads for one film.
         failure_threshold: share of failed films above which the run as a whole fails (exit code 4 instead of 3).
     """

@@ -1,4 +1,4 @@
-"""The networks of a configuration: one copy a process, and what each makes of its input, for the fingerprints."""
+"""The networks of a configuration: one copy per process, and their descriptions for the fingerprints."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PICTURE_NETWORKS: Mapping[str, type[InceptionV3Image] | type[VGG16Image]] = {
     "image": InceptionV3Image,
     "vgg16": VGG16Image,
 }
-"""Modalities that are one vector of the whole picture."""
+"""The modalities that are one vector of the whole picture, with their networks."""
 
 _NETWORKS: Mapping[str, type[PublishedNetwork]] = {
     **PICTURE_NETWORKS,
@@ -46,7 +46,7 @@ N = TypeVar("N", bound=PublishedNetwork)
 
 
 class _built_once(cached_property[T]):
-    """A cached property of `Networks` that only one of several threads builds."""
+    """A cached property of `Networks`, built by only one of several threads."""
 
     @overload
     def __get__(self, instance: None, owner: type[Any] | None = None) -> _built_once[T]: ...
@@ -62,13 +62,13 @@ class _built_once(cached_property[T]):
 
 
 class Networks:
-    """The networks of a configuration, each built when it is first needed and then kept: one copy a process.
+    """The networks of a configuration, each built when it is first needed and then kept: one copy per process.
 
-    Several threads may use it, each for a film of its own. openSMILE answers them one after the other.
+    Several threads may use it, each for its own film. openSMILE answers one thread at a time.
 
     Args:
         config: the extract section.
-        gpu: whether the networks run on a GPU; without it whether TensorFlow sees one.
+        gpu: whether the networks run on a GPU; None asks whether TensorFlow sees one.
     """
 
     def __init__(self, config: ExtractConfig, gpu: bool | None = None):
@@ -95,7 +95,7 @@ class Networks:
 
     @_built_once
     def audio(self) -> Network:
-        """VGGish for the sound; with `postprocess: youtube8m` its vectors as they come back from 8 bits."""
+        """VGGish for the sound; with `postprocess: youtube8m` its vectors are rounded to 8 bits and converted back."""
         network = self._build(VGGishAudio, self.config.audio)
         if self.config.audio.postprocess == "none":
             return network
@@ -104,7 +104,7 @@ class Networks:
 
     @_built_once
     def opensmile_is10(self) -> Network:
-        """openSMILE for the sound, in a process of its own."""
+        """openSMILE for the sound, in a child process."""
         smile, one_at_a_time = OpenSmileIS10(), threading.Lock()
 
         def ask(samples: np.ndarray) -> np.ndarray:
@@ -120,7 +120,7 @@ class Networks:
 
     @_built_once
     def detector(self) -> FaceDetector:
-        """MTCNN for finding faces; on the processors, if the configuration doesn't say otherwise."""
+        """MTCNN for detecting faces; it runs on the processors unless the configuration says otherwise."""
         config, on_gpu = self.config.face, self.config.device.detect_on_gpu and self.gpu
         return FaceDetector(
             config.thresholds,
@@ -131,11 +131,11 @@ class Networks:
         )
 
     def film(self) -> AbstractContextManager[None]:
-        """To be held by a thread while it hands in a film's rows: others may wait for it to fill their batches."""
+        """A context that a thread holds while it adds a film's rows: others may wait for it to fill their batches."""
         return self._films.film()
 
     def rows(self, modality: str) -> FilmRows:
-        """What a film hands its rows to a modality's network by; the network is built when it first runs."""
+        """The object to which a film adds its rows for a modality's network, which is built when it first runs."""
         if modality == OpenSmileIS10.modality:
             return OwnBatches(lambda samples: self.opensmile_is10(samples), OpenSmileIS10.dimensions, _SMILE_BATCH)
         device, dimensions = self.config.device, _NETWORKS[modality].dimensions
@@ -148,7 +148,7 @@ class Networks:
             return self._shared[modality].rows(dimensions)
 
     def batch_size(self, modality: str) -> int:
-        """Rows of a batch of a modality's network."""
+        """The number of rows in a batch of a modality's network."""
         config: NetworkConfig = getattr(self.config, modality)
         return config.rows_a_batch(self.gpu)
 
@@ -161,11 +161,11 @@ class Networks:
 
 
 def describe_tracks(config: ExtractConfig) -> dict[str, dict[str, Any]]:
-    """Modality -> what its features depend on: the fingerprints' content, without building a network.
+    """The description of each modality's features, from which fingerprints are made; no network is built.
 
     Raises:
-        WeightsError: for weights that are not in the cache or not the published ones.
-        ConfigurationError: where openSMILE is wanted and isn't installed.
+        WeightsError: if weights are not in the cache or not the published ones.
+        ConfigurationError: if openSMILE is configured but not installed.
     """
     audio, face = config.audio, config.face
     clock = {"rate_hz": 1, **config.decode.describe(), "resize": "area_or_bilinear"}

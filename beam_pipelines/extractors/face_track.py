@@ -1,9 +1,9 @@
-"""From pictures to the face track: the two largest faces of each second are found, cut out and embedded.
+"""From pictures to the face track: the two largest faces of each second, found, cut out and embedded.
 
 pictures ──▶ batches of pictures ──▶ detector ──▶ cut-out faces ──▶ batches of faces ──▶ network ──▶ vectors
 
-Faces wait until their own batch is full, over as many batches of pictures as that takes: a film has far fewer faces
-than a batch of pictures has room for, and a batch costs the same however few faces are in it.
+Faces wait until their own batch is full, which may take many batches of pictures: most pictures have few faces, and a
+batch costs the same however few faces it holds.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ FACES = slots_of("face")
 
 
 class FaceNetworks(Protocol):
-    """What finds faces and what embeds them."""
+    """The networks that find faces and embed them."""
 
     @property
     def detector(self) -> FaceDetector:
-        """Finds faces."""
+        """The network that finds faces."""
 
     def rows(self, modality: str) -> FilmRows:
-        """Embeds faces that were cut out."""
+        """The object that takes cut-out faces and returns their vectors."""
 
 
 class FaceAccumulator:
-    """Pictures of successive seconds -> the face track, float32 [T, 2 x 512], largest face first."""
+    """Turns pictures of successive seconds into the face track, float32 [T, 2 x 512], largest face first."""
 
     def __init__(self, networks: FaceNetworks, config: FaceConfig):
         self._networks = networks
         self._config = config
         self._pictures: list[np.ndarray] = []
         self._faces = networks.rows("face")
-        # Second and slot of each face that was handed in, in this order.
+        # Second and slot of each face in the order in which the network got them.
         self._places: list[tuple[int, int]] = []
         self._boxes: list[np.ndarray] = []
         self._scores: list[np.ndarray] = []
@@ -57,7 +57,7 @@ class FaceAccumulator:
             self._find()
 
     def finish(self, description: Mapping[str, Any]) -> FeatureTrack:
-        """Runs what is left and returns the track."""
+        """Runs the waiting pictures and faces, and returns the track."""
         self.flush()
         seconds = len(self._timestamps_us)
         vectors = np.zeros((seconds, FACES, InceptionResnetV1Face.dimensions), np.float32)
@@ -74,12 +74,12 @@ class FaceAccumulator:
         )
 
     def flush(self) -> None:
-        """Begins a new stretch of the film: runs what is waiting, though the pictures' batch isn't full."""
+        """Begins a new stretch of the film: runs the waiting pictures, although their batch isn't full."""
         self._find()
         self._faces.flush()
 
     def _find(self) -> None:
-        """Finds the faces of the pictures that wait, cuts them out and hands them in."""
+        """Finds the faces of the waiting pictures, cuts them out and adds them to the network's rows."""
         if not self._pictures:
             return
         images, self._pictures = self._pictures, []
@@ -97,7 +97,7 @@ class FaceAccumulator:
         self._scores.append(scores)
 
     def _detect(self, images: Sequence[np.ndarray]) -> list[list[FaceBox]]:
-        """Finds faces on pictures shrunk to `detect_height_px` lines; boxes come back on the full picture."""
+        """Finds faces in pictures shrunk to `detect_height_px` lines; boxes are those in the full picture."""
         height_px, width_px = images[0].shape[:2]
         scale = min(1.0, self._config.detect_height_px / height_px)
         if scale == 1.0:

@@ -1,4 +1,4 @@
-"""Faces in a picture: where they are (MTCNN), and how they are cut out for the face network."""
+"""Faces in a picture: finding them (MTCNN), and cutting them out for the face network."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.media.video.resize import resize_image
 
 CROP_MARGIN = 0.2
-"""Default margin of `crop_face`."""
+"""The default margin of `crop_face`."""
 
 SMALLEST_FACE = 0.042
-"""Default smallest face as a share of the picture's height: 20 px of 480, MTCNN's own smallest on a usual picture."""
+"""The default smallest face as a share of the picture's height: 20 px of 480, MTCNN's own default at 480 lines."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class FaceBox:
         return self.width_px * self.height_px
 
     def scaled(self, horizontally: float, vertically: float) -> FaceBox:
-        """The box on a picture of another size; edges are rounded, so that it stays inside."""
+        """The box in a picture of another size; edges are rounded, so that it stays inside."""
         left, top = round(self.x_px * horizontally), round(self.y_px * vertically)
         right = max(left + 1, round((self.x_px + self.width_px) * horizontally))
         bottom = max(top + 1, round((self.y_px + self.height_px) * vertically))
@@ -52,16 +52,16 @@ class FaceDetector:
 
     Args:
         thresholds: smallest score after each of the three networks.
-        smallest_face: side of the smallest face that is looked for, as a share of the picture's height; no face smaller
-            than 12 px is ever found.
+        smallest_face: side of the smallest face to find, as a share of the picture's height; faces smaller than 12 px
+            are never found.
         pyramid_factor: ratio of one scale of the image pyramid to the one before, between 0 and 1.
         batch_size: pictures of every batch, the last one filled with black ones; a picture's boxes do not depend on
-            what shares its batch.
+            the other pictures of its batch.
         device: TensorFlow's name of the device, `CPU:0` or `GPU:0`.
 
     Raises:
-        ConfigurationError: for a setting out of range, and under another backend of Keras than TensorFlow.
-        WeightsError: where the weight files in the package `mtcnn` aren't the known ones.
+        ConfigurationError: if a setting is out of range, or Keras has another backend than TensorFlow.
+        WeightsError: if the weight files in the package `mtcnn` aren't the known ones.
     """
 
     def __init__(
@@ -89,10 +89,10 @@ class FaceDetector:
         self._cascade = Cascade(device)
 
     def __call__(self, images: np.ndarray) -> list[list[FaceBox]]:
-        """uint8 [n, H, W, 3] RGB, any n -> for each picture its faces, largest area first.
+        """The faces of each picture, largest area first, for uint8 [n, H, W, 3] RGB, any n.
 
         Raises:
-            ValueError: for another shape or type.
+            ValueError: if shape or type differ.
         """
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
             raise ValueError(
@@ -106,12 +106,12 @@ class FaceDetector:
         return faces
 
     def description(self) -> dict[str, Any]:
-        """What determines the boxes, for fingerprints."""
+        """All settings that determine the boxes, for fingerprints."""
         return self.describe(self.thresholds, self.smallest_face, self.pyramid_factor)
 
     @staticmethod
     def describe(thresholds: tuple[float, float, float], smallest_face: float, pyramid_factor: float) -> dict[str, Any]:
-        """What `description` would say, without building the networks."""
+        """The same as `description`, without building the networks."""
         from beam_pipelines.extractors.networks.mtcnn_cascade import weights_digest
 
         return {
@@ -125,27 +125,27 @@ class FaceDetector:
 
 
 def smallest_face_px(height_px: int, share: float) -> int:
-    """Side of the smallest face that is looked for in a picture of `height_px` lines; at least what MTCNN can see."""
+    """The side of the smallest face to find in a picture of `height_px` lines; at least what MTCNN can see."""
     from beam_pipelines.extractors.networks.mtcnn_cascade import CELL_PX
 
     return max(CELL_PX, round(share * height_px))
 
 
 def crop_face(image: np.ndarray, box: FaceBox, margin: float = CROP_MARGIN, size_px: int = 160) -> np.ndarray:
-    """Cuts a face out with some of its surroundings and brings it to a square, as FaceNet's preparation does.
+    """Cuts a face out with a margin and scales it to a square, as FaceNet's preparation does.
 
     Args:
         image: uint8 [H, W, 3].
         box: the face.
-        margin: how much wider and higher than the box the cut-out is, as a share of the box, half of it on each
-            side; what lies beyond the picture's border is left out.
+        margin: how much wider and higher than the box the crop is, as a share of the box, half of it on each side. The
+            crop ends at the picture's border.
         size_px: side of the result.
 
     Returns:
         uint8 [size_px, size_px, 3].
 
     Raises:
-        ValueError: for a negative margin or a box that lies outside the picture.
+        ValueError: if the margin is negative or the box lies outside the picture.
     """
     if margin < 0:
         raise ValueError(f"margin must not be negative, it is {margin}")

@@ -1,8 +1,8 @@
-"""From a film to its feature tracks: the pure heart of the extract job, callable in a REPL.
+"""From a film to its feature tracks: the core of the extract job, without Beam and callable in a REPL.
 
-Each accumulator takes what media yields second by second, hands it to its network in fixed batches (`film_rows`,
-`shared_batches`), and ends as a `FeatureTrack`. Memory holds one batch of pictures, never a film's. The detector sees
-second t always in batch t % 300 // B of its stretch of 300 s, whatever else runs.
+Each accumulator takes pictures or sound second by second, gives them to its network in fixed batches (`film_rows`,
+`shared_batches`), and returns a `FeatureTrack`. Memory holds one batch of pictures, never all of a film. The detector
+always gets second t in batch t % 300 // B of its stretch of 300 s, whatever else runs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from beam_pipelines.media.video.sample_frames import SampledFrame
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
 BATCHES_RESTART_EVERY_S = ENTRY_EVERY_S
-"""A batch never reaches over these seconds, so that a part of a film is computed in the batches of the whole."""
+"""A batch never crosses multiples of this, so that a part of a film is computed in the same batches as the whole."""
 
 _SMILE_REACH_S = 2
 
@@ -41,8 +41,8 @@ class FilmPart:
 
     Attributes:
         tracks: modality -> track of these seconds.
-        without_a_fresh_frame: seconds whose picture is that of the second before; None where no picture was wanted.
-        picture, sound: counts of what the decoder met, where it was asked for it.
+        without_a_fresh_frame: seconds whose picture is that of the second before; None if no pictures were decoded.
+        picture, sound: the decoder's counts; None if it didn't decode pictures or sound.
     """
 
     tracks: Mapping[str, FeatureTrack]
@@ -64,16 +64,16 @@ def extract_tracks(
 
     Args:
         path: a local file.
-        probe: of that file.
-        networks: built with the configuration that the descriptions come from.
-        descriptions: modality -> what its track is to say of itself.
-        limits: what the decoder may allocate.
+        probe: the probe of that file.
+        networks: networks of the configuration from which the descriptions come.
+        descriptions: modality -> description of its track.
+        limits: the largest film that the decoder accepts.
         decoder: decodes while the networks compute.
-        seconds: without it the whole film. From a multiple of `BATCHES_RESTART_EVERY_S` on, features are bit for bit
-            those of the whole film.
+        seconds: the seconds to extract; None for the whole film. If they begin at a multiple of
+            `BATCHES_RESTART_EVERY_S`, features have the bits of those of the whole film.
 
     Raises:
-        FilmError: when nothing of the film can be decoded.
+        FilmError: if nothing of the film can be decoded.
     """
     seconds = range(probe.seconds) if seconds is None else seconds
     accumulators: dict[str, ImageAccumulator | FaceAccumulator | AudioAccumulator] = {}
@@ -95,7 +95,7 @@ def extract_tracks(
             windows = _five_seconds(path, probe, decoder, seconds, counts)
             accumulators[OpenSmileIS10.modality] = _take_sound(windows, networks, OpenSmileIS10.modality, probe)
             sound = sound or counts
-        # Only now, since a film that asks for its vectors may have to wait for others.
+        # All vectors are asked for at the end, since a film that asks may have to wait for others.
         tracks = {modality: made.finish(descriptions[modality]) for modality, made in accumulators.items()}
     for modality, track in tracks.items():
         if quantisation.stored_form(track.description) == quantisation.FLOAT16:
@@ -106,7 +106,7 @@ def extract_tracks(
 def _five_seconds(
     path: str | Path, probe: FilmProbe, decoder: DecodingProcess, seconds: range, quality: DecodeQuality
 ) -> Iterator[AudioWindow]:
-    """openSMILE's windows; what is decoded around `seconds` is counted by the part of the film that it belongs to."""
+    """openSMILE's windows. `quality` counts only sound of `seconds`, not what is decoded around them."""
     before, after = seconds_around(seconds, _SMILE_REACH_S, probe.seconds)
     pieces = chain.from_iterable(
         decoder.sound(path, probe, part, counts, 1.0)
@@ -119,7 +119,7 @@ def _five_seconds(
 def _take_pictures(
     frames: Iterable[SampledFrame], networks: Networks, descriptions: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, ImageAccumulator | FaceAccumulator], int]:
-    """What has taken all pictures, and of how many seconds the picture is that of the second before."""
+    """The accumulators with all pictures, and the number of seconds whose picture is that of the second before."""
     accumulators: dict[str, ImageAccumulator | FaceAccumulator] = {}
     for modality in PICTURE_NETWORKS:
         if modality in descriptions:
@@ -146,7 +146,7 @@ def _take_sound(
 
 
 class ImageAccumulator:
-    """Pictures of successive seconds -> the track of a modality of `PICTURE_NETWORKS`, float32 [T, D]."""
+    """Turns pictures of successive seconds into the track of a modality of `PICTURE_NETWORKS`, float32 [T, D]."""
 
     def __init__(self, networks: Networks, modality: str):
         self._size_px = PICTURE_NETWORKS[modality].image_size_px
@@ -173,9 +173,9 @@ class ImageAccumulator:
 
 
 class AudioAccumulator:
-    """Sound windows of successive seconds -> the track of a sound modality, float32 [T, D]; no sound is absent.
+    """Turns windows of sound of successive seconds into the track of a sound modality, float32 [T, D].
 
-    A second without sound costs no network: its values are zero.
+    A second without sound is absent: its values are zero, and no network runs for it.
     """
 
     def __init__(self, networks: Networks, modality: str, probe: FilmProbe):

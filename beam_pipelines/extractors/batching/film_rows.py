@@ -1,4 +1,4 @@
-"""The rows of one film (pictures, sounds, faces) on their way through a network, a batch at a time."""
+"""The rows of one film (pictures, sounds, faces), collected into batches for a network."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ Network = Callable[[np.ndarray], np.ndarray]
 
 
 class FilmRows(Protocol):
-    """Takes a film's rows one by one and gives their vectors in the same order."""
+    """Takes a film's rows one by one and returns their vectors in the same order."""
 
     def add(self, row: np.ndarray) -> None:
-        """Takes the next row; a network may run."""
+        """Takes the next row; the network may run."""
 
     def flush(self) -> None:
-        """Tells that the next row begins another stretch of the film."""
+        """Ends a stretch of the film: the next row begins another one."""
 
     def vectors(self) -> np.ndarray:
-        """Of all rows so far, float32 [n, D]; what has not been run yet is."""
+        """The vectors of all rows so far, float32 [n, D]; rows that are still waiting are run now."""
 
 
 class OwnBatches:
-    """A film's rows in batches that no other film shares: row by row in order, the last batch of a stretch part-filled.
+    """A film's rows in batches that no other film shares, in order; the last batch of a stretch may be part-filled.
 
     Args:
-        network: called with `batch_size` rows at most.
-        dimensions: of a vector.
-        batch_size: rows that are collected for one call.
+        network: the network; each call has at most `batch_size` rows.
+        dimensions: length of a vector.
+        batch_size: rows per call.
     """
 
     def __init__(self, network: Network, dimensions: int, batch_size: int):
@@ -40,18 +40,18 @@ class OwnBatches:
         self._vectors: list[np.ndarray] = [np.empty((0, dimensions), np.float32)]
 
     def add(self, row: np.ndarray) -> None:
-        """Takes the next row and runs the batch that it fills."""
+        """Takes the next row, and runs the batch if it is full."""
         self._waiting.append(row)
         if len(self._waiting) == self._batch_size:
             self.flush()
 
     def flush(self) -> None:
-        """Runs what is waiting, though the batch isn't full."""
+        """Runs the waiting rows, although their batch isn't full."""
         if self._waiting:
             self._vectors.append(self._network(np.stack(self._waiting)))
             self._waiting = []
 
     def vectors(self) -> np.ndarray:
-        """Of all rows, float32 [n, D]."""
+        """The vectors of all rows, float32 [n, D]."""
         self.flush()
         return np.concatenate(self._vectors)

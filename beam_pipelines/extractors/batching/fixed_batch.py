@@ -1,9 +1,9 @@
 """A network that always sees one batch shape, so that no vector depends on what shares its batch.
 
-Convolution libraries choose their kernels by shape: the same image comes out with other last bits from a batch of 1
-than from a batch of 16. With one shape for all batches, short ones filled with zeros, it has the same bits whatever its
-neighbours are. Its place in the batch may decide its last bits (with AVX2 kernels it does, with AVX-512 it doesn't),
-and so may the number of threads; a second's place depends on its film alone.
+Convolution libraries choose their kernels by shape: the same image has other last bits in a batch of 1 than in a batch
+of 16. With one shape for all batches, short ones filled with zeros, it has the same bits whatever its neighbours are.
+Its place in the batch may change its last bits (it does with AVX2 kernels, not with AVX-512), and so may the number of
+threads. A second's place depends on its film alone.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from beam_pipelines.foundation.errors import ConfigurationError
 
 
 def check_keras_settings() -> None:
-    """Refuses settings of Keras under which the networks would be other ones.
+    """Refuses settings of Keras that would change the networks.
 
     Raises:
-        ConfigurationError: naming the setting and the file that holds it.
+        ConfigurationError: if there is such a setting; the text names it and its file.
     """
     for name, found, wanted in (
         ("image_data_format", keras.config.image_data_format(), "channels_last"),
@@ -52,7 +52,7 @@ def fixed_batches(inputs: np.ndarray, batch_size: int) -> Iterator[tuple[np.ndar
 
 
 class FixedBatchNetwork:
-    """A Keras model behind a function from `[n, …]` to float32 `[n, D]`, run in batches of one size.
+    """A Keras model as a function from `[n, …]` to float32 `[n, D]`, run in batches of one size.
 
     Args:
         network: a model with one input and one output `[batch, D]`.
@@ -69,14 +69,14 @@ class FixedBatchNetwork:
         self.network = network
         self.batch_size = batch_size
         self._prepare = prepare
-        # XLA brings nothing for these networks on a CPU and takes long to compile; JAX knows no other compiler.
+        # XLA gains nothing for these networks on a CPU and compiles slowly; JAX has no other compiler.
         network.compile(jit_compile=xla or keras.config.backend() == "jax")
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         """Runs the network on `[n, …]`, any n; returns float32 `[n, D]`.
 
         Raises:
-            ConfigurationError: where a number is infinite or none, as happens when half precision overflows.
+            ConfigurationError: if a value is infinite or NaN, as happens when half precision overflows.
         """
         outputs = np.empty((len(inputs), self.network.output_shape[-1]), np.float32)
         done = 0
@@ -93,10 +93,10 @@ class FixedBatchNetwork:
 
 
 def check_images(images: np.ndarray, size_px: int) -> None:
-    """Refuses anything but uint8 `[n, size_px, size_px, 3]`.
+    """Refuses everything except uint8 `[n, size_px, size_px, 3]`.
 
     Raises:
-        ValueError: naming what it got.
+        ValueError: if shape or type differ; the text names them.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size_px, size_px, 3):
         raise ValueError(

@@ -1,13 +1,13 @@
-"""Batches that several films of one process fill together: a GPU wants large ones, and a short film fills none alone.
+"""Batches that several films of one process fill together: a GPU needs large ones, and a short film fills none alone.
 
 film 1 (thread) ──┐
 film 2 (thread) ──┼──▶ one open batch ──▶ network ──▶ each film's own vectors
 film 3 (thread) ──┘
 
-A row is in the batch that is open when it comes. Whoever completes a batch runs it, meanwhile others fill the next.
-A film asks for its vectors only at its end. Where its last rows are then in a batch that isn't full, it waits for other
-films to fill it, and runs the batch itself as soon as none can: all films of the process wait too, or a time is up.
-So nobody waits for ever, whatever becomes of the others.
+A row goes into the batch that is open when it arrives. The thread that completes a batch runs it; meanwhile others fill
+the next one. A film asks for its vectors only at its end. If its last rows are then in a batch that isn't full, it
+waits for other films to fill the batch. It runs the batch itself as soon as no other film can fill it (all films of the
+process are waiting) or a time limit is reached. So no film waits for ever, whatever happens to the others.
 
 No vector depends on who shared its batch. Batches have one size, zero-padded, and what else is in a batch changes no
 bit of a row. Its place in the batch may: by the kernels of an AVX2 machine InceptionV3 gives the last of 16 rows other
@@ -30,17 +30,17 @@ _LOG = logging.getLogger(__name__)
 
 
 class FilmsAtWork:
-    """How many films of this process hand in rows, and how many of them wait for vectors; all networks share it."""
+    """Counts the films of this process that add rows, and those of them that wait; all networks share it."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
-        """Guards the counts and the batches of all networks; told of whatever a waiting film may wait for."""
+        """Guards the counts and the batches of all networks; notified of every event for which a film may wait."""
         self.at_work = 0
         self.waiting = 0
 
     @contextmanager
     def film(self) -> Iterator[None]:
-        """A film is at work within the block, however it ends."""
+        """Counts a film as at work within the `with` block, however the block ends."""
         with self.changed:
             self.at_work += 1
         try:
@@ -51,12 +51,12 @@ class FilmsAtWork:
                 self.changed.notify_all()
 
     def all_wait(self) -> bool:
-        """Whether no film can hand in another row before one that waits has been served."""
+        """Whether no film can add another row before a waiting one has its vectors."""
         return self.waiting >= self.at_work
 
 
 class _Batch:
-    """Rows, and whose they are: film and number of the row within it."""
+    """Rows, each with its film and its number within the film."""
 
     def __init__(self) -> None:
         self.rows: list[np.ndarray] = []
@@ -67,9 +67,9 @@ class SharedBatches:
     """One network for all films of a process.
 
     Args:
-        network: called by one thread at a time, with `batch_size` rows.
+        network: the network; one thread at a time calls it, with `batch_size` rows.
         batch_size: rows of a batch.
-        films: counts the films that hand in rows.
+        films: counts the films that add rows.
         wait_s: how long a film's last rows wait for others to fill their batch.
     """
 
@@ -83,11 +83,11 @@ class SharedBatches:
         self._one_at_a_time = threading.Lock()
 
     def rows(self, dimensions: int) -> SharedFilmRows:
-        """What a film hands its rows in by."""
+        """The object to which a film adds its rows."""
         return SharedFilmRows(self, dimensions)
 
     def add(self, film: SharedFilmRows, row: np.ndarray) -> None:
-        """Puts a film's next row into the open batch, and runs the batch where that completes it."""
+        """Puts a film's next row into the open batch, and runs the batch if it is then full."""
         places = self._known_places(row)
         full: _Batch | None = None
         with self._films.changed:
@@ -105,11 +105,11 @@ class SharedBatches:
             self._run(batch)
 
     def _served_or_to_run(self, film: SharedFilmRows, until_s: float) -> _Batch | None:
-        """Waits until a film has been served (None), or has to run the batch that its rows are in."""
+        """Waits until a film has its vectors (None), or must run the batch that holds its rows."""
         films = self._films
         with films.changed:
             films.waiting += 1
-            # Who waits for this film to hand in more needn't any longer.
+            # Films that wait for this one to add rows need not wait any longer.
             films.changed.notify_all()
             try:
                 while not film.is_served():
@@ -117,7 +117,7 @@ class SharedBatches:
                     is_open = any(owner is film for owner, _ in self._open.owners)
                     if is_open and (left_s <= 0 or films.all_wait()):
                         return self._take()
-                    # A batch that isn't open any more is being run, and whoever runs it tells.
+                    # A batch that isn't open any more is being run; the thread that runs it will notify.
                     films.changed.wait(left_s if is_open else None)
                 return None
             finally:
@@ -145,7 +145,7 @@ class SharedBatches:
             with self._one_at_a_time:
                 vectors = self._network(rows)[places]
         except BaseException as error:
-            # Whatever it is, the films of this batch wait in other threads and would never hear of it.
+            # Any error: the films of this batch wait in other threads and must learn of it.
             failure = error
             raise
         finally:
@@ -184,7 +184,7 @@ def equal_places(network: Network, like: np.ndarray, batch_size: int) -> np.ndar
 
 
 class SharedFilmRows:
-    """A film's rows among those of others; to be used by the film's own thread."""
+    """A film's rows in batches shared with other films; only the film's own thread may use it."""
 
     def __init__(self, batches: SharedBatches, dimensions: int):
         self._batches = batches
@@ -194,19 +194,19 @@ class SharedFilmRows:
         self._failure: BaseException | None = None
 
     def add(self, row: np.ndarray) -> None:
-        """Takes the next row; runs the batch that it completes.
+        """Takes the next row, and runs the batch if it is then full.
 
         Raises:
-            Exception: whatever the network raised on a batch with a row of this film.
+            Exception: the network's error on a batch with a row of this film.
         """
         self._raise_failure()
         self._batches.add(self, row)
 
     def flush(self) -> None:
-        """Nothing: rows of the next stretch, or of another film, fill the batch."""
+        """Does nothing: rows of the next stretch, or of another film, fill the batch."""
 
     def vectors(self) -> np.ndarray:
-        """Of all rows, float32 [n, D]; waits for those that have not been run.
+        """The vectors of all rows, float32 [n, D]; waits for rows that have not been run.
 
         Raises:
             Exception: as `add`.
@@ -217,13 +217,13 @@ class SharedFilmRows:
         return np.stack(found) if found else np.empty((0, self._dimensions), np.float32)
 
     def count(self) -> int:
-        """The number of a row that is handed in now; with the batches' lock held."""
+        """The number of a row that is added now; the caller holds the batches' lock."""
         self._vectors.append(None)
         self._outstanding += 1
         return len(self._vectors) - 1
 
     def serve(self, number: int, answer: np.ndarray | BaseException) -> None:
-        """The row's vector, or why there is none; with the batches' lock held."""
+        """Stores the row's vector, or the error that replaces it; the caller holds the batches' lock."""
         self._outstanding -= 1
         if isinstance(answer, BaseException):
             self._failure = answer
@@ -231,7 +231,7 @@ class SharedFilmRows:
             self._vectors[number] = answer
 
     def is_served(self) -> bool:
-        """Whether nothing is outstanding, or something has failed."""
+        """Whether all rows have vectors, or the network has failed."""
         return not self._outstanding or self._failure is not None
 
     def _raise_failure(self) -> None:

@@ -1,8 +1,8 @@
-"""Face features: FaceNet's Inception-ResNet-v1, 512 values of length 1 a face.
+"""Face features: FaceNet's Inception-ResNet-v1, a vector of 512 values and length 1 per face.
 
-The network is that of davidsandberg/facenet (models of 2018). It is built with plain convolutions, kernel and bias
-only: batch normalisation and the scale of each residual branch are constants at inference, and `facenet_weights` folds
-them into kernel and bias when it loads. Layers bear the published names.
+The network is that of davidsandberg/facenet (models of 2018). It has plain convolutions, kernel and bias only: batch
+normalisation and the scale of each residual branch are constants at inference, and `facenet_weights` folds them into
+kernel and bias when it loads them. Layers have the published names.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ IMAGE_SIZE_PX = 160
 DIMENSIONS = 512
 
 Step = tuple[str, int, int | tuple[int, int]]
-"""One convolution of a branch: last part of its name, filters, kernel size."""
+"""One convolution of a branch: the last part of its name, filters, kernel size."""
 
 BLOCK35: tuple[tuple[Step, ...], ...] = (
     (("Conv2d_1x1", 32, 1),),

@@ -1,4 +1,4 @@
-"""Image features: InceptionV3 (Szegedy et al. 2016) up to its global average pool, 2,048 values an image."""
+"""Image features: InceptionV3 (Szegedy et al. 2016) up to its global average pool, 2,048 values per image."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def build_network() -> keras.Model:
 
 
 def load_published(network: keras.Model, path: Path) -> None:
-    """Loads Keras's published `…_notop.h5` (its layers are matched by their order).
+    """Loads Keras's published `…_notop.h5`; layers are matched by their order.
 
     Raises:
-        WeightsError: naming the file and the key that don't fit.
+        WeightsError: if the file doesn't fit the network; the text names file and key.
     """
     assign_by_order(network, read_keras_h5(path), path)
 

@@ -4,9 +4,9 @@ The definition is that of the AudioSet release (tensorflow/models, research/audi
 10 ms, a periodic Hann window, a 512-point Fourier transform, its *magnitude*, 64 triangular bands that are equally
 spaced on the HTK mel scale between 125 and 7500 Hz, and log(band + 0.01).
 
-It is computed in NumPy and float64 on purpose. In float32 the rounding of a loud tone (5e-7 a bin) is up to 5e-4 of
-the bands that hold nothing but the offset 0.01; in float64 the patch is exact to the last bit of its float32 result,
-whatever backend the network runs on. It costs about 3 % of the network on the same core.
+It is computed in NumPy and float64 on purpose. In float32 the rounding of a loud tone (5e-7 per bin) is up to 5e-4 of
+the bands that hold only the offset 0.01. In float64 the patch is exact to the last bit of its float32 result, whatever
+backend the network runs on. It costs about 3 % of the network's time on the same core.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ WINDOW_SAMPLES = FRAMES * HOP_SAMPLES
 """15,360 samples: the 0.96 s of a second's sound."""
 
 SPAN_SAMPLES = (FRAMES - 1) * HOP_SAMPLES + FRAME_SAMPLES
-"""15,600 samples: what 96 frames of 25 ms every 10 ms reach over, 15 ms more than 0.96 s."""
+"""15,600 samples: the span of 96 frames of 25 ms every 10 ms, 15 ms more than 0.96 s."""
 
 
 def log_mel_patches(samples: np.ndarray) -> np.ndarray:
     """Log-mel patches of a batch of windows.
 
-    A window of 15,360 samples is the 0.96 s of one second; zeros take the place of the 240 samples after it, so that
-    a second's sound does not depend on how the film goes on. With 15,600 samples the patch is the reference's own.
+    A window of 15,360 samples is the 0.96 s of one second; zeros replace the 240 samples after it, so that a second's
+    sound does not depend on later sound. With 15,600 samples the patch is that of the reference.
 
     Args:
         samples: float32 [n, 15360] or [n, 15600], mono, 16 kHz, in [-1, 1].
@@ -45,7 +45,7 @@ def log_mel_patches(samples: np.ndarray) -> np.ndarray:
         float32 [n, 96, 64].
 
     Raises:
-        ValueError: for another shape.
+        ValueError: if the shape differs.
     """
     if samples.ndim != 2 or samples.shape[1] not in (WINDOW_SAMPLES, SPAN_SAMPLES):
         raise ValueError(
@@ -61,7 +61,7 @@ def log_mel_patches(samples: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def mel_weights() -> np.ndarray:
-    """Weights of the bands: float64 [257, 64], triangles on the mel scale; the bin of 0 Hz counts nowhere."""
+    """The weights of the bands: float64 [257, 64], triangles on the mel scale; the bin of 0 Hz has weight 0."""
     bins = _mel_of(np.linspace(0.0, SAMPLE_RATE_HZ / 2, FFT_SAMPLES // 2 + 1))[:, None]
     edges = np.linspace(_mel_of(np.float64(LOWEST_HZ)), _mel_of(np.float64(HIGHEST_HZ)), BANDS + 2)
     lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]

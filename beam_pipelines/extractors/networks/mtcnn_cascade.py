@@ -1,14 +1,15 @@
 """The three networks of MTCNN (Zhang et al. 2016), run so that a picture's boxes depend on that picture alone.
 
-Networks, weights and box arithmetic are those of the PyPI package `mtcnn`; only the driving is ours, for four reasons:
+Networks, weights and box arithmetic are those of the package `mtcnn`. Only the code that runs them is ours, for four
+reasons:
 
-- the package unpickles `./pnet.lz4` of the working directory where there is one. Here the package's own files are
-  read once, their sha256 is compared, and exactly those bytes are loaded;
-- it takes every `InvalidArgumentError` for "no face". With a smallest face of 60 px its image pyramid has steps too
-  small for the first network, and so it never finds a face. Our pyramid ends in time, and errors stay errors;
-- it hands all candidates of a batch to the second and third network at once, a shape that depends on all pictures;
-  here they go through in blocks of one size;
-- it sorts the candidates of all pictures together; here each picture is sorted alone.
+- the package unpickles `./pnet.lz4` of the working directory if it exists. Here the package's own files are read once,
+  their sha256 is compared, and exactly those bytes are loaded;
+- it treats every `InvalidArgumentError` as "no face". With a smallest face of 60 px its image pyramid has steps too
+  small for the first network, so it never finds a face. Our pyramid ends in time, and errors stay errors;
+- it gives all candidates of a batch to the second and third network at once, in a shape that depends on all pictures;
+  here they run in blocks of one size;
+- it sorts the candidates of all pictures together; here each picture is sorted separately.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ WEIGHT_FILES: Mapping[str, str] = MappingProxyType(
 """sha256 of the weight files inside the package `mtcnn` 1.0.0."""
 
 CELL_PX, CELL_STEP_PX = 12, 2
-"""Side of the field that the first network sees, which is the smallest face at scale 1, and the step to the next."""
+"""The side of the first network's field, which is the smallest face at scale 1, and the step to the next field."""
 
 OVERLAP_IN_SCALE, OVERLAP_ACROSS_SCALES, OVERLAP_REFINED = 0.5, 0.7, 0.7
 REFINE_SIZE_PX, REFINE_BLOCK = 24, 128
@@ -47,10 +48,10 @@ NO_BOXES = np.empty((0, 6))
 
 
 def read_weight_file(name: str) -> bytes:
-    """The bytes of one of the package's weight files, after their hash was compared.
+    """The bytes of one of the package's weight files, whose hash is compared.
 
     Raises:
-        WeightsError: where the installed file isn't the one that is known; it names file and hash.
+        WeightsError: if the installed file isn't the known one; the text names file and hash.
     """
     file = resources.files(PACKAGE).joinpath("assets", "weights", name)
     try:
@@ -72,7 +73,7 @@ def weights_digest() -> str:
 
 
 def pyramid_scales(height_px: int, width_px: int, smallest_face_px: int, factor: float) -> list[float]:
-    """Scales at which faces are looked for: 12 / smallest face, then smaller by `factor` down to a side of 12 px."""
+    """The scales of the image pyramid: 12 / smallest face, then smaller by `factor` down to a side of 12 px."""
     first = CELL_PX / smallest_face_px
     steps = math.log(CELL_PX / (min(height_px, width_px) * first)) / math.log(factor)
     return [first * factor**step for step in range(math.floor(steps + 1e-9) + 1)] if steps > -1e-9 else []
@@ -85,8 +86,8 @@ class Cascade:
         device: TensorFlow's name of the device, `CPU:0` or `GPU:0`.
 
     Raises:
-        WeightsError: where the package's weight files aren't the known ones.
-        ConfigurationError: under another backend of Keras than TensorFlow.
+        WeightsError: if the package's weight files aren't the known ones.
+        ConfigurationError: if Keras has another backend than TensorFlow.
     """
 
     def __init__(self, device: str = "CPU:0"):
@@ -110,7 +111,7 @@ class Cascade:
                 network = kind()
                 network.build()
                 network.set_weights(joblib.load(io.BytesIO(contents[name])))
-                # One graph for all sizes of pictures: tracing anew at every step of every pyramid would cost more.
+                # One graph for all sizes of pictures: tracing at every step of every pyramid would cost more.
                 anything = tf.TensorSpec([None, None, None, 3], tf.float32)
                 networks.append(tf.function(network, input_signature=[anything]))
         self._propose_network, self._refine_network, self._output_network = networks
@@ -127,11 +128,11 @@ class Cascade:
         Args:
             images: uint8 [n, H, W, 3] RGB.
             thresholds: smallest score after each network.
-            smallest_face_px: side of the smallest face that is looked for.
+            smallest_face_px: side of the smallest face to find.
             pyramid_factor: ratio of one scale of the image pyramid to the one before.
 
         Returns:
-            For each image its boxes, float64 [k, 6], best score first, not yet clipped to the image.
+            The boxes of each image, float64 [k, 6], best score first, not yet clipped to the image.
         """
         import tensorflow as tf
         from mtcnn.utils.bboxes import resize_to_square
@@ -147,7 +148,7 @@ class Cascade:
         return [boxes[boxes[:, 0] == number] for number in range(len(images))]
 
     def _propose(self, pixels: Any, scales: list[float], threshold: float) -> np.ndarray:
-        """Candidates of the first network over the whole image pyramid, picture by picture."""
+        """The first network's candidates over the whole image pyramid, picture by picture."""
         import tensorflow as tf
         from mtcnn.utils.bboxes import smart_nms_from_bboxes
 
@@ -169,7 +170,7 @@ class Cascade:
         return np.concatenate(kept) if kept else NO_BOXES
 
     def _judge(self, network: Any, pixels: Any, boxes: np.ndarray, size_px: int, block: int) -> np.ndarray:
-        """Cuts the boxes out, gives them the scores of a network and moves them by its offsets."""
+        """Cuts the boxes out, gives them a network's scores and moves them by its offsets."""
         from mtcnn.utils.bboxes import adjust_bboxes
         from mtcnn.utils.images import extract_patches
 
@@ -182,10 +183,10 @@ class Cascade:
 
 
 def _candidates(number: int, offsets: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
-    """Boxes of the cells of one picture that score above a threshold, best first.
+    """The boxes of one picture's cells that score above a threshold, best first.
 
-    The package's `generate_bounding_box` to the bit, on NumPy: to cut a picture out of TensorFlow's answers costs more
-    than all of this does, and most pictures have no such cell at most scales.
+    They equal those of the package's `generate_bounding_box` to the bit, but are computed in NumPy: slicing a picture
+    out of TensorFlow's result costs more than all of this, and most pictures have no such cell at most scales.
     """
     rows, columns = np.nonzero(scores > threshold)
     if not len(rows):

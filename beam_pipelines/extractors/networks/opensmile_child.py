@@ -1,7 +1,8 @@
-"""The process in which openSMILE runs: windows of sound come in, feature vectors go out, as raw little-endian floats.
+"""The process in which openSMILE runs: it reads windows of sound and writes feature vectors, raw little-endian floats.
 
-A message in is a count n (uint32) and n x 80,000 samples; a message out n (0 where openSMILE gave no finite values or
-failed) and n x 1,582 values. TensorFlow must never be imported here: openSMILE 2.6 crashes beside it.
+An input message is a count n (uint32) and n x 80,000 samples. An output message is n (0 if openSMILE failed or gave
+values that are not finite) and n x 1,582 values. This process must never import TensorFlow: openSMILE 2.6 crashes
+beside it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _LOUDEST = 32767 / 32768
 
 
 def main() -> int:
-    """Answers until the other side closes its pipe; returns the exit code."""
+    """Answers until the other side closes its pipe, and returns the exit code."""
     smile = opensmile.Smile(
         feature_set=opensmile.FeatureSet.IS10,
         feature_level=opensmile.FeatureLevel.Functionals,
@@ -27,7 +28,7 @@ def main() -> int:
     if smile.num_features != DIMENSIONS:
         return EXIT_OTHER_SET
     source = sys.stdin.buffer
-    # What a native library prints must not come between the numbers.
+    # Output of a native library must not mix with the numbers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     while head := source.read(4):
@@ -44,7 +45,7 @@ def main() -> int:
 def _features(smile: opensmile.Smile, windows: np.ndarray) -> np.ndarray:
     rows = np.empty((len(windows), DIMENSIONS), "<f4")
     for row, window in zip(rows, windows, strict=True):
-        # opensmile multiplies by 32768 and casts to int16: full scale would turn into the most negative sample.
+        # opensmile multiplies by 32768 and casts to int16: full scale would become the most negative sample.
         row[:] = smile.process_signal(np.clip(window, -1.0, _LOUDEST), RATE_HZ).to_numpy()[0]
     return rows if np.isfinite(rows).all() else rows[:0]
 

@@ -1,11 +1,11 @@
 """Sound features of the paper's baseline: openSMILE's INTERSPEECH 2010 paralinguistic set, 1,582 values for 5 s.
 
 openSMILE's licence allows research only: it forbids use in products, also of features extracted with it. So it is an
-optional extra (`pip install 'cineaffect[opensmile]'`). The set is the package's `IS10_paraling_compat`, numerically the
-challenge's own but for jitter and shimmer, whose faults it corrects. It is not the organisers' emobase2010, though that
-has 1,582 values too.
+optional extra (`pip install 'cineaffect[opensmile]'`). The set is the package's `IS10_paraling_compat`. Its numbers are
+those of the challenge, except jitter and shimmer, whose errors it corrects. It is not the organisers' emobase2010,
+although that has 1,582 values too.
 
-openSMILE 2.6 crashes in a process that has loaded TensorFlow, so it runs in one of its own (`opensmile_child`).
+openSMILE 2.6 crashes in a process that has loaded TensorFlow, so it runs in a child process (`opensmile_child`).
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ LICENCE_NOTE = (
 
 _LOG = logging.getLogger(__name__)
 _WINDOWS_A_MESSAGE = 16
-# A window takes 0.1 s; a machine that is busy with other things may take a hundred times that.
+# A window takes 0.1 s; a busy machine may take a hundred times that.
 _DEADLINE_S = 300.0
 _COUNT = struct.Struct("<I")
 
 
 def check_installed() -> None:
-    """Refuses a configuration that names openSMILE where it isn't installed.
+    """Checks that openSMILE is installed.
 
     Raises:
-        ConfigurationError: saying how to install it, and under which licence.
+        ConfigurationError: if it isn't; the text says how to install it, and names its licence.
     """
     if util.find_spec("opensmile") is None:
         raise ConfigurationError(
@@ -56,13 +56,13 @@ def check_installed() -> None:
 
 
 class OpenSmileIS10:
-    """The INTERSPEECH 2010 set over windows of 5 s, computed by a child process that is kept until `close`.
+    """The INTERSPEECH 2010 set over windows of 5 s, computed by a child process that lives until `close`.
 
     Args:
-        deadline_s: how long the child may take for sixteen windows before it counts as hung.
+        deadline_s: how many seconds the child may take for sixteen windows before it counts as hung.
 
     Raises:
-        ConfigurationError: where the package is absent, or holds another set than the known one.
+        ConfigurationError: if the package is absent, or holds another set than the known one.
     """
 
     modality = MODALITY
@@ -75,10 +75,10 @@ class OpenSmileIS10:
         self._child: subprocess.Popen[bytes] | None = None
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:
-        """float32 [n, 80000], mono, 16 kHz, in [-1, 1] -> float32 [n, 1582].
+        """The features of n windows: float32 [n, 80000], mono, 16 kHz, in [-1, 1] -> float32 [n, 1582].
 
         Raises:
-            FilmError: step `opensmile`, reason `crashed`, `timeout` or `refused`; the next call begins a new child.
+            FilmError: step `opensmile`, reason `crashed`, `timeout` or `refused`; the next call starts a new child.
         """
         if samples.ndim != 2 or samples.shape[1] != WINDOW_SAMPLES:
             raise ValueError(f"sound of shape {list(samples.shape)}: wanted [n, {WINDOW_SAMPLES}] at {RATE_HZ} Hz")
@@ -89,7 +89,7 @@ class OpenSmileIS10:
         return rows
 
     def close(self) -> None:
-        """Ends the child; a later call starts another."""
+        """Ends the child; a later call starts a new one."""
         child, self._child = self._child, None
         if child is not None:
             child.kill()
@@ -119,7 +119,7 @@ class OpenSmileIS10:
     def _send(self, child: subprocess.Popen[bytes], content: memoryview) -> None:
         assert child.stdin is not None
         pipe = child.stdin.fileno()
-        # A pipe takes less than a message at once; a child that no longer reads must not stop this process.
+        # A pipe holds less than a message; a child that no longer reads must not block this process.
         os.set_blocking(pipe, False)
         while content:
             self._wait(pipe, select.POLLOUT)
@@ -148,10 +148,10 @@ class OpenSmileIS10:
 
     @staticmethod
     def describe() -> dict[str, Any]:
-        """What determines the vectors, for fingerprints; says the licence in the log.
+        """All that determines the vectors, for fingerprints. The licence is written to the log.
 
         Raises:
-            ConfigurationError: where the package is absent.
+            ConfigurationError: if the package is absent.
         """
         check_installed()
         _LOG.warning(LICENCE_NOTE)

@@ -1,6 +1,6 @@
-"""A network whose layers compute in 16 bits: weights and vectors stay float32, and so does its last layer.
+"""A network whose layers compute in 16 bits; its weights, vectors and last layer stay float32.
 
-Keras's own way, a policy for the whole process, would change every network that anything builds in it.
+Keras's own way, a policy for the whole process, would change every network that is built in it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import keras
 
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
-"""Keras's names of what layers compute in. Half precision overflows beyond 65,504, bfloat16 has 8 bits of mantissa."""
+"""Keras's names of compute types. Half precision overflows beyond 65,504; bfloat16 has 8 bits of mantissa."""
 
 FULL: Precision = "float32"
 
@@ -21,11 +21,11 @@ def in_precision(network: keras.Model, precision: Precision) -> keras.Model:
 
     Args:
         network: a functional model of layers, not of models.
-        precision: with `float32` the network itself comes back.
+        precision: the compute type; with `float32` the network itself is returned.
     """
     if precision == FULL:
         return network
-    import keras  # here, for the configuration reads the names above before TensorFlow starts
+    import keras  # here, since the configuration needs the names above before TensorFlow starts
 
     last = network.layers[-1]
 

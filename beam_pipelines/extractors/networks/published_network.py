@@ -1,4 +1,4 @@
-"""What the four networks have in common: weights by name or seed, one fixed batch, a description for fingerprints."""
+"""The common part of all networks: weights by name or seed, one fixed batch, a description for fingerprints."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from beam_pipelines.extractors.weights.network_weights import draw_weights
 
 
 class PublishedNetwork(ABC):
-    """A network whose weights were published, over a batch of inputs.
+    """A network with published weights, as a function of a batch of inputs.
 
-    A network of a kind says what it is by the attributes below and by `build`, `load` and `prepare`.
+    A subclass defines the class attributes below and `build`, `load` and `prepare`.
 
     Args:
-        weights: a name of `weights.TABLE`, or `untrained`; without one the published weights.
+        weights: a name in `weights_table.TABLE`, or `untrained`; None for the published weights.
         seed: seed of untrained weights.
-        batch_size: inputs of every batch; a result does not depend on what shares its batch.
-        precision: what its layers compute in.
-        xla: compile it with XLA.
+        batch_size: inputs of every batch; a result does not depend on the other inputs of its batch.
+        precision: the type in which its layers compute.
+        xla: whether it is compiled with XLA.
 
     Attributes:
-        modality: whose vectors it gives.
-        dimensions: of a vector.
-        published: the name of its weights in `weights.TABLE`.
+        modality: the modality of its vectors.
+        dimensions: length of a vector.
+        published: the name of its weights in `weights_table.TABLE`.
         words: `network` and `preprocessing` of its description.
-        gains: a factor on untrained kernels of some layers (`draw_weights`).
+        gains: factors on untrained kernels of some layers (`draw_weights`).
         network: the Keras model; float32 batches in, vectors out.
 
     Raises:
-        WeightsError: where the weights are absent or not the published ones.
+        WeightsError: if the weights are absent or not the published ones.
     """
 
     modality: ClassVar[str]
@@ -56,7 +56,7 @@ class PublishedNetwork(ABC):
         xla: bool = False,
     ):
         name = weights or self.published
-        # Absent weights are found out before a network is built for them.
+        # Absent weights are detected before a network is built for them.
         path = None if name == weight_files.UNTRAINED else weight_files.locate(name)
         self.network = in_precision(self.build(), precision)
         if path is None:
@@ -67,20 +67,20 @@ class PublishedNetwork(ABC):
         self._run = FixedBatchNetwork(self.network, self.prepare, batch_size, xla)
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        """Raw inputs [n, …], any n -> float32 [n, dimensions]."""
+        """The vectors of raw inputs [n, …], any n: float32 [n, dimensions]."""
         self.check(inputs)
         return self._run(inputs)
 
     def description(self) -> dict[str, Any]:
-        """What determines the vectors, for fingerprints."""
+        """All that determines the vectors, for fingerprints."""
         return dict(self._description)
 
     @classmethod
     def describe(cls, weights: str, seed: int = 0, precision: Precision = FULL) -> dict[str, Any]:
-        """What `description` would say, without building the network.
+        """The same as `description`, without building the network.
 
         Raises:
-            WeightsError: where the weights are absent or not the published ones.
+            WeightsError: if the weights are absent or not the published ones.
         """
         return {**cls.words, "weights": weight_files.identity(weights, seed), "precision": precision}
 
@@ -92,23 +92,23 @@ class PublishedNetwork(ABC):
     @staticmethod
     @abstractmethod
     def load(network: keras.Model, path: Path, /) -> None:
-        """Puts the published weights into it; WeightsError names the file and the key that don't fit."""
+        """Loads the published weights into a network; raises WeightsError with file and key if they don't fit."""
 
     @staticmethod
     @abstractmethod
     def prepare(batch: np.ndarray, /) -> np.ndarray:
-        """Raw inputs -> what the network takes, float32."""
+        """Turns raw inputs into the network's float32 input."""
 
     @abstractmethod
     def check(self, inputs: np.ndarray) -> None:
-        """Refuses raw inputs of another shape or type with a ValueError that names what it got."""
+        """Refuses raw inputs of another shape or type with a ValueError that names both."""
 
 
 class PictureNetwork(PublishedNetwork):
-    """One whose raw inputs are pictures, uint8 [n, image_size_px, image_size_px, 3] RGB."""
+    """A network whose raw inputs are pictures, uint8 [n, image_size_px, image_size_px, 3] RGB."""
 
     image_size_px: ClassVar[int]
 
     def check(self, inputs: np.ndarray) -> None:
-        """Refuses anything else with a ValueError."""
+        """Refuses other inputs with a ValueError."""
         check_images(inputs, self.image_size_px)

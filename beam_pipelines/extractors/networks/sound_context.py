@@ -1,11 +1,11 @@
-"""Windows of several seconds of sound, centred on each second, put together from its seconds one by one.
+"""Windows of several seconds of sound, centred on each second and joined from pieces of one second.
 
     seconds      t-2     t-1      t      t+1     t+2
     pieces     [-------|-------|-------|-------|-------)     16 kHz, each as `audio_windows` gives it
     window     [---------------- 5 s ------------------)     centred on the second [t, t + 1)
 
-A piece is the same whoever asks for it, so a window doesn't depend on where reading started. Before the film's second 0
-and behind its last one there are zeros.
+A piece is always the same, so a window doesn't depend on where reading started. Zeros fill the time before the film's
+second 0 and after its last one.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def centred_windows(pieces: Iterable[AudioWindow], seconds: range, reach_s: int)
 
     Args:
         pieces: ascending; those of `seconds` and of the seconds around them that the film has.
-        seconds: for which windows are wanted.
-        reach_s: whole seconds that a window reaches before and after its own.
+        seconds: the seconds whose windows are wanted.
+        reach_s: whole seconds of a window before and after its own second.
 
     Yields:
-        For each second a window of float32 [(2 * reach_s + 1) * 16000], present where one of its pieces is.
+        For each second a window of float32 [(2 * reach_s + 1) * 16000], present if any of its pieces is.
     """
     silence = np.zeros(AUDIO_RATE_HZ, np.float32)
     held: dict[int, AudioWindow] = {}

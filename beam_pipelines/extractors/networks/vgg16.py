@@ -18,7 +18,7 @@ BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 """Convolutions and filters of each block; a 2 x 2 pool follows each."""
 
 MEANS_BGR = (103.939, 116.779, 123.68)
-"""ImageNet's mean picture, one number a channel, blue first."""
+"""ImageNet's mean colour, one number per channel, blue first."""
 
 _ABOVE_FC1 = ("fc2", "predictions")
 
@@ -51,17 +51,17 @@ def build_network(narrowing: int = 1, size_px: int = IMAGE_SIZE_PX) -> keras.Mod
 
 
 def load_published(network: keras.Model, path: Path) -> None:
-    """Loads Keras's published file, the one with the top; its layers above `fc1` are left out.
+    """Loads Keras's published file, the one with the top layers, without those above `fc1`.
 
     Raises:
-        WeightsError: naming the file and the key that don't fit.
+        WeightsError: if the file doesn't fit the network; the text names file and key.
     """
     arrays = {}
     for layer, variables in read_keras_h5(path).items():
         if layer in _ABOVE_FC1:
             continue
         for key, array in variables.items():
-            # Keras 1, whose file this is, called them block1_conv1_W_1 and block1_conv1_b_1.
+            # Keras 1, which wrote this file, called them block1_conv1_W_1 and block1_conv1_b_1.
             name = key.removeprefix(f"{layer}_")
             name = {"W_1": "kernel", "b_1": "bias", "W": "kernel", "b": "bias"}.get(name, name)
             arrays[f"{layer}/{name}"] = array

@@ -23,7 +23,7 @@ CONVOLUTIONS = {
     "conv4/conv4_1": 512,
     "conv4/conv4_2": 512,
 }
-"""Filters of each convolution, under its name in the published checkpoint."""
+"""The filters of each convolution, by its name in the published checkpoint."""
 
 POOL_AFTER = ("conv1", "conv2", "conv3/conv3_2", "conv4/conv4_2")
 FULLY_CONNECTED = ("fc1/fc1_1", "fc1/fc1_2")
@@ -64,7 +64,7 @@ def load_checkpoint(network: keras.Model, path: Path) -> None:
     """Loads the published checkpoint: one file in TensorFlow 1's first format, read with TensorFlow's own reader.
 
     Raises:
-        WeightsError: naming the file and the variable that don't fit.
+        WeightsError: if the file doesn't fit the network; the text names file and variable.
     """
     import tensorflow as tf
 
@@ -88,9 +88,9 @@ def load_checkpoint(network: keras.Model, path: Path) -> None:
 class VGGishAudio(PublishedNetwork):
     """VGGish over a batch of sounds: float32 [n, 15360] (or [n, 15600]), mono, 16 kHz, in [-1, 1] -> float32 [n, 128].
 
-    The contract's window is 0.96 s, 15,360 samples. The 96 frames of 25 ms every 10 ms that fill a patch reach over
-    15,600: the front end puts zeros in the place of the last 240, so only the last two frames differ from the
-    reference. Windows of 15,600 samples are taken as well, and then nothing differs.
+    The contract's window is 0.96 s, 15,360 samples. The 96 frames of 25 ms every 10 ms of a patch span 15,600 samples:
+    the front end replaces the last 240 by zeros, so only the last two frames differ from the reference. Windows of
+    15,600 samples are accepted too, and then nothing differs.
     """
 
     modality = "audio"

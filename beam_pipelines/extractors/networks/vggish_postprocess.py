@@ -17,10 +17,10 @@ class VGGishPostprocessor:
     """Applies the published PCA parameters.
 
     Args:
-        weights: a name of `weights.TABLE`.
+        weights: a name in `weights_table.TABLE`.
 
     Raises:
-        WeightsError: where the parameters are absent or not the published ones.
+        WeightsError: if the parameters are absent or not the published ones.
     """
 
     def __init__(self, weights: str = VGGISH_PCA):
@@ -34,9 +34,9 @@ class VGGishPostprocessor:
         self._means = np.asarray(arrays["pca_means"], np.float64)
 
     def __call__(self, embeddings: np.ndarray) -> np.ndarray:
-        """float32 [n, 128] -> uint8 [n, 128]: E (e - mean), clipped to [-2, 2], (v + 2) * 255 / 4, truncated."""
+        """Whitens and quantises, float32 [n, 128] -> uint8 [n, 128]: v = E (e - mean) in [-2, 2], (v + 2) * 255 / 4."""
         return quantise(self.whiten(embeddings))
 
     def whiten(self, embeddings: np.ndarray) -> np.ndarray:
-        """float32 [n, 128] -> float64 [n, 128]: E (e - mean), neither clipped nor quantised."""
+        """Whitens without clipping or quantising, float32 [n, 128] -> float64 [n, 128]: E (e - mean)."""
         return (np.asarray(embeddings, np.float64) - self._means) @ self._eigenvectors.T

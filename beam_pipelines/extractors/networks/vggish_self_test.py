@@ -16,13 +16,13 @@ RELATIVE_TOLERANCE = 0.1
 
 
 def self_test(vggish: VGGishAudio) -> str:
-    """Embeds three seconds of a full-scale 1 kHz sine and compares mean and standard deviation with the published.
+    """Embeds three seconds of a full-scale 1 kHz sine, and compares mean and deviation with the published ones.
 
     Returns:
-        What was found, for a person.
+        The numbers found, as text.
 
     Raises:
-        WeightsError: where either number is more than 10 % off.
+        WeightsError: if either number is more than 10 % off.
     """
     embeddings = vggish(tone_windows())
     mean, deviation = float(embeddings.mean()), float(embeddings.std())

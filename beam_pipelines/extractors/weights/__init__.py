@@ -1,1 +1,1 @@
-"""Weight files: where they come from, their hashes, and how they get into a network."""
+"""Weight files: their addresses and hashes, their cache directory, and loading them into a network."""

@@ -1,12 +1,12 @@
 """FaceNet's weights in their two forms, as the kernel and bias of every convolution.
 
-The published checkpoint (keras-facenet's h5) has a batch normalisation behind each convolution without bias, with an
+The published checkpoint (keras-facenet's h5) has a batch normalisation after each convolution without bias, with an
 offset beta and no gain, and a constant scale on each residual branch. At inference both are linear, so
 
     kernel' = kernel / sqrt(variance + 0.001)        bias' = beta - mean / sqrt(variance + 0.001)
 
 for a normalised convolution, and kernel' = s kernel, bias' = s bias for the last convolution of a residual branch of
-scale s. The folded npz holds the result of just that.
+scale s. The folded npz holds the result.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ RESIDUAL_SCALES: Mapping[str, float] = MappingProxyType(
     | {f"Block8_{index}_Conv2d_1x1": 0.20 for index in range(1, 6)}
     | {"Block8_6_Conv2d_1x1": 1.0}
 )
-"""Scale of each residual branch, under the name of its last convolution."""
+"""The scale of each residual branch, by the name of its last convolution."""
 
 
 def load_facenet(network: keras.Model, path: Path) -> None:
     """Loads a folded `.npz` or the published `.h5` into the network of `inception_resnet_v1`.
 
     Raises:
-        WeightsError: naming the file and the key that don't fit.
+        WeightsError: if the file doesn't fit the network; the text names file and key.
     """
     if path.suffix == ".npz":
         arrays = read_npz(path)
@@ -52,14 +52,14 @@ def fold(layers: Mapping[str, Mapping[str, np.ndarray]], source: Path) -> dict[s
     """Folds batch normalisation and residual scales into the convolutions.
 
     Args:
-        layers: layer name -> array name -> array, of the published file.
-        source: the file, for messages.
+        layers: layer name -> array name -> array, from the published file.
+        source: the file, for error messages.
 
     Returns:
         `<layer>/kernel` and `<layer>/bias`, float32, folded in float64.
 
     Raises:
-        WeightsError: for arrays that are absent or don't fit together.
+        WeightsError: if arrays are absent or don't fit together.
     """
     folded: dict[str, np.ndarray] = {}
     for name, arrays in layers.items():

@@ -1,4 +1,4 @@
-"""Which files of weights a configuration needs, and one message that names all of them that are absent."""
+"""The weight files that a configuration needs, and one error that names all absent ones."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from beam_pipelines.foundation.errors import WeightsError
 
 
 def needed_weights(config: ExtractConfig) -> dict[str, str]:
-    """Name of the weights table -> the modality that needs it, in the configuration's order.
+    """The needed names of the weights table and the modality that needs each, in the configuration's order.
 
-    Detection of faces has its weights with its package, and openSMILE and untrained networks have none.
+    The face detector's weights come with its package; openSMILE and untrained networks have none.
     """
     needed: dict[str, str] = {}
     for modality in config.modalities:
@@ -25,11 +25,11 @@ def needed_weights(config: ExtractConfig) -> dict[str, str]:
 
 
 def require_weights(config: ExtractConfig) -> None:
-    """Makes sure that there is a file of all the weights that a configuration needs; `weights.locate` checks each.
+    """Checks that all needed weight files exist; `weight_files.locate` checks each file's content.
 
     Raises:
-        WeightsError: for a name that is not in the table, or naming every file that is absent, and how to get them or
-            to do without for a try.
+        WeightsError: if a name is not in the table or files are absent; the text names every absent file, and says how
+            to get it or how to try the job without it.
     """
     wanted = [(modality, weights.entry_of(name)) for name, modality in needed_weights(config).items()]
     directory = weights.cache_directory()

@@ -1,7 +1,7 @@
-"""Putting weights into a network: seeded ones for untrained networks, and arrays read from files.
+"""Putting weights into a network: seeded ones for untrained networks, and arrays from files.
 
-Files are data here, never programs: of an HDF5 file only plain data sets are read, through h5py, and links are refused;
-of an npz file only plain arrays, without pickle.
+Files are data here, never programs: from an HDF5 file only plain data sets are read, through h5py, and links are
+refused; from an npz file only plain arrays, without pickle.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from beam_pipelines.foundation.errors import WeightsError
 
 
 def draw_weights(network: keras.Model, seed: int, gains: Mapping[str, float] | None = None) -> None:
-    """Fills a network with random weights that let signals through, the same ones on every backend.
+    """Fills a network with random weights that preserve the signal; they are the same on every backend.
 
     Kernels are drawn from N(0, 2 / fan-in) (He et al. 2015), which keeps the variance through layers with ReLU;
     biases are 0 and batch normalisation does nothing. Each layer has its own stream of the seed, by its position.
@@ -27,7 +27,7 @@ def draw_weights(network: keras.Model, seed: int, gains: Mapping[str, float] | N
     Args:
         network: the network to fill.
         seed: seed of all weights.
-        gains: a factor on the kernel of some layers, by name; residual branches need one below 1.
+        gains: factors on the kernels of some layers, by name; residual branches need one below 1.
     """
     layers = [layer for layer in network.layers if layer.weights]
     for position, layer in enumerate(layers):
@@ -38,7 +38,7 @@ def draw_weights(network: keras.Model, seed: int, gains: Mapping[str, float] | N
             if variable.name == "kernel":
                 scale = math.sqrt(2.0 / math.prod(shape[:-1])) * (gains or {}).get(layer.name, 1.0)
                 kernel = generator.standard_normal(shape, np.float32)
-                # In place, for one of VGG16's kernels has 400 MB.
+                # In place, since one of VGG16's kernels has 400 MB.
                 kernel *= np.float32(scale)
                 drawn.append(kernel)
             else:
@@ -50,7 +50,7 @@ def assign_by_name(network: keras.Model, arrays: Mapping[str, np.ndarray], sourc
     """Puts arrays, named `<layer>/<variable>`, into the layers of those names.
 
     Raises:
-        WeightsError: for an array that is absent, has another shape, or belongs to no layer; it names file and key.
+        WeightsError: if an array is absent, has another shape, or belongs to no layer; the text names file and key.
     """
     wanted = {f"{layer.name}/{variable.name}": variable for layer in network.layers for variable in layer.weights}
     for key in arrays:
@@ -66,10 +66,10 @@ def assign_by_name(network: keras.Model, arrays: Mapping[str, np.ndarray], sourc
 
 
 def assign_by_order(network: keras.Model, layers: Mapping[str, Mapping[str, np.ndarray]], source: Path) -> None:
-    """Puts the arrays of a file's layers into a network's layers, first to first, as Keras's published files mean it.
+    """Puts the arrays of a file's layers into a network's layers in their order, as Keras does for its published files.
 
     Raises:
-        WeightsError: for another number of layers or another shape; it names file and key.
+        WeightsError: if the number of layers or a shape differs; the text names file and key.
     """
     mine = [layer for layer in network.layers if layer.weights]
     theirs = {name: arrays for name, arrays in layers.items() if arrays}
@@ -88,7 +88,7 @@ def check_shape(source: Path, key: str, found: tuple[int, ...], wanted: tuple[in
     """Refuses an array of another shape.
 
     Raises:
-        WeightsError: naming the file and the key.
+        WeightsError: if the shapes differ; the text names file and key.
     """
     if tuple(found) != tuple(wanted):
         raise WeightsError(f"{source}: '{key}' has the shape {list(found)}, not {list(wanted)}")
@@ -101,7 +101,7 @@ def read_keras_h5(path: Path) -> dict[str, dict[str, np.ndarray]]:
         Layer name -> array name (`kernel`, `beta`, …; unique within its layer) -> array.
 
     Raises:
-        WeightsError: for a file that is not HDF5 or not of this layout; it names file and key.
+        WeightsError: if the file is not HDF5 or has another layout; the text names file and key.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -145,7 +145,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an npz file; pickled objects are refused.
 
     Raises:
-        WeightsError: for a file that is no npz file of plain arrays.
+        WeightsError: if the file is no npz file of plain arrays.
     """
     if not zipfile.is_zipfile(path):
         raise WeightsError(f"{path}: not an npz file")

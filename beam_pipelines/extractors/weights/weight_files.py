@@ -1,7 +1,7 @@
-"""Weights on this machine: one cache directory, and no file used unchecked.
+"""Weights on this machine: one cache directory, whose files are checked before use.
 
-`locate` never downloads; `fetch` does. The cache directory can be filled by hand on a machine without a network: copy
-the file there under the name that the table gives it.
+`locate` never downloads; `fetch` does. On a machine without a network, copy the files into the cache directory by hand,
+under the names in the table.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CONNECTION_TIMEOUT_S = 30
 
 
 def cache_directory() -> Path:
-    """Where weights lie: `CINEAFFECT_WEIGHTS`, else the platform's cache directory for `cineaffect`."""
+    """The directory of weights: `CINEAFFECT_WEIGHTS`, else the platform's cache directory for `cineaffect`."""
     configured = os.environ.get(DIRECTORY_VARIABLE)
     if configured:
         return Path(configured).expanduser()
@@ -34,10 +34,10 @@ def cache_directory() -> Path:
 
 
 def entry_of(name: str, table: Mapping[str, Weights] = TABLE) -> Weights:
-    """The row of a name.
+    """The table's entry of a name.
 
     Raises:
-        WeightsError: for a name that is not in the table.
+        WeightsError: if the name is not in the table.
     """
     if name not in table:
         raise WeightsError(f"weights '{name}': no such name; known: {', '.join(table)}, and '{UNTRAINED}'")
@@ -47,10 +47,10 @@ def entry_of(name: str, table: Mapping[str, Weights] = TABLE) -> Weights:
 def locate(name: str, table: Mapping[str, Weights] = TABLE) -> Path:
     """The checked file of a name in the cache directory. It never downloads.
 
-    A file is hashed once a process, and again when its size or its time of change is another.
+    A file is hashed once per process, and again if its size or its time of change has changed.
 
     Raises:
-        WeightsError: for an absent file or one with another hash; it names file, address, hash and directory.
+        WeightsError: if the file is absent or has another hash; the text names file, address, hash and directory.
     """
     entry = entry_of(name, table)
     path = cache_directory() / entry.file_name
@@ -61,11 +61,11 @@ def locate(name: str, table: Mapping[str, Weights] = TABLE) -> Path:
 
 
 def fetch(name: str, table: Mapping[str, Weights] = TABLE, progress: Any = False) -> Path:
-    """The checked file of a name, downloaded into the cache directory where it is absent or wrong.
+    """The checked file of a name; it is downloaded into the cache directory if it is absent or wrong.
 
-    The download has a temporary name until its hash is right, so a file that was cut off is never found under the
-    final one. Where no hash is published, that of the first file is recorded and compared from then on; this holds
-    for a file that was put there by hand, too.
+    The download has a temporary name until its hash is right, so an incomplete file never has the final name. If no
+    hash is published, the hash of the first file is recorded and compared from then on, also for a file that was copied
+    there by hand.
 
     Args:
         name: a name of the table.
@@ -73,8 +73,8 @@ def fetch(name: str, table: Mapping[str, Weights] = TABLE, progress: Any = False
         progress: a progress bar as pooch takes it, or False.
 
     Raises:
-        WeightsError: where there is no address, the transfer fails, the hash is another, or the cache directory can't
-            be written to.
+        WeightsError: if there is no address, the transfer fails, the hash differs, or the cache directory is not
+            writable.
     """
     entry = entry_of(name, table)
     path = cache_directory() / entry.file_name
@@ -90,7 +90,7 @@ def fetch(name: str, table: Mapping[str, Weights] = TABLE, progress: Any = False
 
 
 def digest(name: str, table: Mapping[str, Weights] = TABLE) -> str:
-    """sha256, hexadecimal, of the checked file of a name, for fingerprints.
+    """The sha256, hexadecimal, of the checked file of a name, for fingerprints.
 
     Raises:
         WeightsError: as `locate` does.
@@ -99,7 +99,7 @@ def digest(name: str, table: Mapping[str, Weights] = TABLE) -> str:
 
 
 def identity(name: str, seed: int = 0) -> str:
-    """How a fingerprint names weights: the sha256 of the checked file, or `untrained-seed-<seed>`.
+    """The weights as a fingerprint names them: the sha256 of the checked file, or `untrained-seed-<seed>`.
 
     Raises:
         WeightsError: as `locate` does.
@@ -108,14 +108,14 @@ def identity(name: str, seed: int = 0) -> str:
 
 
 def _is_usable(entry: Weights, path: Path) -> bool:
-    """Whether the file that lies in the cache can stay; one without any known hash is recorded as it is."""
+    """Whether the file in the cache can stay; the hash of one without a known hash is recorded."""
     expected = _expected_hash(entry)
     if expected is None:
         _check_size(entry, path)
         _record(entry, _digest_of(path, "sha256"))
         return True
     if entry.published_hash is None:
-        # The recorded hash is the only witness: replacing file and record at once would hide what changed.
+        # The recorded hash is the only evidence: replacing file and record together would hide a change.
         _check(entry, path)
     return _digest_of(path, expected[0]) == expected[1]
 
@@ -145,7 +145,7 @@ def _download(entry: Weights, url: str, path: Path, progress: Any) -> None:
 
 
 class _SizeChecked:
-    """A pooch downloader over HTTP that refuses a file of another size, before it gets its final name."""
+    """A pooch downloader over HTTP that refuses a file of another size before it gets its final name."""
 
     def __init__(self, entry: Weights, progress: Any):
         self._entry = entry
@@ -225,7 +225,7 @@ def _digest_of(path: Path, algorithm: str) -> str:
 
 @lru_cache(maxsize=64)
 def _hash_file(path: str, algorithm: str, size_bytes: int, modified_ns: int) -> str:
-    """Size and time of change are arguments only so that a changed file is another key of the cache."""
+    """The hash of a file. Size and time of change are arguments only so that a changed file has another cache key."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest()
 

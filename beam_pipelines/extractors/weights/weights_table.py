@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 UNTRAINED = "untrained"
 VGGISH_PCA = "vggish_pca"
-"""In place of a name of the table: seeded random weights, for demonstrations and tests."""
+"""Used instead of a name of the table: seeded random weights, for demos and tests."""
 
 _KERAS_APPLICATIONS = "https://storage.googleapis.com/tensorflow/keras-applications/"
 _AUDIOSET = "https://storage.googleapis.com/audioset/"
@@ -21,9 +21,9 @@ class Weights:
     Attributes:
         name: the name that configurations use.
         file_name: its name in the cache directory.
-        url: its address; None where it is published nowhere, so that the cache must be filled by hand.
-        md5, sha256: the published hash, hexadecimal. Where there is neither, the hash of the first fetch is recorded
-            in the cache directory and compared from then on.
+        url: its address; None if it is published nowhere, so that users must copy it into the cache.
+        md5, sha256: the published hash, hexadecimal. If there is neither, the hash of the first fetch is recorded in
+            the cache directory and compared from then on.
         size_bytes: its published size, or None.
         licence: the terms under which it may be used.
         trained_on: the data that the network has seen.
@@ -42,7 +42,7 @@ class Weights:
 
     @property
     def published_hash(self) -> tuple[str, str] | None:
-        """Algorithm and hexadecimal digest, the stronger one where there are two."""
+        """The algorithm and hexadecimal digest, the stronger one if there are two."""
         if self.sha256:
             return ("sha256", self.sha256)
         return ("md5", self.md5) if self.md5 else None
