@@ -38,6 +38,7 @@ import yaml
 from pydantic import Field
 
 from beam_pipelines.contracts.targets import TARGETS
+from beam_pipelines.foundation.command_line import at_least_one
 from beam_pipelines.foundation.configuration import Section, validate
 from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, ConfigurationError
 from benchmarks.studyforrest_data import RUNS, Fold, Recording, TrackConfig, load_fold, read_recording, write_films
@@ -45,7 +46,6 @@ from benchmarks.studyforrest_ensemble import RULES, only
 from benchmarks.studyforrest_nested import Answer, Curves, FoldCurves, Trained, answer, best_rule, nested_scores
 from benchmarks.studyforrest_report import Row, rows_of, to_csv, to_text, write_plot
 from benchmarks.studyforrest_ridge import FEATURE_SETS, chosen_ridge, constant_mean, published_ridge
-from trainer.commands.reproduce import seed_count
 from trainer.experiments.cached_steps import step
 from trainer.foundation.config import TrainConfig
 
@@ -273,7 +273,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", default="studyforrest-runs", help="records, checkpoints, CSV and plot")
     parser.add_argument("--workers", type=int, default=1, help="trainings at once, one core each")
     parser.add_argument(
-        "--seeds", type=seed_count, default=None, help="how many of the configuration's seeds (default: all)"
+        "--seeds", type=at_least_one, default=None, help="how many of the configuration's seeds (default: all)"
     )
     parser.add_argument("--choose", action="store_true", help="print what is chosen on validation runs, and no figure")
     parser.add_argument("--quick", action="store_true", help="one fold, one seed, two epochs")

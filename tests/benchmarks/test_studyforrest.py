@@ -396,4 +396,4 @@ def test_no_seeds_are_refused(seeds, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["--seeds", seeds])
     assert exit_.value.code == 2
-    assert "argument --seeds: must be at least 1" in capsys.readouterr().err
+    assert f"argument --seeds: {seeds} is less than 1" in capsys.readouterr().err

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.command_line import add_configuration, guarded, make_parser
 from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError
+from beam_pipelines.foundation.output_directory import assert_output_directory
 
 if TYPE_CHECKING:
     from trainer.exporting.ensemble import Validated
@@ -39,8 +41,6 @@ def _main(argv: list[str]) -> int:
 
     from beam_pipelines.contracts.models.exported_cards import versions_of
     from beam_pipelines.contracts.targets import TARGETS
-    from beam_pipelines.foundation import storage
-    from beam_pipelines.foundation.output_directory import assert_output_directory
     from trainer.exporting.ensemble import combine
     from trainer.exporting.ensemble_members import assert_members_agree, common_smoothing, find_members
 

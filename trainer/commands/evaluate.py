@@ -6,8 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.command_line import add_configuration, guarded, make_parser
 from beam_pipelines.foundation.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED
+from beam_pipelines.foundation.output_directory import assert_output_directory
 
 EXAMPLES = """
 examples:
@@ -33,9 +35,7 @@ def _main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
 
     from beam_pipelines.films.catalogue import films_of_splits, read_manifest
-    from beam_pipelines.foundation import storage
     from beam_pipelines.foundation.configuration import load_section
-    from beam_pipelines.foundation.output_directory import assert_output_directory
     from beam_pipelines.labels.annotations import render_reports
     from trainer.evaluation.evaluate import evaluate_run, evaluate_run_file, write_evaluation
     from trainer.evaluation.run_origin import untrained_note

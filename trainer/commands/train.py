@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 from beam_pipelines.foundation.command_line import add_configuration, comma_separated, guarded, make_parser
 from beam_pipelines.foundation.errors import EXIT_OK
+from beam_pipelines.foundation.output_directory import assert_output_directory
+from beam_pipelines.foundation.run_summary import next_steps_of_job, print_summary
 
 EXAMPLES = """
 a whole experiment, from films to a model:
@@ -46,8 +48,6 @@ def _main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
 
     from beam_pipelines.foundation.configuration import load_section
-    from beam_pipelines.foundation.output_directory import assert_output_directory
-    from beam_pipelines.foundation.run_summary import next_steps_of_job, print_summary
     from beam_pipelines.report.runs.run_pages import write_run_page
     from trainer.exporting.training_run import TrainingData, train_and_export
     from trainer.foundation.config import TrainConfig

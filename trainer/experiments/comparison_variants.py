@@ -1,4 +1,4 @@
-"""What `cineaffect compare` holds against each other: the variants of a configuration, and the filters.
+"""What `cineaffect compare` holds against each other: the variants of a configuration.
 
 Everything that a variant doesn't name stays as the configuration has it: units and layers of the encoders, for example,
 where GRU is held against LSTM.
@@ -6,16 +6,13 @@ where GRU is held against LSTM.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.foundation.errors import ConfigurationError
-from trainer.evaluation.curve_files import SMOOTHED
-from trainer.evaluation.evaluate import LabelledFilm, evaluate_curves, selection_score, smooth_curves
-from trainer.evaluation.metrics import mean_label
-from trainer.foundation.config import TrainConfig
+
+if TYPE_CHECKING:
+    from trainer.foundation.config import TrainConfig
 
 COMPARISONS = {
     "features": "image and audio against the baseline: VGG16 and openSMILE (--baseline)",
@@ -31,8 +28,6 @@ BASELINES = (("vgg16", "opensmile_is10"), ("fc6", "emobase2010"))
 """Modalities of the baseline: our own extractors', and those of the task's organisers."""
 OWN = ("image", "audio")
 WINDOWS_S = (10, 30, 60)
-ORDERS = (1, 2, 4)
-WIDTHS_S = (5, 9, 15, 25, 41)
 _RECURRENT = ("gru", "lstm")
 
 
@@ -86,28 +81,3 @@ def _of_kind(kind: str, config: TrainConfig) -> list[str]:
         # A TCN has other keys than a recurrent encoder: those of the other are left, and the defaults hold.
         settings.append(f"{key}.kind={kind}" if same_keys else f"{key}={{kind: {kind}}}")
     return settings
-
-
-def best_filters(
-    curves: Mapping[str, np.ndarray], validation: Sequence[LabelledFilm], config: TrainConfig
-) -> dict[str, SmoothingConfig]:
-    """Raw, and of each kind of filter the one that does best on the validation films by `config.selection`.
-
-    Args:
-        curves: film id -> raw curve [T, 2] of the validation films.
-        validation: those films.
-        config: its cutoffs are tried with orders 1, 2 and 4; the moving average with widths of 5 to 41 s.
-    """
-    cutoffs = dict.fromkeys((config.smoothing.cutoff_hz, *config.smoothing_cutoffs_hz))
-    candidates = {
-        "raw": [SmoothingConfig(method="none")],
-        "Butterworth": [SmoothingConfig(order=order, cutoff_hz=cutoff) for order in ORDERS for cutoff in cutoffs],
-        "moving average": [SmoothingConfig(method="moving_average", width_s=width) for width in WIDTHS_S],
-    }
-    constant = mean_label(film.labels[film.known] for film in validation)
-
-    def score(candidate: SmoothingConfig) -> float:
-        smoothed = smooth_curves(curves, candidate, config.labels)
-        return selection_score(evaluate_curves({SMOOTHED: smoothed}, validation, constant), config.selection, SMOOTHED)
-
-    return {name: max(filters, key=score) for name, filters in candidates.items()}

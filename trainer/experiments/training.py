@@ -30,6 +30,14 @@ from trainer.experiments.data import TEST, TRAIN, VALIDATION, ExperimentData
 from trainer.exporting.training_run import TrainingData, train_and_export
 from trainer.foundation.config import TrainConfig
 
+SEED_STRIDE = 1000
+"""Between the seeds of one run, so that they meet no other run's."""
+
+
+def with_seed(config: TrainConfig, number: int) -> TrainConfig:
+    """The configuration with the seed of the training with this number, from 0."""
+    return config.model_copy(update={"seed": config.seed + SEED_STRIDE * number})
+
 
 @dataclass(frozen=True)
 class Trained:

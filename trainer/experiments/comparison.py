@@ -1,0 +1,147 @@
+"""A comparison: every variant trained with every seed, and the figures of the test films."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.foundation import storage
+from trainer.evaluation.curve_files import RAW, SMOOTHED
+from trainer.evaluation.evaluate import FilmLabels, LabelledFilm, evaluate_curves, selection_score, smooth_curves
+from trainer.evaluation.metrics import mean_label
+from trainer.experiments.data import TEST, VALIDATION, ExperimentData
+from trainer.experiments.training import Trained, train_selecting, with_seed
+from trainer.foundation.config import TrainConfig
+
+MEAN, BEST = "mean of runs", "best on validation"
+ORDERS = (1, 2, 4)
+WIDTHS_S = (5, 9, 15, 25, 41)
+
+Filters = list[dict[str, SmoothingConfig]]
+"""Of each seed: kind of filter -> the filter that its validation films chose."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Films of the splits that are scored, and the mean label of the training films [2]."""
+
+    validation: Sequence[FilmLabels]
+    test: Sequence[FilmLabels]
+    constant: np.ndarray
+
+
+def compare_variants(
+    what: str, data: ExperimentData, configs: Mapping[str, TrainConfig], seeds: int, output: str
+) -> tuple[list[dict[str, Any]], Filters]:
+    """Trains every variant with every seed; the rows of the table, and the filters where they are what is compared.
+
+    Args:
+        what: one of `comparison_variants.COMPARISONS`.
+        data: films, features and transform.
+        configs: variant -> its train section.
+        seeds: how many trainings of each.
+        output: directory of the experiment; what was trained there before is taken as it is.
+    """
+    rows: list[dict[str, Any]] = []
+    filters: Filters = []
+    # All variants read the labels alike; it is said once what was cut of them.
+    labels: Labels | None = None
+    for name, config in configs.items():
+        runs = [
+            train_selecting(
+                storage.join(output, "runs"), f"seed{seed}", data, with_seed(config, seed), predict_test=True
+            )
+            for seed in range(seeds)
+        ]
+        labels = labels or _labels(data, config)
+        if what == "smoothing":
+            validation = data.films(VALIDATION)
+            filters = [best_filters(run.curves(validation, RAW), labels.validation, config) for run in runs]
+        rows += _rows(what, name, runs, filters, data, labels, config)
+    return rows, filters
+
+
+def _labels(data: ExperimentData, config: TrainConfig) -> Labels:
+    labels = config.labels
+    return Labels(data.labelled(VALIDATION, labels), data.labelled(TEST, labels), data.constant(labels))
+
+
+def _rows(
+    what: str,
+    name: str,
+    runs: Sequence[Trained],
+    filters: Sequence[Mapping[str, SmoothingConfig]],
+    data: ExperimentData,
+    labels: Labels,
+    config: TrainConfig,
+) -> list[dict[str, Any]]:
+    """The rows of one variant, per film, mean of films and pooled, of every seed."""
+    test, rows = data.films(TEST), []
+    for seed, run in enumerate(runs):
+        found: dict[str, Mapping[str, np.ndarray]] = {name: run.curves(test)}
+        if filters:
+            raw = run.curves(test, RAW)
+            found = {kind: smooth_curves(raw, one, config.labels) for kind, one in filters[seed].items()}
+        rows += _tabulated(seed, found, labels)
+    if what == "ensemble":
+        curves = [run.curves(test) for run in runs]
+        mean = {film.film_id: np.mean([one[film.film_id] for one in curves], axis=0) for film in test}
+        best = max(range(len(runs)), key=lambda seed: _validation_score(runs[seed], data, labels, config))
+        # Of all seeds together there is one mean and one best run: no spread.
+        rows += _tabulated(None, {MEAN: mean, BEST: curves[best]}, labels)
+    return rows
+
+
+def _tabulated(
+    seed: int | None, curves: Mapping[str, Mapping[str, np.ndarray]], labels: Labels
+) -> list[dict[str, Any]]:
+    return [{"seed": seed, **row} for row in evaluate_curves(curves, labels.test, labels.constant).to_dict()]
+
+
+def _validation_score(run: Trained, data: ExperimentData, labels: Labels, config: TrainConfig) -> float:
+    curves = {SMOOTHED: run.curves(data.films(VALIDATION))}
+    return selection_score(evaluate_curves(curves, labels.validation, labels.constant), config.selection, SMOOTHED)
+
+
+def best_filters(
+    curves: Mapping[str, np.ndarray], validation: Sequence[LabelledFilm], config: TrainConfig
+) -> dict[str, SmoothingConfig]:
+    """Raw, and of each kind of filter the one that does best on the validation films by `config.selection`.
+
+    Args:
+        curves: film id -> raw curve [T, 2] of the validation films.
+        validation: those films.
+        config: its cutoffs are tried with orders 1, 2 and 4; the moving average with widths of 5 to 41 s.
+    """
+    cutoffs = dict.fromkeys((config.smoothing.cutoff_hz, *config.smoothing_cutoffs_hz))
+    candidates = {
+        "raw": [SmoothingConfig(method="none")],
+        "Butterworth": [SmoothingConfig(order=order, cutoff_hz=cutoff) for order in ORDERS for cutoff in cutoffs],
+        "moving average": [SmoothingConfig(method="moving_average", width_s=width) for width in WIDTHS_S],
+    }
+    constant = mean_label(film.labels[film.known] for film in validation)
+
+    def score(candidate: SmoothingConfig) -> float:
+        smoothed = smooth_curves(curves, candidate, config.labels)
+        return selection_score(evaluate_curves({SMOOTHED: smoothed}, validation, constant), config.selection, SMOOTHED)
+
+    return {name: max(filters, key=score) for name, filters in candidates.items()}
+
+
+def describe_filters(filters: Filters) -> list[str]:
+    """A line a seed: which filters its validation films chose."""
+    lines = []
+    for seed, found in enumerate(filters):
+        parts = [
+            f"{kind}: order {one.order}, cutoff {one.cutoff_hz:g} Hz"
+            if one.method == "butterworth"
+            else f"{kind}: {one.weights}, width {one.width_s} s"
+            for kind, one in found.items()
+            if one.method != "none"
+        ]
+        lines.append(f"chosen on validation, seed {seed}: {'; '.join(parts)}")
+    return lines

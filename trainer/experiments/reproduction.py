@@ -1,0 +1,85 @@
+"""The paper's runs: their data, and the curves that each trained model gives of the test films."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from beam_pipelines.films.mediaeval2018 import LayoutFilm
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import ConfigurationError
+from trainer.experiments.cached_steps import run_job
+from trainer.experiments.data import TEST, ExperimentData, draw_partitions, prepare_transform, write_manifest
+from trainer.experiments.paper_runs import PaperRun
+from trainer.experiments.training import read_curves, train_final, train_selecting, with_seed
+
+Datasets = Mapping[str, tuple[ExperimentData, ExperimentData]]
+"""Run -> data of its selection and of its final training."""
+
+
+def prepare_datasets(
+    films: Sequence[LayoutFilm], runs: Sequence[PaperRun], source: str, records: str, output: str, config: str | None
+) -> Datasets:
+    """Manifests, features and transforms of every run that trains; runs with the same films share them.
+
+    Args:
+        films: of the data set.
+        runs: the paper's.
+        source: directory of the data set, for messages.
+        records: directory of feature records; empty where films are to be extracted.
+        output: directory of the experiment.
+        config: YAML file whose sections extract and prepare hold, or None.
+
+    Raises:
+        ConfigurationError: neither records nor films.
+        JobError: when a job fails.
+    """
+    manifests = {}
+    for run in runs:
+        if not run.reproduce.members:
+            keys = run.reproduce
+            partitions = draw_partitions(films, keys.validation_films, keys.split_seed, keys.film_share)
+            manifests[run.name] = tuple(write_manifest(films, partition, output) for partition in partitions)
+    if not records:
+        lacking = [film.film_id for film in films if not film.path]
+        if lacking:
+            raise ConfigurationError(
+                f"{source}: no MEDIAEVAL18_*.mp4 of {', '.join(lacking)} to extract features from; add them, "
+                f"or make records of the organisers' features (`cineaffect import-features --mediaeval2018 "
+                f"{source} --output RECORDS`) or others, and name them: --records RECORDS"
+            )
+        records = storage.join(output, "features")
+        further = ["--config", config] if config else []
+        run_job("extract", "--films", next(iter(manifests.values()))[1], "--output", records, *further)
+
+    def dataset(manifest: str) -> ExperimentData:
+        return ExperimentData(manifest, records, prepare_transform(manifest, records, output, config))
+
+    return {name: (dataset(selection), dataset(final)) for name, (selection, final) in manifests.items()}
+
+
+def whole_data(datasets: Datasets, runs: Sequence[PaperRun]) -> ExperimentData:
+    """The final data of a run that learns from all films, if there is one: its training labels give the constant."""
+    shares = {run.name: run.reproduce.film_share for run in runs if run.name in datasets}
+    return datasets[max(shares, key=lambda name: shares[name])][1]
+
+
+def curves_of_runs(
+    runs: Sequence[PaperRun], seed: int, datasets: Datasets, output: str, write_page: Callable[[str], object]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Run -> film id -> smoothed curve of the test films, float64 [T, 2]; those with members are means."""
+    curves: dict[str, dict[str, np.ndarray]] = {}
+    for run in runs:
+        if run.reproduce.members:
+            members = [curves[name] for name in run.reproduce.members]
+            curves[run.name] = {film_id: np.mean([one[film_id] for one in members], axis=0) for film_id in members[0]}
+            continue
+        selection, final = datasets[run.name]
+        config = with_seed(run.train, seed)
+        selected = train_selecting(output, f"{run.name}-selection", selection, config, predict_test=False)
+        rank = min(run.reproduce.epoch_rank, len(selected.epochs_by_score))
+        chosen = {"epochs": selected.epochs_by_score[rank - 1], "smoothing": selected.smoothing}
+        directory = train_final(output, f"{run.name}-final", final, config.model_copy(update=chosen), write_page)
+        curves[run.name] = read_curves(directory, final.films(TEST))
+    return curves
