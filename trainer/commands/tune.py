@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.configuration import load_section, validate
-from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, CineAffectError, ConfigurationError
-from beam_pipelines.foundation.output_directory import assert_output_directory
-from beam_pipelines.foundation.run_summary import Places, next_steps_of_job, print_summary
-from beam_pipelines.report.runs.run_pages import write_run_page
-from trainer.data.dataset import TrainingFilm, data_digest
-from trainer.foundation.config import TrainConfig
-from trainer.tuning.config import TuneConfig, suggest
-from trainer.tuning.folds import Fold, load_fold, plan_folds
+from beam_pipelines.foundation.command_line import add_configuration, add_set, guarded, make_parser
+from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, ConfigurationError
 
 if TYPE_CHECKING:
     import optuna
+
+    from beam_pipelines.foundation.run_summary import Places
+    from trainer.tuning.search import Search
 
 EXAMPLES = """
 examples:
@@ -43,122 +36,23 @@ Killed, it goes on when it is started again: a trial under way is marked and rep
 exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, also where a worker has failed.
 """
 
-Splits = tuple[list[TrainingFilm], list[TrainingFilm]]
-
-
-@dataclass(frozen=True, eq=False)
-class Search:
-    """What the trials of one process share: data are loaded once.
-
-    Attributes:
-        output: the study's directory.
-        base: the `train` section to which a trial's draws are added.
-        config: the `tune` section.
-        splits: training and validation films, one pair a fold.
-    """
-
-    output: str
-    base: TrainConfig
-    config: TuneConfig
-    splits: tuple[Splits, ...]
-
-    def trial_config(self, drawn: Mapping[str, Any]) -> TrainConfig:
-        """The `train` section of a trial."""
-        base = self.base.model_dump(mode="json")
-        values = {**base, **drawn, "model": {**base["model"], **drawn["model"]}}
-        return validate(TrainConfig, values, "a trial of the study")
-
-    def run_trial(self, study: optuna.Study, trial: optuna.Trial) -> float:
-        """Trains on every fold; the mean of the folds' best validation figures.
-
-        Raises:
-            optuna.TrialPruned: where the trial falls behind.
-            DivergenceError: where training leaves the finite numbers.
-        """
-        import keras
-
-        from trainer.training.train import train
-
-        config = self.trial_config(suggest(trial, self.config.space, self.base.model.modalities))
-        folder = os.path.join(self.output, "trials", trial.user_attrs["directory"])
-        values = []
-        for number, (films_train, films_validation) in enumerate(self.splits):
-            keras.backend.clear_session()
-            follow = self._follow(trial, number * config.epochs)
-            with open(os.devnull, "w") as nowhere:
-                from trainer.training.progress import TrainingProgress
-
-                result = train(
-                    films_train,
-                    films_validation,
-                    config,
-                    os.path.join(folder, f"fold{number}"),
-                    progress=TrainingProgress(nowhere),
-                    on_epoch=follow,
-                )
-            chosen = next(entry for entry in result.history if entry["epoch"] == result.best_epoch)
-            values.append(_figure(chosen["score"]))
-        return sum(values) / len(values)
-
-    def _follow(self, trial: optuna.Trial, first_step: int) -> Callable[[Mapping[str, Any]], None]:
-        import optuna
-
-        def epoch_done(entry: Mapping[str, Any]) -> None:
-            trial.report(_figure(entry["score"]), first_step + entry["epoch"])
-            if trial.should_prune():
-                raise optuna.TrialPruned
-
-        return epoch_done
-
-
-def _figure(score: float | None) -> float:
-    # The correlation of a constant prediction is undefined, and no better than the worst there is.
-    return -1.0 if score is None else score
-
-
-def direction_of(selection: str) -> Literal["minimize", "maximize"]:
-    """Whether the selected figure is an error (`minimize`) or a correlation (`maximize`)."""
-    return "minimize" if selection == "mse" else "maximize"
-
-
-def work(search: Search, study: optuna.Study, told: Callable[[str], None]) -> None:
-    """Runs trials until the study has as many as are wanted; other processes may do the same beside it."""
-    import optuna
-
-    from trainer.training.train import DivergenceError
-    from trainer.tuning.study import FOLDER, WHY, make_pruner, next_trial
-
-    study.pruner = make_pruner(search.config)
-    while (trial := next_trial(study, search.config, search.output)) is not None:
-        try:
-            value = search.run_trial(study, trial)
-        except optuna.TrialPruned:
-            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-            told(f"trial {trial.number}: pruned")
-        except DivergenceError as error:
-            trial.set_user_attr(WHY, str(error))
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            told(f"trial {trial.number}: {error}")
-        else:
-            study.tell(trial, value)
-            told(f"trial {trial.number}: validation {search.base.selection} {value:.4f}, best {study.best_value:.4f}")
-        folder = os.path.join(search.output, FOLDER, trial.user_attrs["directory"])
-        # A trial that has ended needs its checkpoints no more, and they are most of its size.
-        for number in range(len(search.splits)):
-            shutil.rmtree(os.path.join(folder, f"fold{number}", "checkpoints"), ignore_errors=True)
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """`cineaffect tune`: searches, writes the results; returns the exit code."""
-    given = list(sys.argv[1:] if argv is None else argv)
-    try:
-        return _main(_parser().parse_args(given), given)
-    except CineAffectError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    return guarded(_main, argv)
 
 
-def _main(arguments: argparse.Namespace, argv: list[str]) -> int:
+def _main(argv: list[str]) -> int:
+    arguments = _parser().parse_args(argv)
+
+    from beam_pipelines.foundation import storage
+    from beam_pipelines.foundation.configuration import load_section
+    from beam_pipelines.foundation.output_directory import assert_output_directory
+    from trainer.foundation.config import TrainConfig
+    from trainer.tuning.config import TuneConfig, suggest
+    from trainer.tuning.folds import load_fold, plan_folds
+    from trainer.tuning.search import Search, direction_of, work
+
     if storage.is_remote(arguments.output):
         raise ConfigurationError(f"--output {arguments.output}: a study lies in a local directory (SQLite)")
     base = load_section("train", TrainConfig, arguments.config, arguments.train_overrides)
@@ -172,16 +66,20 @@ def _main(arguments: argparse.Namespace, argv: list[str]) -> int:
     from trainer.tuning.study import claim_study, only_study, open_study, retry_killed, write_results
     from trainer.tuning.study_plot import write_plot
 
+    def load(*, make: bool) -> Search:
+        folds = plan_folds(arguments, config, make=make)
+        return Search(arguments.output, base, config, tuple(load_fold(fold, arguments.records, base) for fold in folds))
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if arguments.worker:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-        search = _load(arguments, base, config, plan_folds(arguments, config, make=False))
+        search = load(make=False)
         work(search, open_study(arguments.output, direction_of(base.selection)), _tell)
         return EXIT_OK
     with only_study(arguments.output) as lock:
-        search = _load(arguments, base, config, plan_folds(arguments, config, make=True))
+        search = load(make=True)
         study = open_study(arguments.output, direction_of(base.selection))
-        claim_study(study, _identity(search), arguments.output)
+        claim_study(study, search.identity(), arguments.output)
         again = retry_killed(study)
         if again:
             _tell(f"{again} trials of a killed run are repeated")
@@ -214,6 +112,9 @@ def _end_with_parent() -> None:
 
 
 def _report(output: str, study: optuna.Study, selection: str, failed_workers: int) -> int:
+    from beam_pipelines.foundation.run_summary import next_steps_of_job, print_summary
+    from beam_pipelines.report.runs.run_pages import write_run_page
+
     best = os.path.join(output, "best.yaml")
     places = [("page", write_run_page(output)), ("all trials", os.path.join(output, "trials.csv"))]
     next_steps: Places = ()
@@ -228,20 +129,6 @@ def _report(output: str, study: optuna.Study, selection: str, failed_workers: in
     return EXIT_OK
 
 
-def _load(arguments: argparse.Namespace, base: TrainConfig, config: TuneConfig, folds: Sequence[Fold]) -> Search:
-    splits = tuple(load_fold(fold, arguments.records, base) for fold in folds)
-    return Search(arguments.output, base, config, splits)
-
-
-def _identity(search: Search) -> dict[str, Any]:
-    # More trials go on with the same study; so does another pruner, which changes no trial's figure.
-    return {
-        "train": search.base.model_dump(mode="json"),
-        "tune": search.config.model_dump(mode="json", exclude={"trials", "pruner", "warmup_epochs"}),
-        "data": [[data_digest(train), data_digest(validation)] for train, validation in search.splits],
-    }
-
-
 def _tell(line: str) -> None:
     from rich.console import Console
 
@@ -249,21 +136,14 @@ def _tell(line: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cineaffect tune",
-        description="Searches the paper's space for the best model by its validation films.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = make_parser("tune", "Searches the paper's space for the best model by its validation films.", EXAMPLES)
     parser.add_argument("--manifest", required=True, help="CSV with the columns film_id, path, split and labels")
     parser.add_argument("--records", required=True, help="directory of feature records, from extract")
     parser.add_argument("--transform", help="directory of the transform graph; needed unless tune.folds is set")
     parser.add_argument("--output", required=True, help="local directory of the study; started again, it goes on there")
-    parser.add_argument("--config", help="YAML file with the sections tune and train; without one the defaults hold")
-    for option, section, place in (("--set", "tune", "overrides"), ("--set-train", "train", "train_overrides")):
-        what = f"overrides one key of the section {section}; may be repeated"
-        parser.add_argument(option, action="append", default=[], metavar="KEY=VALUE", dest=place, help=what)
+    file = "YAML file with the sections tune and train; without one the defaults hold"
+    add_configuration(parser, "tune", "trials=20", file)
+    add_set(parser, "--set-train", "train", "epochs=20", "train_overrides")
     parser.add_argument("--workers", type=int, default=1, help="processes on one study (default: 1)")
     parser.add_argument("--train-splits", default="train", help="films to learn from (default: train)")
     parser.add_argument("--validation-splits", default="validation", help="films that judge (default: validation)")

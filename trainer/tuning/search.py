@@ -1,0 +1,130 @@
+"""The search of a study: trials that one process runs, each trained on every fold."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from beam_pipelines.foundation.configuration import validate
+from trainer.data.dataset import TrainingFilm, data_digest
+from trainer.foundation.config import TrainConfig
+from trainer.tuning.config import TuneConfig, suggest
+
+if TYPE_CHECKING:
+    import optuna
+
+Splits = tuple[list[TrainingFilm], list[TrainingFilm]]
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What the trials of one process share: data are loaded once.
+
+    Attributes:
+        output: the study's directory.
+        base: the `train` section to which a trial's draws are added.
+        config: the `tune` section.
+        splits: training and validation films, one pair a fold.
+    """
+
+    output: str
+    base: TrainConfig
+    config: TuneConfig
+    splits: tuple[Splits, ...]
+
+    def identity(self) -> dict[str, Any]:
+        """What the study depends on, as plain values."""
+        # More trials go on with the same study; so does another pruner, which changes no trial's figure.
+        return {
+            "train": self.base.model_dump(mode="json"),
+            "tune": self.config.model_dump(mode="json", exclude={"trials", "pruner", "warmup_epochs"}),
+            "data": [[data_digest(train), data_digest(validation)] for train, validation in self.splits],
+        }
+
+    def trial_config(self, drawn: Mapping[str, Any]) -> TrainConfig:
+        """The `train` section of a trial."""
+        base = self.base.model_dump(mode="json")
+        values = {**base, **drawn, "model": {**base["model"], **drawn["model"]}}
+        return validate(TrainConfig, values, "a trial of the study")
+
+    def run_trial(self, study: optuna.Study, trial: optuna.Trial) -> float:
+        """Trains on every fold; the mean of the folds' best validation figures.
+
+        Raises:
+            optuna.TrialPruned: where the trial falls behind.
+            DivergenceError: where training leaves the finite numbers.
+        """
+        import keras
+
+        from trainer.training.train import train
+
+        config = self.trial_config(suggest(trial, self.config.space, self.base.model.modalities))
+        folder = os.path.join(self.output, "trials", trial.user_attrs["directory"])
+        values = []
+        for number, (films_train, films_validation) in enumerate(self.splits):
+            keras.backend.clear_session()
+            follow = self._follow(trial, number * config.epochs)
+            with open(os.devnull, "w") as nowhere:
+                from trainer.training.progress import TrainingProgress
+
+                result = train(
+                    films_train,
+                    films_validation,
+                    config,
+                    os.path.join(folder, f"fold{number}"),
+                    progress=TrainingProgress(nowhere),
+                    on_epoch=follow,
+                )
+            chosen = next(entry for entry in result.history if entry["epoch"] == result.best_epoch)
+            values.append(_figure(chosen["score"]))
+        return sum(values) / len(values)
+
+    def _follow(self, trial: optuna.Trial, first_step: int) -> Callable[[Mapping[str, Any]], None]:
+        import optuna
+
+        def epoch_done(entry: Mapping[str, Any]) -> None:
+            trial.report(_figure(entry["score"]), first_step + entry["epoch"])
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        return epoch_done
+
+
+def _figure(score: float | None) -> float:
+    # The correlation of a constant prediction is undefined, and no better than the worst there is.
+    return -1.0 if score is None else score
+
+
+def direction_of(selection: str) -> Literal["minimize", "maximize"]:
+    """Whether the selected figure is an error (`minimize`) or a correlation (`maximize`)."""
+    return "minimize" if selection == "mse" else "maximize"
+
+
+def work(search: Search, study: optuna.Study, log: Callable[[str], None]) -> None:
+    """Runs trials until the study has as many as are wanted; other processes may do the same beside it."""
+    import optuna
+
+    from trainer.training.train import DivergenceError
+    from trainer.tuning.study import FOLDER, WHY, make_pruner, next_trial
+
+    study.pruner = make_pruner(search.config)
+    while (trial := next_trial(study, search.config, search.output)) is not None:
+        try:
+            value = search.run_trial(study, trial)
+        except optuna.TrialPruned:
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            log(f"trial {trial.number}: pruned")
+        except DivergenceError as error:
+            trial.set_user_attr(WHY, str(error))
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            log(f"trial {trial.number}: {error}")
+        else:
+            study.tell(trial, value)
+            log(f"trial {trial.number}: validation {search.base.selection} {value:.4f}, best {study.best_value:.4f}")
+        folder = os.path.join(search.output, FOLDER, trial.user_attrs["directory"])
+        # A trial that has ended needs its checkpoints no more, and they are most of its size.
+        for number in range(len(search.splits)):
+            shutil.rmtree(os.path.join(folder, f"fold{number}", "checkpoints"), ignore_errors=True)
