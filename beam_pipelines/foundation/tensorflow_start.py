@@ -17,6 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _LOG = logging.getLogger(__name__)
+_GPU_DEVICES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
+"""What the drivers of NVIDIA, of NVIDIA under Windows, and of AMD leave on Linux."""
+
 _ONE_AT_A_TIME = threading.Lock()
 # TensorFlow 2.21 prints these at every start, whatever TF_CPP_MIN_LOG_LEVEL says. They tell a user nothing.
 _START_UP_NOISE = re.compile(
@@ -54,7 +57,9 @@ def start_tensorflow(threads: int | None = None, at_once: int = 1) -> None:
 
 
 def sees_gpu() -> bool:
-    """Whether TensorFlow sees a GPU on this machine; imports TensorFlow, but computes nothing."""
+    """Whether TensorFlow sees a GPU on this machine; imports TensorFlow only where there may be one."""
+    if sys.platform == "linux" and not any(map(os.path.exists, _GPU_DEVICES)):
+        return False
     start_tensorflow()
     import tensorflow as tf
 

@@ -14,7 +14,6 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, field_validator
-from scipy import signal
 
 from beam_pipelines.foundation.configuration import Section
 
@@ -114,6 +113,8 @@ def butterworth(values: ArrayLike, *, order: int, cutoff_hz: float, zero_phase: 
     curve = _as_finite_curve(values)
     if not is_long_enough(curve.size, order=order, zero_phase=zero_phase):
         return curve
+    from scipy import signal  # here, for whoever reads a configuration filters nothing
+
     sections = signal.butter(order, cutoff_hz, btype="lowpass", output="sos", fs=SAMPLING_RATE_HZ)
     # The filter runs on the deviation from the first value: exact for constants, and less rounding on large offsets.
     level = curve[0]

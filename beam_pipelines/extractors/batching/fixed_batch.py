@@ -9,12 +9,14 @@ threads. A second's place depends on its film alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from beam_pipelines.foundation.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import keras
 
 
 def check_keras_settings() -> None:
@@ -23,6 +25,8 @@ def check_keras_settings() -> None:
     Raises:
         ConfigurationError: if there is such a setting; the text names it and its file.
     """
+    import keras
+
     for name, found, wanted in (
         ("image_data_format", keras.config.image_data_format(), "channels_last"),
         ("floatx", keras.config.floatx(), "float32"),
@@ -64,6 +68,8 @@ class FixedBatchNetwork:
     def __init__(
         self, network: keras.Model, prepare: Callable[[np.ndarray], np.ndarray], batch_size: int, xla: bool = False
     ):
+        import keras
+
         if batch_size < 1:
             raise ConfigurationError(f"batch_size must be at least 1, it is {batch_size}")
         self.network = network

@@ -8,14 +8,16 @@ kernel and bias when it loads them. Layers have the published names.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from beam_pipelines.extractors.batching.fixed_batch import check_keras_settings
 from beam_pipelines.extractors.networks.published_network import PictureNetwork
 from beam_pipelines.extractors.weights.facenet_weights import RESIDUAL_SCALES, load_facenet
+
+if TYPE_CHECKING:
+    import keras
 
 IMAGE_SIZE_PX = 160
 DIMENSIONS = 512
@@ -50,6 +52,8 @@ MIXED_7A: tuple[tuple[Step, ...], ...] = (
 
 def build_network() -> keras.Model:
     """The network without weights: standardised float32 [n, 160, 160, 3] -> float32 [n, 512] of length 1."""
+    import keras
+
     check_keras_settings()
     faces = keras.Input((IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3), name="faces")
     x = _convolution(faces, "Conv2d_1a_3x3", 32, 3, stride=2, padding="valid")
@@ -101,6 +105,8 @@ def _convolution(
     padding: str = "same",
     activation: str | None = "relu",
 ) -> Any:
+    import keras
+
     return keras.layers.Conv2D(
         filters,
         size,
@@ -114,11 +120,15 @@ def _convolution(
 
 
 def _max_pool(x: Any) -> Any:
+    import keras
+
     return keras.layers.MaxPooling2D(3, strides=2, padding="valid", data_format="channels_last")(x)
 
 
 def _residual(x: Any, prefix: str, branches: tuple[tuple[Step, ...], ...], activation: str | None = "relu") -> Any:
     """x + up(concatenated branches), activated; the scale of the branch is folded into `up`."""
+    import keras
+
     ends = []
     for number, steps in enumerate(branches):
         y = x
@@ -131,6 +141,8 @@ def _residual(x: Any, prefix: str, branches: tuple[tuple[Step, ...], ...], activ
 
 
 def _reduction(x: Any, prefix: str, branches: tuple[tuple[Step, ...], ...]) -> Any:
+    import keras
+
     ends = []
     for number, steps in enumerate(branches):
         y = x

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
 from beam_pipelines.extractors.batching.fixed_batch import check_keras_settings
 from beam_pipelines.extractors.networks.published_network import PictureNetwork
 from beam_pipelines.extractors.weights.network_weights import assign_by_order, read_keras_h5
 
+if TYPE_CHECKING:
+    import keras
+
 IMAGE_SIZE_PX = 299
 
 
 def build_network() -> keras.Model:
     """The network without weights: standardised float32 [n, 299, 299, 3] -> float32 [n, 2048]."""
+    import keras
+
     check_keras_settings()
     shape = (IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3)
     return keras.applications.InceptionV3(include_top=False, weights=None, input_shape=shape, pooling="avg")

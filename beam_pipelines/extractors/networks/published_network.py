@@ -6,15 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import keras
 import numpy as np
 
 from beam_pipelines.extractors.batching.fixed_batch import FixedBatchNetwork, check_images
 from beam_pipelines.extractors.networks.precision import FULL, Precision, in_precision
 from beam_pipelines.extractors.weights import weight_files
 from beam_pipelines.extractors.weights.network_weights import draw_weights
+
+if TYPE_CHECKING:
+    import keras
 
 
 class PublishedNetwork(ABC):

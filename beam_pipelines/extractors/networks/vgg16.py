@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
 from beam_pipelines.extractors.batching.fixed_batch import check_keras_settings
 from beam_pipelines.extractors.networks.published_network import PictureNetwork
 from beam_pipelines.extractors.weights.network_weights import assign_by_name, read_keras_h5
+
+if TYPE_CHECKING:
+    import keras
 
 IMAGE_SIZE_PX = 224
 DIMENSIONS = 4096
@@ -30,6 +33,8 @@ def build_network(narrowing: int = 1, size_px: int = IMAGE_SIZE_PX) -> keras.Mod
         narrowing: divides the number of filters and units, for quick tests.
         size_px: side of the picture, for quick tests.
     """
+    import keras
+
     check_keras_settings()
     pictures = keras.Input((size_px, size_px, 3), name="pictures")
     x = pictures

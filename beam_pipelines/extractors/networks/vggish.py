@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
 from beam_pipelines.extractors.batching.fixed_batch import check_keras_settings
@@ -13,6 +13,9 @@ from beam_pipelines.extractors.networks import log_mel
 from beam_pipelines.extractors.networks.published_network import PublishedNetwork
 from beam_pipelines.extractors.weights.network_weights import assign_by_name, check_shape
 from beam_pipelines.foundation.errors import WeightsError
+
+if TYPE_CHECKING:
+    import keras
 
 DIMENSIONS = 128
 CONVOLUTIONS = {
@@ -37,6 +40,8 @@ def build_network(narrowing: int = 1) -> keras.Model:
     Args:
         narrowing: divides the number of filters and units, for quick tests.
     """
+    import keras
+
     check_keras_settings()
     patches = keras.Input((log_mel.FRAMES, log_mel.BANDS), name="log_mel")
     x = keras.layers.Reshape((log_mel.FRAMES, log_mel.BANDS, 1))(patches)

@@ -14,12 +14,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
 from beam_pipelines.extractors.weights.network_weights import assign_by_name, check_shape, read_keras_h5, read_npz
 from beam_pipelines.foundation.errors import WeightsError
+
+if TYPE_CHECKING:
+    import keras
 
 BATCH_NORMALISATION_EPSILON = 0.001
 NORMALISATION_SUFFIX = "_BatchNorm"

@@ -10,12 +10,15 @@ import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
-import keras
 import numpy as np
 
 from beam_pipelines.foundation.errors import WeightsError
+
+if TYPE_CHECKING:
+    import keras
 
 
 def draw_weights(network: keras.Model, seed: int, gains: Mapping[str, float] | None = None) -> None:

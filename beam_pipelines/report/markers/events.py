@@ -16,7 +16,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
-from scipy import signal
 
 from beam_pipelines.foundation.configuration import Section
 
@@ -118,6 +117,8 @@ def _extremes(
     curve: NDArray[np.float64], target: str, kind: Kind, least: float, settings: EventSettings
 ) -> list[Event]:
     upright = curve if kind == "peak" else -curve
+    from scipy import signal
+
     places, found = signal.find_peaks(upright, prominence=least, distance=settings.distance_s)
     return [
         Event(int(place), target, kind, float(curve[place]), float(prominence))
