@@ -50,17 +50,16 @@ def _main(argv: list[str]) -> int:
     arguments, beam_arguments = parse_known(_parser(), argv)
 
     from beam_pipelines.extractors.config import ExtractConfig
-    from beam_pipelines.films.catalogue import list_films
     from beam_pipelines.foundation.configuration import load_section
 
     config = load_section("extract", ExtractConfig, arguments.config, arguments.overrides)
-    films = list_films(arguments.films, config.suffixes, config.min_lines_px)
 
     from beam_pipelines.contracts.runs import TRIED_AGAIN, read_failures
     from beam_pipelines.extract import define_pipeline, name_attempt
     from beam_pipelines.extraction.parts_folder import remove_parts
     from beam_pipelines.extractors.configured_networks import describe_tracks
     from beam_pipelines.extractors.weights.needed_weights import require_weights
+    from beam_pipelines.films.catalogue import list_films
     from beam_pipelines.foundation import storage
     from beam_pipelines.launch import job
     from beam_pipelines.launch.failure_marks import remove_marks
@@ -69,6 +68,7 @@ def _main(argv: list[str]) -> int:
     options = job.beam_options(
         beam_arguments, arguments.workers, one_process=lambda: job.films_share_batches(config.device)
     )
+    films = list_films(arguments.films, config.suffixes, config.min_lines_px)
     if job.is_local(options) and not arguments.dry_run:
         films = largest_first(films)
     require_weights(config)

@@ -42,19 +42,17 @@ def _main(argv: list[str]) -> int:
         if getattr(arguments, given) and not getattr(arguments, needed):
             raise ConfigurationError(f"--{given} goes with --{needed}")
 
+    from beam_pipelines.import_features import define_pipeline
     from beam_pipelines.importing.listed_imports import csv_imports, mediaeval_imports
+    from beam_pipelines.launch import job
+    from beam_pipelines.launch.progress import watch
 
+    options = job.beam_options(beam_arguments, arguments.workers)
     if arguments.csv:
         films, descriptions = csv_imports(arguments.csv, arguments.name, arguments.version, arguments.films)
     else:
         kinds = comma_separated(arguments.kinds)
         films, descriptions = mediaeval_imports(arguments.mediaeval2018, kinds, arguments.films)
-
-    from beam_pipelines.import_features import define_pipeline
-    from beam_pipelines.launch import job
-    from beam_pipelines.launch.progress import watch
-
-    options = job.beam_options(beam_arguments, arguments.workers)
     run_folder = storage.join(arguments.output, f"import-{arguments.name or 'mediaeval2018'}")
     with watch(arguments.output, len(films), ".tfrecord"):
         code = job.run(

@@ -51,17 +51,16 @@ def _main(argv: list[str]) -> int:
     start_log(argv)
     arguments, beam_arguments = parse_known(_parser(), argv)
 
-    from beam_pipelines.films.catalogue import films_of_splits, read_manifest
     from beam_pipelines.foundation.configuration import load_section
     from beam_pipelines.normalisation.config import PrepareConfig
 
     config = load_section("prepare", PrepareConfig, arguments.config, arguments.overrides)
-    films = films_of_splits(read_manifest(arguments.manifest), config.splits, arguments.manifest)
 
     from beam_pipelines.foundation.tensorflow_start import start_tensorflow
 
     start_tensorflow()
 
+    from beam_pipelines.films.catalogue import films_of_splits, read_manifest
     from beam_pipelines.launch import job
     from beam_pipelines.normalisation.preprocessing import preprocessing
     from beam_pipelines.prepare import STATISTICS, common_shape, define_pipeline
@@ -69,6 +68,7 @@ def _main(argv: list[str]) -> int:
     # Statistics take seconds; starting more processes would take longer.
     options = job.beam_options(beam_arguments, arguments.workers, default_workers=1)
     logging.getLogger("absl").addFilter(_is_not_about_the_cache)
+    films = films_of_splits(read_manifest(arguments.manifest), config.splits, arguments.manifest)
     shape = common_shape(arguments.records, films)
     preprocessing(config, shape.dimensions)
     with _temporary_directory(options) as temporary:

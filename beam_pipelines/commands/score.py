@@ -46,7 +46,6 @@ def _main(argv: list[str]) -> int:
     arguments, beam_arguments = parse_known(_parser(), argv)
 
     from beam_pipelines.contracts.curves.score_config import ScoreConfig
-    from beam_pipelines.contracts.models.exported_model import find_model
     from beam_pipelines.extractors.config import ExtractConfig
     from beam_pipelines.foundation import storage
     from beam_pipelines.foundation.configuration import load_section
@@ -55,9 +54,8 @@ def _main(argv: list[str]) -> int:
     if arguments.films and arguments.manifest:
         raise ConfigurationError("--manifest goes with --records; --films takes a manifest itself")
     extract = load_section("extract", ExtractConfig, arguments.config) if arguments.films else ExtractConfig()
-    model = find_model(arguments.model)
-    model.card.assert_takes_stride(config.stride_s)
 
+    from beam_pipelines.contracts.models.exported_model import find_model
     from beam_pipelines.launch import job
     from beam_pipelines.score import define_pipeline, films_source, records_source
 
@@ -66,6 +64,8 @@ def _main(argv: list[str]) -> int:
         arguments.workers,
         one_process=lambda: bool(arguments.films) and job.films_share_batches(extract.device),
     )
+    model = find_model(arguments.model)
+    model.card.assert_takes_stride(config.stride_s)
     if arguments.records:
         source = records_source(arguments.records, arguments.manifest, arguments.splits)
     else:
