@@ -200,7 +200,8 @@ class AffectModel(keras.Model):
             size = tf.TensorSpec((), tf.int32, name="block")
             numbers = [tf.TensorSpec((None,), tf.int32, name=name) for name in ("row_start", "ends")]
             self._rows_functions = [
-                tf.function(self._predict_rows, input_signature=(signature, size, *numbers[:count])) for count in (1, 2)
+                tf.function(self._predict_rows, input_signature=(signature, size, *numbers[:count]), autograph=False)
+                for count in (1, 2)
             ]
         rows = {key: tf.cast(inputs[key], self.variable_dtype) for key in signature}
         given = (rows, tf.cast(block, tf.int32), tf.cast(row_start, tf.int32))

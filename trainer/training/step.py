@@ -82,7 +82,7 @@ def make_step(
         norm = _apply(optimizer, gradients, variables, config.gradient_clip_norm)
         return tf.cast(replica_sum(data_loss), tf.float64) * tf.cast(windows, tf.float64), tf.cast(norm, tf.float64)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([2], tf.int32)])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([2], tf.int32)], autograph=False)
     def step_of_all(batch: Any, seed: Any) -> tuple[Any, Any]:
         loss, norm = strategy.run(step_of_replica, args=(batch, seed, data, films))
         return strategy.experimental_local_results(loss)[0], strategy.experimental_local_results(norm)[0]
