@@ -17,7 +17,7 @@ from filelock import FileLock
 from tests.support.commands_in_process import commands_in_this_process
 from tests.support.gcs_emulator import GcsEmulator, running_emulator
 
-pytest_plugins = ["tests.support.hypothesis_profiles"]
+pytest_plugins = ["tests.support.hypothesis_profiles", "tests.support.browser_pages"]
 
 # Before any test imports TensorFlow: quiet, no accelerator probing, and one thread within an operation, as workers have
 # it: test processes run side by side, and by the kernels of an AVX2 machine last bits depend on the number of threads.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -45,29 +47,75 @@ for name in ("apache_beam", "tensorflow_transform", "tfx_bsl", "trainer", "beam_
 """
 
 
-def run_bare(directory: str, rows: Mapping[str, np.ndarray], splits: np.ndarray, folder: Path) -> dict[str, np.ndarray]:
-    """What both signatures of an export give in a process without Keras and without this project.
-
-    Args:
-        directory: the export.
-        rows: raw features of several films, one after another.
-        splits: int [films + 1], where films begin and end.
-        folder: an empty directory to work in.
-
-    Returns:
-        `film <index> <target>` from the first signature, `films <target>` from the second, and of an ensemble
-        `members <target>`, [members, T], of the first film.
-    """
-    np.savez(folder / "inputs.npz", row_splits=splits.astype(np.int64), **rows)
-    run_isolated(IN_A_BARE_PROCESS, directory, str(folder / "inputs.npz"), str(folder / "outputs.npz"), folder=folder)
-    return dict(np.load(folder / "outputs.npz", allow_pickle=False))
+# Takes one script a line, with its arguments, and answers with what it printed and the trace of its failure. A process
+# for each would pay TensorFlow's import each time; every script still finds Keras and this project blocked.
+TAKE_SCRIPTS = """
+import contextlib, io, json, sys, traceback
+for line in sys.stdin:
+    script, *sys.argv[1:] = json.loads(line)
+    printed, failure = io.StringIO(), ""
+    with contextlib.redirect_stdout(printed):
+        try:
+            exec(compile(script, "<script>", "exec"), {"__name__": "__main__"})
+        except BaseException:
+            failure = traceback.format_exc()
+    print(json.dumps([printed.getvalue(), failure]), flush=True)
+"""
 
 
-def run_isolated(script: str, *arguments: str, folder: Path) -> str:
-    """Runs a script where this project and all it brings but TensorFlow are blocked; returns what it printed."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    # Isolated mode: neither the working directory nor the user's site directory is searched.
-    command = [sys.executable, "-I", "-c", BLOCK_THE_REST + script, *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+class BareProcess:
+    """A process in which this project and all it brings but TensorFlow are blocked; it is started when it is needed."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._folder = tempfile.TemporaryDirectory(prefix="bare-")
+
+    def __enter__(self) -> BareProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.communicate(timeout=60)
+        self._folder.cleanup()
+
+    def run(self, script: str, *arguments: str) -> str:
+        """Runs a script as `__main__` with `sys.argv[1:]`; returns what it printed. Its failure fails the test."""
+        process = self._started()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps([script, *arguments]) + "\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        assert answer, f"the bare process ended with exit code {process.wait(60)}"
+        printed, failure = json.loads(answer)
+        assert not failure, failure[-3000:]
+        return str(printed)
+
+    def _started(self) -> subprocess.Popen[str]:
+        if self._process is None or self._process.poll() is not None:
+            environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+            # Isolated mode: neither the working directory nor the user's site directory is searched.
+            command = [sys.executable, "-I", "-c", BLOCK_THE_REST + TAKE_SCRIPTS]
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+            # An empty directory, as on a server.
+            self._process = subprocess.Popen(command, cwd=self._folder.name, env=environment, text=True, **pipes)
+        return self._process
+
+    def curves(
+        self, directory: str, rows: Mapping[str, np.ndarray], splits: np.ndarray, folder: Path
+    ) -> dict[str, np.ndarray]:
+        """What the signatures of an export give.
+
+        Args:
+            directory: the export.
+            rows: raw features of several films, one after another.
+            splits: int [films + 1], where films begin and end.
+            folder: an empty directory to work in.
+
+        Returns:
+            `film <index> <target>` from the first signature, `films <target>` from the second, and of an ensemble
+            `members <target>`, [members, T], of the first film.
+        """
+        np.savez(folder / "inputs.npz", row_splits=splits.astype(np.int64), **rows)
+        self.run(IN_A_BARE_PROCESS, directory, str(folder / "inputs.npz"), str(folder / "outputs.npz"))
+        return dict(np.load(folder / "outputs.npz", allow_pickle=False))

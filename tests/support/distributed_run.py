@@ -1,14 +1,15 @@
-"""A small training run in a process of its own, on the devices that it is told: `distributed_run.py OUTPUT SETTINGS`.
+"""Small training runs in a process of their own, on the devices that it is told: `distributed_run.py RUNS`.
 
-SETTINGS is JSON: `strategy` (`one`, `mirrored`: on `devices` virtual CPUs, `multi_worker`), `train` (keys of the
-section) and `checkpoint_batches`. It prints the history and the weights' norms as JSON, and the number of every
-finished batch on standard error.
+RUNS is a JSON list; each has `output`, `strategy` (`one`, `mirrored`: on `DEVICES` virtual CPUs, `multi_worker`),
+`train` (keys of the section) and perhaps `checkpoint_batches`. A line a run, as JSON, tells its history and its
+weights' norms; standard error has the number of every finished batch.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,6 +21,7 @@ from trainer.foundation.distribution import make_strategy
 from trainer.training.progress import TrainingProgress
 from trainer.training.train import train
 
+DEVICES = 2
 DIMENSIONS, SLOTS = {"audio": 5, "face": 4}, {"audio": 1, "face": 2}
 
 
@@ -54,12 +56,19 @@ def make_film(name: str, seconds: int, seed: int) -> TrainingFilm:
 
 
 def main() -> None:
-    """Trains as `SETTINGS` says."""
-    output, settings = sys.argv[1], json.loads(sys.argv[2])
-    if settings["strategy"] == "mirrored":
-        devices = [tf.config.LogicalDeviceConfiguration()] * settings["devices"]
+    """Trains as `RUNS` says."""
+    runs = json.loads(sys.argv[1])
+    if any(settings["strategy"] == "mirrored" for settings in runs):
+        devices = [tf.config.LogicalDeviceConfiguration()] * DEVICES
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
-        strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(settings["devices"])])
+    for settings in runs:
+        print(json.dumps(run(settings)), flush=True)
+
+
+def run(settings: dict[str, Any]) -> dict[str, Any]:
+    """Trains; returns what is told of a run."""
+    if settings["strategy"] == "mirrored":
+        strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(DEVICES)])
     else:
         strategy = make_strategy(settings["strategy"])
     films = [make_film("one", 53, 1), make_film("two", 40, 2)]
@@ -67,14 +76,14 @@ def main() -> None:
         films,
         [make_film("held out", 45, 3)],
         TrainConfig.model_validate(settings["train"]),
-        output,
+        settings["output"],
         checkpoint_batches=settings.get("checkpoint_batches", 0),
         progress=BatchNumbers(),
         strategy=strategy,
     )
     norms = [float(np.linalg.norm(variable.numpy())) for variable in result.model.weights]
     first = float(result.predictions["held out"][0, 0])
-    print(json.dumps({"history": result.history, "norms": norms, "prediction": first}))
+    return {"history": result.history, "norms": norms, "prediction": first}
 
 
 if __name__ == "__main__":

@@ -6,13 +6,12 @@ of them with noise, faces being absent now and then.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from beam_pipelines import cli
 from beam_pipelines.contracts.records.records import (
     FeatureTrack,
     RecordHeader,
@@ -95,7 +94,7 @@ def write_film(root: Path, film_id: str, seed: int) -> None:
 
 
 def make_data_set(root: Path) -> DataSet:
-    """Writes all films, and runs `cineaffect prepare` on the training films in a process of its own."""
+    """Writes all films, and runs `cineaffect prepare` on the training films."""
     splits = [split for split, count in SPLITS.items() for _ in range(count)]
     rows = ["film_id,path,split,labels"]
     for seed, split in enumerate(splits):
@@ -108,10 +107,9 @@ def make_data_set(root: Path) -> DataSet:
 
 
 def prepare(dataset: DataSet, output: str, *settings: str) -> str:
-    """Runs `cineaffect prepare --set <setting> …` on the training films in a process of its own; returns `output`."""
-    command = [sys.executable, "-m", "beam_pipelines.prepare", "--records", dataset.records]
-    command += ["--manifest", dataset.manifest, "--output", output, *(f"--set={setting}" for setting in settings)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
-    if done.returncode:
-        raise RuntimeError(f"prepare failed: {done.stderr[-3000:]}")
+    """Runs `cineaffect prepare --set <setting> …` on the training films in this process; returns `output`."""
+    arguments = ["--records", dataset.records, "--manifest", dataset.manifest, "--output", output]
+    code = cli.main(["prepare", *arguments, *(f"--set={setting}" for setting in settings)])
+    if code:
+        raise RuntimeError(f"prepare ended with exit code {code}")
     return output

@@ -16,47 +16,27 @@ from beam_pipelines.commands import report as command
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.films.catalogue import escape_film_id
 from beam_pipelines.report.runs.run_pages import calibration
-from tests.support.synthetic_films import DataSet
-from trainer.commands import train as task
 from trainer.foundation.config import TrainConfig
 from trainer.tuning.study import open_study, write_results
 
 ODD_NAME = '</script><b>film\'s "one" & 映画'
 
 
-@pytest.fixture(scope="module")
-def run(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("training") / "run"
-    argv = ["--manifest", dataset.manifest, "--records", dataset.records, "--transform", dataset.transform]
-    argv += [
-        "--output",
-        str(output),
-        "--set",
-        "epochs=3",
-        "--set",
-        "model.window_s=5",
-        "--set",
-        "model.encoder.units=8",
-    ]
-    assert task.main([*argv, "--set", "model.modalities=[audio, face]", "--set", "learning_rate=0.01"]) == 0
-    return output
-
-
 def texts(tab: Any, selector: str) -> list[str]:
     return [str(text) for text in tab.locator(selector).all_inner_texts()]
 
 
-def test_train_leaves_a_page_of_what_happened(run: Path, page: Any) -> None:
-    page.goto((run / "report" / "index.html").as_uri())
+def test_train_leaves_a_page_of_what_happened(trained: Path, page: Any) -> None:
+    page.goto((trained / "report" / "index.html").as_uri())
     page.wait_for_selector("body[data-film=film5]")
-    history = json.loads((run / "history.json").read_text())
-    card = json.loads((run / "exports" / "1" / "model_card.json").read_text())
+    history = json.loads((trained / "history.json").read_text())
+    card = json.loads((trained / "exports" / "1" / "model_card.json").read_text())
     summary = dict(zip(texts(page, "#summary dt"), texts(page, "#summary dd"), strict=True))
     assert summary["chosen epoch"] == str(card["best_epoch"])
-    assert (summary["epochs run"], summary["validation films"], summary["training films"]) == ("3", "2", "5")
+    assert (summary["epochs run"], summary["validation films"], summary["training films"]) == ("4", "2", "5")
     assert page.locator("#untrained").inner_text().startswith("Made from untrained networks (face)")
     assert page.locator("#loss canvas, #validation canvas, #valence canvas, #arousal canvas").count() == 4
-    with open(run / "evaluation.csv", newline="") as file:
+    with open(trained / "evaluation.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["scope"] == "film"]
     assert not page.locator("#films").is_visible()  # folded away until it is asked for
     page.locator("#validated details summary").click()
@@ -71,11 +51,11 @@ def test_train_leaves_a_page_of_what_happened(run: Path, page: Any) -> None:
     assert raw[:4] == ["none (raw)", *page.locator("#pooled tbody tr").nth(2).locator("td").all_inner_texts()[2:5]]
     (chosen,) = texts(page, "#smoothing tr.chosen td:first-child")
     assert chosen.endswith(f"{card['smoothing']['cutoff_hz']} Hz")
-    assert len(history) == 3
+    assert len(history) == 4
 
 
-def test_another_figure_another_film_and_the_other_scheme(run: Path, page: Any) -> None:
-    page.goto((run / "report" / "index.html").as_uri())
+def test_another_figure_another_film_and_the_other_scheme(trained: Path, page: Any) -> None:
+    page.goto((trained / "report" / "index.html").as_uri())
     page.wait_for_selector("body[data-film=film5]")
     page.select_option("#figure", "ccc")
     assert page.locator("#figure-caption").inner_text().startswith("CCC")
@@ -91,9 +71,9 @@ def test_another_figure_another_film_and_the_other_scheme(run: Path, page: Any) 
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_report_writes_it_again_and_names_of_films_are_only_shown(run: Path, page: Any, tmp_path: Path) -> None:
+def test_report_writes_it_again_and_names_of_films_are_only_shown(trained: Path, page: Any, tmp_path: Path) -> None:
     copy = tmp_path / "run"
-    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("report", "checkpoints"))
+    shutil.copytree(trained, copy, ignore=shutil.ignore_patterns("report", "checkpoints"))
     validation = json.loads((copy / "validation.json").read_text())
     validation["labels"][escape_film_id(ODD_NAME)] = validation["labels"].pop("film5")
     (copy / "validation.json").write_text(json.dumps(validation))
@@ -106,8 +86,8 @@ def test_report_writes_it_again_and_names_of_films_are_only_shown(run: Path, pag
     assert page.locator("main b").count() == 0
 
 
-def test_a_model_that_does_worse_than_the_constant_mean_is_said_to(run: Path, page: Any, tmp_path: Path) -> None:
-    evaluation = json.loads((run / "evaluation.json").read_text())
+def test_a_model_that_does_worse_than_the_constant_mean_is_said_to(trained: Path, page: Any, tmp_path: Path) -> None:
+    evaluation = json.loads((trained / "evaluation.json").read_text())
     for better in (True, False):
         for row in evaluation["rows"]:
             if (row["predictor"], row["target"], row["scope"]) == ("smoothed", "valence", "pooled"):
@@ -115,7 +95,7 @@ def test_a_model_that_does_worse_than_the_constant_mean_is_said_to(run: Path, pa
             if (row["predictor"], row["target"], row["scope"]) == ("smoothed", "arousal", "pooled"):
                 row["mse"] = 0.001
         copy = tmp_path / str(better)
-        shutil.copytree(run, copy, ignore=shutil.ignore_patterns("report", "checkpoints"))
+        shutil.copytree(trained, copy, ignore=shutil.ignore_patterns("report", "checkpoints"))
         (copy / "evaluation.json").write_text(json.dumps(evaluation))
         assert command.main(["--run", str(copy)]) == 0
         page.goto((copy / "report" / "index.html").as_uri())
@@ -131,9 +111,9 @@ def test_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "neither a training run" in capsys.readouterr().err
 
 
-def test_a_run_without_validation_says_so(run: Path, page: Any, tmp_path: Path) -> None:
+def test_a_run_without_validation_says_so(trained: Path, page: Any, tmp_path: Path) -> None:
     copy = tmp_path / "run"
-    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("report", "checkpoints", "evaluation.*"))
+    shutil.copytree(trained, copy, ignore=shutil.ignore_patterns("report", "checkpoints", "evaluation.*"))
     (copy / "validation.json").write_text(
         json.dumps({"selection": "mse", "constant": {}, "labels": {}, "smoothing": []})
     )

@@ -53,7 +53,14 @@ def command(what: str, data: Path, output: Path, seeds: int = 1) -> list[str]:
     return ["--what", what, *where, "--output", str(output), "--seeds", str(seeds), *settings]
 
 
-@pytest.mark.parametrize("what", COMPARISONS)
+QUICK = ("smoothing", "ensemble")
+"""The comparisons with the fewest trainings; they train by the same steps as the others."""
+
+
+@pytest.mark.parametrize(
+    "what", [what if what in QUICK else pytest.param(what, marks=pytest.mark.slow) for what in COMPARISONS]
+)
+@pytest.mark.usefixtures("here")
 def test_every_comparison_leaves_table_and_plot(what: str, data: Path, output: Path) -> None:
     seeds = 2 if what == "ensemble" else 1
     own = [part for name, setting in TCN for part in ("--set-in", name, setting)] if what == "encoder" else []
@@ -75,6 +82,7 @@ def test_every_comparison_leaves_table_and_plot(what: str, data: Path, output: P
     assert ("±" in (output / f"{what}.txt").read_text()) == (what == "ensemble")
 
 
+@pytest.mark.usefixtures("here")
 def test_a_second_start_trains_nothing(data: Path, output: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert compare.main(command("smoothing", data, output)) == 0
     table = (output / "smoothing.json").read_bytes()
@@ -86,6 +94,7 @@ def test_a_second_start_trains_nothing(data: Path, output: Path, capfd: pytest.C
     assert (output / "smoothing.json").read_bytes() == table
 
 
+@pytest.mark.slow
 def test_killed_it_ends_at_the_same_table(data: Path, output: Path, tmp_path: Path) -> None:
     longer = ["--set", "epochs=6", "--set", "model.encoder.units=2"]
     assert compare.main([*command("smoothing", data, output), *longer]) == 0
@@ -134,6 +143,7 @@ def test_features_of_the_baseline_are_those_that_are_there() -> None:
         variants("faces", config, ("audio", "image"))
 
 
+@pytest.mark.usefixtures("here")
 def test_what_cannot_be_compared_is_said(data: Path, output: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert compare.main(command("ensemble", data, output, seeds=1)) == 2
     assert "the mean of 1 run is that run" in capsys.readouterr().err

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.demo.mediaeval import make_data_set, plan_films
+from tests.support.commands_in_process import commands_in_this_process
 from trainer.commands import reproduce
 from trainer.evaluation.metrics import CONSTANT_MEAN
 from trainer.evaluation.run_files import read_run_file
@@ -52,7 +53,8 @@ def arguments(data: Path, output: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("reproduction") / "out"
-    assert reproduce.main(arguments(data, output)) == 0
+    with commands_in_this_process():
+        assert reproduce.main(arguments(data, output)) == 0
     return output
 
 
@@ -119,6 +121,8 @@ def test_a_second_start_does_nothing(finished: Path, data: Path, capfd: pytest.C
     assert "training:" not in capfd.readouterr().out
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("here")
 def test_other_settings_and_changed_labels_are_trained_anew(finished: Path, data: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     shutil.copytree(finished, output)
@@ -138,6 +142,7 @@ def test_other_settings_and_changed_labels_are_trained_anew(finished: Path, data
     assert figures[0] != figures[1]
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_ends_at_the_same_table(finished: Path, data: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     for transform in finished.glob("transform-*"):

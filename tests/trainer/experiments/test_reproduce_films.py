@@ -37,6 +37,8 @@ def arguments(data: Path, output: Path) -> list[str]:
     return [*where, "--validation-films", "1"]
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("here")
 def test_films_alone_are_enough(data: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     assert reproduce.main(arguments(data, output)) == 0
@@ -61,6 +63,7 @@ def test_without_films_it_names_the_command_that_makes_records(
     assert "--records RECORDS" in message
 
 
+@pytest.mark.usefixtures("here")
 def test_without_weights_it_names_the_command_that_fetches_them(
     data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from beam_pipelines.contracts.models.exported_model import ExportedModel, FilmFe
 from beam_pipelines.contracts.records.records import list_records, read_record, slots_of
 from tests.support import numpy_reference as reference
 from tests.support import score_runs
-from tests.support.bare_process import run_bare
+from tests.support.bare_process import BareProcess
 from tests.support.synthetic_films import DIMENSIONS, DataSet
 from trainer.commands import ensemble
 from trainer.data.dataset import read_statistics
@@ -30,7 +30,7 @@ SPLITS = np.array([0, 40, 49, 50])
 FILTER = {"method": "butterworth", "order": 2, "cutoff_hz": 0.08}
 
 
-def export_run(dataset: DataSet, run: Path, seed: int, modalities: tuple[str, ...], **further: Any) -> Path:
+def export_run(dataset: DataSet, run: Path, seed: int, modalities: tuple[str, ...]) -> Path:
     """An export as `train` leaves it, of a network whose weights are drawn and not learned."""
     statistics = read_statistics(dataset.transform)
     config = ModelConfig(window_s=6 * seed, encoder={"units": 4}, modalities=modalities, batch_normalization=seed == 2)
@@ -43,10 +43,7 @@ def export_run(dataset: DataSet, run: Path, seed: int, modalities: tuple[str, ..
         "data": {"train_films": [f"film{n}" for n in range(5)], "validation_films": ["film5", "film6"]},
         "seed": seed,
     }
-    label_range = further.pop("label_range", (-1.0, 1.0))
-    for key, value in further.items():
-        card[key] = {**card[key], **value} if isinstance(card.get(key), dict) else value
-    export_model([model], dataset.transform, card, str(run / "exports" / "1"), label_range=label_range)
+    export_model([model], dataset.transform, card, str(run / "exports" / "1"), label_range=(-1.0, 1.0))
     return run
 
 
@@ -54,6 +51,12 @@ def export_run(dataset: DataSet, run: Path, seed: int, modalities: tuple[str, ..
 def runs(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     root = tmp_path_factory.mktemp("runs")
     return [str(export_run(dataset, root / name, SEEDS[name], MODALITIES[name])) for name in SEEDS]
+
+
+@pytest.fixture(scope="module")
+def models(runs: list[str]) -> list[ExportedModel]:
+    """The members' own exports, loaded once."""
+    return [ExportedModel(find_model(f"{run}/exports")) for run in runs]
 
 
 @pytest.fixture(scope="module")
@@ -73,19 +76,20 @@ def raw_rows() -> dict[str, np.ndarray]:
     return rows
 
 
-def test_the_export_is_the_mean_of_its_members_in_a_bare_process(combined: str, runs: list[str], tmp_path: Path):
+def test_the_export_is_the_mean_of_its_members_in_a_bare_process(
+    combined: str, models: list[ExportedModel], bare: BareProcess, tmp_path: Path
+):
     rows = raw_rows()
     members = []
-    for run in runs:
-        found = find_model(f"{run}/exports")
-        model, curves = ExportedModel(found), []
+    for model in models:
+        curves = []
         for first, stop in itertools.pairwise(SPLITS):
             film = {key: values[first:stop] for key, values in rows.items()}
             raw = model.predict(FilmFeatures(film, {m: film[f"{m}_present"] for m in DIMENSIONS}))
             curves.append(np.stack([raw.valence, raw.arousal]))
         members.append(np.concatenate(curves, axis=1))
     assert np.std(members, axis=0).max() > 0.01  # the members differ, or their mean would show nothing
-    got = run_bare(f"{combined}/1", rows, SPLITS, tmp_path)
+    got = bare.curves(f"{combined}/1", rows, SPLITS, tmp_path)
     for index, target in enumerate(("valence", "arousal")):
         expected = np.mean(members, axis=0)[index]
         np.testing.assert_allclose(got[f"films {target}"], expected, atol=1e-5, rtol=0)
@@ -144,14 +148,15 @@ def scores(combined: str, dataset: DataSet, tmp_path_factory: pytest.TempPathFac
     return output
 
 
-def test_its_curves_say_how_far_the_members_lie_apart(scores: Path, combined: str, runs: list[str], dataset: DataSet):
+def test_its_curves_say_how_far_the_members_lie_apart(
+    scores: Path, combined: str, models: list[ExportedModel], dataset: DataSet
+):
     smoothing = find_model(combined).card.smoothing
-    members = [ExportedModel(find_model(f"{run}/exports")) for run in runs]
     table = score_runs.read_table(scores)
     for film_id, uri in list_records(dataset.records).items():
         curve = from_csv((scores / "curves" / f"{film_id}.csv").read_text(), film_id)
         record = read_record(uri)
-        answers = [member.predict(features_of(record, member.card)) for member in members]
+        answers = [model.predict(features_of(record, model.card)) for model in models]
         for target in ("valence", "arousal"):
             raw = np.stack([getattr(answer, target) for answer in answers])
             np.testing.assert_allclose(getattr(curve, f"{target}_raw"), raw.mean(axis=0), atol=2e-6)
@@ -180,14 +185,20 @@ def test_without_validation_films_the_common_filter_stands(runs: list[str], tmp_
     ("further", "said"),
     [
         ({"fingerprints": {"audio": "0123456789abcdef"}}, "audio features have fingerprints"),
-        ({"label_range": (0.0, 1.0)}, "predicts labels in [0.0, 1.0]"),
+        ({"label_range": [0.0, 1.0]}, "predicts labels in [0.0, 1.0]"),
         ({"smoothing": {"cutoff_hz": 0.02}}, "give --manifest and --records"),
     ],
 )
 def test_refuses_members_that_do_not_fit(
-    dataset: DataSet, runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], further: dict, said: str
+    runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], further: dict, said: str
 ):
-    other = export_run(dataset, tmp_path / "other", 4, ("audio",), **further)
+    other = tmp_path / "other"
+    shutil.copytree(runs[2], other)
+    path = other / "exports" / "1" / "model_card.json"
+    card = json.loads(path.read_text())
+    for key, value in further.items():
+        card[key] = {**card[key], **value} if isinstance(value, dict) else value
+    path.write_text(json.dumps(card))
     assert ensemble.main(["--members", runs[1], str(other), "--output", str(tmp_path / "exports")]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "exports").exists()

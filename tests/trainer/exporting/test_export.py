@@ -14,7 +14,6 @@ from beam_pipelines.contracts.models.exported_model import ExportedModel, FilmFe
 from beam_pipelines.contracts.records.records import slots_of
 from beam_pipelines.foundation.errors import ConfigurationError
 from tests.support import numpy_reference as reference
-from tests.support.bare_process import run_bare
 from tests.support.synthetic_films import DIMENSIONS
 from trainer.data.transform import RowTransform, load_transform
 from trainer.exporting.export import FilmScorer, export_model
@@ -71,9 +70,15 @@ def exported(dataset, tmp_path_factory) -> Exported:
 
 
 @pytest.fixture(scope="module")
-def bare_outputs(exported, tmp_path_factory) -> dict[str, np.ndarray]:
+def signatures(exported):
+    """The export's signatures, loaded once."""
+    return tf.saved_model.load(exported.directory).signatures
+
+
+@pytest.fixture(scope="module")
+def bare_outputs(exported, bare, tmp_path_factory) -> dict[str, np.ndarray]:
     """What both signatures give in a process without Keras and without this project, in an empty directory."""
-    return run_bare(exported.directory, exported.rows, exported.splits, tmp_path_factory.mktemp("bare"))
+    return bare.curves(exported.directory, exported.rows, exported.splits, tmp_path_factory.mktemp("bare"))
 
 
 def expected_curves(exported: Exported, transform_directory: str, index: int) -> np.ndarray:
@@ -107,8 +112,7 @@ def test_several_films_in_one_call_come_out_as_each_alone(exported, bare_outputs
         np.testing.assert_array_equal(bare_outputs[f"films {target}"], alone)
 
 
-def test_the_signatures_are_those_of_contract_2(exported):
-    signatures = tf.saved_model.load(exported.directory).signatures
+def test_the_signatures_are_those_of_contract_2(signatures):
     for name, further in (("serving_default", {}), ("films", {"row_splits": tf.int64})):
         inputs = {spec.name: spec for spec in signatures[name].structured_input_signature[1].values()}
         keys = {key for modality in DIMENSIONS for key in (modality, f"{modality}_present")}
@@ -123,8 +127,8 @@ def test_the_signatures_are_those_of_contract_2(exported):
         }
 
 
-def test_row_splits_that_do_not_fit_are_refused(exported):
-    films = tf.saved_model.load(exported.directory).signatures["films"]
+def test_row_splits_that_do_not_fit_are_refused(exported, signatures):
+    films = signatures["films"]
     rows = {key: tf.constant(values[:10]) for key, values in exported.rows.items()}
     for splits, message in (
         ([0, 4, 9], "end with the number of rows"),
@@ -138,8 +142,8 @@ def test_row_splits_that_do_not_fit_are_refused(exported):
     np.testing.assert_array_equal(empty["valence"], one["valence"])
 
 
-def test_rows_that_are_not_there_are_refused(exported):
-    films_at = tf.saved_model.load(exported.directory).signatures["films_at"]
+def test_rows_that_are_not_there_are_refused(exported, signatures):
+    films_at = signatures["films_at"]
     inputs = {key: tf.constant(values[:10]) for key, values in exported.rows.items()}
     inputs["row_splits"] = tf.constant([0, 10], tf.int64)
     for rows, message in (([0, -1], "not be negative"), ([10], "below the number of rows")):
@@ -209,6 +213,7 @@ class Doubled(RowTransform):
         return {key: values if key.endswith("_present") else 2.0 * values for key, values in answer.items()}
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_members_may_have_statistics_of_their_own(dataset):
     """Run 2 of the paper's five sees 70 % of the data, so the mean of runs holds two transforms."""
     models, rows = make_models(), {key: tf.constant(values) for key, values in raw_rows(5).items()}

@@ -11,7 +11,7 @@ import pytest
 
 from beam_pipelines.contracts.records.records import read_record, record_uri, slots_of
 from tests.support import numpy_reference as reference
-from tests.support.bare_process import run_bare
+from tests.support.bare_process import BareProcess
 from tests.support.synthetic_films import DIMENSIONS, DataSet
 from trainer.commands import train as task
 from trainer.data.transform import load_transform
@@ -53,12 +53,14 @@ def raw_films() -> dict[str, np.ndarray]:
     return rows
 
 
-def test_the_mean_of_all_kinds_in_a_bare_process_is_that_of_the_formulas(dataset: DataSet, tmp_path: Path) -> None:
+def test_the_mean_of_all_kinds_in_a_bare_process_is_that_of_the_formulas(
+    dataset: DataSet, bare: BareProcess, tmp_path: Path
+) -> None:
     members, rows = make_members(), raw_films()
     directory = export_model(members, dataset.transform, {}, str(tmp_path / "exports" / "1"), label_range=(0.0, 1.0))
     splits = np.cumsum([0, *LENGTHS])
     (tmp_path / "bare").mkdir()
-    outputs = run_bare(directory, rows, splits, tmp_path / "bare")
+    outputs = bare.curves(directory, rows, splits, tmp_path / "bare")
     transformed = {key: np.asarray(values) for key, values in load_transform(dataset.transform)(rows).items()}
     starts = np.repeat(splits[:-1], LENGTHS).astype(np.int32)
     own = [member.predict_rows(transformed, starts).numpy() for member in members]
@@ -86,8 +88,9 @@ def run(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
+@pytest.mark.slow
 def test_a_trained_model_scores_in_a_bare_process_what_the_trainer_predicted(
-    dataset: DataSet, run: Path, tmp_path: Path
+    dataset: DataSet, bare: BareProcess, run: Path, tmp_path: Path
 ) -> None:
     films = [path.stem for path in sorted((run / "curves").iterdir())]
     records = [read_record(record_uri(dataset.records, film)) for film in films]
@@ -96,7 +99,7 @@ def test_a_trained_model_scores_in_a_bare_process_what_the_trainer_predicted(
     for modality in DIMENSIONS:
         rows[modality] = np.concatenate([record.tracks[modality].values for record in records])
         rows[f"{modality}_present"] = np.concatenate([record.tracks[modality].present for record in records])
-    outputs = run_bare(str(run / "exports" / "1"), rows, splits, tmp_path)
+    outputs = bare.curves(str(run / "exports" / "1"), rows, splits, tmp_path)
     own = np.concatenate([read_curve(str(run / "curves" / f"{film}.csv"))[RAW] for film in films])
     assert np.ptp(own, axis=0).min() > 0.02
     for column, target in enumerate(("valence", "arousal")):
@@ -105,6 +108,7 @@ def test_a_trained_model_scores_in_a_bare_process_what_the_trainer_predicted(
         np.testing.assert_allclose(alone, own[:, column], atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_card_says_how_it_was_made(run: Path) -> None:
     card = json.loads((run / "exports" / "1" / "model_card.json").read_text())
     section = card["configuration"]["train"]

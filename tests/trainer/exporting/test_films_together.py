@@ -152,6 +152,7 @@ def test_nor_do_many_components_tell_what_shares_the_call(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_nor_do_several_threads() -> None:
     """A process has one number of threads, and the tests' own has one: here another compares films with four."""
     case = f"{__file__}::{test_a_film_is_bit_for_bit_what_it_is_alone.__name__}[GRU-films]"

@@ -15,7 +15,7 @@ import pytest
 
 from beam_pipelines.contracts.records.records import slots_of
 from tests.support import numpy_reference as reference
-from tests.support.bare_process import run_isolated
+from tests.support.bare_process import BareProcess
 from tests.support.synthetic_films import DIMENSIONS, DataSet
 from trainer.data.transform import load_transform
 from trainer.exporting.export import export_model
@@ -76,7 +76,9 @@ def columns() -> dict[str, list[Any]]:
 
 
 @pytest.fixture(scope="module")
-def answered(model, columns, dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def answered(
+    model, columns, dataset: DataSet, bare: BareProcess, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     """What the server answers to: columns, rows, two films as columns."""
     exports = tmp_path_factory.mktemp("exports")
     export_model([build_model(model.config, DIMENSIONS, 4)], dataset.transform, {}, str(exports / "9"))
@@ -88,7 +90,7 @@ def answered(model, columns, dataset: DataSet, tmp_path_factory: pytest.TempPath
     requests = [{"inputs": columns}, {"instances": rows}, {"signature_name": "films", "inputs": two_films}]
     folder = tmp_path_factory.mktemp("server")
     (folder / "requests.json").write_text(json.dumps(requests))
-    printed = run_isolated(SERVER, str(exports), str(folder / "requests.json"), folder=folder)
+    printed = bare.run(SERVER, str(exports), str(folder / "requests.json"))
     answer: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return answer
 

@@ -28,32 +28,32 @@ PAPER = {**TRAIN, "model": NETWORK}
 EVERYTHING = {**TRAIN, "loss": "ccc", "precision": "mixed_float16", "model": {**NETWORK, **DROPOUT, "encoder": TCN}}
 
 
-def start(output: Path, settings: dict[str, Any], cluster: dict[str, Any] | None = None) -> subprocess.Popen[str]:
+def start(runs: list[dict[str, Any]], cluster: dict[str, Any] | None = None) -> subprocess.Popen[str]:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
     environment.pop("TF_CONFIG", None)
     if cluster is not None:
         environment["TF_CONFIG"] = json.dumps(cluster)
-    command = [sys.executable, SCRIPT, str(output), json.dumps(settings)]
+    command = [sys.executable, SCRIPT, json.dumps(runs)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, env=environment, **pipes)
 
 
-def start_workers(output: Path, settings: dict[str, Any]) -> list[subprocess.Popen[str]]:
+def start_workers(settings: dict[str, Any]) -> list[subprocess.Popen[str]]:
     """Two workers on free loopback ports; the first one is the chief."""
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
     for listener in listeners:
         listener.close()
     return [
-        start(output, settings, {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
+        start([settings], {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
         for index in range(2)
     ]
 
 
-def result_of(process: subprocess.Popen[str]) -> dict[str, Any]:
+def results_of(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
     out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, err[-3000:]
-    return dict(json.loads(out.splitlines()[-1]))
+    return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
 
 
 def assert_same_curve(one: dict[str, Any], other: dict[str, Any], tolerance: float) -> None:
@@ -65,25 +65,27 @@ def assert_same_curve(one: dict[str, Any], other: dict[str, Any], tolerance: flo
     assert len({entry["loss"] for entry in one["history"]}) == len(one["history"])
 
 
+@pytest.mark.slow
 def test_two_devices_give_the_loss_curve_of_one(tmp_path: Path) -> None:
     # float16 rounds a share's activations as it does a batch's, but sums them in another order.
     cases = {"paper": (PAPER, 1e-5), "everything": (EVERYTHING, 5e-3)}
-    runs = {}
-    for name, (train, _) in cases.items():
-        for strategy in ("one", "mirrored"):
-            settings = {"strategy": strategy, "devices": 2, "train": train}
-            runs[name, strategy] = start(tmp_path / name / strategy, settings)
-    results = {key: result_of(process) for key, process in runs.items()}
-    for name, (_, tolerance) in cases.items():
-        assert_same_curve(results[name, "one"], results[name, "mirrored"], tolerance)
+    runs = [
+        {"output": str(tmp_path / name / strategy), "strategy": strategy, "train": train}
+        for name, (train, _) in cases.items()
+        for strategy in ("one", "mirrored")
+    ]
+    results = results_of(start(runs))
+    for (_, tolerance), one, other in zip(cases.values(), results[::2], results[1::2], strict=True):
+        assert_same_curve(one, other, tolerance)
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_loss_curve_of_one_and_go_on_after_a_kill(tmp_path: Path) -> None:
     train = {**PAPER, "model": {**NETWORK, **DROPOUT}}
-    one = result_of(start(tmp_path / "one", {"strategy": "one", "train": train}))
-    settings = {"strategy": "multi_worker", "train": train, "checkpoint_batches": 1}
+    (one,) = results_of(start([{"output": str(tmp_path / "one"), "strategy": "one", "train": train}]))
     shared = tmp_path / "shared"
-    workers = start_workers(shared, settings)
+    settings = {"output": str(shared), "strategy": "multi_worker", "train": train, "checkpoint_batches": 1}
+    workers = start_workers(settings)
     assert workers[1].stderr is not None
     for line in workers[1].stderr:
         if line.startswith("done 2 2"):
@@ -95,7 +97,7 @@ def test_two_workers_give_the_loss_curve_of_one_and_go_on_after_a_kill(tmp_path:
     newest = tf.train.latest_checkpoint(str(shared / "checkpoints"))
     assert newest is not None
     assert 4 < int(newest.rsplit("-", 1)[1]) < 12
-    again = [result_of(worker) for worker in start_workers(shared, settings)]
+    again = [result for worker in start_workers(settings) for result in results_of(worker)]
     for result in again:
         assert_same_curve(one, result, 1e-5)
     assert again[0]["norms"] == again[1]["norms"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import keras
@@ -36,6 +37,12 @@ def make_model(dtype: str = "float32", mode: str = "film", **options: Any) -> Af
     return model
 
 
+@functools.cache
+def one_model(dtype: str = "float32") -> AffectModel:
+    """One model for several tests, so that it is compiled once."""
+    return make_model(dtype)
+
+
 def test_each_film_is_normalised_by_its_own_windows() -> None:
     layer, generator = make_layer(), np.random.default_rng(0)
     # 29 windows take the population's statistics, 30 their own; windows of a film needn't stand together.
@@ -59,7 +66,7 @@ def test_one_film_is_what_keras_makes_of_it_as_a_training_batch() -> None:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_both_entrances_equal_the_formulas(dtype: str) -> None:
-    model, lengths = make_model(dtype), [1, 29, 30, 45]
+    model, lengths = one_model(dtype), [1, 29, 30, 45]
     inputs, starts = film_rows(sum(lengths)), starts_of(lengths)
     expected = reference.model_rows(model, inputs, starts)
     tolerance = 1e-6 if dtype == "float64" else 1e-5
@@ -67,13 +74,13 @@ def test_both_entrances_equal_the_formulas(dtype: str) -> None:
     windows = explicit_windows(inputs, starts, 4)
     np.testing.assert_allclose(model(windows, films=starts), expected, atol=tolerance, rtol=0)
     # Another mode is another model: the statistics matter.
-    population = make_model(dtype, mode="population").predict_rows(inputs, starts)
+    population = np.asarray(make_model(dtype, mode="population")(windows))
     assert np.abs(population - expected)[30:].max() > 1e-3
     np.testing.assert_allclose(population[:30], expected[:30], atol=tolerance)
 
 
 def test_all_windows_of_one_film_are_keras_training_batch() -> None:
-    model, inputs = make_model(), film_rows(40)
+    model, inputs = one_model(), film_rows(40)
     windows = explicit_windows(inputs, np.zeros(40, np.int32), 4)
     own = model.predict_rows(inputs, np.zeros(40, np.int32)).numpy()
     np.testing.assert_allclose(model(windows), own, atol=1e-5)
@@ -81,7 +88,7 @@ def test_all_windows_of_one_film_are_keras_training_batch() -> None:
 
 
 def test_a_curve_does_not_depend_on_what_else_is_scored() -> None:
-    model, lengths = make_model(), [31, 300, 5, 64]
+    model, lengths = one_model(), [31, 300, 5, 64]
     inputs, starts = film_rows(sum(lengths)), starts_of(lengths)
     together = model.predict_rows(inputs, starts).numpy()
     for first, length in zip(np.cumsum([0, *lengths[:-1]]), lengths, strict=True):
@@ -97,4 +104,4 @@ def test_a_curve_does_not_depend_on_what_else_is_scored() -> None:
 
 
 def test_no_rows_give_no_predictions() -> None:
-    assert make_model().predict_rows(film_rows(0), np.zeros(0, np.int32)).shape == (0, 2)
+    assert one_model().predict_rows(film_rows(0), np.zeros(0, np.int32)).shape == (0, 2)

@@ -39,8 +39,14 @@ def one_model() -> AffectModel:
 
 
 @pytest.mark.parametrize("modalities", SUBSETS, ids="+".join)
-def test_any_subset_of_modalities_and_any_mix_of_encoders(modalities: tuple[str, ...]) -> None:
-    model = make_model(modalities) if len(modalities) < len(DIMENSIONS) else one_model()
+def test_any_subset_of_modalities_and_any_mix_of_encoders(
+    modalities: tuple[str, ...], request: pytest.FixtureRequest
+) -> None:
+    if len(modalities) < len(DIMENSIONS):
+        request.getfixturevalue("eagerly")
+        model = make_model(modalities)
+    else:
+        model = one_model()
     inputs, starts = film_rows(21), starts_of([1, 3, 17])
     expected = reference.model_rows(model, inputs, starts)
     assert expected.std() > 0.001

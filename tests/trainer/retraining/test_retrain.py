@@ -1,4 +1,7 @@
-"""`cineaffect retrain` with real jobs as processes on synthetic records: promote, refuse, return, kill, two at once."""
+"""`cineaffect retrain` with real jobs on synthetic records: promote, refuse, return, kill, two at once.
+
+The jobs run in the test's process, and as processes where one is killed and in `test_from_films_to_the_first_model`.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ from beam_pipelines.contracts.models.exported_model import find_model
 from beam_pipelines.contracts.records import records
 from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.foundation.errors import EXIT_HELD
+from tests.support.commands_in_process import commands_in_this_process
 from tests.support.exported_models import write_model
 from tests.support.synthetic_clips import Sound, regular_times, write_clip
 from tests.support.synthetic_films import REPOSITORY, description, write_film, write_labels
@@ -68,12 +72,17 @@ def reopen(films: Path, before: Path, root: Path, keys: dict[str, object], **tra
     """A copy of `before`'s only round, trained and scored but undecided, under a configuration with other `keys`."""
     shutil.copytree(before / "out" / "rounds", root / "out" / "rounds")
     config = configure(films, root, keys, **train)
-    section = load_section("retrain", RetrainConfig, config)
-    digest = round_digest(config, section, read_round_films(section, load_section("train", TrainConfig, config)))
     (found,) = (root / "out" / "rounds").iterdir()
     (found / "report.json").unlink()
-    found.rename(found.parent / digest[:16])
+    found.rename(round_directory(config))
     return config
+
+
+def round_directory(config: str) -> Path:
+    """Where the round of a configuration has what it makes."""
+    section = load_section("retrain", RetrainConfig, config)
+    digest = round_digest(config, section, read_round_films(section, load_section("train", TrainConfig, config)))
+    return Path(section.output) / "rounds" / digest[:16]
 
 
 def write_champion(root: Path, **descriptions: object) -> Path:
@@ -99,7 +108,9 @@ def replaced(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory in which an undisturbed round has found a bad champion and a better challenger."""
     root = tmp_path_factory.mktemp("replaced")
     write_champion(root)
-    assert retrain.main(["--config", configure(films, root)]) == 0
+    with commands_in_this_process() as started:
+        assert retrain.main(["--config", configure(films, root)]) == 0
+    assert [command[0] for command in started] == ["prepare", "train", "score", "score"]
     return root
 
 
@@ -143,7 +154,10 @@ WORSE = {"epochs": 1, "learning_rate": 0.00001}
 
 @pytest.fixture(scope="module")
 def refused(films: Path, replaced: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory in which a worse challenger met a good champion; of the held-out films two are damaged."""
+    """A directory in which a worse challenger met a good champion; of the held-out films two are damaged.
+
+    The challenger is one that answers much too strongly, and lies where the training of the round would leave it.
+    """
     root = tmp_path_factory.mktemp("refused")
     features = root / "films" / "features"
     shutil.copytree(films, root / "films")
@@ -153,7 +167,13 @@ def refused(films: Path, replaced: Path, tmp_path_factory: pytest.TempPathFactor
     tracks = {modality: track for modality, track in record.tracks.items() if modality != "audio"}
     records.write_record(records.make_record(record.header, tracks), str(features / "film9.tfrecord"))
     shutil.copytree(replaced / "out" / "exports", root / "out" / "exports")
-    assert retrain.main(["--config", configure(root / "films", root, **WORSE)]) == 0
+    config = configure(root / "films", root, **WORSE)
+    made = {modality: description(modality) for modality in ("image", "audio")}
+    exports = round_directory(config) / "model" / "exports"
+    write_model(exports, "3", gain=3.0, dimensions={"image": 12, "audio": 5}, descriptions=made)
+    with commands_in_this_process() as started:
+        assert retrain.main(["--config", config]) == 0
+    assert [command[0] for command in started] == ["score", "score"]
     return root
 
 
@@ -206,7 +226,8 @@ def test_a_version_that_somebody_else_has_exported_meanwhile_is_not_taken(films:
     exports = write_champion(tmp_path)
     write_model(exports, "2", dimensions={"image": 12}, descriptions={"image": description("image")})
     theirs = (exports / "2" / "model_card.json").read_bytes()
-    assert retrain.main(["--config", config]) == 0
+    with commands_in_this_process():
+        assert retrain.main(["--config", config]) == 0
     assert (exports / "2" / "model_card.json").read_bytes() == theirs
     (report,) = read_reports(tmp_path)
     assert (report["version"], report["promoted"]) == (3, True)
@@ -235,6 +256,7 @@ def is_free(directory: Path) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_killed_anywhere_it_ends_at_the_same_weights_and_never_do_two_work(
     films: Path, replaced: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -276,6 +298,7 @@ def test_killed_anywhere_it_ends_at_the_same_weights_and_never_do_two_work(
     assert "audio: the record of film5 has the fingerprint" in report["unscorable"]
 
 
+@pytest.mark.slow
 def test_from_films_to_the_first_model(tmp_path: Path) -> None:
     generator = np.random.default_rng(1)
     splits = {"a": "train", "b": "validation", "c": "test", "d": "test", "broken": "test"}

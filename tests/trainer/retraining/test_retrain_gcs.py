@@ -91,6 +91,7 @@ def read_report(output: str) -> dict[str, Any]:
     return report
 
 
+@pytest.mark.slow
 def test_killed_in_a_bucket_it_decides_as_an_undisturbed_local_round_and_never_do_two_work(
     emulator: GcsEmulator, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

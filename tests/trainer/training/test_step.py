@@ -28,14 +28,15 @@ TCN = {"kind": "tcn", "filters": 6, "filters_step": 2, "levels": 1, "kernel_s": 
 LSTM = {"kind": "lstm", "units": 6, "layers": 2, "states": "all"}
 NETWORK = {"modalities": ["audio", "face"], "window_s": 8, "dropout": 0.1, "modality_dropout": 0.2}
 BATCH_NORMALIZATION = {"batch_normalization": True, "batch_statistics_at_inference": "film"}
+TCN_RUN, LSTM_RUN = "tcn, film statistics, bfloat16", "lstm, ccc, float16"
 RUNS: dict[str, dict[str, Any]] = {
-    "tcn, film statistics, bfloat16": {
+    TCN_RUN: {
         "precision": "mixed_bfloat16",
         "loss": "mse",
         "stride_s": 4,
         "model": {**NETWORK, **BATCH_NORMALIZATION, "encoder": TCN, "encoders": {"face": {"units": 6}}},
     },
-    "lstm, ccc, float16": {
+    LSTM_RUN: {
         "precision": "mixed_float16",
         "loss": "ccc",
         "stride_s": 4,
@@ -60,7 +61,7 @@ def configure(**changes: Any) -> TrainConfig:
     return TrainConfig.model_validate({"batch_size": 64, "epochs": 2, "learning_rate": 0.01, **changes})
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", [pytest.param(TCN_RUN, marks=pytest.mark.slow), LSTM_RUN])
 def test_a_killed_run_ends_at_the_weights_of_an_undisturbed_one(
     films: dict[str, list[TrainingFilm]], tmp_path: Path, name: str
 ) -> None:
@@ -76,6 +77,7 @@ def test_a_killed_run_ends_at_the_weights_of_an_undisturbed_one(
     assert all(variable.dtype == "float32" for variable in whole.model.trainable_variables)
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse", "ccc"])
 @pytest.mark.parametrize("encoder", [TCN, LSTM], ids=["tcn", "lstm"])
 def test_one_step_takes_the_loss_of_the_formulas(tmp_path: Path, loss: str, encoder: dict[str, Any]) -> None:
@@ -115,6 +117,7 @@ def test_the_sequence_loss_is_that_of_a_tcn_unless_configured() -> None:
     assert not configure(model={"encoders": {"face": TCN}}, loss_seconds="last").sequence_loss
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_gradients_are_clipped_by_their_unscaled_norm_and_an_overflow_leaves_the_step_out(tmp_path: Path) -> None:
     network = {"modalities": ["face"], "window_s": 3, "encoder": {"units": 4}, "l2": 0.0}
     table, ends = stack_films(make_films([40])), np.arange(0, 40, 2, dtype=np.int32)

@@ -19,6 +19,7 @@ from tests.support.synthetic_films import REPOSITORY, DataSet
 from trainer.commands import train as task
 from trainer.evaluation.curve_files import RAW, read_curve
 
+pytestmark = pytest.mark.slow
 TIMEOUT_S = 600
 SMALL = ["epochs=2", "batch_size=61", "learning_rate=0.01", "model.window_s=6", "model.encoder.units=4"]
 # Dropout differs between shares of a batch; without it two workers give what one device gives.

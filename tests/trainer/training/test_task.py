@@ -22,38 +22,16 @@ from beam_pipelines.contracts.records.records import (
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.foundation.output_directory import assert_output_directory
 from tests.support.synthetic_films import DataSet, prepare
+from tests.support.trained_run import train_arguments as arguments
 from trainer.commands import evaluate
 from trainer.commands import train as task
 from trainer.data.transform import load_transform
 from trainer.evaluation.curve_files import RAW, read_curve
 
-SMALL = [
-    "epochs=4",
-    "batch_size=64",
-    "learning_rate=0.01",
-    "model.window_s=8",
-    "model.encoder.units=8",
-    "model.dropout=0.2",
-]
 
-
-def arguments(dataset: DataSet, output: Path, *further: str) -> list[str]:
-    argv = ["--manifest", dataset.manifest, "--records", dataset.records, "--transform", dataset.transform]
-    for key in SMALL:
-        argv += ["--set", key]
-    return [*argv, "--output", str(output), *further]
-
-
-@pytest.fixture(scope="module")
-def run(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("run")
-    assert task.main(arguments(dataset, output)) == 0
-    return output
-
-
-def test_exported_model_equals_the_trainers_own_predictions(dataset: DataSet, run: Path) -> None:
-    model = tf.saved_model.load(str(run / "exports" / "1")).signatures["serving_default"]
-    curves = sorted((run / "curves").iterdir())
+def test_exported_model_equals_the_trainers_own_predictions(dataset: DataSet, trained: Path) -> None:
+    model = tf.saved_model.load(str(trained / "exports" / "1")).signatures["serving_default"]
+    curves = sorted((trained / "curves").iterdir())
     assert [path.stem for path in curves] == [f"film{index}" for index in range(7)]
     for path in curves:
         record = read_record(record_uri(dataset.records, path.stem))
@@ -68,8 +46,8 @@ def test_exported_model_equals_the_trainers_own_predictions(dataset: DataSet, ru
             np.testing.assert_allclose(outputs[target], own[:, column], atol=1e-5)
 
 
-def test_card_says_what_the_model_is(dataset: DataSet, run: Path) -> None:
-    card = json.loads((run / "exports" / "1" / "model_card.json").read_text())
+def test_card_says_what_the_model_is(dataset: DataSet, trained: Path) -> None:
+    card = json.loads((trained / "exports" / "1" / "model_card.json").read_text())
     record = read_record(record_uri(dataset.records, "film0"))
     assert card["fingerprints"] == {m: fingerprint(track.description) for m, track in record.tracks.items()}
     assert card["descriptions"]["image"] == dict(record.tracks["image"].description)
@@ -80,18 +58,27 @@ def test_card_says_what_the_model_is(dataset: DataSet, run: Path) -> None:
     assert card["data"]["validation_films"] == ["film5", "film6"]
     rows = {(row["predictor"], row["target"], row["scope"]): row for row in card["validation_metrics"]}
     assert len(rows) == 3 * 2 * 2
-    evaluation = json.loads((run / "evaluation.json").read_text())
+    evaluation = json.loads((trained / "evaluation.json").read_text())
     assert all(row in evaluation["rows"] for row in rows.values())
     assert evaluation["untrained"] == ["face"]
-    transform = json.loads((run / "run.json").read_text())["transform"]
+    transform = json.loads((trained / "run.json").read_text())["transform"]
     assert transform["graph"] == card["data"]["transform_sha256"] == load_transform(dataset.transform).digest()
     assert transform["films"] == card["data"]["train_films"]
 
 
-def test_evaluate_finds_the_same_figures(dataset: DataSet, run: Path, tmp_path: Path) -> None:
-    argv = ["--manifest", dataset.manifest, "--scores", str(run), "--splits", "validation", "--output", str(tmp_path)]
+def test_evaluate_finds_the_same_figures(dataset: DataSet, trained: Path, tmp_path: Path) -> None:
+    argv = [
+        "--manifest",
+        dataset.manifest,
+        "--scores",
+        str(trained),
+        "--splits",
+        "validation",
+        "--output",
+        str(tmp_path),
+    ]
     assert evaluate.main(argv) == 0
-    ours, again = (json.loads((root / "evaluation.json").read_text())["rows"] for root in (run, tmp_path))
+    ours, again = (json.loads((root / "evaluation.json").read_text())["rows"] for root in (trained, tmp_path))
     assert len(ours) == len(again)
     for one, other in zip(ours, again, strict=True):
         assert one["mse"] == pytest.approx(other["mse"], rel=1e-5)
@@ -103,8 +90,10 @@ def test_evaluate_finds_the_same_figures(dataset: DataSet, run: Path, tmp_path: 
 
 
 def test_second_run_changes_nothing_and_a_named_version_is_added(
-    dataset: DataSet, run: Path, capsys: pytest.CaptureFixture[str]
+    dataset: DataSet, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and "logs" not in path.parts}
     assert task.main(arguments(dataset, run)) == 0
     output = capsys.readouterr().out
@@ -138,9 +127,9 @@ def test_second_run_changes_nothing_and_a_named_version_is_added(
     ],
 )
 def test_refusals(
-    dataset: DataSet, run: Path, capsys: pytest.CaptureFixture[str], further: list[str], message: str
+    dataset: DataSet, trained: Path, capsys: pytest.CaptureFixture[str], further: list[str], message: str
 ) -> None:
-    assert task.main(arguments(dataset, run, *further)) == 2
+    assert task.main(arguments(dataset, trained, *further)) == 2
     assert message in capsys.readouterr().err
 
 
@@ -158,7 +147,8 @@ def test_training_films_without_any_face_train(
             make_record(record.header, {**record.tracks, "face": absent}), record_uri(faceless.records, film_id)
         )
     prepare(faceless, faceless.transform)
-    assert task.main(arguments(faceless, tmp_path / "run")) == 0
+    less = ["--set", "epochs=1", "--set", "model.modalities=[audio, face]"]
+    assert task.main(arguments(faceless, tmp_path / "run", *less)) == 0
     rows = json.loads((tmp_path / "run" / "evaluation.json").read_text())["rows"]
     assert all(np.isfinite(row["mse"]) for row in rows)
 

@@ -42,6 +42,7 @@ def start_and_kill(emulator: GcsEmulator, temporary: Path) -> None:
     assert process.wait(30) == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_elsewhere_and_ends_at_the_same_weights(
     emulator: GcsEmulator, dataset: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:

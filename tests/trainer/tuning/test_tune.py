@@ -47,9 +47,10 @@ def rows_of(output: Path) -> list[dict[str, str]]:
 
 
 def test_a_stopped_study_goes_on_as_one_that_was_not(dataset: DataSet, tmp_path: Path) -> None:
-    assert tune.main(arguments(dataset, tmp_path / "whole", 4)) == 0
+    # The first two trials are drawn blindly, the third by the sampler that has seen them.
+    assert tune.main(arguments(dataset, tmp_path / "whole", 3)) == 0
     assert tune.main(arguments(dataset, tmp_path / "parts", 2)) == 0
-    assert tune.main(arguments(dataset, tmp_path / "parts", 4)) == 0
+    assert tune.main(arguments(dataset, tmp_path / "parts", 3)) == 0
     assert rows_of(tmp_path / "whole") == rows_of(tmp_path / "parts")
     done = [row for row in rows_of(tmp_path / "whole") if row["state"] == "complete"]
     best = min(done, key=lambda row: float(row["value"]))
@@ -61,6 +62,7 @@ def test_a_stopped_study_goes_on_as_one_that_was_not(dataset: DataSet, tmp_path:
     assert not list((tmp_path / "whole" / "trials").rglob("checkpoints"))
 
 
+@pytest.mark.slow
 def test_two_workers_share_one_study(dataset: DataSet, tmp_path: Path) -> None:
     assert tune.main(arguments(dataset, tmp_path, 4, "--workers", "2")) == 0
     rows = rows_of(tmp_path)
@@ -73,17 +75,16 @@ def test_bad_trials_end_early_and_the_best_can_be_trained(dataset: DataSet, tmp_
     study = open_study(str(tmp_path / "study"), "minimize")
     point = {"audio.kind": "gru", "audio.units": 4, "audio.layers": 1, "window_s": 4, "dropout": 0.0, "l2": 1e-6}
     point |= {"batch_normalization": False, "experts": 1}
-    # Two that learn, one whose weights leave the finite numbers, one that learns nothing, and one of the sampler's own.
+    # Two that learn, one whose weights leave the finite numbers, and one that learns nothing.
     for rate in (0.01, 0.02, 1e37, 1e-9):
         study.enqueue_trial({**point, "learning_rate": rate})
     further = ["--set", "space.learning_rate=[1.0e-9,1.0e37]", "--set", "warmup_epochs=1", "--set-train", "epochs=3"]
     further += ["--set", "space.batch_normalization=[false]", "--set-train", "gradient_clip_norm=0"]
-    assert tune.main(arguments(dataset, tmp_path / "study", 5, *further)) == 0
+    assert tune.main(arguments(dataset, tmp_path / "study", 4, *further)) == 0
     rows = rows_of(tmp_path / "study")
-    assert [row["state"] for row in rows[:4]] == ["complete", "complete", "fail", "pruned"]
+    assert [row["state"] for row in rows] == ["complete", "complete", "fail", "pruned"]
     assert "not finite" in rows[2]["why"]
-    assert [row["epochs"] for row in rows[:4]] == ["3", "3", "0", "1"]
-    assert len(rows) == 5
+    assert [row["epochs"] for row in rows] == ["3", "3", "0", "1"]
     data = ["--manifest", dataset.manifest, "--records", dataset.records, "--transform", dataset.transform]
     best, run = str(tmp_path / "study" / "best.yaml"), tmp_path / "run"
     assert task.main([*data, "--config", best, "--output", str(run)]) == 0
@@ -93,6 +94,7 @@ def test_bad_trials_end_early_and_the_best_can_be_trained(dataset: DataSet, tmp_
     assert chosen == pytest.approx(float(rows[number]["value"]), rel=1e-6)
 
 
+@pytest.mark.usefixtures("here")
 def test_folds_are_fitted_by_the_section_prepare(dataset: DataSet, tmp_path: Path) -> None:
     config, output = tmp_path / "config.yaml", tmp_path / "study"
     config.write_text("prepare: {pca_components: {audio: 2}}\ntune: {folds: 2}\n")
@@ -108,6 +110,7 @@ def test_folds_are_fitted_by_the_section_prepare(dataset: DataSet, tmp_path: Pat
     assert tune.main(argv) == 2
 
 
+@pytest.mark.slow
 def test_a_killed_tune_leaves_no_worker_and_goes_on(dataset: DataSet, tmp_path: Path) -> None:
     argv = arguments(dataset, tmp_path, 2, "--workers", "2", "--set-train", "epochs=60", "--set-train", "patience=0")
     running = subprocess.Popen([sys.executable, "-m", "trainer.commands.tune", *argv], cwd=REPOSITORY)
@@ -171,6 +174,7 @@ def test_the_plot_has_a_panel_for_the_trials_each_parameter_and_their_importance
     assert (tmp_path / "study.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_processes_that_ask_at_once_share_the_trials_and_make_none_too_many(tmp_path: Path) -> None:
     open_study(str(tmp_path), "minimize")
     code = """
