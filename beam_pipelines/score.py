@@ -23,7 +23,7 @@ import apache_beam as beam
 from beam_pipelines.contracts.curves.done_marker import scorer_digest
 from beam_pipelines.contracts.curves.score_config import ScoreConfig
 from beam_pipelines.contracts.models.exported_model import ModelReference
-from beam_pipelines.contracts.records.records import fingerprint, list_records, record_uri
+from beam_pipelines.contracts.records.records import list_records, record_uri
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.weights.needed_weights import require_weights
 from beam_pipelines.films.catalogue import films_of_splits, list_films
@@ -153,13 +153,7 @@ def films_source(
     config = config.model_copy(update={"modalities": tuple(m for m in config.modalities if m in card.modalities)})
     require_weights(config)
     descriptions = describe_tracks(config)
-    for modality, description in descriptions.items():
-        found, expected = fingerprint(description), card.fingerprints[modality]
-        if found != expected:
-            raise ConfigurationError(
-                f"extract.{modality}: makes features with the fingerprint {found}, model {card.version} was "
-                f"trained on {expected}; use the extract section that its training films were extracted with"
-            )
+    card.refuse_descriptions(descriptions)
     return FromFilms(chosen, config, directory, descriptions)
 
 

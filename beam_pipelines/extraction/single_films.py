@@ -21,14 +21,13 @@ from beam_pipelines.contracts.curves.curves import AffectCurve, smoothed_curve
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of, find_model
 from beam_pipelines.contracts.records import records
-from beam_pipelines.contracts.records.records import FilmRecord, fingerprint
+from beam_pipelines.contracts.records.records import FilmRecord
 from beam_pipelines.extraction.one_film import Extractor, extract_film
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import Networks, describe_tracks
 from beam_pipelines.extractors.weights.needed_weights import require_weights
 from beam_pipelines.films.catalogue import Film, escape_film_id
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.foundation.tensorflow_start import start_tensorflow
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
@@ -114,13 +113,7 @@ def score_film(
     card = model.card
     config = (config or ExtractConfig()).model_copy(update={"modalities": card.modalities})
     require_weights(config)
-    for modality, description in describe_tracks(config).items():
-        found, expected = fingerprint(description), card.fingerprints[modality]
-        if found != expected:
-            raise ConfigurationError(
-                f"extract.{modality}: makes features with the fingerprint {found}, model {card.version} was trained on "
-                f"{expected}; pass the extract section that its training films were extracted with"
-            )
+    card.refuse_descriptions(describe_tracks(config))
     return score_features(extract_features(film, config), model, smoothing)
 
 

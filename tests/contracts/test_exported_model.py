@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beam_pipelines.contracts.models.exported_model import ExportedModel, ModelCard, features_of, find_model
+from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of, find_model
+from beam_pipelines.contracts.models.model_card import ModelCard
 from beam_pipelines.contracts.records import records
 from beam_pipelines.foundation.errors import ConfigurationError, FilmError
 from tests.support.exported_models import expected_raw, make_card, write_model
@@ -66,7 +67,7 @@ def test_it_runs_without_keras_and_without_the_trainer(exports, tmp_path):
     program = f"""
 import sys
 sys.modules["keras"] = sys.modules["tf_keras"] = sys.modules["trainer"] = None
-from beam_pipelines import records
+from beam_pipelines.contracts.records import records
 from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of, find_model
 model = ExportedModel(find_model({str(exports / "9")!r}))
 record = records.read_record({str(tmp_path / "film.tfrecord")!r}, model.card.modalities)
@@ -161,3 +162,16 @@ def test_features_that_the_model_does_not_take_are_left_out():
 
 def test_untrained_networks_are_named():
     assert card().untrained() == ["audio", "image"]
+
+
+def test_a_card_without_the_key_takes_a_stride_unless_a_network_uses_the_films_statistics():
+    card = make_card("1")
+    film = {"batch_normalization": True, "batch_statistics_at_inference": "film"}
+    for further, takes_stride in (
+        ({}, True),
+        ({"models": [{"batch_normalization": False, "batch_statistics_at_inference": "film"}]}, True),
+        ({"models": [{}, film]}, False),
+        ({"models": [film], "takes_stride": True}, True),
+        ({"takes_stride": False}, False),
+    ):
+        assert ModelCard.model_validate({**card, **further}).takes_stride == takes_stride, further

@@ -13,7 +13,8 @@ import pytest
 # The public interface can only enable it.
 from tensorflow.python.framework import config as tf_config
 
-from beam_pipelines.contracts.models.exported_model import ModelCard, check_header
+from beam_pipelines.contracts.models.exported_model import check_header
+from beam_pipelines.contracts.models.model_card import ModelCard
 from beam_pipelines.contracts.records.feature_track import fingerprint
 from beam_pipelines.extractors.batching.fixed_batch import FixedBatchNetwork, check_keras_settings
 from beam_pipelines.extractors.config import ExtractConfig

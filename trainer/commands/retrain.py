@@ -21,7 +21,8 @@ import numpy as np
 from beam_pipelines.contracts.curves.curves import curve_uri
 from beam_pipelines.contracts.curves.score_config import ScoreConfig
 from beam_pipelines.contracts.models.current_version import read_current
-from beam_pipelines.contracts.models.exported_cards import CARD, EXPORTS, versions_of
+from beam_pipelines.contracts.models.exported_cards import EXPORTS, versions_of
+from beam_pipelines.contracts.models.model_card import CARD
 from beam_pipelines.contracts.runs import FAILURES, RUN_MANIFEST
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import load_section

@@ -78,6 +78,7 @@ def combine(
     # Windows look back: the longest says how much of a film's past a second depends on.
     windows = [member.card.get("sequence_length_s") for member in members]
     known = {
+        "takes_stride": all(member.reference.card.takes_stride for member in members),
         "models": [model for member in members for model in member.card.get("models", [])],
         "sequence_length_s": max((window for window in windows if window is not None), default=None),
     }

@@ -10,7 +10,8 @@ from typing import Any
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.exported_cards import EXPORTS, versions_of
-from beam_pipelines.contracts.models.exported_model import CARD, ModelReference, find_model
+from beam_pipelines.contracts.models.exported_model import ModelReference, find_model
+from beam_pipelines.contracts.models.model_card import CARD
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.foundation.version import __version__

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.data.transform import RowTransform, load_transform
 from trainer.exporting.export_directory import assert_free, publish_export
@@ -47,7 +48,8 @@ def export_model(
             (members that were trained on different splits have different statistics). The same one is shared.
         card: what is to be known of the model: fingerprints, smoothing, metrics, data digest, configuration, version.
             The export adds `format`, `version` (the directory's name), `modalities`, `dimensions` (as extracted),
-            `slots`, `sequence_length_s`, `label_range`, `models` and `signatures`. NaN and infinities become null.
+            `slots`, `sequence_length_s`, `label_range`, `targets`, `takes_stride`, `models` and `signatures`.
+            NaN and infinities become null.
         directory: `<exports>/<version>`, local or `gs://`; must not hold anything yet.
         label_range: lowest and highest label; a probability p becomes lowest + p (highest - lowest).
 
@@ -62,6 +64,11 @@ def export_model(
     scorer = FilmScorer(models, _load_transforms(transform_directory, len(models)), label_range)
     known = {
         "sequence_length_s": max(model.config.window_s for model in models),
+        # A network that normalises by the statistics of a film's windows needs all of them.
+        "takes_stride": not any(
+            model.config.batch_normalization and model.config.batch_statistics_at_inference == "film"
+            for model in models
+        ),
         "models": [{"seed": model.seed, **model.config.model_dump(mode="json")} for model in models],
     }
     return write_export(scorer, card, known, directory)
@@ -188,6 +195,7 @@ def _complete_card(card: Mapping[str, Any], version: str, scorer: CurveScorer, f
         "dimensions": scorer.dimensions,
         "slots": scorer.slots,
         "label_range": list(scorer.label_range),
+        "targets": list(TARGETS),
         "signatures": scorer.signatures(),
         **further,
     }

@@ -18,15 +18,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from beam_pipelines.contracts.models.exported_cards import CARD
+from beam_pipelines.contracts.models.model_card import CARD, SAVED_MODEL
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.foundation.bucket_lock import BucketLock, bucket_lock
 from trainer.foundation.run_lock import HeldError
 
-GRAPH = "saved_model.pb"
 _CLAIM_EXPIRY_S = 60.0
-_PART_OF_A_MODEL = re.compile(rf"{re.escape(GRAPH)}|fingerprint\.pb|variables/[^/]+|assets/.+")
+_PART_OF_A_MODEL = re.compile(rf"{re.escape(SAVED_MODEL)}|fingerprint\.pb|variables/[^/]+|assets/.+")
 
 
 def assert_free(directory: str) -> None:
@@ -101,8 +100,8 @@ def _claimed(directory: str) -> Iterator[BucketLock]:
 def _upload(folder: Path, directory: str, claim: BucketLock) -> None:
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     # The graph of a killed export would be served with half of these variables.
-    storage.remove(storage.join(directory, GRAPH))
-    for name in sorted(files, key=lambda name: (name == GRAPH, name)):
+    storage.remove(storage.join(directory, SAVED_MODEL))
+    for name in sorted(files, key=lambda name: (name == SAVED_MODEL, name)):
         claim.assert_held()
         storage.write_file(storage.join(directory, name), files[name])
     for name in _names(directory):

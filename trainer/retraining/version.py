@@ -6,7 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
-from beam_pipelines.contracts.models.exported_cards import CARD, EXPORTS, versions_of
+from beam_pipelines.contracts.models.exported_cards import EXPORTS, versions_of
+from beam_pipelines.contracts.models.model_card import CARD
 from beam_pipelines.foundation import storage
 from trainer.exporting.export_directory import publish_export
 from trainer.retraining.stages import RoundError

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from beam_pipelines.contracts.models.model_card import CARD
 from beam_pipelines.foundation import storage
 
-CARD = "model_card.json"
 EXPORTS = "exports"
 """The folder of a training run with its versions: `<version>/` holds a SavedModel and its card."""
 

@@ -14,10 +14,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field
 
-from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.current_version import CURRENT, read_current
+from beam_pipelines.contracts.models.model_card import (
+    CARD,
+    FILMS_SIGNATURE,
+    SAVED_MODEL,
+    SECONDS_SIGNATURE,
+    ModelCard,
+)
 from beam_pipelines.contracts.models.raw_prediction import (
     RawPrediction,
     fill_between,
@@ -25,90 +30,16 @@ from beam_pipelines.contracts.models.raw_prediction import (
     seconds_to_predict,
 )
 from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
-from beam_pipelines.contracts.records.records import FilmRecord, RecordHeader, is_untrained
-from beam_pipelines.contracts.targets import TARGETS
+from beam_pipelines.contracts.records.records import FilmRecord, RecordHeader
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.configuration import Section, validate
+from beam_pipelines.foundation.configuration import validate
 from beam_pipelines.foundation.errors import ConfigurationError, FilmError
 
-CARD = "model_card.json"
-SAVED_MODEL = "saved_model.pb"
-FILMS_SIGNATURE = "films"
-"""The signature for several films as concatenated rows: it predicts every second of each."""
-
-SECONDS_SIGNATURE = "films_at"
-"""The signature that predicts only some seconds of several films, and returns each member's values."""
-
-MEMBERS_SIGNATURE = "film_members"
-"""The signature that only an ensemble has: each member's curves of one film."""
 GPU_BLOCK_S = 8192
 """Rows (seconds of films) that a model advances at a time on a GPU, where starting an operation costs most of the time
 (benchmarks/scoring.md)."""
 
 _HASH_CHUNK_BYTES = 1 << 20
-
-
-class ModelCard(Section):
-    """The parts of a model's card that callers need; other keys of the file (metrics, configuration, …) are ignored.
-
-    Attributes:
-        version: the name of its directory.
-        modalities: the features that it takes.
-        fingerprints: modality -> fingerprint of the features that it was trained on.
-        descriptions: modality -> how those features were made.
-        dimensions: modality -> values per second.
-        smoothing: the settings chosen on the validation films.
-        label_range: lowest and highest label.
-        signatures: name -> inputs, if the card gives them.
-        models: the configurations of its networks, if the card gives them.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    version: str
-    modalities: tuple[str, ...] = Field(min_length=1)
-    fingerprints: dict[str, str]
-    descriptions: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    dimensions: dict[str, int]
-    smoothing: SmoothingConfig
-    label_range: tuple[float, float]
-    signatures: dict[str, str] = Field(default_factory=dict)
-    models: tuple[dict[str, Any], ...] = ()
-
-    @property
-    def is_ensemble(self) -> bool:
-        """Whether the model is the mean of several, and can return each member's curves."""
-        return MEMBERS_SIGNATURE in self.signatures and SECONDS_SIGNATURE in self.signatures
-
-    @property
-    def uses_film_statistics(self) -> bool:
-        """Whether any of its networks normalises by the statistics of the film's own windows."""
-        return any(
-            model.get("batch_normalization") and model.get("batch_statistics_at_inference") == "film"
-            for model in self.models
-        )
-
-    def assert_takes_stride(self, stride_s: int) -> None:
-        """Refuses a stride if the model can't predict single seconds, or would give other values for them.
-
-        Raises:
-            ConfigurationError: if the model doesn't take this stride.
-        """
-        if stride_s > 1 and SECONDS_SIGNATURE not in self.signatures:
-            raise ConfigurationError(
-                f"score.stride_s: is {stride_s}, but model {self.version} has no signature '{SECONDS_SIGNATURE}' and "
-                "predicts every second; export it again, or leave the stride at 1"
-            )
-        if stride_s > 1 and self.uses_film_statistics:
-            raise ConfigurationError(
-                f"score.stride_s: is {stride_s}, but model {self.version} normalises by the statistics of all seconds "
-                "of a film (batch_statistics_at_inference: film), and gives other values where it is asked for some; "
-                "leave the stride at 1"
-            )
-
-    def untrained(self) -> list[str]:
-        """The modalities whose features come from a network with random weights (demo and tests only)."""
-        return sorted(m for m, description in self.descriptions.items() if is_untrained(description))
 
 
 @dataclass(frozen=True)
@@ -263,13 +194,13 @@ class ExportedModel:
         outputs = self._loaded.signatures[SECONDS_SIGNATURE if by_second else FILMS_SIGNATURE](**inputs)
         stops = np.cumsum([len(seconds) for seconds in at])
         values = {}
-        for target in TARGETS:
+        for target in self.card.targets:
             given = outputs[target].numpy()
             if given.shape[-1] != stops[-1]:
                 raise RuntimeError(f"the model gives {target} {given.shape} for {stops[-1]} seconds")
             values[target] = np.split(given.reshape(-1, stops[-1]), stops[:-1], axis=1)
         return [
-            mean_of_members({target: fill_between(values[target][n], at[n], film.seconds) for target in TARGETS})
+            mean_of_members({target: fill_between(each[n], at[n], film.seconds) for target, each in values.items()})
             for n, film in enumerate(films)
         ]
 

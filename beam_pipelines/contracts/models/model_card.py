@@ -1,0 +1,110 @@
+"""The card of an exported model: what callers need to know of it before they load it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ConfigDict, Field, model_validator
+
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.contracts.records.records import fingerprint, is_untrained
+from beam_pipelines.contracts.targets import TARGETS
+from beam_pipelines.foundation.configuration import Section
+from beam_pipelines.foundation.errors import ConfigurationError
+
+CARD = "model_card.json"
+SAVED_MODEL = "saved_model.pb"
+FILMS_SIGNATURE = "films"
+"""The signature for several films as concatenated rows: it predicts every second of each."""
+
+SECONDS_SIGNATURE = "films_at"
+"""The signature that predicts only some seconds of several films, and returns each member's values."""
+
+MEMBERS_SIGNATURE = "film_members"
+"""The signature that only an ensemble has: each member's curves of one film."""
+
+
+class ModelCard(Section):
+    """The parts of a model's card that callers need; other keys of the file (metrics, configuration, …) are ignored.
+
+    Attributes:
+        version: the name of its directory.
+        modalities: the features that it takes.
+        fingerprints: modality -> fingerprint of the features that it was trained on.
+        descriptions: modality -> how those features were made.
+        dimensions: modality -> values per second.
+        smoothing: the settings chosen on the validation films.
+        label_range: lowest and highest label.
+        signatures: name -> inputs, if the card gives them.
+        targets: what it predicts.
+        takes_stride: whether it gives the same values if it is asked for single seconds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: str
+    modalities: tuple[str, ...] = Field(min_length=1)
+    fingerprints: dict[str, str]
+    descriptions: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    dimensions: dict[str, int]
+    smoothing: SmoothingConfig
+    label_range: tuple[float, float]
+    signatures: dict[str, str] = Field(default_factory=dict)
+    targets: tuple[str, ...] = TARGETS
+    takes_stride: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _say_what_earlier_exports_left_out(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "takes_stride" not in values:
+            # Their cards hold the trainer's configuration of each network only.
+            models = [model for model in values.get("models") or () if isinstance(model, dict)]
+            normalised = [model for model in models if model.get("batch_normalization")]
+            takes_stride = all(model.get("batch_statistics_at_inference") != "film" for model in normalised)
+            return {**values, "takes_stride": takes_stride}
+        return values
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether the model is the mean of several, and can return each member's curves."""
+        return MEMBERS_SIGNATURE in self.signatures and SECONDS_SIGNATURE in self.signatures
+
+    def assert_takes_stride(self, stride_s: int) -> None:
+        """Refuses a stride if the model can't predict single seconds, or would give other values for them.
+
+        Raises:
+            ConfigurationError: if the model doesn't take this stride.
+        """
+        if stride_s > 1 and SECONDS_SIGNATURE not in self.signatures:
+            raise ConfigurationError(
+                f"score.stride_s: is {stride_s}, but model {self.version} has no signature '{SECONDS_SIGNATURE}' and "
+                "predicts every second; export it again, or leave the stride at 1"
+            )
+        if stride_s > 1 and not self.takes_stride:
+            raise ConfigurationError(
+                f"score.stride_s: is {stride_s}, but model {self.version} normalises by the statistics of all seconds "
+                "of a film (batch_statistics_at_inference: film), and gives other values where it is asked for some; "
+                "leave the stride at 1"
+            )
+
+    def refuse_descriptions(self, descriptions: Mapping[str, Mapping[str, Any]]) -> None:
+        """Refuses an extract section that makes other features than the model was trained on.
+
+        Args:
+            descriptions: modality -> what the section's features depend on.
+
+        Raises:
+            ConfigurationError: for a modality whose fingerprint differs; the text names both.
+        """
+        for modality, description in descriptions.items():
+            found, expected = fingerprint(description), self.fingerprints[modality]
+            if found != expected:
+                raise ConfigurationError(
+                    f"extract.{modality}: makes features with the fingerprint {found}, model {self.version} was "
+                    f"trained on {expected}; use the extract section that its training films were extracted with"
+                )
+
+    def untrained(self) -> list[str]:
+        """The modalities whose features come from a network with random weights (demo and tests only)."""
+        return sorted(m for m, description in self.descriptions.items() if is_untrained(description))
