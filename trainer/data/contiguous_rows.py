@@ -1,9 +1,9 @@
-"""The rows of several films in one piece of memory, so that a data set is held once: films are views of it.
+"""The rows of several films in one piece of memory, so that a data set exists only once: films are views of it.
 
     film A | film B | film C | a row of zeros
 
-At the size of MediaEval 2018 (96,000 seconds of 3,200 values) a second copy is 1.2 GB. No TensorFlow is needed here;
-the memory is aligned as TensorFlow wants it to take it over as it is.
+At the size of MediaEval 2018 (96,000 seconds of 3,200 values) a second copy is 1.2 GB. This module needs no TensorFlow,
+but aligns the memory so that TensorFlow can use it without a copy.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Sequence
 import numpy as np
 
 ALIGNMENT_BYTES = 64
-"""What TensorFlow asks of memory that it doesn't own (Eigen's largest packet)."""
+"""The alignment that TensorFlow requires of memory that it doesn't own (Eigen's largest packet)."""
 
 
 def stack_rows(parts: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Copies float32 [T, D] each into one block, a row of zeros at its end, and returns the parts as views of it."""
+    """Copies parts of float32 [T, D] into one block that ends with a row of zeros; returns the parts as its views."""
     if not parts:
         return []
     rows, size = sum(len(part) for part in parts), parts[0].shape[1]
@@ -35,7 +35,7 @@ def stack_rows(parts: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def block_of(parts: Sequence[np.ndarray]) -> np.ndarray | None:
-    """The block [R + 1, D] that `stack_rows` made of exactly these parts, in this order; None where it did not."""
+    """The block [R + 1, D] that `stack_rows` made of exactly these parts in this order, or None."""
     memory, size, rows = parts[0].base, parts[0].shape[1], sum(len(part) for part in parts)
     if not isinstance(memory, np.ndarray) or memory.dtype != np.uint8:
         return None

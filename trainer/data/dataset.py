@@ -1,7 +1,7 @@
-"""Feature records and label files -> films ready for training: transformed rows, presence, labels.
+"""From feature records and label files to films ready for training: transformed rows, presence, labels.
 
-Nothing is guessed here. A record is taken only if its fingerprints are those that the transform's statistics were made
-from; no film, and no copy of one under another name, may lie on both sides of a split; and the statistics may come from
+Nothing is guessed. A record's fingerprints must be those of the features from which the transform's statistics were
+made. No film, and no copy of one under another name, may lie on both sides of a split. The statistics may come from
 training films only.
 """
 
@@ -34,12 +34,12 @@ from trainer.data.contiguous_rows import stack_rows
 
 STATISTICS_FILE = "statistics.json"
 
-# The films say what the splits' names stood for; how many rows go at once and how many films may fail change nothing.
+# These settings don't change the graph: the list of films already says which splits there were.
 _SETTINGS_WITHOUT_EFFECT = ("splits", "rows_per_batch", "failure_threshold")
 _WHITEN = "pca_whiten"  # without components nothing is whitened
 
 Transform = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-"""Raw rows -> transformed rows, as `trainer.data.transform.load_transform` gives it."""
+"""A function from raw rows to transformed rows, as `trainer.data.transform.load_transform` returns it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,16 +48,16 @@ class TrainingFilm:
 
     Attributes:
         film_id: its name.
-        split: its split of the manifest.
-        features: modality -> float32 [T, D], transformed; zero where absent.
+        split: its split in the manifest.
+        features: modality -> float32 [T, D], transformed; zero in absent seconds.
         present: modality -> float32 [T, slots].
-        labels: float32 [T, 2], valence and arousal; zero where unknown.
-        known: bool [T]; where there is a label.
-        label_rows: float32 [N, 2], all rows of its label file, those that found no second too; the constant mean is
-            taken of them.
+        labels: float32 [T, 2], valence and arousal; zero in unknown seconds.
+        known: bool [T]; whether a second has a label.
+        label_rows: float32 [N, 2], all rows of its label file, including those outside the film; the constant mean is
+            their mean.
         report: what was cut to make labels and features match.
-        source_sha256: identity of the film's file.
-        digest: identity of the raw features and the labels, SHA-256.
+        source_sha256: SHA-256 of the film's file.
+        digest: SHA-256 of the raw features and the labels.
     """
 
     film_id: str
@@ -73,22 +73,22 @@ class TrainingFilm:
 
     @property
     def seconds(self) -> int:
-        """T."""
+        """T, the number of seconds."""
         return len(self.known)
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """What `statistics.json` of a transform directory says.
+    """The content of a transform directory's `statistics.json`.
 
     Attributes:
         directory: the transform directory.
-        modalities: which it transforms.
-        fingerprints: modality -> fingerprint of the features that the statistics were taken from.
+        modalities: the modalities that it transforms.
+        fingerprints: modality -> fingerprint of the features of the statistics.
         descriptions: modality -> how those features were made.
-        films: the ids of those films.
-        settings: what `prepare` was told to do, as plain values: `configuration` of this file or of the directory's
-            `run_manifest.json`; where neither says so, the components only.
+        films: the ids of the films of the statistics.
+        settings: the settings of `prepare` as plain values: `configuration` of this file or of the directory's
+            `run_manifest.json`; if neither has it, the components only.
         digest: SHA-256 of the file.
     """
 
@@ -101,7 +101,7 @@ class Statistics:
     digest: str
 
     def identity(self) -> dict[str, Any]:
-        """What a transform follows from, to tell one from another by name: films, fingerprints and settings."""
+        """All that determines a transform, for a digest that names it: films, fingerprints and settings."""
         idle = _SETTINGS_WITHOUT_EFFECT if self.settings.get("pca_components") else (*_SETTINGS_WITHOUT_EFFECT, _WHITEN)
         settings = {key: value for key, value in self.settings.items() if key not in idle}
         return {"films": list(self.films), "fingerprints": dict(self.fingerprints), **settings}
@@ -111,7 +111,7 @@ def read_statistics(directory: str) -> Statistics:
     """Reads `statistics.json` of a transform directory.
 
     Raises:
-        ConfigurationError: where there is none, or it lacks a key.
+        ConfigurationError: if there is none, or it lacks a key.
     """
     uri = storage.join(directory, STATISTICS_FILE)
     try:
@@ -155,16 +155,16 @@ def load_films(
     """Reads, checks, transforms and labels some films of one split or several.
 
     Args:
-        records_directory: where `cineaffect extract` left the records, local or `gs://`.
-        films: with the address of their label file.
+        records_directory: the directory of records from `cineaffect extract`, local or `gs://`.
+        films: the films, with the addresses of their label files.
         transform: `load_transform(statistics.directory)`.
         statistics: `read_statistics` of the same directory.
         config: how labels are read.
-        modalities: those that the model takes.
+        modalities: the modalities that the model takes.
 
     Raises:
-        ConfigurationError: a film without a record or labels, a record of other fingerprints, a label file with a
-            defect, or one that has no second in common with its film; the text names the file.
+        ConfigurationError: if a film lacks its record or labels, a record has other fingerprints, or a label file is
+            damaged or has no second in common with its film; the text names the file.
     """
     missing = sorted(set(modalities) - set(statistics.modalities))
     if missing:
@@ -175,7 +175,7 @@ def load_films(
     _assert_records(records_directory, films)
     loaded = [_load_film(records_directory, film, transform, statistics, config, modalities) for film in films]
     for modality in modalities:
-        # One modality after another, and its single arrays are given up at once: the set is never held twice.
+        # One modality after another, and its single arrays are freed at once: the data never exist twice.
         blocks = stack_rows([film.features[modality] for film in loaded])
         loaded = [
             replace(film, features={**film.features, modality: block})
@@ -186,10 +186,10 @@ def load_films(
 
 
 def assert_no_leak(train: Sequence[TrainingFilm], held_out: Sequence[TrainingFilm], statistics: Statistics) -> None:
-    """Refuses a split that knows its validation films: shared films, shared files, or statistics taken from them.
+    """Refuses a split that leaks validation films: shared films, shared files, or statistics that cover them.
 
     Raises:
-        ConfigurationError: naming the films.
+        ConfigurationError: if there is a leak; the text names the films.
     """
     trained = {film.film_id for film in train}
     shared = sorted(trained & {film.film_id for film in held_out})
@@ -208,7 +208,7 @@ def assert_no_leak(train: Sequence[TrainingFilm], held_out: Sequence[TrainingFil
 
 
 def data_digest(films: Sequence[TrainingFilm]) -> str:
-    """SHA-256 over ids, splits, raw features and labels of some films, whatever their order."""
+    """SHA-256 over ids, splits, raw features and labels of some films; their order doesn't matter."""
     state = hashlib.sha256()
     for film in sorted(films, key=lambda film: film.film_id):
         state.update(f"{film.film_id}\0{film.split}\0{film.digest}\n".encode())

@@ -1,7 +1,7 @@
-"""The transform graph that `prepare` leaves, as a function: raw features in, the model's inputs out.
+"""The transform graph of `prepare` as a function: raw features in, the model's inputs out.
 
-Training and the export load it here, so that they can't differ. It is loaded as the plain SavedModel that it is:
-importing tensorflow_transform would pull Beam in.
+Training and export both load it here, so that they can't differ. It is loaded as a plain SavedModel, since importing
+tensorflow_transform would import Beam.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ TRANSFORM_GRAPH = "transform_fn"
 
 
 class RowTransform:
-    """A loaded transform graph: a function of rows, one a second.
+    """A loaded transform graph: a function of rows, one per second.
 
     Attributes:
-        raw_dimensions: modality -> values a second as extracted.
-        dimensions: modality -> values a second after the transform.
-        slots: modality -> slots a second.
-        graph: the loaded SavedModel; whatever exports the function has to keep it as an attribute.
+        raw_dimensions: modality -> values per second as extracted.
+        dimensions: modality -> values per second after the transform.
+        slots: modality -> slots per second.
+        graph: the loaded SavedModel; an object that exports the function must keep it as an attribute.
     """
 
     def __init__(self, graph: Any):
@@ -42,11 +42,11 @@ class RowTransform:
         self.slots = {key: sizes[key + PRESENT_SUFFIX] for key in self.raw_dimensions}
 
     def digest(self) -> str:
-        """SHA-256 of what the graph computes: its operations in their order, its constants and its statistics.
+        """SHA-256 of the graph's content: its operations in their order, its constants and its statistics.
 
-        Names are left out, and float64 statistics count as float32, in which the graph applies them: `prepare` run
-        again on the same records gives the same digest. It is taken of what the graph holds and not of what it answers,
-        since the last digits of a matrix product depend on the processor.
+        Names are left out, and float64 statistics count as float32, in which the graph applies them: a second `prepare`
+        on the same records gives the same digest. It covers the graph's content and not its results, since the last
+        digits of a matrix product depend on the processor.
         """
         state = hashlib.sha256()
         for operation in self._function.graph.get_operations():
@@ -71,7 +71,7 @@ class RowTransform:
         if not given:
             raise ValueError(f"no rows of {sorted(self.raw_dimensions)} among {sorted(rows)}")
         count = tf.shape(next(iter(given.values())))[0]
-        # The graph wants all its inputs; what a model doesn't use is filled in and left out of the answer.
+        # The graph needs all its inputs; those that a model doesn't use are filled in and left out of the result.
         absent = {
             key: tf.zeros((count, spec.shape[-1]), spec.dtype) for key, spec in self._inputs.items() if key not in given
         }
@@ -91,7 +91,7 @@ def load_transform(transform_directory: str) -> RowTransform:
     """Loads the graph of a tf.Transform output, local or `gs://`.
 
     Raises:
-        ConfigurationError: where the directory holds none.
+        ConfigurationError: if the directory holds none.
     """
     with storage.local_tree(transform_directory) as path:
         graph = path / TRANSFORM_GRAPH

@@ -1,11 +1,11 @@
-"""Windows that are never made: films lie on the device as rows, and a batch is a list of the rows that windows end at.
+"""Windows without copies: films lie on the device as rows, and a batch is a list of the rows at which windows end.
 
     rows of all films     A0 A1 A2 A3 | B0 B1 B2 | 0        the last row is zero
     window of row 1       0  A0 A1                          W = 3; positions before a film's first row are the zero row
     window of row B1      0  B0 B1                          never a row of another film
 
-At W = 60 a materialised window holds every row sixty times. Here a step is sent one int32 a window, and gathers on the
-device.
+With W = 60, stored windows would hold every row sixty times. Here a step gets one int32 per window, and gathers the
+rows on the device.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from trainer.data.contiguous_rows import block_of
 
 
 class FilmRows(Protocol):
-    """What is needed of a film (see `dataset.TrainingFilm`)."""
+    """The attributes of a film that windows need (see `dataset.TrainingFilm`)."""
 
     @property
     def film_id(self) -> str: ...
@@ -42,10 +42,10 @@ class WindowTable:
 
     Attributes:
         rows: modality -> float32 [R + 1, D], and `<modality>_present` -> float32 [R + 1, slots]; the last row is zero.
-        labels: float32 [R, 2]; zero where unknown.
+        labels: float32 [R, 2]; zero in unknown seconds.
         row_start: int32 [R]; for each row, the first row of its film.
         spans: film id -> its rows [first, stop).
-        known: bool [R] (NumPy); where there is a label.
+        known: bool [R] (NumPy); whether a row has a label.
     """
 
     rows: Mapping[str, Any]
@@ -55,18 +55,19 @@ class WindowTable:
     known: np.ndarray
 
     def film(self, film_id: str) -> dict[str, Any]:
-        """One film's rows, float32 [T, …] a key, without the zero row."""
+        """One film's rows, float32 [T, …] per key, without the zero row."""
         first, stop = self.spans[film_id]
         return {key: rows[first:stop] for key, rows in self.rows.items()}
 
 
 def stack_films(films: Sequence[FilmRows]) -> WindowTable:
-    """Puts the films' rows on the device, one after another.
+    """Puts the films' rows on the device, one film after another.
 
-    Films of `dataset.load_films`, all of one call in its order, lie so in memory already; on a CPU they are not copied.
+    All films of one call of `dataset.load_films`, in its order, already lie like this in memory; on a CPU they are not
+    copied.
 
     Raises:
-        ValueError: without any film.
+        ValueError: if there is no film.
     """
     if not films:
         raise ValueError("no film to stack")
@@ -94,7 +95,7 @@ def gather_windows(rows: Any, ends: Any, row_start: Any, window_s: int) -> Any:
 
     Args:
         rows: float [R + 1, D], the last row zero.
-        ends: int32 [B]; the last row of each window, the one that is predicted.
+        ends: int32 [B]; the last row of each window, which is the predicted one.
         row_start: int32 [B]; the first row of each window's film.
         window_s: W.
 
@@ -107,29 +108,29 @@ def gather_windows(rows: Any, ends: Any, row_start: Any, window_s: int) -> Any:
 
 
 def window_positions(ends: Any, row_start: Any, window_s: int) -> tuple[Any, Any]:
-    """The rows that windows lie on: int32 [B, W], and bool [B, W] which of them are of the window's film.
+    """The rows of windows, int32 [B, W], and whether each belongs to the window's film, bool [B, W].
 
-    A position before the film (not inside) is another film's row or negative, and must not be read.
+    A position before the film is another film's row or negative, and must not be read.
     """
     position = ends[:, None] + tf.range(1 - window_s, 1, dtype=tf.int32)[None, :]
     return position, position >= row_start[:, None]
 
 
 def window_ends(table: WindowTable, stride_s: int, epoch: int) -> np.ndarray:
-    """The rows that an epoch's training windows end at, int32 [N], rising.
+    """The rows at which an epoch's training windows end, int32 [N], rising.
 
-    With a stride only every so many seconds of a film ends a window; the epochs take turns, so that every labelled
-    second comes to be used.
+    With a stride, windows end only every so many seconds; the offset changes with each epoch, so that every labelled
+    second is used.
     """
     second = np.concatenate([np.arange(stop - first) for first, stop in table.spans.values()])
     return np.flatnonzero(table.known & (second % stride_s == epoch % stride_s)).astype(np.int32)
 
 
 def epoch_batches(ends: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """The batches of one epoch, int32 [B] each: every window once, in an order that follows from seed and epoch alone.
+    """The batches of one epoch, int32 [B] each: every window once, in an order that depends only on seed and epoch.
 
-    Sizes differ by one at most, and none exceeds `batch_size`: a small last batch would make a poor estimate of its
-    statistics. Since the order needs no generator's state, training goes on exactly where it was stopped.
+    Sizes differ by at most one, and none exceeds `batch_size`: the statistics of a small last batch would be poor.
+    Since the order needs no generator's state, training resumes exactly where it stopped.
     """
     order = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch]))).permutation(len(ends))
     return np.array_split(ends[order], max(1, -(-len(ends) // batch_size)))
@@ -139,5 +140,5 @@ def _with_zero_row(parts: Sequence[np.ndarray]) -> Any:
     block = block_of(parts)
     if block is None:
         return tf.concat([*parts, np.zeros((1, parts[0].shape[1]), np.float32)], axis=0)
-    # The identity puts the rows on a GPU where there is one, and shares their memory where there is none.
+    # The identity copies the rows to a GPU if there is one, and otherwise shares their memory.
     return tf.identity(tf.experimental.dlpack.from_dlpack(block.__dlpack__()))

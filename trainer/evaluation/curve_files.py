@@ -13,20 +13,20 @@ RAW, SMOOTHED = "raw", "smoothed"
 
 
 def write_curve(directory: str, film_id: str, raw: np.ndarray, smoothed: np.ndarray) -> None:
-    """Writes `<directory>/curves/<film_id>.csv` of [T, 2] each, the very file of a scoring run (contract 3)."""
+    """Writes `<directory>/curves/<film_id>.csv` from [T, 2] each, in the format of a scoring run (contract 3)."""
     curve = AffectCurve(film_id, *np.transpose(smoothed), *np.transpose(raw))
     storage.write_text(curve_uri(directory, film_id), to_csv(curve))
 
 
 def read_curve(uri: str) -> dict[str, np.ndarray]:
-    """Reads a curve of a scoring or a training run, or another system's, which needs time_s, valence and arousal only.
+    """Reads a curve of a scoring or a training run, or of another system, if it has time_s, valence and arousal.
 
     Returns:
-        `smoothed` float64 [T, 2], and `raw` where the file has those columns; NaN where a cell is empty.
+        `smoothed` float64 [T, 2], and `raw` if the file has those columns; NaN for an empty cell.
 
     Raises:
-        ConfigurationError: for a file that isn't such a CSV; it names file and line.
-        FileNotFoundError: where there is none.
+        ConfigurationError: if the file isn't such a CSV; the text names file and line.
+        FileNotFoundError: if there is no such file.
     """
     try:
         columns = read_columns(storage.read_text(uri), uri)

@@ -1,6 +1,6 @@
 """Curves against labels: smoothing, its choice on validation films, and the table of figures.
 
-Needs no TensorFlow: what it evaluates are curves, wherever they come from.
+This module needs no TensorFlow, and evaluates curves from any source.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from trainer.foundation.config import TrainConfig
 
 
 class LabelledFilm(Protocol):
-    """What is needed of a film: its id, labels float32 [T, 2] and known bool [T]."""
+    """The attributes of a film that evaluation needs: its id, labels float32 [T, 2] and known bool [T]."""
 
     @property
     def film_id(self) -> str: ...
@@ -46,11 +46,11 @@ def evaluate_curves(
 
     Args:
         curves: predictor (`raw`, `smoothed`, …) -> film id -> [T, 2], in the labels' range.
-        films: the films to score; each predictor must have them all.
+        films: the films to evaluate; each predictor must have them all.
         constant: [2], mean of the training labels (`metrics.mean_label`).
 
     Raises:
-        ValueError: see `metrics.tabulate`.
+        ValueError: as `metrics.tabulate` raises it.
     """
     return tabulate(curves, {film.film_id: (film.labels, film.known) for film in films}, constant)
 
@@ -58,7 +58,7 @@ def evaluate_curves(
 def smooth_curves(
     curves: Mapping[str, np.ndarray], smoothing: SmoothingConfig, labels: LabelConfig
 ) -> dict[str, np.ndarray]:
-    """Smooths each film's [T, 2], valence and arousal apart; float64 [T, 2], kept within the labels' range."""
+    """Smooths each film's [T, 2], valence and arousal separately; float64 [T, 2], within the labels' range."""
     label_range = (labels.minimum, labels.maximum)
     smoothed = {}
     for film_id, curve in curves.items():
@@ -70,10 +70,10 @@ def smooth_curves(
 def choose_smoothing(
     curves: Mapping[str, np.ndarray], films: Sequence[LabelledFilm], config: TrainConfig
 ) -> SmoothingConfig:
-    """The configured Butterworth filter with the cutoff that does best on some films by `config.selection`.
+    """The configured Butterworth filter with the cutoff that is best on some films by `config.selection`.
 
-    Another method than Butterworth has no cutoff and is returned as it is; so is every filter where there are no films.
-    Of equals the first wins, and `config.smoothing` is the first of all.
+    Other methods have no cutoff and are returned as they are; so is every filter if there are no films. Of equally good
+    cutoffs the first wins; that of `config.smoothing` is the first of all.
     """
     if not films or config.smoothing.method != "butterworth":
         return config.smoothing
@@ -88,9 +88,9 @@ def choose_smoothing(
 
 
 def selection_score(table: MetricsTable, selection: str, predictor: str) -> float:
-    """The pooled figure that chooses, mean of valence and arousal; higher is better, so MSE counts negative.
+    """The pooled figure used to choose, mean of valence and arousal; higher is better, so MSE counts negative.
 
-    An undefined correlation (a constant prediction) is the worst: minus infinity.
+    An undefined correlation (of a constant prediction) is the worst: minus infinity.
     """
     figure = float(np.mean([getattr(table.find(predictor, target), selection) for target in TARGETS]))
     if math.isnan(figure):
@@ -100,14 +100,14 @@ def selection_score(table: MetricsTable, selection: str, predictor: str) -> floa
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What `evaluate_run` found.
+    """The result of `evaluate_run`.
 
     Attributes:
         table: the figures.
         reports: what was cut of each film's labels.
         without_curve: films of the splits that have labels but no curve.
-        without_labels: films of the splits that have none.
-        untrained: modalities whose features come from random weights; None where the run doesn't say.
+        without_labels: films of the splits that have no labels.
+        untrained: modalities whose features come from random weights; None if the run doesn't say.
     """
 
     table: MetricsTable
@@ -119,7 +119,7 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class FilmLabels:
-    """A film's labels, as long as its curve: labels float32 [T, 2], known bool [T]."""
+    """A film's labels, cut to the length of its curve: labels float32 [T, 2], known bool [T]."""
 
     film_id: str
     labels: np.ndarray
@@ -127,16 +127,16 @@ class FilmLabels:
 
 
 def evaluate_run(scores: str, films: Sequence[Film], constant_films: Sequence[Film], config: LabelConfig) -> Evaluation:
-    """Holds the curves of a scoring or training run against label files.
+    """Compares the curves of a scoring or training run with label files.
 
     Args:
         scores: the run's directory, with `curves/<film_id>.csv`.
         films: the films to evaluate.
-        constant_films: the films whose labels' mean is the constant row: those of the training split.
+        constant_films: the films whose mean label is the constant mean: those of the training split.
         config: how labels are read.
 
     Raises:
-        ConfigurationError: a label file or curve with a defect, or nothing to evaluate.
+        ConfigurationError: if a label file or curve is damaged, or there is nothing to evaluate.
     """
     folder = storage.join(scores, CURVES)
 
@@ -152,13 +152,13 @@ def evaluate_run(scores: str, films: Sequence[Film], constant_films: Sequence[Fi
 def evaluate_run_file(
     uri: str, films: Sequence[Film], constant_films: Sequence[Film], config: LabelConfig
 ) -> Evaluation:
-    """Holds a run file in the task's format (`trainer.evaluation.run_files`) against label files; see `evaluate_run`.
+    """Compares a run file in the task's format (`trainer.evaluation.run_files`) with label files; see `evaluate_run`.
 
     The predictor has the name of the file. As in the task's own script, the longer of a film's rows and labels is cut.
 
     Raises:
-        RunFileError: for a file that is no run file.
-        ConfigurationError: a label file with a defect, or nothing to evaluate.
+        RunFileError: if the file is no run file.
+        ConfigurationError: if a label file is damaged, or there is nothing to evaluate.
     """
     run, name = read_run_file(uri), run_name(uri)
 
@@ -196,7 +196,7 @@ def _evaluate(
             f"{source}: no curve of the {len(films)} chosen films has a labelled second "
             f"({len(without_curve)} have labels but no curve there)"
         )
-    # Raw before smoothed, whatever the order of a file's columns.
+    # Raw comes before smoothed, whatever the order of a file's columns.
     names = [name for name in dict.fromkeys((RAW, *curves)) if name in curves]
     whole = {name: curves[name] for name in names if len(curves[name]) == len(labelled)}
     try:

@@ -1,9 +1,9 @@
 """Mean squared error, Pearson's and Lin's correlation: per film, as mean over films, and pooled. NumPy only.
 
-The task's own script (facts, section 2) takes MSE and PCC of each film and their unweighted mean over films. Here the
-pooled figure, over the seconds of all films together, stands beside it. A correlation with a constant series has no
-value: it is NaN for that film, and the mean over films leaves the film out and counts it (`undefined_pcc`,
-`undefined_ccc`), where the task's script would turn the whole mean into NaN.
+The task's own script takes MSE and PCC of each film and their unweighted mean over films. The tables here also have the
+pooled figure, over the seconds of all films together. A correlation with a constant series is undefined: it is NaN for
+that film. The mean over films leaves such films out and counts them (`undefined_pcc`, `undefined_ccc`); in the task's
+script the whole mean would be NaN.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from numpy.typing import ArrayLike
 from beam_pipelines.contracts.targets import TARGETS
 
 CONSTANT_MEAN = "constant mean"
-"""The predictor that always answers the mean of the training labels: what every model must beat."""
+"""The predictor that always gives the mean of the training labels: the baseline that every model must beat."""
 
 Scope = Literal["pooled", "mean of films", "film"]
 
 
 def mse(predicted: ArrayLike, true: ArrayLike) -> float:
-    """Mean of the squared differences of two series [N], N > 0."""
+    """The mean of the squared differences of two series [N], N > 0."""
     x, y = _pair(predicted, true)
     return float(np.mean((x - y) ** 2))
 
@@ -44,7 +44,7 @@ def pcc(predicted: ArrayLike, true: ArrayLike) -> float:
 def ccc(predicted: ArrayLike, true: ArrayLike) -> float:
     """Lin's concordance of two series [N], N > 0: 2 cov(x, y) / (var(x) + var(y) + (mean(x) - mean(y))^2).
 
-    0 where one of them is constant; NaN where both are the same constant.
+    It is 0 if one of them is constant, and NaN if both are the same constant.
     """
     x, y = _pair(predicted, true)
     x_constant, y_constant = _is_constant(x), _is_constant(y)
@@ -64,10 +64,10 @@ class MetricsRow:
         predictor: for example `constant mean`, `raw` or `smoothed`.
         target: `valence` or `arousal`.
         scope: `pooled` (all seconds of all films together), `mean of films` (unweighted) or `film`.
-        film_id: the film, where the scope is `film`; else empty.
-        seconds: labelled seconds counted.
-        mse, pcc, ccc: see the functions of these names; NaN where undefined.
-        undefined_pcc, undefined_ccc: films that a `mean of films` leaves out because theirs is undefined.
+        film_id: the film, if the scope is `film`; else empty.
+        seconds: number of labelled seconds.
+        mse, pcc, ccc: see the functions of these names; NaN if undefined.
+        undefined_pcc, undefined_ccc: number of films that a `mean of films` leaves out because theirs is undefined.
     """
 
     predictor: str
@@ -89,10 +89,10 @@ class MetricsTable:
     rows: tuple[MetricsRow, ...]
 
     def find(self, predictor: str, target: str, scope: Scope = "pooled", film_id: str = "") -> MetricsRow:
-        """The one row of that name.
+        """The row with these names.
 
         Raises:
-            KeyError: where there is none.
+            KeyError: if there is none.
         """
         for row in self.rows:
             if (row.predictor, row.target, row.scope, row.film_id) == (predictor, target, scope, film_id):
@@ -107,8 +107,8 @@ class MetricsTable:
         """The rows as CSV with a header; an undefined figure is an empty cell.
 
         Args:
-            untrained: modalities whose features come from random weights: the last column of every predictor's rows but
-                those of the constant mean, which is made of labels only.
+            untrained: modalities whose features come from random weights. They fill the last column of every row,
+                except those of the constant mean, which depends on labels only.
         """
         text = io.StringIO()
         names = [*(field.name for field in fields(MetricsRow)), "untrained"]
@@ -154,12 +154,11 @@ def tabulate(
 
     Args:
         predictions: predictor -> film id -> [T, 2], in the labels' range; NaN where there is no prediction.
-        labels: film id -> (values [T, 2], known bool [T]); each predictor is scored on the known seconds of each film.
+        labels: film id -> (values [T, 2], known bool [T]); predictors are evaluated on the known seconds of each film.
         constant: [2], mean valence and arousal of the training labels.
 
     Raises:
-        ValueError: a film without a prediction, a prediction of another length, NaN among its known seconds, or
-            no known second at all.
+        ValueError: if a film has no prediction, one of another length, NaN in a known second, or no known second.
     """
     constants = np.asarray(constant, np.float64)
     everything: dict[str, Mapping[str, np.ndarray]] = {
@@ -181,13 +180,13 @@ def tabulate(
 
 
 def mean_label(rows: Iterable[np.ndarray]) -> np.ndarray:
-    """Mean valence and arousal, float64 [2], over the label rows of some films, [N, 2] each.
+    """The mean valence and arousal, float64 [2], over the label rows of some films, [N, 2] each.
 
-    Of training films these are all rows of the label files, also those that lie outside of the film: that is known
-    wherever the label files are, so that training and `cineaffect evaluate`, which has no records, say the same.
+    For training films these are all rows of the label files, even those outside the film. So training and `cineaffect
+    evaluate`, which has label files but no records, give the same mean.
 
     Raises:
-        ValueError: where there is no row.
+        ValueError: if there is no row.
     """
     films = [np.asarray(values, np.float64) for values in rows]
     if not sum(len(values) for values in films):
@@ -244,7 +243,7 @@ def _pair(predicted: ArrayLike, true: ArrayLike) -> tuple[np.ndarray, np.ndarray
 
 
 def _is_constant(series: np.ndarray) -> bool:
-    # Rounding of a mean leaves a constant series with deviations of some 1e-17; they are not variation.
+    # Rounding of its mean gives a constant series deviations of some 1e-17, which are no variation.
     return bool(np.ptp(series) <= 8 * np.finfo(np.float64).eps * np.max(np.abs(series)))
 
 

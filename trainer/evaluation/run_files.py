@@ -1,7 +1,7 @@
-"""Run files in the format of the MediaEval task (2017): one text file a run.
+"""Run files in the format of the MediaEval task (2017): one text file per run.
 
 MEDIAEVAL18_54            a line with the film's name,
-0.1250000 -0.0310000      then one line a second: valence, arousal
+0.1250000 -0.0310000      then one line per second: valence, arousal
 0.1262000 -0.0290000
 MEDIAEVAL18_55            and then the next film
 """
@@ -18,7 +18,7 @@ from beam_pipelines.foundation.errors import ConfigurationError
 
 
 class RunFileError(ConfigurationError):
-    """A run file that can't be read or written; the text names the file, the line and what is wrong with it."""
+    """A run file can't be read or written; the text names the file, the line and the fault."""
 
 
 def write_run_file(uri: str, curves: Mapping[str, np.ndarray]) -> None:
@@ -29,7 +29,7 @@ def write_run_file(uri: str, curves: Mapping[str, np.ndarray]) -> None:
         curves: film id -> [T, 2], valence and arousal in the labels' range.
 
     Raises:
-        RunFileError: for a name that could be taken for a row, or a value that isn't finite.
+        RunFileError: if a name looks like a row, or a value isn't finite.
     """
     lines = []
     for film_id in sorted(curves):
@@ -47,7 +47,7 @@ def read_run_file(uri: str) -> dict[str, np.ndarray]:
     """Reads a run: film id -> float64 [T, 2].
 
     Raises:
-        RunFileError: no such file, a row before the first film's name, a film that is there twice, or values that
+        RunFileError: if there is no such file, a row comes before the first film's name, a film occurs twice, or values
             aren't finite.
     """
     try:
@@ -75,7 +75,7 @@ def read_run_file(uri: str) -> dict[str, np.ndarray]:
 
 
 def run_name(uri: str) -> str:
-    """The name of a run: that of its file, without folder and suffix."""
+    """The name of a run: its file's name without folder and suffix."""
     return uri.rsplit("/", 1)[-1].removesuffix(".txt")
 
 

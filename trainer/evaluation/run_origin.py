@@ -12,13 +12,13 @@ from beam_pipelines.foundation.errors import ConfigurationError
 
 
 def untrained_of_run(scores: str) -> tuple[str, ...] | None:
-    """The modalities whose features come from untrained networks, by a run's own account; None where it has none.
+    """The modalities whose features come from untrained networks, or None if the run doesn't say.
 
-    A scoring run says so in `run_manifest.json`, a training run in the card of its newest model; another system's
-    curves come with neither.
+    A scoring run names them in `run_manifest.json`, a training run in the card of its newest model. Curves of other
+    systems have neither.
 
     Raises:
-        ConfigurationError: for a manifest that is not JSON.
+        ConfigurationError: if the manifest is not JSON.
     """
     uri = storage.join(scores, RUN_MANIFEST)
     try:
@@ -32,5 +32,5 @@ def untrained_of_run(scores: str) -> tuple[str, ...] | None:
 
 
 def untrained_note(modalities: Sequence[str]) -> str:
-    """The line that stands under figures which mean nothing beyond a demonstration."""
+    """The line under figures of untrained networks, which mean nothing beyond a demo."""
     return f"made from untrained networks ({', '.join(modalities)}): for demonstration only"

@@ -1,1 +1,1 @@
-"""The paper's network: encoders, context gates, mixture of experts."""
+"""The paper's network: encoders, context gates, mixture of experts, and the model of them."""

@@ -1,7 +1,7 @@
 """Batch normalisation with the statistics of one film: contract 2's "batch".
 
-The paper normalised with batch statistics at inference too, and found that it helped valence. A prediction then depends
-on its batch; here that is all windows of the one film, so that a film's curve never depends on what else is scored.
+The paper used batch statistics at inference too, and found that this helped valence. A prediction then depends on its
+batch. Here the batch is all windows of one film, so that a film's curve never depends on other films.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any
 import tensorflow as tf
 
 FEWEST_WINDOWS = 30
-"""Below so many windows a film's statistics say too little, and the population's are taken (contract 2)."""
+"""A film with fewer windows than this takes the population's statistics (contract 2)."""
 
 
 @dataclass(frozen=True, eq=False)
 class FilmBatches:
-    """Which film each of N windows belongs to.
+    """The film of each of N windows.
 
     Attributes:
         index: int32 [N]; number of the window's film.
-        windows: float64 [films]; windows of each film.
+        windows: float64 [films]; number of windows of each film.
     """
 
     index: Any
@@ -29,7 +29,7 @@ class FilmBatches:
 
     @classmethod
     def of(cls, films: Any) -> FilmBatches:
-        """From any integer a film, [N]; windows of one film have the same, wherever they stand."""
+        """Builds it from one integer per window, [N]; windows of one film have the same integer, in any order."""
         unique, index = tf.unique(films)
         ones = tf.ones(tf.shape(index), tf.float64)
         return cls(index, tf.math.unsorted_segment_sum(ones, index, tf.size(unique)))
@@ -39,14 +39,14 @@ class FilmBatches:
 
             y = gamma (x - m) / sqrt(v + epsilon) + beta
 
-        m and v are the mean and the (biased) variance over the film's windows, as Keras takes them over a batch in
-        training; for a film of fewer than `FEWEST_WINDOWS` windows they are the layer's moving averages.
+        m and v are the mean and the (biased) variance over the film's windows, as Keras computes them over a batch in
+        training. For a film of fewer than `FEWEST_WINDOWS` windows they are the layer's moving averages.
 
         Args:
             layer: a built `keras.layers.BatchNormalization` with centre and scale.
             x: float [N, n].
         """
-        # In double precision and in two passes: a film has thousands of windows, and its sums must not drift.
+        # Double precision and two passes, since the sums over thousands of windows must not drift.
         wide, count = tf.cast(x, tf.float64), self.windows[:, None]
         mean = self._sum(wide) / count
         variance = self._sum(tf.square(wide - tf.gather(mean, self.index))) / count

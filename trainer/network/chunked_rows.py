@@ -1,12 +1,12 @@
-"""Rows of whole films, taken a fixed block at a time.
+"""Rows of whole films, processed in blocks of a fixed size.
 
     rows of a film       0   1   2   3   4           window = 3
     window of row 1      .   0   1                   . is the zero row: positions before the film's first row
     window of row 4          2   3   4
 
-Every encoder answers for the window that ends at each row, and does so for a block of rows at once, whatever the number
-of films and rows: with a fixed block the shapes of all products are fixed too, and a film's states don't depend on what
-shares the call. `block` is a number or a scalar tensor everywhere.
+Every encoder computes the state of the window that ends at each row, for a block of rows at a time, whatever the number
+of films and rows. With a fixed block the shapes of all products are fixed too, so a film's states don't depend on other
+films in the call. `block` is a number or a scalar tensor everywhere.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from typing import Any
 from keras import ops
 
 ROW_BLOCK = 256
-"""Rows that `encode_rows` advances at a time on a processor: the working set of a step stays in a core's cache."""
+"""Rows that `encode_rows` advances at a time on a processor, so that a step's data stay in a core's cache."""
 
 
 def rows_to_whole_blocks(rows: Any, block: Any = ROW_BLOCK) -> Any:
-    """How many rows fill the last of at least one block after `rows` rows, a number or a tensor."""
+    """The number of rows that fill the last block after `rows` rows, an int or a tensor; at least one block is used."""
     return ops.maximum((rows + block - 1) // block, 1) * block - rows
 
 
 def map_row_blocks(
     encode_block: Callable[[Any, Any], Any], row_start: Any, ends: Any = None, block: Any = ROW_BLOCK
 ) -> Any:
-    """Runs a function over all rows, a block at a time, one block after another.
+    """Runs a function over all rows, one block after another.
 
     Args:
         encode_block: (rows int32 [block]; for each the first row of its film, int32 [block]) -> float [block, size].
-            The rows are consecutive where `ends` isn't given.
+            Without `ends` the rows are consecutive.
         row_start: int32 [R], R a multiple of `block`; for each row, the first row of its film.
-        ends: int32 [N], N a multiple of `block`; only these rows are answered for. Without it all are.
+        ends: int32 [N], N a multiple of `block`: the rows to compute; None for all.
         block: rows at a time.
 
     Returns:
@@ -51,16 +51,16 @@ def map_row_blocks(
 
 
 def by_row_blocks(function: Callable[[Any], Any], x: Any, block: Any = ROW_BLOCK) -> Any:
-    """Applies a function of rows a block at a time: float [R, D], R a multiple of `block` -> float [R, size].
+    """Applies a function of rows block by block: float [R, D], R a multiple of `block` -> float [R, size].
 
-    A product of all rows at once is divided among several threads by the number of rows, and its last bits then tell
-    what shares the call.
+    A product of all rows at once is divided among threads by the number of rows, so its last bits would depend on other
+    films in the call.
     """
     blocks = ops.map(function, ops.reshape(x, (-1, block, x.shape[-1])))
     return ops.reshape(blocks, (-1, blocks.shape[-1]))
 
 
 def multiply_by_row_blocks(x: Any, kernel: Any, block: Any = ROW_BLOCK) -> Any:
-    """The product of rows and a kernel, float [R, D] and [D, size] -> float [R, size], `by_row_blocks`."""
+    """The product of rows and a kernel, float [R, D] and [D, size] -> float [R, size], computed by `by_row_blocks`."""
     kernel = ops.convert_to_tensor(kernel)
     return by_row_blocks(lambda rows: ops.matmul(rows, kernel), x, block)

@@ -1,7 +1,7 @@
-"""Dropout whose masks follow from a seed that is given with each step, so that no generator's state needs to be kept.
+"""Dropout whose masks depend only on a seed that each step passes in, so that no generator's state must be kept.
 
-`place` tells the uses of one step's seed apart. Masks are drawn by Philox: the same on every device. Several replicas
-draw the mask of the whole batch, and each takes its rows of it: what is dropped doesn't depend on their number.
+`place` separates the uses of one step's seed. Masks are drawn by Philox: the same on every device. Each of several
+replicas draws the mask of the whole batch and takes its own rows, so the masks don't depend on the number of replicas.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ from keras import ops
 from trainer.foundation.distribution import replicas, rows_of_all
 
 STATES, MODALITIES, FIRST_FEATURE = 0, 1 << 20, 1
-"""Places: the concatenated states, the choice of modalities, and the inputs of modality i at `FIRST_FEATURE + i`."""
+"""The places: concatenated states, choice of modalities, and the inputs of modality i at `FIRST_FEATURE + i`."""
 
 
 def dropout(x: Any, rate: float, mask_shape: Any, seed: Any, place: int) -> Any:
-    """Inverted dropout: x, with a share of `rate` set to zero and the others made larger by as much.
+    """Inverted dropout: x, with a share of `rate` set to zero and the rest divided by 1 - rate.
 
     Args:
         x: float, any shape.
         rate: in [0, 1).
         mask_shape: shape of the mask, which is broadcast over x.
         seed: int [2]; the run's seed and the step's number.
-        place: where in the network.
+        place: the place in the network.
 
     Raises:
-        ValueError: without a seed.
+        ValueError: if there is no seed.
     """
     kept = _uniform(mask_shape, seed, place) >= rate
     return x * ops.cast(kept, x.dtype) / (1.0 - rate)
 
 
 def kept_modalities(windows: Any, modalities: int, rate: float, seed: Any) -> Any:
-    """Which modalities stay in each window, bool [windows, modalities].
+    """Whether each modality stays in each window, bool [windows, modalities].
 
-    Each is left out with probability `rate`, by itself; where that would leave none, one stays, each with the same
-    chance.
+    Each is left out independently with probability `rate`. If that would leave none, one stays, all with equal
+    probability.
 
     Raises:
-        ValueError: without a seed.
+        ValueError: if there is no seed.
     """
     drawn = _uniform((windows, modalities), seed, MODALITIES)
-    # The largest draw: where all lie below the rate it is the one that stays, and else it stays anyway.
+    # The modality with the largest draw: if all draws lie below the rate, this one stays; else it stays anyway.
     largest = tf.one_hot(tf.argmax(drawn, axis=1), modalities, on_value=True, off_value=False, dtype=tf.bool)
     return (drawn >= rate) | largest
 

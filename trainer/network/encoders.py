@@ -1,13 +1,12 @@
 """Encoders: from one modality's window of rows to one state.
 
-An encoder answers the same question in two forms. `encoder(x)` takes explicit windows and is what training runs: for
-the recurrent ones the stock Keras layers, cuDNN included. `encoder.encode_rows(x, row_start, window)` takes whole films
-as rows and answers for the window that ends at each row, without making the windows; it is what prediction and the
-export run.
+An encoder has two forms. `encoder(x)` takes explicit windows; training uses it. For the recurrent encoders it runs the
+stock Keras layers, including cuDNN. `encoder.encode_rows(x, row_start, window)` takes whole films as rows and returns
+the state of the window that ends at each row, without building the windows; prediction and export use it.
 
 One definition holds for all kinds: the state of second t is the encoder's output at the last second of window t, and
-window t is t - W + 1 … t. With `sequence=True` the first form gives the output at every second of the window, which is
-what a sequence-to-sequence loss takes.
+window t is t - W + 1 … t. With `sequence=True` the first form gives the output at every second of the window, for a
+sequence-to-sequence loss.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from trainer.network.tcn import TCNEncoder
 __all__ = ["ROW_BLOCK", "Encoder", "GRUEncoder", "LSTMEncoder", "TCNEncoder", "build_encoder"]
 
 Encoder = GRUEncoder | LSTMEncoder | TCNEncoder
-"""Whatever `build_encoder` makes: a Keras layer with `state_size` and `encode_rows`."""
+"""The result of `build_encoder`: a Keras layer with `state_size` and `encode_rows`."""
 
 
 def build_encoder(config: EncoderConfig, *, l2: float, seed: int, name: str, dtype: Any = None) -> Encoder:
-    """The encoder that a configuration describes, its weights drawn from `seed`."""
+    """Builds the encoder of a configuration, with weights drawn from `seed`."""
     common: dict[str, Any] = {"l2": l2, "seed": seed, "name": name, "dtype": dtype}
     if config.kind == "tcn":
         filters = [config.filters + level * config.filters_step for level in range(config.levels)]

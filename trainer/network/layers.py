@@ -1,8 +1,8 @@
 """The two layers of the paper's fusion: the context gate and the mixture of logistic experts.
 
-Both work on the last axis of inputs of any rank (with batch normalisation of the rank they were built for), in float32,
-float64 and mixed precision, on any Keras 3 backend. Their constructors are their configuration: `get_config` gives it
-back, and a layer made from it draws the same weights.
+Both work on the last axis of inputs of any rank (with batch normalisation, of the rank they were built for), in
+float32, float64 and mixed precision, on any Keras 3 backend. Their constructor's arguments are their configuration:
+`get_config` returns it, and a layer made from it draws the same weights.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import keras
 from keras import ops
 
 OPEN_LOGIT = 3.0
-"""Where the logits of a gate that starts open lie: sigmoid(3) = 0.95 (ours; the sources give no value)."""
+"""The logits of a gate that starts open: sigmoid(3) = 0.95 (ours; the sources give no value)."""
 
 Normalize = Callable[[keras.layers.BatchNormalization, Any], Any]
-"""(a batch normalisation with its parameters, float [N, n]) -> float [N, n]."""
+"""A function (batch normalisation with its parameters, float [N, n]) -> float [N, n]."""
 
 Multiply = Callable[[Any, Any], Any]
-"""(float [..., n], kernel [n, m]) -> their product, float [..., m]."""
+"""A function (float [..., n], kernel [n, m]) -> their product, float [..., m]."""
 
 
 def l2_regularizer(l2: float) -> keras.regularizers.Regularizer | None:
@@ -39,8 +39,8 @@ class ContextGate(keras.layers.Layer):
 
     Args:
         batch_normalization: whether g is a batch normalisation.
-        open_at_start: whether g's offset starts at `OPEN_LOGIT` instead of 0. A gate only ever shrinks, so one that
-            stands after probabilities would halve them at first.
+        open_at_start: whether g's offset starts at `OPEN_LOGIT` instead of 0. A gate only shrinks its input, so one
+            behind probabilities would halve them at first.
         l2: weight of the squared norm of W.
         seed: seed of W.
     """
@@ -86,9 +86,9 @@ class ContextGate(keras.layers.Layer):
 
         Args:
             x: float [..., n].
-            training: whether statistics are those of the batch or the population's.
-            normalize: does the batch normalisation in the layer's place, with statistics of another kind.
-            multiply: takes the product of x and W.
+            training: whether statistics are the batch's or the population's.
+            normalize: replaces the layer's batch normalisation, to use other statistics.
+            multiply: computes the product of x and W.
         """
         logits = multiply(x, self.kernel)
         if self.normalization is None:
@@ -119,14 +119,14 @@ class MixtureOfExperts(keras.layers.Layer):
 
         p_c = sum over e <= E of softmax_{E+1}(G_c x)_e * sigmoid(w_ce . x + b_ce)
 
-    The gating network has no bias, and its last slot is a dummy expert that answers 0. Source: the `MoeModel` of
+    The gating network has no bias, and its last slot is a dummy expert whose output is 0. Source: the `MoeModel` of
     YouTube-8M's starter code (Abu-El-Haija et al. 2016).
 
     Args:
         classes: number of targets; 2, valence and arousal.
-        experts: E, logistic experts a class.
+        experts: E, logistic experts per class.
         l2: weight of the squared norm of both kernels.
-        seed: seed of both kernels (Glorot uniform, as there).
+        seed: seed of both kernels (Glorot uniform, as in that code).
     """
 
     def __init__(self, classes: int = 2, experts: int = 2, l2: float = 0.0, seed: int | None = None, **kwargs: Any):
@@ -156,13 +156,13 @@ class MixtureOfExperts(keras.layers.Layer):
         )
 
     def call(self, x: Any, multiply: Multiply = ops.matmul) -> Any:
-        """Mixes the experts' answers to x, float [..., n]; `multiply` takes the products of x and the kernels."""
+        """Mixes the experts' outputs for x, float [..., n]; `multiply` computes the products of x and the kernels."""
         leading = ops.shape(x)[:-1]
         gating = ops.reshape(multiply(x, self.gating_kernel), (*leading, self.classes, self.experts + 1))
         answers = ops.reshape(
             multiply(x, self.expert_kernel) + self.expert_bias, (*leading, self.classes, self.experts)
         )
-        # The dummy expert takes part in the softmax and answers 0, so it drops out of the sum.
+        # The dummy expert takes part in the softmax; its output is 0, so it drops out of the sum.
         shares = ops.softmax(gating, axis=-1)[..., : self.experts]
         return ops.sum(shares * ops.sigmoid(answers), axis=-1)
 

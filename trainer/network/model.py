@@ -1,12 +1,12 @@
-"""The paper's network: one encoder a modality, concatenation, context gate, mixture of experts, context gate.
+"""The paper's network: one encoder per modality, concatenation, context gate, mixture of experts, context gate.
 
     image [W, D]  ─▶ encoder ─┐
     audio [W, D]  ─▶ encoder ─┼▶ concatenate ▶ (BN) ▶ (dropout) ▶ gate ▶ experts ▶ gate ▶ valence, arousal in [0, 1]
     face  [W, D]  ─▶ encoder ─┘
 
-The network has two entrances with the same weights: `call` on explicit windows, for training, and `predict_rows` on the
-rows of whole films, for everything else. It wants transformed features. Source: paper, sections Temporal Models and
-Fusion; what the paper leaves open is a key of `ModelConfig`.
+The network has two entry points with the same weights: `call` takes explicit windows, for training; `predict_rows`
+    takes the rows of whole films, for everything else. Both take transformed features. Source: paper, sections Temporal
+    Models and Fusion; what the paper leaves open is a key of `ModelConfig`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from trainer.network.layers import ContextGate, MixtureOfExperts, Multiply, Norm
 
 
 def presence_key(modality: str) -> str:
-    """The name under which a modality's presence flags are given."""
+    """The name of a modality's presence flags."""
     return modality + PRESENT_SUFFIX
 
 
@@ -44,15 +44,15 @@ def build_model(config: ModelConfig, dimensions: Mapping[str, int], seed: int, d
 
     Args:
         config: the network's configuration.
-        dimensions: modality -> D, values a second after the transform. Modalities that the configuration doesn't name
-            are ignored.
-        seed: all weights follow from it and from nothing else. Each draws from a seed of its own, so that another
-            modality or option leaves the others' initial weights as they are.
-        dtype: a Keras dtype or policy (`float64`, `mixed_float16`, …); without it Keras's global policy.
+        dimensions: modality -> D, values per second after the transform. Modalities that the configuration doesn't
+            name are ignored.
+        seed: the seed of all weights. Each weight has its own seed derived from it, so that another modality or option
+            doesn't change the others' initial weights.
+        dtype: a Keras dtype or policy (`float64`, `mixed_float16`, …); None for Keras's global policy.
 
     Raises:
-        ConfigurationError: for a modality without a dimension, a dimension that its slots don't divide, or Keras on
-            another backend than TensorFlow.
+        ConfigurationError: if a modality has no dimension, or one that its slots don't divide, or Keras has another
+            backend than TensorFlow.
     """
     if keras.config.backend() != "tensorflow":
         raise ConfigurationError(
@@ -73,15 +73,15 @@ def build_model(config: ModelConfig, dimensions: Mapping[str, int], seed: int, d
 
 @keras.saving.register_keras_serializable(package="cineaffect")
 class AffectModel(keras.Model):
-    """Valence and arousal of the last second of a window. Made by `build_model`.
+    """The model of valence and arousal in the last second of a window. `build_model` makes it.
 
-    Inputs of both entrances are a mapping with, for each modality, its values [..., D] and `<modality>_present`
-    [..., slots], where slots share the values' axis evenly. Values of absent slots (presence 0) have no effect whatever
-    they are, NaN included: they are replaced by zeros. Further keys are ignored.
+    Both entry points take a mapping with, for each modality, its values [..., D] and `<modality>_present` [..., slots];
+    slots divide the values' axis evenly. Values of absent slots (presence 0) are replaced by zeros, even NaN. Other
+    keys are ignored.
 
-    Dropout is stateless: its masks follow from `dropout_seed` alone, which the training loop derives from the run's
-    seed and the step's number (`[seed, step]`). So a run that is resumed from a checkpoint repeats exactly, though
-    `tf.train.Checkpoint` leaves out Keras's seed generators: those that the stock layers carry are never drawn from.
+    Dropout is stateless: its masks depend only on `dropout_seed`, which the training loop makes of the run's seed and
+    the step's number (`[seed, step]`). So a run that is resumed from a checkpoint repeats exactly, although
+    `tf.train.Checkpoint` omits Keras's seed generators: nothing draws from those in the stock layers.
     """
 
     def __init__(self, config: ModelConfig, dimensions: Mapping[str, int], seed: int, **kwargs: Any):
@@ -100,7 +100,7 @@ class AffectModel(keras.Model):
             )
             for modality in config.modalities
         ]
-        # The fusion is small and its outputs are probabilities: under a mixed policy it stays in full precision.
+        # The fusion is small and gives probabilities, so it keeps full precision under a mixed policy.
         full = self.variable_dtype
         gate = {"batch_normalization": config.batch_normalization, "l2": config.l2, "dtype": full}
         self.normalization = (
@@ -139,11 +139,11 @@ class AffectModel(keras.Model):
             inputs: modality -> float [B, W, D], `<modality>_present` -> float [B, W, slots]. Positions before a film's
                 start are zeros with presence 0.
             training: whether dropout and batch statistics are on.
-            dropout_seed: int [2], wanted where `training` is on and a dropout rate is not 0; each step another.
-            seconds: bool [B, W]; which seconds of the windows to predict, N in all. Without it each window's last. In
-                training these alone are the batch that is normalised.
-            films: int [B]; which film each window is of. With film statistics at inference the batch must hold all
-                windows of each; without it, all are of one film. In training it has no effect.
+            dropout_seed: int [2], required if `training` is on and a dropout rate is not 0; it differs in each step.
+            seconds: bool [B, W]; the seconds of the windows to predict, N in all; None for each window's last. In
+                training, only these are the batch that is normalised.
+            films: int [B]; the film of each window; None if all belong to one film. With film statistics at inference
+                the batch must hold all windows of each film. In training it has no effect.
 
         Returns:
             float [B, 2], or [N, 2] in the order of `seconds`: probabilities of valence and arousal, in the precision of
@@ -157,11 +157,11 @@ class AffectModel(keras.Model):
         for index, (modality, encoder) in enumerate(zip(self.config.modalities, self.encoders, strict=True)):
             present = inputs[presence_key(modality)]
             if kept is not None:
-                # As in a film that lacks it: presence 0, from which zeros follow.
+                # Presence 0, which also sets the values to zero, as in a film that lacks the modality.
                 present = present * ops.cast(kept[:, index], present.dtype)[:, None, None]
             values = _present_values(inputs[modality], present)
             if training and self.config.feature_dropout:
-                # One mask a window: what is dropped is a feature, not a second of it (Gal and Ghahramani 2016).
+                # One mask per window: a feature is dropped in all its seconds (Gal and Ghahramani 2016).
                 mask_shape = (ops.shape(values)[0], 1, values.shape[-1])
                 values = _dropout(values, self.config.feature_dropout, mask_shape, dropout_seed, FIRST_FEATURE + index)
             x = self._encoder_input(values, present)
@@ -179,21 +179,20 @@ class AffectModel(keras.Model):
     ) -> tf.Tensor:
         """Predicts every second of whole films, in inference mode; equal to `call` on every explicit window to 1e-5.
 
-        Runs as one compiled graph, whatever the number of rows. Batch normalisation uses population statistics, or
-        those of each film by itself, as configured. It computes in the precision of the weights, also under a mixed
-        policy.
+        It runs as one compiled graph for any number of rows. Batch normalisation uses population statistics or those of
+        each single film, as configured. It computes in the precision of the weights, even under a mixed policy.
 
         Args:
             inputs: modality -> float [R, D], `<modality>_present` -> float [R, slots]: the rows of one film after
-                another. Arrays or tensors.
+                another, as arrays or tensors.
             row_start: int32 [R]; for each row, the first row of its film (all 0 for one film).
-            ends: int32 [N]; only these rows are predicted, and only their windows computed. Without it all rows. Film
-                statistics are then taken over these windows alone, so that a model that uses them answers otherwise
-                than for all rows (`ModelCard.assert_takes_stride` refuses it).
+            ends: int32 [N]; the rows to predict; None for all. Only their windows are computed. Film statistics then
+                cover these windows only, so that a model that uses them gives other values than for all rows
+                (`ModelCard.assert_takes_stride` refuses it).
             block: rows that are advanced at a time, an int or an int32 scalar; last bits depend on it.
 
         Returns:
-            float [R, 2], or [N, 2]: probabilities of valence and arousal. A film's rows don't depend on the others'.
+            float [R, 2], or [N, 2]: probabilities of valence and arousal. A film's rows don't depend on other films.
         """
         signature = self.row_signature()
         if not self._rows_functions:
@@ -210,7 +209,7 @@ class AffectModel(keras.Model):
         return self._rows_functions[1](*given, tf.cast(ends, tf.int32))
 
     def row_signature(self) -> dict[str, tf.TensorSpec]:
-        """What `predict_rows` takes: name -> specification, in the model's order."""
+        """The inputs of `predict_rows`: name -> specification, in the model's order."""
         signature = {}
         for modality in self.config.modalities:
             for key, size in ((modality, self.dimensions[modality]), (presence_key(modality), slots_of(modality))):
@@ -221,7 +220,8 @@ class AffectModel(keras.Model):
         self, inputs: Mapping[str, tf.Tensor], block: tf.Tensor, row_start: tf.Tensor, ends: tf.Tensor | None = None
     ) -> tf.Tensor:
         rows = tf.shape(row_start)[0]
-        # Zero rows up to whole blocks, at least one: every matrix product then has a shape that favours no film.
+        # Zero rows fill up whole blocks, at least one: the shape of every matrix product is then the same for all
+        # films.
         padding = rows_to_whole_blocks(rows, block)
         starts = tf.pad(row_start, [[0, padding]])
         wanted = None if ends is None else tf.pad(ends, [[0, rows_to_whole_blocks(tf.shape(ends)[0], block)]])
@@ -235,7 +235,7 @@ class AffectModel(keras.Model):
             states.append(encoder.encode_rows(x, starts, self.config.window_s, wanted, block))
         if ends is not None:
             row_start, rows = tf.gather(row_start, ends), tf.shape(ends)[0]
-        # The rows that fill the last block are a film of their own, which no film's statistics see.
+        # The rows that fill the last block count as a separate film, outside every real film's statistics.
         films = tf.pad(row_start, [[0, rows_to_whole_blocks(rows, block)]], constant_values=-1)
         return self._fuse(states, False, None, films, partial(multiply_by_row_blocks, block=block))[:rows]
 
@@ -261,13 +261,13 @@ class AffectModel(keras.Model):
         return model
 
     def _encoder_input(self, values: Any, present: Any) -> Any:
-        """[..., D] and [..., slots] -> [..., D (+ slots)]; a row of an absent second is zero throughout."""
+        """The encoder's input, [..., D] and [..., slots] -> [..., D (+ slots)]; all zeros in an absent second."""
         return ops.concatenate([values, present], axis=-1) if self.config.presence_input else values
 
     def _fuse(
         self, states: list[Any], training: bool, dropout_seed: Any, films: Any, multiply: Multiply = ops.matmul
     ) -> Any:
-        """The encoders' states [N, H] each, and the film of each, int [N] -> probabilities [N, 2]."""
+        """The probabilities [N, 2] from the encoders' states [N, H] and the film of each, int [N]."""
         x = ops.concatenate([ops.cast(state, self.variable_dtype) for state in states], axis=-1)
         normalize = self._statistics(training, films)
         if self.normalization is not None:
@@ -279,7 +279,7 @@ class AffectModel(keras.Model):
         return self.second_gate(x, training=training, normalize=normalize, multiply=multiply)
 
     def _statistics(self, training: bool, films: Any) -> Normalize | None:
-        """What normalises in the stock layers' place: a film's statistics, or those of a batch that replicas share."""
+        """What replaces the stock layers' normalisation: by a film's statistics, or by those of all replicas' batch."""
         if not self.config.batch_normalization:
             return None
         if training:
@@ -288,21 +288,21 @@ class AffectModel(keras.Model):
 
 
 def _seed(seed: int, name: str) -> int:
-    # A stable digest of seed and name: a seed per weight that doesn't depend on the order in which they are made.
+    # A stable digest of seed and name, so that a weight's seed doesn't depend on the order in which weights are made.
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4], "big") >> 1
 
 
 def _present_values(values: Any, present: Any) -> Any:
-    """Values [..., D] with those of absent slots replaced by zeros; present [..., slots]."""
+    """The values [..., D] with zeros in absent slots; present is [..., slots]."""
     slots, size = present.shape[-1], values.shape[-1]
     if slots == 1:
         return ops.where(present > 0, values, ops.zeros_like(values))
-    # A selection and not a product, for NaN * 0 is NaN.
+    # A selection, not a product, since NaN * 0 is NaN.
     return ops.where(ops.repeat(present > 0, size // slots, axis=-1), values, ops.zeros_like(values))
 
 
 def checked_rows(rows: tf.Tensor, expected: tf.Tensor, key: str) -> tf.Tensor:
-    """The rows of `key` as they are; when the graph runs, an error where they are not as many as expected."""
+    """The unchanged rows of `key`; when the graph runs, their number must be the expected one."""
     check = tf.debugging.assert_equal(tf.shape(rows)[0], expected, f"{key} must have one row a second, as the others")
     with tf.control_dependencies([check] if check is not None else []):
         return tf.identity(rows)

@@ -1,9 +1,9 @@
 """The recurrent encoders of the paper, GRU and LSTM, sequence to one.
 
 On explicit windows they are the stock Keras layers. On rows all windows advance together, and the input projection, the
-larger part of the arithmetic, is done once a row instead of once a row and window:
+larger part of the arithmetic, is computed once per row instead of once per row and window:
 
-    step k = 0 … W - 1: row r's input is row r - (W - 1) + k, or the zero row where that lies before the film
+    step k = 0 … W - 1: row r's input is row r - (W - 1) + k, or the zero row if that lies before the film
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class RecurrentEncoder(keras.layers.Layer):
 
     @property
     def state_size(self) -> int:
-        """Values of the state: units, or units times layers."""
+        """The size of the state: units, or units times layers."""
         return self.units * (self.layers if self.states == "all" else 1)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -60,8 +60,8 @@ class RecurrentEncoder(keras.layers.Layer):
     def call(self, x: Any, training: bool = False, sequence: bool = False) -> Any:
         """The state after each explicit window, float [B, W, D] -> float [B, state_size].
 
-        With `sequence` the state after each second of it, float [B, W, state_size]. A layer's final state is its output
-        at the last second, of the GRU and (hidden state) of the LSTM alike.
+        With `sequence` it is the state after each second, float [B, W, state_size]. A layer's final state is its output
+        at the last second (for the LSTM the hidden state).
         """
         outputs = []
         for layer in self.stack:
@@ -72,15 +72,15 @@ class RecurrentEncoder(keras.layers.Layer):
     def encode_rows(self, x: Any, row_start: Any, window: int, ends: Any = None, block: Any = ROW_BLOCK) -> Any:
         """The state after the window that ends at each row of some films.
 
-        Equal to `call` on every explicit zero-padded window, in the precision of the weights (not in that of a mixed
-        policy). Not differentiated anywhere, so it keeps no intermediate states.
+        It equals `call` on every explicit zero-padded window, in the precision of the weights (not in that of a mixed
+        policy). Nothing differentiates it, so it keeps no intermediate states.
 
         Args:
             x: float [R, D]; the rows of one film after another, R a multiple of `block` (the caller pads once for all
                 encoders).
             row_start: int32 [R]; for each row, the first row of its film.
-            window: W, rows a window. Positions before `row_start` are rows of zeros.
-            ends: int32 [N], N a multiple of `block`; only the windows that end at these rows. Without it all.
+            window: W, rows per window. Positions before `row_start` are rows of zeros.
+            ends: int32 [N], N a multiple of `block`: the rows whose windows to compute; None for all.
             block: rows that are advanced at a time, a number or a tensor.
 
         Returns:
@@ -133,10 +133,10 @@ class RecurrentEncoder(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="cineaffect")
 class GRUEncoder(RecurrentEncoder):
-    """Stacked GRUs: stock `keras.layers.GRU` with `reset_after=True`, which is what cuDNN runs.
+    """Stacked GRUs: stock `keras.layers.GRU` with `reset_after=True`, the form that cuDNN runs.
 
-    Default activations, no recurrent dropout and no mask. Source: Cho et al. 2014, in the form of cuDNN; paper, section
-    Temporal Models.
+    They have default activations, no recurrent dropout and no mask. Source: Cho et al. 2014, in cuDNN's form; paper,
+    section Temporal Models.
     """
 
     def _make_layer(self, index: int) -> keras.layers.GRU:
@@ -148,10 +148,11 @@ class GRUEncoder(RecurrentEncoder):
 
 @keras.saving.register_keras_serializable(package="cineaffect")
 class LSTMEncoder(RecurrentEncoder):
-    """Stacked LSTMs: stock `keras.layers.LSTM`, which cuDNN runs; the state handed on is the hidden state.
+    """Stacked LSTMs: stock `keras.layers.LSTM`, which cuDNN runs; the encoder's state is the hidden state.
 
-    Default activations, the forget gate's bias starting at 1, no recurrent dropout and no mask. Source: Hochreiter and
-    Schmidhuber 1997 with forget gates (Gers et al. 2000), in the form of cuDNN; paper, section Temporal Models.
+    They have default activations, a forget gate whose bias starts at 1, no recurrent dropout and no mask. Source:
+    Hochreiter and Schmidhuber 1997 with forget gates (Gers et al. 2000), in cuDNN's form; paper, section Temporal
+    Models.
     """
 
     def _make_layer(self, index: int) -> keras.layers.LSTM:
@@ -171,14 +172,14 @@ class _GRUWeights:
         self.kernel = ops.convert_to_tensor(gru.cell.kernel)
         self.recurrent_kernel = ops.convert_to_tensor(gru.cell.recurrent_kernel)
         bias = ops.convert_to_tensor(gru.cell.bias)
-        # z and r add both biases to the same sum, so theirs are added once a row; the candidate's recurrent bias lies
+        # z and r add both biases to the same sum, so these are added once per row; the candidate's recurrent bias lies
         # inside the reset gate and stays in the step.
         outside = ops.concatenate([bias[1, : 2 * self.units], ops.zeros((self.units,), bias.dtype)])
         self.bias = bias[0] + outside
         self.candidate_bias = bias[1, 2 * self.units :]
 
     def project(self, x: Any) -> Any:
-        """Input projection, float [N, D] -> float [N, 3 units]."""
+        """The input projection, float [N, D] -> float [N, 3 units]."""
         return ops.matmul(x, self.kernel) + self.bias
 
     def advance(self, memory: tuple[Any, ...], projected: Any) -> tuple[Any, ...]:
@@ -203,7 +204,7 @@ class _LSTMWeights:
         self.bias = ops.convert_to_tensor(lstm.cell.bias)
 
     def project(self, x: Any) -> Any:
-        """Input projection, float [N, D] -> float [N, 4 units]."""
+        """The input projection, float [N, D] -> float [N, 4 units]."""
         return ops.matmul(x, self.kernel) + self.bias
 
     def advance(self, memory: tuple[Any, ...], projected: Any) -> tuple[Any, ...]:
@@ -216,10 +217,10 @@ class _LSTMWeights:
 
 
 def _advance_block(weights: list[Any], table: Any, rows: Any, starts: Any, window: int) -> list[Any]:
-    """Final states of each layer for the windows that end at `rows`, int32 [block] -> float [block, units].
+    """The final states of each layer for the windows that end at `rows`, int32 [block] -> float [block, units].
 
-    All layers go through the same loop: from the second layer on a layer's inputs differ from window to window, since
-    they are the states of the layer below it *in that window*, so their projection can't be shared between windows.
+    One loop advances all layers. From the second layer on, a layer's inputs are the states of the layer below *in that
+    window*, so they differ between windows, and windows can't share their projection.
     """
 
     def step(k: Any, memories: tuple[Any, ...]) -> tuple[Any, ...]:

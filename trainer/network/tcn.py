@@ -3,18 +3,18 @@
     window, W seconds ──▶ zeros in front, up to a multiple of 2^levels
       encoder, level 1 … n:  convolution over time ▶ normalised ReLU ▶ maximum of each two steps     L, L/2, … L/2^n
       decoder, level n … 1:  every step twice      ▶ convolution over time ▶ normalised ReLU         L/2^n … L/2, L
-    ──▶ a state at every second; the window's own is that of its last second
+    ──▶ a state at every second; the window's state is that of its last second
 
 Lea, Vidal, Reiter and Hager, "Temporal Convolutional Networks: A Unified Approach to Action Segmentation" (2016). The
 normalised ReLU divides by the largest activation of the same step. Their last layer, a softmax at each step, is here
 the fusion of the modalities, the same for all encoders.
 
-How it meets the windows is ours, and the same as for the recurrent encoders: the state of second t is the output at the
-last second of window t - W + 1 … t. So contract 2 holds as it stands (a second's prediction follows from its own
-window, and a film's curve from the film alone), encoders of different kinds can be fused, and every second of a short
-film is predicted as any other. Sequence to sequence is what it is in training: there the outputs at all seconds of the
-window are compared with their labels (`TrainConfig.loss_seconds`). With `causal=False` those before the last see what
-follows them, within the window.
+The use of windows is ours, and the same as for the recurrent encoders: the state of second t is the output at the last
+second of window t - W + 1 … t. So contract 2 holds (a second's prediction depends only on its own window, and a film's
+curve only on the film), encoders of different kinds can be fused, and short films need no special case. In training it
+is sequence to sequence: the outputs at all seconds of the window are compared with their labels
+(`TrainConfig.loss_seconds`). With `causal=False`, outputs before the last second also depend on later seconds of the
+window.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from trainer.network.chunked_rows import ROW_BLOCK, map_row_blocks, multiply_by_
 from trainer.network.layers import l2_regularizer
 
 _PACKET_ROWS = 64
-"""A multiple of the rows that the processors' matrix products take at a time."""
+"""A multiple of the rows that matrix products on processors take at a time."""
 
 NORM_EPSILON = 1e-5
-"""Added to the largest activation by which the normalised ReLU divides, as in the code by the authors."""
+"""Added to the largest activation by which the normalised ReLU divides, as in the authors' code."""
 
 
 @keras.saving.register_keras_serializable(package="cineaffect")
@@ -40,11 +40,11 @@ class TCNEncoder(keras.layers.Layer):
     """Encoder-decoder TCN: float [B, W, D] -> float [B, filters[0]], or, as a sequence, float [B, W, filters[0]].
 
     Args:
-        filters: of each level, the first at full resolution; the decoder mirrors them.
+        filters: filters of each level, the first at full resolution; the decoder mirrors them.
         kernel: taps of every convolution.
         causal: False: a convolution is centred (with an even number of taps, half a step to the future). True: it ends
-            at its own step, and what a pooled step tells is handed on only when both of its seconds are past, so that
-            no output sees seconds after its own.
+            at its own step, and a pooled step counts only after both of its seconds, so that no output depends on later
+            seconds.
         normalized: whether the ReLU is normalised.
         l2: weight of the squared norm of all kernels.
         seed: seed of all weights (Glorot uniform).
@@ -72,7 +72,7 @@ class TCNEncoder(keras.layers.Layer):
 
     @property
     def state_size(self) -> int:
-        """Values of the state: filters of the first level."""
+        """The size of the state: filters of the first level."""
         return self.filters[0]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -95,7 +95,7 @@ class TCNEncoder(keras.layers.Layer):
     def call(self, x: Any, training: bool = False, sequence: bool = False) -> Any:
         """The state at the last second of each window, float [B, W, D] -> float [B, state_size].
 
-        With `sequence` that at every second of it, float [B, W, state_size]. `training` makes no difference.
+        With `sequence` it is the state at every second, float [B, W, state_size]. `training` has no effect.
         """
         window = x.shape[1]
         x = ops.pad(x, [[0, 0], [self._padded(window) - window, 0], [0, 0]])
@@ -106,23 +106,23 @@ class TCNEncoder(keras.layers.Layer):
     def encode_rows(self, x: Any, row_start: Any, window: int, ends: Any = None, block: Any = ROW_BLOCK) -> Any:
         """The state at the last second of the window that ends at each row of some films.
 
-        Equal to `call` on every explicit zero-padded window, in the precision of the weights. The first convolution,
-        whose input is wide, is multiplied out once a row and tap instead of once a row, tap and window.
+        It equals `call` on every explicit zero-padded window, in the precision of the weights. The first convolution,
+        whose input is wide, is computed once per row and tap instead of once per row, tap and window.
 
         Args:
             x: float [R, D]; the rows of one film after another, R a multiple of `block`.
             row_start: int32 [R]; for each row, the first row of its film.
-            window: W, rows a window. Positions before `row_start` are rows of zeros.
-            ends: int32 [N], N a multiple of `block`; only the windows that end at these rows. Without it all.
-            block: rows that are answered for at a time, a number or a tensor.
+            window: W, rows per window. Positions before `row_start` are rows of zeros.
+            ends: int32 [N], N a multiple of `block`: the rows whose windows to compute; None for all.
+            block: rows that are computed at a time, a number or a tensor.
 
         Returns:
             float [R, state_size], or [N, state_size].
         """
         dtype = self.variable_dtype
-        # W - 1 rows in front: the rows that a block's windows lie on are then one slice. Behind, what makes that slice
-        # whole packets: the few last rows of a product are summed in another order, and a film's second must not fall
-        # among them in one call and not in another.
+        # W - 1 rows in front make the rows of a block's windows one slice. Rows behind fill that slice up to whole
+        # packets: a product sums its few last rows in another order, and a film's second must not be among them in one
+        # call and not in another.
         behind = -(block + window - 1) % _PACKET_ROWS
         near_rows = block + window - 1 + behind
         padded = ops.pad(ops.cast(x, dtype), [[window - 1, behind], [0, 0]])
@@ -131,7 +131,7 @@ class TCNEncoder(keras.layers.Layer):
         taps = ops.reshape(ops.transpose(kernel, (1, 0, 2)), (x.shape[-1], self.kernel * self.filters[0]))
 
         def table_of(products: Any) -> Any:
-            # The last row of the table is zero, for every position that lies outside of window or film.
+            # The last row of the table is zero, for every position outside the window or the film.
             return ops.reshape(ops.pad(products, [[0, 1], [0, 0]]), (-1, self.kernel, self.filters[0]))
 
         def encode_block(rows: Any, starts: Any) -> Any:
@@ -141,7 +141,7 @@ class TCNEncoder(keras.layers.Layer):
 
         if ends is None:
             return map_row_blocks(encode_block, row_start, block=block)
-        # Rows that lie apart have no slice in common: their table is that of all rows.
+        # Rows that are not consecutive have no common slice: their table is that of all rows.
         missing = -ops.shape(padded)[0] % block
         table = table_of(multiply_by_row_blocks(ops.pad(padded, [[0, missing], [0, 0]]), taps, block))
 
@@ -169,7 +169,7 @@ class TCNEncoder(keras.layers.Layer):
 
     @property
     def _taps_before(self) -> int:
-        """Taps that lie before a step; the others lie at it and after it."""
+        """The number of taps before a step; the others lie at it and after it."""
         return self.kernel - 1 if self.causal else (self.kernel - 1) // 2
 
     def _padded(self, window: int) -> int:
@@ -177,7 +177,7 @@ class TCNEncoder(keras.layers.Layer):
         return -(-window // multiple) * multiple
 
     def _first_convolution(self, table: Any, rows: Any, starts: Any, window: int, first_row: Any) -> Any:
-        """Sum of the taps' products [block, L, F] for the windows that end at `rows`; table [N + 1, taps, F].
+        """The sum of the taps' products, [block, L, F], for the windows that end at `rows`; table [N + 1, taps, F].
 
         The table begins W - 1 rows before `first_row`.
         """
@@ -211,7 +211,7 @@ class TCNEncoder(keras.layers.Layer):
         return ops.conv(x, kernel, strides=1, padding="valid", data_format="channels_last") + bias
 
     def _activate(self, x: Any) -> Any:
-        # Division by 1e-5 and what is near it leaves float16's normal range.
+        # Division by 1e-5 and similar values leaves float16's normal range.
         precise = ops.relu(ops.cast(x, self.variable_dtype))
         if self.normalized:
             precise = precise / (ops.max(precise, axis=-1, keepdims=True) + NORM_EPSILON)
@@ -219,7 +219,7 @@ class TCNEncoder(keras.layers.Layer):
 
     def _double(self, x: Any) -> Any:
         x = ops.repeat(x, 2, axis=1)
-        # Step i tells of 2 i and 2 i + 1, so that it is known at 2 i + 1 and not before.
+        # Step i depends on seconds 2 i and 2 i + 1, so it is known at 2 i + 1 and not before.
         return ops.pad(x, [[0, 0], [1, 0], [0, 0]])[:, :-1] if self.causal else x
 
     def _weight(self, index: int, dtype: Any) -> Any:
