@@ -1,7 +1,7 @@
 """Several exported models as one, whose curves are the mean of theirs (paper, run 5).
 
-The members go into the new SavedModel as they are, each with its own statistics, windows and network: nothing is
-trained, and the members' files aren't needed any more.
+The new SavedModel contains the members unchanged, each with its own statistics, windows and network: nothing is
+trained, and afterwards the members' own files are no longer needed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ValidationFilm:
 
 @dataclass(frozen=True, eq=False)
 class Validated:
-    """What the validation films said: the mean's filter, and the figures of every member beside the mean."""
+    """The result of validation: the mean's filter, and the figures of every member beside the mean."""
 
     smoothing: SmoothingConfig
     table: MetricsTable
@@ -62,20 +62,20 @@ def combine(
     """Exports the mean of some models as one; returns `directory`.
 
     Args:
-        members: see `ensemble_members.find_members`.
+        members: the models, from `ensemble_members.find_members`.
         smoothing: the ensemble's filter.
-        directory: `<exports>/<version>`; must not hold anything yet.
-        further: what else its card says.
+        directory: `<exports>/<version>`; it must be empty or absent.
+        further: further entries of its card.
 
     Raises:
-        ConfigurationError: members that can't be averaged, or a directory that holds something.
+        ConfigurationError: if members can't be averaged, or the directory is not empty.
     """
     from trainer.exporting.export import write_export
     from trainer.exporting.export_directory import assert_free
 
     assert_members_agree(members)
     assert_free(directory)
-    # Windows look back: the longest says how much of a film's past a second depends on.
+    # Windows look back: the longest one decides on how many earlier seconds a second depends.
     windows = [member.card.get("sequence_length_s") for member in members]
     known = {
         "takes_stride": all(member.reference.card.takes_stride for member in members),
@@ -87,13 +87,13 @@ def combine(
 
 
 def make_scorer(members: Sequence[Member]) -> CurveScorer:
-    """The members' SavedModels behind the signatures of one."""
+    """The members' SavedModels behind the signatures of one model."""
     import tensorflow as tf
 
     from trainer.exporting.serving_module import CurveScorer
 
     class MemberScorer(CurveScorer):
-        """What members answer, each asked for the features that it takes."""
+        """Calls each member with the features that it takes."""
 
         def __init__(self) -> None:
             super().__init__(
@@ -118,10 +118,10 @@ def make_scorer(members: Sequence[Member]) -> CurveScorer:
 
 
 def _member_curve(loaded: Any, name: str, given: Mapping[str, Any]) -> Any:
-    """What a loaded member's signature says, float32 [T, 2] or at some rows [N, 2]."""
+    """The prediction of a loaded member, float32 [T, 2], or at some rows [N, 2]."""
     import tensorflow as tf
 
-    everywhere = name == "films_at" and name not in loaded.signatures  # exported before there was such a signature
+    everywhere = name == "films_at" and name not in loaded.signatures  # exported before this signature existed
     function = loaded.signatures["films" if everywhere else name]
     answer = function(**{key: given[key] for key in function.structured_input_signature[1]})
     curve = tf.stack([answer[target] for target in TARGETS], axis=-1)
@@ -138,12 +138,13 @@ def validate_members(
     Args:
         members: the models; a member's own curve is smoothed with its own filter.
         films: held-out films with labels.
-        constant_films: films whose labels' mean is the constant row.
+        constant_films: films whose mean label is the constant mean.
         records: directory of feature records.
-        config: how labels are read, what is tried, and by which figure.
+        config: how labels are read, the cutoffs to try, and the figure that chooses.
 
     Raises:
-        ConfigurationError: a film that a member has learned from, has no labels, or whose record doesn't fit.
+        ConfigurationError: if a member has learned from one of the films, or a film has no labels or an unsuitable
+            record.
     """
     low, high = members[0].reference.card.label_range
     if (config.labels.minimum, config.labels.maximum) != (low, high):

@@ -1,4 +1,4 @@
-"""The members of an ensemble: exported models found, held against one another, and what the ensemble's card says."""
+"""The members of an ensemble: finding exported models, comparing them, and the ensemble's card."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from beam_pipelines.foundation.version import __version__
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """An exported model that is to be averaged.
+    """An exported model in an ensemble.
 
     Attributes:
         reference: where it lies, its digest, and what scoring needs of its card.
@@ -35,7 +35,7 @@ class Member:
         return self.reference.uri
 
     def train_films(self) -> tuple[str, ...]:
-        """The films it has learned from; empty where its card doesn't say."""
+        """The films that it has learned from; empty if its card doesn't say."""
         return tuple(self.card.get("data", {}).get("train_films", ()))
 
 
@@ -43,7 +43,7 @@ def find_members(uris: Sequence[str]) -> list[Member]:
     """The models of training runs, directories of exports, or versions; of several versions the current or newest.
 
     Raises:
-        ConfigurationError: fewer than two, one of them twice, or a place without a model.
+        ConfigurationError: if there are fewer than two models, one of them occurs twice, or an address has no model.
     """
     members: list[Member] = []
     for uri in uris:
@@ -59,10 +59,10 @@ def find_members(uris: Sequence[str]) -> list[Member]:
 
 
 def assert_members_agree(members: Sequence[Member]) -> None:
-    """Refuses models that can't be averaged: of other features under one name, other sizes, or another label range.
+    """Refuses models that can't be averaged: different features with one name, different sizes or label ranges.
 
     Raises:
-        ConfigurationError: naming both models and what each has.
+        ConfigurationError: if two models disagree; the text names both and their values.
     """
     first = members[0]
     for member in members[1:]:
@@ -92,7 +92,7 @@ def common_smoothing(members: Sequence[Member]) -> SmoothingConfig:
     """The filter that all members chose.
 
     Raises:
-        ConfigurationError: where they chose several.
+        ConfigurationError: if they chose different filters.
     """
     first = members[0]
     for member in members[1:]:
@@ -106,12 +106,12 @@ def common_smoothing(members: Sequence[Member]) -> SmoothingConfig:
 
 
 def modalities_of(members: Sequence[Member]) -> tuple[str, ...]:
-    """The features that one member or another takes, in the order of their first appearance."""
+    """The features that any member takes, in the order of their first appearance."""
     return tuple(dict.fromkeys(m for member in members for m in member.reference.card.modalities))
 
 
 def merged(members: Sequence[Member], key: str) -> dict[str, Any]:
-    """What the cards say under `key` of every modality that they take."""
+    """The cards' entries under `key`, of every modality that they take."""
     found: dict[str, Any] = {}
     for member in members:
         for modality in member.reference.card.modalities:
@@ -121,7 +121,7 @@ def merged(members: Sequence[Member], key: str) -> dict[str, Any]:
 
 
 def ensemble_card(members: Sequence[Member], smoothing: SmoothingConfig) -> dict[str, Any]:
-    """The ensemble's card, but for what its validation and the export add."""
+    """The ensemble's card, without the entries that its validation and the export add."""
     digests = [member.reference.sha256 for member in members]
     films = {
         key: sorted({film for member in members for film in member.card.get("data", {}).get(key, ())})

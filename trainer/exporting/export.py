@@ -1,12 +1,12 @@
 """The exported model of contract 2: a SavedModel that takes raw features of whole films, and its card.
 
     <directory>/saved_model.pb, variables/    signatures `serving_default` (one film) and `films` (several);
-                                              of an ensemble also `film_members`, each member's curves; and
+                                              for an ensemble also `film_members`, each member's curves; and
                                               `films_at`, each member's values at some seconds of several films
-    <directory>/model_card.json               what it expects and how it was made
+    <directory>/model_card.json               the features it expects, and how it was made
 
 Statistics, windows, padding and the ensemble are inside, so that training and scoring can't drift apart. The SavedModel
-is plain TensorFlow: it runs where neither Keras nor this project is installed, TensorFlow Serving included.
+is plain TensorFlow: it runs without Keras and without this project, also in TensorFlow Serving.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ def export_model(
     The directory appears whole; see `export_directory.publish_export`.
 
     Args:
-        models: the ensemble; its output is the mean of theirs.
-        transform_directory: the tf.Transform output the models were trained with: one for all of them, or one for each
-            (members that were trained on different splits have different statistics). The same one is shared.
-        card: what is to be known of the model: fingerprints, smoothing, metrics, data digest, configuration, version.
+        models: the models, whose outputs are averaged.
+        transform_directory: the tf.Transform output with which the models were trained: one for all of them, or one for
+            each (members that were trained on different splits have different statistics). Equal ones are shared.
+        card: the model's description: fingerprints, smoothing, metrics, data digest, configuration, version.
             The export adds `format`, `version` (the directory's name), `modalities`, `dimensions` (as extracted),
             `slots`, `sequence_length_s`, `label_range`, `targets`, `takes_stride`, `models` and `signatures`.
             NaN and infinities become null.
-        directory: `<exports>/<version>`, local or `gs://`; must not hold anything yet.
+        directory: `<exports>/<version>`, local or `gs://`; it must be empty or absent.
         label_range: lowest and highest label; a probability p becomes lowest + p (highest - lowest).
 
     Returns:
         `directory`.
 
     Raises:
-        ConfigurationError: for a directory that holds something, a transform that doesn't fit a model, or a card that
-            contradicts what the export knows.
+        ConfigurationError: if the directory is not empty, a transform doesn't fit a model, or the card contradicts the
+            export.
     """
     assert_free(directory)
     scorer = FilmScorer(models, _load_transforms(transform_directory, len(models)), label_range)
@@ -78,13 +78,13 @@ def write_export(scorer: CurveScorer, card: Mapping[str, Any], known: Mapping[st
     """Writes a SavedModel and its card as a whole directory; returns `directory`.
 
     Args:
-        scorer: what is saved.
-        card: what is to be known of the model; see `export_model`.
-        known: what the card must not contradict, beside what the scorer and the directory tell.
+        scorer: the module to save.
+        card: the model's description; see `export_model`.
+        known: values that the card must not contradict, besides those of the scorer and the directory.
         directory: `<exports>/<version>`, local or `gs://`.
 
     Raises:
-        ConfigurationError: for a card that contradicts what is known.
+        ConfigurationError: if the card contradicts known values.
     """
     full_card = _complete_card(card, directory.rstrip("/").rsplit("/", 1)[-1], scorer, known)
     publish_export(scorer.save, full_card, directory)
@@ -92,15 +92,15 @@ def write_export(scorer: CurveScorer, card: Mapping[str, Any], known: Mapping[st
 
 
 class FilmScorer(CurveScorer):
-    """An ensemble with its transform as plain TensorFlow functions of raw features; what the SavedModel holds.
+    """An ensemble with its transform as plain TensorFlow functions of raw features: the content of the SavedModel.
 
     Args:
         models: the members.
-        transforms: for each member the transform of its inputs; members may share one object.
+        transforms: the transform of each member's inputs; members may share one object.
         label_range: lowest and highest label.
 
     Raises:
-        ConfigurationError: for a transform that doesn't give what a member takes.
+        ConfigurationError: if a transform doesn't give the inputs that a member takes.
     """
 
     def __init__(
@@ -118,16 +118,16 @@ class FilmScorer(CurveScorer):
             label_range,
         )
         self._predict = list(zip([model.predict_rows for model in models], transforms, strict=True))
-        # Only what is an attribute is saved: the variables themselves (not Keras's objects around them) and the graphs.
+        # Only attributes are saved: the variables themselves (not Keras's objects around them) and the graphs.
         self.model_variables = [variable.value for model in models for variable in model.weights]
         self.transform_graphs = [transform.graph for transform in transforms]
-        # What whoever loads the model may set (`ExportedModel`): a GPU wants more rows at a time.
+        # Code that loads the model may set this (`ExportedModel`): a GPU needs more rows at a time.
         self.row_block = tf.Variable(ROW_BLOCK, trainable=False, dtype=tf.int32, name="row_block")
 
     def member_curves(
         self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor | None, rows: tf.Tensor | None = None
     ) -> list[tf.Tensor]:
-        """See `CurveScorer`."""
+        """Computes each member's curves; see `CurveScorer`."""
         if row_splits is None:
             row_start = tf.zeros((tf.shape(features[self.modalities[0]])[0],), tf.int32)
         else:
@@ -147,9 +147,9 @@ class FilmScorer(CurveScorer):
 def _in_whole_blocks(
     transform: RowTransform, features: Mapping[str, tf.Tensor], block: tf.Tensor
 ) -> dict[str, tf.Tensor]:
-    """The transform's answer for all rows, taken block by block with absent rows in the last one.
+    """The transformed rows, computed block by block; absent rows fill the last block.
 
-    A projection on components is a matrix product, whose last bits depend on how many rows it has.
+    A projection on components is a matrix product, whose last bits depend on its number of rows.
     """
     rows = tf.shape(next(iter(features.values())))[0]
     padding = rows_to_whole_blocks(rows, block)
@@ -207,7 +207,7 @@ def _complete_card(card: Mapping[str, Any], version: str, scorer: CurveScorer, f
 
 
 def _plain(value: Any) -> Any:
-    """The value in JSON's own types; NaN and infinities, which JSON doesn't have, become None."""
+    """The value in JSON's types; NaN and infinities, which JSON lacks, become None."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

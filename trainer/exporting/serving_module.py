@@ -1,9 +1,9 @@
-"""The signatures of an exported model, whatever gives its members' curves: see `export` for what is saved.
+"""The signatures of an exported model, independent of how its members compute their curves (see `export`).
 
 film          one film                                    target -> float32 [T]
 films         several films as rows, with row_splits      target -> float32 [R]
 films_at      the same, at some rows only                 target -> float32 [members, N]
-film_members  one film, of an ensemble                    target -> float32 [members, T]
+film_members  one film, for an ensemble                   target -> float32 [members, T]
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from trainer.network.model import presence_key
 
 
 class CurveScorer(tf.Module):
-    """The mean of one or several members' curves behind an exported model's signatures; subclasses give the members.
+    """The mean of one or several members' curves behind an exported model's signatures; subclasses define the members.
 
     Args:
-        members: how many there are.
-        dimensions: modality -> values a second as extracted; the order is that of the signatures.
-        slots: modality -> slots a second.
+        members: the number of members.
+        dimensions: modality -> values per second as extracted; the order is that of the signatures.
+        slots: modality -> slots per second.
         label_range: lowest and highest label.
     """
 
@@ -48,41 +48,41 @@ class CurveScorer(tf.Module):
         """Each member's valence and arousal, float32 [T, 2], in the labels' range.
 
         Args:
-            features: as the signatures take them.
-            row_splits: int64 [films + 1], checked; None where all rows are one film.
-            rows: int64 [N]; only these rows are wanted, float32 [N, 2]. None for all of them.
+            features: the inputs of the signatures.
+            row_splits: int64 [films + 1], checked; None if all rows are one film.
+            rows: int64 [N], the rows to compute, which gives float32 [N, 2]; None for all.
         """
         raise TypeError(f"{type(self).__name__} gives no members")
 
     @tf.function(autograph=False)
     def film(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One film: modality -> float32 [T, D], `<modality>_present` -> float32 [T, slots]; target -> float32 [T]."""
+        """Predicts one film: modality -> float32 [T, D], `<modality>_present` -> float32 [T, slots]."""
         return self._mean(self.member_curves(features, None))
 
     @tf.function(autograph=False)
     def films(self, row_splits: tf.Tensor, **features: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Several films as rows one after another; film i has the rows [row_splits[i], row_splits[i + 1]).
+        """Predicts several films as concatenated rows; film i has the rows [row_splits[i], row_splits[i + 1]).
 
-        Takes and gives what `film` does, for all rows; each film comes out as it does alone.
+        Inputs and outputs are those of `film`, for all rows; each film has the values that it has alone.
         """
         return self._mean(self.member_curves(features, self._checked(row_splits, features)))
 
     @tf.function(autograph=False)
     def film_members(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
-        """What `film` takes; target -> float32 [members, T], whose mean `film` gives."""
+        """Predicts one film by each member: target -> float32 [members, T], whose mean `film` returns."""
         return _by_member(self.member_curves(features, None))
 
     @tf.function(autograph=False)
     def films_at(self, row_splits: tf.Tensor, rows: tf.Tensor, **features: tf.Tensor) -> dict[str, tf.Tensor]:
-        """What `films` takes, and which rows to predict, int64 [N]; target -> float32 [members, N] at these rows.
+        """Predicts some rows of several films, int64 [N]: target -> float32 [members, N]; other inputs as for `films`.
 
-        Each film comes out as it does alone. The windows of other rows are not computed.
+        Each film has the values that it has alone. The windows of other rows are not computed.
         """
         splits, wanted = self._checked(row_splits, features), self._checked_rows(rows, features)
         return _by_member(self.member_curves(features, splits, wanted))
 
     def feature_signature(self) -> dict[str, tf.TensorSpec]:
-        """Name -> specification of every feature that all signatures take."""
+        """The features that all signatures take: name -> specification."""
         signature = {}
         for modality in self.modalities:
             for key, size in ((modality, self.dimensions[modality]), (presence_key(modality), self.slots[modality])):
@@ -90,7 +90,7 @@ class CurveScorer(tf.Module):
         return signature
 
     def signatures(self) -> dict[str, str]:
-        """Name -> what it takes, of the signatures that are saved; an ensemble has one more."""
+        """The saved signatures: name -> inputs; an ensemble has one more."""
         several = {"film_members": "one film; each member's curves, [members, T]"} if self.members > 1 else {}
         return {
             "serving_default": "one film",

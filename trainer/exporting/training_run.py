@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Where the data of a run lie, and which films of the manifest it takes.
+    """The data of a run: their directories, and the splits of the manifest.
 
     Attributes:
         manifest: CSV with the columns film_id, path, split and labels.
         records: directory of feature records.
         transform: directory of the transform graph.
-        train_splits: films to learn from.
-        validation_splits: films that choose epoch and cutoff; none for the last epoch and the configured filter.
+        train_splits: splits to learn from.
+        validation_splits: splits that choose epoch and cutoff; empty for the last epoch and the configured filter.
     """
 
     manifest: str
@@ -79,24 +79,24 @@ def train_and_export(
     devices: str = "auto",
     threads: int = 0,
 ) -> str | None:
-    """Loads, trains, chooses the smoothing, evaluates and exports; goes on with the run in `output`.
+    """Loads, trains, chooses the smoothing, evaluates and exports; resumes the run in `output`.
 
-    What was cut of the labels and the figures of the validation films are printed.
+    It prints what was cut of the labels, and the figures of the validation films.
 
     Args:
         data: films, features and transform.
         config: the train section.
         output: directory of the run, local or `gs://`.
-        export_version: number of the exported version; without it the next free one.
-        checkpoint_batches: see `trainer.training.train.train`.
-        devices: which devices share each batch, see `trainer.foundation.distribution.make_strategy`.
-        threads: of one TensorFlow operation; 0 for all cores.
+        export_version: number of the exported version; None for the next free one.
+        checkpoint_batches: distance in batches between checkpoints, see `trainer.training.train.train`.
+        devices: the devices that share each batch, see `trainer.foundation.distribution.make_strategy`.
+        threads: threads of one TensorFlow operation; 0 for all cores.
 
     Returns:
         The directory of the exported version; None in a worker that isn't the first.
 
     Raises:
-        ConfigurationError: a defect in data or configuration.
+        ConfigurationError: if data or configuration are wrong.
     """
     statistics = read_statistics(data.transform)
     _use_threads(threads)
@@ -138,7 +138,7 @@ def model_card(
     statistics: Statistics,
     transform_sha256: str,
 ) -> dict[str, Any]:
-    """What a trained model's card says; `export_model` adds what the network itself tells."""
+    """A trained model's card, without the entries that `export_model` reads from the network itself."""
     modalities = config.model.modalities
     descriptions = {modality: dict(statistics.descriptions[modality]) for modality in modalities}
     return {
@@ -203,7 +203,7 @@ def _export(
     transform: str,
     version: int | None,
 ) -> str:
-    """Exports under the wanted version, else the next; a run that ended before with this very model exports nothing."""
+    """Exports as the given version, else the next; if an earlier run exported this same model, it exports nothing."""
     from trainer.exporting.export import export_model
 
     exports = storage.join(output, EXPORTS)
@@ -228,7 +228,7 @@ def _is_same_model(exported: dict[str, Any], card: dict[str, Any]) -> bool:
 
 def _weights_digest(result: TrainingResult) -> str:
     state = hashlib.sha256()
-    # Without the variables' names: Keras numbers those by what else the process has built.
+    # Without the variables' names, whose numbers depend on what else Keras has built in the process.
     for variable in result.model.weights:
         state.update(str(tuple(variable.shape)).encode())
         state.update(variable.numpy().tobytes())

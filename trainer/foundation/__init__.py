@@ -1,1 +1,1 @@
-"""What all of the trainer stands on: its configuration, devices and workers, and locks."""
+"""What all rooms of the trainer use: its configuration, devices and workers, and locks."""

@@ -1,8 +1,8 @@
 """The `train` section of a configuration.
 
-What the paper gives (GRU, 60 s, batch 512, Adam, sigmoid cross entropy) is the default here. What it leaves open
-(number of experts, dropout rate, L2 weight, learning rate, where batch normalisation sits, …) is a key of its own;
-those defaults are ours.
+The defaults are the paper's values where it gives them (GRU, 60 s, batch 512, Adam, sigmoid cross entropy). What it
+leaves open (number of experts, dropout rate, L2 weight, learning rate, place of batch normalisation, …) has its own
+keys; those defaults are ours.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ class EncoderConfig(Section):
         states: for stacked layers, `last`: the final state of the last layer, `all`: of all layers, concatenated (the
             paper says "its hidden state"; the default is ours).
         levels: how often the TCN halves time and doubles it again (paper: open; default ours).
-        filters: of the TCN's first level, and the size of its state (default ours).
-        filters_step: how many filters each level has more than the one before (default ours).
-        kernel_s: taps of a TCN's convolution: seconds at the first level, twice as long a level further (default ours).
-        causal: whether no output of the TCN sees seconds after its own; False as in Lea et al. Either way nothing sees
-            beyond the window's last second.
-        activation: of the TCN; `norm_relu` is Lea et al.'s normalised ReLU, `relu` the plain one.
+        filters: filters of the TCN's first level, and the size of its state (default ours).
+        filters_step: additional filters of each level over the one before (default ours).
+        kernel_s: taps of a TCN's convolution: seconds at the first level, twice as long at each further one (default
+            ours).
+        causal: whether each output of the TCN depends only on seconds up to its own; False as in Lea et al. No output
+            ever depends on seconds after the window.
+        activation: the TCN's activation; `norm_relu` is Lea et al.'s normalised ReLU, `relu` the plain one.
     """
 
     kind: Literal["gru", "lstm", "tcn"] = "gru"
@@ -62,23 +63,24 @@ _TCN_KEYS = ("levels", "filters", "filters_step", "kernel_s", "causal", "activat
 
 
 class ModelConfig(Section):
-    """The network: one encoder a modality, concatenation, context gate, mixture of experts, context gate.
+    """The network: one encoder per modality, concatenation, context gate, mixture of experts, context gate.
 
     Attributes:
-        modalities: which features it takes, in this order of concatenation.
-        window_s: seconds a window, the last of which is predicted (paper: 60 is best).
+        modalities: the features that it takes, in this order of concatenation.
+        window_s: seconds per window, the last of which is predicted (paper: 60 is best).
         encoder: the encoder of every modality that `encoders` doesn't name.
         encoders: modality -> its own encoder.
-        presence_input: whether each step's presence flags are given to the encoder beside its features (ours).
-        experts: logistic experts a target (ours; YouTube-8M's default is 2).
+        presence_input: whether the encoder also gets each second's presence flags (ours).
+        experts: logistic experts per target (ours; YouTube-8M's default is 2).
         dropout: rate on the concatenated encoder states (ours); 0 is none.
-        feature_dropout: rate on the encoders' inputs, one mask a window (ours); 0 is none.
-        modality_dropout: share of the training windows in which a modality is absent throughout, each modality drawn
-            by itself and never all of a window's (ours); 0 is none. It prepares for films that lack one.
-        batch_normalization: on the concatenated states and in both context gates (place: ours).
-        batch_statistics_at_inference: `population`: those gathered in training; `film`: those of all windows of the one
-            film, population statistics below 30 windows (paper: "the batch statistics"; runs 2 to 4. What the batch is,
-            is ours: contract 2). Without batch normalisation it has no effect.
+        feature_dropout: rate on the encoders' inputs, one mask per window (ours); 0 is none.
+        modality_dropout: share of the training windows in which a modality is absent in all seconds, drawn
+            independently for each modality, but never all of a window's (ours); 0 is none. It prepares for films that
+            lack a modality.
+        batch_normalization: whether the concatenated states and both context gates have it (place: ours).
+        batch_statistics_at_inference: `population` uses the statistics gathered in training. `film` uses those of all
+            windows of the film, or population statistics below 30 windows (paper: "the batch statistics"; runs 2 to 4.
+            The choice of the batch is ours: contract 2). Without batch normalisation it has no effect.
         l2: weight of the squared norm of all kernels (ours).
     """
 
@@ -112,27 +114,28 @@ class ModelConfig(Section):
 
 
 class TrainConfig(Section):
-    """Everything a training run depends on.
+    """All settings of a training run.
 
     Attributes:
-        seed: initial weights, data order and dropout masks follow from it.
-        batch_size: windows a step (paper: 512).
-        stride_s: every how many seconds a training window ends; 1 uses them all.
-        epochs: passes over the training windows at most.
+        seed: seed of initial weights, data order and dropout masks.
+        batch_size: windows per step (paper: 512).
+        stride_s: distance in seconds between the ends of training windows; 1 uses all windows.
+        epochs: the largest number of passes over the training windows.
         patience: epochs without a better validation score before training ends; 0 never ends early.
-        learning_rate: of Adam (ours).
-        gradient_clip_norm: global norm above which gradients are scaled down; 0 never (ours).
+        learning_rate: Adam's learning rate (ours).
+        gradient_clip_norm: global norm above which gradients are scaled down; 0 never scales (ours).
         loss: `cross_entropy`, the paper's sigmoid cross entropy; `mse`, mean squared error; `ccc`, one minus the
             concordance correlation coefficient over the batch (ours). See `trainer.training.losses`.
-        loss_seconds: which seconds of a window the loss takes: `last` (sequence to one, the paper's recurrent models),
-            `window`, every labelled second of it (sequence to sequence, its TCN), or `auto`: `window` if any encoder is
-            a TCN, else `last`. Recurrent encoders then give their state at every second. A second then counts in each
-            of the windows that it lies in; `stride_s` makes them fewer.
-        precision: `float32`, or a Keras mixed policy for the encoders; the fusion, the weights and all prediction stay
+        loss_seconds: the seconds of a window that the loss takes: `last` (sequence to one, the paper's recurrent
+            models), `window`, every labelled second (sequence to sequence, its TCN), or `auto`: `window` if any encoder
+            is a TCN, else `last`. With `window`, recurrent encoders give their state at every second too, and a second
+            counts in each window that contains it; `stride_s` reduces their number.
+        precision: `float32`, or a Keras mixed policy for the encoders. The fusion, the weights and all prediction stay
             in float32, and float16's losses are scaled (ours).
         selection: the pooled validation figure that chooses the epoch.
-        smoothing_cutoffs_hz: cutoffs among which the best on the validation films is chosen, beside `smoothing` itself.
-        smoothing: the filter, its cutoff being the first candidate.
+        smoothing_cutoffs_hz: cutoffs from which, besides that of `smoothing`, the best on the validation films is
+            chosen.
+        smoothing: the filter; its cutoff is the first candidate.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)

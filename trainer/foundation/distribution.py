@@ -1,10 +1,10 @@
 """One training step on several devices and several workers: every replica takes its share of each batch.
 
-    batch of B windows      0 1 2 3 4 | 5 6 7 8 9         shares of two replicas; their sizes differ by one at most
+    batch of B windows      0 1 2 3 4 | 5 6 7 8 9         shares of two replicas; their sizes differ by at most one
     gradients, statistics   summed over the replicas      so that the step is that of one device on the whole batch
 
-All replicas know the whole batch (one int32 a window), so nothing is sent to them but their number. Sums over replicas
-are differentiable, and outside a replica, or with a single one, they are the identity and cost nothing.
+All replicas know the whole batch (one int32 per window), so they need only their own number. Sums over replicas are
+differentiable; outside a replica, or with a single one, they are the identity and cost nothing.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ import tensorflow as tf
 from beam_pipelines.foundation.errors import ConfigurationError
 
 CLUSTER = "TF_CONFIG"
-"""Environment variable that names a worker's cluster, as TensorFlow reads it."""
+"""The environment variable that describes a worker's cluster to TensorFlow."""
 
 
 def make_strategy(name: str) -> Any:
-    """The strategy of a name; to be called before anything else of TensorFlow runs in the process.
+    """The strategy with a name; call it before anything else of TensorFlow runs in the process.
 
     Args:
         name: `one` device; `mirrored`, all GPUs of this machine; `multi_worker`, all workers that TF_CONFIG names;
-            `auto`: `multi_worker` where TF_CONFIG is set, else `mirrored` where there are several GPUs, else `one`.
+            `auto`: `multi_worker` if TF_CONFIG is set, else `mirrored` if there are several GPUs, else `one`.
 
     Raises:
-        ConfigurationError: `multi_worker` without TF_CONFIG, or a TF_CONFIG that TensorFlow refuses.
+        ConfigurationError: if `multi_worker` has no TF_CONFIG, or TensorFlow refuses TF_CONFIG.
     """
     if name == "auto":
         several = len(tf.config.list_physical_devices("GPU")) > 1
@@ -48,7 +48,7 @@ def make_strategy(name: str) -> Any:
 
 
 def is_chief(strategy: Any) -> bool:
-    """Whether this process is the one that writes: the first worker, or the only one."""
+    """Whether this process writes: it is the first worker, or the only one."""
     resolver = strategy.cluster_resolver
     return resolver is None or resolver.task_type in (None, "", "chief") or _is_first_worker(resolver)
 
@@ -58,20 +58,20 @@ def _is_first_worker(resolver: Any) -> bool:
 
 
 def replicas() -> int:
-    """How many replicas run the code that asks; 1 outside of any."""
+    """The number of replicas that run the calling code; 1 outside a replica."""
     context = tf.distribute.get_replica_context()
     return 1 if context is None else int(context.num_replicas_in_sync)
 
 
 def replica_sum(value: Any) -> Any:
-    """The sum over all replicas of a tensor or a list of tensors, the same on each; differentiable."""
+    """The sum over all replicas of a tensor or a list of tensors, equal on each; differentiable."""
     if replicas() == 1:
         return value
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
 
 
 def own_share(values: Any) -> Any:
-    """This replica's part of a batch that all of them know, [B, …] -> [b, …]."""
+    """This replica's part of a batch that all replicas have, [B, …] -> [b, …]."""
     count = replicas()
     if count == 1:
         return values
@@ -80,7 +80,7 @@ def own_share(values: Any) -> Any:
 
 
 def rows_of_all(rows: Any) -> tuple[Any, Any]:
-    """How many rows all replicas have together, and how many of them lie before this one's; int32 scalars."""
+    """The number of rows of all replicas, and the number of those before this replica's; int32 scalars."""
     count = replicas()
     if count == 1:
         return rows, tf.zeros((), tf.int32)
@@ -90,10 +90,10 @@ def rows_of_all(rows: Any) -> tuple[Any, Any]:
 
 
 def normalize_over_replicas(layer: Any, x: Any) -> Any:
-    """Batch normalisation in training with the moments of the whole batch, however it is shared out.
+    """Batch normalisation in training with the moments of the whole batch, however replicas share it.
 
-    Mean and (biased) variance are taken over the rows of all replicas, which count alike; a mean of the replicas' means
-    would not be that for shares of different sizes. The moving averages follow as in Keras.
+    Mean and (biased) variance cover the rows of all replicas with equal weights; for shares of different sizes a mean
+    of the replicas' means would be wrong. The moving averages are updated as in Keras.
 
     Args:
         layer: a built `keras.layers.BatchNormalization` with centre and scale.
@@ -108,7 +108,7 @@ def normalize_over_replicas(layer: Any, x: Any) -> Any:
 
 
 def copies(strategy: Any, values: Mapping[str, Any]) -> Any:
-    """Tensors that every step reads, once on each of this process's devices, in the form that `strategy.run` takes."""
+    """Copies tensors that every step reads to each of this process's devices, in the form that `strategy.run` takes."""
     if strategy.num_replicas_in_sync == 1:
         return dict(values)
     devices = iter(strategy.extended.worker_devices)
@@ -121,7 +121,7 @@ def copies(strategy: Any, values: Mapping[str, Any]) -> Any:
 
 
 def chiefs_value(strategy: Any, value: float) -> float:
-    """The first replica's value on all workers: what is decided by it is decided alike."""
+    """The first replica's value on all workers, so that all decide alike."""
     if strategy.num_replicas_in_sync == 1:
         return value
 

@@ -1,15 +1,15 @@
-"""Where a run's checkpoints lie: in a local folder, and for a run in `gs://` in a bucket too.
+"""The folder of a run's checkpoints: a local one, and for a run in `gs://` also one in a bucket.
 
-TensorFlow's own `gs://` knows neither an emulator nor this project's errors, so it always writes to a local folder. For
-a run in a bucket that is a temporary one, filled from the bucket at the beginning. After each checkpoint it is copied
-there, in an order that leaves a checkpoint to go on from whenever the run is killed:
+TensorFlow's own `gs://` knows neither an emulator nor this project's errors, so TensorFlow always writes to a local
+folder. For a run in a bucket this is a temporary folder, filled from the bucket at the start. After each checkpoint it
+is copied to the bucket in an order that leaves a usable checkpoint whenever the run is killed:
 
     ckpt-N.data-…, ckpt-N.index     nothing names them yet
     checkpoint                      from now on ckpt-N is the newest
-    removals                        of what `checkpoint` no longer names
+    removals                        of files that `checkpoint` no longer names
 
-`checkpoint` is written only where it still is what this run has read or written, so that of two runs in one folder one
-ends with an error, before it has removed anything.
+`checkpoint` is written only if it is still as this run last read or wrote it. So if two runs use one folder, one of
+them ends with an error before it has removed anything.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 
 STATE_FILE = "checkpoint"
-"""TensorFlow's own: it names the checkpoints, the newest among them, by paths relative to their folder."""
+"""TensorFlow's own file: it names all checkpoints and the newest of them, by paths relative to their folder."""
 
 
 class AnotherRunError(ConfigurationError):
@@ -35,11 +35,11 @@ class AnotherRunError(ConfigurationError):
 
 @dataclass
 class CheckpointFolder:
-    """Checkpoints on local disk, and where else they are to be.
+    """Checkpoints on local disk, and their lasting folder.
 
     Attributes:
         path: the local folder that TensorFlow reads and writes.
-        uri: the folder that outlives the run; the same place where it is local.
+        uri: the folder that outlives the run; the same folder if it is local.
     """
 
     path: Path
@@ -47,15 +47,17 @@ class CheckpointFolder:
     _state: storage.Generation | None = field(default=None, repr=False)
 
     def publish(self) -> None:
-        """Copies the newest checkpoint to `uri`, and removes there what is no longer named; nothing for a local one.
+        """Copies the newest checkpoint to `uri`, and removes files there that are no longer named.
+
+        If `uri` is local it does nothing.
 
         Raises:
-            AnotherRunError: where another run has published a checkpoint there since this one began.
-            StorageError: for a bucket that can't be written to.
+            AnotherRunError: if another run has published a checkpoint there since this one began.
+            StorageError: if the bucket can't be written to.
         """
         if self._state is None:
             return
-        # Its files may have the same names, so nothing is written over them.
+        # Another run's files may have the same names, so they are not overwritten.
         if storage.read_generation(self._state.uri).number != self._state.number:
             raise self._another_run()
         state = tf.train.get_checkpoint_state(str(self.path))
@@ -63,7 +65,7 @@ class CheckpointFolder:
         named = _named_files(self.path)
         for name in (name for name in named if name.startswith(f"{newest}.")):
             storage.write_file(storage.join(self.uri, name), self.path / name)
-        # What is listed before the state file is written can't be of a run that goes on from it.
+        # Files that are listed before the state file is written can't belong to a later run that resumes from it.
         there = [info.uri for info in storage.list_files(self.uri)]
         try:
             self._state = self._state.replace((self.path / STATE_FILE).read_bytes())
@@ -83,17 +85,17 @@ class CheckpointFolder:
 
 @contextmanager
 def checkpoint_folder(uri: str) -> Iterator[CheckpointFolder]:
-    """The checkpoints of `uri` on local disk; a copy of remote ones is removed when the block ends.
+    """The checkpoints of `uri` on local disk; a copy of remote ones is removed when the `with` block ends.
 
     Raises:
-        StorageError: for a bucket that can't be read.
-        DiskFullError: where there is no room for the copy.
+        StorageError: if the bucket can't be read.
+        DiskFullError: if the disk has no space for the copy.
     """
-    # Read before the copy is made: what another run publishes from now on is noticed.
+    # Read before the copy is made, so that anything another run publishes from now on is noticed.
     state = storage.read_generation(storage.join(uri, STATE_FILE)) if storage.is_remote(uri) else None
     with storage.local_tree(uri) as path:
         if state is not None:
-            # What a kill left behind before it was named, or after it was: TensorFlow would keep it for ever.
+            # Files of a killed run that are not or no longer named: TensorFlow would keep them for ever.
             named = _named_files(path)
             for stray in [one for one in path.iterdir() if one.is_file() and one.name not in named]:
                 stray.unlink()
@@ -101,7 +103,7 @@ def checkpoint_folder(uri: str) -> Iterator[CheckpointFolder]:
 
 
 def _named_files(folder: Path) -> list[str]:
-    """The names of all files that belong to the checkpoints which the state file names, and its own."""
+    """The names of the state file and of all files of the checkpoints that it names."""
     state = tf.train.get_checkpoint_state(str(folder))
     if state is None:
         return []

@@ -1,9 +1,9 @@
-"""Everything a training run needs to go on exactly where it was killed, in one checkpoint.
+"""Checkpoints with everything that a killed training run needs to resume exactly where it stopped.
 
 The best weights so far, the history and the running sums of the unfinished epoch lie in the same checkpoint as the
-current weights and the optimizer, so that no kill can leave them at odds. Data order and dropout masks follow from
-seed, epoch and step (`windows.epoch_batches`, `train.dropout_seed`) and need no state: `tf.train.Checkpoint` would
-leave Keras's own dropout generators out without a word.
+current weights and the optimizer, so that a kill can't leave them inconsistent. Data order and dropout masks depend
+only on seed, epoch and step (`windows.epoch_batches`, `train.dropout_seed`) and need no state: `tf.train.Checkpoint`
+silently omits Keras's own dropout generators.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class TrainingState:
     """A run's variables and their checkpoints.
 
     Attributes:
-        epoch: finished epochs.
-        batch: finished batches of the epoch after them.
-        step: finished batches in all; the next dropout mask follows from it.
+        epoch: number of finished epochs.
+        batch: number of finished batches of the current epoch.
+        step: number of finished batches of all epochs; the next dropout mask depends on it.
         loss_sum, gradient_norm_sum: float64 sums over the windows and the batches of the unfinished epoch.
         best_epoch: number of epochs after which validation was best; 0 before the first.
-        best_score: the score then; higher is better.
+        best_score: the score after `best_epoch`; higher is better.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class TrainingState:
     ):
         """Attaches to the local `directory`; `model` must be built, and `optimizer` built on its variables.
 
-        Without `writes` nothing is ever saved: of several workers one does it. `publish` is called after each
-        checkpoint, to take it to `uri`, where it outlives this machine.
+        Without `writes` it saves nothing: only one of several workers writes. `publish` is called after each checkpoint
+        and copies it to `uri`, where it outlives this machine.
         """
         self._directory, self._writes, self._publish = directory, writes, publish
         self._uri = uri or directory
@@ -75,7 +75,7 @@ class TrainingState:
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """One entry a finished epoch."""
+        """The history: one entry per finished epoch."""
         return list(json.loads(self._history.numpy().decode()))
 
     def append_history(self, entry: dict[str, Any]) -> None:
@@ -83,17 +83,17 @@ class TrainingState:
         self._history.assign(json.dumps([*self.history, entry]))
 
     def restore(self) -> bool:
-        """Goes on from the newest whole checkpoint; False where there is none.
+        """Restores the newest checkpoint; returns False if there is none.
 
         Raises:
-            ConfigurationError: where files of the checkpoint that is named as the newest are absent or cut off.
+            ConfigurationError: if files of the newest checkpoint are absent or incomplete.
         """
         newest = self._manager.latest_checkpoint
         if newest is None:
             return False
         try:
             self._checkpoint.restore(newest).assert_existing_objects_matched()
-        # TensorFlow's reader makes an IndexError of a file that ends too early.
+        # TensorFlow's reader raises an IndexError for a file that ends too early.
         except (tf.errors.NotFoundError, tf.errors.OutOfRangeError, tf.errors.DataLossError, IndexError) as error:
             why = str(error).split("\n", 1)[0]
             raise ConfigurationError(
@@ -103,11 +103,11 @@ class TrainingState:
         return True
 
     def save(self) -> None:
-        """Writes a checkpoint; the one before it stays until this one is whole.
+        """Writes a checkpoint; the previous one stays until this one is whole.
 
         Raises:
-            DiskFullError: where there is no room for it.
-            StorageError: where it can't be published.
+            DiskFullError: if the disk has no space for it.
+            StorageError: if it can't be published.
         """
         if not self._writes:
             return
@@ -122,7 +122,7 @@ class TrainingState:
             self._publish()
 
     def keep_best(self, score: float) -> None:
-        """Remembers the current weights as the best, reached after `epoch` epochs."""
+        """Stores the current weights as the best, reached after `epoch` epochs."""
         for best, variable in zip(self._best, self._variables, strict=True):
             best.assign(tf.convert_to_tensor(variable))
         self.best_epoch.assign(self.epoch)

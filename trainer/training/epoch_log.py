@@ -25,7 +25,7 @@ class EventLog:
         self._writer = tf.summary.create_file_writer(folder) if writes else tf.summary.create_noop_writer()
 
     def add(self, entry: Mapping[str, Any]) -> None:
-        """Writes the figures of an epoch's line of the history; afterwards they are where `logs/` is to be."""
+        """Writes the figures of an epoch's line of the history, and copies the file of events to the run's `logs/`."""
         with self._writer.as_default():
             _write_events(entry)
         self._writer.flush()
@@ -39,7 +39,7 @@ class EventLog:
 
 @contextmanager
 def event_log(output: str, writes: bool = True) -> Iterator[EventLog]:
-    """The events below `<output>/logs`, local or `gs://`; without `writes` there are none."""
+    """The event log below `<output>/logs`, local or `gs://`; without `writes` it writes nothing."""
     uri = storage.join(output, LOGS)
     with TemporaryDirectory(prefix="cineaffect-") as temporary:
         log = EventLog(temporary if storage.is_remote(uri) else uri, uri, writes)
@@ -50,7 +50,7 @@ def event_log(output: str, writes: bool = True) -> Iterator[EventLog]:
 
 
 def write_history(history: Sequence[Mapping[str, Any]], output: str) -> None:
-    """Writes `history.json` and `history.csv`, one entry an epoch."""
+    """Writes `history.json` and `history.csv`, one entry per epoch."""
     storage.write_text(
         storage.join(output, "history.json"), json.dumps(list(history), indent=2, allow_nan=False) + "\n"
     )
@@ -62,7 +62,7 @@ def write_history(history: Sequence[Mapping[str, Any]], output: str) -> None:
 
 
 def _write_events(entry: Mapping[str, Any]) -> None:
-    # `tf.summary.scalar` wants the tensorboard package merely to write; the event it writes is this one.
+    # `tf.summary.scalar` would write the same event, but needs the tensorboard package.
     metadata = tf.compat.v1.SummaryMetadata(
         plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"), data_class=1
     )

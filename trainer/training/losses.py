@@ -1,7 +1,7 @@
 """Losses on probabilities: the paper's sigmoid cross entropy, and beside it squared error and concordance.
 
-All take probabilities and targets in [0, 1] (labels in their own range, mapped linearly), sum over valence and arousal,
-and are finite with finite gradients everywhere, 0, 1 and constants included.
+All take probabilities and targets in [0, 1] (labels, mapped linearly from their own range) and sum over valence and
+arousal. Values and gradients are finite everywhere, also at 0, at 1 and for constants.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ import tensorflow as tf
 from trainer.foundation.distribution import replica_sum, replicas
 
 EPSILON = 1e-6
-"""Added to a probability before its logarithm: log(0) is not finite, and the gradient of log(p + e) is."""
+"""Added to a probability before its logarithm: log(0) is not finite; log(p + e) and its gradient are."""
 
 CCC_EPSILON = 1e-8
-"""Added to the denominator of the concordance, which is 0 where prediction and target are the same constant."""
+"""Added to the denominator of the concordance, which is 0 if prediction and target are the same constant."""
 
 
 def batch_loss(kind: str, probabilities: Any, targets: Any, weights: Any) -> Any:
     """The loss of a batch, a float32 scalar.
 
-    Several replicas that share a batch each give a part of its loss; the parts' sum is the loss of the whole.
+    If several replicas share a batch, each returns a part of its loss; the parts add up to the loss of the batch.
 
     Args:
         kind: `cross_entropy`, `mse` or `ccc`.
         probabilities: float32 [N, 2], in [0, 1].
         targets: float32 [N, 2], in [0, 1].
-        weights: float32 [N]; how much each counts, 1 in sum. For the concordance of several windows' seconds too: it is
-            that of the weighted batch as a whole.
+        weights: float32 [N]; the weight of each row, 1 in sum. The concordance is that of the weighted batch as a
+            whole, even if its rows are seconds of several windows.
     """
     if kind == "ccc":
         return concordance_loss(probabilities, targets, weights)
@@ -38,7 +38,7 @@ def batch_loss(kind: str, probabilities: Any, targets: Any, weights: Any) -> Any
 
 
 def cross_entropy(probabilities: Any, targets: Any) -> Any:
-    """Sigmoid cross entropy, taken on probabilities: -(y log p + (1 - y) log(1 - p)), summed over the targets.
+    """Sigmoid cross entropy of probabilities: -(y log p + (1 - y) log(1 - p)), summed over the targets.
 
     Source: paper, section Regression Models ("multi-label sigmoid cross-entropy").
 
@@ -47,7 +47,7 @@ def cross_entropy(probabilities: Any, targets: Any) -> Any:
         targets: float32 [B, 2], in [0, 1].
 
     Returns:
-        float32 [B]; finite for every p, 0 and 1 included.
+        float32 [B]; finite for every p, including 0 and 1.
     """
     positive = targets * tf.math.log(probabilities + EPSILON)
     negative = (1.0 - targets) * tf.math.log(1.0 - probabilities + EPSILON)
@@ -55,7 +55,7 @@ def cross_entropy(probabilities: Any, targets: Any) -> Any:
 
 
 def squared_error(probabilities: Any, targets: Any) -> Any:
-    """(p - y)^2, summed over the targets; float32 [B, 2] each -> float32 [B]."""
+    """The squared error (p - y)^2, summed over the targets; float32 [B, 2] each -> float32 [B]."""
     return tf.reduce_sum(tf.square(probabilities - targets), axis=-1)
 
 
@@ -64,9 +64,9 @@ def concordance_loss(probabilities: Any, targets: Any, weights: Any) -> Any:
 
         CCC = 2 cov(p, y) / (var p + var y + (mean p - mean y)^2)
 
-    Moments are weighted and taken about the mean, so that nothing cancels. Where prediction or target is constant the
-    coefficient is 0, and so, where both are the same constant, is its gradient. Several replicas take the moments over
-    the rows of them all, and each gives an equal part of the loss. Source: Lin 1989.
+    Moments are weighted and central, so that nothing cancels. If prediction or target is constant the coefficient is 0;
+    if both are the same constant, its gradient is 0 too. Several replicas compute the moments over all their rows, and
+    each returns an equal part of the loss. Source: Lin 1989.
 
     Args:
         probabilities: float32 [N, 2].

@@ -1,4 +1,4 @@
-"""What a person sees while a model is trained: a bar on a terminal, one line an epoch in a log."""
+"""The progress of a training, for people: a bar on a terminal, one line per epoch in a log."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class TrainingProgress:
-    """Follows a run. `start`, `batch_done` and `epoch_done` are called by `train`; used as a context manager."""
+    """Shows a run's progress; a context manager. `train` calls `start`, `batch_done` and `epoch_done`."""
 
     def __init__(self, stream: TextIO | None = None):
-        """Writes to `stream`, without one to standard error."""
+        """Shows progress on `stream`; None for standard error."""
         self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
         self._bar: Progress | None = None
         self._epochs = 0
@@ -31,7 +31,7 @@ class TrainingProgress:
             self._bar.stop()
 
     def start(self, epochs: int, finished_epochs: int) -> None:
-        """Announces how many epochs there will be at most, and how many an earlier run has done."""
+        """Shows the largest number of epochs, and how many an earlier run has finished."""
         self._epochs = epochs
         if finished_epochs:
             self._console.print(f"goes on after epoch {finished_epochs} of at most {epochs}")
@@ -42,7 +42,7 @@ class TrainingProgress:
             self._bar.start()
 
     def batch_done(self, epoch: int, batch: int, batches: int) -> None:
-        """Batch `batch` of `batches` of epoch `epoch` (from 1) is done."""
+        """Shows that batch `batch` of `batches` of epoch `epoch` (from 1) is done."""
         if self._bar is not None:
             done = (epoch - 1) * batches + batch
             self._bar.update(
@@ -50,7 +50,7 @@ class TrainingProgress:
             )
 
     def epoch_done(self, entry: Mapping[str, Any]) -> None:
-        """An epoch is done; `entry` is its line of the history."""
+        """Shows that an epoch is done; `entry` is its line of the history."""
         score = "" if entry["score"] is None else f"  validation {entry['selection']} {entry['score']:.4f}"
         best = " *" if entry["best"] else ""
         self._console.print(

@@ -1,4 +1,4 @@
-"""What a training run depends on, noted in its directory, so that a run of something else is never continued there."""
+"""The identity of a training run: all that it depends on, written to its directory, so that no other run resumes it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def run_identity(
     config: TrainConfig,
     further: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What a run depends on, as plain values.
+    """All that a run depends on, as plain values.
 
     Args:
         films_train: films to learn from.
         films_validation: films that choose epoch and cutoff.
         config: the train section.
-        further: what else it depends on, the transform for example.
+        further: other dependencies, for example the transform.
     """
-    # More epochs, more patience or another filter go on with the same run; everything else would make another.
+    # More epochs, more patience or another filter continue the same run; any other change makes another run.
     return {
         "train": config.model_dump(mode="json", exclude=_NOT_IDENTITY),
         "training_data": data_digest(films_train),
@@ -40,10 +40,11 @@ def run_identity(
 
 
 def claim_directory(directory: str, identity: dict[str, Any]) -> None:
-    """Writes down what a run in `directory` depends on, or compares it with what is written there.
+    """Writes a run's identity to `directory`, or compares it with the one that is there.
 
     Raises:
-        ConfigurationError: when a run of another configuration or other data lies there; it names what differs.
+        ConfigurationError: if `directory` holds a run of another configuration or other data; the text names the
+            differences.
     """
     uri = storage.join(directory, IDENTITY_FILE)
     content = json.loads(json.dumps(identity))

@@ -1,7 +1,7 @@
-"""One optimisation step as a graph: gather windows on the device, predict, take the loss, apply Adam.
+"""One optimisation step as a graph: gather windows on the device, predict, compute the loss, apply Adam.
 
 On several devices or workers each replica does so for its share of the batch. Gradients are summed before their norm is
-taken, so clipping, float16's test for an overflow and the update itself are those of one device.
+computed, so clipping, float16's test for an overflow and the update are those of one device.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from trainer.training.losses import batch_loss
 
 
 def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
-    """Adam (paper); with float16 under a loss scale that follows the gradients.
+    """Adam (paper); for float16 with a dynamic loss scale.
 
-    Small gradients are zero in float16, so the loss is made larger by the scale and the gradients are divided by it
-    again. A step whose gradients overflow is left out, and the scale halved. The scale lies in the optimizer's
-    variables, and so in the checkpoint.
+    Small gradients become zero in float16, so the loss is multiplied by the scale and the gradients are divided by it.
+    A step whose gradients overflow is skipped, and the scale halved. The scale is one of the optimizer's variables, so
+    the checkpoint holds it.
     """
     adam = _AdamOnSums(config.learning_rate, name="adam")
     return keras.optimizers.LossScaleOptimizer(adam) if config.precision == "mixed_float16" else adam
 
 
 class _AdamOnSums(keras.optimizers.Adam):
-    """Adam that is given gradients which are summed over the replicas already, and doesn't sum them again."""
+    """Adam for gradients that are already summed over the replicas: it doesn't sum them again."""
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
         return list(grads_and_vars)
@@ -47,18 +47,18 @@ def make_step(
     config: TrainConfig,
     strategy: Any = None,
 ) -> Callable[[np.ndarray, np.ndarray], None]:
-    """The step: (ends int32 [B], dropout seed int32 [2]) -> None. Every worker is to be given the whole batch.
+    """Makes the step, a function (ends int32 [B], dropout seed int32 [2]) -> None. Every worker passes the whole batch.
 
     It changes weights and optimizer, adds the batch's loss times B to `state.loss_sum`, and the norm of its gradients,
-    before clipping, to `state.gradient_norm_sum` (0 for a step that loss scaling left out).
+    before clipping, to `state.gradient_norm_sum` (0 for a step that loss scaling skipped).
 
     Args:
-        model: built in the scope of `strategy`, as `optimizer` is.
-        optimizer: of `make_optimizer`.
+        model: the model, built in the scope of `strategy`.
+        optimizer: from `make_optimizer`, built in the same scope.
         table: the training films.
-        state: takes the sums.
+        state: holds the sums.
         config: the train section.
-        strategy: shares the batch out; without one, one device does all.
+        strategy: distributes the batch; None for one device.
     """
     strategy = strategy or tf.distribute.get_strategy()
     supervise = supervise_windows if config.sequence_loss else supervise_last
@@ -98,15 +98,15 @@ def make_step(
 def supervise_last(ends: Any, starts: Any, known: Any, window_s: int, windows: Any) -> tuple[Any, Any, Any]:
     """Sequence to one: no selection of seconds, the last row of each window, weights float32 [B], 1 / `windows` each.
 
-    `windows`, int32, are those of the whole batch, of which `ends` may be a replica's share.
+    `windows`, int32, is the number of windows of the whole batch; `ends` may be a replica's share of it.
     """
     return None, ends, tf.ones_like(ends, tf.float32) / tf.cast(windows, tf.float32)
 
 
 def supervise_windows(ends: Any, starts: Any, known: Any, window_s: int, windows: Any) -> tuple[Any, Any, Any]:
-    """Sequence to sequence: all labelled seconds, bool [B, W], their rows and weights [N]; each window counts alike.
+    """Sequence to sequence: all labelled seconds, bool [B, W], their rows and weights [N]; windows have equal weights.
 
-    `windows`, int32, are those of the whole batch, of which `ends` may be a replica's share.
+    `windows`, int32, is the number of windows of the whole batch; `ends` may be a replica's share of it.
     """
     position, inside = window_positions(ends, starts, window_s)
     seconds = inside & tf.gather(known, tf.where(inside, position, starts[:, None]))
@@ -116,13 +116,13 @@ def supervise_windows(ends: Any, starts: Any, known: Any, window_s: int, windows
 
 
 def _apply(optimizer: keras.optimizers.Optimizer, gradients: Any, variables: Any, clip_norm: float) -> Any:
-    """Clips and applies gradients, scaled ones where the optimizer scales; returns the norm of the unscaled ones."""
+    """Clips and applies gradients (scaled ones if the optimizer scales); returns the norm of the unscaled ones."""
     norm, scale = tf.linalg.global_norm(gradients), 1.0
     scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     if scaling:
         scale = tf.convert_to_tensor(optimizer.dynamic_scale)
     if clip_norm > 0.0:
-        # An overflow stays one: with an infinite norm all gradients become NaN, and the optimizer leaves the step out.
+        # An overflow is kept: with an infinite norm all gradients become NaN, and the optimizer skips the step.
         gradients, _ = tf.clip_by_global_norm(gradients, clip_norm * scale, use_norm=norm)
     optimizer.apply_gradients(zip(gradients, variables, strict=True))
     return tf.where(tf.math.is_finite(norm), norm / scale, 0.0) if scaling else norm

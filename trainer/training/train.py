@@ -1,8 +1,8 @@
-"""Training: an own step, epochs with validation by film, checkpoints, and the choice of the smoothing.
+"""Training: a custom step, epochs with validation by film, checkpoints, and the choice of the smoothing.
 
-One step (`trainer.training.step`) gathers a batch of windows on the device, takes the loss of both targets and applies
-Adam. A run that was killed goes on from its last checkpoint and ends at the weights of an undisturbed run, bit for bit:
-order and dropout masks follow from seed, epoch and step.
+One step (`trainer.training.step`) gathers a batch of windows on the device, computes the loss of both targets and
+applies Adam. A killed run resumes from its last checkpoint and ends with the weights of an uninterrupted run, bit for
+bit: order and dropout masks depend only on seed, epoch and step.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from trainer.training.step import make_optimizer, make_step
 
 
 class DivergenceError(ConfigurationError):
-    """Training left the finite numbers; the text names the epoch and what to change."""
+    """The loss is no longer finite; the text names the epoch and what to change."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +46,13 @@ class TrainingResult:
     """A finished run.
 
     Attributes:
-        model: with the weights of the chosen epoch.
-        history: one entry an epoch: `epoch, batches, loss, gradient_norm, valence_mse, …, score, best, wall_s`.
-        best_epoch: the chosen epoch, from 1; the last where there are no validation films.
-        smoothing: the filter, its cutoff chosen on the validation films.
+        model: the model with the weights of the chosen epoch.
+        history: one entry per epoch: `epoch, batches, loss, gradient_norm, valence_mse, …, score, best, wall_s`.
+        best_epoch: the chosen epoch, from 1; the last one if there are no validation films.
+        smoothing: the filter, with the cutoff chosen on the validation films.
         predictions: film id -> float32 [T, 2] of every training and validation film, in the labels' range, raw.
         constant: float64 [2], mean of the training labels (`metrics.mean_label`).
-        table: constant mean, raw and smoothed on the validation films; None where there are none.
+        table: constant mean, raw and smoothed on the validation films; None if there are none.
     """
 
     model: AffectModel
@@ -76,27 +76,28 @@ def train(
     on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
     strategy: Any = None,
 ) -> TrainingResult:
-    """Trains a model, or goes on with the run in `output`; writes checkpoints, logs and history there.
+    """Trains a model, or resumes the run in `output`; writes checkpoints, logs and history there.
 
-    TensorFlow's deterministic operations are switched on for the whole process. With several workers each calls this
-    with the same films and configuration; the first writes, and the others only read.
+    It switches on TensorFlow's deterministic operations for the whole process. Each of several workers calls it with
+    the same films and configuration; the first writes, and the others only read.
 
     Args:
         films_train: films to learn from.
-        films_validation: films that choose epoch and cutoff; without any, the last epoch and `config.smoothing` stand.
+        films_validation: films that choose epoch and cutoff. Without any, the run takes the last epoch and
+            `config.smoothing`.
         config: the train section.
         output: directory of the run, local or `gs://`.
-        identity: what else the run depends on (the transform, for example); a run of another identity isn't continued.
-        checkpoint_batches: a checkpoint after every so many batches, besides that after each epoch; 0 makes none.
-        progress: where progress is shown.
-        on_epoch: called with an epoch's line of the history after its checkpoint; what it raises ends the run.
-        strategy: devices and workers that share each batch (`trainer.foundation.distribution`); one device without it.
-            The run is the same run whatever they are.
+        identity: other dependencies of the run (for example the transform); a run of another identity isn't resumed.
+        checkpoint_batches: distance in batches between checkpoints within an epoch; 0 makes them only after epochs.
+        progress: shows the progress.
+        on_epoch: called with an epoch's line of the history after its checkpoint; an exception from it ends the run.
+        strategy: devices and workers that share each batch (`trainer.foundation.distribution`); None for one device.
+            They don't change the run.
 
     Raises:
-        ConfigurationError: no windows to train on, fewer windows in a batch than there are devices, another run in
-            `output`, or workers that find different checkpoints there.
-        DivergenceError: the loss is not finite any more.
+        ConfigurationError: if there are no windows to train on, a batch has fewer windows than there are devices,
+            `output` holds another run, or workers find different checkpoints there.
+        DivergenceError: if the loss is no longer finite.
     """
     tf.config.experimental.enable_op_determinism()
     strategy = strategy or tf.distribute.get_strategy()
@@ -130,14 +131,14 @@ def _table(
     constant: np.ndarray,
     config: TrainConfig,
 ) -> MetricsTable:
-    """How good the curves of the validation films are, raw and smoothed, beside the constant mean."""
+    """The figures of the validation films' curves, raw and smoothed, beside the constant mean."""
     raw = {film.film_id: predictions[film.film_id] for film in films}
     curves = {RAW: raw, SMOOTHED: smooth_curves(raw, smoothing, config.labels)}
     return evaluate_curves(curves, films, constant)
 
 
 def dropout_seed(seed: int, step: int) -> np.ndarray:
-    """The seed of a step's dropout masks, int32 [2]: nothing of it needs to be in a checkpoint."""
+    """The seed of a step's dropout masks, int32 [2]; no checkpoint needs to hold it."""
     return np.array([seed & 0x7FFFFFFF, step], np.int32)
 
 
@@ -176,7 +177,7 @@ class _Run:
         events: EventLog,
         on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
-        """Runs the epochs that are left; afterwards the model has the weights of the chosen one."""
+        """Runs the remaining epochs; afterwards the model has the weights of the chosen one."""
         self.state.restore()
         self._assert_workers_agree()
         progress.start(self.config.epochs, int(self.state.epoch.numpy()))
@@ -195,7 +196,7 @@ class _Run:
         self._write_history()
         self.state.load_best()
         if self.strategy.num_replicas_in_sync > 1:
-            # Prediction and export are one device's work: from here on the weights are those of a plain model.
+            # One device predicts and exports: from here on the weights are those of a plain model.
             distributed, self.model = self.model, self._build_model()
             self.model.set_weights(distributed.get_weights())
 
@@ -216,7 +217,7 @@ class _Run:
             )
 
     def predict_all(self) -> dict[str, np.ndarray]:
-        """Film id -> float32 [T, 2] of all films, in the labels' range."""
+        """The predictions for all films, film id -> float32 [T, 2], in the labels' range."""
         predictions = predict_films(self.model, self.table, self.config.labels)
         if self.validation is not None:
             predictions.update(predict_films(self.model, self.validation, self.config.labels))
@@ -228,7 +229,7 @@ class _Run:
         return epoch >= self.config.epochs or waited >= max(self.config.patience, 1)
 
     def _run_epoch(self, progress: TrainingProgress) -> None:
-        """The batches of the current epoch that are left."""
+        """Runs the remaining batches of the current epoch."""
         config, state = self.config, self.state
         epoch = int(state.epoch.numpy())
         ends = window_ends(self.table, config.stride_s, epoch)
@@ -273,7 +274,7 @@ class _Run:
         better = score is None or score > float(state.best_score.numpy()) or int(state.best_epoch.numpy()) == 0
         if better:
             state.keep_best(-math.inf if score is None else score)
-        # Where the selection is an error, people want to read the error and not its negative.
+        # If the selection is an error, people see the error and not its negative.
         shown = None if score is None or math.isinf(score) else abs(score) if config.selection == "mse" else score
         entry.update(figures)
         entry.update({"selection": config.selection, "score": shown, "best": better})
@@ -291,12 +292,12 @@ class _Run:
             row = table.find(RAW, target)
             figures.update({f"{target}_mse": row.mse, f"{target}_pcc": row.pcc, f"{target}_ccc": row.ccc})
         defined = {name: None if value is None or math.isnan(value) else value for name, value in figures.items()}
-        # One worker's score for all, lest a last digit lets one of them stop before the others.
+        # One worker's score holds for all; otherwise a last digit could stop one of them before the others.
         return defined, chiefs_value(self.strategy, selection_score(table, self.config.selection, RAW))
 
 
 def predict_films(model: AffectModel, table: WindowTable, labels: LabelConfig) -> dict[str, np.ndarray]:
-    """Film id -> float32 [T, 2], each film by itself, in the labels' range."""
+    """The predictions of films, one film at a time: film id -> float32 [T, 2], in the labels' range."""
     span = np.float32(labels.maximum - labels.minimum)
     predictions = {}
     for film_id, (first, stop) in table.spans.items():

@@ -1,4 +1,4 @@
-"""What a training run keeps of its validation, so that its page can show it without films, labels or features."""
+"""A training run's record of its validation, so that its page needs no films, labels or features."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def write_validation(
 
     Args:
         curves: film id -> raw prediction, float [T, 2].
-        films: the validation films; without any, the file says so.
+        films: the validation films; if there are none, the file says so.
         constant: float [2], mean of the training labels.
-        chosen: the filter that was chosen.
+        chosen: the chosen filter.
         config: the train section.
         output: directory of the run.
     """
@@ -48,7 +48,7 @@ def write_validation(
 
 
 def _labels(film: LabelledFilm) -> dict[str, list[float | None]]:
-    """Target -> label of every second; None where there is none."""
+    """The labels of each target for every second; None in seconds without one."""
     known = film.known.tolist()
     return {
         target: [round(value, _DECIMALS) if one else None for value, one in zip(column, known, strict=True)]

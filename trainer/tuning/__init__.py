@@ -1,1 +1,1 @@
-"""The search for a configuration: studies, folds, plots."""
+"""The search for the best configuration: studies, folds, plots."""

@@ -1,7 +1,7 @@
-"""The `tune` section of a configuration: the search space, and how it is searched.
+"""The `tune` section of a configuration: the search space and the search method.
 
 The paper searched encoders, units (32 to 256), layers (1 to 2), lengths (10, 30, 60 s), dropout, L2, batch
-normalisation, experts and learning rate; it gives no bounds of the last five, and no search method: those are ours.
+normalisation, experts and learning rate. It gives no bounds for the last five, and no search method: those are ours.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class SpaceConfig(Section):
-    """What is searched. A pair is [lowest, highest], both included; a list is a choice.
+    """The search space. A pair is [lowest, highest], both included; a list is a choice.
 
     Attributes:
-        encoders: kinds of encoder, drawn for each modality by itself.
-        units: of GRU and LSTM (paper: 32 to 256), drawn on a logarithmic scale.
-        layers: of GRU and LSTM (paper: 1 to 2).
-        filters: of the TCN's first level (ours), on a logarithmic scale.
-        window_s: lengths in seconds (paper: 10, 30, 60).
-        dropout: rate (bounds ours).
-        l2: weight, on a logarithmic scale (bounds ours).
-        batch_normalization: choices.
-        experts: logistic experts a target (bounds ours).
-        learning_rate: on a logarithmic scale (bounds ours).
+        encoders: kinds of encoder, drawn independently for each modality.
+        units: units of GRU and LSTM (paper: 32 to 256), on a logarithmic scale.
+        layers: layers of GRU and LSTM (paper: 1 to 2).
+        filters: filters of the TCN's first level (ours), on a logarithmic scale.
+        window_s: lengths of windows in seconds (paper: 10, 30, 60).
+        dropout: dropout rate (bounds ours).
+        l2: L2 weight, on a logarithmic scale (bounds ours).
+        batch_normalization: whether batch normalisation is on.
+        experts: logistic experts per target (bounds ours).
+        learning_rate: learning rate, on a logarithmic scale (bounds ours).
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -59,14 +59,16 @@ class TuneConfig(Section):
     """How the space is searched.
 
     Attributes:
-        trials: finished or pruned ones at the end, those of earlier starts included.
-        seed: of the sampler and of the folds; what a trial draws follows from it, its number and the trials before.
-        folds: 0: the manifest's splits; else so many folds by film over training and validation films together.
+        trials: the number of finished or pruned trials at the end, including those of earlier starts.
+        seed: seed of the sampler and of the folds. A trial's draw depends on it, on the trial's number and on the
+            trials before.
+        folds: 0 uses the manifest's splits; else the number of folds, by film, of training and validation films
+            together.
         sampler: Optuna's tree-structured Parzen estimator, or independent random draws.
         startup_trials: random draws before the sampler learns, and trials that are never pruned.
-        pruner: `median`: ends a trial that is worse than the median at its epoch; `halving`: successive halving.
+        pruner: `median` ends a trial that is worse than the median at its epoch; `halving` is successive halving.
         warmup_epochs: epochs before a trial may be pruned.
-        space: what is searched.
+        space: the search space.
     """
 
     trials: int = Field(50, ge=1)
@@ -91,7 +93,7 @@ def suggest(trial: Any, space: SpaceConfig, modalities: tuple[str, ...]) -> dict
     Args:
         trial: an `optuna.Trial`.
         space: the bounds.
-        modalities: each of which gets an encoder of its own.
+        modalities: the modalities; each gets its own encoder.
     """
     encoders: dict[str, dict[str, Any]] = {}
     for modality in modalities:

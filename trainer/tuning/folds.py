@@ -1,4 +1,4 @@
-"""Folds by film: the manifest's splits as one, or k, each with statistics of its own training films only."""
+"""Folds by film: one from the manifest's splits, or k; each has the statistics of its own training films only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from trainer.tuning.config import TuneConfig
 
 @dataclass(frozen=True)
 class Fold:
-    """Films to learn from and to judge by, and the directory of the transform that was fitted to the former."""
+    """A fold's training and validation films, and the directory of the transform of its training films."""
 
     films_train: tuple[Film, ...]
     films_validation: tuple[Film, ...]
@@ -33,10 +33,10 @@ class Fold:
 
 
 def split_by_film(films: Sequence[Film], folds: int, seed: int) -> list[tuple[tuple[Film, ...], tuple[Film, ...]]]:
-    """Deals films into folds, sizes differing by one at most; each is once in the validation part.
+    """Divides films into folds whose sizes differ by at most one; each film validates in exactly one fold.
 
     Raises:
-        ConfigurationError: for more folds than films.
+        ConfigurationError: if there are more folds than films.
     """
     if folds > len(films):
         raise ConfigurationError(f"tune.folds: {folds} folds of {len(films)} films; at most one a film")
@@ -53,10 +53,10 @@ def split_by_film(films: Sequence[Film], folds: int, seed: int) -> list[tuple[tu
 
 
 def plan_folds(arguments: argparse.Namespace, config: TuneConfig, *, make: bool) -> list[Fold]:
-    """The folds of a study; with `make` the statistics of k folds are fitted where they are not there yet.
+    """The folds of a study; with `make`, missing statistics of k folds are computed.
 
     Raises:
-        ConfigurationError: no transform for the manifest's splits, no films, or a `prepare` that failed.
+        ConfigurationError: if the manifest's splits have no transform, there are no films, or `prepare` fails.
     """
     films = read_manifest(arguments.manifest)
     parts = [
@@ -81,7 +81,7 @@ def plan_folds(arguments: argparse.Namespace, config: TuneConfig, *, make: bool)
 
 
 def load_fold(fold: Fold, records: str, config: TrainConfig) -> tuple[list[TrainingFilm], list[TrainingFilm]]:
-    """Reads a fold's films, transformed and labelled; see `dataset.load_films` for what it raises."""
+    """Reads a fold's films, transformed and labelled; raises what `dataset.load_films` raises."""
     from trainer.data.transform import load_transform
 
     statistics, transform = read_statistics(fold.transform), load_transform(fold.transform)
@@ -94,7 +94,7 @@ def load_fold(fold: Fold, records: str, config: TrainConfig) -> tuple[list[Train
 
 
 def _claim_folds(output: str, config: str | None) -> None:
-    """Writes down how the folds' statistics are fitted, or refuses folds that were fitted otherwise."""
+    """Writes down the settings of the folds' statistics, or refuses folds that have statistics of other settings."""
     content = (yaml.safe_load(storage.read_text(config)) or {}) if config else {}
     section = json.dumps(content.get("prepare") or {}, indent=2, sort_keys=True) + "\n"
     uri = os.path.join(output, "folds", "prepare.json")
@@ -116,7 +116,7 @@ def _prepare(films: Sequence[Film], records: str, directory: str, config: str | 
     storage.write_text(manifest, text.getvalue())
     command = [sys.executable, "-m", "beam_pipelines.cli", "prepare", "--records", records, "--manifest", manifest]
     command += ["--config", config] if config else []
-    # Its splits are our own, whatever a configuration says of the manifest's.
+    # The fold's manifest has its own splits, so the configuration's are overridden.
     command += ["--set", "splits=[train]", "--output", os.path.join(directory, "transform")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

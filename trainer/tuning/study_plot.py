@@ -1,4 +1,4 @@
-"""The plot of a study: the best figure over its trials, and a slice along every parameter, and their importance."""
+"""The plot of a study: the best figure over its trials, a slice along every parameter, and their importance."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 _COLUMNS = 3
 _MOST_TICKS = 5
 _LETTERS_IN_A_ROW = 28
-"""What fits below a panel side by side."""
+"""The number of letters that fit side by side below a panel."""
 _BLUE, _ORANGE = "#0072b2", "#d55e00"
 
 
 def write_plot(study: optuna.Study, output: str, selection: str) -> None:
-    """Writes `study.png`; nothing where no trial has finished."""
+    """Writes `study.png`, unless no trial has finished."""
     figure = draw_study(study, selection)
     if figure is not None:
         image = io.BytesIO()
@@ -34,7 +34,7 @@ def write_plot(study: optuna.Study, output: str, selection: str) -> None:
 
 
 def draw_study(study: optuna.Study, selection: str) -> Figure | None:
-    """A panel of the figures over the trials, one for each parameter, one of their importance where it can be told."""
+    """Draws a panel of the figures over the trials, one for each parameter, and one of their importance if known."""
     trials = [t for t in study.get_trials(deepcopy=False) if t.state == optuna.trial.TrialState.COMPLETE]
     if not trials:
         return None
@@ -73,7 +73,7 @@ def draw_study(study: optuna.Study, selection: str) -> Figure | None:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """At most `_MOST_TICKS` round places of a logarithmic axis: 1, 2, 5, 10, … of it, or powers of ten, or its ends."""
+    """At most `_MOST_TICKS` round ticks of a logarithmic axis: 1, 2, 5, 10, …, or powers of ten, or its ends."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     within = [10.0**power * digit for power in powers for digit in (1, 2, 5)]
     within = [tick for tick in within if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
@@ -93,7 +93,7 @@ def _place_words(axis: Axes, words: list[str]) -> None:
 def _place_numbers(axis: Axes, name: str, values: list[float]) -> None:
     low, high = min(values), max(values)
     if (name in ("l2", "learning_rate") or name.endswith((".units", ".filters"))) and 0 < low < high:
-        # Matplotlib names the minor ticks of such an axis too where it spans less than a decade, one over the other.
+        # If the axis spans less than a decade, matplotlib would label its minor ticks too, one over the other.
         axis.set_xscale("log")
         axis.xaxis.set_minor_locator(NullLocator())
         ticks = log_ticks(low, high)
