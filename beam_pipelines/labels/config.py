@@ -8,6 +8,8 @@ from pydantic import ConfigDict, model_validator
 
 from beam_pipelines.foundation.configuration import Section
 
+Layout = Literal["mediaeval2018", "mediaeval2017", "mediaeval2016", "liris_accede"]
+
 
 class LabelConfig(Section):
     """How label files are read.
@@ -24,7 +26,7 @@ class LabelConfig(Section):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    layout: Literal["mediaeval2018", "mediaeval2017", "mediaeval2016", "liris_accede"] = "mediaeval2018"
+    layout: Layout = "mediaeval2018"
     minimum: float = -1.0
     maximum: float = 1.0
     first_time_s: float | None = None

@@ -16,10 +16,10 @@ from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.labels.shown_labels import ShownLabels, read_shown_labels
 from beam_pipelines.report.markers.events import EventSettings, find_events, in_order
 from beam_pipelines.report.markers.timecode import FrameRate, nearest_rate
 from beam_pipelines.report.markers.webvtt import chapters
-from beam_pipelines.report.scoring.labels import ShownLabels, read_shown_labels
 from beam_pipelines.report.scoring.page import PageWriter
 from beam_pipelines.report.scoring.scoring_run import ScoringRun
 from beam_pipelines.report.scoring.sheets import FailedFilm, FilmSheet

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import shown_name
+from beam_pipelines.labels.shown_labels import ShownLabels
 from beam_pipelines.report.markers.events import Event
 from beam_pipelines.report.markers.webvtt import Chapter
-from beam_pipelines.report.scoring.labels import ShownLabels
 from beam_pipelines.report.scoring.thumbnails import Sprite
 
 SPARK_POINTS = 64

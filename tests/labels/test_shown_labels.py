@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.foundation.errors import FilmError
-from beam_pipelines.report.scoring.labels import read_shown_labels
+from beam_pipelines.labels.shown_labels import read_shown_labels
 
 
 def write(tmp_path: Path, text: str) -> str:
@@ -50,3 +50,16 @@ def test_what_is_no_label_table_is_said_so(tmp_path: Path, text: str, reason: st
 def test_an_absent_file_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(FilmError, match="unreadable"):
         read_shown_labels(str(tmp_path / "none.txt"), 5)
+
+
+def test_layouts_whose_header_names_less_are_shown_as_the_trainer_reads_them(tmp_path: Path) -> None:
+    for target, value in (("Valence", 0.5), ("Arousal", -0.5)):
+        rows = "".join(f"{second}\t{value}\t0.1\n" for second in (1, 2))
+        (tmp_path / f"film_{target}.txt").write_text(f"Time\tMean\tStdDev\n{rows}")
+    shown = read_shown_labels(str(tmp_path / "film_Valence.txt"), 3)
+    np.testing.assert_array_equal(shown.valence, [0.5, 0.5, np.nan])
+    np.testing.assert_array_equal(shown.arousal, [-0.5, -0.5, np.nan])
+    segments = "".join(f"{number}\t{5 * number}\t{number / 10}\t0\n" for number in range(3))
+    shown = read_shown_labels(write(tmp_path, f"id\tstart\tMeanValence\tMeanArousal\n{segments}"), 12)
+    np.testing.assert_allclose(shown.valence[[5, 10]], [0.0, 0.1])
+    assert np.isnan(shown.valence[:5]).all()

@@ -1,8 +1,8 @@
-"""Labels of a film for display: a table with a header that names time, valence and arousal, as MediaEval publishes it.
+"""Labels of a film for display, read from any layout that the trainer reads.
 
 The trainer's reader (`beam_pipelines.labels.annotations`) refuses doubtful content. Here a label is only a line beside
-a
-curve: if a file can't be read, the page lacks that line and says so, but still shows the film.
+a curve: a table needs no more than a header that names time, valence and arousal, and if a file can't be read, the page
+lacks that line and says so, but still shows the film.
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ from numpy.typing import NDArray
 
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.labels.config import LabelConfig, Layout
+from beam_pipelines.labels.layouts import AnnotationError, read_rows
 
 _COLUMNS = ("time", "valence", "arousal")
+_OTHER_LAYOUTS: tuple[Layout, ...] = ("mediaeval2017", "mediaeval2016")
+"""The layouts whose headers don't name all three; LIRIS-ACCEDE's is the latter's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,19 +48,32 @@ def read_shown_labels(uri: str, seconds: int) -> ShownLabels:
         text = storage.read_text(uri)
     except (FileNotFoundError, UnicodeDecodeError) as error:
         raise FilmError("labels", "unreadable", f"{uri}: {error}") from error
-    rows = [_fields(line) for line in text.splitlines() if line.strip()]
-    places = _places(rows[0] if rows else [])
+    table = [_fields(line) for line in text.splitlines() if line.strip()]
+    places = _places(table[0] if table else [])
     if places is None:
-        raise FilmError("labels", "no_columns", f"{uri}: has no header that names {', '.join(_COLUMNS)}")
+        rows = _rows_of_a_layout(uri)
+    else:
+        rows = [_numbers(row, places, uri, number) for number, row in enumerate(table[1:], start=2)]
+        rows = [(time_s - rows[0][0], *values) for time_s, *values in rows]
     shown = np.full((2, seconds), np.nan)
-    first_time_s = None
-    for number, row in enumerate(rows[1:], start=2):
-        time_s, *values = _numbers(row, places, uri, number)
-        first_time_s = time_s if first_time_s is None else first_time_s
-        second = math.floor(time_s - first_time_s + 0.5)
+    for time_s, *values in rows:
+        second = math.floor(time_s + 0.5)
         if 0 <= second < seconds:
             shown[:, second] = values
     return ShownLabels(shown[0], shown[1])
+
+
+def _rows_of_a_layout(uri: str) -> list[tuple[float, ...]]:
+    """Time on the film's clock, valence and arousal of a file whose header doesn't name all three."""
+    for layout in _OTHER_LAYOUTS:
+        try:
+            rows, _ = read_rows(uri, LabelConfig(layout=layout))
+        except AnnotationError:
+            continue
+        # Segments have their start in the film; rows once a second count from any time.
+        origin_s = rows[0].time_s if rows and layout != "mediaeval2017" else 0.0
+        return [(row.time_s - origin_s, *row.values) for row in rows]
+    raise FilmError("labels", "no_columns", f"{uri}: has no header that names {', '.join(_COLUMNS)}")
 
 
 def _fields(line: str) -> list[str]:
@@ -66,16 +83,16 @@ def _fields(line: str) -> list[str]:
 
 
 def _places(header: list[str]) -> list[int] | None:
-    words = [re.sub(r"[^a-z]", "", field.lower()) for field in header]
-    places = [next((i for i, word in enumerate(words) if column in word), -1) for column in _COLUMNS]
+    names = [re.sub(r"[^a-z]", "", field.lower()) for field in header]
+    places = [next((i for i, name in enumerate(names) if column in name), -1) for column in _COLUMNS]
     return None if -1 in places else places
 
 
-def _numbers(row: list[str], places: list[int], uri: str, number: int) -> list[float]:
+def _numbers(row: list[str], places: list[int], uri: str, number: int) -> tuple[float, ...]:
     try:
         numbers = [float(row[place]) for place in places]
     except (ValueError, IndexError) as error:
         raise FilmError("labels", "not_numbers", f"{uri}, row {number}: {row} isn't time, valence, arousal") from error
     if not math.isfinite(numbers[0]):
         raise FilmError("labels", "not_numbers", f"{uri}, row {number}: its time is {numbers[0]}")
-    return numbers
+    return tuple(numbers)
