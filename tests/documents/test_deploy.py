@@ -56,7 +56,7 @@ def started() -> dict[str, list[str]]:
     cron = (DEPLOY / "cron" / "cineaffect.crontab").read_text().splitlines()[-1]
     service = read_unit("cineaffect-retrain.service")["Service"]["ExecStart"]
     return {
-        "cron": shlex.split(cron.split(">>")[0])[6:],
+        "cron": shlex.split(cron.split(">>")[0].partition(" cineaffect ")[2]),
         "systemd": shlex.split(service)[1:],
         "kubernetes": container_of("kubernetes")["args"],
         "vertex": container_of("vertex")["args"],
@@ -74,6 +74,13 @@ def test_what_is_started_is_accepted_up_to_the_configuration_file(kind, emulator
 def test_the_timer_starts_the_service_and_being_held_is_no_failure():
     assert read_unit("cineaffect-retrain.timer")["Timer"]["OnCalendar"]
     assert int(read_unit("cineaffect-retrain.service")["Service"]["SuccessExitStatus"]) == EXIT_HELD
+
+
+def test_schedulers_forbid_a_second_start():
+    cron = (DEPLOY / "cron" / "cineaffect.crontab").read_text()
+    assert f" flock -n -E {EXIT_HELD} /var/lib/cineaffect/retrain.cron.lock cineaffect retrain " in cron
+    job = yaml.safe_load((DEPLOY / "kubernetes" / "retrain.yaml").read_text())
+    assert job["spec"]["concurrencyPolicy"] == "Forbid"
 
 
 def test_in_containers_all_that_outlives_a_round_lies_in_the_bucket():

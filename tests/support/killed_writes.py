@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from beam_pipelines.foundation.storage import object_storage
-from trainer.foundation import bucket_lock
+from trainer.exporting import export_directory
 
 
 class Killed(Exception):
@@ -18,10 +18,9 @@ class Killed(Exception):
 def kill_after(monkeypatch: pytest.MonkeyPatch, changes: int) -> list[tuple[str, str]]:
     """From now on so many changes of a bucket are made and the next one is not; (`write` or `remove`, address) each.
 
-    Asking for the removal of what isn't there counts too. A lock that is left behind names a process that is gone.
+    Asking for the removal of what isn't there counts too. A lock that is left behind expires soon.
     """
-    gone = {**bucket_lock.describe_this_process(), "process": "of an earlier start"}
-    monkeypatch.setattr(bucket_lock, "describe_this_process", lambda: gone)
+    monkeypatch.setattr(export_directory, "_CLAIM_EXPIRY_S", 0.5)
     made: list[tuple[str, str]] = []
 
     def counted(kind: str, change: Callable[..., Any]) -> Callable[..., Any]:

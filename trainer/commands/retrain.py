@@ -12,7 +12,6 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -37,14 +36,13 @@ from beam_pipelines.foundation.run_summary import as_steps_of_a_run
 from beam_pipelines.labels.annotations import align
 from trainer.evaluation.curve_files import SMOOTHED, read_curve
 from trainer.evaluation.metrics import CONSTANT_MEAN, mean_label
-from trainer.foundation.bucket_lock import bucket_lock
 from trainer.foundation.config import TrainConfig
-from trainer.foundation.run_lock import LOCK, RunLock, only_run
+from trainer.foundation.run_lock import only_run
 from trainer.retraining.config import RetrainConfig
 from trainer.retraining.films import RoundFilm, read_round_films, round_digest
 from trainer.retraining.promotion import Series, compare, move_current, read_history
 from trainer.retraining.report import REPORT, Decision, round_name, write_report
-from trainer.retraining.stages import RoundError, Stages, ended_together
+from trainer.retraining.stages import RoundError, Stages
 from trainer.retraining.version import plan_version, planned_version, publish_challenger, trained_model
 
 EXAMPLES = """
@@ -56,7 +54,7 @@ example:
 
 exit codes: 0 decided (promoted, not promoted, or nothing new), 1 a stage failed, 2 configuration error, 4 too many
 films failed, 5 another run is at work. Killed, start it again: it goes on where it was. Where output is in gs://, the
-lock of a killed run expires after lock_expiry_s; the next run waits that long, unless it sees that its process is gone.
+lock of a killed run expires after lock_expiry_s, and the next run waits that long.
 """
 
 
@@ -71,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--config", required=True, help="YAML file with a section retrain")
     try:
-        with ended_together(), as_steps_of_a_run():
+        with as_steps_of_a_run():
             return _main(parser.parse_args(argv).config)
     except CineAffectError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -85,18 +83,12 @@ def _main(path: str) -> int:
             raise ConfigurationError(f"{path}: retrain.{key}: must be given")
     train = load_section("train", TrainConfig, path)
     load_section("score", ScoreConfig, path)  # what is wrong in it must not come out after hours of training
-    with _only_run(config) as lock:
-        stages = Stages(path, lock)
+    with only_run(config.output, config.lock_expiry_s) as assert_held:
+        stages = Stages(path, assert_held)
         if config.extract:
             arguments = ["--films", config.manifest, "--output", config.records]
             stages.start("extract", arguments, allowed=(EXIT_OK, EXIT_SOME_FILMS_FAILED))
         return _Round(config, train, stages).run()
-
-
-def _only_run(config: RetrainConfig) -> AbstractContextManager[RunLock]:
-    if storage.is_remote(config.output):
-        return bucket_lock(storage.join(config.output, LOCK), config.lock_expiry_s)
-    return only_run(config.output)
 
 
 class _Round:
@@ -122,12 +114,12 @@ class _Round:
             remark = f"It was promoted before this round was interrupted; version {pointer} has been put back since."
             decision = replace(decision, promoted=False, remarks=[remark])
         if decision.promoted:
-            self.stages.lock.confirm()
+            self.stages.assert_held()
             publish_challenger(self.directory, self.exports, version)
-            self.stages.lock.confirm()
+            self.stages.assert_held()
             why = {"why": "retrain", "round": self.digest, "champion": champion, **asdict(decision.comparison)}
             move_current(self.exports, version, why, expected=pointer)
-        self.stages.lock.confirm()
+        self.stages.assert_held()
         print(write_report(self.directory, decision, self.config))
         return EXIT_OK
 

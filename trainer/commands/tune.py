@@ -76,7 +76,7 @@ def _main(argv: list[str]) -> int:
         search = load(make=False)
         work(search, open_study(arguments.output, direction_of(base.selection)), _tell)
         return EXIT_OK
-    with only_study(arguments.output) as lock:
+    with only_study(arguments.output):
         search = load(make=True)
         study = open_study(arguments.output, direction_of(base.selection))
         claim_study(study, search.identity(), arguments.output)
@@ -85,11 +85,7 @@ def _main(argv: list[str]) -> int:
             _tell(f"{again} trials of a killed run are repeated")
         # Each worker reads from a pipe that closes when this process ends, however it ends: see `_end_with_parent`.
         others = [
-            subprocess.Popen(
-                [sys.executable, "-m", "trainer.commands.tune", *argv, "--worker"],
-                pass_fds=(lock,),
-                stdin=subprocess.PIPE,
-            )
+            subprocess.Popen([sys.executable, "-m", "trainer.commands.tune", *argv, "--worker"], stdin=subprocess.PIPE)
             for _ in range(arguments.workers - 1)
         ]
         work(search, study, _tell)
@@ -107,7 +103,7 @@ def _main(argv: list[str]) -> int:
 def _end_with_parent() -> None:
     # Not by way of sys.stdin, whose lock a reading thread would hold when a worker that is done shuts down.
     os.read(0, 1)
-    # The study's lock, which a worker holds too, must be free when somebody starts a killed study again.
+    # Nobody must be at a killed study when somebody starts it again.
     os._exit(1)
 
 

@@ -21,8 +21,7 @@ from pathlib import Path
 from beam_pipelines.contracts.models.model_card import CARD, SAVED_MODEL
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
-from trainer.foundation.bucket_lock import BucketLock, bucket_lock
-from trainer.foundation.run_lock import HeldError
+from trainer.foundation.run_lock import AssertHeld, HeldError, lease
 
 _CLAIM_EXPIRY_S = 60.0
 _PART_OF_A_MODEL = re.compile(rf"{re.escape(SAVED_MODEL)}|fingerprint\.pb|variables/[^/]+|assets/.+")
@@ -59,10 +58,10 @@ def publish_export(save: Callable[[str], None], card: str, directory: str) -> No
     if storage.is_remote(directory):
         with tempfile.TemporaryDirectory(prefix="cineaffect-") as folder:
             save(folder)
-            with _claimed(directory) as claim:
+            with _claimed(directory) as assert_held:
                 assert_free(directory)  # once more, since a long training may lie between
-                _upload(Path(folder), directory, claim)
-                claim.confirm()
+                _upload(Path(folder), directory)
+                assert_held()
                 _write_new_card(card, directory)
         return
     target = Path(directory)
@@ -85,24 +84,23 @@ def publish_export(save: Callable[[str], None], card: str, directory: str) -> No
 
 
 @contextmanager
-def _claimed(directory: str) -> Iterator[BucketLock]:
+def _claimed(directory: str) -> Iterator[AssertHeld]:
     """Lets one export at a time write a version in a bucket: two would leave a mixture of both."""
     exports, _, version = directory.rstrip("/").rpartition("/")
     try:
-        with bucket_lock(storage.join(exports, f".{version}.claim"), _CLAIM_EXPIRY_S) as claim:
-            yield claim
+        with lease(storage.join(exports, f".{version}.claim"), _CLAIM_EXPIRY_S) as assert_held:
+            yield assert_held
     except HeldError as error:
         raise ConfigurationError(
             f"{directory}: another export is writing this version ({error}); export under a new version"
         ) from error
 
 
-def _upload(folder: Path, directory: str, claim: BucketLock) -> None:
+def _upload(folder: Path, directory: str) -> None:
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     # The graph of a killed export would be served with half of these variables.
     storage.remove(storage.join(directory, SAVED_MODEL))
     for name in sorted(files, key=lambda name: (name == SAVED_MODEL, name)):
-        claim.assert_held()
         storage.write_file(storage.join(directory, name), files[name])
     for name in _names(directory):
         if name not in files and _PART_OF_A_MODEL.fullmatch(name):

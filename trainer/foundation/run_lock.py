@@ -1,95 +1,133 @@
-"""One run at a time in a directory: what both kinds of lock have in common, and the one for a local directory.
+"""One run at a time in a directory: a file lock where it is local, a lease where it is in a bucket.
 
-The kernel releases it when the last process that has it is dead. The jobs of a run inherit the lock: where only the run
-itself is killed, the job it started still writes into the directory, and until that job ends nobody else begins.
+    free ──written where there is none──▶ held ──written again every third of its expiry──▶ held ──▶ free
+                                            │
+                                            └──unchanged for as long as its expiry──▶ taken over by another
+
+A lease is written only in place of exactly the content that was read (generation precondition), so that of two who
+write at once one succeeds. No clocks of two machines are compared: whoever waits has seen the object unchanged itself.
+A holder that was suspended for longer than the expiry learns of it when it asks, so it asks before it publishes.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
+import sys
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
 
-from beam_pipelines.foundation.errors import EXIT_HELD, CineAffectError
+from filelock import FileLock, Timeout
+
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import EXIT_HELD, CineAffectError, ConfigurationError, StorageError
 
 LOCK = "retrain.lock"
+AssertHeld = Callable[[], None]
+_FREE = b"{}\n"
 
 
 class HeldError(CineAffectError):
-    """Another run works in the directory; the text says which."""
+    """Another run works in the directory."""
 
     exit_code = EXIT_HELD
 
 
-class RunLock(Protocol):
-    """A lock that is held.
-
-    Attributes:
-        descriptor: a process that is started with it in `pass_fds` holds the lock too, as long as it lives; None where
-            a lock can't be handed on, so that a job must end with the process that started it
-            (`trainer.foundation.leash`).
-    """
-
-    @property
-    def descriptor(self) -> int | None: ...
-
-    def assert_held(self) -> None:
-        """Raises an error that says so where the lock is no longer ours; asks nobody."""
-
-    def confirm(self) -> None:
-        """The same, asking whoever keeps the lock: right before something that must happen once."""
-
-
-@dataclass(frozen=True)
-class FolderLock:
-    """The lock of a local directory, which nobody can take away."""
-
-    descriptor: int
-
-    def assert_held(self) -> None:
-        """It is."""
-
-    def confirm(self) -> None:
-        """It is."""
-
-
 @contextmanager
-def only_run(directory: str) -> Iterator[FolderLock]:
-    """Holds the lock of a local directory until the block ends.
+def only_run(directory: str, expiry_s: float) -> Iterator[AssertHeld]:
+    """Holds the lock of a directory until the block ends; gives what asserts that it is still held.
+
+    Args:
+        directory: local or `gs://`.
+        expiry_s: see `lease`; a local lock needs none, for it ends with the process that holds it.
 
     Raises:
         HeldError: while another process holds it.
     """
+    if storage.is_remote(directory):
+        with lease(storage.join(directory, LOCK), expiry_s) as assert_held:
+            yield assert_held
+        return
     path = Path(directory) / LOCK
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise HeldError(_holder(path, file.read().strip())) from error
-        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        file.truncate(0)
-        file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": started}))
-        file.flush()
-        yield FolderLock(file.fileno())
-
-
-def _holder(path: Path, written: str) -> str:
-    text = f"{path}: held by another run: {written or 'not yet named'}"
     try:
-        holder = json.loads(written)
-        if holder["host"] == socket.gethostname():
-            os.kill(holder["pid"], 0)
-    except ProcessLookupError:
-        return f"{text}; that process is gone, a job that it started is still at work; try again when it has ended"
-    except (json.JSONDecodeError, PermissionError):
-        return text  # just being written, or somebody else's process
-    return text
+        with FileLock(path, timeout=0):
+            yield lambda: None
+    except Timeout as error:
+        raise HeldError(f"{path}: held by another run") from error
+
+
+@contextmanager
+def lease(uri: str, expiry_s: float) -> Iterator[AssertHeld]:
+    """Holds a lease in a bucket until the block ends; gives what asserts that it is still held.
+
+    Args:
+        uri: the lease's object.
+        expiry_s: how long it must stay unchanged until another may take it over.
+
+    Raises:
+        HeldError: while another process holds it; also from the assertion, when another has taken it over.
+        ConfigurationError: where `uri` is something else than a lease.
+        StorageError: for a bucket that is absent or can't be written to.
+    """
+    held, writing, ended = _take(uri, expiry_s), threading.Lock(), threading.Event()
+
+    def write(content: bytes) -> None:
+        nonlocal held
+        with writing:
+            try:
+                held = held.replace(content, expiry_s / 3)
+            except storage.ChangedError as error:
+                raise HeldError(f"{uri}: another run has taken this over, since it wasn't renewed in time") from error
+
+    def renew() -> None:
+        while not ended.wait(expiry_s / 3):
+            with suppress(StorageError, HeldError):  # whoever asserts it meets the same
+                write(content)
+
+    content = held.content or b""
+    # A daemon: a process that was told to end must not wait for a bucket that gives no answer.
+    thread = threading.Thread(target=renew, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield lambda: write(content)
+    finally:
+        ended.set()
+        thread.join(expiry_s)
+        with suppress(StorageError, HeldError):  # what was done under it is done; others wait until it has expired
+            write(_FREE)
+
+
+def _take(uri: str, expiry_s: float) -> storage.Generation:
+    own = {"host": socket.gethostname(), "pid": os.getpid(), "expiry_s": expiry_s, "token": uuid.uuid4().hex}
+    seen = storage.read_generation(uri)
+    if seen.content not in (None, _FREE):
+        seen = _wait_for_expiry(seen)
+    try:
+        return seen.replace(json.dumps(own).encode() + b"\n")
+    except storage.ChangedError as error:
+        raise HeldError(f"{uri}: another run was faster") from error
+
+
+def _wait_for_expiry(seen: storage.Generation) -> storage.Generation:
+    """Returns the lease when nobody holds it any more; raises HeldError at a sign of life."""
+    try:
+        holder = json.loads(seen.content or b"")
+        text, expiry_s = f"held by host {holder['host']}, pid {holder['pid']}", float(holder["expiry_s"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigurationError(f"{seen.uri}: is no lock of this program; remove it") from error
+    print(f"{seen.uri}: {text}; taken over unless it is renewed within {expiry_s:g} s", file=sys.stderr, flush=True)
+    until_s = time.monotonic() + expiry_s
+    while time.monotonic() < until_s:
+        time.sleep(min(expiry_s / 20, 1.0))
+        found = storage.read_generation(seen.uri)
+        if found.content in (None, _FREE):
+            return found
+        if found.number != seen.number:
+            raise HeldError(f"{seen.uri}: {text}")
+    return seen

@@ -11,7 +11,6 @@ generation that was read, so that of two who move at once one begins again.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import random
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from filelock import FileLock
 
 from beam_pipelines.contracts.models.current_version import (
     CURRENT,
@@ -74,8 +74,7 @@ def move_current(exports: str, version: int, why: Mapping[str, Any], expected: i
     if storage.is_remote(exports):
         _move_in_bucket(exports, version, why, expected)
         return
-    with (Path(exports) / ".current.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with FileLock(Path(exports) / ".current.lock"):
         current = read_current(exports)
         if current == version:
             return  # a round that was killed after its move

@@ -7,7 +7,6 @@ every trial by the study's seed and the trial's number, so that a study that was
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import json
 import math
@@ -20,6 +19,7 @@ from typing import Any, Literal
 
 import optuna
 import yaml
+from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
 from beam_pipelines.foundation import storage
@@ -37,21 +37,18 @@ _SHARED = TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING
 
 
 @contextmanager
-def only_study(output: str) -> Iterator[int]:
-    """Holds the study's lock, and gives the open file that workers inherit: it is free when the last of them has ended.
+def only_study(output: str) -> Iterator[None]:
+    """Holds the study's lock until the block ends.
 
     Raises:
-        ConfigurationError: where another `tune`, or a worker of one that was killed, is still at this study.
+        ConfigurationError: where another `tune` is at this study.
     """
     Path(output).mkdir(parents=True, exist_ok=True)
-    with open(os.path.join(output, "tune.lock"), "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigurationError(
-                f"{output}: another tune, or a worker of one that was killed, is at this study; wait until it has ended"
-            ) from error
-        yield file.fileno()
+    try:
+        with FileLock(os.path.join(output, "tune.lock"), timeout=0):
+            yield
+    except Timeout as error:
+        raise ConfigurationError(f"{output}: another tune is at this study; wait until it has ended") from error
 
 
 def open_study(output: str, direction: Literal["minimize", "maximize"]) -> optuna.Study:
@@ -93,8 +90,7 @@ def retry_killed(study: optuna.Study) -> int:
 
 def next_trial(study: optuna.Study, config: TuneConfig, output: str) -> optuna.Trial | None:
     """Asks for a trial, one process at a time; None where there are as many as were wanted."""
-    with open(os.path.join(output, "ask.lock"), "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with FileLock(os.path.join(output, "ask.lock")):
         trials = study.get_trials(deepcopy=False)
         waiting = any(trial.state == TrialState.WAITING for trial in trials)
         taken = sum(trial.state in _SHARED or WHY in trial.user_attrs for trial in trials)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +16,7 @@ import pytest
 
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation.configuration import load_section
+from beam_pipelines.foundation.errors import ConfigurationError
 from tests.support.synthetic_films import REPOSITORY, DataSet
 from trainer.commands import train as task
 from trainer.commands import tune
@@ -25,7 +24,7 @@ from trainer.data.transform import load_transform
 from trainer.foundation.config import TrainConfig
 from trainer.tuning.config import SpaceConfig, TuneConfig, suggest
 from trainer.tuning.folds import split_by_film
-from trainer.tuning.study import importances, next_trial, open_study, retry_killed
+from trainer.tuning.study import importances, next_trial, only_study, open_study, retry_killed
 from trainer.tuning.study_plot import draw_study, write_plot
 
 SPACE = ["encoders=[gru]", "units=[3,5]", "layers=[1,1]", "window_s=[4]", "experts=[1,2]"]
@@ -179,8 +178,8 @@ def test_processes_that_ask_at_once_share_the_trials_and_make_none_too_many(tmp_
     open_study(str(tmp_path), "minimize")
     code = """
 import sys
-from trainer.tuning.study import next_trial, open_study
 from trainer.tuning.config import TuneConfig
+from trainer.tuning.study import next_trial, open_study
 study = open_study(sys.argv[1], "minimize")
 print("ready", flush=True)
 sys.stdin.readline()
@@ -214,12 +213,11 @@ def wait_for(condition: Callable[[], bool], at_most_s: float = 400.0) -> None:
 
 
 def lock_is_free(output: Path) -> bool:
-    with open(os.path.join(output, "tune.lock"), "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+    try:
+        with only_study(str(output)):
+            return True
+    except ConfigurationError:
+        return False
 
 
 def test_a_killed_trial_is_marked_and_repeated_in_its_directory(tmp_path: Path) -> None:
@@ -240,8 +238,7 @@ def test_a_killed_trial_is_marked_and_repeated_in_its_directory(tmp_path: Path) 
 def test_refuses_a_second_start_and_another_study(
     dataset: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with open(tmp_path / "tune.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with only_study(str(tmp_path)):
         assert tune.main(arguments(dataset, tmp_path, 1)) == 2
     assert "another tune" in capsys.readouterr().err
     assert tune.main(arguments(dataset, tmp_path, 1)) == 0
