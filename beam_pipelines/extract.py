@@ -67,7 +67,6 @@ def define_pipeline(
             run_started_s=run_started_s,
             earlier_failures=earlier_failures or {},
             attempt=attempt,
-            marks=output,
         )
     )
     about = {

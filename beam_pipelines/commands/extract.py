@@ -62,7 +62,6 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.films.catalogue import list_films
     from beam_pipelines.foundation import storage
     from beam_pipelines.launch import job
-    from beam_pipelines.launch.failure_marks import remove_marks
     from beam_pipelines.launch.local_work import largest_first
 
     options = job.beam_options(
@@ -80,7 +79,6 @@ def _main(argv: list[str]) -> int:
         attempt = name_attempt(config, descriptions)
         return print_dry_run(films, config, arguments.output, descriptions, earlier, attempt, force=arguments.force)
     storage.remove_unfinished(arguments.output)
-    remove_marks(arguments.output)
     if arguments.force:
         remove_parts(arguments.output)
     run_started_s = job.storage_time_s(arguments.output)
@@ -103,7 +101,6 @@ def _main(argv: list[str]) -> int:
     )
     if job.is_template(options):
         return code  # the job itself is still to come, and takes up what an earlier one has left
-    remove_marks(arguments.output)
     # What a killed run or another segment_s has left. Films that are to be tried again keep their parts.
     failures = read_failures(arguments.output).values()
     remove_parts(arguments.output, [failure.film_id for failure in failures if failure.reason in TRIED_AGAIN])

@@ -1,6 +1,7 @@
 """Progress of a running job for the person who waits: counts finished films by the files that appear.
 
-Looking at the output works for every runner, local or remote, and costs the workers nothing.
+Looking at the output works for every runner, local or remote, and costs the workers nothing. A film that fails leaves
+no file: it counts as one that is still to come until the job's last stage writes what has failed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from beam_pipelines.films.catalogue import shown_name
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.logs.structured_log import is_json
-from beam_pipelines.launch.failure_marks import count_failed
 
 _LOOK_EVERY_S = 1.0
 _PAUSE_PER_LOOK = 20
@@ -66,7 +66,6 @@ class Tally:
     Attributes:
         films: how many there are.
         done: how many are finished.
-        failed: how many have failed so far, as their marks say.
         film_s: how long those are together, in seconds.
         pause_s: how long to wait until the next look: the more files there are, the longer a look takes.
     """
@@ -74,7 +73,6 @@ class Tally:
     def __init__(self, output: str, films: int, suffix: str, film_seconds: Callable[[str], float] | None = None):
         self.films = films
         self.done = 0
-        self.failed = 0
         self.film_s = 0.0
         self.pause_s = _LOOK_EVERY_S
         self._output, self._suffix, self._film_seconds = output, suffix, film_seconds
@@ -92,23 +90,17 @@ class Tally:
                 self.film_s += self._film_seconds(info.uri) if self._film_seconds else 0.0
                 new.append(os.path.basename(info.uri).removesuffix(self._suffix))
         self.done = min(self.films, len(self._seen))
-        self.failed = count_failed(self._output)
         self.pause_s = max(_LOOK_EVERY_S, _PAUSE_PER_LOOK * (time.monotonic() - started_s))
         return new
-
-    @property
-    def ended(self) -> int:
-        """Films that are through, finished or failed."""
-        return min(self.films, self.done + self.failed)
 
     def left_s(self) -> float | None:
         """The time left if the other films are like those so far; None before the first one."""
         elapsed_s = time.monotonic() - self._started_s
-        return elapsed_s / self.done * max(0, self.films - self.done - self.failed) if self.done else None
+        return elapsed_s / self.done * max(0, self.films - self.done) if self.done else None
 
     def words(self) -> str:
-        """Films that have failed, film-hours, speed in times real time, and the time left."""
-        parts = [f"{self.failed} failed"] if self.failed else []
+        """Film-hours, speed in times real time, and the time left."""
+        parts = []
         if self._film_seconds is not None and self.film_s:
             speed = self.film_s / max(time.monotonic() - self._started_s, 1e-3)
             parts.append(f"{self.film_s / 3600:.2f} film-hours, {speed:.1f} x real time")
@@ -123,7 +115,7 @@ def _bar(console: Console, name: str, tally: Tally, stop: threading.Event) -> No
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("films"),
+        TextColumn("films done"),
         TimeElapsedColumn(),
         TextColumn("{task.fields[words]}"),
     )
@@ -133,7 +125,7 @@ def _bar(console: Console, name: str, tally: Tally, stop: threading.Event) -> No
         while not ended:
             ended = stop.wait(tally.pause_s)
             tally.look()
-            progress.update(task, completed=tally.ended, words=tally.words())
+            progress.update(task, completed=tally.done, words=tally.words())
 
 
 def _lines(console: Console, name: str, tally: Tally, stop: threading.Event) -> None:

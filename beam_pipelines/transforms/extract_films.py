@@ -23,7 +23,6 @@ from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.foundation.logs.structured_log import about
 from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
-from beam_pipelines.launch.failure_marks import mark_failed, remove_mark
 
 DONE_TAG = "done"
 FAILED_TAG = "failed"
@@ -43,7 +42,6 @@ class ExtractFilms(beam.PTransform):
         earlier_failures: film id -> its failure in an earlier run. It is carried over where the film is the same as
             then and the fault is its own (`outcomes.is_carried_over`).
         attempt: names what the films are tried with; failures of another attempt are not carried over.
-        marks: the output whose progress display is told of films that fail (`failure_marks`); none without it.
     """
 
     config: ExtractConfig
@@ -53,7 +51,6 @@ class ExtractFilms(beam.PTransform):
     run_started_s: float = math.inf
     earlier_failures: Mapping[str, FilmOutcome] = field(default_factory=dict)
     attempt: str = ""
-    marks: str = ""
 
     def expand(self, films: beam.PCollection) -> Any:
         shared = Shared()
@@ -97,7 +94,6 @@ class _WithExtractor(beam.DoFn):
         self.force = work.force
         self.run_started_s = work.run_started_s
         self.attempt = work.attempt
-        self.marks = work.marks
         # Made with the graph and not in `setup`: its key travels with the DoFn, so that a process holds one copy of the
         # networks however many threads of it process bundles, and of whichever stage.
         self.shared = shared
@@ -117,22 +113,14 @@ class _WithExtractor(beam.DoFn):
     def teardown(self) -> None:
         self.extractor.decoder.close()
 
-    def mark_failed(self, film: Film) -> None:
-        """Lets the progress display know of it."""
-        if self.marks:
-            mark_failed(self.marks, film.film_id)
-
     def outcome(self, film: Film, film_s: float, extracted: bool) -> FilmOutcome:
         """The outcome of a film that has its record."""
-        if self.marks:
-            remove_mark(self.marks, film.film_id)
         return FilmOutcome(film.film_id, film.uri, DONE if extracted else SKIPPED, film_s=film_s)
 
     def failure(self, film: Film, error: FilmError) -> FilmOutcome:
-        """The outcome of a film that failed, with what tells whether it is to be tried again; it is marked."""
+        """The outcome of a film that failed, with what tells whether it is to be tried again."""
         from beam_pipelines.extraction.one_film import stat_source
 
-        self.mark_failed(film)
         outcome = FilmOutcome(film.film_id, film.uri, FAILED, error.step, error.reason, error.detail)
         try:
             source = stat_source(film)
@@ -157,7 +145,6 @@ class _ExtractFilm(_WithExtractor):
         try:
             earlier = self._carried_over(film)
             if earlier is not None:
-                self.mark_failed(film)
                 yield beam.pvalue.TaggedOutput(FAILED_TAG, replace(earlier, carried_over=True))
                 return
             with about(film=film.film_id):

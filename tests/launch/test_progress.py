@@ -6,7 +6,6 @@ import os
 import time
 from pathlib import Path
 
-from beam_pipelines.launch.failure_marks import mark_failed, remove_mark, remove_marks
 from beam_pipelines.launch.progress import Tally, watch
 
 
@@ -42,18 +41,3 @@ def test_without_a_terminal_every_film_has_its_line(tmp_path, capsys):
         f"{tmp_path.name}: season [1]/Why?: 2 of 3",
     ]
     assert "film-hours" in lines[1]
-
-
-def test_films_that_failed_are_counted_and_not_waited_for(tmp_path):
-    mark_failed(str(tmp_path), "lost")  # by an earlier run, which was killed
-    remove_marks(str(tmp_path))
-    tally = Tally(str(tmp_path), 3, ".tfrecord")
-    for film_id in ("b", "c", "b"):
-        mark_failed(str(tmp_path), film_id)
-    (tmp_path / "a.tfrecord").touch()
-    assert tally.look() == ["a"]
-    assert (tally.done, tally.failed, tally.ended) == (1, 2, 3)  # a bar is full when all films are through
-    assert tally.words() == "2 failed, left: 0:00:00"
-    remove_mark(str(tmp_path), "c")  # its work began anew, and it was done
-    tally.look()
-    assert tally.failed == 1
