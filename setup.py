@@ -61,6 +61,7 @@ setup(
         "pyarrow>=18,<26",
         "pydantic>=2.10,<3",
         "PyYAML>=6,<7",
+        "python-json-logger>=4,<5",
         "rich>=14,<16",
     ],
     extras_require={

@@ -47,9 +47,9 @@ def _is_told(record: logging.LogRecord) -> bool:
 
 def _sent_by_worker(record: logging.LogRecord) -> dict[str, Any] | None:
     """What a worker has sent, as a JSON object; None for a message of this process's own."""
-    known: dict[str, Any] | None = getattr(record, "sent_by_worker", None)
+    known: dict[str, Any] | None = record.__dict__.get("_sent_by_worker")  # underscored: no fact of a message
     if known is None and record.name == _FROM_WORKERS and isinstance(record.args, tuple) and record.args:
-        known = record.sent_by_worker = _read_entry(str(record.args[0]), record.levelname)
+        known = record.__dict__["_sent_by_worker"] = _read_entry(str(record.args[0]), record.levelname)
     return known
 
 

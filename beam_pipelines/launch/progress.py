@@ -148,4 +148,4 @@ def _messages(console: Console, name: str, tally: Tally, stop: threading.Event) 
         ended = stop.wait(tally.pause_s)
         if tally.look():
             facts = {"output": name, "films_done": tally.done, "films": tally.films, "left_s": tally.left_s()}
-            _LOG.info("%d of %d films", tally.done, tally.films, extra={"about": facts})
+            _LOG.info("%d of %d films", tally.done, tally.films, extra=facts)

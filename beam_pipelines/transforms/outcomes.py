@@ -75,10 +75,10 @@ def _count_film(outcome: FilmOutcome) -> FilmOutcome:
         facts: dict[str, Any] = {"film": outcome.film_id, "step": outcome.step, "reason": outcome.reason}
         # A text log leaves it to failures.jsonl: it is no warning that somebody at a terminal has to act on at once.
         level = logging.WARNING if is_json() else logging.INFO
-        _LOG.log(level, "%s: failed: %s", outcome.film_id, outcome.detail, extra={"about": facts})
+        _LOG.log(level, "%s: failed: %s", outcome.film_id, outcome.detail, extra=facts)
     else:
         facts = {"film": outcome.film_id, "film_s": outcome.film_s}
-        _LOG.info("%s: %s", outcome.film_id, status, extra={"about": facts})
+        _LOG.info("%s: %s", outcome.film_id, status, extra=facts)
     return outcome
 
 

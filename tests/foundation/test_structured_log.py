@@ -50,7 +50,7 @@ def test_a_message_says_what_it_is_about(as_json: Any) -> None:
     log = logging.getLogger("beam_pipelines.somewhere")
     with about(film="a film"):
         with about(segment=[300, 600]):
-            log.info("two\nlines, ä", extra={"about": {"reason": "none"}})
+            log.info("two\nlines, ä", extra={"reason": "none"})
         log.warning("%d of %s", 1, "two")
     log.info("nothing in particular")
     first, second, third = as_json()
@@ -95,7 +95,7 @@ def test_threads_and_abandoned_generators_keep_their_facts_to_themselves(as_json
 
 def test_what_is_no_json_value_is_told_as_text() -> None:
     record = logging.LogRecord("beam_pipelines", logging.INFO, __file__, 1, "message", (), None)
-    record.about = {"path": Path("films/first.mp4"), "share": 0.5}
+    record.path, record.share = Path("films/first.mp4"), 0.5
     entry = json.loads(JsonLines().format(record))
     assert (entry["path"], entry["share"]) == ("films/first.mp4", 0.5)
 

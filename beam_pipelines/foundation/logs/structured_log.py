@@ -1,15 +1,14 @@
 """The log as one JSON object a line, with the film, the segment and the worker that a message is about.
 
-    {"time": "2026-01-31T09:00:00.123+00:00", "level": "WARNING", "message": "…",
-     "logger": "beam_pipelines.extraction.one_film",
-     "worker": "worker_3", "host": "node-7", "pid": 4711, "film": "first.mp4", "segment": [300, 600]}
+    {"level": "WARNING", "message": "…", "logger": "beam_pipelines.extraction.one_film", "pid": 4711,
+     "worker": "worker_3", "host": "node-7", "film": "first.mp4", "segment": [300, 600],
+     "time": "2026-01-31T09:00:00.123456+00:00"}
 
 `start_json_log` switches it on in a process; without it `about` costs next to nothing and the log is plain text.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
@@ -17,9 +16,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
+
+from pythonjsonlogger.json import JsonFormatter
 
 OURS = ("beam_pipelines", "trainer")
 """Loggers whose INFO is told; of all others only warnings and worse."""
@@ -42,28 +42,25 @@ def about(**facts: Any) -> Iterator[None]:
         _ABOUT.set(before)
 
 
-class JsonLines(logging.Formatter):
+class JsonLines(JsonFormatter):
     """A record as one JSON object without a line break; its keys are those of the module's example.
 
-    `extra={"about": {…}}` adds facts to one message; a traceback is in `exception`.
+    `extra={…}` adds facts to one message; a traceback is in `exception`.
     """
 
-    def format(self, record: logging.LogRecord) -> str:
-        """See `logging.Formatter`."""
-        entry: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "message": record.getMessage(),
-            "logger": record.name,
-            "worker": os.environ.get("WORKER_ID", "driver"),  # Beam's name of a worker process
-            "host": socket.gethostname(),
-            "pid": record.process,
-            **(_ABOUT.get() or {}),
-            **getattr(record, "about", {}),
-        }
-        if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False, default=str)
+    def __init__(self) -> None:
+        super().__init__(
+            ["levelname", "message", "name", "process"],
+            rename_fields={"levelname": "level", "name": "logger", "process": "pid", "exc_info": "exception"},
+            # Beam's name of a worker process.
+            static_fields={"worker": os.environ.get("WORKER_ID", "driver"), "host": socket.gethostname()},
+            timestamp="time",
+            json_ensure_ascii=False,
+        )
+
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+        """Adds what the block that the message comes from is about."""
+        super().add_fields(log_data, record, {**message_dict, **(_ABOUT.get() or {})})
 
 
 class _StandardError(logging.StreamHandler):
