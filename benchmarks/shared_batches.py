@@ -5,9 +5,8 @@
 
 The extract job over clips of the demo (they have faces and sound), with untrained networks and all three modalities:
 one film at a time, as on a CPU by default, and with `device.share_batches` and a thread a film, as on a GPU. Counted is
-each run of a network: batches, and rows in them that are not padding. One batch a network more, on noise, finds out
-which places of a batch are equal (`extractors/shared_batches.py`). Core seconds are processor time (user and system) of
-the job and all its processes; those of a run over one clip, which is mostly start-up, stand beside them.
+each run of a network: batches, and rows in them that are not padding. Core seconds are processor time (user and
+system) of the job and all its processes; those of a run over one clip, which is mostly start-up, stand beside them.
 """
 
 from __future__ import annotations
@@ -63,14 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def describe(rows: Sequence[int]) -> str:
-    """`5, 12.8` for five batches with so many rows on average; the batch that tries the places out is left out."""
-    real = [count for count in rows if count]
-    tried = " and 1" if len(real) < len(rows) else ""
-    return f"{len(real)}{tried}, {np.mean(real):.1f}" if real else "0"
+    """`5, 12.8` for five batches with so many rows on average."""
+    return f"{len(rows)}, {np.mean(rows):.1f}" if rows else "0"
 
 
 def run_job(manifest: str, output: str, workers: str, share: str, batch_size: int) -> int:
-    """Runs the job in this process and writes down the rows of each batch, 0 for the one that tries places out."""
+    """Runs the job in this process and writes down the rows of each batch."""
     from beam_pipelines import extract
     from beam_pipelines.extractors.networks.published_network import PublishedNetwork
 
@@ -78,8 +75,7 @@ def run_job(manifest: str, output: str, workers: str, share: str, batch_size: in
     run = PublishedNetwork.__call__
 
     def counting(network: PublishedNetwork, inputs: np.ndarray) -> Any:
-        is_trial = len(inputs) == batch_size and bool(np.all(inputs == inputs[:1]))
-        real = 0 if is_trial else int(np.any(inputs.reshape(len(inputs), -1) != 0, axis=1).sum())
+        real = int(np.any(inputs.reshape(len(inputs), -1) != 0, axis=1).sum())
         rows.setdefault(type(network).__name__, []).append(real)
         return run(network, inputs)
 

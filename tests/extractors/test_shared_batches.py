@@ -1,4 +1,4 @@
-"""Batches of several films: each film's vectors are those it has alone, and nobody waits for ever."""
+"""Batches of several films: each film's vectors are those it has alone to 1e-5, and nobody waits for ever."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.extractors.batching.film_rows import OwnBatches
-from beam_pipelines.extractors.batching.shared_batches import FilmsAtWork, SharedBatches, equal_places
+from beam_pipelines.extractors.batching.shared_batches import FilmsAtWork, SharedBatches
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import Networks
 from beam_pipelines.extractors.networks.vggish import VGGishAudio
@@ -25,27 +25,17 @@ DEADLINE_S = 120.0
 
 
 class Doubling:
-    """A network that doubles its rows and notes those that are not zero; a batch with the row 13 is refused.
+    """A network that doubles its rows and notes those that are not zero; a batch with the row 13 is refused."""
 
-    Rows at `odd_places` get other last bits. The first batch, which tries the places out, is not noted.
-    """
-
-    def __init__(self, odd_places: tuple[int, ...] = ()) -> None:
+    def __init__(self) -> None:
         self.batches: list[list[float]] = []
-        self.odd_places = odd_places
-        self.is_tried_out = False
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         assert len(rows) == BATCH
-        if self.is_tried_out:
-            self.batches.append(rows[rows != 0].tolist())
-        self.is_tried_out = True
+        self.batches.append(rows[rows != 0].tolist())
         if 13 in rows:
             raise ArithmeticError("thirteen")
-        doubled = 2 * rows
-        for place in self.odd_places:
-            doubled[place] = np.nextafter(doubled[place], np.float32(np.inf))
-        return doubled
+        return 2 * rows
 
 
 def shared(network: Callable[[np.ndarray], np.ndarray], wait_s: float) -> tuple[SharedBatches, FilmsAtWork]:
@@ -57,7 +47,7 @@ def row(value: float) -> np.ndarray:
     return np.array([value], np.float32)
 
 
-def test_films_together_give_the_bits_of_each_alone(untrained_audio: VGGishAudio) -> None:
+def test_films_together_give_the_vectors_of_each_alone(untrained_audio: VGGishAudio) -> None:
     generator = np.random.default_rng(21)
     films = [generator.uniform(-1, 1, (n, 15_360)).astype(np.float32) for n in (1, 3, 4, 6, 9)]
     given: list[int] = []
@@ -80,14 +70,12 @@ def test_films_together_give_the_bits_of_each_alone(untrained_audio: VGGishAudio
     with ThreadPoolExecutor(len(films)) as threads:
         together = [task.result(DEADLINE_S) for task in [threads.submit(vectors, film) for film in films]]
     for film, found in zip(films, together, strict=True):
-        np.testing.assert_array_equal(found, untrained_audio(film))
-    places = given.pop(0)
-    assert places == BATCH, "the batch that tries the places out"
+        np.testing.assert_allclose(found, untrained_audio(film), rtol=0, atol=1e-5)
     assert sorted(given) == [3, 4, 4, 4, 4, 4], "23 rows fill five batches and most of a sixth"
     own = OwnBatches(untrained_audio, untrained_audio.dimensions, BATCH)
     for sound in films[3]:
         own.add(sound)
-    np.testing.assert_array_equal(own.vectors(), together[3])
+    np.testing.assert_allclose(own.vectors(), together[3], rtol=0, atol=1e-5)
 
 
 def test_a_film_alone_does_not_wait() -> None:
@@ -107,29 +95,8 @@ def test_a_film_alone_does_not_wait() -> None:
     assert batches.rows(7).vectors().shape == (0, 7)
 
 
-@pytest.mark.parametrize(("odd_places", "sizes"), [((), [4, 1]), ((3,), [3, 2]), ((1,), [3, 2]), ((0, 2), [2, 2, 1])])
-def test_only_places_that_give_the_same_bits_are_used(odd_places: tuple[int, ...], sizes: list[int]) -> None:
-    network = Doubling(odd_places)
-    rows = SharedBatches(network, BATCH, FilmsAtWork(), NEVER_S).rows(1)
-    for value in range(1, 6):
-        rows.add(row(value))
-    assert rows.vectors().ravel().tolist() == [2, 4, 6, 8, 10]
-    assert [len(batch) for batch in network.batches] == sizes
-
-
-def test_where_places_differ_too_much_it_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    def counting(rows: np.ndarray) -> np.ndarray:
-        return rows + np.arange(len(rows), dtype=np.float32)[:, None]
-
-    assert equal_places(Doubling(), row(1), BATCH).tolist() == [0, 1, 2, 3]
-    assert not caplog.records
-    assert equal_places(counting, row(1), BATCH).tolist() == [0, 1, 2, 3]
-    assert "last bits" in caplog.text
-
-
 @pytest.mark.parametrize("network", ["untrained_image", "untrained_face"])
-def test_a_row_has_the_same_bits_at_all_places_that_are_used(network: str, request: pytest.FixtureRequest) -> None:
-    """Of pictures other than the noise that the places were tried out with."""
+def test_a_row_has_the_same_vector_at_all_places(network: str, request: pytest.FixtureRequest) -> None:
     untrained = request.getfixturevalue(network)
     size_px = untrained.image_size_px
     pictures = np.random.default_rng(22).integers(0, 256, (BATCH, size_px, size_px, 3), np.uint8)
@@ -140,7 +107,7 @@ def test_a_row_has_the_same_bits_at_all_places_that_are_used(network: str, reque
             rows.add(pictures[(first + number) % BATCH])
         found.append(np.roll(rows.vectors(), first, axis=0))
     for vectors in found[1:]:
-        np.testing.assert_array_equal(vectors, found[0])
+        np.testing.assert_allclose(vectors, found[0], rtol=0, atol=1e-5)
 
 
 def test_an_error_reaches_those_in_the_batch_and_no_one_else() -> None:

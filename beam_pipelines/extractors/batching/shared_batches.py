@@ -9,14 +9,13 @@ the next one. A film asks for its vectors only at its end. If its last rows are 
 waits for other films to fill the batch. It runs the batch itself as soon as no other film can fill it (all films of the
 process are waiting) or a time limit is reached. So no film waits for ever, whatever happens to the others.
 
-No vector depends on who shared its batch. Batches have one size, zero-padded, and what else is in a batch changes no
-bit of a row. Its place in the batch may: by the kernels of an AVX2 machine InceptionV3 gives the last of 16 rows other
-last bits than the first 15. So places are tried out first, and only those that are equal are used.
+Batches have one size, zero-padded, and what else is in a batch changes no bit of a row. Its place in the batch may: by
+the kernels of an AVX2 machine InceptionV3 gives the last of 16 rows other last bits than the first 15. So a film's
+vectors agree to 1e-5 with those it has alone; where the same bytes are wanted, films don't share batches.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -25,8 +24,6 @@ from contextlib import contextmanager
 import numpy as np
 
 from beam_pipelines.extractors.batching.film_rows import Network
-
-_LOG = logging.getLogger(__name__)
 
 
 class FilmsAtWork:
@@ -79,7 +76,6 @@ class SharedBatches:
         self._films = films
         self._wait_s = wait_s
         self._open = _Batch()
-        self._places: np.ndarray | None = None
         self._one_at_a_time = threading.Lock()
 
     def rows(self, dimensions: int) -> SharedFilmRows:
@@ -88,12 +84,11 @@ class SharedBatches:
 
     def add(self, film: SharedFilmRows, row: np.ndarray) -> None:
         """Puts a film's next row into the open batch, and runs the batch if it is then full."""
-        places = self._known_places(row)
         full: _Batch | None = None
         with self._films.changed:
             self._open.rows.append(row)
             self._open.owners.append((film, film.count()))
-            if len(self._open.rows) == len(places):
+            if len(self._open.rows) == self._batch_size:
                 full = self._take()
         if full is not None:
             self._run(full)
@@ -127,23 +122,14 @@ class SharedBatches:
         batch, self._open = self._open, _Batch()
         return batch
 
-    def _known_places(self, row: np.ndarray) -> np.ndarray:
-        """The places of a batch that are used, increasing; they are tried out with the first row that comes."""
-        if self._places is None:
-            with self._one_at_a_time:
-                if self._places is None:
-                    self._places = equal_places(self._network, row, self._batch_size)
-        return self._places
-
     def _run(self, batch: _Batch) -> None:
         failure: BaseException | None = None
         vectors = np.empty((0, 0), np.float32)
         try:
-            places = self._known_places(batch.rows[0])[: len(batch.rows)]
             rows = np.zeros((self._batch_size, *batch.rows[0].shape), batch.rows[0].dtype)
-            rows[places] = batch.rows
+            rows[: len(batch.rows)] = batch.rows
             with self._one_at_a_time:
-                vectors = self._network(rows)[places]
+                vectors = self._network(rows)
         except BaseException as error:
             # Any error: the films of this batch wait in other threads and must learn of it.
             failure = error
@@ -153,34 +139,6 @@ class SharedBatches:
                 for place, (film, number) in enumerate(batch.owners):
                     film.serve(number, failure if failure is not None else vectors[place].copy())
                 self._films.changed.notify_all()
-
-
-def equal_places(network: Network, like: np.ndarray, batch_size: int) -> np.ndarray:
-    """The places of a batch at which a row gets the same bits, most of them where there are several kinds.
-
-    One batch of noise is run, the same in all places. Where fewer than half of the places are equal, all are used and
-    a warning says that vectors may depend in their last bits on who shares a batch.
-
-    Args:
-        network: to be tried out.
-        like: a row, for its shape and type: uint8, or floating-point numbers in [-1, 1].
-        batch_size: rows of a batch.
-
-    Returns:
-        int [k], increasing, each in [0, batch_size).
-    """
-    generator = np.random.default_rng(0)
-    if like.dtype == np.uint8:
-        noise = generator.integers(0, 256, like.shape, np.uint8)
-    else:
-        noise = generator.uniform(-1, 1, like.shape).astype(like.dtype)
-    vectors = network(np.repeat(noise[None], batch_size, axis=0))
-    _, kinds, counts = np.unique(vectors, axis=0, return_inverse=True, return_counts=True)
-    places = np.flatnonzero(kinds.ravel() == counts.argmax())
-    if len(places) >= batch_size / 2:
-        return places
-    _LOG.warning("a row's place in a batch changes its vector here: films that share batches differ in their last bits")
-    return np.arange(batch_size)
 
 
 class SharedFilmRows:
