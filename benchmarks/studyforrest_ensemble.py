@@ -129,7 +129,7 @@ def smoothed(curves: np.ndarray, settings: TrainConfig) -> np.ndarray:
     """Curves [C, S, T] through each of the filters, float64 [F, C, S, T]."""
     label_range = settings.labels.minimum, settings.labels.maximum
     each = curves.reshape(-1, curves.shape[-1])
-    made = [[smooth(curve, one, label_range=label_range).values for curve in each] for one in filters_of(settings)]
+    made = [[smooth(curve, one, label_range=label_range) for curve in each] for one in filters_of(settings)]
     return np.array(made).reshape(-1, *curves.shape)
 
 

@@ -10,7 +10,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 from av.container import InputContainer
 from av.stream import Disposition
 
@@ -67,7 +66,6 @@ class FilmProbe:
         audio_index: index of the chosen audio stream, or None for a film without (decodable) sound.
         audio_rate_hz: the header's sampling rate; 0 without sound.
         audio_channels: the header's number of channels; 0 without sound.
-        container_duration_s: the whole container's duration by its header; other streams may be longer than the film.
         mirrored: left and right are exchanged after the turn (front cameras).
         container: FFmpeg's first name of the container's format, for example `mov` for MP4 or `matroska` for WebM.
         audio_codec: FFmpeg's name of the sound's decoder; empty without sound.
@@ -92,7 +90,6 @@ class FilmProbe:
     audio_index: int | None
     audio_rate_hz: int
     audio_channels: int
-    container_duration_s: float | None
     mirrored: bool = False
     container: str = ""
     audio_codec: str = ""
@@ -154,7 +151,6 @@ def probe_film(path: str | Path, limits: MediaLimits = MediaLimits()) -> FilmPro
             audio_index=audio.index if audio else None,
             audio_rate_hz=audio.codec_context.sample_rate if audio else 0,
             audio_channels=audio.codec_context.channels if audio else 0,
-            container_duration_s=container.duration / av.time_base if container.duration is not None else None,
             packets=span.packets,
             packets_damaged=span.packets_damaged,
             read_errors=quality.read_errors,

@@ -1,4 +1,4 @@
-"""Plots as PNG files: the two curves of a film, predictions against labels, and the course of a training."""
+"""Plots as PNG files: the two curves of a film, and the course of a training."""
 
 from __future__ import annotations
 
@@ -116,43 +116,6 @@ def plot_curve(
         _shape_time_axis(panels[-1], seconds)
 
 
-def plot_scatter(
-    output: Output,
-    title: str,
-    labels: Mapping[str, ArrayLike],
-    predictions: Mapping[str, ArrayLike],
-    *,
-    label_range: Range = (-1.0, 1.0),
-) -> None:
-    """Draws predicted against labelled values, a panel for each target, as density, with the line of equality.
-
-    Args:
-        output: a path (local or `gs://`), or a binary file.
-        title: what is shown, for example the split.
-        labels: `valence` and `arousal`, float [N] each; seconds without a value (NaN) are left out.
-        predictions: the same targets and lengths.
-        label_range: both axes.
-
-    Raises:
-        ValueError: for predictions whose number is not that of the labels.
-    """
-    ticks = np.linspace(*label_range, 5)
-    with canvas(output, title, rows=1, columns=2, size_in=(10.0, 5.5)) as (_, panels):
-        for target, panel in zip(TARGETS, panels, strict=True):
-            label = np.asarray(labels[target], np.float64)
-            predicted = _checked(f"predicted {target}", predictions[target], label.size)
-            both = np.isfinite(label) & np.isfinite(predicted)
-            _draw_density(panel, label[both], predicted[both], COLOURS[target], label_range)
-            panel.plot(label_range, label_range, color="white", lw=3.0, zorder=3)
-            panel.plot(label_range, label_range, color=LABEL_COLOUR, lw=1.2, zorder=4, label="predicted = label")
-            panel.set(xlim=label_range, ylim=label_range, xticks=ticks, yticks=ticks, aspect="equal")
-            panel.set(xlabel="label", ylabel="predicted")
-            name = target.capitalize()
-            panel.set_title(name, loc="left", color=COLOURS[target], fontweight="bold")
-            panel.set_title(_agreement(label[both], predicted[both]), loc="right")
-            panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
-
-
 def plot_history(
     output: Output, history: Sequence[Mapping[str, Any]], *, title: str = "Training", best_epoch: int | None = None
 ) -> None:
@@ -228,26 +191,6 @@ def _shape_time_axis(panel: Axes, time_s: NDArray[np.float64]) -> None:
     panel.xaxis.set_major_locator(FixedLocator(ticks.tolist()))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value, hours=hours)))
     panel.set_xlabel("time (h:mm:ss)" if hours else "time (m:ss)")
-
-
-def _draw_density(
-    panel: Axes, label: NDArray[np.float64], predicted: NDArray[np.float64], colour: str, label_range: Range
-) -> None:
-    from matplotlib.colors import LinearSegmentedColormap
-
-    if not label.size:
-        return
-    shades = LinearSegmentedColormap.from_list("shades", ["#DCE3E8", colour, "#303030"])
-    extent = (*label_range, *label_range)
-    panel.hexbin(label, predicted, gridsize=30, extent=extent, bins="log", cmap=shades, mincnt=1, linewidths=0.2)
-    panel.axhline(float(label.mean()), color="white", lw=3.0, zorder=3)
-    panel.axhline(float(label.mean()), color=LABEL_COLOUR, lw=1.2, ls=":", zorder=4, label="mean of the labels")
-
-
-def _agreement(label: NDArray[np.float64], predicted: NDArray[np.float64]) -> str:
-    if label.size < 2 or np.ptp(label) == 0 or np.ptp(predicted) == 0:
-        return "PCC undefined"
-    return f"PCC {np.corrcoef(label, predicted)[0, 1]:.2f}   MSE {np.mean((label - predicted) ** 2):.3f}"
 
 
 def _checked(name: str, values: ArrayLike, length: int, *, may_be_shorter: bool = False) -> NDArray[np.float64]:

@@ -135,7 +135,7 @@ def test_another_fingerprint_is_refused_with_both_named():
     record = make_film_record(seconds=4)
     track = replace(record.tracks["audio"], description={"network": "test-audio", "weights": "vggish"})
     with pytest.raises(FilmError) as caught:
-        features_of(record.merged_with({"audio": track}), card())
+        features_of(records.make_record(record.header, {**record.tracks, "audio": track}), card())
     assert caught.value.reason == "fingerprint_mismatch"
     for part in ("audio", track.fingerprint, record.tracks["audio"].fingerprint, "weights is 'vggish'"):
         assert part in caught.value.detail

@@ -56,5 +56,5 @@ def test_the_curve_and_the_manifest_follow(tmp_path):
     assert manifest["configuration"]["smoothing"] == {"order": 4}
     curve = from_csv((tmp_path / "out" / "curves" / "film.csv").read_text(), "film")
     raw = expected_raw(make_film_record("film", 60))
-    np.testing.assert_allclose(curve.valence, smooth(raw["valence"], expected).values, atol=2e-6)
-    assert not np.allclose(curve.valence, smooth(raw["valence"], SmoothingConfig(order=4)).values, atol=1e-4)
+    np.testing.assert_allclose(curve.valence, smooth(raw["valence"], expected), atol=2e-6)
+    assert not np.allclose(curve.valence, smooth(raw["valence"], SmoothingConfig(order=4)), atol=1e-4)

@@ -65,7 +65,7 @@ def test_each_film_has_its_curve_as_model_and_smoothing_give_it(undisturbed):
         assert curve.seconds == seconds
         for target in ("valence", "arousal"):
             np.testing.assert_allclose(getattr(curve, f"{target}_raw"), raw[target], atol=2e-6)
-            np.testing.assert_allclose(getattr(curve, target), smooth(raw[target], smoothing).values, atol=2e-6)
+            np.testing.assert_allclose(getattr(curve, target), smooth(raw[target], smoothing), atol=2e-6)
         assert (output / "plots" / f"{film_id}.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -191,7 +191,10 @@ def test_a_run_with_another_model_that_was_cut_off_leaves_no_film_of_the_first(
 def test_films_that_do_not_fit_are_refused_and_the_others_done(exports, features, tmp_path):
     record = make_film_record("other-sound", 8, seed=3)
     other = replace(record.tracks["audio"], description={"network": "another"})
-    records.write_record(record.merged_with({"audio": other}), records.record_uri(str(features), "other-sound"))
+    records.write_record(
+        records.make_record(record.header, {**record.tracks, "audio": other}),
+        records.record_uri(str(features), "other-sound"),
+    )
     silent = make_film_record("no-sound", 8, {"image": 16})
     records.write_record(silent, records.record_uri(str(features), "no-sound"))
     damaged = bytearray((features / "plain.tfrecord").read_bytes())

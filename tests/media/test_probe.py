@@ -73,8 +73,6 @@ def test_sound_does_not_lengthen_a_film(tmp_path: Path):
     sound = Sound([(Fraction(0), np.tile(SECOND_OF_NOISE, 4))], codec="aac")
     probe = probe_film(write_clip(tmp_path / "a.mp4", regular_times(30, 25), sound=sound))
     assert (probe.seconds, probe.audio_rate_hz, probe.audio_channels) == (2, 48_000, 1)
-    assert probe.container_duration_s is not None
-    assert probe.container_duration_s > 3.9
 
 
 @pytest.mark.parametrize("rotation_deg", [0, 90, 180, 270])

@@ -21,7 +21,6 @@ from beam_pipelines.report.plots import (
     plot_curve,
     plot_film,
     plot_history,
-    plot_scatter,
 )
 
 SECONDS = np.arange(120)
@@ -231,30 +230,6 @@ def test_history_draws_each_quantity_and_split() -> None:
 def test_history_of_little(history: list[dict]) -> None:
     output = io.BytesIO()
     plot_history(output, history)
-    assert pixels(output.getvalue()).size
-
-
-def test_scatter_lies_where_the_values_lie() -> None:
-    rng = np.random.default_rng(0)
-    label = rng.uniform(-1, 1, 3000)
-    output = io.BytesIO()
-    plot_scatter(output, "Held out", {"valence": label, "arousal": label}, {"valence": label, "arousal": 0 * label})
-    picture = pixels(output.getvalue()).astype(int)
-    red, _, blue = np.moveaxis(picture[150:600], -1, 0)
-    width = picture.shape[1]
-    blueish, reddish = blue > red + 60, red > blue + 60
-    # Valence, predicted exactly, lies along the diagonal; arousal, predicted as 0, on one level.
-    columns = np.flatnonzero(blueish[:, : width // 2].any(axis=0))
-    rows = [np.flatnonzero(blueish[:, column]).mean() for column in columns]
-    assert np.corrcoef(columns, rows)[0, 1] < -0.98
-    levels = np.flatnonzero(reddish[:, width // 2 :].any(axis=1))
-    assert np.ptp(levels) < 40
-
-
-def test_scatter_without_values() -> None:
-    output = io.BytesIO()
-    empty = {"valence": [np.nan], "arousal": []}
-    plot_scatter(output, "Nothing", empty, empty)
     assert pixels(output.getvalue()).size
 
 

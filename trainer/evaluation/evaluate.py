@@ -62,7 +62,7 @@ def smooth_curves(
     label_range = (labels.minimum, labels.maximum)
     smoothed = {}
     for film_id, curve in curves.items():
-        columns = [smooth(column, smoothing, label_range=label_range).values for column in np.asarray(curve).T]
+        columns = [smooth(column, smoothing, label_range=label_range) for column in np.asarray(curve).T]
         smoothed[film_id] = np.stack(columns, axis=1)
     return smoothed
 

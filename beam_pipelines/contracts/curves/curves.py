@@ -116,11 +116,11 @@ def smoothed_curve(
     smoothed = {}
     for target, raw in (("valence", valence_raw), ("arousal", arousal_raw)):
         curve = smooth(raw, smoothing, label_range=label_range)
-        if curve.missing == len(curve.values):
+        if np.isnan(curve).all():
             raise FilmError(
-                "score", "no_finite_value", f"the model gave no finite {target} for any of {curve.missing} seconds"
+                "score", "no_finite_value", f"the model gave no finite {target} for any of {len(curve)} seconds"
             )
-        smoothed[target] = curve.values
+        smoothed[target] = curve
     spread = [_spread(members[target], smoothing, label_range) for target in smoothed] if members else []
     return AffectCurve(
         film_id,
@@ -191,7 +191,7 @@ def read_columns(text: str, source: str) -> dict[str, NDArray[np.float64]]:
 
 def _spread(members: ArrayLike, smoothing: SmoothingConfig, label_range: tuple[float, float]) -> NDArray[np.float64]:
     """The population standard deviation over the members' smoothed curves, float [members, T] -> float64 [T]."""
-    smoothed = [smooth(member, smoothing, label_range=label_range).values for member in np.asarray(members)]
+    smoothed = [smooth(member, smoothing, label_range=label_range) for member in np.asarray(members)]
     return np.std(smoothed, axis=0)
 
 

@@ -8,7 +8,6 @@ It gives neither order nor cutoff: both are settings here, chosen on validation 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
@@ -55,27 +54,10 @@ class SmoothingConfig(Section):
         return width_s
 
 
-@dataclass(frozen=True)
-class SmoothedCurve:
-    """A smoothed curve and what was done to it.
-
-    Attributes:
-        values: float64 [T], within the label range; all NaN if no second had a value.
-        filled: seconds without a value (NaN or infinite) that were interpolated before smoothing.
-        missing: seconds without a value in `values`: T if the whole curve had none, else 0.
-        filtered: whether a filter ran; False for method `none` and for curves too short for one.
-    """
-
-    values: NDArray[np.float64]
-    filled: int
-    missing: int
-    filtered: bool
-
-
 def smooth(
     values: ArrayLike, config: SmoothingConfig, *, label_range: tuple[float, float] = (-1.0, 1.0)
-) -> SmoothedCurve:
-    """Smooths one predicted curve and keeps it in the labels' range.
+) -> NDArray[np.float64]:
+    """Smooths one predicted curve and keeps it in the labels' range, float64 [T]; all NaN where no second has a value.
 
     The function first interpolates seconds without a finite value, since one NaN would spoil the whole curve. It clips
     the result last, because a filter of order 2 or more overshoots at steps.
@@ -94,9 +76,8 @@ def smooth(
         raise ValueError(f"label_range must be (lowest, highest), it is {label_range}")
     finite = np.isfinite(curve)
     if not finite.any():
-        return SmoothedCurve(np.full(curve.size, np.nan), filled=0, missing=curve.size, filtered=False)
-    smoothed, filtered = _filter(_fill(curve, finite), config)
-    return SmoothedCurve(np.clip(smoothed, low, high), int(np.sum(~finite)), missing=0, filtered=filtered)
+        return np.full(curve.size, np.nan)
+    return np.clip(_filter(_fill(curve, finite), config), low, high)
 
 
 def butterworth(values: ArrayLike, *, order: int, cutoff_hz: float, zero_phase: bool = True) -> NDArray[np.float64]:
@@ -150,13 +131,12 @@ def is_long_enough(samples: int, *, order: int, zero_phase: bool = True) -> bool
     return samples >= MINIMUM_SAMPLES and (not zero_phase or samples > 3 * (order + 1))
 
 
-def _filter(curve: NDArray[np.float64], config: SmoothingConfig) -> tuple[NDArray[np.float64], bool]:
+def _filter(curve: NDArray[np.float64], config: SmoothingConfig) -> NDArray[np.float64]:
     if config.method == "moving_average" and curve.size >= MINIMUM_SAMPLES:
-        return moving_average(curve, width_s=config.width_s, weights=config.weights), True
-    if config.method == "butterworth" and is_long_enough(curve.size, order=config.order, zero_phase=config.zero_phase):
-        filtered = butterworth(curve, order=config.order, cutoff_hz=config.cutoff_hz, zero_phase=config.zero_phase)
-        return filtered, True
-    return curve, False
+        return moving_average(curve, width_s=config.width_s, weights=config.weights)
+    if config.method == "butterworth":
+        return butterworth(curve, order=config.order, cutoff_hz=config.cutoff_hz, zero_phase=config.zero_phase)
+    return curve
 
 
 def _fill(curve: NDArray[np.float64], finite: NDArray[np.bool_]) -> NDArray[np.float64]:

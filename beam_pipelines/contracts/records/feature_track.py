@@ -120,11 +120,6 @@ class FilmRecord:
                     f"{track.present.shape} for {steps} seconds and {slots} slots"
                 )
 
-    def merged_with(self, tracks: Mapping[str, FeatureTrack]) -> FilmRecord:
-        """This record with further or newer tracks; the others stay as they are."""
-        merged = {**self.tracks, **tracks}
-        return make_record(self.header, merged)
-
 
 def make_record(header: RecordHeader, tracks: Mapping[str, FeatureTrack]) -> FilmRecord:
     """Joins a header and tracks; the header's descriptions are those of the tracks, in sorted order."""

@@ -31,17 +31,16 @@ _RESOLVE_COLOURS = {
 CSV_COLUMNS = ("Marker Name", "Description", "In", "Out", "Duration", "Marker Type")
 
 
-def to_edl(title: str, events: Sequence[Event], rate: FrameRate, start_timecode: str = "01:00:00:00") -> str:
+def to_edl(title: str, events: Sequence[Event], rate: FrameRate) -> str:
     """A CMX 3600 list of markers; of more than 999 markers the 999 most prominent remain.
 
     Args:
         title: name of the film: untrusted; characters outside ASCII and control characters become `_`.
         events: the events, in any order.
         rate: frame rate of the timeline.
-        start_timecode: timecode of the timeline's first frame; most programs begin at one hour.
     """
     by_frame: dict[int, list[Event]] = {}
-    first = rate.frame_of(start_timecode)
+    first = rate.frame_of("01:00:00:00")  # where most programs begin
     for event in in_order(events):
         by_frame.setdefault(first + rate.frame_at(event.time_s), []).append(event)
     heaviest = sorted(by_frame, key=lambda frame: (-max(event.prominence for event in by_frame[frame]), frame))
@@ -53,20 +52,18 @@ def to_edl(title: str, events: Sequence[Event], rate: FrameRate, start_timecode:
     return "\r\n".join(lines) + "\r\n"
 
 
-def to_csv(events: Sequence[Event], rate: FrameRate, start_timecode: str = "00:00:00:00") -> str:
+def to_csv(events: Sequence[Event], rate: FrameRate) -> str:
     """Markers as CSV with the columns of Premiere's marker list, one row per event.
 
     Args:
         events: the events, written in this order.
         rate: frame rate of the timeline.
-        start_timecode: timecode of its first frame; Premiere's sequences begin at zero.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(CSV_COLUMNS)
-    first = rate.frame_of(start_timecode)
     for event in events:
-        place = rate.timecode(first + rate.frame_at(event.time_s))
+        place = rate.timecode(rate.frame_at(event.time_s))
         writer.writerow([marker_name(event), describe(event), place, place, rate.timecode(0), "Comment"])
     return text.getvalue()
 

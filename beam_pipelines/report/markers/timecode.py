@@ -80,13 +80,12 @@ class FrameRate:
         return frame + dropped * (9 * tens + minutes)
 
 
-def nearest_rate(rate_hz: Fraction | float | None, otherwise: Fraction = Fraction(25)) -> FrameRate:
+def nearest_rate(rate_hz: Fraction | float | None) -> FrameRate:
     """The timeline rate nearest to a film's own; 29.97 and 59.94 count drop-frame, as television does.
 
     Args:
-        rate_hz: the rate in the film's header, or None if it is unknown.
-        otherwise: the rate to use if it is unknown.
+        rate_hz: the rate in the film's header, or None if it is unknown: then 25.
     """
-    wanted = Fraction(rate_hz) if rate_hz else otherwise
+    wanted = Fraction(rate_hz) if rate_hz else Fraction(25)
     nearest = min(STANDARD_RATES_HZ, key=lambda rate: abs(rate - wanted))
     return FrameRate(nearest, drop=nearest in (30 * _NTSC, 60 * _NTSC))

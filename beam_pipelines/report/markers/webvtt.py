@@ -55,18 +55,16 @@ def chapters(
     duration_s: float,
     *,
     label_range: tuple[float, float] = (-1.0, 1.0),
-    shortest_s: float = SHORTEST_CHAPTER_S,
 ) -> list[Chapter]:
-    """Divides a film at its turning points, the largest steps first; every chapter is at least `shortest_s` long.
+    """Divides a film at its turning points, the largest steps first.
 
-    There are at most `MOST_CHAPTERS`.
+    Every chapter is at least `SHORTEST_CHAPTER_S` long, and there are at most `MOST_CHAPTERS`.
 
     Args:
         valence, arousal: float [T], smoothed.
         events: events of both curves.
         duration_s: D, the film's length; the last chapter ends there.
         label_range: lowest and highest label; its middle is neutral.
-        shortest_s: the least length of a chapter; a shorter film is one chapter.
     """
     cuts = [0.0, float(duration_s)]
     turns = sorted(
@@ -76,7 +74,7 @@ def chapters(
     for turn in turns:
         if len(cuts) > MOST_CHAPTERS:
             break
-        if all(abs(turn.time_s - cut) >= shortest_s for cut in cuts) and turn.time_s < duration_s:
+        if all(abs(turn.time_s - cut) >= SHORTEST_CHAPTER_S for cut in cuts) and turn.time_s < duration_s:
             cuts.append(float(turn.time_s))
     cuts.sort()
     curves = np.asarray(valence, np.float64), np.asarray(arousal, np.float64)

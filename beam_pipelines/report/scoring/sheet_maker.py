@@ -17,7 +17,7 @@ from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.labels.shown_labels import ShownLabels, read_shown_labels
-from beam_pipelines.report.markers.events import EventSettings, find_events, in_order
+from beam_pipelines.report.markers.events import find_events, in_order
 from beam_pipelines.report.markers.timecode import FrameRate, nearest_rate
 from beam_pipelines.report.markers.webvtt import chapters
 from beam_pipelines.report.scoring.page import PageWriter
@@ -39,7 +39,6 @@ class SheetMaker:
         failures: film id -> why it failed in this run. It may still have a curve of an earlier run.
         thumbnails: whether to make thumbnails.
         rate_hz: frame rate of the markers, instead of each film's own.
-        settings: what counts as a peak.
     """
 
     output: str
@@ -50,7 +49,6 @@ class SheetMaker:
     failures: dict[str, FailedFilm] = field(default_factory=dict)
     thumbnails: bool = False
     rate_hz: Fraction | None = None
-    settings: EventSettings = field(default_factory=EventSettings)
 
     def make(self, curve: AffectCurve) -> tuple[FilmSheet, FrameRate]:
         """The sheet of a film and the frame rate of its markers. It leaves out unavailable parts and notes them."""
@@ -64,7 +62,7 @@ class SheetMaker:
         events = in_order(
             event
             for target in TARGETS
-            for event in find_events(getattr(curve, target), target, self.settings, label_range=self.label_range)
+            for event in find_events(getattr(curve, target), target, label_range=self.label_range)
         )
         duration_s = tracks.duration_s or float(curve.seconds)
         video, sprite, rate = self._video(film.uri or tracks.source_uri, curve.seconds, notes)
