@@ -166,8 +166,8 @@ class LimitsConfig(Section):
 class DeviceConfig(Section):
     """How the networks use a GPU or a CPU; the defaults suit the one that TensorFlow sees.
 
-    None of these settings is part of a fingerprint. Films that share batches agree to 1e-5 with films that do not; XLA may
-    change the last bits too.
+    None of these settings is part of a fingerprint. Films that share batches agree to 1e-5 with films that don't, and
+    XLA may change the last bits.
 
     Attributes:
         share_batches: whether films in several threads of one process fill batches together; None does so on a GPU
