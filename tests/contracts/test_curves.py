@@ -118,7 +118,7 @@ def test_smoothed_curve_equals_the_filter_and_keeps_the_raw_values():
     raw[0, 7] = np.nan
     config = SmoothingConfig(cutoff_hz=0.1)
     curve = smoothed_curve("f", raw[0], raw[1], config, (-1.0, 1.0))
-    np.testing.assert_allclose(curve.valence, smooth(raw[0], config).values, atol=5e-7)
+    np.testing.assert_allclose(curve.valence, smooth(raw[0], config), atol=5e-7)
     np.testing.assert_allclose(curve.arousal_raw, raw[1], atol=5e-7)
     assert np.isnan(curve.valence_raw[7])
     assert np.isfinite(curve.valence).all()
@@ -133,7 +133,7 @@ def test_the_curve_of_an_ensemble_says_how_far_its_members_lie_apart():
     curve = smoothed_curve("f", *raw, config, (-1.0, 1.0), {"valence": members[0], "arousal": members[1]})
     assert curve.columns == ("valence", "arousal", "valence_raw", "arousal_raw", *SPREAD_COLUMNS)
     for name, target in zip(SPREAD_COLUMNS, members, strict=True):
-        smoothed = np.stack([smooth(member, config).values for member in target])
+        smoothed = np.stack([smooth(member, config) for member in target])
         expected = np.sqrt(np.mean(np.square(smoothed - smoothed.mean(axis=0)), axis=0))
         np.testing.assert_allclose(getattr(curve, name), expected, atol=6e-7)
         assert expected.max() > 0.1

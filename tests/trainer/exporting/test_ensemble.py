@@ -160,7 +160,7 @@ def test_its_curves_say_how_far_the_members_lie_apart(
         for target in ("valence", "arousal"):
             raw = np.stack([getattr(answer, target) for answer in answers])
             np.testing.assert_allclose(getattr(curve, f"{target}_raw"), raw.mean(axis=0), atol=2e-6)
-            smoothed = [smooth(member, smoothing).values for member in raw]
+            smoothed = [smooth(member, smoothing) for member in raw]
             spread = getattr(curve, f"{target}_spread")
             np.testing.assert_allclose(spread, np.std(smoothed, axis=0), atol=2e-6)
             assert spread.max() > 0.001
