@@ -57,7 +57,7 @@ def listing(root: Path, films: int) -> Iterator[str]:
 
 
 def progress(root: Path, films: int) -> Iterator[str]:
-    """The progress display looks once at a directory of curves and receipts."""
+    """The progress display looks once at a directory of curves and done markers."""
     from beam_pipelines.launch.progress import Tally
 
     _touch(root / "out" / "curves", films, ".csv")
@@ -90,8 +90,8 @@ def handing_out(root: Path, films: int) -> Iterator[str]:
         _expect(handed, films)
 
 
-def receipts(root: Path, films: int) -> Iterator[str]:
-    """All films are looked up among the receipts beside their CSV files: a run in which everything is done."""
+def markers(root: Path, films: int) -> Iterator[str]:
+    """All films are looked up among the done markers beside their CSV files: a run in which everything is done."""
     from beam_pipelines.contracts.curves.done_marker import to_json
     from beam_pipelines.scoring.curve_files import CurveFiles, FinishedFilms
 
@@ -100,11 +100,11 @@ def receipts(root: Path, films: int) -> Iterator[str]:
     folder.mkdir(parents=True)
     for number in range(films):
         with open(f"{folder}/{film_id(number)}.json", "w") as file:
-            file.write(to_json(_receipt(number)))
+            file.write(to_json(_marker(number)))
         os.mknod(f"{folder}/{film_id(number)}.csv")
     yield "start"
     finished = FinishedFilms(files)
-    assert all(finished.receipt_of(film_id(number), RECORD) for number in range(films))
+    assert all(finished.marker_of(film_id(number), RECORD) for number in range(films))
 
 
 def table(root: Path, films: int) -> Iterator[str]:
@@ -124,11 +124,11 @@ def skipping(root: Path, films: int) -> Iterator[str]:
     files = _write_table(root, films, 1)
     yield "start"
     finished = FinishedFilms(files)
-    assert all(finished.receipt_of(film_id(number), RECORD) for number in range(films))
+    assert all(finished.marker_of(film_id(number), RECORD) for number in range(films))
 
 
 def table_of_a_second_run(root: Path, films: int) -> Iterator[str]:
-    """The receipts of skipped films are grouped by part on the local runner, and no part is written again."""
+    """The done markers of skipped films are grouped by part on the local runner, and no part is written again."""
     import apache_beam as beam
 
     from beam_pipelines.transforms.score_films import FilmToScore, ScoredFilm, SkippedFilm
@@ -140,8 +140,7 @@ def table_of_a_second_run(root: Path, films: int) -> Iterator[str]:
         numbers = pipeline | beam.Create(range(0, films, 1000))
         skipped = numbers | beam.FlatMap(
             lambda first: [
-                SkippedFilm(FilmToScore(film_id(n), "", ""), _receipt(n))
-                for n in range(first, min(first + 1000, films))
+                SkippedFilm(FilmToScore(film_id(n), "", ""), _marker(n)) for n in range(first, min(first + 1000, films))
             ]
         )
         none = pipeline | "None" >> beam.Create([]).with_output_types(ScoredFilm)
@@ -168,7 +167,7 @@ def outcomes(root: Path, films: int) -> Iterator[str]:
 STEPS: dict[str, Callable[[Path, int], Iterator[str]]] = {
     step.__name__: step
     for step in (
-        manifest, listing, progress, graph, handing_out, receipts, table, skipping, table_of_a_second_run, outcomes
+        manifest, listing, progress, graph, handing_out, markers, table, skipping, table_of_a_second_run, outcomes
     )
 }  # fmt: skip
 
@@ -254,10 +253,10 @@ def _films_to_score(films: int) -> list[Any]:
     return [FilmToScore(film_id(number), uri, uri) for number, uri in enumerate(uris)]
 
 
-def _receipt(number: int) -> Any:
-    from beam_pipelines.contracts.curves.done_marker import ScoreReceipt
+def _marker(number: int) -> Any:
+    from beam_pipelines.contracts.curves.done_marker import DoneMarker
 
-    return ScoreReceipt(film_id(number), SCORER, RECORD, 60, 0)
+    return DoneMarker(film_id(number), SCORER, RECORD, 60, 0)
 
 
 def _outcome(number: int) -> Any:
@@ -278,9 +277,9 @@ def _write_table(root: Path, films: int, seconds: int) -> Any:
     values = np.random.default_rng(0).uniform(-1, 1, (4, seconds))
     parts: list[list[Any]] = [[] for _ in range(SHARDS)]
     for number in range(films):
-        parts[shard_of(film_id(number), SHARDS)].append(_receipt(number))
+        parts[shard_of(film_id(number), SHARDS)].append(_marker(number))
     for shard, members in enumerate(parts):
-        write_part(part_uri(output, shard, SHARDS), members, lambda receipt: AffectCurve(receipt.film_id, *values))
+        write_part(part_uri(output, shard, SHARDS), members, lambda marker: AffectCurve(marker.film_id, *values))
     return CurveFiles(output, False, False, SHARDS, SCORER)
 
 

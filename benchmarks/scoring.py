@@ -67,7 +67,7 @@ def speed_table(folder: str, arguments: argparse.Namespace) -> bool:
 
 def parts_table(folder: str, arguments: argparse.Namespace) -> bool:
     """Core milliseconds a film of each step, for a long film and for clips."""
-    print("| film | reading | inference | smoothing | writing CSV and receipt | writing the table's part | plot |")
+    print("| film | reading | inference | smoothing | writing CSV and done marker | writing the table's part | plot |")
     print("|---|---|---|---|---|---|---|")
     for seconds, films in ((60, 64), (arguments.film_s, 3)):
         parts = run_alone("parts", "--name", "model1", "--folder", folder, "--film-s", str(seconds),

@@ -93,7 +93,7 @@ class _Steps:
         """Everything that becomes of some records."""
         from beam_pipelines.contracts.curves import curve_table
         from beam_pipelines.contracts.curves.curves import smoothed_curve
-        from beam_pipelines.contracts.curves.done_marker import ScoreReceipt, record_checksum
+        from beam_pipelines.contracts.curves.done_marker import DoneMarker, record_checksum
         from beam_pipelines.contracts.models.exported_model import features_of
         from beam_pipelines.contracts.records import records
         from beam_pipelines.report.plots import plot_film
@@ -109,16 +109,16 @@ class _Steps:
                 Path(uri).stem: smoothed_curve(Path(uri).stem, raw.valence, raw.arousal, card.smoothing, (-1.0, 1.0))
                 for uri, raw in zip(uris, raws, strict=True)
             }
-        receipts = [
-            ScoreReceipt(curve.film_id, "scorer", checksum, curve.seconds, 0)
+        markers = [
+            DoneMarker(curve.film_id, "scorer", checksum, curve.seconds, 0)
             for curve, checksum in zip(curves.values(), checksums, strict=True)
         ]
-        with self._timed("CSV and receipt"):
-            for receipt in receipts:
-                self.files.write_film(receipt, curves[receipt.film_id])
+        with self._timed("CSV and done marker"):
+            for marker in markers:
+                self.files.write_film(marker, curves[marker.film_id])
         with self._timed("table"):
             part = str(self.root / "part.parquet")
-            curve_table.write_part(part, receipts, lambda receipt: curves[receipt.film_id])
+            curve_table.write_part(part, markers, lambda marker: curves[marker.film_id])
         with self._timed("plot"):
             for curve in curves.values():
                 plot_film(self.files.plot_uri(curve.film_id), curve, card.label_range)

@@ -2,10 +2,10 @@
 
     curves/<film_id>.csv     the curve
     plots/<film_id>.png      a picture of it
-    curves/<film_id>.json    the receipt: written last and removed first, so that beside it there are only whole files
-                             of one and the same scoring
+    curves/<film_id>.json    the done marker: written last and removed first, so that beside it there are only whole
+                             files of one and the same scoring
 
-Without CSV files there are no receipts beside them either; those in the Parquet parts stand for the films then.
+Without CSV files there are no done markers beside them either; those in the Parquet parts stand for the films then.
 
 The table of a directory holds every film that the scorer of the last run, its model and smoothing, ever scored into it:
 films that the run was not asked for, or that failed in it, are carried over with the rows they have. So the table
@@ -24,8 +24,8 @@ from beam_pipelines.contracts.curves.curve_table import (
     list_parts,
     list_parts_before,
     part_uri,
+    read_markers,
     read_part,
-    read_receipts,
     shard_of,
     write_part,
 )
@@ -39,7 +39,7 @@ from beam_pipelines.contracts.curves.curves import (
     from_csv,
     to_csv,
 )
-from beam_pipelines.contracts.curves.done_marker import ScoreReceipt, from_json, to_json
+from beam_pipelines.contracts.curves.done_marker import DoneMarker, from_json, to_json
 from beam_pipelines.foundation import storage
 
 
@@ -69,8 +69,8 @@ class CurveFiles:
         """Where the CSV file of a film lies."""
         return curve_uri(self.output, film_id)
 
-    def receipt_uri(self, film_id: str) -> str:
-        """Where the receipt of a film lies."""
+    def marker_uri(self, film_id: str) -> str:
+        """Where the done marker of a film lies."""
         return storage.join(self.output, CURVES, f"{film_id}.json")
 
     def plot_uri(self, film_id: str) -> str:
@@ -85,47 +85,47 @@ class CurveFiles:
         """The part that a film belongs to."""
         return shard_of(film_id, self.shards)
 
-    def write_film(self, receipt: ScoreReceipt, curve: AffectCurve) -> None:
+    def write_film(self, marker: DoneMarker, curve: AffectCurve) -> None:
         """Writes the files of one film but its plot, and removes the plot of an earlier scoring.
 
         Cut off anywhere, also before a new plot is drawn, it leaves a film that the next run scores again.
         """
-        storage.remove(self.receipt_uri(curve.film_id))
+        storage.remove(self.marker_uri(curve.film_id))
         if self.plots:
             storage.remove(self.plot_uri(curve.film_id))
         if self.csv:
             storage.write_text(self.csv_uri(curve.film_id), to_csv(curve))
         if self.csv:
-            storage.write_text(self.receipt_uri(curve.film_id), to_json(receipt))
+            storage.write_text(self.marker_uri(curve.film_id), to_json(marker))
 
-    def write_part(self, shard: int, receipts: Sequence[ScoreReceipt], curves: dict[str, AffectCurve]) -> WrittenPart:
+    def write_part(self, shard: int, markers: Sequence[DoneMarker], curves: dict[str, AffectCurve]) -> WrittenPart:
         """Writes a part of the table, unless it holds exactly these films already or there is none.
 
         Args:
             shard: which part.
-            receipts: of all films of this run that belong to it. Further films of it are carried over from earlier
+            markers: of all films of this run that belong to it. Further films of it are carried over from earlier
                 parts, as the head of this module says.
             curves: film id -> curve, as far as they are at hand; the others come from the films' CSV files or, where
                 there are none, from the parts that an earlier run left.
         """
         earlier = EarlierTable(list_parts_before(self.output, shard, self.shards))
-        in_run = {receipt.film_id for receipt in receipts}
-        others = [r for r in earlier.receipts() if r.film_id not in in_run and self.shard_of(r.film_id) == shard]
-        carried = {receipt.film_id: receipt for receipt in others if receipt.scorer == self.scorer}
-        left_out = {receipt.film_id for receipt in others} - set(carried)
-        films = sorted([*receipts, *carried.values()], key=lambda receipt: receipt.film_id)
+        in_run = {marker.film_id for marker in markers}
+        others = [r for r in earlier.markers() if r.film_id not in in_run and self.shard_of(r.film_id) == shard]
+        carried = {marker.film_id: marker for marker in others if marker.scorer == self.scorer}
+        left_out = {marker.film_id for marker in others} - set(carried)
+        films = sorted([*markers, *carried.values()], key=lambda marker: marker.film_id)
         if shard and not films:
             return WrittenPart(None, 0, len(left_out))
 
-        def load(receipt: ScoreReceipt) -> AffectCurve:
-            if receipt.film_id in curves:
-                return curves[receipt.film_id]
-            if self.csv and receipt.film_id not in carried:
-                return from_csv(storage.read_text(self.csv_uri(receipt.film_id)), receipt.film_id)
-            return earlier.curve(receipt)
+        def load(marker: DoneMarker) -> AffectCurve:
+            if marker.film_id in curves:
+                return curves[marker.film_id]
+            if self.csv and marker.film_id not in carried:
+                return from_csv(storage.read_text(self.csv_uri(marker.film_id)), marker.film_id)
+            return earlier.curve(marker)
 
         uri = self.part_uri(shard)
-        if storage.stat(uri) is None or read_receipts(uri) != films:
+        if storage.stat(uri) is None or read_markers(uri) != films:
             write_part(uri, films, load, (*COLUMNS, *SPREAD_COLUMNS) if self.spread else COLUMNS)
         return WrittenPart(uri, len(carried), len(left_out))
 
@@ -160,8 +160,8 @@ class FinishedFilms:
     def __post_init__(self) -> None:
         self._earlier = EarlierTable(list_parts(self.files.output))
 
-    def receipt_of(self, film_id: str, record: str) -> ScoreReceipt | None:
-        """The receipt of a film that this run's scorer made from this record, if its files are all there.
+    def marker_of(self, film_id: str, record: str) -> DoneMarker | None:
+        """The done marker of a film that this run's scorer made from this record, if its files are all there.
 
         Args:
             film_id: the film.
@@ -171,14 +171,14 @@ class FinishedFilms:
         if files.plots and storage.stat(files.plot_uri(film_id)) is None:
             return None
         if not files.csv:
-            return self._earlier.receipt_of(film_id, files.scorer, record)
+            return self._earlier.marker_of(film_id, files.scorer, record)
         try:
-            receipt = from_json(storage.read_text(files.receipt_uri(film_id)))
+            marker = from_json(storage.read_text(files.marker_uri(film_id)))
         except FileNotFoundError:
             return None
-        if receipt is None or (receipt.scorer, receipt.record) != (files.scorer, record):
+        if marker is None or (marker.scorer, marker.record) != (files.scorer, record):
             return None
-        return receipt if storage.stat(files.csv_uri(film_id)) else None
+        return marker if storage.stat(files.csv_uri(film_id)) else None
 
     def is_of_this_run(self, film_id: str) -> bool:
         """Whether this very run has left a film's files: some worker did before it was lost.
@@ -188,7 +188,7 @@ class FinishedFilms:
         files = self.files
         if not files.csv and not files.plots:
             return False
-        left = storage.stat(files.receipt_uri(film_id) if files.csv else files.plot_uri(film_id))
+        left = storage.stat(files.marker_uri(film_id) if files.csv else files.plot_uri(film_id))
         return left is not None and left.modified_s > files.run_started_s
 
 
@@ -196,35 +196,35 @@ class EarlierTable:
     """Parts of an earlier table, read when they are needed: footers first, curves only of parts that count."""
 
     def __init__(self, uris: Sequence[str]):
-        """Args: uris: the parts; of receipts that are the same but for the part, that of the last one holds."""
+        """Args: uris: the parts; of done markers that are the same but for the part, that of the last one holds."""
         self._uris = tuple(uris)
         self._curves: dict[str, dict[str, AffectCurve]] = {}
 
-    def receipts(self) -> list[ScoreReceipt]:
-        """The receipts of all films, part by part in the order they were given; a film may have several."""
-        return [receipt for receipt, _ in self._places.values()]
+    def markers(self) -> list[DoneMarker]:
+        """The done markers of all films, part by part in the order they were given; a film may have several."""
+        return [marker for marker, _ in self._places.values()]
 
-    def receipt_of(self, film_id: str, scorer: str, record: str) -> ScoreReceipt | None:
-        """The receipt of a film that some part holds as this scorer made it from this record."""
-        receipt, _ = self._places.get((film_id, scorer, record), (None, ""))
-        return receipt
+    def marker_of(self, film_id: str, scorer: str, record: str) -> DoneMarker | None:
+        """The done marker of a film that some part holds as this scorer made it from this record."""
+        marker, _ = self._places.get((film_id, scorer, record), (None, ""))
+        return marker
 
-    def curve(self, receipt: ScoreReceipt) -> AffectCurve:
-        """The curve of a film that some part holds under this receipt."""
-        _, uri = self._places[_identity(receipt)]
+    def curve(self, marker: DoneMarker) -> AffectCurve:
+        """The curve of a film that some part holds under this done marker."""
+        _, uri = self._places[_identity(marker)]
         if uri not in self._curves:
             self._curves[uri] = read_part(uri)
-        return self._curves[uri][receipt.film_id]
+        return self._curves[uri][marker.film_id]
 
     @cached_property
-    def _places(self) -> dict[tuple[str, str, str], tuple[ScoreReceipt, str]]:
-        places: dict[tuple[str, str, str], tuple[ScoreReceipt, str]] = {}
+    def _places(self) -> dict[tuple[str, str, str], tuple[DoneMarker, str]]:
+        places: dict[tuple[str, str, str], tuple[DoneMarker, str]] = {}
         for uri in self._uris:
-            for receipt in read_receipts(uri):
-                places.pop(_identity(receipt), None)  # a later part's receipt comes later
-                places[_identity(receipt)] = (receipt, uri)
+            for marker in read_markers(uri):
+                places.pop(_identity(marker), None)  # a later part's done marker comes later
+                places[_identity(marker)] = (marker, uri)
         return places
 
 
-def _identity(receipt: ScoreReceipt) -> tuple[str, str, str]:
-    return receipt.film_id, receipt.scorer, receipt.record
+def _identity(marker: DoneMarker) -> tuple[str, str, str]:
+    return marker.film_id, marker.scorer, marker.record

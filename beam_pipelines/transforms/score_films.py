@@ -2,7 +2,7 @@
 
     FilmToScore ──▶ ReadFeatures ──▶ BatchFilms ──▶ RunInference ──▶ SmoothCurve ──▶ ScoredFilm
                         │  └─ failed                                      └─ failed
-                        └──── skipped: its receipt says that nothing has changed
+                        └──── skipped: its done marker says that nothing has changed
 
 Only films that the model accepts reach inference, because RunInference fails a whole batch at a time. All of it can be
 fused: features never cross a shuffle, and the curves of a batch are written before the next one is read.
@@ -21,7 +21,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_pipelines.contracts.curves.curves import AffectCurve, smoothed_curve
-from beam_pipelines.contracts.curves.done_marker import ScoreReceipt, record_checksum
+from beam_pipelines.contracts.curves.done_marker import DoneMarker, record_checksum
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.exported_model import (
     GPU_BLOCK_S,
@@ -68,24 +68,24 @@ FilmOutput = tuple[FilmToScore, RawPrediction]
 
 @dataclass(frozen=True)
 class SkippedFilm:
-    """A film that was scored from the same before, and the receipt that says so.
+    """A film that was scored from the same before, and the done marker that says so.
 
     Attributes:
-        film, receipt: of the film.
+        film, marker: of the film.
         by_this_run: a worker of this run did it and was lost afterwards; by an earlier run otherwise.
     """
 
     film: FilmToScore
-    receipt: ScoreReceipt
+    marker: DoneMarker
     by_this_run: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredFilm:
-    """A film that this run has scored, its curve, and the receipt that it will leave."""
+    """A film that this run has scored, its curve, and the done marker that it will leave."""
 
     film: FilmToScore
-    receipt: ScoreReceipt
+    marker: DoneMarker
     curve: AffectCurve
 
 
@@ -224,10 +224,10 @@ class _ReadFeatures(beam.DoFn):
     def process(self, film: FilmToScore) -> Iterator[Any]:
         try:
             film = _with_checksum(film)
-            receipt = self.finished.receipt_of(film.film_id, film.checksum)
-            if receipt:
+            marker = self.finished.marker_of(film.film_id, film.checksum)
+            if marker:
                 by_this_run = self.finished.is_of_this_run(film.film_id)
-                yield beam.pvalue.TaggedOutput(SKIPPED_TAG, SkippedFilm(film, receipt, by_this_run))
+                yield beam.pvalue.TaggedOutput(SKIPPED_TAG, SkippedFilm(film, marker, by_this_run))
                 return
             with about(film=film.film_id):
                 features = self._read(film)
@@ -285,8 +285,8 @@ class _SmoothCurve(beam.DoFn):
         except FilmError as error:
             yield beam.pvalue.TaggedOutput(FAILED_TAG, _failure(film, error))
         else:
-            receipt = ScoreReceipt(film.film_id, self.scorer, film.checksum, curve.seconds, curve.seconds_without_value)
-            yield ScoredFilm(film, receipt, curve)
+            marker = DoneMarker(film.film_id, self.scorer, film.checksum, curve.seconds, curve.seconds_without_value)
+            yield ScoredFilm(film, marker, curve)
 
 
 def _is_not_about_resource(entry: logging.LogRecord) -> bool:

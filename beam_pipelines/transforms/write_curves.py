@@ -4,9 +4,9 @@
                            ├──▶ by part ──▶ WritePart ──▶ RemoveOtherParts
     skipped ───────────────┘
 
-With CSV files only receipts are grouped, and the parts are made from the CSV files: no curve crosses a shuffle. Without
-them the curves themselves are grouped, a few hundred kilobytes a film. A part that holds the same films already isn't
-touched. Films of earlier runs stay in the table where the same model and smoothing made their curves.
+With CSV files only done markers are grouped, and the parts are made from the CSV files: no curve crosses a shuffle.
+Without them the curves themselves are grouped, a few hundred kilobytes a film. A part that holds the same films already
+isn't touched. Films of earlier runs stay in the table where the same model and smoothing made their curves.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import apache_beam as beam
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
-from beam_pipelines.contracts.curves.done_marker import ScoreReceipt
+from beam_pipelines.contracts.curves.done_marker import DoneMarker
 from beam_pipelines.contracts.runs import DONE, SKIPPED, FilmOutcome
 from beam_pipelines.scoring.curve_files import CurveFiles, WrittenPart
 from beam_pipelines.transforms.score_films import ScoredFilm, SkippedFilm
@@ -28,7 +28,7 @@ TABLE_TAG = "table"
 WRITTEN_TAG = "written"
 _LOG = logging.getLogger(__name__)
 
-Entry = tuple[ScoreReceipt, AffectCurve | None]
+Entry = tuple[DoneMarker, AffectCurve | None]
 """A film's place in the table; its curve is None where it lies in the film's CSV file or in an earlier part."""
 
 
@@ -84,28 +84,28 @@ class WriteCurveTable(beam.PTransform):
 
 
 def _write_film(scored: ScoredFilm, files: CurveFiles) -> ScoredFilm:
-    files.write_film(scored.receipt, scored.curve)
+    files.write_film(scored.marker, scored.curve)
     return scored
 
 
 def _outcome(film: ScoredFilm | SkippedFilm) -> FilmOutcome:
     status = DONE if isinstance(film, ScoredFilm) or film.by_this_run else SKIPPED
-    return FilmOutcome(film.film.film_id, film.film.source_uri, status, film_s=float(film.receipt.seconds))
+    return FilmOutcome(film.film.film_id, film.film.source_uri, status, film_s=float(film.marker.seconds))
 
 
 def _entry_of_scored(scored: ScoredFilm, files: CurveFiles) -> tuple[int, Entry]:
-    return files.shard_of(scored.film.film_id), (scored.receipt, None if files.csv else scored.curve)
+    return files.shard_of(scored.film.film_id), (scored.marker, None if files.csv else scored.curve)
 
 
 def _entry_of_skipped(skipped: SkippedFilm, files: CurveFiles) -> tuple[int, Entry]:
-    return files.shard_of(skipped.film.film_id), (skipped.receipt, None)
+    return files.shard_of(skipped.film.film_id), (skipped.marker, None)
 
 
 def _write_part(grouped: tuple[int, Mapping[str, Iterable[Entry]]], files: CurveFiles) -> WrittenPart:
     shard, by_source = grouped
     entries = list(by_source["films"])
-    curves = {receipt.film_id: curve for receipt, curve in entries if curve is not None}
-    return files.write_part(shard, [receipt for receipt, _ in entries], curves)
+    curves = {marker.film_id: curve for marker, curve in entries if curve is not None}
+    return files.write_part(shard, [marker for marker, _ in entries], curves)
 
 
 def _remove_other_parts(_: None, parts: list[WrittenPart], files: CurveFiles) -> int:

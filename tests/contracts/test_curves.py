@@ -22,7 +22,7 @@ from beam_pipelines.contracts.curves.curves import (
     smoothed_curve,
     to_csv,
 )
-from beam_pipelines.contracts.curves.done_marker import ScoreReceipt, from_json, to_json
+from beam_pipelines.contracts.curves.done_marker import DoneMarker, from_json, to_json
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig, smooth
 from beam_pipelines.foundation.errors import FilmError
 from tests.support.hypothesis_profiles import examples
@@ -35,8 +35,8 @@ def make_curve(film_id="film", seconds=30, seed=0):
     return AffectCurve(film_id, *values)
 
 
-def receipt_of(curve, scorer="s"):
-    return ScoreReceipt(curve.film_id, scorer, "r", curve.seconds, curve.seconds_without_value)
+def marker_of(curve, scorer="s"):
+    return DoneMarker(curve.film_id, scorer, "r", curve.seconds, curve.seconds_without_value)
 
 
 def assert_same(one, other):
@@ -70,7 +70,7 @@ def test_csv_and_parquet_give_back_the_very_same_curve(tmp_path_factory, values)
     assert_same(again, curve)
     assert to_csv(again) == to_csv(curve)
     uri = str(tmp_path_factory.mktemp("part") / "p.parquet")
-    curve_table.write_part(uri, [receipt_of(curve)], lambda _: curve, curve.columns)
+    curve_table.write_part(uri, [marker_of(curve)], lambda _: curve, curve.columns)
     assert_same(curve_table.read_part(uri)[ODD_ID], curve)
 
 
@@ -153,10 +153,10 @@ def test_a_film_without_any_finite_value_is_a_film_error(target):
 def test_a_part_is_sorted_typed_and_deterministic(tmp_path):
     curves = {film_id: make_curve(film_id, seconds, seed) for seed, (film_id, seconds) in
               enumerate([("b", 3), ("a", 200_000), (ODD_ID, 100_000), ("é", 1)])}  # fmt: skip
-    receipts = [receipt_of(curve) for curve in curves.values()]
+    markers = [marker_of(curve) for curve in curves.values()]
     one, two = str(tmp_path / "1.parquet"), str(tmp_path / "2.parquet")
-    curve_table.write_part(one, receipts, lambda receipt: curves[receipt.film_id])
-    curve_table.write_part(two, receipts[::-1], lambda receipt: curves[receipt.film_id])
+    curve_table.write_part(one, markers, lambda marker: curves[marker.film_id])
+    curve_table.write_part(two, markers[::-1], lambda marker: curves[marker.film_id])
     assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
 
     table = pq.read_table(one)
@@ -166,7 +166,7 @@ def test_a_part_is_sorted_typed_and_deterministic(tmp_path):
     assert keys == sorted(keys)
     assert len(keys) == 300_004
     assert pq.ParquetFile(one).num_row_groups > 1
-    assert [receipt.film_id for receipt in curve_table.read_receipts(one)] == sorted(curves)
+    assert [marker.film_id for marker in curve_table.read_markers(one)] == sorted(curves)
     read = curve_table.read_part(one)
     assert list(read) == sorted(curves)
     for film_id, curve in read.items():
@@ -176,22 +176,22 @@ def test_a_part_is_sorted_typed_and_deterministic(tmp_path):
 def test_an_absent_value_is_null_in_parquet(tmp_path):
     curve = AffectCurve("f", *np.array([[0.0, 0.1], [0.0, 0.1], [np.nan, 0.1], [0.0, 0.1]]))
     uri = str(tmp_path / "p.parquet")
-    curve_table.write_part(uri, [receipt_of(curve)], lambda _: curve)
+    curve_table.write_part(uri, [marker_of(curve)], lambda _: curve)
     assert pq.read_table(uri)["valence_raw"].to_pylist() == [None, 0.1]
 
 
 def test_a_part_without_films_can_be_read(tmp_path):
     uri = str(tmp_path / "p.parquet")
-    curve_table.write_part(uri, [], lambda receipt: pytest.fail(f"asked for {receipt}"))
+    curve_table.write_part(uri, [], lambda marker: pytest.fail(f"asked for {marker}"))
     assert pq.read_table(uri).num_rows == 0
     assert curve_table.read_part(uri) == {}
-    assert curve_table.read_receipts(uri) == []
+    assert curve_table.read_markers(uri) == []
 
 
-def test_a_damaged_part_has_no_receipts(tmp_path):
+def test_a_damaged_part_has_no_markers(tmp_path):
     (tmp_path / "p.parquet").write_bytes(b"PAR1 not really")
-    assert curve_table.read_receipts(str(tmp_path / "p.parquet")) == []
-    assert curve_table.read_receipts(str(tmp_path / "absent.parquet")) == []
+    assert curve_table.read_markers(str(tmp_path / "p.parquet")) == []
+    assert curve_table.read_markers(str(tmp_path / "absent.parquet")) == []
 
 
 def test_shards_are_stable_and_even():
@@ -202,8 +202,8 @@ def test_shards_are_stable_and_even():
     assert counts.max() < 1150
 
 
-def test_receipts_survive_json_and_damage_is_no_receipt():
-    receipt = ScoreReceipt(ODD_ID, "s", "r", 3, 1)
-    assert from_json(to_json(receipt)) == receipt
+def test_markers_survive_json_and_damage_is_no_marker():
+    marker = DoneMarker(ODD_ID, "s", "r", 3, 1)
+    assert from_json(to_json(marker)) == marker
     for text in ("", "{", "[]", "3", '{"film_id": "f"}', '{"unknown": 1}'):
         assert from_json(text) is None

@@ -136,7 +136,7 @@ def test_another_model_or_smoothing_scores_all_films_again(features, tmp_path):
     np.testing.assert_array_equal(curve.valence, curve.valence_raw)
 
 
-@pytest.mark.parametrize("lost", ["csv", "receipt", "part", "manifest", "all receipts"])
+@pytest.mark.parametrize("lost", ["csv", "done marker", "part", "manifest", "all done markers"])
 def test_a_run_that_was_cut_off_ends_as_an_undisturbed_one(undisturbed, exports, features, tmp_path, lost):
     output = tmp_path / "out"
     shutil.copytree(undisturbed[0], output)
@@ -144,16 +144,16 @@ def test_a_run_that_was_cut_off_ends_as_an_undisturbed_one(undisturbed, exports,
     (output / "curves" / ".0123.partial").write_bytes(b"half a file")
     gone = {
         "csv": [output / "curves" / "plain.csv"],
-        "receipt": [output / "curves" / f"{ODD_ID}.json"],
+        "done marker": [output / "curves" / f"{ODD_ID}.json"],
         "part": [output / "curves.parquet" / "part-00001-of-00003.parquet", output / "plots" / "short.png"],
         "manifest": [output / "failures.jsonl"],
-        "all receipts": list((output / "curves").glob("*.json")),
+        "all done markers": list((output / "curves").glob("*.json")),
     }[lost]
     for path in gone:
         path.unlink()
     code, manifest = run(features, exports, output, "--set", "plots=true")
     assert code == 0
-    again = {"csv": 1, "receipt": 1, "part": 1, "manifest": 0, "all receipts": 4}[lost]
+    again = {"csv": 1, "done marker": 1, "part": 1, "manifest": 0, "all done markers": 4}[lost]
     assert manifest["films"] == {"in": 4, "done": again, "skipped": 4 - again, "failed": 0}
     (output / "curves" / ".0123.partial").unlink()
     expected, found = contents(undisturbed[0]), contents(output)
@@ -171,8 +171,8 @@ def test_a_run_with_another_model_that_was_cut_off_leaves_no_film_of_the_first(
     write_model(tmp_path / "exports", "2", gain=0.7)
     write = score.CurveFiles.write_film
 
-    def cut_off(files, receipt, curve):
-        write(replace(files, output=str(tmp_path / "elsewhere")), receipt, curve)
+    def cut_off(files, marker, curve):
+        write(replace(files, output=str(tmp_path / "elsewhere")), marker, curve)
         (output / "curves" / f"{curve.film_id}.json").unlink()
         shutil.copy(tmp_path / "elsewhere" / "curves" / f"{curve.film_id}.csv", output / "curves")
         raise KeyboardInterrupt

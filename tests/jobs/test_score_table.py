@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beam_pipelines.contracts.curves.curve_table import list_parts, read_receipts
+from beam_pipelines.contracts.curves.curve_table import list_parts, read_markers
 from beam_pipelines.contracts.records import records
 from tests.support.exported_models import expected_raw, write_model
 from tests.support.feature_records import make_film_record
@@ -104,8 +104,8 @@ def test_films_of_another_model_or_smoothing_leave_the_table_and_are_counted(exp
     assert films_in(tmp_path / "out") == set(TUESDAY)
     (message,) = [entry.getMessage() for entry in caplog.records if "no longer in the table" in entry.getMessage()]
     assert message.startswith("4 films of earlier runs")
-    receipts = [receipt for uri in list_parts(str(tmp_path / "out")) for receipt in read_receipts(uri)]
-    assert len({receipt.scorer for receipt in receipts}) == 1
+    markers = [marker for uri in list_parts(str(tmp_path / "out")) for marker in read_markers(uri)]
+    assert len({marker.scorer for marker in markers}) == 1
     assert (tmp_path / "out" / "curves" / "monday 0.csv").exists()
 
 

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
-from beam_pipelines.contracts.curves.done_marker import ScoreReceipt
+from beam_pipelines.contracts.curves.done_marker import DoneMarker
 from beam_pipelines.report.plots import plot_film
 from beam_pipelines.scoring.curve_files import CurveFiles, FinishedFilms
 
 
 def test_a_film_whose_new_plot_was_not_drawn_is_not_done_though_an_earlier_plot_was_there(tmp_path: Path) -> None:
     files = CurveFiles(str(tmp_path), csv=True, plots=True, shards=1, scorer="new")
-    receipt, values = ScoreReceipt("film", "new", "record", 3, 0), np.zeros(3)
+    marker, values = DoneMarker("film", "new", "record", 3, 0), np.zeros(3)
     curve = AffectCurve("film", values, values, values, values)
     plot_film(files.plot_uri("film"), curve, (-1.0, 1.0))
-    files.write_film(receipt, curve)
-    assert FinishedFilms(files).receipt_of("film", "record") is None
+    files.write_film(marker, curve)
+    assert FinishedFilms(files).marker_of("film", "record") is None
     plot_film(files.plot_uri("film"), curve, (-1.0, 1.0))
-    assert FinishedFilms(files).receipt_of("film", "record") == receipt
+    assert FinishedFilms(files).marker_of("film", "record") == marker

@@ -12,7 +12,7 @@ import pytest
 from beam_pipelines.commands.report import main
 from beam_pipelines.contracts.curves.curve_table import part_uri, write_part
 from beam_pipelines.contracts.curves.curves import AffectCurve
-from beam_pipelines.contracts.curves.done_marker import ScoreReceipt
+from beam_pipelines.contracts.curves.done_marker import DoneMarker
 from beam_pipelines.contracts.records.records import write_record
 from beam_pipelines.films.catalogue import escape_film_id
 from beam_pipelines.report.scoring.sheets import film_key
@@ -36,12 +36,12 @@ def curve_of(film_id: str, seconds: int, seed: int, lift: float = 0.0, spread: f
 
 def write_scores(directory: Path, curves: list[AffectCurve], failures: list[dict[str, str]]) -> None:
     """A scoring run as contract 3 has it, written with the score job's own writers."""
-    receipts = [
-        ScoreReceipt(film_id=c.film_id, scorer="s", record="r", seconds=c.seconds, seconds_without_value=0)
+    markers = [
+        DoneMarker(film_id=c.film_id, scorer="s", record="r", seconds=c.seconds, seconds_without_value=0)
         for c in curves
     ]
     by_id = {curve.film_id: curve for curve in curves}
-    write_part(part_uri(str(directory), 0, 1), receipts, lambda receipt: by_id[receipt.film_id], curves[0].columns)
+    write_part(part_uri(str(directory), 0, 1), markers, lambda marker: by_id[marker.film_id], curves[0].columns)
     manifest = {"job": "score", "model": {"version": "7"}, "smoothing": {"method": "none"}, "untrained": ["face"]}
     films = {"in": len(curves) + len(failures), "done": len(curves), "skipped": 0, "failed": len(failures)}
     (directory / "run_manifest.json").write_text(json.dumps({**manifest, "films": films}))

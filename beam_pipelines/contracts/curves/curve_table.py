@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines.contracts.curves.curves import COLUMNS, SPREAD_COLUMNS, AffectCurve
-from beam_pipelines.contracts.curves.done_marker import ScoreReceipt
+from beam_pipelines.contracts.curves.done_marker import DoneMarker
 from beam_pipelines.foundation import storage
 
 TABLE = "curves.parquet"
-_RECEIPTS_KEY = b"cineaffect.receipts"
+_MARKERS_KEY = b"cineaffect.receipts"
 _LOG = logging.getLogger(__name__)
 _ROW_GROUP_ROWS = 1 << 18
 """About 12 MB of values: the writer's memory stays constant, and a reader of one film skips the other groups."""
@@ -55,32 +55,32 @@ def list_parts_before(output: str, shard: int, shards: int) -> list[str]:
 
 def write_part(
     uri: str,
-    receipts: Sequence[ScoreReceipt],
-    load: Callable[[ScoreReceipt], AffectCurve],
+    markers: Sequence[DoneMarker],
+    load: Callable[[DoneMarker], AffectCurve],
     columns: Sequence[str] = COLUMNS,
 ) -> None:
     """Writes one part; equal done markers and curves give equal bytes.
 
     Args:
         uri: the part's address.
-        receipts: the done markers of the part's films, in any order.
+        markers: the done markers of the part's films, in any order.
         load: returns a film's curve; it is called film by film, so that one film is in memory at a time.
         columns: the value columns, the same in every part of a table (`AffectCurve.columns`).
     """
     import pyarrow.parquet as pq
 
-    receipts = sorted(receipts, key=lambda receipt: receipt.film_id)
-    metadata = {_RECEIPTS_KEY: json.dumps([asdict(receipt) for receipt in receipts], sort_keys=True).encode()}
+    markers = sorted(markers, key=lambda marker: marker.film_id)
+    metadata = {_MARKERS_KEY: json.dumps([asdict(marker) for marker in markers], sort_keys=True).encode()}
     schema = _schema(columns).with_metadata(metadata)
     with (
         storage.whole_file(uri) as path,
         pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=["film_id"]) as writer,
     ):
-        for group in _row_groups(load(receipt) for receipt in receipts):
+        for group in _row_groups(load(marker) for marker in markers):
             writer.write_table(_to_table(group, columns).cast(schema), row_group_size=_ROW_GROUP_ROWS)
 
 
-def read_receipts(uri: str) -> list[ScoreReceipt]:
+def read_markers(uri: str) -> list[DoneMarker]:
     """The done markers of a part, from its footer; empty for a file that is absent, damaged or of another version.
 
     The log names a file that exists but can't be read, because this run loses its films.
@@ -91,7 +91,7 @@ def read_receipts(uri: str) -> list[ScoreReceipt]:
     try:
         with storage.local_copy(uri) as path:
             metadata = pq.read_schema(path).metadata or {}
-        return [ScoreReceipt(**values) for values in json.loads(metadata.get(_RECEIPTS_KEY, b"[]"))]
+        return [DoneMarker(**values) for values in json.loads(metadata.get(_MARKERS_KEY, b"[]"))]
     except FileNotFoundError:
         return []
     except (pa.ArrowInvalid, json.JSONDecodeError, TypeError) as error:

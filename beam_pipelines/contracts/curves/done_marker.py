@@ -20,7 +20,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
-class ScoreReceipt:
+class DoneMarker:
     """The done marker of one film: from what it was scored.
 
     Attributes:
@@ -81,14 +81,14 @@ def record_checksum(uri: str) -> str:
     return state.hexdigest()
 
 
-def to_json(receipt: ScoreReceipt) -> str:
+def to_json(marker: DoneMarker) -> str:
     """A done marker as one line of JSON."""
-    return json.dumps(asdict(receipt), sort_keys=True, ensure_ascii=False) + "\n"
+    return json.dumps(asdict(marker), sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def from_json(text: str) -> ScoreReceipt | None:
+def from_json(text: str) -> DoneMarker | None:
     """The done marker in `text`, or None if it is damaged or of another version: then the film is scored again."""
     try:
-        return ScoreReceipt(**json.loads(text))
+        return DoneMarker(**json.loads(text))
     except (json.JSONDecodeError, TypeError):
         return None
