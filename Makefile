@@ -34,13 +34,20 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(RUN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
+# What tests skip without, as far as the registry has it.
+$(VENV)/.installed-all: $(VENV)/.installed
+	for extra in opensmile test-jax; do \
+	  $(RUN)/python -m pip install --quiet --editable ".[$$extra]" || echo "no $$extra: its tests are skipped"; \
+	done
+	@touch $@
+
 demo: $(VENV)/.installed
 	$(RUN)/cineaffect demo --output demo-run
 
 test: $(VENV)/.installed
 	$(RUN)/python -m pytest $(DISTRIBUTED) -m "not slow" $(TESTS)
 
-test-all: $(VENV)/.installed
+test-all: $(VENV)/.installed-all
 	HYPOTHESIS_PROFILE=random $(RUN)/python -m pytest $(DISTRIBUTED) $(TESTS)
 
 # In a process of its own: a cluster takes 5 GB and more time than the other tests of a file.

@@ -71,6 +71,8 @@ setup(
         "opensmile": ["opensmile>=2.6,<2.7"],
         "tensorboard": ["tensorboard>=2.20,<2.21"],
         "test": TEST,
+        # Another backend of Keras: its vectors are compared with TensorFlow's. Only `make test-all` installs it.
+        "test-jax": ["jax>=0.6,<1"],
         "dev": TEST + LINT,
     },
     entry_points={"console_scripts": ["cineaffect = beam_pipelines.cli:main"]},

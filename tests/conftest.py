@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import sys
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from filelock import FileLock
 
 from tests.support.commands_in_process import commands_in_this_process
 from tests.support.gcs_emulator import GcsEmulator, running_emulator
+from tests.support.kept_networks import kept_networks
 
 pytest_plugins = ["tests.support.hypothesis_profiles", "tests.support.browser_pages"]
 
@@ -29,9 +27,12 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # Test files in the order in which they are begun, the heaviest first: begun last, one of them would be what a run waits
 # for while the other processes have nothing to do. All others follow in the order of their names.
 HEAVIEST = (
-    "test_docs",
+    "test_readme",
     "test_flink",
+    "test_repeat_the_paper",
     "test_retrain",
+    "test_own_labels",
+    "test_retraining_page",
     "test_extract",
     "test_task",
     "test_model",
@@ -83,13 +84,15 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
     root.mkdir(exist_ok=True)
 
     def once(name: str, make: Callable[[Path], object]) -> Path:
-        folder, done = root / name, root / f"{name}.done"
+        folder, done, failed = (root / name, *(root / f"{name}.{end}" for end in ("done", "failed")))
         with FileLock(root / f"{name}.lock"):
+            if failed.exists():
+                pytest.fail(f"{name} could not be made; the first test that asked for it says why", pytrace=False)
             if not done.exists():
-                shutil.rmtree(folder, ignore_errors=True)
+                failed.touch()
                 folder.mkdir()
                 make(folder)
-                done.touch()
+                failed.rename(done)
         return folder
 
     return once
@@ -102,32 +105,10 @@ def commands_in_process() -> Iterator[list[list[str]]]:
         yield started
 
 
-_networks: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
-_NETWORKS_KEPT = 4
-
-
 @pytest.fixture(scope="module")
 def networks_kept() -> Iterator[None]:
-    """Jobs of this process share the networks that they build: an InceptionV3 takes 5 s to build and to trace.
-
-    For tests of what a job does with its networks' vectors. A network depends on its settings and on nothing else.
-    """
-    from beam_pipelines.extractors.configured_networks import Networks
-
-    build = Networks._build
-
-    def built_once(networks: Networks, network: Any, config: Any) -> Any:
-        size = config.rows_a_batch(networks.gpu)
-        key = (network, config.weights, config.seed, size, config.precision, networks.config.device.xla)
-        if key not in _networks:
-            _networks[key] = build(networks, network, config)
-        _networks.move_to_end(key)
-        while len(_networks) > _NETWORKS_KEPT:
-            _networks.popitem(last=False)
-        return _networks[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Networks, "_build", built_once)
+    """Jobs of this process share the networks that they build. See `kept_networks`."""
+    with kept_networks():
         yield
 
 

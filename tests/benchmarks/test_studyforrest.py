@@ -158,6 +158,7 @@ def small(made_up, tmp_path_factory) -> tuple[list[str], Path]:
     return places, output
 
 
+@pytest.mark.slow
 def test_the_command_trains_and_writes_table_and_picture(small):
     _, output = small
     rows = list(csv.DictReader((output / "studyforrest.csv").read_text().splitlines()))
@@ -177,12 +178,14 @@ def test_the_command_trains_and_writes_table_and_picture(small):
     assert "run 1, greedy selection on validation, valence: " in chosen
 
 
+@pytest.mark.slow
 def test_it_can_stop_before_any_figure(small, capsys):
     places, output = small
     assert main(["--quick", "--choose", *places]) == 0
     assert capsys.readouterr().out == (output / "chosen.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_second_start_trains_nothing_and_says_the_same(small, capsys):
     places, output = small
     table = (output / "studyforrest.csv").read_bytes()
@@ -355,6 +358,7 @@ def test_nor_do_they_where_the_next_fold_validates_on_it(made_up, two_seeds):
     assert not np.array_equal(after[OURS][0][5].test, before[OURS][0][5].test)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "arousal", "valence"),
     [

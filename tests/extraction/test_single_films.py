@@ -18,6 +18,8 @@ from beam_pipelines.foundation.errors import ConfigurationError, FilmError
 from tests.support.exported_models import write_model
 from tests.support.synthetic_clips import Sound, regular_times, write_clip
 
+pytestmark = pytest.mark.usefixtures("networks_kept")
+
 CONFIG = ExtractConfig.model_validate({"modalities": ["audio"], "audio": {"weights": "untrained"}})
 
 

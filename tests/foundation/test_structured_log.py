@@ -125,6 +125,7 @@ def run(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
     return done.returncode, [json.loads(line) for line in lines]
 
 
+@pytest.mark.slow
 def test_every_line_of_an_extraction_is_an_object(films: Path, tmp_path: Path) -> None:
     code, log = extract(films, tmp_path / "features", "--log-format=json", "--workers=2")
     assert code == 3
@@ -162,6 +163,7 @@ def test_a_configuration_error_is_an_object_too(films: Path, tmp_path: Path) -> 
     assert "no such folder or file" in entry["message"]
 
 
+@pytest.mark.slow
 def test_prepare_and_score_log_alike(tmp_path: Path) -> None:
     features, films = tmp_path / "features", ["first", "second", "damaged"]
     for number, film_id in enumerate(films):

@@ -46,6 +46,7 @@ def test_one_worker_and_two_write_the_same_bytes_of_films_with_faces(tmp_path: P
         ).tolist()
 
 
+@pytest.mark.slow
 def test_films_that_share_batches_in_one_process_get_the_vectors_of_one_by_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

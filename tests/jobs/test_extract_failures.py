@@ -12,6 +12,8 @@ from beam_pipelines import extract
 from beam_pipelines.contracts.runs import FAILED, TRIED_AGAIN, FilmOutcome, is_carried_over, read_failures
 from tests.support.synthetic_clips import regular_times, write_clip
 
+pytestmark = pytest.mark.usefixtures("networks_kept")
+
 SETTINGS = ["--workers=1", "--set=modalities=[audio]", "--set=audio.weights=untrained", "--set=failure_threshold=1"]
 
 

@@ -15,6 +15,8 @@ from beam_pipelines.contracts.records import records
 from beam_pipelines.foundation import storage
 from tests.support.synthetic_clips import Sound, regular_times, write_clip
 
+pytestmark = pytest.mark.usefixtures("networks_kept")
+
 ONLY_AUDIO = ("--workers=1", "--set=audio.weights=untrained", "--set=modalities=[audio]")
 
 

@@ -13,6 +13,8 @@ import pytest
 from beam_pipelines import extract
 from beam_pipelines.contracts.records import records
 
+pytestmark = pytest.mark.slow
+
 CLIPS = [
     "big_buck_bunny_30s.webm",
     "big_buck_bunny_5s_51ch.mp4",

@@ -16,6 +16,8 @@ from beam_pipelines.contracts.records import records
 from beam_pipelines.extraction.parts_folder import PARTS_FOLDER
 from tests.support.synthetic_clips import Picture, Sound, regular_times, stored_packets, write_clip
 
+pytestmark = pytest.mark.usefixtures("networks_kept")
+
 SECONDS = 620
 SETTINGS = ["--set=modalities=[audio,face]", "--set=audio.weights=untrained", "--set=face.weights=untrained"]
 SETTINGS += ["--set=face.smallest_face=0.5"]
@@ -54,14 +56,14 @@ def parts(output: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def whole(films, tmp_path_factory) -> Path:
+def whole(films, networks_kept, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("whole")
     assert run(films, output, 900) == 0
     assert not (output / PARTS_FOLDER).exists()
     return output
 
 
-@pytest.mark.parametrize(("segment_s", "workers"), [(300, 2), (600, 1)])
+@pytest.mark.parametrize(("segment_s", "workers"), [(300, 1), pytest.param(600, 2, marks=pytest.mark.slow)])
 def test_records_are_those_of_whole_films_also_of_damaged_ones(films, whole, tmp_path, segment_s, workers, caplog):
     caplog.set_level(logging.INFO, "beam_pipelines.extraction.one_film")
     assert run(films, tmp_path, segment_s, workers=workers) == 0

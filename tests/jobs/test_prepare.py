@@ -124,6 +124,7 @@ def test_statistics_say_what_they_were_taken_over(prepared):
     assert manifest["films"] == {"in": 4, "done": 4, "skipped": 0, "failed": 0}
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_same_transform(catalogue, prepared, tmp_path):
     root, films = catalogue
     assert run(root, tmp_path / "two", "--set", "pca_components.image=3", "--workers", "2") == 0

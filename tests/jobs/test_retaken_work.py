@@ -20,6 +20,8 @@ from tests.support.exported_models import write_model
 from tests.support.score_runs import write_films
 from tests.support.synthetic_clips import regular_times, write_clip
 
+pytestmark = pytest.mark.usefixtures("networks_kept")
+
 
 def again(define, output: Path) -> dict[str, int]:
     """Runs a graph over what lies in `output` already; the counts of the run manifest."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from beam_pipelines import score
+from beam_pipelines import prepare, score
 from beam_pipelines.contracts.curves.curves import from_csv
 from beam_pipelines.contracts.records import records
 from beam_pipelines.extractors.config import ExtractConfig
@@ -19,7 +17,6 @@ from beam_pipelines.extractors.configured_networks import describe_tracks
 from tests.support.feature_records import make_film_record
 from tests.support.synthetic_clips import Sound, regular_times, write_clip
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 DIMENSIONS = {"audio": 128, "face": 1024}
 SECONDS = {"one-second.mp4": 1, "nothing.mp4": 14}
 EXTRACT = {"modalities": ["audio", "face"], "audio": {"weights": "untrained"}, "face": {"weights": "untrained"}}
@@ -43,11 +40,8 @@ def export(root: Path) -> None:
         made = records.make_record(record.header, tracks)
         records.write_record(made, records.record_uri(str(root / "features"), f"film{seed}"))
     (root / "films.csv").write_text("film_id,path,split\nfilm0,0.mp4,train\nfilm1,1.mp4,train\n")
-    subprocess.run(
-        [sys.executable, "-m", "beam_pipelines.prepare", "--records", str(root / "features"), "--manifest",
-         str(root / "films.csv"), "--output", str(root / "transform")],
-        cwd=REPOSITORY, check=True, capture_output=True,
-    )  # fmt: skip
+    place = ["--records", str(root / "features"), "--manifest", str(root / "films.csv")]
+    assert prepare.main([*place, "--output", str(root / "transform"), "--workers=1"]) == 0
     config = ModelConfig.model_validate(
         {"modalities": ("audio", "face"), "window_s": 5, "encoder": {"kind": "gru", "units": 3}}
     )

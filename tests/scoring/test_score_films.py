@@ -18,6 +18,8 @@ from beam_pipelines.extractors.configured_networks import describe_tracks
 from tests.support.exported_models import write_model
 from tests.support.synthetic_clips import Sound, regular_times, write_clip
 
+pytestmark = pytest.mark.usefixtures("networks_kept")
+
 CONFIGURATION = "extract:\n  modalities: [audio]\n  audio: {weights: untrained, seed: 5, batch_size: 2}\n"
 
 

@@ -1,4 +1,4 @@
-"""Every command of the README and of the pages in docs/ runs, in the order of its page, on small made films.
+"""A reader of the README or of a page in docs/: runs its commands in the order of the page, on small made films.
 
 What a reader has is made first: films with sound, labels, a manifest, a data set in the layout of MediaEval 2018. A
 page's own files (`NAME.yaml`, `NAME.py`) are written as it prints them. Only sizes differ: untrained networks, few
@@ -11,13 +11,12 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import chdir
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,6 @@ from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.launch import job
 from tests.support.documentation import Block, blocks_of
 from tests.support.synthetic_clips import Sound, regular_times, write_clip
-from trainer.retraining.promotion import move_current
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -79,7 +77,7 @@ class Reader:
 
     directory: Path
     monkeypatch: pytest.MonkeyPatch
-    done: list[list[str]]
+    done: list[list[str]] = field(default_factory=list)
 
     def follow(self, page: Path, before: Mapping[str, Any] | None = None) -> None:
         """Does what a page says; `before` names what else happens before a command of that name runs."""
@@ -225,117 +223,3 @@ def write_inputs(root: Path) -> None:
         (root / "runs" / f"{name}.yaml").write_text(yaml.safe_dump(run))
     sizes = ["--films", "6", "--test-films", "1", "--seconds", "6"]
     assert cli.main(["mediaeval-demo", "--output", str(root / "MEDIAEVAL2018"), *sizes]) == 0
-
-
-@pytest.fixture(scope="module")
-def after_readme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    """A directory in which the whole README has been followed; the pages start from it."""
-    root = tmp_path_factory.mktemp("readme")
-    write_inputs(root)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        reader = Reader(root, monkeypatch, [])
-        retrain = yaml.safe_dump(merged(SMALL, {"retrain": {"manifest": "films.csv", "output": "models"}}))
-        (root / "retrain.yaml").write_text(retrain)
-        reader.follow(ROOT / "README.md")
-        yield reader
-
-
-@pytest.fixture
-def reader(after_readme: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
-    """Somebody who has followed the README and goes on with a page."""
-    directory = tmp_path / "reader"
-    shutil.copytree(after_readme.directory, directory)
-    return Reader(directory, monkeypatch, [])
-
-
-@pytest.mark.slow
-def test_the_readme(after_readme: Reader) -> None:
-    root, names = after_readme.directory, {words[1] for words in after_readme.done}
-    assert names >= {
-        "extract",
-        "prepare",
-        "train",
-        "score",
-        "evaluate",
-        "report",
-        "tune",
-        "ensemble",
-        "reproduce",
-        "compare",
-    }
-    films = json.loads((root / "features" / "run_manifest.json").read_text())["films"]
-    assert (films["in"], films["failed"]) == (3, 0)
-    assert (root / "scores" / "report" / "index.html").is_file()
-    card = json.loads((root / "exports" / "1" / "model_card.json").read_text())
-    assert len(card["members"]) == 2
-    assert "run5" in (root / "paper" / "table1.txt").read_text()
-
-
-@pytest.mark.slow
-def test_own_films(reader: Reader) -> None:
-    reader.follow(DOCS / "own-films.md")
-    assert (reader.directory / "scores" / "curves" / "fourth.mp4.csv").is_file()
-    assert (reader.directory / "trial" / "fourth.mp4.tfrecord").is_file()
-    assert "NON-DROP" in (reader.directory / "scores" / "report" / "markers" / "fourth.mp4.edl").read_text()
-
-
-@pytest.mark.slow
-def test_own_labels(reader: Reader) -> None:
-    reader.follow(DOCS / "own-labels.md")
-    card = json.loads((reader.directory / "run-sliders" / "exports" / "1" / "model_card.json").read_text())
-    assert card["label_range"] == [0.0, 1.0]
-    card = json.loads((reader.directory / "run-all" / "exports" / "1" / "model_card.json").read_text())
-    assert card["data"]["train_films"] == ["first", "second"]
-
-
-@pytest.mark.slow
-def test_repeat_the_paper(reader: Reader) -> None:
-    reader.follow(DOCS / "repeat-the-paper.md")
-    for folder in ("paper", "reproduction"):
-        assert "run5" in (reader.directory / folder / "table1.txt").read_text()
-    assert (reader.directory / "comparisons-demo" / "smoothing.txt").is_file()
-
-
-@pytest.mark.slow
-def test_catalogue(reader: Reader) -> None:
-    reader.follow(DOCS / "catalogue.md")
-    assert len(reader.done) > 5
-
-
-@pytest.mark.slow
-def test_retraining(reader: Reader) -> None:
-    exports = reader.directory / "models" / "exports"
-
-    def a_second_round_promoted() -> None:
-        if not (exports / "2").exists():
-            shutil.copytree(exports / "1", exports / "2")
-            move_current(str(exports), 2, {"why": "a second round"})
-
-    reader.follow(DOCS / "retraining.md", before={"rollback": a_second_round_promoted})
-    assert (exports / "current").read_text().strip() == "1"
-    assert list((reader.directory / "nightly" / "curves").glob("*.csv"))
-
-
-@pytest.mark.slow
-def test_adding_a_network(reader: Reader) -> None:
-    page = DOCS / "adding-a-network.md"
-    reader.follow(page)
-    card = json.loads((reader.directory / "run-colours" / "exports" / "1" / "model_card.json").read_text())
-    assert set(card["fingerprints"]) == {"image", "audio", "colours"}
-    text = page.read_text(encoding="utf-8")
-    for place in re.findall(r"`((?:beam_pipelines|configs|docs|tests)/[\w./]+\w)`", text):
-        assert (ROOT / place).is_file(), place
-    for place, names in {
-        "networks": ("PICTURE_NETWORKS", "Networks"),
-        "tracks": ("AudioAccumulator",),
-        "config": ("NetworkConfig",),
-    }.items():
-        module = importlib.import_module(f"beam_pipelines.extractors.{place}")
-        assert all(name in text and hasattr(module, name) for name in names)
-
-
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda page: page.stem)
-def test_links_lead_somewhere(page: Path) -> None:
-    for address in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-        if not address.startswith("http"):
-            assert (page.parent / address).exists(), address
