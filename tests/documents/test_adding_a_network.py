@@ -21,7 +21,7 @@ def test_adding_a_network(reader: Reader) -> None:
     for place in re.findall(r"`((?:beam_pipelines|configs|docs|tests)/[\w./]+\w)`", text):
         assert (ROOT / place).is_file(), place
     for place, names in {
-        "networks": ("PICTURE_NETWORKS", "Networks"),
+        "configured_networks": ("PICTURE_NETWORKS", "Networks"),
         "tracks": ("AudioAccumulator",),
         "config": ("NetworkConfig",),
     }.items():
