@@ -25,7 +25,7 @@ from beam_pipelines.foundation.version import __version__
 from beam_pipelines.media.damage import sum_of
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe
-from beam_pipelines.media.worker.decoding_messages import probe_from_words
+from beam_pipelines.media.worker.decoding_messages import probe_from_message
 
 _ARRAYS = ("values", "present", "timestamps_us", "boxes", "scores")
 
@@ -57,7 +57,7 @@ class CutFilm:
 
     def read_probe(self) -> FilmProbe:
         """The film's probe."""
-        return probe_from_words(json.loads(self.probe))
+        return probe_from_message(json.loads(self.probe))
 
 
 @dataclass(frozen=True)
@@ -93,14 +93,14 @@ def write_part(part: FilmPart, uri: str) -> None:
         for name in _ARRAYS:
             if getattr(track, name) is not None:
                 arrays[f"{modality}/{name}"] = getattr(track, name)
-    words = {
+    message = {
         "without_a_fresh_frame": part.without_a_fresh_frame,
         "picture": None if part.picture is None else asdict(part.picture),
         "sound": None if part.sound is None else asdict(part.sound),
         "modalities": sorted(part.tracks),
     }
     with storage.whole_file(uri) as path, path.open("wb") as file:
-        np.savez(file, words=np.array(json.dumps(words)), **arrays)  # type: ignore[arg-type]
+        np.savez(file, message=np.array(json.dumps(message)), **arrays)  # type: ignore[arg-type]
 
 
 def read_part(uri: str, descriptions: Mapping[str, Mapping[str, Any]]) -> FilmPart:
@@ -111,17 +111,17 @@ def read_part(uri: str, descriptions: Mapping[str, Mapping[str, Any]]) -> FilmPa
     """
     try:
         with storage.local_copy(uri) as path, np.load(path, allow_pickle=False) as arrays:
-            words = json.loads(str(arrays["words"]))
+            message = json.loads(str(arrays["message"]))
             tracks = {
                 modality: FeatureTrack(
                     description=descriptions[modality],
                     **{name: arrays[f"{modality}/{name}"] for name in _ARRAYS if f"{modality}/{name}" in arrays},
                 )
-                for modality in words["modalities"]
+                for modality in message["modalities"]
             }
     except (FileNotFoundError, zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
         raise PartAbsentError(f"{uri}: {error}") from error
-    return FilmPart(tracks, words["without_a_fresh_frame"], _counts(words["picture"]), _counts(words["sound"]))
+    return FilmPart(tracks, message["without_a_fresh_frame"], _counts(message["picture"]), _counts(message["sound"]))
 
 
 def join_parts(parts: Sequence[FilmPart]) -> FilmPart:
@@ -148,5 +148,5 @@ def _sum(counts: Sequence[DecodeQuality | None]) -> DecodeQuality | None:
     return sum_of(known) if known else None
 
 
-def _counts(words: Mapping[str, int] | None) -> DecodeQuality | None:
-    return None if words is None else DecodeQuality(**words)
+def _counts(counts: Mapping[str, int] | None) -> DecodeQuality | None:
+    return None if counts is None else DecodeQuality(**counts)

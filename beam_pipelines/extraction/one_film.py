@@ -40,7 +40,7 @@ from beam_pipelines.foundation.errors import DiskFullError, FilmError
 from beam_pipelines.media.damage import describe_damage, refuse_too_damaged
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
-from beam_pipelines.media.worker.decoding_messages import probe_to_words
+from beam_pipelines.media.worker.decoding_messages import probe_to_message
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
 _LOG = logging.getLogger(__name__)
@@ -295,7 +295,7 @@ def _segments(
         size_bytes=source.size_bytes,
         modified_s=source.modified_s,
         sha256=checksum,
-        probe=json.dumps(probe_to_words(probe), sort_keys=True),
+        probe=json.dumps(probe_to_message(probe), sort_keys=True),
         modalities=tuple(sorted(descriptions)),
         key=part_key(checksum, segment_s, probe.seconds, descriptions),
     )

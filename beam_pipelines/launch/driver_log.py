@@ -29,7 +29,7 @@ def start_log(arguments: Sequence[str]) -> None:
         os.environ[FORMAT_VARIABLE] = "json"
         logger = logging.getLogger(_FROM_WORKERS)
         logger.setLevel(logging.INFO)
-        logger.addFilter(_is_told)
+        logger.addFilter(_is_logged)
 
 
 class _DriverLines(JsonLines):
@@ -38,7 +38,7 @@ class _DriverLines(JsonLines):
         return super().format(record) if sent is None else json.dumps(sent, ensure_ascii=False)
 
 
-def _is_told(record: logging.LogRecord) -> bool:
+def _is_logged(record: logging.LogRecord) -> bool:
     sent = _sent_by_worker(record)
     if sent is not None:
         record.name = str(sent.get("logger"))

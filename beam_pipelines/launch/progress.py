@@ -98,7 +98,7 @@ class Tally:
         elapsed_s = time.monotonic() - self._started_s
         return elapsed_s / self.done * max(0, self.films - self.done) if self.done else None
 
-    def words(self) -> str:
+    def message(self) -> str:
         """Film-hours, speed in times real time, and the time left."""
         parts = []
         if self._film_seconds is not None and self.film_s:
@@ -117,15 +117,15 @@ def _bar(console: Console, name: str, tally: Tally, stop: threading.Event) -> No
         MofNCompleteColumn(),
         TextColumn("films done"),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[words]}"),
+        TextColumn("{task.fields[message]}"),
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task(name, total=tally.films, words="")
+        task = progress.add_task(name, total=tally.films, message="")
         ended = False
         while not ended:
             ended = stop.wait(tally.pause_s)
             tally.look()
-            progress.update(task, completed=tally.done, words=tally.words())
+            progress.update(task, completed=tally.done, message=tally.message())
 
 
 def _lines(console: Console, name: str, tally: Tally, stop: threading.Event) -> None:
@@ -136,8 +136,8 @@ def _lines(console: Console, name: str, tally: Tally, stop: threading.Event) -> 
         new = tally.look()
         for film in new:
             shown += 1
-            words = f", {tally.words()}" if film == new[-1] and tally.words() else ""
-            line = f"{name}: {shown_name(film)}: {shown} of {tally.films} films{words}"
+            message = f", {tally.message()}" if film == new[-1] and tally.message() else ""
+            line = f"{name}: {shown_name(film)}: {shown} of {tally.films} films{message}"
             # As it stands: brackets in a film's name are no markup.
             console.print(line, highlight=False, soft_wrap=True, markup=False, emoji=False)
 

@@ -204,12 +204,12 @@ def test_the_commands_of_the_page_give_parameters_that_their_template_has():
     assert len(commands) == len(JOBS)
     for name, words in zip(JOBS, commands, strict=True):
         assert any(word.endswith(f"/templates/{name}.json") for word in words)
-        told = dict(word.split("=", 1) for before, word in pairwise(words) if before == "--parameters")
+        chosen = dict(word.split("=", 1) for before, word in pairwise(words) if before == "--parameters")
         declared = parameters(name)
-        assert set(told) <= set(declared)
+        assert set(chosen) <= set(declared)
         optional = {parameter for parameter, each in declared.items() if each.get("isOptional")}
-        assert set(told) >= set(declared) - optional
-        for parameter, value in told.items():
+        assert set(chosen) >= set(declared) - optional
+        for parameter, value in chosen.items():
             value = value.replace("$BUCKET", "bucket").replace("$IMAGE", IMAGE)
             assert all(re.fullmatch(pattern, value) for pattern in declared[parameter]["regexes"])
 

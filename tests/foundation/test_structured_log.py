@@ -69,8 +69,8 @@ def test_of_others_only_warnings_are_told_and_errors_keep_their_trace(as_json: A
         raise ValueError("wrong")
     except ValueError as error:
         sys.excepthook(type(error), error, error.__traceback__)
-    told, from_python, last = as_json()
-    assert told["message"] == "worth it"
+    first, from_python, last = as_json()
+    assert first["message"] == "worth it"
     assert "from Python" in from_python["message"]
     assert last["level"] == "CRITICAL"
     assert "ValueError: wrong" in last["exception"]

@@ -141,13 +141,13 @@ def test_one_command_starts_a_cluster_runs_a_job_and_stops_it(films, tmp_path):
     assert counts(output) == {"in": 4, "done": 3, "skipped": 0, "failed": 1}
     assert not processes_of(home)
     lines = [line for path in (home / "log").glob("taskmanager*.jsonl") for line in path.read_text().splitlines()]
-    told = [json.loads(line) for line in lines]
-    outcomes = {entry["film"]: entry for entry in told if entry["logger"] == "beam_pipelines.transforms.outcomes"}
+    log = [json.loads(line) for line in lines]
+    outcomes = {entry["film"]: entry for entry in log if entry["logger"] == "beam_pipelines.transforms.outcomes"}
     assert set(outcomes) == {path.name for path in chosen.iterdir()}
     assert (outcomes["text.mp4"]["level"], outcomes["text.mp4"]["reason"]) == ("WARNING", "unreadable")
-    extraction = [entry for entry in told if entry["logger"] == "beam_pipelines.extraction.one_film"]
+    extraction = [entry for entry in log if entry["logger"] == "beam_pipelines.extraction.one_film"]
     assert {entry["film"] for entry in extraction} >= set(outcomes) - {"text.mp4"}
-    assert all(entry["worker"] not in ("", "driver") and entry["host"] and entry["pid"] for entry in told)
+    assert all(entry["worker"] not in ("", "driver") and entry["host"] and entry["pid"] for entry in log)
 
 
 def processes_of(home: Path) -> list[int]:

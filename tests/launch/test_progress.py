@@ -27,8 +27,8 @@ def test_a_tally_counts_new_files_once_and_sums_their_seconds(tmp_path):
     assert tally.look() == ["a", "b"]
     assert tally.look() == []
     assert (tally.done, tally.film_s) == (2, 3600.0)
-    assert tally.words().startswith("1.00 film-hours, ")
-    assert "x real time, left: 0:00:0" in tally.words()
+    assert tally.message().startswith("1.00 film-hours, ")
+    assert "x real time, left: 0:00:0" in tally.message()
 
 
 def test_without_a_terminal_every_film_has_its_line(tmp_path, capsys):

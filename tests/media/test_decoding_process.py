@@ -19,7 +19,7 @@ from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import MediaLimits, probe_film
 from beam_pipelines.media.video.decode_mode import DecodeMode
 from beam_pipelines.media.video.sample_frames import sample_frames
-from beam_pipelines.media.worker.decoding_messages import probe_from_words, probe_to_words
+from beam_pipelines.media.worker.decoding_messages import probe_from_message, probe_to_message
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
 from tests.support.synthetic_clips import Sound, read_number, regular_times, write_clip
 
@@ -46,7 +46,7 @@ def numbers(decoder: DecodingProcess, film: Path, seconds: range) -> list[int]:
 
 def test_a_probe_comes_through_whole(film, decoder):
     assert decoder.probe(film, LIMITS) == probe_film(film)
-    assert probe_from_words(probe_to_words(probe_film(film))) == probe_film(film)
+    assert probe_from_message(probe_to_message(probe_film(film))) == probe_film(film)
 
 
 @pytest.mark.parametrize("mode", [DecodeMode(), DecodeMode("approximate", Fraction(1, 3)), DecodeMode("keyframes")])

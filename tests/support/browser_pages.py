@@ -33,12 +33,12 @@ def page(browser: Any) -> Iterator[Any]:
     """A tab in which every word in the console, every error and every request over a network is a failure."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     tab = context.new_page()
-    words: list[str] = []
-    tab.on("console", lambda message: words.append(message.text))
-    tab.on("pageerror", lambda error: words.append(str(error)))
-    tab.on("request", lambda request: request.url.startswith("http") and words.append(request.url))
+    messages: list[str] = []
+    tab.on("console", lambda message: messages.append(message.text))
+    tab.on("pageerror", lambda error: messages.append(str(error)))
+    tab.on("request", lambda request: request.url.startswith("http") and messages.append(request.url))
     yield tab
-    assert words == []
+    assert messages == []
     context.close()
 
 

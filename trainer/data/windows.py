@@ -21,7 +21,7 @@ from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from trainer.data.contiguous_rows import block_of
 
 
-class FilmRows(Protocol):
+class WindowedFilm(Protocol):
     """The attributes of a film that windows need (see `dataset.TrainingFilm`)."""
 
     @property
@@ -60,7 +60,7 @@ class WindowTable:
         return {key: rows[first:stop] for key, rows in self.rows.items()}
 
 
-def stack_films(films: Sequence[FilmRows]) -> WindowTable:
+def stack_films(films: Sequence[WindowedFilm]) -> WindowTable:
     """Puts the films' rows on the device, one film after another.
 
     All films of one call of `dataset.load_films`, in its order, already lie like this in memory; on a CPU they are not

@@ -98,8 +98,8 @@ def common_smoothing(members: Sequence[Member]) -> SmoothingConfig:
     for member in members[1:]:
         if member.reference.card.smoothing != first.reference.card.smoothing:
             raise ConfigurationError(
-                f"{member.uri} smooths with {_words(member.reference.card.smoothing)}, {first.uri} with "
-                f"{_words(first.reference.card.smoothing)}: give --manifest and --records, so that the ensemble's "
+                f"{member.uri} smooths with {_described(member.reference.card.smoothing)}, {first.uri} with "
+                f"{_described(first.reference.card.smoothing)}: give --manifest and --records, so that the ensemble's "
                 "own filter is chosen on the validation films"
             )
     return first.reference.card.smoothing
@@ -150,7 +150,7 @@ def ensemble_card(members: Sequence[Member], smoothing: SmoothingConfig) -> dict
     }
 
 
-def _words(smoothing: SmoothingConfig) -> str:
+def _described(smoothing: SmoothingConfig) -> str:
     if smoothing.method != "butterworth":
         return smoothing.method.replace("_", " ")
     return f"Butterworth of order {smoothing.order} at {smoothing.cutoff_hz:g} Hz"

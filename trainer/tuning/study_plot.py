@@ -56,11 +56,11 @@ def draw_study(study: optuna.Study, selection: str) -> Figure | None:
     axes[0].legend()
     for axis, name in zip(axes[1:], names, strict=False):
         points = [(trial.params[name], trial.value) for trial in trials if name in trial.params]
-        words = any(isinstance(value, (str, bool)) for value, _ in points)
-        axis.scatter([str(x) if words else x for x, _ in points], [y for _, y in points], s=16, color=_BLUE)
+        has_names = any(isinstance(value, (str, bool)) for value, _ in points)
+        axis.scatter([str(x) if has_names else x for x, _ in points], [y for _, y in points], s=16, color=_BLUE)
         axis.set(xlabel=name, ylabel=selection)
-        if words:
-            _place_words(axis, sorted({str(x) for x, _ in points}))
+        if has_names:
+            _place_names(axis, sorted({str(x) for x, _ in points}))
         else:
             _place_numbers(axis, name, [x for x, _ in points])
     if weights:
@@ -83,8 +83,8 @@ def log_ticks(low: float, high: float) -> list[float]:
     return within if len(within) > 1 else sorted({low, high})
 
 
-def _place_words(axis: Axes, words: list[str]) -> None:
-    if sum(map(len, words)) > _LETTERS_IN_A_ROW:
+def _place_names(axis: Axes, names: list[str]) -> None:
+    if sum(map(len, names)) > _LETTERS_IN_A_ROW:
         axis.tick_params(axis="x", labelrotation=25)
         for label in axis.get_xticklabels():
             label.set(horizontalalignment="right", rotation_mode="anchor")

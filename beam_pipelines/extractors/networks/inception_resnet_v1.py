@@ -89,7 +89,7 @@ class InceptionResnetV1Face(PictureNetwork):
     dimensions = DIMENSIONS
     image_size_px = IMAGE_SIZE_PX
     published = "facenet_vggface2"
-    words = MappingProxyType({"network": "inception_resnet_v1_l2", "preprocessing": "rgb_160px_(x-127.5)/128"})
+    recipe = MappingProxyType({"network": "inception_resnet_v1_l2", "preprocessing": "rgb_160px_(x-127.5)/128"})
     gains = RESIDUAL_SCALES
     build = staticmethod(build_network)
     load = staticmethod(load_facenet)

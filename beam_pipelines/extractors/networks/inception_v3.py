@@ -48,7 +48,7 @@ class InceptionV3Image(PictureNetwork):
     dimensions = 2048
     image_size_px = IMAGE_SIZE_PX
     published = "inception_v3_imagenet"
-    words = MappingProxyType({"network": "inception_v3_avg_pool", "preprocessing": "rgb_299px_x/127.5-1"})
+    recipe = MappingProxyType({"network": "inception_v3_avg_pool", "preprocessing": "rgb_299px_x/127.5-1"})
     build = staticmethod(build_network)
     load = staticmethod(load_published)
     prepare = staticmethod(standardise)

@@ -35,7 +35,7 @@ class PublishedNetwork(ABC):
         modality: the modality of its vectors.
         dimensions: length of a vector.
         published: the name of its weights in `weights_table.TABLE`.
-        words: `network` and `preprocessing` of its description.
+        recipe: `network` and `preprocessing` of its description.
         gains: factors on untrained kernels of some layers (`draw_weights`).
         network: the Keras model; float32 batches in, vectors out.
 
@@ -46,7 +46,7 @@ class PublishedNetwork(ABC):
     modality: ClassVar[str]
     dimensions: ClassVar[int]
     published: ClassVar[str]
-    words: ClassVar[Mapping[str, str]]
+    recipe: ClassVar[Mapping[str, str]]
     gains: ClassVar[Mapping[str, float]] = MappingProxyType({})
 
     def __init__(
@@ -84,7 +84,7 @@ class PublishedNetwork(ABC):
         Raises:
             WeightsError: if the weights are absent or not the published ones.
         """
-        return {**cls.words, "weights": weight_files.identity(weights, seed), "precision": precision}
+        return {**cls.recipe, "weights": weight_files.identity(weights, seed), "precision": precision}
 
     @staticmethod
     @abstractmethod

@@ -85,7 +85,7 @@ class VGG16Image(PictureNetwork):
     dimensions = DIMENSIONS
     image_size_px = IMAGE_SIZE_PX
     published = "vgg16_imagenet"
-    words = MappingProxyType({"network": "vgg16_fc1", "preprocessing": "bgr_224px_minus_imagenet_means"})
+    recipe = MappingProxyType({"network": "vgg16_fc1", "preprocessing": "bgr_224px_minus_imagenet_means"})
     build = staticmethod(build_network)
     load = staticmethod(load_published)
     prepare = staticmethod(standardise)

@@ -102,7 +102,7 @@ class VGGishAudio(PublishedNetwork):
     dimensions = DIMENSIONS
     window_samples = log_mel.WINDOW_SAMPLES
     published = "vggish_audioset"
-    words = MappingProxyType(
+    recipe = MappingProxyType(
         {"network": "vggish_embedding", "preprocessing": "16khz_log_mel_96x64_125-7500hz_0.96s_zero_padded"}
     )
     build = staticmethod(build_network)

@@ -22,7 +22,7 @@ from typing import Any
 from pythonjsonlogger.json import JsonFormatter
 
 OURS = ("beam_pipelines", "trainer")
-"""Loggers whose INFO is told; of all others only warnings and worse."""
+"""Loggers whose INFO is logged; of all others only warnings and worse."""
 
 FORMAT_VARIABLE = "CINEAFFECT_LOG_FORMAT"
 """Environment variable that is `json` where the driver logs JSON; local worker processes inherit it."""
@@ -84,7 +84,7 @@ def start_json_log(formatter: logging.Formatter | None = None) -> None:
         return
     handler = _StandardError()
     handler.setFormatter(formatter or JsonLines())
-    handler.addFilter(_is_told)
+    handler.addFilter(_is_logged)
     logging.getLogger().addHandler(handler)
     for name in OURS:
         logging.getLogger(name).setLevel(logging.INFO)
@@ -97,7 +97,7 @@ def is_json() -> bool:
     return any(isinstance(handler.formatter, JsonLines) for handler in logging.getLogger().handlers)
 
 
-def _is_told(record: logging.LogRecord) -> bool:
+def _is_logged(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.WARNING or record.name.split(".", 1)[0] in OURS
 
 

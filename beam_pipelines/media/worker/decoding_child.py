@@ -27,7 +27,7 @@ from beam_pipelines.media.probe import MediaLimits, probe_film
 from beam_pipelines.media.video.decode_mode import DecodeMode
 from beam_pipelines.media.video.decode_plan import make_plan
 from beam_pipelines.media.video.sample_frames import sample_frames
-from beam_pipelines.media.worker.decoding_messages import probe_from_words, probe_to_words, receive, send
+from beam_pipelines.media.worker.decoding_messages import probe_from_message, probe_to_message, receive, send
 
 EXIT_OUT_OF_MEMORY = 12
 _LONGEST_ERROR = 500
@@ -80,11 +80,11 @@ def _read_tasks(source: BinaryIO, tasks: queue.SimpleQueue[dict[str, Any]]) -> N
 
 
 def _probe(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
-    return {"probe": probe_to_words(probe_film(task["path"], MediaLimits(**task["limits"])))}
+    return {"probe": probe_to_message(probe_film(task["path"], MediaLimits(**task["limits"])))}
 
 
 def _plan(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
-    probe = probe_from_words(task["probe"])
+    probe = probe_from_message(task["probe"])
     return {"planned": make_plan(task["path"], probe, range(probe.seconds), _mode(task)) is not None}
 
 
@@ -92,7 +92,7 @@ def _pictures(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
     quality, shown = DecodeQuality(), None
     frames = sample_frames(
         task["path"],
-        probe_from_words(task["probe"]),
+        probe_from_message(task["probe"]),
         start=task["start"],
         stop=task["stop"],
         quality=quality,
@@ -102,14 +102,14 @@ def _pictures(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
     for frame in frames:
         # Seconds may share a picture; it is sent once.
         is_new, shown = frame.image is not shown, frame.image
-        words = {"t": frame.t, "timestamp_us": frame.timestamp_us, "fresh": frame.fresh, "shape": frame.image.shape}
-        send(answers, {"kind": "picture", **words}, np.ascontiguousarray(frame.image) if is_new else b"")
+        message = {"t": frame.t, "timestamp_us": frame.timestamp_us, "fresh": frame.fresh, "shape": frame.image.shape}
+        send(answers, {"kind": "picture", **message}, np.ascontiguousarray(frame.image) if is_new else b"")
     return {"quality": vars(quality)}
 
 
 def _sound(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
     quality = DecodeQuality()
-    probe = probe_from_words(task["probe"])
+    probe = probe_from_message(task["probe"])
     seconds = {"start": task["start"], "stop": task["stop"], "window_s": task["window_s"]}
     for window in audio_windows(task["path"], probe, **seconds, quality=quality):
         send(answers, {"kind": "sound", "t": window.t, "present": window.present}, window.samples)

@@ -17,10 +17,10 @@ _FRACTIONS = ("first_pts_s", "duration_s", "average_rate_hz")
 _LONGEST_LINE_BYTES = 1 << 20
 
 
-def send(pipe: BinaryIO, words: Mapping[str, Any], content: Any = b"") -> None:
-    """Writes one message: `words` as JSON, and a buffer of bytes."""
+def send(pipe: BinaryIO, message: Mapping[str, Any], content: Any = b"") -> None:
+    """Writes one message: `message` as JSON, and a buffer of bytes."""
     size_bytes = memoryview(content).nbytes
-    pipe.write(json.dumps({**words, "bytes": size_bytes}).encode("ascii") + b"\n")
+    pipe.write(json.dumps({**message, "bytes": size_bytes}).encode("ascii") + b"\n")
     if size_bytes:
         pipe.write(content)
     pipe.flush()
@@ -31,25 +31,25 @@ def receive(pipe: BinaryIO) -> tuple[dict[str, Any], bytearray] | None:
     line = pipe.readline(_LONGEST_LINE_BYTES)
     if not line.endswith(b"\n"):
         return None
-    words = json.loads(line)
-    content = bytearray(words.pop("bytes"))
+    message = json.loads(line)
+    content = bytearray(message.pop("bytes"))
     view, read = memoryview(content), 0
     while read < len(content):
         count = pipe.readinto(view[read:])  # type: ignore[attr-defined]
         if not count:
             return None
         read += count
-    return words, content
+    return message, content
 
 
-def probe_to_words(probe: FilmProbe) -> dict[str, Any]:
+def probe_to_message(probe: FilmProbe) -> dict[str, Any]:
     """A probe as a JSON object, fractions as text."""
-    words = asdict(probe)
-    words.update({name: None if words[name] is None else str(words[name]) for name in _FRACTIONS})
-    return words
+    message = asdict(probe)
+    message.update({name: None if message[name] is None else str(message[name]) for name in _FRACTIONS})
+    return message
 
 
-def probe_from_words(words: Mapping[str, Any]) -> FilmProbe:
-    """The inverse of `probe_to_words`."""
-    fractions = {name: None if words[name] is None else Fraction(words[name]) for name in _FRACTIONS}
-    return FilmProbe(**{**words, **fractions})
+def probe_from_message(message: Mapping[str, Any]) -> FilmProbe:
+    """The inverse of `probe_to_message`."""
+    fractions = {name: None if message[name] is None else Fraction(message[name]) for name in _FRACTIONS}
+    return FilmProbe(**{**message, **fractions})

@@ -32,7 +32,7 @@ from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
 from beam_pipelines.media.video.decode_mode import EXACT, DecodeMode
 from beam_pipelines.media.video.sample_frames import SampledFrame
-from beam_pipelines.media.worker.decoding_messages import probe_from_words, probe_to_words, receive, send
+from beam_pipelines.media.worker.decoding_messages import probe_from_message, probe_to_message, receive, send
 
 STEP = "decode"
 TIMEOUT, OUT_OF_MEMORY, CRASHED, UNFORESEEN = "timeout", "out_of_memory", "crashed", "unforeseen_error"
@@ -85,11 +85,11 @@ class DecodingProcess:
     def probe(self, path: str | Path, limits: MediaLimits) -> FilmProbe:
         """Probes a film as `media.probe.probe_film` does."""
         end = self._result({"task": "probe", "path": os.fspath(path), "limits": asdict(limits)})
-        return probe_from_words(end["probe"])
+        return probe_from_message(end["probe"])
 
     def is_planned(self, path: str | Path, probe: FilmProbe, mode: DecodeMode = EXACT) -> bool:
         """Whether there is a decode plan for the whole film, so that its parts cost no more than the whole."""
-        return bool(self._result({"task": "plan", **_film(path, probe), "mode": _words(mode)})["planned"])
+        return bool(self._result({"task": "plan", **_film(path, probe), "mode": _message(mode)})["planned"])
 
     def pictures(
         self,
@@ -103,25 +103,25 @@ class DecodingProcess:
         """Yields pictures as `media.video.sample_frames.sample_frames` does; `quality` is increased at the end."""
         task = {"task": "pictures", **_film(path, probe), "start": seconds.start, "stop": seconds.stop}
         image: Any = None
-        for words, content in self._answers({**task, "mode": _words(mode), "limits": asdict(limits)}):
-            if words["kind"] == "end":
-                _add(quality, words["quality"])
+        for message, content in self._answers({**task, "mode": _message(mode), "limits": asdict(limits)}):
+            if message["kind"] == "end":
+                _add(quality, message["quality"])
                 continue
             if content:
-                image = np.frombuffer(content, np.uint8).reshape(words["shape"])
+                image = np.frombuffer(content, np.uint8).reshape(message["shape"])
                 image.setflags(write=False)
-            yield SampledFrame(words["t"], image, words["timestamp_us"], words["fresh"])
+            yield SampledFrame(message["t"], image, message["timestamp_us"], message["fresh"])
 
     def sound(
         self, path: str | Path, probe: FilmProbe, seconds: range, quality: DecodeQuality, window_s: float
     ) -> Iterator[AudioWindow]:
         """Yields windows as `media.audio.audio_windows.audio_windows` does; `quality` is increased at the end."""
         task = {"task": "sound", **_film(path, probe), "start": seconds.start, "stop": seconds.stop}
-        for words, content in self._answers({**task, "window_s": window_s}):
-            if words["kind"] == "end":
-                _add(quality, words["quality"])
+        for message, content in self._answers({**task, "window_s": window_s}):
+            if message["kind"] == "end":
+                _add(quality, message["quality"])
             else:
-                yield AudioWindow(words["t"], np.frombuffer(content, np.float32), words["present"])
+                yield AudioWindow(message["t"], np.frombuffer(content, np.float32), message["present"])
 
     def close(self) -> None:
         """Ends the child. The next call of another method starts a new one."""
@@ -140,8 +140,8 @@ class DecodingProcess:
                 pipe.close()
 
     def _result(self, task: dict[str, Any]) -> dict[str, Any]:
-        (words, _), *_rest = self._answers(task)
-        return words
+        (message, _), *_rest = self._answers(task)
+        return message
 
     def _answers(self, task: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bytearray]]:
         """The messages up to and including `end`. If the caller stops early, or the child fails, the child is ended."""
@@ -226,10 +226,10 @@ class DecodingProcess:
 
 
 def _film(path: str | Path, probe: FilmProbe) -> dict[str, Any]:
-    return {"path": os.fspath(path), "probe": probe_to_words(probe)}
+    return {"path": os.fspath(path), "probe": probe_to_message(probe)}
 
 
-def _words(mode: DecodeMode) -> tuple[str, str]:
+def _message(mode: DecodeMode) -> tuple[str, str]:
     return mode.name, str(mode.age_s)
 
 
