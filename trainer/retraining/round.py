@@ -1,0 +1,216 @@
+"""One round of retraining: train a challenger, score it beside the champion, compare, move the pointer or don't."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from beam_pipelines.contracts.curves.curves import curve_uri
+from beam_pipelines.contracts.models.current_version import read_current
+from beam_pipelines.contracts.models.exported_cards import EXPORTS, versions_of
+from beam_pipelines.contracts.models.model_card import CARD
+from beam_pipelines.contracts.runs import FAILURES, RUN_MANIFEST
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import (
+    EXIT_OK,
+    EXIT_SOME_FILMS_FAILED,
+    EXIT_TOO_MANY_FILMS_FAILED,
+    ConfigurationError,
+)
+from beam_pipelines.labels.annotations import align
+from trainer.evaluation.curve_files import SMOOTHED, read_curve
+from trainer.evaluation.metrics import CONSTANT_MEAN, mean_label
+from trainer.foundation.config import TrainConfig
+from trainer.retraining.config import RetrainConfig
+from trainer.retraining.films import RoundFilm, read_round_films, round_digest
+from trainer.retraining.promotion import Series, compare, move_current, read_history
+from trainer.retraining.report import REPORT, Decision, round_name, write_report
+from trainer.retraining.stages import RoundError, Stages
+from trainer.retraining.version import plan_version, planned_version, publish_challenger, trained_model
+
+
+class Round:
+    """A round, which is named after what it depends on.
+
+    Args:
+        config: the retrain section.
+        train: the train section.
+        stages: starts the jobs.
+    """
+
+    def __init__(self, config: RetrainConfig, train: TrainConfig, stages: Stages):
+        self.config, self.labels, self.stages = config, train.labels, stages
+        self.exports = storage.join(config.output, EXPORTS)
+        self.films = read_round_films(config, train)
+        self.digest = round_digest(stages.config, config, self.films)
+        self.directory = storage.join(config.output, "rounds", self.digest[:16])
+        self.manifest = storage.join(self.directory, "films.csv")
+
+    def run(self) -> int:
+        """Runs what is left of the round; returns the exit code."""
+        if _is_there(self.directory, REPORT):
+            name = round_name(self.directory)
+            print(f"nothing has changed since round {name}; its decision stands: {self.directory}")
+            return EXIT_OK
+        version = self._version()
+        model = self._train(version)
+        champion, pointer, has_moved = self._champion(version)
+        decision = self._judge(version, model, champion)
+        if decision.promoted and has_moved and read_current(self.exports) != version:
+            remark = f"It was promoted before this round was interrupted; version {pointer} has been put back since."
+            decision = replace(decision, promoted=False, remarks=[remark])
+        if decision.promoted:
+            self.stages.assert_held()
+            publish_challenger(self.directory, self.exports, version)
+            self.stages.assert_held()
+            why = {"why": "retrain", "round": self.digest, "champion": champion, **asdict(decision.comparison)}
+            move_current(self.exports, version, why, expected=pointer)
+        self.stages.assert_held()
+        print(write_report(self.directory, decision, self.config))
+        return EXIT_OK
+
+    def _version(self) -> int:
+        """The challenger's number; a killed round keeps it, unless somebody else has exported that number meanwhile."""
+        version = planned_version(self.directory, self.exports)
+        if version is None:
+            storage.write_text(self.manifest, self.films.manifest())
+            version = plan_version(self.directory, self.exports)
+        return version
+
+    def _champion(self, version: int) -> tuple[int | None, int | None, bool]:
+        """The version to beat, where the pointer stands, and whether this round has moved it already.
+
+        It is asked for when the challenger is ready, so that a rollback in an interrupted round counts.
+        """
+        pointer, history = read_current(self.exports), read_history(self.exports)
+        for place, entry in enumerate(history):
+            if entry.get("round") == self.digest and entry["to"] == version:
+                return entry["champion"], pointer, pointer == version or place < len(history) - 1
+        others = [other for other in versions_of(self.exports) if other != version]
+        if pointer is not None and pointer not in others:
+            raise ConfigurationError(
+                f"{self.exports}/current: names version {pointer}, which is not there (there are {others}); run "
+                f"`cineaffect rollback --exports {self.exports} --to VERSION`"
+            )
+        return max(others, default=None) if pointer is None else pointer, pointer, False
+
+    def _train(self, version: int) -> str:
+        config, common = self.config, ["--manifest", self.manifest, "--records", self.config.records]
+        transform, model = storage.join(self.directory, "transform"), trained_model(self.directory, version)
+        if not _is_there(model, CARD):
+            if not _is_there(transform, RUN_MANIFEST):
+                splits = f"splits=[{','.join(config.train_splits)}]"
+                self.stages.start("prepare", [*common, "--output", transform, "--set", splits])
+            arguments = [*common, "--transform", transform, "--output", storage.join(self.directory, "model")]
+            arguments += ["--train-splits", ",".join(config.train_splits), "--export-version", str(version)]
+            self.stages.start("train", [*arguments, "--validation-splits", ",".join(config.validation_splits)])
+        return model
+
+    def _judge(self, version: int, model: str, champion: int | None) -> Decision:
+        """Challenger and champion on the films that both can be scored on, or the constant mean in its place."""
+        config, card = self.config, self._card(champion)
+        films = self._held_out(champion, card)
+        ours, failed = self._score(f"challenger-{version}", model, films)
+        theirs: Series = {}
+        unscorable = ""
+        if champion is not None:
+            misfits = _misfits(card, films)
+            if len(misfits) < len(films):
+                name, uri = f"champion-{champion}", storage.join(self.exports, str(champion))
+                theirs, misfits = self._score(name, uri, films)
+            if theirs:
+                failed = {**misfits, **failed}
+            else:
+                unscorable = next(iter(misfits.values()))
+        reference = CONSTANT_MEAN if unscorable or champion is None else f"version {champion}"
+        self._assert_few(failed, films)
+        ours = {film_id: series for film_id, series in ours.items() if film_id not in failed}
+        theirs = {film_id: theirs[film_id] for film_id in ours} if theirs else self._constant(ours)
+        found = compare(
+            ours, theirs, config.metric, config.margin, config.bootstrap_samples, config.confidence, config.seed
+        )
+        promoted = found.better or (champion is None and not config.beat_constant_mean)
+        if unscorable and config.unscorable_champion == "keep":
+            promoted = False
+        return Decision(
+            version, promoted, champion, unscorable, reference, found, sorted(ours), failed, self.films.left_out
+        )
+
+    def _card(self, version: int | None) -> dict[str, Any]:
+        if version is None:
+            return {}
+        card: dict[str, Any] = json.loads(storage.read_text(storage.join(self.exports, str(version), CARD)))
+        return card
+
+    def _held_out(self, champion: int | None, card: Mapping[str, Any]) -> dict[str, RoundFilm]:
+        """The held-out films that the champion hasn't learned from either."""
+        data = card.get("data", {})
+        seen = {*data.get("train_films", ()), *data.get("validation_films", ())}
+        films = {k: one for k, one in self.films.of(self.config.held_out_splits).items() if k not in seen}
+        if not films:
+            raise ConfigurationError(
+                f"{self.config.manifest}: no usable film of the splits {', '.join(self.config.held_out_splits)}"
+                + (f" that version {champion} hasn't learned from" if champion is not None else "")
+            )
+        return films
+
+    def _score(self, name: str, model: str, films: Mapping[str, RoundFilm]) -> tuple[Series, dict[str, str]]:
+        """Film id -> predictions and labels of its labelled seconds, and film id -> why there are none."""
+        output = storage.join(self.directory, name)
+        arguments = ["--records", self.config.records, "--manifest", self.manifest, "--model", model]
+        arguments += ["--splits", ",".join(self.config.held_out_splits), "--output", output, "--workers=1"]
+        arguments += ["--set", "plots=false", "--set", "csv=true", "--set", "failure_threshold=1.0"]
+        # Written last of all: with it the scoring is done, since neither model nor records change within a round.
+        if not _is_there(output, RUN_MANIFEST):
+            self.stages.start("score", arguments, allowed=(EXIT_OK, EXIT_SOME_FILMS_FAILED))
+        rows = map(json.loads, storage.read_text(storage.join(output, FAILURES)).splitlines())
+        failed = {
+            row["film_id"]: f"{name}: {row['reason']}: {row['detail']}" for row in rows if row["film_id"] in films
+        }
+        series = {}
+        for film_id, one in films.items():
+            if film_id in failed:
+                continue
+            curve = read_curve(curve_uri(output, film_id))[SMOOTHED]
+            values, known = align(one.labels, len(curve))
+            if known.any():
+                series[film_id] = (curve[known], values[known])
+            else:
+                failed[film_id] = "no label row lies in the film"
+        return series, failed
+
+    def _assert_few(self, failed: Mapping[str, str], films: Mapping[str, RoundFilm]) -> None:
+        if len(failed) == len(films) or len(failed) > self.config.failure_threshold * len(films):
+            reasons = "; ".join(f"{film_id}: {reason}" for film_id, reason in sorted(failed.items())[:5])
+            raise RoundError(
+                f"{len(failed)} of {len(films)} held-out films can't be scored, above retrain.failure_threshold "
+                f"({self.config.failure_threshold:g}), so nothing is decided: {reasons}",
+                EXIT_TOO_MANY_FILMS_FAILED,
+            )
+
+    def _constant(self, ours: Series) -> Series:
+        constant = mean_label(one.labels.values for one in self.films.of(self.config.train_splits).values())
+        return {film: (np.broadcast_to(constant, true.shape), true) for film, (_, true) in ours.items()}
+
+
+def _is_there(directory: str, name: str) -> bool:
+    return storage.stat(storage.join(directory, name)) is not None
+
+
+def _misfits(card: Mapping[str, Any], films: Mapping[str, RoundFilm]) -> dict[str, str]:
+    """Film id -> why its record holds other features than a model was trained on."""
+    found = {}
+    for film_id, one in films.items():
+        have = one.header.fingerprints()
+        for modality, expected in sorted(card["fingerprints"].items()):
+            if have.get(modality) != expected:
+                found[film_id] = (
+                    f"{modality}: the record of {film_id} has the fingerprint {have.get(modality)}, it was trained on "
+                    f"{expected}"
+                )
+                break
+    return found
