@@ -12,7 +12,7 @@ from beam_pipelines.foundation.tensorflow_start import start_tensorflow
 from beam_pipelines.foundation.version import __version__
 
 COMMANDS = {
-    "extract": ("beam_pipelines.commands.extract", "films -> one feature record a film"),
+    "extract": ("beam_pipelines.commands.extract", "films -> one feature record per film"),
     "import-features": (
         "beam_pipelines.commands.import_features",
         "features that others computed -> the same feature records",
@@ -40,9 +40,9 @@ COMMANDS = {
     ),
     "mediaeval-demo": (
         "beam_pipelines.demo.mediaeval_command",
-        "a small data set in the layout of MediaEval 2018, made by the project",
+        "a small generated data set in the layout of MediaEval 2018",
     ),
-    "demo": ("beam_pipelines.demo.run", "the whole path on films that the project makes itself"),
+    "demo": ("beam_pipelines.demo.run", "all jobs on films that the project generates"),
 }
 
 NEEDS_TENSORFLOW = ("train", "tune", "ensemble", "reproduce", "compare")

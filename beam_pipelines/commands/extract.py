@@ -12,11 +12,11 @@ from beam_pipelines.launch.options import add_job_options
 
 EXAMPLES = """
 examples:
-  on this machine, one process a core:
+  on this machine, one process per core:
     cineaffect extract --films ~/films --output features
-  three films of a manifest, faces left out, in small batches:
+  the films of a manifest, without faces, in small batches:
     cineaffect extract --films films.csv --output features --set modalities=[image,audio] --set image.batch_size=4
-  on a Flink cluster, films and records in a bucket (all options below it are Beam's own):
+  on a Flink cluster, films and records in a bucket (the options from --runner on are Beam's own):
     cineaffect extract --films gs://bucket/films --output gs://bucket/features \\
         --runner=PortableRunner --job_endpoint=jobserver:8099 --environment_type=EXTERNAL \\
         --environment_config=localhost:50000 --parallelism=8
@@ -28,13 +28,13 @@ examples:
   the paper's baseline; openSMILE is an extra, pip install 'cineaffect[opensmile]', with a licence for research only:
   neither it nor features extracted with it may be used in a product:
     cineaffect extract --films ~/films --output features --set modalities=[vgg16,opensmile_is10]
-  what it would do, and how long that takes:
+  what would be done, and how long it would take:
     cineaffect extract --films ~/films --output features --dry-run
 
-A second run does only what is missing: films without a record, films that have changed, modalities whose fingerprint is
-another. Films that failed by their own fault (damaged, no pictures, beyond a limit) stay failed until they, the limits
-or the version change, or with --retry-failed; those whose reason may be the machine's (timeout, crashed, out_of_memory,
-disk_full, not_found, not_readable) are tried again. Films longer than segment_s are shared among workers.
+A second run does only what is missing: films without a record, changed films, modalities whose fingerprint has changed.
+Films whose file is at fault (damaged, no pictures, beyond a limit) stay failed until they, the limits or the version
+change, or until --retry-failed. Films whose reason may be the machine's (timeout, crashed, out_of_memory, disk_full,
+not_found, not_readable) are tried again. Several workers share films that are longer than segment_s.
 exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 some films failed (see failures.jsonl),
 4 too many failed.
 """
@@ -119,13 +119,13 @@ def _film_seconds(uri: str) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser(
-        "extract", "Extracts image, audio and face features at one a second into one TFRecord file a film.", EXAMPLES
+        "extract", "Extracts image, audio and face features, one per second, into one TFRecord file per film.", EXAMPLES
     )
     parser.add_argument("--films", required=True, help="folder, quoted glob, or CSV manifest (film_id, path, …)")
-    parser.add_argument("--retry-failed", action="store_true", help="try films again that failed by their own fault")
-    parser.add_argument("--force", action="store_true", help="extract again what is up to date")
+    parser.add_argument("--retry-failed", action="store_true", help="try films again whose file was at fault")
+    parser.add_argument("--force", action="store_true", help="extract everything again, even what is up to date")
     parser.add_argument(
-        "--dry-run", action="store_true", help="look at every film and say what would be done; nothing is written"
+        "--dry-run", action="store_true", help="probe every film and say what would be done; write nothing"
     )
     add_job_options(parser, "extract", "image.batch_size=8")
     return parser

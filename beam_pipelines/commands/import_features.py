@@ -14,16 +14,16 @@ from beam_pipelines.foundation.errors import ConfigurationError
 
 EXAMPLES = """
 examples:
-  the organisers' features of MediaEval 2018, all kinds that are there:
+  the organisers' features of MediaEval 2018, all existing kinds:
     cineaffect import-features --mediaeval2018 data --output features
   those of the paper's baseline only:
     cineaffect import-features --mediaeval2018 data --kinds fc6,emobase2010 --output features
-  features of your own: a folder of <film_id>.csv, one row a second, a header with their names (time_s: the second):
+  your own features: a folder of <film_id>.csv, one row per second, a header with their names (time_s: the second):
     cineaffect import-features --csv mine --name my_features --version 1 --output features
 
-A record that is there keeps its length and its other features. Where there is none, name the films (--films, or the
-films of the data set themselves): the record then knows its film, and `cineaffect extract` adds to it. Without them a
-later extract begins a new record. Then: prepare, and train with --set model.modalities=[fc6,emobase2010].
+An existing record keeps its length and its other features. If there is none, name the films (--films, or the films of
+the data set itself): the record then knows its film, and `cineaffect extract` adds to it. Without them a later extract
+begins a new record. Then: prepare, and train with --set model.modalities=[fc6,emobase2010].
 
 The table of defects, failures.jsonl and run_manifest.json lie in OUTPUT/import-NAME/. A second run does only what is
 missing or has changed. exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 some films failed,
@@ -83,14 +83,12 @@ def _print_defects(run_folder: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser(
-        "import-features", "Puts features that others computed, one row a second, into feature records.", EXAMPLES
+        "import-features", "Puts features that others computed, one row per second, into feature records.", EXAMPLES
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--mediaeval2018", metavar="DIR", help="data set in the organisers' layout, local or gs://")
     source.add_argument("--csv", metavar="DIR", help="folder or quoted glob of <film_id>.csv")
-    parser.add_argument(
-        "--output", required=True, help="directory of feature records; those that are there are added to"
-    )
+    parser.add_argument("--output", required=True, help="directory of feature records; existing ones are added to")
     parser.add_argument("--films", default="", help="the films themselves: folder, quoted glob, or CSV manifest")
     parser.add_argument("--kinds", default="", help=f"with --mediaeval2018: some of {','.join(KINDS)}")
     parser.add_argument("--name", default="", help="with --csv: name of the modality")

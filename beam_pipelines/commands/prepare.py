@@ -27,7 +27,7 @@ examples:
     cineaffect prepare --records features --manifest films.csv --output transform-final \\
         --set splits=[train,validation] --set pca_components.image=128
 
-  on a Flink cluster, everything in a bucket (all options below it are Beam's own; one process is enough for most):
+  on a Flink cluster, everything in a bucket (the options from --runner on are Beam's own):
     cineaffect prepare --records gs://bucket/features --manifest gs://bucket/films.csv --output gs://bucket/transform \\
         --runner=PortableRunner --job_endpoint=jobserver:8099 --environment_type=EXTERNAL \\
         --environment_config=localhost:50000 --parallelism=8 --temp_location=gs://bucket/tmp
@@ -109,7 +109,7 @@ def _is_not_about_the_cache(entry: logging.LogRecord) -> bool:
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser(
         "prepare",
-        "Takes the statistics of the training films' features and writes them as a transform graph.",
+        "Computes the statistics of the training films' features and writes them as a transform graph.",
         EXAMPLES,
     )
     parser.add_argument("--records", required=True, help="directory of feature records, from extract")

@@ -20,7 +20,7 @@ examples:
   of a training run, a study or Table 1, in run/report/index.html (train, tune and reproduce write it at their end):
     cineaffect report --run run
 
-The page opens from disk. It plays films where they lie: moved away without them, it lacks the video and nothing else.
+The page opens from disk. It plays films where they lie: if the page is moved without them, it lacks only the video.
 Beside it, markers/ holds an EDL for DaVinci Resolve, a CSV for Premiere and WebVTT chapters and metadata of every film.
 """
 
@@ -57,7 +57,7 @@ def _main(argv: list[str]) -> int:
         rate_hz=arguments.frame_rate,
     )
     if records:
-        # Reading records starts TensorFlow; here without the noise of its start-up.
+        # Reading records starts TensorFlow.
         start_tensorflow()
     before = read_failures(records) if records else []
     if maker.films:
@@ -83,19 +83,22 @@ def _frame_rate(text: str) -> Fraction:
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser(
-        "report", "Writes a page of a run to look at, and of a scoring run markers for other tools.", EXAMPLES
+        "report", "Writes a page of a run to look at; for a scoring run also markers for other tools.", EXAMPLES
     )
     of = parser.add_mutually_exclusive_group(required=True)
     of.add_argument("--scores", help="directory of a finished cineaffect score, local or gs://")
     of.add_argument("--run", help="directory of a cineaffect train, tune or reproduce; only --output goes with it")
     parser.add_argument(
-        "--records", help="directory of feature records: faces, sound and exact length; SCORES/records where it exists"
+        "--records",
+        help="directory of feature records: faces, sound and exact length (default: SCORES/records if it exists)",
     )
-    parser.add_argument("--manifest", help="CSV manifest: where the films and their labels lie")
-    parser.add_argument("--output", help="folder of the page; SCORES/report or RUN/report without it")
-    parser.add_argument("--thumbnails", action="store_true", help="pictures along the time axis, for films at hand")
+    parser.add_argument("--manifest", help="CSV manifest with the films and their labels")
+    parser.add_argument("--output", help="folder of the page (default: SCORES/report or RUN/report)")
     parser.add_argument(
-        "--frame-rate", type=_frame_rate, help="of the markers' timecode; without it each film's own, else 25"
+        "--thumbnails", action="store_true", help="pictures along the time axis, if the films are available"
+    )
+    parser.add_argument(
+        "--frame-rate", type=_frame_rate, help="frame rate of the markers' timecode (default: each film's own, else 25)"
     )
     return parser
 

@@ -13,12 +13,12 @@ from beam_pipelines.launch.options import add_job_options
 
 EXAMPLES = """
 examples:
-  films on this machine, one process a core; their features are kept in curves/records:
+  films on this machine, one process per core; their features are kept in curves/records:
     cineaffect score --films ~/films --model exports --output curves
-  feature records that lie ready, the test films of a manifest, a slower filter, no plots:
+  existing feature records, the test films of a manifest, a slower filter, no plots:
     cineaffect score --records features --manifest films.csv --splits test --model exports/3 --output curves \\
         --set smoothing.cutoff_hz=0.02 --set plots=false
-  on a Flink cluster, everything in a bucket (all options below it are Beam's own):
+  on a Flink cluster, everything in a bucket (the options from --runner on are Beam's own):
     cineaffect score --records gs://bucket/features --model gs://bucket/exports --output gs://bucket/curves \\
         --runner=PortableRunner --job_endpoint=jobserver:8099 --environment_type=EXTERNAL \\
         --environment_config=localhost:50000 --parallelism=8
@@ -27,10 +27,9 @@ examples:
         --runner=DataflowRunner --project=PROJECT --region=REGION --temp_location=gs://bucket/tmp \\
         --sdk_container_image=IMAGE --experiments=use_runner_v2
 
-A second run scores only films that are new, whose record has changed, or whose model, smoothing or stride is another.
-The table (curves.parquet) keeps the films of earlier runs into the same directory, also those that fail now, as long as
-the same model, smoothing and stride made their curves; those of another leave the table when a run doesn't score them,
-and are counted.
+A second run scores only new films, and those whose record, model, smoothing or stride has changed. The table
+(curves.parquet) keeps films of earlier runs into the same directory, also those that fail now, if the same model,
+smoothing and stride made their curves. Other films leave the table if a run doesn't score them, and are counted.
 exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 some films failed (see failures.jsonl),
 4 too many failed.
 """
@@ -87,7 +86,7 @@ def _main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("score", "Predicts valence and arousal for every second of every film.", EXAMPLES)
     films = parser.add_mutually_exclusive_group(required=True)
-    films.add_argument("--records", help="directory of feature records, as cineaffect extract leaves them")
+    films.add_argument("--records", help="directory of feature records, from cineaffect extract")
     films.add_argument("--films", help="folder, quoted glob, or CSV manifest; the films are extracted first")
     parser.add_argument("--manifest", help="with --records: CSV manifest that names the films")
     parser.add_argument(

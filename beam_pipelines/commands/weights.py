@@ -22,7 +22,7 @@ and kept in one directory. No job downloads anything by itself: fetch the weight
 EXAMPLES = """\
 examples:
   cineaffect weights list                     every file: licence, training data, address, and whether it is here
-  cineaffect weights fetch                    download all that the paper's system needs and that is absent
+  cineaffect weights fetch                    download all files that the paper's system needs and that are absent
   cineaffect weights fetch vggish_audioset    download one, and run its published self-test
   cineaffect weights verify                   hash every file that is here
   cineaffect weights verify vggish_audioset --self-test
@@ -35,7 +35,7 @@ the directory:
   the environment variable CINEAFFECT_WEIGHTS, else the platform's cache directory.
 
 exit codes:
-  0 all is well; 2 a file is absent where it was asked for, differs from its hash, or could not be fetched.
+  0 all is well; 2 a named file is absent, a file differs from its hash, or it could not be fetched.
 """
 
 PAPER = ("inception_v3_imagenet", "vggish_audioset", "facenet_vggface2")
@@ -63,9 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("list", help="show every file of weights and whether it is here")
     fetch = commands.add_parser("fetch", help="download what is absent, check it, run the published self-test")
     fetch.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(TABLE)}; none: {', '.join(PAPER)}")
-    verify = commands.add_parser("verify", help="hash the files that are here again")
-    verify.add_argument("names", nargs="*", metavar="NAME", help="names that must be here; none: whatever is here")
-    verify.add_argument("--self-test", action="store_true", help="run the published self-test, too, where there is one")
+    verify = commands.add_parser("verify", help="compare the files that are here with their hashes")
+    verify.add_argument(
+        "names", nargs="*", metavar="NAME", help="names that must be here; none: all files that are here"
+    )
+    verify.add_argument("--self-test", action="store_true", help="also run the published self-test, if there is one")
     return parser
 
 

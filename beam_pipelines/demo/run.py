@@ -31,12 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: list[str]) -> int:
     parser = make_parser(
-        "demo", "Makes short films with known valence and arousal, then extracts, trains, scores and evaluates."
+        "demo", "Generates short films with known valence and arousal, then extracts, trains, scores and evaluates."
     )
-    parser.add_argument("--output", default="demo-run", help="directory for everything it makes (default: demo-run)")
+    parser.add_argument("--output", default="demo-run", help="directory of all its files (default: demo-run)")
     parser.add_argument("--config", default=str(CONFIG), help="YAML file (default: the demo's own)")
-    parser.add_argument("--films", type=int, default=14, help="how many films it makes (default: 14)")
-    parser.add_argument("--seconds", type=int, default=65, help="about how long each is (default: 65)")
+    parser.add_argument("--films", type=int, default=14, help="number of films (default: 14)")
+    parser.add_argument("--seconds", type=int, default=65, help="length of each film in seconds, about (default: 65)")
     arguments = parser.parse_args(argv)
 
     from beam_pipelines.demo.films import SHORTEST_S, plan_demo_films

@@ -50,7 +50,10 @@ def make_parser(command: str, description: str | None, examples: str = "") -> ar
 
 
 def add_configuration(
-    parser: argparse.ArgumentParser, section: str, example: str, file: str = "YAML file; without one the defaults hold"
+    parser: argparse.ArgumentParser,
+    section: str,
+    example: str,
+    file: str = "YAML file (default: all keys have their defaults)",
 ) -> None:
     """Adds `--config` and `--set`, which `load_section` takes as `arguments.config` and `arguments.overrides`.
 

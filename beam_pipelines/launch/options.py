@@ -24,12 +24,12 @@ def add_job_options(parser: argparse.ArgumentParser, section: str, example: str)
         "--workers",
         type=at_least_one,
         default=0,
-        help="local runner only: worker processes; 1 runs everything in this process. Where films are extracted on a "
+        help="local runner only: worker processes; 1 runs everything in this process. If films are extracted on a "
         "GPU, threads of this process (extract.device.share_batches)",
     )
     parser.add_argument(
         OPTION,
         choices=FORMATS,
         default=FORMATS[0],
-        help="the log on standard error: json gives one object a line, with film, segment and worker (default: text)",
+        help="the log on standard error: json gives one object per line, with film, segment and worker (default: text)",
     )

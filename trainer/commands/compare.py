@@ -25,16 +25,16 @@ comparisons:
 {chr(10).join(f"  {name:<10} {what}" for name, what in COMPARISONS.items())}
 
 examples:
-  any films, by manifest; the transform is prepared where none is named:
+  any films, by manifest; without --transform it is prepared:
     cineaffect compare --what window --manifest films.csv --records features --output comparisons
   MediaEval 2018, validated by films of the development set as in `cineaffect reproduce`:
     cineaffect compare --what encoder --data DIR --records features --output comparisons
-  a variant with settings of its own:
+  a variant with its own settings:
     cineaffect compare --what encoder --manifest films.csv --records features --output comparisons \\
                        --set model.encoder.units=64 --set-in TCN model.encoder.levels=3
 
-Each leaves <what>.txt, .json, .csv and .png in --output. On data of `cineaffect mediaeval-demo` they show that the
-command works: there the answers are built in.
+Each writes <what>.txt, .json, .csv and .png to --output. On data of `cineaffect mediaeval-demo` they only show that the
+command works: there the results are built in.
 exit codes: 0 all done, 1 an outage (run it again), 2 configuration error or a failed job.
 """
 
@@ -151,13 +151,13 @@ def _parser() -> argparse.ArgumentParser:
     films.add_argument("--manifest", help="CSV with film_id, path, split (train, validation, test) and labels")
     films.add_argument("--data", help="directory in the layout of MediaEval 2018")
     parser.add_argument("--records", required=True, help="directory of feature records")
-    parser.add_argument("--transform", help="directory that prepare made from the split train; without, it is made")
-    parser.add_argument("--output", required=True, help="local directory; started again, it goes on there")
+    parser.add_argument("--transform", help="directory that prepare made from the split train (default: it is made)")
+    parser.add_argument("--output", required=True, help="local directory; a second run resumes there")
     parser.add_argument("--seeds", type=at_least_one, default=3, help="trainings of each variant (default: 3)")
     parser.add_argument("--baseline", default="", help="of features: its modalities, comma separated")
     parser.add_argument("--validation-films", type=int, help="with --data: how many of the development films (13)")
     parser.add_argument("--split-seed", type=int, help="with --data: draws them (2018, ours)")
-    add_configuration(parser, "train", "epochs=20", "YAML file; its sections train and prepare hold")
+    add_configuration(parser, "train", "epochs=20", "YAML file with the sections train and prepare")
     parser.add_argument(
         "--set-in",
         action="append",

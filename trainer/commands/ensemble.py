@@ -20,13 +20,13 @@ EXAMPLES = """
 examples:
   the mean of three training runs, its filter chosen on the validation films:
     cineaffect ensemble --members run1 run2 run3 --output exports --manifest films.csv --records features
-  of versions, with the filter that all of them chose:
+  the mean of versions, with the filter that all of them chose:
     cineaffect ensemble --members run1/exports/2 run2/exports/1 --output exports
   scored as any other model:
     cineaffect score --records features --model exports --output curves
 
-A member may be a training run, a directory of exports, or a version in it. Members may take different features, but of
-one name they must be of one extraction. Films that any member has learned from can't choose the filter.
+A member may be a training run, a directory of exports, or a version in it. Members may take different features, but
+features of one name must be of one extraction. Films that any member has learned from can't choose the filter.
 exit codes: 0 all done, 1 an outage (run it again), 2 configuration error.
 """
 
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--records", help="directory of their feature records")
     parser.add_argument("--validation-splits", default="validation", help="which films (default: validation)")
     parser.add_argument("--train-splits", default="train", help="whose labels give the constant mean (default: train)")
-    file = "YAML file; its section train says how labels are read and what is tried"
+    file = "YAML file; its section train says how labels are read and which filters are tried"
     add_configuration(parser, "train", "labels.minimum=0", file)
     parser.add_argument("--export-version", type=int, help="number of the version (default: the next free one)")
     return parser

@@ -20,7 +20,7 @@ examples:
   a run file in the task's format:
     cineaffect evaluate --manifest films.csv --run-file run1.txt --splits test
 
-The constant-mean row answers the mean of all label rows of --train-splits for every second: what a model must beat.
+The row "constant mean" predicts the mean of all label rows of --train-splits for every second: a model must beat it.
 PCC and CCC of a constant series are undefined; means over films leave such films out and say how many.
 exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 some labelled films have no curve.
 """
@@ -65,7 +65,7 @@ def _main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    description = "Holds predicted curves against labels: MSE, PCC and CCC, per film and pooled."
+    description = "Compares predicted curves with labels: MSE, PCC and CCC, per film and pooled."
     parser = make_parser("evaluate", description, EXAMPLES)
     parser.add_argument("--manifest", required=True, help="CSV with the columns film_id, path, split and labels")
     predictions = parser.add_mutually_exclusive_group(required=True)
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", help="where evaluation.json and .csv go (default: the run's directory, or RUN_FILE_evaluation)"
     )
-    parser.add_argument("--per-film", action="store_true", help="prints every film's figures too")
+    parser.add_argument("--per-film", action="store_true", help="also print every film's figures")
     file = "YAML file; its section train.labels says how labels are read"
     add_configuration(parser, "train", "labels.minimum=0", file)
     return parser

@@ -27,19 +27,19 @@ EXAMPLES = """
 examples:
   the licensed data, unpacked anywhere below DIR; features are extracted first:
     cineaffect reproduce --data DIR --output reproduction --seeds 3
-  data that the project makes itself (its figures say nothing of the paper's):
+  data that the project generates (its figures say nothing about the paper's):
     cineaffect mediaeval-demo --output data --records --no-films --no-features
     cineaffect reproduce --data data --records data/records --output reproduction --validation-films 4
 
-what it leaves in --output:
+what it writes to --output:
   report/index.html            a page: ours per film and pooled, over seeds, beside the paper's Table 1 and the constant
   table1.txt/.json/.csv/.png   the same for a terminal, programs, spreadsheets, and as a picture
   seed<n>/<run>.txt            run files in the task's format; `cineaffect evaluate --run-file` reads them
   seed<n>/<run>-final-<digest>/exports/   the model of the run, for `cineaffect score`
-Started again it goes on there. What a step depends on is in the name of its directory: with other settings or data it
-is made anew beside the old one.
+A second run resumes there. The name of a step's directory depends on its settings and data: with others it is made
+again beside the old one.
 
-What the paper leaves open is a key of the runs' files, section train or reproduce, and called ours there.
+What the paper leaves open is a key in the runs' files, section train or reproduce, marked as ours.
 exit codes: 0 all done, 1 an outage (run it again), 2 configuration error or a failed job.
 """
 
@@ -132,10 +132,10 @@ def places_of_runs(output: str) -> Places:
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("reproduce", __doc__, EXAMPLES)
     parser.add_argument("--data", required=True, help="directory in the layout of MediaEval 2018")
-    parser.add_argument("--output", required=True, help="local directory; started again, it goes on there")
-    parser.add_argument("--records", default="", help="feature records that lie ready; without, films are extracted")
+    parser.add_argument("--output", required=True, help="local directory; a second run resumes there")
+    parser.add_argument("--records", default="", help="existing feature records (default: films are extracted)")
     parser.add_argument("--runs", help="directory of run files (default: the paper's run1.yaml … run5.yaml)")
-    parser.add_argument("--config", help="YAML file whose sections extract and prepare hold for those steps")
+    parser.add_argument("--config", help="YAML file with the sections extract and prepare, for those steps")
     parser.add_argument("--seeds", type=at_least_one, default=1, help="how often each run is trained (default: 1)")
     parser.add_argument(
         "--validation-films", type=int, help="replaces reproduce.validation_films of all runs (13, as in the paper)"

@@ -23,8 +23,8 @@ example:
     cineaffect rollback --exports OUTPUT/exports
 
 exit codes: 0 decided (promoted, not promoted, or nothing new), 1 a stage failed, 2 configuration error, 4 too many
-films failed, 5 another run is at work. Killed, start it again: it goes on where it was. Where output is in gs://, the
-lock of a killed run expires after lock_expiry_s, and the next run waits that long.
+films failed, 5 another run is at work. If it is killed, start it again: it resumes where it stopped. If output is in
+gs://, the lock of a killed run expires after lock_expiry_s, and the next run waits that long.
 """
 
 

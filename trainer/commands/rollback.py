@@ -10,13 +10,13 @@ from beam_pipelines.foundation.errors import EXIT_OK
 
 EXAMPLES = """
 examples:
-  to the version that was in use before:
+  to the previous version:
     cineaffect rollback --exports OUTPUT/exports
   to a named one:
     cineaffect rollback --exports gs://bucket/exports --to 3
 
-No version is removed. Scoring runs that have begun end with the version they began with. A decided round is not
-repeated, so the return stands until records, labels, the configuration or the code version change.
+No version is removed. Running scoring runs finish with the version with which they began. A decided round is not
+repeated, so the rollback holds until records, labels, the configuration or the code version change.
 exit codes: 0 done, 1 an outage or another move at once (run it again), 2 there is no such version.
 """
 

@@ -24,17 +24,17 @@ a whole experiment, from films to a model:
                       --set model.encoder.units=64 --set model.dropout=0.3
   cineaffect evaluate --manifest films.csv --scores run --splits validation --per-film
 
-what it leaves in --output:
+what it writes to --output:
   exports/<version>/    the SavedModel and model_card.json; `cineaffect score --model run/exports` takes the newest
   evaluation.json/.csv  MSE, PCC and CCC on the validation films, beside the constant mean
   curves/<film_id>.csv  its own predictions of the training and validation films
   report/index.html     a page of all this to look at; validation.json holds what it needs of labels and filters
-  history.json/.csv     one entry an epoch;  logs/: the same for TensorBoard
-  checkpoints/          killed, it goes on from there and ends at the same weights: start it again as before
+  history.json/.csv     one entry per epoch;  logs/: the same for TensorBoard
+  checkpoints/          if training is killed, start it again: it resumes there and ends with the same weights
 
-With `--validation-splits ''` the last epoch and the configured filter stand: for the final training on all films.
-Several GPUs share each batch by themselves. With several workers, start the same command on each, with TF_CONFIG set as
-  TensorFlow wants it; the first one writes. If one is lost, start all of them again: they go on from the checkpoint.
+`--validation-splits ''` takes the last epoch and the configured filter: for the final training on all films.
+Several GPUs share each batch automatically. For several workers, set TF_CONFIG as TensorFlow requires and start the
+  same command on each; the first one writes. If one is lost, start all of them again: they resume from the checkpoint.
 exit codes: 0 all done, 1 an outage (run it again), 2 configuration error.
 """
 
@@ -85,9 +85,9 @@ def _parser() -> argparse.ArgumentParser:
         "--transform", required=True, help="directory of the transform graph, from prepare, local or gs://"
     )
     parser.add_argument(
-        "--output", required=True, help="directory of this run, local or gs://; started again, it goes on there"
+        "--output", required=True, help="directory of this run, local or gs://; a second run resumes there"
     )
-    file = "YAML file with a section train; without one the defaults hold"
+    file = "YAML file with a section train (default: all keys have their defaults)"
     add_configuration(parser, "train", "epochs=20", file)
     for option, default, what in (
         ("--train-splits", "train", "films to learn from, comma separated"),
@@ -101,14 +101,14 @@ def _parser() -> argparse.ArgumentParser:
         "--checkpoint-batches",
         type=int,
         default=0,
-        help="a checkpoint after every so many batches too, for long epochs (default: after each epoch only)",
+        help="also write a checkpoint after every so many batches, for long epochs (default: after each epoch only)",
     )
     parser.add_argument(
         "--strategy",
         choices=("auto", "one", "mirrored", "multi_worker"),
         default="auto",
         help="devices that share each batch: one, mirrored (all GPUs), multi_worker (all workers of TF_CONFIG, with an "
-        "--output that all can read); auto goes by TF_CONFIG and GPUs. A run can go on with others (default: auto)",
+        "--output that all can read); auto follows TF_CONFIG and GPUs. A run may resume with others (default: auto)",
     )
     parser.add_argument(
         "--threads", type=int, default=0, help=f"threads of one operation (default: all {os.cpu_count()} cores)"

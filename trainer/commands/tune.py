@@ -23,16 +23,16 @@ EXAMPLES = """
 examples:
   validation by the manifest's splits, two workers on one study:
     cineaffect tune --manifest films.csv --records features --transform transform --output study --workers 2
-  a smaller space, five folds by film (their statistics are fitted anew in --output):
+  a smaller space, five folds by film (their statistics are computed in --output):
     cineaffect tune --manifest films.csv --records features --output study --set folds=5 --set space.encoders='[gru]'
-  what was best, trained as it is:
+  the best configuration, trained:
     cineaffect train --config study/best.yaml --manifest films.csv --records features --transform transform --output run
 
-The section train of --config gives what is not searched (epochs, batch_size, labels, modalities, …), its section
-prepare how the statistics of folds are fitted.
-what it leaves in --output: report/index.html to look at, trials.csv, best.yaml, study.json, study.png, study.db and a
+The section train of --config has the settings that are not searched (epochs, batch_size, labels, modalities, …), its
+section prepare those of the folds' statistics.
+what it writes to --output: report/index.html to look at, trials.csv, best.yaml, study.json, study.png, study.db and a
 folder for each trial.
-Killed, it goes on when it is started again: a trial under way is marked and repeated from its last checkpoint.
+If it is killed, start it again: it marks the interrupted trial and repeats it from its last checkpoint.
 exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, also where a worker has failed.
 """
 
@@ -136,13 +136,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--manifest", required=True, help="CSV with the columns film_id, path, split and labels")
     parser.add_argument("--records", required=True, help="directory of feature records, from extract")
     parser.add_argument("--transform", help="directory of the transform graph; needed unless tune.folds is set")
-    parser.add_argument("--output", required=True, help="local directory of the study; started again, it goes on there")
-    file = "YAML file with the sections tune and train; without one the defaults hold"
+    parser.add_argument("--output", required=True, help="local directory of the study; a second run resumes there")
+    file = "YAML file with the sections tune and train (default: all keys have their defaults)"
     add_configuration(parser, "tune", "trials=20", file)
     add_set(parser, "--set-train", "train", "epochs=20", "train_overrides")
     parser.add_argument("--workers", type=int, default=1, help="processes on one study (default: 1)")
     parser.add_argument("--train-splits", default="train", help="films to learn from (default: train)")
-    parser.add_argument("--validation-splits", default="validation", help="films that judge (default: validation)")
+    parser.add_argument("--validation-splits", default="validation", help="films that validate (default: validation)")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     return parser
 

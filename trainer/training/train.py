@@ -261,7 +261,7 @@ class _Run:
         epoch = int(state.epoch.numpy())
         if not (math.isfinite(loss) and all(np.isfinite(variable.numpy()).all() for variable in self.model.weights)):
             raise DivergenceError(
-                f"{self.output}: in epoch {epoch} the loss or a weight is not finite any more; lower "
+                f"{self.output}: in epoch {epoch} the loss or a weight is no longer finite; lower "
                 "train.learning_rate, or set train.gradient_clip_norm (1.0, for example)"
             )
         entry: dict[str, Any] = {

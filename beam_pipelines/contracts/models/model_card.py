@@ -84,7 +84,7 @@ class ModelCard(Section):
         if stride_s > 1 and not self.takes_stride:
             raise ConfigurationError(
                 f"score.stride_s: is {stride_s}, but model {self.version} normalises by the statistics of all seconds "
-                "of a film (batch_statistics_at_inference: film), and gives other values where it is asked for some; "
+                "of a film (batch_statistics_at_inference: film), and would give other values for single seconds; "
                 "leave the stride at 1"
             )
 
