@@ -13,17 +13,15 @@ if __name__ == "__main__":  # before Beam is imported: help and refusals need no
 
     sys.exit(command())
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 
 from beam_pipelines.contracts.records.records import fingerprint, is_untrained
-from beam_pipelines.contracts.runs import FilmOutcome
+from beam_pipelines.extraction.earlier_runs import EarlierRuns, name_attempt
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film
-from beam_pipelines.foundation.version import __version__
 from beam_pipelines.launch import job
 from beam_pipelines.transforms.extract_films import DONE_TAG, FAILED_TAG, ExtractFilms
 from beam_pipelines.transforms.outcomes import WriteOutcomes
@@ -35,10 +33,7 @@ def define_pipeline(
     config: ExtractConfig,
     output: str,
     descriptions: Mapping[str, Mapping[str, Any]],
-    *,
-    force: bool = False,
-    run_started_s: float = math.inf,
-    earlier_failures: Mapping[str, FilmOutcome] | None = None,
+    earlier: EarlierRuns | None = None,
 ) -> None:
     """Builds the graph of the job on `pipeline`.
 
@@ -48,26 +43,14 @@ def define_pipeline(
         config: the extract section.
         output: directory of records, failures and manifest.
         descriptions: wanted modality -> what its features depend on, from `describe_tracks(config)`.
-        force: extract again what is up to date.
-        run_started_s: when this run began, from `job.storage_time_s`; films that it has done count as done, not as
-            skipped, also where a worker was lost and they are come upon a second time.
-        earlier_failures: film id -> its failure in an earlier run, from `read_failures`; such a film isn't tried again
-            as long as its file is the same and the fault was its own.
+        earlier: which records and failures of earlier runs count: none of the latter without it.
     """
-    attempt = name_attempt(config, descriptions)
+    earlier = earlier or EarlierRuns(attempt=name_attempt(config, descriptions))
     outcomes = (
         pipeline
         # ExtractFilms shares the films out itself, in this order.
         | "Films" >> beam.Create(films, reshuffle=False)
-        | ExtractFilms(
-            config,
-            output,
-            descriptions,
-            force=force,
-            run_started_s=run_started_s,
-            earlier_failures=earlier_failures or {},
-            attempt=attempt,
-        )
+        | ExtractFilms(config, output, descriptions, earlier)
     )
     about = {
         "job": "extract",
@@ -82,14 +65,6 @@ def define_pipeline(
         | beam.Flatten()
         | WriteOutcomes(output, len(films), about, config.failure_threshold)
     )
-
-
-def name_attempt(config: ExtractConfig, descriptions: Mapping[str, Mapping[str, Any]]) -> str:
-    """A name of all that decides whether a film can be extracted: limits, features, version."""
-    made = {modality: fingerprint(description) for modality, description in descriptions.items()}
-    limits = config.limits.model_dump(exclude={"decoder_memory_mb"})
-    damage = config.decode.max_damaged_share
-    return fingerprint({"limits": limits, "max_damaged_share": damage, "made": made, "version": __version__})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from beam_pipelines.foundation.command_line import guarded, make_parser, parse_known
 from beam_pipelines.launch.driver_log import start_log
@@ -55,7 +56,8 @@ def _main(argv: list[str]) -> int:
     config = load_section("extract", ExtractConfig, arguments.config, arguments.overrides)
 
     from beam_pipelines.contracts.runs import TRIED_AGAIN, read_failures
-    from beam_pipelines.extract import define_pipeline, name_attempt
+    from beam_pipelines.extract import define_pipeline
+    from beam_pipelines.extraction.earlier_runs import EarlierRuns, name_attempt
     from beam_pipelines.extraction.parts_folder import remove_parts
     from beam_pipelines.extractors.configured_networks import describe_tracks
     from beam_pipelines.extractors.weights.needed_weights import require_weights
@@ -72,27 +74,18 @@ def _main(argv: list[str]) -> int:
         films = largest_first(films)
     require_weights(config)
     descriptions = describe_tracks(config)
-    earlier = {} if arguments.retry_failed or arguments.force else read_failures(arguments.output)
+    failures = {} if arguments.retry_failed or arguments.force else read_failures(arguments.output)
+    earlier = EarlierRuns(arguments.force, failures=failures, attempt=name_attempt(config, descriptions))
     if arguments.dry_run:
         from beam_pipelines.extraction.dry_run import print_dry_run
 
-        attempt = name_attempt(config, descriptions)
-        return print_dry_run(films, config, arguments.output, descriptions, earlier, attempt, force=arguments.force)
+        return print_dry_run(films, config, arguments.output, descriptions, earlier)
     storage.remove_unfinished(arguments.output)
     if arguments.force:
         remove_parts(arguments.output)
-    run_started_s = job.storage_time_s(arguments.output)
+    earlier = replace(earlier, run_started_s=job.storage_time_s(arguments.output))
     code = job.run(
-        lambda pipeline: define_pipeline(
-            pipeline,
-            films,
-            config,
-            arguments.output,
-            descriptions,
-            force=arguments.force,
-            run_started_s=run_started_s,
-            earlier_failures=earlier,
-        ),
+        lambda pipeline: define_pipeline(pipeline, films, config, arguments.output, descriptions, earlier),
         options,
         arguments.output,
         len(films),
@@ -102,8 +95,8 @@ def _main(argv: list[str]) -> int:
     if job.is_template(options):
         return code  # the job itself is still to come, and takes up what an earlier one has left
     # What a killed run or another segment_s has left. Films that are to be tried again keep their parts.
-    failures = read_failures(arguments.output).values()
-    remove_parts(arguments.output, [failure.film_id for failure in failures if failure.reason in TRIED_AGAIN])
+    failed = read_failures(arguments.output).values()
+    remove_parts(arguments.output, [film.film_id for film in failed if film.reason in TRIED_AGAIN])
     return code
 
 

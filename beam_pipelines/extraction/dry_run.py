@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from beam_pipelines.contracts.runs import FilmOutcome, is_carried_over
-from beam_pipelines.extraction.one_film import media_limits, missing_modalities, stat_source
+from beam_pipelines.extraction.earlier_runs import EarlierRuns
+from beam_pipelines.extraction.missing import missing_modalities, stat_source
+from beam_pipelines.extraction.one_film import media_limits
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film, shown_name
 from beam_pipelines.foundation import storage
@@ -63,15 +64,12 @@ def print_dry_run(
     config: ExtractConfig,
     directory: str,
     descriptions: Mapping[str, Mapping[str, Any]],
-    earlier: Mapping[str, FilmOutcome],
-    attempt: str,
-    force: bool = False,
+    earlier: EarlierRuns,
 ) -> int:
     """Prints a row for every film and the totals; returns the exit code: 3 where films can't be extracted."""
 
     def look(film: Film, decoder: DecodingProcess) -> Forecast:
-        failure = earlier.get(film.film_id)
-        return forecast(film, config, directory, descriptions, failure, attempt, decoder, force)
+        return forecast(film, config, directory, descriptions, earlier, decoder)
 
     console, table = Console(), Table("film", "length", "picture", "sound", "what would be done", box=None)
     found = []
@@ -97,17 +95,16 @@ def forecast(
     config: ExtractConfig,
     directory: str,
     descriptions: Mapping[str, Mapping[str, Any]],
-    failure: FilmOutcome | None,
-    attempt: str,
+    earlier: EarlierRuns,
     decoder: DecodingProcess,
-    force: bool = False,
 ) -> Forecast:
     """What the extract job would do with one film."""
     try:
         source = stat_source(film)
         missing = missing_modalities(film, source, directory, descriptions)
-        wanted = sorted(descriptions if force else missing)
-        if failure and is_carried_over(failure, source.size_bytes, source.modified_s, attempt):
+        wanted = sorted(descriptions if earlier.force else missing)
+        failure = earlier.carried_over(film)
+        if failure:
             return Forecast(film.film_id, f"failed before ({failure.reason}), see --retry-failed", failed=True)
         with storage.local_copy(film.uri) as path:
             probe = decoder.probe(path, media_limits(config))

@@ -1,50 +1,40 @@
 """One film, from its file to its feature record: what is done already is kept, what is missing is added.
 
-A record is up to date when its source hasn't changed and every wanted modality has the wanted fingerprint. The source
-is unchanged when it has the same size and is not younger than the record; if it is younger, its SHA-256 decides.
-
-A long film is cut: its segments are extracted by whoever is free, and joined when all are there. Whatever is found in
-the film, its record is the same as if it had not been cut. So a film is cut only where a decode plan exists; and where
-a part of it had to be decoded entirely, or the demuxer stumbled, the whole is done again in one piece.
+`missing` says what a record lacks, `cutting` whether a long film is cut into segments, `joining` what becomes of them.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from beam_pipelines.contracts.records import records
-from beam_pipelines.extraction.film_parts import (
-    CutFilm,
-    PartAbsentError,
-    Segment,
-    join_parts,
-    part_key,
-    part_uri,
-    read_part,
-    write_part,
+from beam_pipelines.extraction.cutting import cut_film, is_cut
+from beam_pipelines.extraction.earlier_runs import EarlierRuns
+from beam_pipelines.extraction.film_parts import Segment
+from beam_pipelines.extraction.missing import (
+    existing_header,
+    is_current,
+    kept_record,
+    missing_of,
+    sha256_of,
+    stat_source,
 )
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.configured_networks import PICTURE_NETWORKS, Networks
+from beam_pipelines.extractors.configured_networks import Networks
 from beam_pipelines.extractors.tracks import FilmPart, extract_tracks, start_us
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import DiskFullError, FilmError
 from beam_pipelines.media.damage import describe_damage, refuse_too_damaged
-from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
-from beam_pipelines.media.worker.decoding_messages import probe_to_message
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
 _LOG = logging.getLogger(__name__)
-_HASH_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -56,17 +46,14 @@ class Extractor:
         networks: built when they are needed, not for a record that is up to date.
         descriptions: wanted modality -> what its features depend on.
         decoder: decodes in a process of its own.
-        force: extract again what is up to date.
-        run_started_s: when this run began (`job.storage_time_s`). A record that is younger is its own work, found again
-            by whoever took over from a worker that was lost.
+        earlier: which records of earlier runs count.
     """
 
     directory: str
     networks: Networks
     descriptions: Mapping[str, Mapping[str, Any]]
     decoder: DecodingProcess
-    force: bool = False
-    run_started_s: float = math.inf
+    earlier: EarlierRuns = field(default_factory=EarlierRuns)
 
     @property
     def config(self) -> ExtractConfig:
@@ -109,109 +96,36 @@ def extract_film(film: Film, extractor: Extractor, in_parts: bool = True) -> Ext
     """
     uri = records.record_uri(extractor.directory, film.film_id)
     source = stat_source(film)
-    existing = _existing_header(uri)
+    existing = existing_header(uri)
     descriptions = extractor.descriptions
     record = storage.stat(uri)
-    by_this_run = record is not None and record.modified_s > extractor.run_started_s
-    is_kept = by_this_run or not extractor.force
-    is_done = existing is not None and is_kept and not _missing(existing, descriptions)
-    if existing is not None and is_done and _is_current(existing, film, source, record):
+    by_this_run = extractor.earlier.made_by_this_run(record)
+    is_kept = by_this_run or not extractor.earlier.force
+    is_done = existing is not None and is_kept and not missing_of(existing, descriptions)
+    if existing is not None and is_done and is_current(existing, film, source, record):
         return ExtractedFilm(existing.duration_us / 1_000_000, by_this_run)
     with ExitStack() as copies:
-        path = _on_local_disk(film, copies)
+        path = on_local_disk(film, copies)
         checksum = sha256_of(path)
-        kept = _kept_record(uri, existing, checksum)
-        missing = _missing(kept.header, descriptions) if kept and not extractor.force else dict(descriptions)
+        kept = kept_record(uri, existing, checksum)
+        missing = missing_of(kept.header, descriptions) if kept and not extractor.earlier.force else dict(descriptions)
         if kept and not missing:
             if kept.header.source_uri != film.uri:  # the same film at another place
                 records.write_record(replace(kept, header=replace(kept.header, source_uri=film.uri)), uri)
             return ExtractedFilm(kept.header.duration_us / 1_000_000, False)
         probe = extractor.decoder.probe(path, extractor.limits)
-        if in_parts and _is_cut(path, probe, missing, extractor):
-            return _segments(film, source, checksum, probe, missing, extractor.config.segment_s)
-        part = _extract_part(path, probe, missing, extractor, range(probe.seconds))
-    return _write(film, source.size_bytes, checksum, probe, part, kept, extractor)
+        if in_parts and is_cut(path, probe, missing, extractor.config, extractor.decoder):
+            return cut_film(film, source, checksum, probe, missing, extractor.config.segment_s)
+        part = extract_part(path, probe, missing, extractor, range(probe.seconds))
+    return write_record(film, source.size_bytes, checksum, probe, part, kept, extractor)
 
 
-def extract_segment(segment: Segment, extractor: Extractor) -> str:
-    """Extracts one segment of a film, unless an earlier run did; returns where its part lies.
-
-    Raises:
-        FilmError: as `extract_film`, and step `read`, reason `changed` where the film is no longer what was cut.
-    """
-    cut, uri = segment.cut, part_uri(extractor.directory, segment)
-    descriptions = {modality: extractor.descriptions[modality] for modality in cut.modalities}
-    try:
-        read_part(uri, descriptions)
-        return uri
-    except PartAbsentError:
-        pass
-    source = stat_source(cut.film)
-    if (source.size_bytes, source.modified_s) != (cut.size_bytes, cut.modified_s):
-        raise FilmError("read", "changed", f"{cut.film.uri}: was changed while it was extracted; run again")
-    with ExitStack() as copies:
-        path = _on_local_disk(cut.film, copies)
-        part = _extract_part(path, cut.read_probe(), descriptions, extractor, segment.seconds)
-    write_part(part, uri)
-    return uri
-
-
-def finish_film(cut: CutFilm, uris: Sequence[str], extractor: Extractor) -> ExtractedFilm:
-    """Joins the parts of a film to its record and removes them.
-
-    Where they can't be joined to what the whole film would have given, it is extracted again in one piece.
+def on_local_disk(film: Film, copies: ExitStack) -> Path:
+    """Where a film's file can be read; a copy of a remote one is removed with `copies`.
 
     Raises:
-        FilmError: as `extract_film`.
+        FilmError: step `read`, reason `not_found` or `disk_full`.
     """
-    descriptions = {modality: extractor.descriptions[modality] for modality in cut.modalities}
-    try:
-        parts = [read_part(uri, descriptions) for uri in sorted(uris)]
-    except PartAbsentError:
-        # This very step was done before and its worker lost after it; then the record is there.
-        parts = []
-    if parts and not any(_depends_on_cuts(part) for part in parts):
-        uri = records.record_uri(extractor.directory, cut.film.film_id)
-        kept = _kept_record(uri, _existing_header(uri), cut.sha256)
-        done = _write(cut.film, cut.size_bytes, cut.sha256, cut.read_probe(), join_parts(parts), kept, extractor)
-    else:
-        _LOG.info("%s: is extracted again in one piece, since its parts can't be planned", cut.film.film_id)
-        whole = extract_film(cut.film, extractor, in_parts=False)
-        assert isinstance(whole, ExtractedFilm)
-        done = whole
-    for uri in uris:
-        storage.remove(uri)
-    return done
-
-
-def missing_modalities(
-    film: Film, source: storage.FileInfo, directory: str, descriptions: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Mapping[str, Any]]:
-    """What a film's record lacks, as far as its name, size and times tell: of a touched film, everything."""
-    uri = records.record_uri(directory, film.film_id)
-    existing = _existing_header(uri)
-    if existing is None or not _is_current(existing, film, source, storage.stat(uri)):
-        return dict(descriptions)
-    return _missing(existing, descriptions)
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, read in pieces.
-
-    Raises:
-        FilmError: for a file that can't be read.
-    """
-    state = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_HASH_CHUNK_BYTES):
-                state.update(chunk)
-    except OSError as error:
-        raise FilmError("read", "not_readable", f"{path}: {error.strerror}") from error
-    return state.hexdigest()
-
-
-def _on_local_disk(film: Film, copies: ExitStack) -> Path:
     try:
         return copies.enter_context(storage.local_copy(film.uri))
     except FileNotFoundError as error:
@@ -221,102 +135,16 @@ def _on_local_disk(film: Film, copies: ExitStack) -> Path:
         raise FilmError("read", "disk_full", str(error)) from error
 
 
-def stat_source(film: Film) -> storage.FileInfo:
-    """Size and time of change of a film's file.
-
-    Raises:
-        FilmError: step `read`, reason `not_found` or `not_readable`.
-    """
-    try:
-        source = storage.stat(film.uri)
-    except OSError as error:
-        # A name too long, links in a circle, a folder that may not be entered: this film's fault alone.
-        raise FilmError("read", "not_readable", f"{film.uri}: {error.strerror}") from error
-    if source is None:
-        raise FilmError("read", "not_found", f"{film.uri}: no such file")
-    return source
-
-
-def _existing_header(uri: str) -> records.RecordHeader | None:
-    try:
-        return records.read_whole_header(uri)
-    except (FileNotFoundError, records.RecordError):
-        # A damaged record is worth no more than none: it is made again.
-        return None
-
-
-def _kept_record(uri: str, header: records.RecordHeader | None, checksum: str) -> records.FilmRecord | None:
-    """The record that is there already, if it was made from the same content and can be read to its end."""
-    if header is None or header.source_sha256 != checksum:
-        return None
-    try:
-        return records.read_record(uri)
-    except records.RecordError:
-        return None
-
-
-def _is_current(
-    header: records.RecordHeader, film: Film, source: storage.FileInfo, record: storage.FileInfo | None
-) -> bool:
-    return (
-        record is not None
-        and film.uri == header.source_uri
-        and source.size_bytes == header.source_size_bytes
-        and source.modified_s <= record.modified_s
-    )
-
-
-def _missing(
-    header: records.RecordHeader, descriptions: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Mapping[str, Any]]:
-    have = header.fingerprints()
-    return {m: d for m, d in descriptions.items() if have.get(m) != records.fingerprint(d)}
-
-
-def _is_cut(path: Path, probe: FilmProbe, descriptions: Mapping[str, Mapping[str, Any]], extractor: Extractor) -> bool:
-    """Whether a film is worth cutting: long, and its parts cost no more to decode than the whole."""
-    if probe.seconds <= extractor.config.segment_s or probe.read_errors:
-        return False
-    if not any(modality == "face" or modality in PICTURE_NETWORKS for modality in descriptions):
-        return False  # sound is quickly decoded, and of most containers only in a row
-    return extractor.decoder.is_planned(path, probe, extractor.config.decode.mode())
-
-
-def _segments(
-    film: Film,
-    source: storage.FileInfo,
-    checksum: str,
-    probe: FilmProbe,
-    descriptions: Mapping[str, Mapping[str, Any]],
-    segment_s: int,
-) -> list[Segment]:
-    cut = CutFilm(
-        film=film,
-        size_bytes=source.size_bytes,
-        modified_s=source.modified_s,
-        sha256=checksum,
-        probe=json.dumps(probe_to_message(probe), sort_keys=True),
-        modalities=tuple(sorted(descriptions)),
-        key=part_key(checksum, segment_s, probe.seconds, descriptions),
-    )
-    starts = range(0, probe.seconds, segment_s)
-    return [Segment(cut, start, min(start + segment_s, probe.seconds)) for start in starts]
-
-
-def _depends_on_cuts(part: FilmPart) -> bool:
-    picture, sound = part.picture or DecodeQuality(), part.sound or DecodeQuality()
-    return bool(picture.full_decodings or picture.damaged or picture.read_errors or sound.read_errors)
-
-
-def _extract_part(
+def extract_part(
     path: Path, probe: FilmProbe, descriptions: Mapping[str, Mapping[str, Any]], extractor: Extractor, seconds: range
 ) -> FilmPart:
+    """Extracts the wanted modalities of some seconds of a film."""
     part = extract_tracks(path, probe, extractor.networks, descriptions, extractor.limits, extractor.decoder, seconds)
     _LOG.info("%s: seconds [%d, %d): %s %s", path.name, seconds.start, seconds.stop, part.picture, part.sound)
     return part
 
 
-def _write(
+def write_record(
     film: Film,
     size_bytes: int,
     checksum: str,

@@ -8,7 +8,6 @@ No feature crosses a shuffle: workers write parts, and only their names are grou
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,9 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.utils.shared import Shared
 
-from beam_pipelines.contracts.runs import DONE, FAILED, SKIPPED, FilmOutcome, is_carried_over
+from beam_pipelines.contracts.runs import DONE, FAILED, SKIPPED, FilmOutcome
+from beam_pipelines.extraction.earlier_runs import EarlierRuns
+from beam_pipelines.extraction.missing import stat_source
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation.errors import FilmError
@@ -37,20 +38,13 @@ class ExtractFilms(beam.PTransform):
         config: the extract section.
         directory: where the records go, one TFRecord file a film.
         descriptions: wanted modality -> what its features depend on (`describe_tracks`).
-        force: extract again what is up to date.
-        run_started_s: when this run began; younger records are its own (`Extractor`).
-        earlier_failures: film id -> its failure in an earlier run. It is carried over where the film is the same as
-            then and the fault is its own (`outcomes.is_carried_over`).
-        attempt: names what the films are tried with; failures of another attempt are not carried over.
+        earlier: which records and failures of earlier runs count; a failure that stands is carried over.
     """
 
     config: ExtractConfig
     directory: str
     descriptions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    force: bool = False
-    run_started_s: float = math.inf
-    earlier_failures: Mapping[str, FilmOutcome] = field(default_factory=dict)
-    attempt: str = ""
+    earlier: EarlierRuns = field(default_factory=EarlierRuns)
 
     def expand(self, films: beam.PCollection) -> Any:
         shared = Shared()
@@ -91,9 +85,8 @@ class _WithExtractor(beam.DoFn):
         self.config = work.config
         self.directory = work.directory
         self.descriptions = work.descriptions
-        self.force = work.force
-        self.run_started_s = work.run_started_s
-        self.attempt = work.attempt
+        # Only those who look at whole films need the failures, which may be many.
+        self.earlier = replace(work.earlier, failures={})
         # Made with the graph and not in `setup`: its key travels with the DoFn, so that a process holds one copy of the
         # networks however many threads of it process bundles, and of whichever stage.
         self.shared = shared
@@ -108,7 +101,7 @@ class _WithExtractor(beam.DoFn):
 
         networks = self.shared.acquire(lambda: Networks(self.config))
         decoder = DecodingProcess(self.config.decode_deadline_s, self.config.limits.decoder_memory_mb)
-        self.extractor = Extractor(self.directory, networks, self.descriptions, decoder, self.force, self.run_started_s)
+        self.extractor = Extractor(self.directory, networks, self.descriptions, decoder, self.earlier)
 
     def teardown(self) -> None:
         self.extractor.decoder.close()
@@ -119,8 +112,6 @@ class _WithExtractor(beam.DoFn):
 
     def failure(self, film: Film, error: FilmError) -> FilmOutcome:
         """The outcome of a film that failed, with what tells whether it is to be tried again."""
-        from beam_pipelines.extraction.one_film import stat_source
-
         outcome = FilmOutcome(film.film_id, film.uri, FAILED, error.step, error.reason, error.detail)
         try:
             source = stat_source(film)
@@ -130,22 +121,22 @@ class _WithExtractor(beam.DoFn):
             outcome,
             source_size_bytes=source.size_bytes,
             source_modified_s=source.modified_s,
-            attempt=self.attempt,
+            attempt=self.earlier.attempt,
         )
 
 
 class _ExtractFilm(_WithExtractor):
     def __init__(self, work: ExtractFilms, shared: Shared):
         super().__init__(work, shared)
-        self.earlier_failures = dict(work.earlier_failures)
+        self.earlier = work.earlier
 
     def process(self, film: Film) -> Iterator[Any]:
         from beam_pipelines.extraction.one_film import ExtractedFilm, extract_film
 
         try:
-            earlier = self._carried_over(film)
-            if earlier is not None:
-                yield beam.pvalue.TaggedOutput(FAILED_TAG, replace(earlier, carried_over=True))
+            failure = self.earlier.carried_over(film)
+            if failure is not None:
+                yield beam.pvalue.TaggedOutput(FAILED_TAG, failure)
                 return
             with about(film=film.film_id):
                 found = extract_film(film, self.extractor)
@@ -158,20 +149,10 @@ class _ExtractFilm(_WithExtractor):
         for segment in found:
             yield beam.pvalue.TaggedOutput(_SEGMENTS_TAG, segment)
 
-    def _carried_over(self, film: Film) -> FilmOutcome | None:
-        from beam_pipelines.extraction.one_film import stat_source
-
-        earlier = self.earlier_failures.get(film.film_id)
-        if earlier is None or earlier.source_uri != film.uri:
-            return None
-        source = stat_source(film)
-        same = is_carried_over(earlier, source.size_bytes, source.modified_s, self.attempt)
-        return earlier if same else None
-
 
 class _ExtractSegment(_WithExtractor):
     def process(self, segment: Any) -> Iterator[Any]:
-        from beam_pipelines.extraction.one_film import extract_segment
+        from beam_pipelines.extraction.joining import extract_segment
 
         try:
             with about(film=segment.cut.film.film_id, segment=[segment.start, segment.stop]):
@@ -184,7 +165,7 @@ class _ExtractSegment(_WithExtractor):
 
 class _FinishFilm(_WithExtractor):
     def process(self, film_and_parts: tuple[str, Iterable[Any]]) -> Iterator[Any]:
-        from beam_pipelines.extraction.one_film import finish_film
+        from beam_pipelines.extraction.joining import finish_film
 
         found = sorted(film_and_parts[1], key=lambda pair: pair[1].start)
         cut = found[0][0]

@@ -65,7 +65,7 @@ def whole(films, networks_kept, tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize(("segment_s", "workers"), [(300, 1), pytest.param(600, 2, marks=pytest.mark.slow)])
 def test_records_are_those_of_whole_films_also_of_damaged_ones(films, whole, tmp_path, segment_s, workers, caplog):
-    caplog.set_level(logging.INFO, "beam_pipelines.extraction.one_film")
+    caplog.set_level(logging.INFO, "beam_pipelines.extraction")
     assert run(films, tmp_path, segment_s, workers=workers) == 0
     assert contents(tmp_path) == contents(whole)
     assert len(contents(whole)) == 3
@@ -83,7 +83,7 @@ def test_records_are_those_of_whole_films_also_of_damaged_ones(films, whole, tmp
 
 
 def test_parts_of_a_killed_run_are_taken_and_damaged_ones_made_again(films, whole, tmp_path, monkeypatch):
-    from beam_pipelines.extraction import one_film as extraction
+    from beam_pipelines.extraction import joining as extraction
     from beam_pipelines.foundation.errors import DiskFullError, FilmError
 
     def no_room(cut, uris, extractor):

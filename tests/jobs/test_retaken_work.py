@@ -11,6 +11,7 @@ import pytest
 from beam_pipelines import extract, score
 from beam_pipelines.contracts.curves.score_config import ScoreConfig
 from beam_pipelines.contracts.models.exported_model import find_model
+from beam_pipelines.extraction.earlier_runs import EarlierRuns
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import describe_tracks
 from beam_pipelines.films.catalogue import list_films
@@ -49,7 +50,7 @@ def test_extraction(tmp_path, is_same_run):
             config,
             str(output),
             describe_tracks(config),
-            run_started_s=before_s if is_same_run else after_s,
+            EarlierRuns(run_started_s=before_s if is_same_run else after_s),
         ),
         output,
     )

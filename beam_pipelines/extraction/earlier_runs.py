@@ -1,0 +1,59 @@
+"""What an extract run takes over from earlier runs into the same directory: one value, handed from job to worker."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from beam_pipelines.contracts.records.records import fingerprint
+from beam_pipelines.contracts.runs import FilmOutcome, is_carried_over
+from beam_pipelines.extraction.missing import stat_source
+from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.films.catalogue import Film
+from beam_pipelines.foundation.storage import FileInfo
+from beam_pipelines.foundation.version import __version__
+
+
+@dataclass(frozen=True)
+class EarlierRuns:
+    """Which records and failures of earlier runs count.
+
+    Attributes:
+        force: no record does; what is up to date is extracted again.
+        run_started_s: when this run began (`job.storage_time_s`). A younger record is its own work, found again by the
+            worker that took over from a lost one.
+        failures: film id -> its failure in an earlier run, from `read_failures`.
+        attempt: names what films are tried with (`name_attempt`); failures of another attempt don't count.
+    """
+
+    force: bool = False
+    run_started_s: float = math.inf
+    failures: Mapping[str, FilmOutcome] = field(default_factory=dict)
+    attempt: str = ""
+
+    def made_by_this_run(self, record: FileInfo | None) -> bool:
+        """Whether a record is this very run's work."""
+        return record is not None and record.modified_s > self.run_started_s
+
+    def carried_over(self, film: Film) -> FilmOutcome | None:
+        """The failure that stands, since neither the film nor the attempt has changed; None if the film is to be tried.
+
+        Raises:
+            FilmError: for a film that can't be looked at.
+        """
+        failure = self.failures.get(film.film_id)
+        if failure is None or failure.source_uri != film.uri:
+            return None
+        source = stat_source(film)
+        same = is_carried_over(failure, source.size_bytes, source.modified_s, self.attempt)
+        return replace(failure, carried_over=True) if same else None
+
+
+def name_attempt(config: ExtractConfig, descriptions: Mapping[str, Mapping[str, Any]]) -> str:
+    """A name of all that decides whether a film can be extracted: limits, features, version."""
+    made = {modality: fingerprint(description) for modality, description in descriptions.items()}
+    limits = config.limits.model_dump(exclude={"decoder_memory_mb"})
+    damage = config.decode.max_damaged_share
+    return fingerprint({"limits": limits, "max_damaged_share": damage, "made": made, "version": __version__})

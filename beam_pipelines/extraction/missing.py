@@ -1,0 +1,101 @@
+"""What a film's record lacks: as far as its source is unchanged and its fingerprints are the wanted ones, it is kept.
+
+The source is unchanged if it has the same size and is not younger than the record; if it is younger, its SHA-256
+decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from beam_pipelines.contracts.records import records
+from beam_pipelines.films.catalogue import Film
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import FilmError
+
+_HASH_CHUNK_BYTES = 1 << 20
+
+
+def missing_modalities(
+    film: Film, source: storage.FileInfo, directory: str, descriptions: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """What a film's record lacks, as far as its name, size and times tell: of a touched film, everything."""
+    uri = records.record_uri(directory, film.film_id)
+    existing = existing_header(uri)
+    if existing is None or not is_current(existing, film, source, storage.stat(uri)):
+        return dict(descriptions)
+    return missing_of(existing, descriptions)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, read in pieces.
+
+    Raises:
+        FilmError: for a file that can't be read.
+    """
+    state = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_HASH_CHUNK_BYTES):
+                state.update(chunk)
+    except OSError as error:
+        raise FilmError("read", "not_readable", f"{path}: {error.strerror}") from error
+    return state.hexdigest()
+
+
+def stat_source(film: Film) -> storage.FileInfo:
+    """Size and time of change of a film's file.
+
+    Raises:
+        FilmError: step `read`, reason `not_found` or `not_readable`.
+    """
+    try:
+        source = storage.stat(film.uri)
+    except OSError as error:
+        # A name too long, links in a circle, a folder that may not be entered: this film's fault alone.
+        raise FilmError("read", "not_readable", f"{film.uri}: {error.strerror}") from error
+    if source is None:
+        raise FilmError("read", "not_found", f"{film.uri}: no such file")
+    return source
+
+
+def existing_header(uri: str) -> records.RecordHeader | None:
+    """The header of a record that is there already and whole."""
+    try:
+        return records.read_whole_header(uri)
+    except (FileNotFoundError, records.RecordError):
+        # A damaged record is worth no more than none: it is made again.
+        return None
+
+
+def kept_record(uri: str, header: records.RecordHeader | None, checksum: str) -> records.FilmRecord | None:
+    """The record that is there already, if it was made from the same content and can be read to its end."""
+    if header is None or header.source_sha256 != checksum:
+        return None
+    try:
+        return records.read_record(uri)
+    except records.RecordError:
+        return None
+
+
+def is_current(
+    header: records.RecordHeader, film: Film, source: storage.FileInfo, record: storage.FileInfo | None
+) -> bool:
+    """Whether size and times of a film and its record say that the one was made from the other."""
+    return (
+        record is not None
+        and film.uri == header.source_uri
+        and source.size_bytes == header.source_size_bytes
+        and source.modified_s <= record.modified_s
+    )
+
+
+def missing_of(
+    header: records.RecordHeader, descriptions: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """The wanted modalities that a record doesn't hold with the wanted fingerprint."""
+    have = header.fingerprints()
+    return {m: d for m, d in descriptions.items() if have.get(m) != records.fingerprint(d)}
