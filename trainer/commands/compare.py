@@ -1,7 +1,7 @@
 """`cineaffect compare`: the paper's comparisons, each a table with mean and spread over seeds, and a plot.
 
-The films of the split `test` are scored; epoch and filter are chosen on the split `validation`. Each training is made
-once for what it depends on: comparisons with one --output share those that are alike.
+Figures are those of the split `test`; the split `validation` chooses epoch and filter. Comparisons with one --output
+share equal trainings.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ exit codes: 0 all done, 1 an outage (run it again), 2 configuration error or a f
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect compare`: returns the exit code."""
+    """Runs `cineaffect compare` and returns the exit code."""
     with as_steps_of_a_run():
         return guarded(_main, argv)
 

@@ -32,7 +32,7 @@ exit codes: 0 all done, 1 an outage (run it again), 2 configuration error.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect ensemble`: finds, checks, validates and combines; returns the exit code."""
+    """Runs `cineaffect ensemble` (find, check, validate, combine) and returns the exit code."""
     return guarded(_main, argv)
 
 

@@ -27,7 +27,7 @@ exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 som
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect evaluate`: prints the table, writes evaluation.json and evaluation.csv, returns the exit code."""
+    """Runs `cineaffect evaluate`: prints the table, writes evaluation.json and .csv, returns the exit code."""
     return guarded(_main, argv)
 
 

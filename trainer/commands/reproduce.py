@@ -3,8 +3,8 @@
 development films ──▶ validation films | the rest ──▶ prepare ──▶ train: epoch and filter of each run
                   └─▶ all ──▶ prepare ──▶ train for that many epochs ──▶ export, test curves, run files, table
 
-Each step is made once for what it depends on (`trainer.experiments.cached_steps`): killed, it goes on when
-started again.
+Steps are cached by their dependencies (`trainer.experiments.cached_steps`): a killed run resumes when it is started
+again.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ exit codes: 0 all done, 1 an outage (run it again), 2 configuration error or a f
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect reproduce`: returns the exit code."""
+    """Runs `cineaffect reproduce` and returns the exit code."""
     with as_steps_of_a_run():
         return guarded(_main, argv)
 
@@ -122,7 +122,7 @@ def _report(
 
 
 def places_of_runs(output: str) -> Places:
-    """Where the run files and models lie, as patterns; runs are called as their configurations are."""
+    """The places of the run files and models, as patterns; runs have the names of their configuration files."""
     return [
         ("run files", storage.join(output, "seed*", "*.txt")),
         ("models", storage.join(output, "seed*", "*-final-*", "exports")),

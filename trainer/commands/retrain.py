@@ -2,8 +2,8 @@
 
 extract ──▶ prepare ──▶ train ──▶ score challenger, score champion ──▶ compare ──▶ `current`, report
 
-A round is named after the digest of what it depends on (code version, settings, labels, records). Killed, it goes on
-where it was; decided, it is not repeated, so that a rollback stands until one of these changes.
+A round has the name of the digest of its dependencies (code version, settings, labels, records). A killed round resumes
+where it stopped. A decided round is not repeated, so that a rollback holds until one of these changes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ gs://, the lock of a killed run expires after lock_expiry_s, and the next run wa
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect retrain`: runs or continues one round and returns the exit code."""
+    """Runs `cineaffect retrain`: starts or resumes one round and returns the exit code."""
     with as_steps_of_a_run():
         return guarded(_main, argv)
 
@@ -53,7 +53,7 @@ def _main(argv: list[str]) -> int:
         if not getattr(config, key):
             raise ConfigurationError(f"{path}: retrain.{key}: must be given")
     train = load_section("train", TrainConfig, path)
-    load_section("score", ScoreConfig, path)  # what is wrong in it must not come out after hours of training
+    load_section("score", ScoreConfig, path)  # checked here, so that errors in it don't appear after hours of training
     with only_run(config.output, config.lock_expiry_s) as assert_held:
         stages = Stages(path, assert_held)
         if config.extract:

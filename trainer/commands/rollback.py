@@ -1,4 +1,4 @@
-"""`cineaffect rollback`: moves the pointer to the former version, or to a named one."""
+"""`cineaffect rollback`: moves the pointer to the previous version, or to a named one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ exit codes: 0 done, 1 an outage or another move at once (run it again), 2 there 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect rollback`: moves the pointer and returns the exit code."""
+    """Runs `cineaffect rollback`: moves the pointer and returns the exit code."""
     return guarded(_main, argv)
 
 

@@ -40,7 +40,7 @@ exit codes: 0 all done, 1 an outage (run it again), 2 configuration error.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect train`: loads, trains, chooses the smoothing, evaluates, exports; returns the exit code."""
+    """Runs `cineaffect train` (load, train, choose the smoothing, evaluate, export) and returns the exit code."""
     return guarded(_main, argv)
 
 

@@ -38,7 +38,7 @@ exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, also 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect tune`: searches, writes the results; returns the exit code."""
+    """Runs `cineaffect tune`: searches, writes the results and returns the exit code."""
     return guarded(_main, argv)
 
 
@@ -101,9 +101,9 @@ def _main(argv: list[str]) -> int:
 
 
 def _end_with_parent() -> None:
-    # Not by way of sys.stdin, whose lock a reading thread would hold when a worker that is done shuts down.
+    # Not through sys.stdin: a reading thread would hold its lock when a finished worker shuts down.
     os.read(0, 1)
-    # Nobody must be at a killed study when somebody starts it again.
+    # No worker may still run when somebody starts a killed study again.
     os._exit(1)
 
 

@@ -1,10 +1,10 @@
-"""The steps of an experiment: each has a directory named after what it depends on, and is made once.
+"""The steps of an experiment: each runs once, in a directory named after its dependencies.
 
-    <output>/<name>-<digest>/…           what the step makes
-    <output>/<name>-<digest>/done.json   written last: what it depends on, and its result
+    <output>/<name>-<digest>/…           the step's files
+    <output>/<name>-<digest>/done.json   written last: its dependencies and its result
 
-The digest is of settings, films, labels and features in plain values. So a step is never taken for one that was made
-from something else: with other settings it is made again in a directory beside the old one, which stays.
+The digest covers settings, films, labels and features as plain values. So a step is never confused with one of other
+dependencies: with other settings it runs again in a directory beside the old one, which stays.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DIGITS = 12
 
 
 class JobError(CineAffectError):
-    """A job that an experiment started has failed; what it printed says why."""
+    """A job that an experiment started has failed; its output says why."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,18 @@ class Step:
     """One step.
 
     Attributes:
-        directory: where it lies; it need not exist yet.
-        dependencies: all that it follows from, as plain values.
+        directory: the step's directory; it need not exist yet.
+        dependencies: all on which it depends, as plain values.
     """
 
     directory: str
     dependencies: Mapping[str, Any]
 
     def result(self) -> dict[str, Any] | None:
-        """What the step was finished with; None where it isn't finished.
+        """The step's result; None if it isn't finished.
 
         Raises:
-            ConfigurationError: where `done.json` is no JSON, or tells of other dependencies than its directory's name.
+            ConfigurationError: if `done.json` is no JSON, or has other dependencies than its directory's name says.
         """
         uri = storage.join(self.directory, DONE)
         try:
@@ -63,7 +63,7 @@ class Step:
         return dict(content["result"])
 
     def finish(self, **result: Any) -> dict[str, Any]:
-        """Marks the step as finished and gives its result back, as it will be read."""
+        """Marks the step as finished and returns its result in the form in which it will be read."""
         content = {"dependencies": self.dependencies, "result": result}
         text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
         storage.write_text(storage.join(self.directory, DONE), text + "\n")
@@ -71,16 +71,16 @@ class Step:
 
 
 def step(output: str, name: str, dependencies: Mapping[str, Any]) -> Step:
-    """The step `name` with these dependencies below `output`; the program's version is one of them."""
+    """The step `name` with these dependencies below `output`; the program's version is a further dependency."""
     plain = json.loads(json.dumps({**dependencies, "code_version": __version__}))
     return Step(storage.join(output, f"{name}-{_digest(plain)}"), plain)
 
 
 def assert_experiment_directory(output: str) -> None:
-    """Refuses what an experiment can't write to.
+    """Checks that an experiment can write to its output directory.
 
     Raises:
-        ConfigurationError: for an address of object storage, or a local directory that can't be made or written to.
+        ConfigurationError: if `output` is in object storage, or is a local directory that can't be made or written to.
     """
     if storage.is_remote(output):
         raise ConfigurationError(
@@ -91,10 +91,10 @@ def assert_experiment_directory(output: str) -> None:
 
 
 def run_job(*command: str) -> None:
-    """Runs `cineaffect <command>` as a process of its own; what it prints is shown.
+    """Runs `cineaffect <command>` as a child process and shows its output.
 
     Raises:
-        JobError: when it ends with another exit code than 0.
+        JobError: if its exit code is not 0.
     """
     print("cineaffect", *command, flush=True)
     code = subprocess.run([sys.executable, "-m", "beam_pipelines.cli", *command], check=False).returncode

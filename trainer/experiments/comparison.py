@@ -22,12 +22,12 @@ ORDERS = (1, 2, 4)
 WIDTHS_S = (5, 9, 15, 25, 41)
 
 Filters = list[dict[str, SmoothingConfig]]
-"""Of each seed: kind of filter -> the filter that its validation films chose."""
+"""For each seed: kind of filter -> the filter that its validation films chose."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Films of the splits that are scored, and the mean label of the training films [2]."""
+    """The labels of test and validation films, and the mean label of the training films [2]."""
 
     validation: Sequence[FilmLabels]
     test: Sequence[FilmLabels]
@@ -37,18 +37,18 @@ class Labels:
 def compare_variants(
     what: str, data: ExperimentData, configs: Mapping[str, TrainConfig], seeds: int, output: str
 ) -> tuple[list[dict[str, Any]], Filters]:
-    """Trains every variant with every seed; the rows of the table, and the filters where they are what is compared.
+    """Trains every variant with every seed; returns the rows of the table, and the filters if filters are compared.
 
     Args:
         what: one of `comparison_variants.COMPARISONS`.
         data: films, features and transform.
         configs: variant -> its train section.
-        seeds: how many trainings of each.
-        output: directory of the experiment; what was trained there before is taken as it is.
+        seeds: number of trainings of each variant.
+        output: directory of the experiment; finished trainings there are reused.
     """
     rows: list[dict[str, Any]] = []
     filters: Filters = []
-    # All variants read the labels alike; it is said once what was cut of them.
+    # All variants read the same labels, so the report of what was cut is printed once.
     labels: Labels | None = None
     for name, config in configs.items():
         runs = [
@@ -79,7 +79,7 @@ def _rows(
     labels: Labels,
     config: TrainConfig,
 ) -> list[dict[str, Any]]:
-    """The rows of one variant, per film, mean of films and pooled, of every seed."""
+    """The rows of one variant for every seed: per film, mean of films, and pooled."""
     test, rows = data.films(TEST), []
     for seed, run in enumerate(runs):
         found: dict[str, Mapping[str, np.ndarray]] = {name: run.curves(test)}
@@ -91,7 +91,7 @@ def _rows(
         curves = [run.curves(test) for run in runs]
         mean = {film.film_id: np.mean([one[film.film_id] for one in curves], axis=0) for film in test}
         best = max(range(len(runs)), key=lambda seed: _validation_score(runs[seed], data, labels, config))
-        # Of all seeds together there is one mean and one best run: no spread.
+        # All seeds together have one mean and one best run, so these have no spread.
         rows += _tabulated(None, {MEAN: mean, BEST: curves[best]}, labels)
     return rows
 
@@ -110,12 +110,13 @@ def _validation_score(run: Trained, data: ExperimentData, labels: Labels, config
 def best_filters(
     curves: Mapping[str, np.ndarray], validation: Sequence[LabelledFilm], config: TrainConfig
 ) -> dict[str, SmoothingConfig]:
-    """Raw, and of each kind of filter the one that does best on the validation films by `config.selection`.
+    """No filter, and of each kind of filter the one that is best on the validation films by `config.selection`.
 
     Args:
         curves: film id -> raw curve [T, 2] of the validation films.
-        validation: those films.
-        config: its cutoffs are tried with orders 1, 2 and 4; the moving average with widths of 5 to 41 s.
+        validation: the validation films.
+        config: the train section; its cutoffs are tried with orders 1, 2 and 4, the moving average with widths of 5 to
+            41 s.
     """
     cutoffs = dict.fromkeys((config.smoothing.cutoff_hz, *config.smoothing_cutoffs_hz))
     candidates = {
@@ -133,7 +134,7 @@ def best_filters(
 
 
 def describe_filters(filters: Filters) -> list[str]:
-    """A line a seed: which filters its validation films chose."""
+    """One line per seed with the filters that its validation films chose."""
     lines = []
     for seed, found in enumerate(filters):
         parts = [

@@ -1,7 +1,7 @@
-"""What `cineaffect compare` holds against each other: the variants of a configuration.
+"""The variants of a configuration that `cineaffect compare` compares.
 
-Everything that a variant doesn't name stays as the configuration has it: units and layers of the encoders, for example,
-where GRU is held against LSTM.
+Keys that a variant doesn't name keep the configuration's values: for example units and layers of the encoders if GRU is
+compared with LSTM.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COMPARISONS = {
 BASE = "single runs"
 """The only variant of a comparison that trains one configuration."""
 BASELINES = (("vgg16", "opensmile_is10"), ("fc6", "emobase2010"))
-"""Modalities of the baseline: our own extractors', and those of the task's organisers."""
+"""The modalities of the baseline: from our own extractors, and from the task's organisers."""
 OWN = ("image", "audio")
 WINDOWS_S = (10, 30, 60)
 _RECURRENT = ("gru", "lstm")
@@ -38,12 +38,12 @@ def variants(
 
     Args:
         what: one of `COMPARISONS`.
-        config: the configuration that is varied.
-        modalities: those that the transform knows.
-        baseline: modalities of the baseline; without, the first of `BASELINES` that is there.
+        config: the configuration to vary.
+        modalities: the modalities of the transform.
+        baseline: modalities of the baseline; empty for the first of `BASELINES` that exists.
 
     Raises:
-        ConfigurationError: for a comparison of features that aren't there; it names what is.
+        ConfigurationError: if features of the comparison are absent; the text names those that exist.
     """
     if what == "features":
         chosen = tuple(baseline) or next((b for b in BASELINES if set(b) <= set(modalities)), BASELINES[0])
@@ -78,6 +78,6 @@ def _of_kind(kind: str, config: TrainConfig) -> list[str]:
     settings = []
     for key, encoder in encoders.items():
         same_keys = encoder.kind == kind or (encoder.kind in _RECURRENT and kind in _RECURRENT)
-        # A TCN has other keys than a recurrent encoder: those of the other are left, and the defaults hold.
+        # A TCN has other keys than a recurrent encoder: the old kind's keys are dropped, the new kind has its defaults.
         settings.append(f"{key}.kind={kind}" if same_keys else f"{key}={{kind: {kind}}}")
     return settings

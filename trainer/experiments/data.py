@@ -1,4 +1,4 @@
-"""The films of an experiment: which of them train, validate and test, their features, labels and transform."""
+"""The films of an experiment: their division into training, validation and test, features, labels and transform."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TRAIN, VALIDATION, TEST, LEFT_OUT = "train", "validation", "test", "left-out"
 
 @dataclass(frozen=True)
 class Partition:
-    """The films of one training, by name: to learn from, to validate with, and to leave out."""
+    """The names of the films of one training: those to learn from, to validate with, and to leave out."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...] = ()
@@ -42,12 +42,12 @@ class Partition:
 def draw_partitions(
     films: Sequence[LayoutFilm], validation_films: int, split_seed: int, film_share: float = 1.0
 ) -> tuple[Partition, Partition]:
-    """The partitions of the selection (some films validate) and of the final training (all films are learned from).
+    """The partitions of the selection (some films validate) and of the final training (all films train).
 
-    Of each, a share of the films to learn from is drawn; the validation films don't depend on it.
+    In each, a share of the films to learn from is drawn; the validation films don't depend on it.
 
     Raises:
-        ConfigurationError: where there are too few development films with labels.
+        ConfigurationError: if there are too few development films with labels.
     """
     development = sorted(film.film_id for film in films if not film.is_test and film.labels)
     if not 0 < validation_films < len(development):
@@ -83,17 +83,17 @@ def write_manifest(films: Sequence[LayoutFilm], partition: Partition, output: st
 
 
 def prepare_transform(manifest: str, records: str, output: str, config: str | None) -> str:
-    """Takes the statistics of a manifest's training films (`cineaffect prepare`), once; returns their directory.
+    """Computes the statistics of a manifest's training films (`cineaffect prepare`), once; returns their directory.
 
     Args:
-        manifest: with films of the split `train`.
+        manifest: a manifest with films of the split `train`.
         records: directory of the feature records.
-        output: of the experiment; the transform lies in `<output>/transform-<digest>`.
-        config: YAML file whose section `prepare` holds, or None.
+        output: directory of the experiment; the transform lies in `<output>/transform-<digest>`.
+        config: YAML file with the section `prepare`, or None.
 
     Raises:
-        ConfigurationError: a film without a record.
-        JobError: when the job fails.
+        ConfigurationError: if a film has no record.
+        JobError: if the job fails.
     """
     films = films_of_splits(read_manifest(manifest), [TRAIN], manifest)
     settings = section_values("prepare", config) if config else {}
@@ -107,10 +107,10 @@ def prepare_transform(manifest: str, records: str, output: str, config: str | No
 
 
 def record_identity(records: str, films: Sequence[Film]) -> dict[str, Any]:
-    """What tells the features of some films from others, by the headers of their records: film id -> plain values.
+    """The identity of some films' features, from the headers of their records: film id -> plain values.
 
     Raises:
-        ConfigurationError: for films without a record.
+        ConfigurationError: if a film has no record.
     """
     there = list_records(records)
     lacking = [film.film_id for film in films if film.film_id not in there]
@@ -132,23 +132,23 @@ class ExperimentData:
     transform: str
 
     def films(self, *splits: str) -> list[Film]:
-        """The manifest's films of some splits; none where the manifest has no such split."""
+        """The manifest's films of some splits; empty if the manifest has no such split."""
         catalogue = read_manifest(self.manifest)
         there = [split for split in splits if any(film.split == split for film in catalogue)]
         return films_of_splits(catalogue, there, self.manifest) if there else []
 
     def statistics(self) -> Statistics:
-        """What the transform was made from."""
+        """The statistics of the transform."""
         return read_statistics(self.transform)
 
     def transform_identity(self) -> dict[str, Any]:
-        """The transform as a training run notes it: digest of the graph, and what it follows from."""
+        """The transform as a training run notes it: digest of the graph, and its dependencies."""
         return {"graph": _graph_digest(self.transform), **self.statistics().identity()}
 
     def identity(self, labels: LabelConfig, splits: Sequence[str]) -> dict[str, Any]:
-        """All data that a training on some splits follows from, as plain values: features, label files and transform.
+        """All data on which a training on some splits depends, as plain values: features, label files and transform.
 
-        The labels of the split `test` aren't among it: no training sees them.
+        The labels of the split `test` are not included: no training sees them.
         """
         films = [film for split in splits for film in self.films(split)]
         labelled = [film for film in films if film.labels and film.split != TEST]
@@ -163,7 +163,7 @@ class ExperimentData:
         """The films of a split, transformed and labelled.
 
         Raises:
-            ConfigurationError: see `trainer.data.dataset.load_films`.
+            ConfigurationError: as `trainer.data.dataset.load_films` raises it.
         """
         from trainer.data.transform import load_transform
 
@@ -171,7 +171,7 @@ class ExperimentData:
         return load_films(self.records, self.films(split), transform, self.statistics(), labels, modalities)
 
     def labelled(self, split: str, config: LabelConfig) -> list[FilmLabels]:
-        """The labels of a split's films that have some, as long as their features; what was cut is printed."""
+        """The labels of a split's labelled films, cut to the length of their features; prints what was cut."""
         found, reports = [], []
         for film in self.films(split):
             if film.labels:

@@ -1,4 +1,4 @@
-"""The paper's runs: where their files are, what is in them, and what the paper's Table 1 says of them."""
+"""The paper's runs: their files, their settings, and their figures in the paper's Table 1."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _TABLE_1 = {
     "run5": (0.0837, 0.1786, 0.1334, 0.3358),
 }
 TABLE_1 = {run: dict(zip(_COLUMNS, values, strict=True)) for run, values in _TABLE_1.items()}
-"""The paper's Table 1, test set: run -> (target, figure) -> value."""
+"""The paper's Table 1 (test set): run -> (target, figure) -> value."""
 
 _PLACES = (Path(__file__).parents[1] / "paper", Path(__file__).parents[2] / "configs" / "paper")
 
 
 @dataclass(frozen=True)
 class PaperRun:
-    """A run: its name (that of its file), and its sections `train` and `reproduce`."""
+    """A run: its name (its file's name), and its sections `train` and `reproduce`."""
 
     name: str
     train: TrainConfig
@@ -36,10 +36,10 @@ class PaperRun:
 
 
 def paper_directory() -> str:
-    """Where `run1.yaml` … `run5.yaml` lie: within an installed package, or in `configs/paper` of a checkout.
+    """The directory of `run1.yaml` … `run5.yaml`: in the installed package, or `configs/paper` of a checkout.
 
     Raises:
-        ConfigurationError: where they are in neither.
+        ConfigurationError: if neither has them.
     """
     for place in _PLACES:
         if (place / "run1.yaml").is_file():
@@ -50,16 +50,16 @@ def paper_directory() -> str:
 
 
 def load_runs(directory: str, overrides: Sequence[str] = (), splits: Mapping[str, int] | None = None) -> list[PaperRun]:
-    """Reads every `*.yaml` of a directory, sorted by name, those with members behind the others.
+    """Reads every `*.yaml` of a directory, sorted by name, runs with members last.
 
     Args:
-        directory: of the files.
-        overrides: `key=value` of the section `train`, for all of them.
+        directory: the directory of the files.
+        overrides: `key=value` of the section `train`, for all runs.
         splits: keys of the section `reproduce` that replace those of all files.
 
     Raises:
-        ConfigurationError: no file, a file with a defect, a member that is not a run which trains, or runs that read
-            labels differently.
+        ConfigurationError: if there is no file, a file is wrong, a member is no run that trains, or runs read labels
+            differently.
     """
     runs = []
     for info in storage.list_files(storage.join(directory, "*.yaml")):

@@ -1,4 +1,4 @@
-"""The plot of an experiment: every figure of every predictor, its spread over seeds, and what was published of it."""
+"""The plot of an experiment: every figure of every predictor, its spread over seeds, and published figures."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _GREEN = "#009e73"
 def write_experiment_plot(
     uri: str, title: str, summaries: Sequence[Summary], published: Published | None = None
 ) -> None:
-    """Writes a PNG: a panel for MSE, PCC and CCC of each target, a point a predictor with its deviation over seeds.
+    """Writes a PNG: a panel for MSE, PCC and CCC of each target, one point per predictor with its deviation over seeds.
 
-    Over one seed a point has no deviation. The constant mean is a dashed line where it has a value. A figure without a
+    With one seed a point has no deviation. The constant mean is a dashed line if it has a value. A figure without a
     value has no point.
     """
     names = [name for name in dict.fromkeys(s.predictor for s in summaries) if name != CONSTANT_MEAN]

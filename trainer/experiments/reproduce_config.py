@@ -1,4 +1,4 @@
-"""The `reproduce` section of a run's file: what tells one run of the paper from another beside its `train` section."""
+"""The `reproduce` section of a run's file: settings of the paper's runs beside their `train` section."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from beam_pipelines.foundation.configuration import Section
 
 
 class ReproduceConfig(Section):
-    """How a run takes the development films, and which epoch of its selection it is trained for.
+    """How a run divides the development films, and for how many epochs its final training runs.
 
     Attributes:
-        validation_films: how many development films select epoch and filter (paper: 13; which ones it doesn't say).
-        split_seed: draws those films, and the share of `film_share` (ours).
-        film_share: share of the films that the run learns from (paper: about 70 % in run 2, of the data; that films are
-            drawn, and not seconds, is ours). The validation films stay the same.
-        epoch_rank: which of the selection's epochs gives the number of epochs on the whole development set: 1 is the
-            best on the validation films, 2 the second best, … (paper: run 4 is of another epoch; that it is the second
-            best is ours). With fewer epochs than that the last of them stands.
-        members: runs whose mean this one is, second by second, of the smoothed curves (paper: run 5 is the mean of all;
-            that they are smoothed before is ours). A run with members trains nothing itself.
+        validation_films: number of development films that choose epoch and filter (paper: 13; it doesn't say which).
+        split_seed: seed of the draw of those films, and of the share `film_share` (ours).
+        film_share: share of the films that the run learns from (paper: about 70 % of the data in run 2; drawing films,
+            not seconds, is ours). The validation films stay the same.
+        epoch_rank: the rank of the selection's epoch that gives the number of epochs on the whole development set: 1 is
+            the best on the validation films, 2 the second best, … (paper: run 4 is of another epoch; taking the second
+            best is ours). If there are fewer epochs, the last one is taken.
+        members: runs of which this run is the mean, second by second, of the smoothed curves (paper: run 5 is the mean
+            of all; smoothing before the mean is ours). A run with members trains nothing itself.
     """
 
     validation_films: int = Field(13, ge=1)

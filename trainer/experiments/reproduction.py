@@ -1,4 +1,4 @@
-"""The paper's runs: their data, and the curves that each trained model gives of the test films."""
+"""The paper's runs: their data, and each trained model's curves of the test films."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from trainer.experiments.paper_runs import PaperRun
 from trainer.experiments.training import read_curves, train_final, train_selecting, with_seed
 
 Datasets = Mapping[str, tuple[ExperimentData, ExperimentData]]
-"""Run -> data of its selection and of its final training."""
+"""The data of each run's selection and of its final training."""
 
 
 def prepare_datasets(
     films: Sequence[LayoutFilm], runs: Sequence[PaperRun], source: str, records: str, output: str, config: str | None
 ) -> Datasets:
-    """Manifests, features and transforms of every run that trains; runs with the same films share them.
+    """Makes manifests, features and transforms of every run that trains; runs with the same films share them.
 
     Args:
-        films: of the data set.
-        runs: the paper's.
+        films: the films of the data set.
+        runs: the paper's runs.
         source: directory of the data set, for messages.
-        records: directory of feature records; empty where films are to be extracted.
+        records: directory of feature records; empty to extract the films.
         output: directory of the experiment.
-        config: YAML file whose sections extract and prepare hold, or None.
+        config: YAML file with the sections extract and prepare, or None.
 
     Raises:
-        ConfigurationError: neither records nor films.
-        JobError: when a job fails.
+        ConfigurationError: if there are neither records nor films.
+        JobError: if a job fails.
     """
     manifests = {}
     for run in runs:
@@ -60,7 +60,7 @@ def prepare_datasets(
 
 
 def whole_data(datasets: Datasets, runs: Sequence[PaperRun]) -> ExperimentData:
-    """The final data of a run that learns from all films, if there is one: its training labels give the constant."""
+    """The final data of a run that learns from all films, if any does; its labels give the constant mean."""
     shares = {run.name: run.reproduce.film_share for run in runs if run.name in datasets}
     return datasets[max(shares, key=lambda name: shares[name])][1]
 
@@ -68,7 +68,7 @@ def whole_data(datasets: Datasets, runs: Sequence[PaperRun]) -> ExperimentData:
 def curves_of_runs(
     runs: Sequence[PaperRun], seed: int, datasets: Datasets, output: str, write_page: Callable[[str], object]
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Run -> film id -> smoothed curve of the test films, float64 [T, 2]; those with members are means."""
+    """The smoothed curves of the test films, run -> film id -> float64 [T, 2]; runs with members are means."""
     curves: dict[str, dict[str, np.ndarray]] = {}
     for run in runs:
         if run.reproduce.members:

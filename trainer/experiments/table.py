@@ -1,7 +1,7 @@
 """The table of an experiment: figures of several predictors over seeds, as text, CSV and JSON.
 
-A figure over two seeds or more is their mean and, behind `±`, their sample standard deviation; over one seed it stands
-alone. Films whose correlation is undefined (a constant curve) are left out of a mean over films, and counted.
+A figure over two or more seeds is their mean and, after `±`, their sample standard deviation. Films whose correlation
+is undefined (a constant curve) are left out of a mean over films, and counted.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ FIGURES = ("mse", "pcc", "ccc")
 SCOPES = ("mean of films", "pooled")
 
 Row = Mapping[str, Any]
-"""A row of `MetricsTable.to_dict` with the number of its seed, or None for what is the same under every seed."""
+"""A row of `MetricsTable.to_dict` with the number of its seed, or None if it doesn't depend on the seed."""
 Published = Mapping[str, Mapping[tuple[str, str], float]]
-"""Predictor -> (target, figure) -> what a publication says."""
+"""Published figures: predictor -> (target, figure) -> value."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Summary:
     """One figure of one predictor over all seeds.
 
     Attributes:
-        predictor, target, scope, figure: which one; `scope` is `mean of films` or `pooled`.
-        mean: over the seeds that have a value; None where none has.
-        sd: sample standard deviation over those; None below two.
-        seeds: how many have a value.
+        predictor, target, scope, figure: its names; `scope` is `mean of films` or `pooled`.
+        mean: mean over the seeds that have a value; None if none has.
+        sd: sample standard deviation over those seeds; None for fewer than two.
+        seeds: number of seeds with a value.
         undefined: correlations without a value: of film curves (`mean of films`) or of seeds (`pooled`).
     """
 
@@ -57,7 +57,7 @@ class Summary:
 
 
 def summarise(rows: Sequence[Row]) -> list[Summary]:
-    """Mean and spread over seeds of every predictor, target, scope and figure, in the order of the rows."""
+    """The mean and spread over seeds of every predictor, target, scope and figure, in the order of the rows."""
     grouped: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         if row["scope"] in SCOPES:
@@ -88,7 +88,7 @@ def _summary(predictor: str, target: str, scope: str, figure: str, rows: Sequenc
 
 
 def render(summaries: Sequence[Summary], published: Published | None = None) -> str:
-    """The table for a terminal; below it what is undefined."""
+    """The table for a terminal, with notes on undefined figures below it."""
     published = published or {}
     found = {(s.predictor, s.target, s.scope, s.figure): s for s in summaries}
     columns = [(target, figure) for target in TARGETS for figure in FIGURES]
@@ -125,7 +125,7 @@ def _undefined_notes(summaries: Sequence[Summary]) -> list[str]:
 
 
 def _constant_once(rows: Sequence[Row]) -> list[Row]:
-    """The rows with those of the constant mean, which depends on no seed, only once and without a seed."""
+    """The rows, with those of the constant mean only once and without a seed, since it depends on none."""
     first: dict[tuple[str, ...], Row] = {}
     for row in rows:
         if row["predictor"] == CONSTANT_MEAN:
@@ -140,9 +140,9 @@ def write_table(
 
     Args:
         output: directory of the experiment.
-        name: of the files.
-        rows: per film, mean of films and pooled, of every seed.
-        published: what a publication says, written beside it.
+        name: name of the files.
+        rows: rows per film, mean of films and pooled, of every seed.
+        published: published figures, written beside ours.
         about: further keys of the JSON file: settings, untrained networks.
     """
     rows = _constant_once(rows)

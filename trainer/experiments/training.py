@@ -1,7 +1,7 @@
 """Two steps of an experiment: a training that chooses epoch and filter on validation films, and a final one on all.
 
-Both leave the curves of the films they predict in `<step>/curves/<film_id>.csv`, from which every table is made: a
-second start reads what the first has written.
+Both write the curves of the films that they predict to `<step>/curves/<film_id>.csv`. Every table is made from these
+files, so that a second run reads what the first has written.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from trainer.exporting.training_run import TrainingData, train_and_export
 from trainer.foundation.config import TrainConfig
 
 SEED_STRIDE = 1000
-"""Between the seeds of one run, so that they meet no other run's."""
+"""The distance between the seeds of one run, so that they differ from other runs' seeds."""
 
 
 def with_seed(config: TrainConfig, number: int) -> TrainConfig:
-    """The configuration with the seed of the training with this number, from 0."""
+    """The configuration with the seed of the training with this number, counted from 0."""
     return config.model_copy(update={"seed": config.seed + SEED_STRIDE * number})
 
 
@@ -44,10 +44,10 @@ class Trained:
     """A finished training.
 
     Attributes:
-        directory: of its step.
-        best_epoch: the epoch that did best on the validation films, from 1.
-        epochs_by_score: all epochs, best first; where a score is undefined, last.
-        smoothing: the filter that was chosen with it.
+        directory: the directory of its step.
+        best_epoch: the best epoch on the validation films, from 1.
+        epochs_by_score: all epochs, best first; those with an undefined score last.
+        smoothing: the chosen filter.
     """
 
     directory: str
@@ -68,17 +68,17 @@ def read_curves(directory: str, films: Sequence[Film], kind: str = SMOOTHED) -> 
 def train_selecting(
     output: str, name: str, data: ExperimentData, config: TrainConfig, *, predict_test: bool
 ) -> Trained:
-    """Trains on the split `train`, once; epoch and filter are chosen on the split `validation`.
+    """Trains on the split `train`, once; the split `validation` chooses epoch and filter.
 
     Args:
         output: directory of the experiment.
-        name: the step's.
+        name: the step's name.
         data: films, features and transform.
         config: the train section.
-        predict_test: whether the films of the split `test` are loaded and predicted too; else nothing sees them.
+        predict_test: whether the films of the split `test` are loaded and predicted too; else nothing reads them.
 
     Raises:
-        ConfigurationError: a defect in data or configuration, or no validation films.
+        ConfigurationError: if data or configuration are wrong, or there are no validation films.
     """
     splits = (TRAIN, VALIDATION, TEST) if predict_test else (TRAIN, VALIDATION)
     dependencies = {"train": config.model_dump(mode="json"), "data": data.identity(config.labels, splits)}
@@ -121,7 +121,7 @@ def _train_selecting(found: Step, data: ExperimentData, config: TrainConfig, spl
 
 
 def epochs_by_score(history: Sequence[Mapping[str, Any]], selection: str) -> list[int]:
-    """The epochs of a history, best validation score first; of equals the earlier; without a score last."""
+    """The epochs of a history, best validation score first; of equal ones the earlier first; without a score last."""
 
     def key(entry: Mapping[str, Any]) -> tuple[float, int]:
         score = entry["score"]
@@ -139,16 +139,16 @@ def train_final(
 
     Args:
         output: directory of the experiment.
-        name: the step's.
+        name: the step's name.
         data: films, features and transform.
         config: the train section.
         write_page: writes the page of the training run in a directory.
 
     Returns:
-        The step's directory: `exports/`, and the curves of the split `test`, smoothed by `config.smoothing`.
+        The step's directory: it holds `exports/`, and the curves of the split `test`, smoothed by `config.smoothing`.
 
     Raises:
-        ConfigurationError: a defect in data or configuration.
+        ConfigurationError: if data or configuration are wrong.
     """
     dependencies = {"train": config.model_dump(mode="json"), "data": data.identity(config.labels, (TRAIN, TEST))}
     found = step(output, name, dependencies)
@@ -169,7 +169,7 @@ def train_final(
 
 
 def predict_exported(model_directory: str, data: ExperimentData, config: TrainConfig) -> dict[str, np.ndarray]:
-    """What an exported model says of the test films: film id -> float32 [T, 2], raw, in the labels' range."""
+    """An exported model's predictions of the test films: film id -> float32 [T, 2], raw, in the labels' range."""
     import tensorflow as tf
 
     curves = {}
@@ -193,7 +193,7 @@ def _write_curves(
 
 
 def _release() -> None:
-    """Frees what a training left on the device: many follow each other in one process."""
+    """Frees a training's memory on the device, since many trainings follow each other in one process."""
     import keras
 
     keras.utils.clear_session()

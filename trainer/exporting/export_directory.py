@@ -1,9 +1,9 @@
-"""The versioned directory of an exported model: it holds a whole model, or for whoever looks there is none.
+"""The versioned directory of an exported model: readers see a whole model there, or none.
 
-<exports>/<version>/variables/, …        in object storage in this order, and nobody loads a SavedModel
-<exports>/<version>/saved_model.pb       whose graph isn't there yet
+<exports>/<version>/variables/, …        in object storage written in this order: nobody can load a SavedModel
+<exports>/<version>/saved_model.pb       without its graph
 <exports>/<version>/model_card.json      written last: a version without a card is no model
-<exports>/.<version>.claim               in object storage: the lock of whoever writes this version
+<exports>/.<version>.claim               in object storage: the lock of the export that writes this version
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _PART_OF_A_MODEL = re.compile(rf"{re.escape(SAVED_MODEL)}|fingerprint\.pb|variab
 
 
 def assert_free(directory: str) -> None:
-    """Refuses a version's directory that holds something already; what a killed export left in a bucket is nothing.
+    """Checks that a version's directory is empty or absent; files of a killed export in a bucket don't count.
 
     Raises:
-        ConfigurationError: where it does.
+        ConfigurationError: if it is not.
     """
     names = _names(directory)
     unfinished = storage.is_remote(directory) and all(_PART_OF_A_MODEL.fullmatch(name) for name in names)
@@ -40,11 +40,11 @@ def assert_free(directory: str) -> None:
 
 
 def publish_export(save: Callable[[str], None], card: str, directory: str) -> None:
-    """Writes a SavedModel and its card; killed at any moment, it leaves a whole version or none.
+    """Writes a SavedModel and its card; if it is killed at any moment, it leaves a whole version or none.
 
-    Locally the directory is renamed into place, and what killed exports left beside it is removed. In object storage,
-    where nothing can be renamed, one export at a time writes a version, and graph and card come last; what an earlier,
-    killed export left is written over.
+    A local directory is renamed into place, and files that killed exports left beside it are removed. In object
+    storage, where nothing can be renamed, one export at a time writes a version, and graph and card come last; files of
+    an earlier, killed export are overwritten.
 
     Args:
         save: writes the SavedModel to a local folder.
@@ -52,14 +52,14 @@ def publish_export(save: Callable[[str], None], card: str, directory: str) -> No
         directory: `<exports>/<version>`, local or `gs://`; see `assert_free`.
 
     Raises:
-        ConfigurationError: where another export has written this version meanwhile, or is writing it.
-        StorageError: for a bucket that can't be written to.
+        ConfigurationError: if another export has written this version meanwhile, or is writing it.
+        StorageError: if the bucket can't be written to.
     """
     if storage.is_remote(directory):
         with tempfile.TemporaryDirectory(prefix="cineaffect-") as folder:
             save(folder)
             with _claimed(directory) as assert_held:
-                assert_free(directory)  # once more, since a long training may lie between
+                assert_free(directory)  # again, since a long training may have passed since the first check
                 _upload(Path(folder), directory)
                 assert_held()
                 _write_new_card(card, directory)
@@ -98,7 +98,7 @@ def _claimed(directory: str) -> Iterator[AssertHeld]:
 
 def _upload(folder: Path, directory: str) -> None:
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    # The graph of a killed export would be served with half of these variables.
+    # A server would load a killed export's graph with half of these variables.
     storage.remove(storage.join(directory, SAVED_MODEL))
     for name in sorted(files, key=lambda name: (name == SAVED_MODEL, name)):
         storage.write_file(storage.join(directory, name), files[name])

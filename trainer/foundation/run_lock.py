@@ -1,12 +1,13 @@
 """One run at a time in a directory: a file lock where it is local, a lease where it is in a bucket.
 
-    free ──written where there is none──▶ held ──written again every third of its expiry──▶ held ──▶ free
-                                            │
-                                            └──unchanged for as long as its expiry──▶ taken over by another
+    free ──written if absent──▶ held ──rewritten every third of its expiry──▶ held ──▶ free
+                                  │
+                                  └──unchanged for as long as its expiry──▶ taken over by another
 
-A lease is written only in place of exactly the content that was read (generation precondition), so that of two who
-write at once one succeeds. No clocks of two machines are compared: whoever waits has seen the object unchanged itself.
-A holder that was suspended for longer than the expiry learns of it when it asks, so it asks before it publishes.
+A lease replaces exactly the content that was read (generation precondition), so that of two processes that write at
+once only one succeeds. Clocks of two machines are never compared: a waiting process has itself seen the object
+unchanged. A holder that was suspended for longer than the expiry learns of it when it checks, so it checks before it
+publishes.
 """
 
 from __future__ import annotations
@@ -33,21 +34,21 @@ _FREE = b"{}\n"
 
 
 class HeldError(CineAffectError):
-    """Another run works in the directory."""
+    """Another run is working in the directory."""
 
     exit_code = EXIT_HELD
 
 
 @contextmanager
 def only_run(directory: str, expiry_s: float) -> Iterator[AssertHeld]:
-    """Holds the lock of a directory until the block ends; gives what asserts that it is still held.
+    """Holds the lock of a directory until the `with` block ends; yields a function that checks that it is still held.
 
     Args:
-        directory: local or `gs://`.
-        expiry_s: see `lease`; a local lock needs none, for it ends with the process that holds it.
+        directory: the directory, local or `gs://`.
+        expiry_s: see `lease`; a local lock needs none, since it ends with the process that holds it.
 
     Raises:
-        HeldError: while another process holds it.
+        HeldError: if another process holds it.
     """
     if storage.is_remote(directory):
         with lease(storage.join(directory, LOCK), expiry_s) as assert_held:
@@ -64,16 +65,16 @@ def only_run(directory: str, expiry_s: float) -> Iterator[AssertHeld]:
 
 @contextmanager
 def lease(uri: str, expiry_s: float) -> Iterator[AssertHeld]:
-    """Holds a lease in a bucket until the block ends; gives what asserts that it is still held.
+    """Holds a lease in a bucket until the `with` block ends; yields a function that checks that it is still held.
 
     Args:
         uri: the lease's object.
-        expiry_s: how long it must stay unchanged until another may take it over.
+        expiry_s: how many seconds it must stay unchanged until another process may take it over.
 
     Raises:
-        HeldError: while another process holds it; also from the assertion, when another has taken it over.
-        ConfigurationError: where `uri` is something else than a lease.
-        StorageError: for a bucket that is absent or can't be written to.
+        HeldError: if another process holds it; the check also raises it, if another process has taken it over.
+        ConfigurationError: if `uri` is no lease.
+        StorageError: if the bucket is absent or can't be written to.
     """
     held, writing, ended = _take(uri, expiry_s), threading.Lock(), threading.Event()
 
@@ -87,11 +88,11 @@ def lease(uri: str, expiry_s: float) -> Iterator[AssertHeld]:
 
     def renew() -> None:
         while not ended.wait(expiry_s / 3):
-            with suppress(StorageError, HeldError):  # whoever asserts it meets the same
+            with suppress(StorageError, HeldError):  # the check raises the same
                 write(content)
 
     content = held.content or b""
-    # A daemon: a process that was told to end must not wait for a bucket that gives no answer.
+    # A daemon: a process that is asked to end must not wait for a bucket that doesn't answer.
     thread = threading.Thread(target=renew, name="lease", daemon=True)
     thread.start()
     try:
@@ -99,7 +100,7 @@ def lease(uri: str, expiry_s: float) -> Iterator[AssertHeld]:
     finally:
         ended.set()
         thread.join(expiry_s)
-        with suppress(StorageError, HeldError):  # what was done under it is done; others wait until it has expired
+        with suppress(StorageError, HeldError):  # the work under it is done; others wait until it expires
             write(_FREE)
 
 
@@ -115,7 +116,7 @@ def _take(uri: str, expiry_s: float) -> storage.Generation:
 
 
 def _wait_for_expiry(seen: storage.Generation) -> storage.Generation:
-    """Returns the lease when nobody holds it any more; raises HeldError at a sign of life."""
+    """Returns the lease once nobody holds it any more; raises HeldError if its holder renews it."""
     try:
         holder = json.loads(seen.content or b"")
         text, expiry_s = f"held by host {holder['host']}, pid {holder['pid']}", float(holder["expiry_s"])

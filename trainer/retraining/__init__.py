@@ -1,1 +1,1 @@
-"""Scheduled retraining: a round's films and jobs, the promotion test, the pointer to the version in use."""
+"""Scheduled retraining: a round's films and jobs, the promotion test, the pointer `current` to the version in use."""

@@ -10,29 +10,29 @@ from beam_pipelines.foundation.configuration import Section
 
 
 class RetrainConfig(Section):
-    """What a scheduled retraining works on, and when it promotes.
+    """The data of a scheduled retraining, and the conditions of a promotion.
 
     Attributes:
         manifest: CSV with the columns film_id, path, split and labels; needed.
         records: directory of feature records.
         output: directory of this job, local or `gs://`: `exports/`, `rounds/<digest>/` and the lock; needed.
-        lock_expiry_s: in `gs://`, after how many seconds without a sign of life a run's lock may be taken over. A local
-            lock ends with its processes.
-        extract: whether films are extracted first; False where another job keeps the records up to date.
+        lock_expiry_s: in `gs://`, the seconds without renewal after which another run may take over the lock. A local
+            lock ends with its process.
+        extract: whether films are extracted first; False if another job keeps the records up to date.
         train_splits, validation_splits: as for `cineaffect train`.
         held_out_splits: the films on which challenger and champion are compared.
-        metric: what is compared: over all seconds of those films, mean of valence and arousal, smoothed curves.
-        margin: what the lower bound of the improvement must exceed.
-        bootstrap_samples: how often the films are drawn anew.
-        confidence: of the lower bound.
-        seed: of the draws.
+        metric: the figure that is compared: over all seconds of those films, mean of valence and arousal, smoothed.
+        margin: the value that the lower bound of the improvement must exceed.
+        bootstrap_samples: number of draws of the films.
+        confidence: confidence of the lower bound.
+        seed: seed of the draws.
         beat_constant_mean: whether the first model, which has no champion, must beat the constant mean.
-        unscorable_champion: what happens where the champion can't be scored on today's records, because they hold other
-            features than it was trained on. `beat_constant_mean`: the challenger must beat the constant mean in its
-            place; `keep`: nothing is promoted until a person moves the pointer.
+        unscorable_champion: what happens if the champion can't be scored on today's records, because they hold other
+            features than it was trained on. `beat_constant_mean`: the challenger must beat the constant mean instead;
+            `keep`: nothing is promoted until a person moves the pointer.
         failure_threshold: the share of labelled films without a usable record or labels above which the round ends
-            with exit code 4, and likewise that of held-out films which a model can't score. Below it they are left out
-            on both sides, and reported.
+            with exit code 4; the same holds for held-out films that a model can't score. Below it they are left out on
+            both sides, and reported.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)

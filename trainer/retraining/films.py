@@ -1,4 +1,4 @@
-"""The films of a round: which can be used, why the others can't, and what the round is named after."""
+"""The films of a round: the usable ones, the reasons why others aren't, and the digest that names the round."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RoundFilms:
 
     Attributes:
         usable: film id -> film, sorted.
-        left_out: film id -> why it can't be used.
+        left_out: film id -> the reason why it can't be used.
     """
 
     usable: Mapping[str, RoundFilm]
@@ -62,11 +62,11 @@ class RoundFilms:
 def read_round_films(config: RetrainConfig, train: TrainConfig) -> RoundFilms:
     """Reads headers and labels of all films of the configured splits.
 
-    Films without labels are left out and count for nothing; those that have labels and can't be used have failed.
+    Films without labels are ignored; films that have labels but can't be used have failed.
 
     Raises:
-        RoundError: where the share of failed films is above `failure_threshold`.
-        ConfigurationError: for a manifest that can't be read, or a split without films.
+        RoundError: if the share of failed films is above `failure_threshold`.
+        ConfigurationError: if the manifest can't be read, or a split has no films.
     """
     splits = (*config.train_splits, *config.validation_splits, *config.held_out_splits)
     films = films_of_splits(read_manifest(config.manifest), splits, config.manifest)
@@ -103,17 +103,17 @@ def _read(film: Film, there: Mapping[str, str], train: TrainConfig) -> RoundFilm
 
 
 def round_digest(path: str, config: RetrainConfig, films: RoundFilms) -> str:
-    """What a round is named after: code version, the settings that decide, and the content of records and labels.
+    """The digest that names a round: of code version, the settings that decide, and the content of records and labels.
 
-    Where things lie is not part of it, nor is the champion: that may change while a round is interrupted, and then
-    only the comparison is made anew.
+    Paths are not part of it, and neither is the champion: that may change while a round is interrupted, and then only
+    the comparison is repeated.
     """
     identity: dict[str, Any] = {
         "code_version": __version__,
         "retrain": config.model_dump(mode="json", exclude=_WHERE_THINGS_LIE),
         "train": load_section("train", TrainConfig, path).model_dump(mode="json"),
         "score": load_section("score", ScoreConfig, path).model_dump(mode="json"),
-        # Its model needs TensorFlow; `code_version` stands for its defaults.
+        # Plain values, since the section's class needs TensorFlow; `code_version` covers its defaults.
         "prepare": section_values("prepare", path),
         "films": [
             [one.film.film_id, one.film.split, one.header.source_sha256, one.header.fingerprints(), _digest(one.labels)]

@@ -1,12 +1,12 @@
-"""Which exported version is in use: the `current` pointer, its history, and the test by which it moves.
+"""The exported version in use: the pointer `current`, its history, and the test that decides whether it moves.
 
     <exports>/<version>/          the models; promoting or rolling back removes none
     <exports>/current             the number of the version in use: one line, written whole
-    <exports>/promotions.jsonl    one line a move, the newest last, written before the pointer moves
+    <exports>/promotions.jsonl    one line per move, the newest last, written before the pointer moves
 
-A kill between the two writes leaves the old version in use and one line that says what was about to happen. In a local
-directory a lock lets one process move at a time. In object storage each object is written only where it is still the
-generation that was read, so that of two who move at once one begins again.
+A kill between the two writes leaves the old version in use, and one line about the move that didn't happen. In a local
+directory a lock lets one process move at a time. In object storage each object is written only if it is still the
+generation that was read, so that of two processes that move at once one starts again.
 """
 
 from __future__ import annotations
@@ -47,27 +47,27 @@ def read_history(exports: str) -> list[dict[str, Any]]:
 
 
 class MovedError(CineAffectError):
-    """Somebody else has moved the pointer since it was looked at."""
+    """Another process has moved the pointer since it was read."""
 
     exit_code = EXIT_FAILED
 
 
 ANY_VERSION = -1
-"""`expected` where the pointer may be moved wherever it stands."""
+"""The value of `expected` if the pointer may be moved from any version."""
 
 
 def move_current(exports: str, version: int, why: Mapping[str, Any], expected: int | None = ANY_VERSION) -> None:
-    """Moves the pointer to a version that is there, and notes it with `why`; the same move twice is noted once.
+    """Moves the pointer to an existing version, and notes it with `why`; the same move twice is noted once.
 
     Args:
         exports: directory of exports, local or `gs://`.
-        version: where to.
+        version: the new version.
         why: further keys of the line in the history.
-        expected: where the pointer must stand before, None for nowhere; it may stand at `version` already.
+        expected: the version that the pointer must name before, None for no pointer; it may already name `version`.
 
     Raises:
-        ConfigurationError: where there is no such version.
-        MovedError: where the pointer stands elsewhere than expected.
+        ConfigurationError: if there is no such version.
+        MovedError: if the pointer names another version than expected.
     """
     if version not in versions_of(exports):
         raise ConfigurationError(f"{exports}: has no whole version {version}; it has {versions_of(exports)}")
@@ -86,7 +86,7 @@ def move_current(exports: str, version: int, why: Mapping[str, Any], expected: i
 
 
 def _move_in_bucket(exports: str, version: int, why: Mapping[str, Any], expected: int | None) -> None:
-    """Writes each of the two objects only where it still is what was read; else all is looked at again."""
+    """Writes each of the two objects only if it hasn't changed since it was read; otherwise starts again."""
     pointer_uri, history_uri = (storage.join(exports, name) for name in (CURRENT, HISTORY))
     overtaken: list[dict[str, Any]] = []
     for attempt in range(_ATTEMPTS):
@@ -97,7 +97,7 @@ def _move_in_bucket(exports: str, version: int, why: Mapping[str, Any], expected
             return
         history = _parse_lines((noted.content or b"").decode())
         for line in overtaken:
-            if line in history:  # noted before, but somebody else's move came first
+            if line in history:  # noted before, but another process's move came first
                 del history[len(history) - 1 - history[::-1].index(line)]
         entry = {"from": current, "to": version, **why}
         try:
@@ -132,10 +132,10 @@ def _parse_lines(text: str) -> list[dict[str, Any]]:
 
 
 def former_version(exports: str) -> int:
-    """The version that was in use before the current one, by the history.
+    """The version that was in use before the current one, according to the history.
 
     Raises:
-        ConfigurationError: where the history names none.
+        ConfigurationError: if the history names none.
     """
     current = read_current(exports)
     for entry in reversed(read_history(exports)):
@@ -152,10 +152,10 @@ class Comparison:
     """A challenger against a reference on the same films.
 
     Attributes:
-        metric: what is compared, mean of valence and arousal over all seconds.
+        metric: the figure that is compared, mean of valence and arousal over all seconds.
         challenger, reference: their figures.
         improvement: by how much the challenger is better; positive is better, for MSE too.
-        lower_bound: the improvement that is exceeded with the wanted confidence, films being drawn anew.
+        lower_bound: the lower bound of the improvement, over draws of the films, at the given confidence.
         better: whether `lower_bound` is above the margin.
     """
 
@@ -168,18 +168,18 @@ class Comparison:
 
 
 Series = Mapping[str, tuple[np.ndarray, np.ndarray]]
-"""Film -> predictions and labels of its labelled seconds, [N, 2] each."""
+"""The predictions and labels of each film's labelled seconds, [N, 2] each."""
 
 
 def compare(
     challenger: Series, reference: Series, metric: Metric, margin: float, samples: int, confidence: float, seed: int
 ) -> Comparison:
-    """Paired bootstrap over films (Efron and Tibshirani 1993): both are judged on the same draws of films.
+    """Compares two models by a paired bootstrap over films (Efron and Tibshirani 1993): both get the same draws.
 
-    Seconds of one film hang together, so films are drawn and not seconds. A correlation with a constant counts as 0.
+    Seconds of one film are dependent, so films are drawn and not seconds. A correlation with a constant counts as 0.
 
     Raises:
-        ValueError: where the two don't have the same films.
+        ValueError: if the two don't have the same films.
     """
     films = sorted(challenger)
     if films != sorted(reference) or not films:
@@ -193,7 +193,7 @@ def compare(
 
 
 def _figures(series: Series, films: Sequence[str], weights: np.ndarray, metric: Metric) -> np.ndarray:
-    """The pooled figure of every draw, float64 [draws]: a film's moments are summed as often as it was drawn."""
+    """The pooled figure of every draw, float64 [draws]: a film's moments count as often as it was drawn."""
     moments = np.stack([_moments(*series[film]) for film in films])  # [films, 6, 2]
     n, x, y, xx, yy, xy = np.moveaxis(np.tensordot(weights, moments, axes=1), 1, 0)
     if metric == "mse":

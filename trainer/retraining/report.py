@@ -1,4 +1,4 @@
-"""What a round decided and why: `report.json` for programs, `report.md` for people."""
+"""The report of a round's decision and its reasons: `report.json` for programs, `report.md` for people."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _FEW_FILMS = 5
 
 @dataclass(frozen=True)
 class Decision:
-    """A challenger's fate.
+    """The decision about a challenger.
 
     Attributes:
         version: its number.
         promoted: whether this round moved the pointer to it.
-        champion: the version in use before; None for none.
-        unscorable: why the champion can't be scored on today's records; empty where it could, or there is none.
+        champion: the version in use before; None if there was none.
+        unscorable: why the champion can't be scored on today's records; empty if it can, or there is none.
         compared_with: `version N` or `constant mean`.
         comparison: the figures.
-        films: the held-out films that both were judged on.
+        films: the held-out films on which both were compared.
         failed: held-out film -> why it was left out on both sides.
         left_out: film of the manifest -> why the round doesn't use it.
-        remarks: what else a person should know.
+        remarks: further notes for people.
     """
 
     version: int
@@ -50,7 +50,7 @@ def round_name(directory: str) -> str:
 
 
 def write_report(directory: str, decision: Decision, config: RetrainConfig) -> str:
-    """Writes both files, `report.json` last: with it the round is decided. Returns the text for people."""
+    """Writes both files, `report.json` last, which marks the round as decided. Returns the text for people."""
     content: dict[str, Any] = asdict(decision)
     content |= content.pop("comparison")
     content["configuration"] = config.model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""One round of retraining: train a challenger, score it beside the champion, compare, move the pointer or don't."""
+"""One round of retraining: train a challenger, score it beside the champion, compare, and perhaps move the pointer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from trainer.retraining.version import plan_version, planned_version, publish_ch
 
 
 class Round:
-    """A round, which is named after what it depends on.
+    """A round. Its name is the digest of its dependencies.
 
     Args:
         config: the retrain section.
@@ -51,7 +51,7 @@ class Round:
         self.manifest = storage.join(self.directory, "films.csv")
 
     def run(self) -> int:
-        """Runs what is left of the round; returns the exit code."""
+        """Runs the remaining steps of the round and returns the exit code."""
         if _is_there(self.directory, REPORT):
             name = round_name(self.directory)
             print(f"nothing has changed since round {name}; its decision stands: {self.directory}")
@@ -74,7 +74,7 @@ class Round:
         return EXIT_OK
 
     def _version(self) -> int:
-        """The challenger's number; a killed round keeps it, unless somebody else has exported that number meanwhile."""
+        """The challenger's number; a killed round keeps it, unless another process has exported it meanwhile."""
         version = planned_version(self.directory, self.exports)
         if version is None:
             storage.write_text(self.manifest, self.films.manifest())
@@ -82,9 +82,9 @@ class Round:
         return version
 
     def _champion(self, version: int) -> tuple[int | None, int | None, bool]:
-        """The version to beat, where the pointer stands, and whether this round has moved it already.
+        """The version to beat, the version that the pointer names, and whether this round has moved it already.
 
-        It is asked for when the challenger is ready, so that a rollback in an interrupted round counts.
+        The round looks it up when the challenger is ready, so that a rollback during an interrupted round counts.
         """
         pointer, history = read_current(self.exports), read_history(self.exports)
         for place, entry in enumerate(history):
@@ -111,7 +111,7 @@ class Round:
         return model
 
     def _judge(self, version: int, model: str, champion: int | None) -> Decision:
-        """Challenger and champion on the films that both can be scored on, or the constant mean in its place."""
+        """Compares challenger and champion (or the constant mean instead) on the films that both can score."""
         config, card = self.config, self._card(champion)
         films = self._held_out(champion, card)
         ours, failed = self._score(f"challenger-{version}", model, films)
@@ -147,7 +147,7 @@ class Round:
         return card
 
     def _held_out(self, champion: int | None, card: Mapping[str, Any]) -> dict[str, RoundFilm]:
-        """The held-out films that the champion hasn't learned from either."""
+        """The held-out films, without those from which the champion has learned."""
         data = card.get("data", {})
         seen = {*data.get("train_films", ()), *data.get("validation_films", ())}
         films = {k: one for k, one in self.films.of(self.config.held_out_splits).items() if k not in seen}
@@ -159,12 +159,12 @@ class Round:
         return films
 
     def _score(self, name: str, model: str, films: Mapping[str, RoundFilm]) -> tuple[Series, dict[str, str]]:
-        """Film id -> predictions and labels of its labelled seconds, and film id -> why there are none."""
+        """The predictions and labels of each film's labelled seconds, and for other films the reason why not."""
         output = storage.join(self.directory, name)
         arguments = ["--records", self.config.records, "--manifest", self.manifest, "--model", model]
         arguments += ["--splits", ",".join(self.config.held_out_splits), "--output", output, "--workers=1"]
         arguments += ["--set", "plots=false", "--set", "csv=true", "--set", "failure_threshold=1.0"]
-        # Written last of all: with it the scoring is done, since neither model nor records change within a round.
+        # Scoring wrote this file last: if it exists, scoring is done, since model and records don't change in a round.
         if not _is_there(output, RUN_MANIFEST):
             self.stages.start("score", arguments, allowed=(EXIT_OK, EXIT_SOME_FILMS_FAILED))
         rows = map(json.loads, storage.read_text(storage.join(output, FAILURES)).splitlines())
@@ -202,7 +202,7 @@ def _is_there(directory: str, name: str) -> bool:
 
 
 def _misfits(card: Mapping[str, Any], films: Mapping[str, RoundFilm]) -> dict[str, str]:
-    """Film id -> why its record holds other features than a model was trained on."""
+    """The films whose records hold other features than a model was trained on, with the difference."""
     found = {}
     for film_id, one in films.items():
         have = one.header.fingerprints()

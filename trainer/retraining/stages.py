@@ -1,4 +1,4 @@
-"""The jobs that a round of retraining starts, each as a process of its own."""
+"""The jobs that a round of retraining starts, each as a child process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PASSED_ON = (EXIT_CONFIGURATION, EXIT_TOO_MANY_FILMS_FAILED)
 
 
 class RoundError(CineAffectError):
-    """The round can't go on."""
+    """The round can't continue."""
 
     def __init__(self, text: str, exit_code: int = EXIT_FAILED):
         super().__init__(text)
@@ -32,8 +32,8 @@ class Stages:
     """Starts jobs under the lock of a run.
 
     Attributes:
-        config: the YAML file, which every job is given.
-        assert_held: raises HeldError where another run has taken the lock over.
+        config: the YAML file, which every job gets.
+        assert_held: raises HeldError if another run has taken over the lock.
     """
 
     config: str
@@ -43,8 +43,8 @@ class Stages:
         """Runs `cineaffect STAGE ARGUMENTS --config FILE` and waits for its end.
 
         Raises:
-            RoundError: for an exit code that is not allowed.
-            HeldError: where the lock was lost before.
+            RoundError: if the exit code is not allowed.
+            HeldError: if the lock was lost before.
         """
         self.assert_held()
         print(f"retrain: {stage}", file=sys.stderr, flush=True)

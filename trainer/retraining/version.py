@@ -1,4 +1,4 @@
-"""A challenger's number, and how its model comes to lie under that number among the exports."""
+"""A challenger's number, and copying its model to the exports under that number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PLAN = "plan.json"
 
 
 def planned_version(round_directory: str, exports: str) -> int | None:
-    """The number that a killed round has chosen before; None for none, or where others have exported it meanwhile."""
+    """The number that a killed round chose; None if there is none, or another process has exported it."""
     try:
         plan = json.loads(storage.read_text(storage.join(round_directory, PLAN)))
     except FileNotFoundError:
@@ -33,17 +33,17 @@ def plan_version(round_directory: str, exports: str) -> int:
 
 
 def trained_model(round_directory: str, version: int) -> str:
-    """Where a round's own training exports its model."""
+    """The directory to which a round's own training exports its model."""
     return storage.join(round_directory, "model", EXPORTS, str(version))
 
 
 def publish_challenger(round_directory: str, exports: str, version: int) -> None:
-    """Copies a round's model to the exports; that it lies there already is no error.
+    """Copies a round's model to the exports; if it is there already, that is no error.
 
     Raises:
-        RoundError: where another model has this number.
-        ConfigurationError: where another export is just writing it.
-        StorageError: for a bucket that can't be written to.
+        RoundError: if another model has this number.
+        ConfigurationError: if another export is just writing it.
+        StorageError: if the bucket can't be written to.
     """
     model, target = trained_model(round_directory, version), storage.join(exports, str(version))
     if version in versions_of(exports):
@@ -53,7 +53,7 @@ def publish_challenger(round_directory: str, exports: str, version: int) -> None
     with storage.local_tree(model) as trained:
 
         def save(folder: str) -> None:
-            # Its card is written by itself, and last.
+            # The card is written separately, and last.
             shutil.copytree(trained, folder, ignore=shutil.ignore_patterns(CARD), dirs_exist_ok=True)
 
         publish_export(save, (Path(trained) / CARD).read_text(encoding="utf-8"), target)

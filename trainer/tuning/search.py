@@ -1,4 +1,4 @@
-"""The search of a study: trials that one process runs, each trained on every fold."""
+"""The search of a study: the trials of one process, each trained on every fold."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Splits = tuple[list[TrainingFilm], list[TrainingFilm]]
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """What the trials of one process share: data are loaded once.
+    """The shared state of one process's trials: data are loaded once.
 
     Attributes:
         output: the study's directory.
         base: the `train` section to which a trial's draws are added.
         config: the `tune` section.
-        splits: training and validation films, one pair a fold.
+        splits: training and validation films, one pair per fold.
     """
 
     output: str
@@ -36,8 +36,8 @@ class Search:
     splits: tuple[Splits, ...]
 
     def identity(self) -> dict[str, Any]:
-        """What the study depends on, as plain values."""
-        # More trials go on with the same study; so does another pruner, which changes no trial's figure.
+        """All on which the study depends, as plain values."""
+        # More trials continue the same study; so does another pruner, which changes no trial's figure.
         return {
             "train": self.base.model_dump(mode="json"),
             "tune": self.config.model_dump(mode="json", exclude={"trials", "pruner", "warmup_epochs"}),
@@ -51,11 +51,11 @@ class Search:
         return validate(TrainConfig, values, "a trial of the study")
 
     def run_trial(self, study: optuna.Study, trial: optuna.Trial) -> float:
-        """Trains on every fold; the mean of the folds' best validation figures.
+        """Trains on every fold; returns the mean of the folds' best validation figures.
 
         Raises:
-            optuna.TrialPruned: where the trial falls behind.
-            DivergenceError: where training leaves the finite numbers.
+            optuna.TrialPruned: if the trial is worse than others.
+            DivergenceError: if the loss is no longer finite.
         """
         import keras
 
@@ -94,7 +94,7 @@ class Search:
 
 
 def _figure(score: float | None) -> float:
-    # The correlation of a constant prediction is undefined, and no better than the worst there is.
+    # The correlation of a constant prediction is undefined, and counts as the worst value.
     return -1.0 if score is None else score
 
 
@@ -104,7 +104,7 @@ def direction_of(selection: str) -> Literal["minimize", "maximize"]:
 
 
 def work(search: Search, study: optuna.Study, log: Callable[[str], None]) -> None:
-    """Runs trials until the study has as many as are wanted; other processes may do the same beside it."""
+    """Runs trials until the study has the configured number; other processes may do the same at the same time."""
     import optuna
 
     from trainer.training.train import DivergenceError
@@ -125,6 +125,6 @@ def work(search: Search, study: optuna.Study, log: Callable[[str], None]) -> Non
             study.tell(trial, value)
             log(f"trial {trial.number}: validation {search.base.selection} {value:.4f}, best {study.best_value:.4f}")
         folder = os.path.join(search.output, FOLDER, trial.user_attrs["directory"])
-        # A trial that has ended needs its checkpoints no more, and they are most of its size.
+        # A finished trial doesn't need its checkpoints any more, which are most of its size.
         for number in range(len(search.splits)):
             shutil.rmtree(os.path.join(folder, f"fold{number}", "checkpoints"), ignore_errors=True)

@@ -1,7 +1,8 @@
-"""An Optuna study in a file: its sampler and pruner, what a kill left over, the next trial, and its results.
+"""An Optuna study in a file: its sampler and pruner, interrupted trials, the next trial, and its results.
 
-The study lies in SQLite, whose transactions survive a kill and let several processes write. Sampling is seeded anew for
-every trial by the study's seed and the trial's number, so that a study that was stopped goes on as one that was not.
+The study is an SQLite file, whose transactions survive a kill and let several processes write. Every trial's sampling
+has its own seed, from the study's seed and the trial's number, so that an interrupted study continues like an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -31,17 +32,17 @@ STUDY_FILE = "study.db"
 DIRECTORY, WHY, FOLDER = "directory", "why", "trials"
 _NAME = "cineaffect"
 TRIALS_FOR_IMPORTANCE = 20
-"""Finished trials below which nothing is said of the parameters' importance: the best tenth would be a single one."""
+"""The least number of finished trials for parameter importances: with fewer, the best tenth would be a single trial."""
 _BUSY_S = 120
 _SHARED = TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING
 
 
 @contextmanager
 def only_study(output: str) -> Iterator[None]:
-    """Holds the study's lock until the block ends.
+    """Holds the study's lock until the `with` block ends.
 
     Raises:
-        ConfigurationError: where another `tune` is at this study.
+        ConfigurationError: if another `tune` is working on this study.
     """
     Path(output).mkdir(parents=True, exist_ok=True)
     try:
@@ -60,10 +61,10 @@ def open_study(output: str, direction: Literal["minimize", "maximize"]) -> optun
 
 
 def claim_study(study: optuna.Study, identity: dict[str, Any], output: str) -> None:
-    """Writes down what the study depends on, or refuses to go on with one of something else.
+    """Stores the study's identity, or refuses to continue a study with another one.
 
     Raises:
-        ConfigurationError: naming the keys that differ.
+        ConfigurationError: if the study has another identity; the text names the keys that differ.
     """
     known = study.user_attrs.get("identity")
     plain = json.loads(json.dumps(identity))
@@ -75,10 +76,10 @@ def claim_study(study: optuna.Study, identity: dict[str, Any], output: str) -> N
 
 
 def retry_killed(study: optuna.Study) -> int:
-    """Marks trials that a killed process left as failed, and queues them again; returns how many.
+    """Marks interrupted trials of a killed process as failed, and queues them again; returns how many.
 
-    To be called with the study's lock held: a running trial has then nobody who runs it. The new trial has the old
-    one's directory, and goes on from its checkpoint.
+    The caller holds the study's lock, so that no process runs a trial that is marked as running. The new trial has the
+    old one's directory, and resumes from its checkpoint.
     """
     killed = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.RUNNING]
     for trial in killed:
@@ -89,7 +90,7 @@ def retry_killed(study: optuna.Study) -> int:
 
 
 def next_trial(study: optuna.Study, config: TuneConfig, output: str) -> optuna.Trial | None:
-    """Asks for a trial, one process at a time; None where there are as many as were wanted."""
+    """The next trial, for one process at a time; None if the study has the configured number."""
     with FileLock(os.path.join(output, "ask.lock")):
         trials = study.get_trials(deepcopy=False)
         waiting = any(trial.state == TrialState.WAITING for trial in trials)
@@ -121,17 +122,17 @@ def make_pruner(config: TuneConfig) -> optuna.pruners.BasePruner:
 
 
 def importances(study: optuna.Study) -> dict[str, float]:
-    """How much of the best trials' advantage each parameter explains, largest first; sums to 1.
+    """How much of the best trials' advantage each parameter explains, largest first; the sum is 1.
 
-    PED-ANOVA (Watanabe, Bansal and Hutter 2023): it compares the best tenth of the trials with all of them, a parameter
-    that not every trial draws (a TCN's filters, say) among those that do. Empty below `TRIALS_FOR_IMPORTANCE` finished
-    trials.
+    The method is PED-ANOVA (Watanabe, Bansal and Hutter 2023). It compares the best tenth of the trials with all of
+    them; for a parameter that not every trial draws (such as a TCN's filters), among those that do. The result is empty
+    below `TRIALS_FOR_IMPORTANCE` finished trials.
     """
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len(done) < TRIALS_FOR_IMPORTANCE:
         return {}
     with warnings.catch_warnings():
-        # That the evaluator is experimental, and that equal trials give equal importances.
+        # The warnings: the evaluator is experimental, and equal trials give equal importances.
         warnings.simplefilter("ignore", UserWarning)
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         found = optuna.importance.get_param_importances(study, evaluator=evaluator)
@@ -139,7 +140,7 @@ def importances(study: optuna.Study) -> dict[str, float]:
 
 
 def write_results(study: optuna.Study, output: str, selection: str, best: TrainConfig | None) -> None:
-    """Writes `trials.csv`, `study.json` and, where a trial has finished, `best.yaml`."""
+    """Writes `trials.csv`, `study.json` and, if a trial has finished, `best.yaml`."""
     trials = study.get_trials(deepcopy=False)
     names = sorted({name for trial in trials for name in trial.params})
     fields = ["number", "state", "value", "epochs", "seconds", "why"]
