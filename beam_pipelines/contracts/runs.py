@@ -1,4 +1,4 @@
-"""What a run says of its films: what became of each, `failures.jsonl` and, last of all, `run_manifest.json`."""
+"""A run's report of its films: the outcome of each, `failures.jsonl` and, written last, `run_manifest.json`."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ FAILED = "failed"
 
 @dataclass(frozen=True)
 class FilmOutcome:
-    """What became of one film in one job.
+    """The outcome of one film in one job.
 
     Attributes:
         film_id, source_uri: the film.
-        status: `done`, `skipped` (was done before, under the same fingerprints) or `failed`.
+        status: `done`, `skipped` (done before, under the same fingerprints) or `failed`.
         step, reason, detail: for a failed film, as in `FilmError`.
-        film_s: seconds of film this outcome stands for.
-        source_size_bytes, source_modified_s: of a failed film's file, where it could be found.
-        attempt: names what a failed film was tried with: limits, networks, version.
-        carried_over: the failure is that of an earlier run; the film was not tried again.
+        film_s: seconds of film in this outcome.
+        source_size_bytes, source_modified_s: size and time of a failed film's file, if it was found.
+        attempt: the digest of limits, networks and version with which a failed film was tried.
+        carried_over: whether the failure is that of an earlier run, and the film was not tried again.
     """
 
     film_id: str
@@ -54,15 +54,15 @@ class FilmOutcome:
 TRIED_AGAIN = frozenset(
     {"not_found", "not_readable", "changed", "disk_full", "out_of_memory", "timeout", "crashed", "unforeseen_error"}
 )
-"""Reasons that may lie in the machine, the network or whoever moves files, not in the film: the next run tries again.
+"""Reasons whose cause may be the machine, the network or people who move files: the next run tries the film again.
 
-A decoder that is killed, hangs or finds no memory may owe that to its neighbours, and an exception that nobody foresaw
-to the installation, so these are among them.
+Other processes may be the cause if a decoder is killed, hangs or finds no memory, and the installation may be the cause
+of an unforeseen exception, so these reasons are included.
 """
 
 
 def is_carried_over(earlier: FilmOutcome, size_bytes: int, modified_s: float, attempt: str) -> bool:
-    """Whether a film need not be tried again: the fault was its own, and neither it nor how it is tried has changed."""
+    """Whether a film need not be tried again: its file was at fault, and neither file nor attempt has changed."""
     return (
         earlier.reason not in TRIED_AGAIN
         and bool(earlier.attempt)
@@ -71,7 +71,7 @@ def is_carried_over(earlier: FilmOutcome, size_bytes: int, modified_s: float, at
 
 
 def read_failures(output: str) -> dict[str, FilmOutcome]:
-    """Film id -> its failure, as the last finished run in `output` has listed it; unreadable lines are left out."""
+    """The failures that the last finished run in `output` lists, by film id; unreadable lines are left out."""
     try:
         lines = storage.read_text(storage.join(output, FAILURES)).splitlines()
     except (FileNotFoundError, NotADirectoryError):
@@ -95,7 +95,7 @@ def summarise(
     """The run manifest of these outcomes.
 
     Raises:
-        RuntimeError: when films in are not films done + skipped + failed, each once: something was lost on the way.
+        RuntimeError: if films in are not films done + skipped + failed, each once: then outcomes were lost.
     """
     outcomes = list(outcomes)
     repeated = [film_id for film_id, n in Counter(o.film_id for o in outcomes).items() if n > 1]
@@ -120,12 +120,12 @@ def summarise(
 
 
 def write_failures_and_manifest(output: str, outcomes: Iterable[FilmOutcome], manifest: Mapping[str, Any]) -> None:
-    """Writes what failed and then, as a run's last file, its manifest.
+    """Writes the failures and then, as a run's last file, its manifest.
 
     Args:
         output: the directory of the run.
-        outcomes: of all its films.
-        manifest: from `summarise`.
+        outcomes: the outcomes of all its films.
+        manifest: the manifest, from `summarise`.
     """
     failed = sorted((o for o in outcomes if o.status == FAILED), key=lambda o: o.film_id)
     rows = [json.dumps(_failure_row(outcome), ensure_ascii=False) + "\n" for outcome in failed]
@@ -139,7 +139,7 @@ def read_manifest_of_run(output: str) -> dict[str, Any]:
     """The manifest of a finished run.
 
     Raises:
-        ConfigurationError: for a directory without one, which means that its run did not finish.
+        ConfigurationError: if the directory has none, which means that its run did not finish.
     """
     uri = storage.join(output, RUN_MANIFEST)
     try:
@@ -152,7 +152,7 @@ def read_manifest_of_run(output: str) -> dict[str, Any]:
 
 
 def exit_code(manifest: Mapping[str, Any]) -> int:
-    """0 when every film is done, 3 when some failed, 4 when their share is above the threshold."""
+    """The exit code: 0 if every film is done, 3 if some failed, 4 if their share is above the threshold."""
     films = manifest["films"]
     if not films[FAILED]:
         return EXIT_OK

@@ -1,16 +1,16 @@
-"""What a scored film leaves in the directory of a run (contract 3), and how a later run finds it again.
+"""The files of a scored film in the directory of a run (contract 3), and finding them in a later run.
 
     curves/<film_id>.csv     the curve
-    plots/<film_id>.png      a picture of it
-    curves/<film_id>.json    the done marker: written last and removed first, so that beside it there are only whole
-                             files of one and the same scoring
+    plots/<film_id>.png      its plot
+    curves/<film_id>.json    the done marker: written last and removed first, so that the files beside it are always
+                             whole and of one scoring
 
-Without CSV files there are no done markers beside them either; those in the Parquet parts stand for the films then.
+Without CSV files, done markers are only in the Parquet parts.
 
-The table of a directory holds every film that the scorer of the last run, its model and smoothing, ever scored into it:
-films that the run was not asked for, or that failed in it, are carried over with the rows they have. So the table
-depends on the films and not on how they were divided among runs. Rows of another scorer are never mixed in; such films
-are left out and counted.
+The table of a directory holds every film that the last run's scorer (its model and smoothing) ever scored into it:
+films that the last run did not score, or that failed in it, are carried over with their rows. So the table depends on
+the films, not on how they were divided among runs. Rows of another scorer are never mixed in; such films are left out
+and counted.
 """
 
 from __future__ import annotations
@@ -66,19 +66,19 @@ class CurveFiles:
     run_started_s: float = math.inf
 
     def csv_uri(self, film_id: str) -> str:
-        """Where the CSV file of a film lies."""
+        """The address of a film's CSV file."""
         return curve_uri(self.output, film_id)
 
     def marker_uri(self, film_id: str) -> str:
-        """Where the done marker of a film lies."""
+        """The address of a film's done marker."""
         return storage.join(self.output, CURVES, f"{film_id}.json")
 
     def plot_uri(self, film_id: str) -> str:
-        """Where the plot of a film lies."""
+        """The address of a film's plot."""
         return storage.join(self.output, PLOTS, f"{film_id}.png")
 
     def part_uri(self, shard: int) -> str:
-        """Where a part of the table lies."""
+        """The address of a part of the table."""
         return part_uri(self.output, shard, self.shards)
 
     def shard_of(self, film_id: str) -> int:
@@ -86,9 +86,9 @@ class CurveFiles:
         return shard_of(film_id, self.shards)
 
     def write_film(self, marker: DoneMarker, curve: AffectCurve) -> None:
-        """Writes the files of one film but its plot, and removes the plot of an earlier scoring.
+        """Writes the files of one film except its plot, and removes the plot of an earlier scoring.
 
-        Cut off anywhere, also before a new plot is drawn, it leaves a film that the next run scores again.
+        If it is interrupted anywhere, also before a new plot is drawn, the next run scores the film again.
         """
         storage.remove(self.marker_uri(curve.film_id))
         if self.plots:
@@ -99,14 +99,14 @@ class CurveFiles:
             storage.write_text(self.marker_uri(curve.film_id), to_json(marker))
 
     def write_part(self, shard: int, markers: Sequence[DoneMarker], curves: dict[str, AffectCurve]) -> WrittenPart:
-        """Writes a part of the table, unless it holds exactly these films already or there is none.
+        """Writes a part of the table, unless it already holds exactly these films or there are none.
 
         Args:
-            shard: which part.
-            markers: of all films of this run that belong to it. Further films of it are carried over from earlier
-                parts, as the head of this module says.
-            curves: film id -> curve, as far as they are at hand; the others come from the films' CSV files or, where
-                there are none, from the parts that an earlier run left.
+            shard: the number of the part.
+            markers: the done markers of this run's films in the part. Other films are carried over from earlier parts,
+                as the docstring of this module says.
+            curves: film id -> curve, for curves in memory; the others are read from the films' CSV files or, without
+                CSV files, from the parts of an earlier run.
         """
         earlier = EarlierTable(list_parts_before(self.output, shard, self.shards))
         in_run = {marker.film_id for marker in markers}
@@ -130,19 +130,20 @@ class CurveFiles:
         return WrittenPart(uri, len(carried), len(left_out))
 
     def remove_other_parts(self, uris: Sequence[str]) -> None:
-        """Removes parts that don't belong to this division of the table; only once all of its own are written."""
+        """Removes parts of another division of the table; call it after all parts of this division are written."""
         for uri in sorted(set(list_parts(self.output)) - set(uris)):
             storage.remove(uri)
 
 
 @dataclass(frozen=True)
 class WrittenPart:
-    """What became of one part of the table.
+    """The result of writing one part of the table.
 
     Attributes:
-        uri: where it lies; None for one that no film belongs to.
-        carried: films of earlier runs that were kept.
-        left_out: films of earlier runs that were not, because another model or smoothing had made their curves.
+        uri: its address; None if it has no films.
+        carried: number of films of earlier runs that were kept.
+        left_out: number of films of earlier runs that were dropped, because another model or smoothing made their
+            curves.
     """
 
     uri: str | None
@@ -152,7 +153,7 @@ class WrittenPart:
 
 @dataclass
 class FinishedFilms:
-    """Films whose files are whole, looked up one by one; what it has read of the table it remembers."""
+    """Looks up films whose files are whole, one by one, and caches what it reads of the table."""
 
     files: CurveFiles
     _earlier: EarlierTable = field(init=False)
@@ -161,7 +162,7 @@ class FinishedFilms:
         self._earlier = EarlierTable(list_parts(self.files.output))
 
     def marker_of(self, film_id: str, record: str) -> DoneMarker | None:
-        """The done marker of a film that this run's scorer made from this record, if its files are all there.
+        """The done marker of a film that this run's scorer made from this record, if all its files exist.
 
         Args:
             film_id: the film.
@@ -181,9 +182,9 @@ class FinishedFilms:
         return marker if storage.stat(files.csv_uri(film_id)) else None
 
     def is_of_this_run(self, film_id: str) -> bool:
-        """Whether this very run has left a film's files: some worker did before it was lost.
+        """Whether this same run has written a film's files: a worker did so before it was lost.
 
-        Without CSV files and plots a film has no file of its own to tell by, and it counts as done before.
+        Without CSV files and plots a film has no file of its own to show that, and it counts as done before.
         """
         files = self.files
         if not files.csv and not files.plots:
@@ -193,24 +194,24 @@ class FinishedFilms:
 
 
 class EarlierTable:
-    """Parts of an earlier table, read when they are needed: footers first, curves only of parts that count."""
+    """Parts of an earlier table, read when they are needed: footers first, curves only from the needed parts."""
 
     def __init__(self, uris: Sequence[str]):
-        """Args: uris: the parts; of done markers that are the same but for the part, that of the last one holds."""
+        """Takes the addresses of the parts; of equal done markers in several parts, the last part's counts."""
         self._uris = tuple(uris)
         self._curves: dict[str, dict[str, AffectCurve]] = {}
 
     def markers(self) -> list[DoneMarker]:
-        """The done markers of all films, part by part in the order they were given; a film may have several."""
+        """The done markers of all films, part by part in the given order; a film may have several."""
         return [marker for marker, _ in self._places.values()]
 
     def marker_of(self, film_id: str, scorer: str, record: str) -> DoneMarker | None:
-        """The done marker of a film that some part holds as this scorer made it from this record."""
+        """The done marker of a film in any part, if this scorer made it from this record."""
         marker, _ = self._places.get((film_id, scorer, record), (None, ""))
         return marker
 
     def curve(self, marker: DoneMarker) -> AffectCurve:
-        """The curve of a film that some part holds under this done marker."""
+        """The curve of a film that any part holds with this done marker."""
         _, uri = self._places[_identity(marker)]
         if uri not in self._curves:
             self._curves[uri] = read_part(uri)

@@ -1,1 +1,1 @@
-"""The PTransforms and DoFns of the jobs: plumbing, no arithmetic."""
+"""The PTransforms and DoFns of the jobs: data flow only, no arithmetic."""

@@ -1,7 +1,7 @@
-"""CreateFilms: the films of a run into its graph, packed by the thousand.
+"""CreateFilms: puts the films of a run into its graph, packed by the thousand.
 
-`beam.Create` encodes every element by itself, which for many films takes four times as long and leaves a larger graph;
-and the graph goes to the runner and from there to every worker.
+`beam.Create` encodes every element separately. For many films that takes four times as long and gives a larger graph,
+and the graph goes to the runner and to every worker.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ FILMS_PER_PACK = 1000
 
 @dataclass
 class CreateFilms(beam.PTransform):
-    """The pipeline -> PCollection of the films.
+    """From the pipeline to a PCollection of the films.
 
     Attributes:
-        films: any number of them, all of one dataclass whose fields JSON can hold.
+        films: any number of films, all of one dataclass whose fields JSON can hold.
     """
 
     films: Sequence[Any]

@@ -1,4 +1,4 @@
-"""DrawPlots: films whose files are written in, a plot of each in the directory of the run."""
+"""DrawPlots: takes films whose files are written, and draws a plot of each into the directory of the run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from beam_pipelines.transforms.score_films import ScoredFilm
 
 @dataclass
 class DrawPlots(beam.PTransform):
-    """PCollection of `ScoredFilm` -> an empty one, which a run's manifest waits for.
+    """From a PCollection of `ScoredFilm` to an empty one, for which a run's manifest waits.
 
     Attributes:
-        files: where the plots go. `CurveFiles.write_film` has removed a film's earlier plot: a run that is cut off
-            between the two leaves none, and the film is scored again.
+        files: the run's files. `CurveFiles.write_film` has removed a film's earlier plot: a run that is interrupted
+            between the two leaves none, and the next run scores the film again.
         label_range: lowest and highest label, the range of a plot's axis.
-        remark: what each plot says beside the film's name.
+        remark: a text on each plot beside the film's name.
     """
 
     files: CurveFiles

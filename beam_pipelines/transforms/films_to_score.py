@@ -1,4 +1,4 @@
-"""Where the films of a scoring run come from: feature records that lie ready, or films that are extracted first."""
+"""The source of a scoring run's films: existing feature records, or films that are extracted first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from beam_pipelines.transforms.score_films import FilmToScore
 
 
 class FilmSource(Protocol):
-    """Gives a pipeline its films."""
+    """A source of films for a pipeline."""
 
     @property
     def films_in(self) -> int:
@@ -26,21 +26,21 @@ class FilmSource(Protocol):
 
     @property
     def lies_ready(self) -> bool:
-        """Whether its films come at once, so that some may wait to be predicted together."""
+        """Whether its films are available at once, so that some may wait to be predicted together."""
 
     def about(self) -> dict[str, Any]:
-        """What the run manifest says of it."""
+        """The source's entries in the run manifest."""
 
     def films(self, pipeline: beam.Pipeline) -> tuple[beam.PCollection, tuple[beam.PCollection, ...]]:
-        """PCollection of `FilmToScore`, and those of `FilmOutcome` for films that never got that far."""
+        """The PCollection of `FilmToScore`, and those of `FilmOutcome` of films that failed before."""
 
 
 @dataclass(frozen=True)
 class FromRecords:
-    """Films whose feature records lie ready.
+    """Films with existing feature records.
 
     Attributes:
-        films_to_score: the films; one without a record becomes a failure of the run.
+        films_to_score: the films; a film without a record becomes a failure of the run.
     """
 
     films_to_score: Sequence[FilmToScore]
@@ -52,15 +52,15 @@ class FromRecords:
 
     @property
     def lies_ready(self) -> bool:
-        """They do."""
+        """True: records are available at once, so that short films may wait for others and share a call."""
         return True
 
     def about(self) -> dict[str, Any]:
-        """Nothing to add: the records say themselves how they were made."""
+        """An empty mapping, since the records themselves say how they were made."""
         return {}
 
     def films(self, pipeline: beam.Pipeline) -> tuple[beam.PCollection, tuple[beam.PCollection, ...]]:
-        """The films, handed to workers one by one; none that failed before."""
+        """The films, given to workers one by one; no film has failed before."""
         films = pipeline | "Films" >> CreateFilms(self.films_to_score) | "ReshuffleFilms" >> beam.Reshuffle()
         return films, ()
 
@@ -72,7 +72,7 @@ class FromFilms:
     Attributes:
         catalogue: the films.
         config: the extract section.
-        directory: where their feature records go.
+        directory: the directory of their feature records.
         descriptions: wanted modality -> what its features depend on.
     """
 
@@ -88,15 +88,15 @@ class FromFilms:
 
     @property
     def lies_ready(self) -> bool:
-        """They don't: the next film may be minutes away, and a curve is written as soon as its film is extracted."""
+        """False: the next film may take minutes, and a curve is written as soon as its film is extracted."""
         return False
 
     def about(self) -> dict[str, Any]:
-        """How the features are made."""
+        """The extract section and the features' descriptions, for the run manifest."""
         return {"extract": {"configuration": self.config.model_dump(mode="json"), "descriptions": self.descriptions}}
 
     def films(self, pipeline: beam.Pipeline) -> tuple[beam.PCollection, tuple[beam.PCollection, ...]]:
-        """The films whose records are made, and the outcomes of those that can't be extracted."""
+        """The films with their new records, and the outcomes of films that can't be extracted."""
         extracted = (
             pipeline
             | "Films" >> CreateFilms(self.catalogue)

@@ -1,4 +1,4 @@
-"""ImportFilms: imported features in, feature records in a directory, outcomes and a table of defects out."""
+"""ImportFilms: takes imported features; writes feature records; gives outcomes and a table of defects."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ DEFECTS = "defects.csv"
 
 @dataclass
 class ImportFilms(beam.PTransform):
-    """PCollection of `FilmImport` -> by tag: `outcome` of every film, and `defects`, one row a film and kind.
+    """From a PCollection of `FilmImport` to `outcome` of every film and `defects`, one row per film and kind (by tag).
 
     Attributes:
-        directory: where the records lie.
-        descriptions: modality -> what its track says of itself.
+        directory: the directory of the records.
+        descriptions: modality -> description of its track.
     """
 
     directory: str
     descriptions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def expand(self, films: beam.PCollection) -> Any:
-        # The reshuffle hands films to workers one by one; without it they'd stay fused to the one Create.
+        # The reshuffle gives films to workers one by one; without it they'd stay fused to the one Create.
         return (
             films
             | "ReshuffleFilms" >> beam.Reshuffle()
@@ -69,10 +69,10 @@ class _ImportFilm(beam.DoFn):
 
 @dataclass
 class WriteDefects(beam.PTransform):
-    """PCollection of `DefectRow` -> PCollection of the address of the one table, a CSV sorted by film and kind.
+    """From a PCollection of `DefectRow` to the address of the one table, a CSV sorted by film and kind.
 
     Attributes:
-        directory: where the table goes.
+        directory: the directory of the table.
     """
 
     directory: str

@@ -1,6 +1,6 @@
-"""WriteOutcomes: what became of each film in, `failures.jsonl` and, last of all, `run_manifest.json` out.
+"""WriteOutcomes: takes the outcome of each film; writes `failures.jsonl` and, last of all, `run_manifest.json`.
 
-Counts flow through the graph as data, one `FilmOutcome` a film, because Beam's counters also count retried bundles.
+Counts flow through the graph as data, one `FilmOutcome` per film, because Beam's counters also count retried bundles.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from beam_pipelines.contracts.runs import FAILED, FilmOutcome, summarise, write_
 from beam_pipelines.foundation.logs.structured_log import is_json
 
 COUNTERS = "cineaffect"
-"""Namespace of the counters that a runner shows on its own page; a bundle that is done again counts again."""
+"""The namespace of the counters that a runner shows on its own page; a retried bundle counts again."""
 
 _LOG = logging.getLogger(__name__)
 
 
 class WriteOutcomes(beam.PTransform):
-    """PCollection of `FilmOutcome` -> PCollection of the one run manifest, which it writes as the run's last file.
+    """From a PCollection of `FilmOutcome` to the one run manifest, which it writes as the run's last file.
 
     Args:
         output: the directory of the run.
-        films_in: how many films went in; a run whose outcomes don't add up to it fails aloud.
-        about: what else the manifest says (job, versions, fingerprints, configuration).
+        films_in: number of films that went in; a run with another number of outcomes fails.
+        about: further entries of the manifest (job, versions, fingerprints, configuration).
         failure_threshold: the share of failed films above which the run as a whole fails.
         after: PCollections whose writes must be finished before the manifest appears.
     """
@@ -67,13 +67,13 @@ class WriteOutcomes(beam.PTransform):
 
 
 def _count_film(outcome: FilmOutcome) -> FilmOutcome:
-    """Counts a film for the runner's own page, and tells the log of it."""
+    """Counts a film for the runner's own page, and logs its outcome."""
     status = outcome.status
     Metrics.counter(COUNTERS, f"films_{status}").inc()
     Metrics.counter(COUNTERS, f"film_seconds_{status}").inc(round(outcome.film_s))
     if status == FAILED:
         facts: dict[str, Any] = {"film": outcome.film_id, "step": outcome.step, "reason": outcome.reason}
-        # A text log leaves it to failures.jsonl: it is no warning that somebody at a terminal has to act on at once.
+        # In a text log a failure is no warning: it is in failures.jsonl, and nobody must act at once.
         level = logging.WARNING if is_json() else logging.INFO
         _LOG.log(level, "%s: failed: %s", outcome.film_id, outcome.detail, extra=facts)
     else:

@@ -1,4 +1,4 @@
-"""ReadRows: feature records in, Arrow record batches of one row a second out, as tf.Transform takes them."""
+"""ReadRows: takes feature records; gives Arrow record batches of one row per second, the input of tf.Transform."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ ROWS_TAG = "rows"
 
 @dataclass
 class ReadRows(beam.PTransform):
-    """PCollection of `Film` -> `rows` (RecordBatch), `outcome` (`FilmOutcome`), `present` (film id, seconds, counts).
+    """From a PCollection of `Film` to `rows` (RecordBatch), `outcome` (`FilmOutcome`), `present` (id, seconds, counts).
 
     Attributes:
-        directory: where the records lie.
+        directory: the directory of the records.
         dimensions: modality -> width of its rows.
-        rows_per_batch: seconds a record batch.
+        rows_per_batch: seconds per record batch.
     """
 
     directory: str
@@ -39,8 +39,8 @@ class ReadRows(beam.PTransform):
     rows_per_batch: int
 
     def expand(self, films: beam.PCollection) -> Any:
-        # Hands films to workers one by one, and is no Beam Reshuffle: tf.Transform copies what lies between the last
-        # grouping and its analyzers, and a runner that replaces a Reshuffle by its own loses such a copy in it.
+        # This gives films to workers one by one. It is no Beam Reshuffle: tf.Transform copies the stages between the
+        # last grouping and its analyzers, and a runner that replaces a Reshuffle by its own loses such a copy.
         return (
             films
             | "KeyFilms" >> beam.Map(_by_id)
@@ -62,7 +62,7 @@ def _films_of(grouped: tuple[str, Iterable[Film]]) -> Iterable[Film]:
 
 
 def adapter_config(dimensions: Mapping[str, int]) -> TensorAdapterConfig:
-    """How tfx-bsl turns the columns of a record batch into dense tensors."""
+    """The configuration with which tfx-bsl turns the columns of a record batch into dense tensors."""
     widths = _column_widths(dimensions)
     representations = {}
     for column, width in widths.items():
@@ -100,7 +100,7 @@ class _ReadRecord(beam.DoFn):
 
 
 def record_batch(record: records.FilmRecord, dimensions: Mapping[str, int], first: int, stop: int) -> pa.RecordBatch:
-    """Seconds [first, stop) of a record as Arrow columns `modality` and `modality_present`, one list a second."""
+    """Seconds [first, stop) of a record as Arrow columns `modality` and `modality_present`, one list per second."""
     columns = []
     for modality in sorted(dimensions):
         track = record.tracks[modality]

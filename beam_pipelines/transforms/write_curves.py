@@ -1,12 +1,12 @@
-"""WriteCurves: scored films in, their files and the table of the catalogue out.
+"""WriteCurves: takes scored films; writes their files and the table of the catalogue.
 
     scored ──▶ WriteFilm ──┬──▶ written, for DrawPlots
                            ├──▶ by part ──▶ WritePart ──▶ RemoveOtherParts
     skipped ───────────────┘
 
 With CSV files only done markers are grouped, and the parts are made from the CSV files: no curve crosses a shuffle.
-Without them the curves themselves are grouped, a few hundred kilobytes a film. A part that holds the same films already
-isn't touched. Films of earlier runs stay in the table where the same model and smoothing made their curves.
+Without them the curves themselves are grouped, a few hundred kilobytes per film. A part that already holds the same
+films is kept. Films of earlier runs stay in the table if the same model and smoothing made their curves.
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ WRITTEN_TAG = "written"
 _LOG = logging.getLogger(__name__)
 
 Entry = tuple[DoneMarker, AffectCurve | None]
-"""A film's place in the table; its curve is None where it lies in the film's CSV file or in an earlier part."""
+"""A film's entry in the table; its curve is None if it is in the film's CSV file or in an earlier part."""
 
 
 @dataclass
 class WriteCurves(beam.PTransform):
-    """(`ScoredFilm`s, `SkippedFilm`s) -> {`outcomes`, `written`, `table`}.
+    """From (`ScoredFilm`s, `SkippedFilm`s) to {`outcomes`, `written`, `table`}.
 
-    That is `FilmOutcome` of each, `ScoredFilm` of those whose files are written, and one element when the table is.
+    These are the `FilmOutcome` of each film, the `ScoredFilm`s whose files are written, and one element once the table
+    is written.
 
     Attributes:
-        files: where everything goes.
+        files: the run's files.
     """
 
     files: CurveFiles
@@ -60,10 +61,10 @@ class WriteCurves(beam.PTransform):
 
 @dataclass
 class WriteCurveTable(beam.PTransform):
-    """Tuple of PCollections of (shard, entry) -> one element, once all parts are written and old ones are removed.
+    """From a tuple of PCollections of (shard, entry) to one element, once all parts are written and old ones removed.
 
     Attributes:
-        files: where everything goes. All its parts are looked at, also those that no film of this run belongs to.
+        files: the run's files. All its parts are checked, even those without films of this run.
     """
 
     files: CurveFiles

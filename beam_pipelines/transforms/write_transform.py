@@ -1,7 +1,7 @@
-"""WriteTransform: the analysed tf.Transform graph in, its two directories in the output folder out, local or `gs://`.
+"""WriteTransform: takes the analysed tf.Transform graph; writes its two directories to the output folder.
 
-tf.Transform's own WriteTransformFn writes through TensorFlow's file system, which looks for credentials by rules of its
-own and knows no STORAGE_EMULATOR_HOST. This one writes the same files through `storage`, as everything else here does.
+tf.Transform's own WriteTransformFn writes through TensorFlow's file system, which has its own rules for credentials and
+doesn't know STORAGE_EMULATOR_HOST. This one writes the same files through `storage`, to disk or `gs://`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from beam_pipelines.foundation import storage
 
 @dataclass
 class WriteTransform(beam.PTransform):
-    """The result of `AnalyzeDataset` -> PCollection of the output folder, once the graph lies there.
+    """From the result of `AnalyzeDataset` to a PCollection of the output folder, once the graph is written.
 
     Attributes:
-        output: the folder; `transform_fn/` and `transformed_metadata/` go there.
+        output: the folder for `transform_fn/` and `transformed_metadata/`.
     """
 
     output: str
