@@ -1,12 +1,16 @@
-"""Feature records in float32, float16 and YouTube-8M's 8 bits: size, speed of writing and reading, and what is lost.
+"""Feature records: how fast they are written and read, and what a form of fewer bits costs and loses.
 
-    python -m benchmarks.records                         # made features of 20 minutes, of realistic distributions
+    python -m benchmarks.records                         # made features, of realistic distributions
     python -m benchmarks.records --records features      # of the records of your own films (float32), the first three
 
-"write" and "read" are seconds of film per second of CPU time (user and system), the median of `--repeats` runs of all
-forms in turns; "presence" is `read_presence`, which unpacks no values. "loss" is the root mean square error as a share
-of a dimension's standard deviation over the film, of the worst dimension of all; "largest" is the largest relative
-error of a value above 0.001. Eight bits are for the sound only, whitened (`audio.postprocess: youtube8m`).
+The first table compares three ways, in milliseconds of CPU time (user and system) a film: ours, plain protocol-buffer
+objects of TensorFlow (one Python object a step, one a value), and the decoder of `tfx_bsl`, whose arrays are not yet
+tracks and whose timestamps are wrong after 35 min 47 s. All take turns; a ratio is the median of the turns' ratios.
+
+In the second table "write" and "read" are seconds of film per second of CPU time, the median of `--repeats` turns;
+"presence" is `read_presence`, which unpacks no values. "loss" is the root mean square error as a share of a dimension's
+standard deviation over the film, of the worst dimension of all; "largest" is the largest relative error of a value
+above 0.001. Eight bits are for the sound only, whitened (`audio.postprocess: youtube8m`).
 """
 
 from __future__ import annotations
@@ -29,10 +33,12 @@ from beam_pipelines.contracts.records.feature_track import (
     slots_of,
 )
 from beam_pipelines.foundation.tensorflow_start import start_tensorflow
+from benchmarks.plain_records import read_by_tfx_bsl, read_plainly, segments_of, write_plainly
 
 SIZES: Mapping[str, int] = {"image": 2048, "audio": 128, "face": 1024}
 FORMS: Mapping[str, str | None] = {"float32": None, "float16": quantisation.FLOAT16, "uint8": quantisation.UINT8}
 MEASURED = (("image, audio, face", ("float32", "float16")), ("audio", ("float32", "float16", "uint8")))
+SHORT_S = 71
 TINY = 1e-3
 
 
@@ -113,6 +119,26 @@ def measure(record: FilmRecord, forms: Sequence[str], folder: Path, repeats: int
     return figures
 
 
+def compare_ways(record: FilmRecord, folder: Path, turns: int) -> dict[str, list[tuple[float, float]]]:
+    """What is done -> for ours, plain objects and (reading) `tfx_bsl`: milliseconds, and that as a multiple of ours."""
+    ours, plain = folder / "ours.tfrecord", folder / "plain.tfrecord"
+    records.write_record(record, str(ours))
+    segments = segments_of(ours)
+    work: dict[str, list[Callable[[], object]]] = {
+        "write": [lambda: records.write_record(record, str(ours)), lambda: write_plainly(record, plain, segments)],
+        "read": [lambda: records.read_record(str(ours)), lambda: read_plainly(ours), lambda: read_by_tfx_bsl(ours)],
+    }
+    figures = {}
+    for what, ways in work.items():
+        taken = [[1000 * cpu_seconds(way) for way in ways] for _ in range(turns + 1)][1:]  # the first one warms up
+        medians = [statistics.median(times) for times in zip(*taken, strict=True)]
+        ratios = [statistics.median(turn[way] / turn[0] for turn in taken) for way in range(1, len(ways))]
+        figures[what] = list(zip(medians, [1.0, *ratios], strict=True))
+    if ours.read_bytes() != plain.read_bytes():
+        raise SystemExit("the two writers don't write the same bytes")
+    return figures
+
+
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -125,12 +151,34 @@ def main() -> None:
         found = [records.read_record(uri) for uri in list(records.list_records(arguments.records).values())[:3]]
     else:
         found = [made_record(arguments.seconds)]
+    print_ways([*found, made_record(SHORT_S)], arguments.repeats)
+    print_forms(found, arguments.repeats)
+
+
+def print_ways(found: Sequence[FilmRecord], turns: int) -> None:
+    """Prints the first table."""
+    print(
+        "| film | seconds | form | | ours, ms | plain objects, ms | times | tfx_bsl, ms | times |\n" + 9 * "|---" + "|"
+    )
+    for record in found:
+        for form in ("float32", "float16"):
+            with tempfile.TemporaryDirectory() as folder:
+                figures = compare_ways(in_form(record, FORMS[form]), Path(folder), turns)
+            for what, ways in figures.items():
+                others = [f"{milliseconds:.2f} | {times:.1f}" for milliseconds, times in ways[1:]]
+                cells = [record.header.film_id, str(record.header.seconds), form, what, f"{ways[0][0]:.2f}", *others]
+                print("| " + " | ".join(cells) + (" | | |" if what == "write" else " |"))
+    print()
+
+
+def print_forms(found: Sequence[FilmRecord], repeats: int) -> None:
+    """Prints the second table."""
     print("| film | features | form | KB a second | write | read | presence | loss | largest |\n" + 9 * "|---" + "|")
     for record in found:
         for modalities, forms in MEASURED:
             chosen = {m: record.tracks[m] for m in modalities.split(", ") if m in record.tracks}
             with tempfile.TemporaryDirectory() as folder:
-                figures = measure(make_record(record.header, chosen), forms, Path(folder), arguments.repeats)
+                figures = measure(make_record(record.header, chosen), forms, Path(folder), repeats)
             for name, f in figures.items():
                 print(
                     f"| {record.header.film_id} | {modalities} | {name} | {f['bytes_a_second'] / 1000:.2f} | "

@@ -48,7 +48,9 @@ def stored_form(description: Mapping[str, Any]) -> str | None:
         ValueError: for a form that this version doesn't know.
     """
     form = description.get(STORED)
-    if form is not None and form not in _DTYPES:
+    if form is None:
+        return None
+    if not isinstance(form, str) or form not in _DTYPES:
         raise ValueError(f"values are stored as '{form}', which this version doesn't know; it knows {sorted(_DTYPES)}")
     return form
 
@@ -80,21 +82,20 @@ def as_stored(track: FeatureTrack, form: str, film_id: str = "") -> FeatureTrack
     return replace(track, values=values, description={**track.description, STORED: form})
 
 
-def to_bytes(row: np.ndarray, form: str) -> bytes:
-    """One second's values, float32 [D], as bytes: one a value, or two in little endian."""
-    return (quantise(row) if form == UINT8 else row.astype(_DTYPES[form])).tobytes()
+def to_bytes(values: np.ndarray, form: str) -> np.ndarray:
+    """float32 [T, D] as bytes, uint8 [T, D or 2 D]: one a value, or two in little endian."""
+    held = quantise(values) if form == UINT8 else values.astype(_DTYPES[form])
+    return np.ascontiguousarray(held).view(np.uint8)
 
 
-def from_bytes(rows: list[bytes], form: str, present: np.ndarray) -> np.ndarray:
-    """The bytes of T seconds and their presence float32 [T, slots] -> float32 [T, D]; absent slots are zero.
+def from_bytes(held: np.ndarray, form: str, present: np.ndarray) -> np.ndarray:
+    """The bytes of T seconds, uint8 [T, …], and their presence float32 [T, slots] -> float32 [T, D]; absent is zero.
 
     Raises:
-        ValueError: for rows of different length, or one that isn't whole.
+        ValueError: for rows that aren't whole.
     """
-    if len({len(row) for row in rows}) > 1:
-        raise ValueError("rows of different length")
-    held = np.frombuffer(b"".join(rows), _DTYPES[form]).reshape(len(rows), -1)
+    levels = held.view(_DTYPES[form])
     if form == FLOAT16:
-        return held.astype(np.float32)
-    values = dequantise(held)
-    return np.where(np.repeat(present, values.shape[1] // present.shape[1], axis=1) > 0, values, np.float32(0))
+        return levels.astype(np.float32)
+    width = levels.shape[1] // present.shape[1]
+    return np.where(np.repeat(present, width, axis=1) > 0, dequantise(levels), np.float32(0))

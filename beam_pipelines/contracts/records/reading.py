@@ -1,0 +1,234 @@
+"""Reading feature records: a film's tracks, their presence alone, or only what the record says of its film."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from beam_pipelines.contracts.records import layout, quantisation, tfrecord
+from beam_pipelines.contracts.records.feature_track import FeatureTrack, FilmRecord, RecordHeader, slots_of
+from beam_pipelines.contracts.records.layout import MAX_RECORD_BYTES, key_of
+from beam_pipelines.contracts.records.sequence_example import (
+    BYTES,
+    FLOATS,
+    INTEGERS,
+    SequenceExample,
+    read_leading_context,
+    unpack_rows,
+)
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import CineAffectError
+
+_MOST_CONTEXT_BYTES = 1 << 18
+"""A context is a few kilobytes: addresses, fingerprints, descriptions."""
+
+
+_Lists = dict[str, np.ndarray]
+"""Name of a feature list (see `layout`) -> its rows."""
+
+
+class RecordError(CineAffectError):
+    """A feature record that can't be read: cut off, damaged, or not one of ours; the text names the file."""
+
+
+def read_record(uri: str, modalities: Sequence[str] | None = None) -> FilmRecord:
+    """Reads a film's record, all modalities or only those named (those it doesn't hold are left out).
+
+    Raises:
+        RecordError: for a file that is cut off, damaged or not a feature record.
+        FileNotFoundError: where there is none.
+    """
+    with _parsing(uri):
+        header, parts = _read_segments(uri, modalities, _Segment.every_list)
+        return FilmRecord(header, {m: _make_track(header.descriptions[m], _join(lists)) for m, lists in parts.items()})
+
+
+def read_presence(uri: str, modalities: Sequence[str] | None = None) -> tuple[RecordHeader, dict[str, np.ndarray]]:
+    """Reads what a record says of its film, and modality -> presence float32 [T, slots]; no values are unpacked.
+
+    Raises:
+        RecordError: for a file that is cut off, damaged or not a feature record.
+        FileNotFoundError: where there is none.
+    """
+    with _parsing(uri):
+        header, parts = _read_segments(uri, modalities, _Segment.presence_only)
+        return header, {modality: _join(lists)[layout.PRESENT].astype(np.float32) for modality, lists in parts.items()}
+
+
+def read_header(uri: str) -> RecordHeader:
+    """Reads what a record says of its film from its first segment only, of a remote record no more than that."""
+    with _parsing(uri):
+        for segment in _segments(uri, at_most_bytes=MAX_RECORD_BYTES + tfrecord.FRAMING_BYTES):
+            return segment.header()
+    raise RecordError(f"{uri}: holds no record")
+
+
+def read_whole_header(uri: str) -> RecordHeader | None:
+    """What `read_header` reads, of a record that has all its segments, as far as the lengths of its frames tell.
+
+    Of a local record only the beginning is read, which costs a fraction of a millisecond whatever the film's length:
+    for finding out which of many films are done. A remote record is always whole, for an object appears only when its
+    upload is finished.
+
+    Returns:
+        The header, or None for a record that is cut off or has frames too many.
+
+    Raises:
+        RecordError: for a file that is not a feature record.
+        FileNotFoundError: where there is none.
+    """
+    if storage.is_remote(uri):
+        return read_header(uri)
+    with _parsing(uri), storage.local_copy(uri) as path:
+        try:
+            beginning, segments = tfrecord.read_beginning(path, _MOST_CONTEXT_BYTES)
+            segment = _Segment(read_leading_context(beginning), uri)
+        except (tfrecord.DamagedError, DecodeError):
+            return None
+        return segment.header() if segments == segment.number("cineaffect/segments") else None
+
+
+class _Segment:
+    """One SequenceExample of a record; what it lacks is an error that names file and key."""
+
+    def __init__(self, example: Any, uri: str):
+        self._context = example.context.feature
+        self._lists = example.feature_lists.feature_list
+        self._uri = uri
+
+    def number(self, key: str) -> int:
+        return int(self._first_value(key, INTEGERS))
+
+    def text(self, key: str) -> str:
+        return str(self._first_value(key, BYTES).decode("utf-8", "surrogateescape"))
+
+    def _first_value(self, key: str, kind: str) -> Any:
+        # Looking up an absent key of a map would add it.
+        values = getattr(self._context[key], kind).value if key in self._context else ()
+        if not values:
+            raise RecordError(f"{self._uri}: has no '{key}'; it is not a feature record of this project")
+        return values[0]
+
+    def _json(self, key: str) -> dict[str, Any]:
+        found = json.loads(self.text(key))
+        if not isinstance(found, dict):
+            raise ValueError(f"'{key}' is no JSON object")
+        return found
+
+    def header(self) -> RecordHeader:
+        descriptions = {}
+        for key in sorted(self._context):
+            if key.endswith("/" + layout.DESCRIPTION):
+                description = self._json(key)
+                descriptions[str(description.pop("modality"))] = description
+        return RecordHeader(
+            film_id=self.text("clip/media_id"),
+            source_uri=self.text("clip/data_path"),
+            source_size_bytes=self.number("cineaffect/source/size_bytes"),
+            source_sha256=self.text("cineaffect/source/sha256"),
+            seconds=self.number("cineaffect/film_seconds"),
+            duration_us=self.number("cineaffect/duration_us"),
+            start_us=self.number("cineaffect/start_us"),
+            descriptions=descriptions,
+            quality=self._json("cineaffect/quality"),
+        )
+
+    def presence_only(self, modality: str, _: Mapping[str, Any] | None = None) -> _Lists:
+        present = self._rows(modality, layout.PRESENT, INTEGERS)
+        if present.shape[1] != slots_of(modality):
+            raise RecordError(f"{self._uri}: {modality} has presence {present.shape} for {slots_of(modality)} slots")
+        return {layout.PRESENT: present}
+
+    def every_list(self, modality: str, description: Mapping[str, Any]) -> _Lists:
+        kinds = {layout.TIMESTAMP: INTEGERS}
+        if quantisation.stored_form(description):
+            kinds[layout.BYTES] = BYTES
+        else:
+            kinds[layout.FLOATS] = FLOATS
+        if key_of(modality, layout.BOXES[0]) in self._lists:
+            kinds.update(dict.fromkeys((*layout.BOXES, layout.CONFIDENCE), FLOATS))
+        lists = self.presence_only(modality)
+        seconds = len(lists[layout.PRESENT])
+        for name, kind in kinds.items():
+            lists[name] = self._rows(modality, name, kind)
+            if len(lists[name]) != seconds:
+                key = key_of(modality, name)
+                raise RecordError(f"{self._uri}: '{key}' has {len(lists[name])} of {seconds} seconds")
+        return lists
+
+    def _rows(self, modality: str, name: str, kind: str) -> np.ndarray:
+        key = key_of(modality, name)
+        if key not in self._lists:
+            raise RecordError(f"{self._uri}: has no '{key}'")
+        try:
+            return unpack_rows(self._lists[key], kind)
+        except ValueError as error:
+            raise RecordError(f"{self._uri}: '{key}' has {error}") from error
+
+
+def _read_segments(
+    uri: str, modalities: Sequence[str] | None, read: Callable[[_Segment, str, Mapping[str, Any]], _Lists]
+) -> tuple[RecordHeader, dict[str, list[_Lists]]]:
+    """What the first segment says of the film, and modality -> what `read` gives of each segment."""
+    header: RecordHeader | None = None
+    parts: dict[str, list[_Lists]] = {}
+    seconds: Counter[str] = Counter()
+    for segment in _segments(uri):
+        of_segment = segment.header()
+        header = header or of_segment
+        first = segment.number("cineaffect/first_second")
+        for modality, description in of_segment.descriptions.items():
+            if modalities is None or modality in modalities:
+                before = seconds[modality]
+                if first != before:
+                    raise RecordError(f"{uri}: second {before} is followed by a segment that starts at {first}")
+                lists = read(segment, modality, description)
+                parts.setdefault(modality, []).append(lists)
+                seconds[modality] += len(lists[layout.PRESENT])
+    if header is None:
+        raise RecordError(f"{uri}: holds no record")
+    for modality, found in seconds.items():
+        if found != header.seconds:
+            raise RecordError(f"{uri}: {modality} has {found} of {header.seconds} seconds")
+    return header, parts
+
+
+def _segments(uri: str, at_most_bytes: int | None = None) -> Iterator[_Segment]:
+    with storage.local_copy(uri, at_most_bytes) as path:
+        if path.stat().st_size == 0:
+            raise RecordError(f"{uri}: the file is empty")
+        for content in tfrecord.read_frames(path):
+            yield _Segment(SequenceExample.FromString(content), uri)
+
+
+@contextmanager
+def _parsing(uri: str) -> Iterator[None]:
+    """Well-framed content that is none of ours can be anything: what fails on it is the record's fault."""
+    try:
+        yield
+    except (tfrecord.DamagedError, DecodeError) as error:
+        raise RecordError(f"{uri}: cut off or damaged ({error}); extract this film again") from error
+    except (KeyError, IndexError, ValueError, OverflowError, RecursionError) as error:
+        raise RecordError(f"{uri}: not a feature record of this version ({error})") from error
+
+
+def _join(parts: list[_Lists]) -> _Lists:
+    return {name: np.concatenate([lists[name] for lists in parts]) for name in parts[0]}
+
+
+def _make_track(description: Mapping[str, Any], lists: _Lists) -> FeatureTrack:
+    present, form = lists[layout.PRESENT].astype(np.float32), quantisation.stored_form(description)
+    return FeatureTrack(
+        values=quantisation.from_bytes(lists[layout.BYTES], form, present) if form else lists[layout.FLOATS],
+        present=present,
+        timestamps_us=lists[layout.TIMESTAMP][:, 0],
+        description=description,
+        boxes=np.stack([lists[name] for name in layout.BOXES], axis=-1) if layout.BOXES[0] in lists else None,
+        scores=lists.get(layout.CONFIDENCE),
+    )
