@@ -1,1 +1,1 @@
-"""One film, from its file to its feature record: what is missing, extracting, cutting and joining. No Beam."""
+"""One film, from its file to its feature record: finding what is missing, extracting, cutting, joining. No Beam."""

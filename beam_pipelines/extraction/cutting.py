@@ -1,7 +1,6 @@
-"""Cutting a long film into segments, which are extracted by whoever is free (`joining`).
+"""Cutting a long film into segments, which free workers extract (`joining`).
 
-Whatever is found in the film, its record is the same as if it had not been cut. So a film is cut only if a decode plan
-exists.
+A film's record is always the same as if it had not been cut. So a film is cut only if a decode plan exists.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ def is_cut(
     config: ExtractConfig,
     decoder: DecodingProcess,
 ) -> bool:
-    """Whether a film is worth cutting: long, and its parts cost no more to decode than the whole."""
+    """Whether cutting a film pays: it is long, and decoding its parts costs no more than decoding the whole."""
     if probe.seconds <= config.segment_s or probe.read_errors:
         return False
     if not any(modality == "face" or modality in PICTURE_NETWORKS for modality in descriptions):
-        return False  # sound is quickly decoded, and of most containers only in a row
+        return False  # sound decodes quickly, and for most containers only from the film's beginning
     return decoder.is_planned(path, probe, config.decode.mode())
 
 

@@ -1,7 +1,7 @@
-"""What an extract job would do: every film is looked at, none is extracted and nothing is written.
+"""The dry run of an extract job: it probes every film, extracts none and writes nothing.
 
-The estimate is a rough one: core seconds a film second as measured on one core of a server CPU of 2023 (benchmarks/),
-decoding in proportion to the picture's size. The first finished films of the job itself tell better.
+Its estimate is rough: core seconds per film second as measured on one core of a server CPU of 2023 (benchmarks/),
+decoding in proportion to the picture's size. The first finished films of the job itself give a better one.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ CORE_SECONDS: Mapping[str, float] = {
     "vgg16": 0.17,
     "opensmile_is10": 0.09,
 }
-"""Of each modality's networks, for a second of film."""
+"""The core seconds of each modality's networks for a second of film."""
 
 DECODING_CORE_SECONDS_PER_PIXEL = 0.1 / (1920 * 1080)
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What would become of one film.
+    """What the job would do with one film.
 
     Attributes:
         film_id: the film.
-        action: for a person: `up to date`, `extract image, audio`, `failed before`, or why it can't be done.
-        probe: what the film is, where it could be probed.
-        core_s: seconds of one core that it would take.
-        failed: whether it could not be done.
+        action: a text for people: `up to date`, `extract image, audio`, `failed before`, or why it can't be done.
+        probe: the film's probe, or None.
+        core_s: seconds of one core that extraction would take.
+        failed: whether the film can't be extracted.
     """
 
     film_id: str
@@ -66,7 +66,7 @@ def print_dry_run(
     descriptions: Mapping[str, Mapping[str, Any]],
     earlier: EarlierRuns,
 ) -> int:
-    """Prints a row for every film and the totals; returns the exit code: 3 where films can't be extracted."""
+    """Prints a row for every film and the totals; returns the exit code, 3 if some films can't be extracted."""
 
     def look(film: Film, decoder: DecodingProcess) -> Forecast:
         return forecast(film, config, directory, descriptions, earlier, decoder)
@@ -98,7 +98,7 @@ def forecast(
     earlier: EarlierRuns,
     decoder: DecodingProcess,
 ) -> Forecast:
-    """What the extract job would do with one film."""
+    """The forecast of what the extract job would do with one film."""
     try:
         source = stat_source(film)
         missing = missing_modalities(film, source, directory, descriptions)
@@ -124,7 +124,7 @@ def _core_s(probe: FilmProbe, modalities: Sequence[str]) -> float:
 
 
 def _side_by_side(films: Sequence[Film], config: ExtractConfig, look: Any) -> Iterator[Forecast]:
-    """The forecasts in the films' order, by as many decoding processes as there are cores."""
+    """The forecasts in the films' order, made by one decoding process per core."""
     count = max(1, min(os.cpu_count() or 1, len(films)))
     idle: queue.SimpleQueue[DecodingProcess] = queue.SimpleQueue()
     decoders = [DecodingProcess(config.decode_deadline_s, config.limits.decoder_memory_mb) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""What an extract run takes over from earlier runs into the same directory: one value, handed from job to worker."""
+"""The results of earlier runs that an extract run keeps: one value, passed from the job to the workers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from beam_pipelines.foundation.version import __version__
 
 @dataclass(frozen=True)
 class EarlierRuns:
-    """Which records and failures of earlier runs count.
+    """The records and failures of earlier runs that this run keeps.
 
     Attributes:
-        force: no record does; what is up to date is extracted again.
-        run_started_s: when this run began (`job.storage_time_s`). A younger record is its own work, found again by the
+        force: whether no record is kept, so that films that are up to date are extracted again.
+        run_started_s: when this run began (`job.storage_time_s`). A younger record is this run's own work, found by a
             worker that took over from a lost one.
         failures: film id -> its failure in an earlier run, from `read_failures`.
-        attempt: names what films are tried with (`name_attempt`); failures of another attempt don't count.
+        attempt: the digest from `name_attempt`; failures of another attempt are not kept.
     """
 
     force: bool = False
@@ -34,14 +34,14 @@ class EarlierRuns:
     attempt: str = ""
 
     def made_by_this_run(self, record: FileInfo | None) -> bool:
-        """Whether a record is this very run's work."""
+        """Whether this same run has written a record."""
         return record is not None and record.modified_s > self.run_started_s
 
     def carried_over(self, film: Film) -> FilmOutcome | None:
-        """The failure that stands, since neither the film nor the attempt has changed; None if the film is to be tried.
+        """The failure to keep, since neither film nor attempt has changed; None if the film must be tried.
 
         Raises:
-            FilmError: for a film that can't be looked at.
+            FilmError: if the film's file can't be examined.
         """
         failure = self.failures.get(film.film_id)
         if failure is None or failure.source_uri != film.uri:
@@ -52,7 +52,7 @@ class EarlierRuns:
 
 
 def name_attempt(config: ExtractConfig, descriptions: Mapping[str, Mapping[str, Any]]) -> str:
-    """A name of all that decides whether a film can be extracted: limits, features, version."""
+    """A digest of all that decides whether a film can be extracted: limits, features, version."""
     made = {modality: fingerprint(description) for modality, description in descriptions.items()}
     limits = config.limits.model_dump(exclude={"decoder_memory_mb"})
     damage = config.decode.max_damaged_share

@@ -1,9 +1,9 @@
-"""Parts of a film's features on their way to its record: written by several workers, read by the one that joins them.
+"""Parts of a film's features: several workers write them, and one worker joins them to the film's record.
 
     <records>/.parts/<film_id>-<key>-<first second>.npz
 
-The folder is hidden, so that no listing takes a part for a result. The key says of which content, with which networks
-and between which seconds a part was made: a run that was killed finds what it did, and nothing else.
+The folder is hidden, so that no listing mistakes a part for a result. The key is a digest of the film's content, the
+networks and the seconds of a part. So the run after a killed one finds exactly the parts that it can use.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ARRAYS = ("values", "present", "timestamps_us", "boxes", "scores")
 
 
 class PartAbsentError(Exception):
-    """A part that isn't there, or can't be read."""
+    """A part is absent or can't be read."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class CutFilm:
 
     Attributes:
         film: the film.
-        size_bytes, modified_s: of its file when it was cut.
-        sha256: of its content.
-        probe: JSON of its probe.
-        modalities: what is extracted.
-        key: names its parts.
+        size_bytes, modified_s: size and time of its file when it was cut.
+        sha256: SHA-256 of its content.
+        probe: its probe as JSON.
+        modalities: the modalities to extract.
+        key: the key in the names of its parts.
     """
 
     film: Film
@@ -70,18 +70,18 @@ class Segment:
 
     @property
     def seconds(self) -> range:
-        """The same as a range."""
+        """The seconds as a range."""
         return range(self.start, self.stop)
 
 
 def part_key(sha256: str, segment_s: int, seconds: int, descriptions: Mapping[str, Mapping[str, Any]]) -> str:
-    """What parts of a film are named by."""
+    """The key in the names of a film's parts."""
     about = {"source": sha256, "segment_s": segment_s, "seconds": seconds, "version": __version__}
     return fingerprint({**about, "made": {modality: fingerprint(d) for modality, d in descriptions.items()}})
 
 
 def part_uri(directory: str, segment: Segment) -> str:
-    """Where the part of a segment lies; its name sorts by second."""
+    """The address of a segment's part; names sort by second."""
     cut = segment.cut
     return storage.join(directory, PARTS_FOLDER, part_name(cut.film.film_id, cut.key, segment.start))
 
@@ -107,7 +107,7 @@ def read_part(uri: str, descriptions: Mapping[str, Mapping[str, Any]]) -> FilmPa
     """Reads a part.
 
     Raises:
-        PartAbsentError: where it isn't there or is damaged.
+        PartAbsentError: if it is absent or damaged.
     """
     try:
         with storage.local_copy(uri) as path, np.load(path, allow_pickle=False) as arrays:
@@ -125,7 +125,7 @@ def read_part(uri: str, descriptions: Mapping[str, Mapping[str, Any]]) -> FilmPa
 
 
 def join_parts(parts: Sequence[FilmPart]) -> FilmPart:
-    """The parts of a film, in order, as one."""
+    """Joins the parts of a film, in order, to one."""
     return FilmPart(
         {modality: _join_tracks([part.tracks[modality] for part in parts]) for modality in parts[0].tracks},
         None if parts[0].without_a_fresh_frame is None else sum(part.without_a_fresh_frame or 0 for part in parts),

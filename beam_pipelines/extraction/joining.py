@@ -1,7 +1,7 @@
 """Extracting the segments of a film that was cut, and joining their parts to its record.
 
-If a part had to be decoded entirely, or the demuxer stumbled, the whole film is extracted again in one piece: its
-record is the same as if it had not been cut.
+If a part had to be decoded entirely, or the demuxer failed somewhere, the whole film is extracted again in one piece:
+its record is the same as if it had not been cut.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ _LOG = logging.getLogger(__name__)
 
 
 def extract_segment(segment: Segment, extractor: Extractor) -> str:
-    """Extracts one segment of a film, unless an earlier run did; returns where its part lies.
+    """Extracts one segment of a film, unless an earlier run did; returns the address of its part.
 
     Raises:
-        FilmError: as `extract_film`, and step `read`, reason `changed` where the film is no longer what was cut.
+        FilmError: as `extract_film` raises it, and step `read`, reason `changed` if the film's file has changed since
+            it was cut.
     """
     cut, uri = segment.cut, part_uri(extractor.directory, segment)
     descriptions = {modality: extractor.descriptions[modality] for modality in cut.modalities}
@@ -63,16 +64,16 @@ def extract_segment(segment: Segment, extractor: Extractor) -> str:
 def finish_film(cut: CutFilm, uris: Sequence[str], extractor: Extractor) -> ExtractedFilm:
     """Joins the parts of a film to its record and removes them.
 
-    Where they can't be joined to what the whole film would have given, it is extracted again in one piece.
+    If the joined parts would differ from an extraction of the whole film, it is extracted again in one piece.
 
     Raises:
-        FilmError: as `extract_film`.
+        FilmError: as `extract_film` raises it.
     """
     descriptions = {modality: extractor.descriptions[modality] for modality in cut.modalities}
     try:
         parts = [read_part(uri, descriptions) for uri in sorted(uris)]
     except PartAbsentError:
-        # This very step was done before and its worker lost after it; then the record is there.
+        # This same step was done before by a worker that was lost afterwards; then the record exists.
         parts = []
     if parts and not any(_depends_on_cuts(part) for part in parts):
         uri = records.record_uri(extractor.directory, cut.film.film_id)

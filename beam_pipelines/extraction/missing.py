@@ -1,4 +1,4 @@
-"""What a film's record lacks: as far as its source is unchanged and its fingerprints are the wanted ones, it is kept.
+"""What a film's record lacks. Tracks are kept if the source is unchanged and they have the wanted fingerprints.
 
 The source is unchanged if it has the same size and is not younger than the record; if it is younger, its SHA-256
 decides.
@@ -22,7 +22,7 @@ _HASH_CHUNK_BYTES = 1 << 20
 def missing_modalities(
     film: Film, source: storage.FileInfo, directory: str, descriptions: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Mapping[str, Any]]:
-    """What a film's record lacks, as far as its name, size and times tell: of a touched film, everything."""
+    """The modalities that a film's record lacks, judged by name, size and times: all if the film was touched."""
     uri = records.record_uri(directory, film.film_id)
     existing = existing_header(uri)
     if existing is None or not is_current(existing, film, source, storage.stat(uri)):
@@ -31,10 +31,10 @@ def missing_modalities(
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, read in pieces.
+    """The SHA-256 of a file's content, read in pieces.
 
     Raises:
-        FilmError: for a file that can't be read.
+        FilmError: if the file can't be read.
     """
     state = hashlib.sha256()
     try:
@@ -47,7 +47,7 @@ def sha256_of(path: Path) -> str:
 
 
 def stat_source(film: Film) -> storage.FileInfo:
-    """Size and time of change of a film's file.
+    """The size and time of change of a film's file.
 
     Raises:
         FilmError: step `read`, reason `not_found` or `not_readable`.
@@ -55,7 +55,7 @@ def stat_source(film: Film) -> storage.FileInfo:
     try:
         source = storage.stat(film.uri)
     except OSError as error:
-        # A name too long, links in a circle, a folder that may not be entered: this film's fault alone.
+        # The name is too long, links form a circle, or a folder may not be entered: only this film is affected.
         raise FilmError("read", "not_readable", f"{film.uri}: {error.strerror}") from error
     if source is None:
         raise FilmError("read", "not_found", f"{film.uri}: no such file")
@@ -63,16 +63,16 @@ def stat_source(film: Film) -> storage.FileInfo:
 
 
 def existing_header(uri: str) -> records.RecordHeader | None:
-    """The header of a record that is there already and whole."""
+    """The header of an existing whole record, or None."""
     try:
         return records.read_whole_header(uri)
     except (FileNotFoundError, records.RecordError):
-        # A damaged record is worth no more than none: it is made again.
+        # A damaged record counts as absent: it is made again.
         return None
 
 
 def kept_record(uri: str, header: records.RecordHeader | None, checksum: str) -> records.FilmRecord | None:
-    """The record that is there already, if it was made from the same content and can be read to its end."""
+    """The existing record, if it was made from the same content and can be read to its end."""
     if header is None or header.source_sha256 != checksum:
         return None
     try:
@@ -84,7 +84,7 @@ def kept_record(uri: str, header: records.RecordHeader | None, checksum: str) ->
 def is_current(
     header: records.RecordHeader, film: Film, source: storage.FileInfo, record: storage.FileInfo | None
 ) -> bool:
-    """Whether size and times of a film and its record say that the one was made from the other."""
+    """Whether a record was made from a film's current file, judged by size and times."""
     return (
         record is not None
         and film.uri == header.source_uri
@@ -96,6 +96,6 @@ def is_current(
 def missing_of(
     header: records.RecordHeader, descriptions: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Mapping[str, Any]]:
-    """The wanted modalities that a record doesn't hold with the wanted fingerprint."""
+    """The wanted modalities that a record lacks, or holds with another fingerprint."""
     have = header.fingerprints()
     return {m: d for m, d in descriptions.items() if have.get(m) != records.fingerprint(d)}

@@ -1,6 +1,7 @@
-"""One film, from its file to its feature record: what is done already is kept, what is missing is added.
+"""One film, from its file to its feature record: existing features are kept, missing ones are added.
 
-`missing` says what a record lacks, `cutting` whether a long film is cut into segments, `joining` what becomes of them.
+`missing` finds out what a record lacks, `cutting` divides a long film into segments, and `joining` extracts and joins
+them.
 """
 
 from __future__ import annotations
@@ -39,14 +40,14 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Extractor:
-    """What a worker extracts films with.
+    """All that a worker needs to extract films.
 
     Attributes:
-        directory: where records lie, local or `gs://`.
-        networks: built when they are needed, not for a record that is up to date.
-        descriptions: wanted modality -> what its features depend on.
-        decoder: decodes in a process of its own.
-        earlier: which records of earlier runs count.
+        directory: the directory of records, local or `gs://`.
+        networks: the networks, built when they are needed, and not for a record that is up to date.
+        descriptions: wanted modality -> description of its features.
+        decoder: decodes in a child process.
+        earlier: the records and failures of earlier runs that count.
     """
 
     directory: str
@@ -62,7 +63,7 @@ class Extractor:
 
     @property
     def limits(self) -> MediaLimits:
-        """What a film may claim of itself."""
+        """The largest film that is accepted."""
         return media_limits(self.config)
 
 
@@ -75,7 +76,7 @@ class ExtractedFilm:
 
 
 def media_limits(config: ExtractConfig) -> MediaLimits:
-    """The limits of a configuration as media takes them."""
+    """The limits of a configuration, in the form that `media` takes."""
     return MediaLimits(**config.limits.model_dump(exclude={"decoder_memory_mb"}))
 
 
@@ -84,15 +85,15 @@ def extract_film(film: Film, extractor: Extractor, in_parts: bool = True) -> Ext
 
     Args:
         film: the film.
-        extractor: what to do it with.
+        extractor: networks, decoder and settings.
         in_parts: whether a long film may be cut.
 
     Returns:
-        The film, or the segments to be extracted where it was cut.
+        The film, or, if it was cut, the segments to extract.
 
     Raises:
-        FilmError: for a film that is absent, can't be decoded, or has no room on the local disk.
-        StorageError: when the storage can't be used.
+        FilmError: if the film is absent, can't be decoded, or doesn't fit on the local disk.
+        StorageError: if the storage can't be used.
     """
     uri = records.record_uri(extractor.directory, film.film_id)
     source = stat_source(film)
@@ -110,7 +111,7 @@ def extract_film(film: Film, extractor: Extractor, in_parts: bool = True) -> Ext
         kept = kept_record(uri, existing, checksum)
         missing = missing_of(kept.header, descriptions) if kept and not extractor.earlier.force else dict(descriptions)
         if kept and not missing:
-            if kept.header.source_uri != film.uri:  # the same film at another place
+            if kept.header.source_uri != film.uri:  # the same film at another address
                 records.write_record(replace(kept, header=replace(kept.header, source_uri=film.uri)), uri)
             return ExtractedFilm(kept.header.duration_us / 1_000_000, False)
         probe = extractor.decoder.probe(path, extractor.limits)
@@ -121,7 +122,7 @@ def extract_film(film: Film, extractor: Extractor, in_parts: bool = True) -> Ext
 
 
 def on_local_disk(film: Film, copies: ExitStack) -> Path:
-    """Where a film's file can be read; a copy of a remote one is removed with `copies`.
+    """A local path of a film's file; the copy of a remote file is removed with `copies`.
 
     Raises:
         FilmError: step `read`, reason `not_found` or `disk_full`.
@@ -131,7 +132,7 @@ def on_local_disk(film: Film, copies: ExitStack) -> Path:
     except FileNotFoundError as error:
         raise FilmError("read", "not_found", f"{film.uri}: no such file") from error
     except DiskFullError as error:
-        # One film too long for this worker's disk; the others needn't wait for it.
+        # This film is too large for the worker's disk; the others need not wait for it.
         raise FilmError("read", "disk_full", str(error)) from error
 
 
@@ -153,7 +154,7 @@ def write_record(
     kept: records.FilmRecord | None,
     extractor: Extractor,
 ) -> ExtractedFilm:
-    """Writes the record of a film from its features, and those of the modalities that are kept."""
+    """Writes a film's record from new features and those that are kept."""
     for what, counts in (("picture", part.picture), ("sound", part.sound)):
         if counts is not None:
             refuse_too_damaged(film.uri, what, counts, extractor.config.decode.max_damaged_share)
@@ -174,7 +175,7 @@ def write_record(
 
 
 def _quality(probe: FilmProbe, part: FilmPart) -> dict[str, Any]:
-    """Only what is a property of the film, or adds up from its parts: the rest depends on where reading began."""
+    """A record's quality: only properties of the film and counts that add up, not those that depend on cuts."""
     quality: dict[str, Any] = {"film": describe_damage(probe)}
     if part.picture is not None:
         damaged = {"frames_corrupt": part.picture.frames_corrupt, "packet_errors": part.picture.packet_errors}

@@ -1,4 +1,4 @@
-"""The hidden folder in which parts of films wait for being joined (see `film_parts`), and clearing it."""
+"""The hidden folder of parts of films that are not joined yet (see `film_parts`), and clearing it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def part_name(film_id: str, key: str, first_second: int) -> str:
 
 
 def remove_parts(directory: str, but_of: Collection[str] = ()) -> None:
-    """Removes all parts in a directory of records, but those of some films."""
+    """Removes all parts in a directory of records, except those of some films."""
     for info in storage.list_files(storage.join(directory, PARTS_FOLDER)):
         film_id = info.uri.rsplit("/", 1)[-1].rsplit("-", 2)[0]
         if film_id not in but_of:

@@ -1,4 +1,4 @@
-"""One film without Beam: its features and its curve, for a notebook, a script or a service of one's own.
+"""One film without Beam: its features and its curve, for a notebook, a script or a service.
 
     from beam_pipelines import ExtractConfig, extract_features, load_model, score_features
 
@@ -7,7 +7,7 @@
     curve = score_features(record, load_model("run/exports"))
     curve.valence, curve.arousal                      # float64 [T]; to_csv(curve) is the file that score leaves
 
-A film comes out as in the jobs, byte for byte: they call the same code.
+The results equal those of the jobs, byte for byte: both call the same code.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
 
 def extract_features(film: str | os.PathLike[str], config: ExtractConfig | None = None) -> FilmRecord:
-    """Extracts a film's features, one a second, and gives them as arrays.
+    """Extracts a film's features, one vector per second, and returns them as arrays.
 
     The networks are built at the first call and kept for the next one with the same configuration.
 
     Args:
         film: a file, local or `gs://`.
-        config: the extract section; without one the paper's features with its published weights (see
+        config: the extract section; None for the paper's features with the published weights (see
             `cineaffect weights`).
 
     Returns:
         The record: `header.seconds` is T, `tracks[modality].values` float32 [T, D], `.present` float32 [T, slots].
 
     Raises:
-        FilmError: for a film that is absent or can't be decoded.
-        WeightsError: for weights that are not in the cache, or not the published ones.
+        FilmError: if the film is absent or can't be decoded.
+        WeightsError: if weights are not in the cache, or not the published ones.
     """
     config = config or ExtractConfig()
     require_weights(config)
@@ -65,26 +65,26 @@ def load_model(exported: str | os.PathLike[str]) -> ExportedModel:
     """Loads an exported model: a version's directory, or a directory of exports (its current version).
 
     Raises:
-        ConfigurationError: where there is none.
+        ConfigurationError: if there is none.
     """
     start_tensorflow()
     return ExportedModel(find_model(str(exported)))
 
 
 def score_features(record: FilmRecord, model: ExportedModel, smoothing: SmoothingConfig | None = None) -> AffectCurve:
-    """The valence and arousal that a film evokes, second by second, in the range of the labels it was trained on.
+    """Predicts the valence and arousal of a film for every second, in the range of the model's labels.
 
     Args:
         record: a film's features, from `extract_features` or `read_record`.
-        model: from `load_model`.
-        smoothing: the filter; without one that of the model card.
+        model: the model, from `load_model`.
+        smoothing: the filter; None for that of the model card.
 
     Returns:
-        `valence`, `arousal` (smoothed), `valence_raw`, `arousal_raw`, each float64 [T]; of an ensemble also
+        `valence`, `arousal` (smoothed), `valence_raw`, `arousal_raw`, each float64 [T]; for an ensemble also
         `valence_spread`, `arousal_spread`.
 
     Raises:
-        FilmError: when the features are not those that the model was trained on; it names both.
+        FilmError: if the features are not those that the model was trained on; the error names both.
     """
     raw = model.predict(features_of(record, model.card))
     filter_ = smoothing or model.card.smoothing
@@ -98,17 +98,17 @@ def score_film(
     config: ExtractConfig | None = None,
     smoothing: SmoothingConfig | None = None,
 ) -> AffectCurve:
-    """From a film to its curve in one step; only the modalities that the model takes are extracted.
+    """Extracts and scores a film in one step; only the modalities that the model takes are extracted.
 
     Args:
         film: a file, local or `gs://`.
-        model: from `load_model`.
-        config: the extract section that the model's training films were extracted with.
-        smoothing: as in `score_features`.
+        model: the model, from `load_model`.
+        config: the extract section with which the model's training films were extracted.
+        smoothing: the filter; None for that of the model card.
 
     Raises:
-        ConfigurationError: when the section makes other features than the model was trained on.
-        FilmError, WeightsError: as in `extract_features`.
+        ConfigurationError: if the section makes other features than the model was trained on.
+        FilmError, WeightsError: as `extract_features` raises them.
     """
     card = model.card
     config = (config or ExtractConfig()).model_copy(update={"modalities": card.modalities})
@@ -128,6 +128,6 @@ def _networks_of(config_json: str) -> Networks:
 
 
 def _networks(config: ExtractConfig) -> Networks:
-    # By its text, for a section may hold what can't be hashed; modalities don't change a network.
+    # Cached by the section's text, since a section may hold unhashable values; modalities don't change a network.
     full = config.model_copy(update={"modalities": ExtractConfig().modalities})
     return _networks_of(full.model_dump_json())
