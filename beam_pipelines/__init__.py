@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 from beam_pipelines.foundation.version import __version__
 
 if TYPE_CHECKING:
-    from beam_pipelines.contracts.curves.curves import AffectCurve as AffectCurve
-    from beam_pipelines.contracts.curves.curves import to_csv as to_csv
+    from beam_pipelines.contracts.curves.curves import AffectCurve as AffectCurve, to_csv as to_csv
     from beam_pipelines.contracts.curves.smoothing import SmoothingConfig as SmoothingConfig
     from beam_pipelines.contracts.models.exported_model import ExportedModel as ExportedModel
     from beam_pipelines.contracts.records.feature_track import FilmRecord as FilmRecord
-    from beam_pipelines.contracts.records.records import read_record as read_record
-    from beam_pipelines.contracts.records.records import write_record as write_record
-    from beam_pipelines.extraction.single_films import extract_features as extract_features
-    from beam_pipelines.extraction.single_films import load_model as load_model
-    from beam_pipelines.extraction.single_films import score_features as score_features
-    from beam_pipelines.extraction.single_films import score_film as score_film
+    from beam_pipelines.contracts.records.records import read_record as read_record, write_record as write_record
+    from beam_pipelines.extraction.single_films import (
+        extract_features as extract_features,
+        load_model as load_model,
+        score_features as score_features,
+        score_film as score_film,
+    )
     from beam_pipelines.extractors.config import ExtractConfig as ExtractConfig
 
 _PLACES = {

@@ -30,17 +30,12 @@ from beam_pipelines.films.catalogue import films_of_splits, list_films
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.launch import job
 from beam_pipelines.scoring.curve_files import CurveFiles
+from beam_pipelines.scoring.scored_film import FilmToScore
 from beam_pipelines.transforms.draw_plots import DrawPlots
 from beam_pipelines.transforms.films_to_score import FilmSource, FromFilms, FromRecords
 from beam_pipelines.transforms.outcomes import WriteOutcomes
-from beam_pipelines.transforms.score_films import (
-    FAILED_TAG,
-    SCORED_TAG,
-    SKIPPED_TAG,
-    FilmToScore,
-    Inference,
-    ScoreFilms,
-)
+from beam_pipelines.transforms.predict_curves import FAILED_TAG, SCORED_TAG, Inference
+from beam_pipelines.transforms.score_films import SKIPPED_TAG, ScoreFilms
 from beam_pipelines.transforms.write_curves import OUTCOMES_TAG, TABLE_TAG, WRITTEN_TAG, WriteCurves
 
 

@@ -131,7 +131,7 @@ def table_of_a_second_run(root: Path, films: int) -> Iterator[str]:
     """The done markers of skipped films are grouped by part on the local runner, and no part is written again."""
     import apache_beam as beam
 
-    from beam_pipelines.transforms.score_films import FilmToScore, ScoredFilm, SkippedFilm
+    from beam_pipelines.scoring.scored_film import FilmToScore, ScoredFilm, SkippedFilm
     from beam_pipelines.transforms.write_curves import TABLE_TAG, WriteCurves
 
     files = _write_table(root, films, 1)
@@ -247,7 +247,7 @@ def _touch(folder: Path, films: int, suffix: str) -> None:
 
 def _films_to_score(films: int) -> list[Any]:
     from beam_pipelines.contracts.records.records import record_uri
-    from beam_pipelines.transforms.score_films import FilmToScore
+    from beam_pipelines.scoring.scored_film import FilmToScore
 
     uris = (record_uri("gs://bucket/catalogue/features", film_id(number)) for number in range(films))
     return [FilmToScore(film_id(number), uri, uri) for number, uri in enumerate(uris)]

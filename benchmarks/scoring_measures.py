@@ -137,8 +137,9 @@ def measure_growth(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from beam_pipelines.contracts.models.exported_model import find_model
     from beam_pipelines.scoring.curve_files import CurveFiles
+    from beam_pipelines.scoring.scored_film import SkippedFilm
     from beam_pipelines.transforms.outcomes import WriteOutcomes
-    from beam_pipelines.transforms.score_films import FAILED_TAG, SCORED_TAG, Inference, PredictCurves, SkippedFilm
+    from beam_pipelines.transforms.predict_curves import FAILED_TAG, SCORED_TAG, Inference, PredictCurves
     from beam_pipelines.transforms.write_curves import OUTCOMES_TAG, TABLE_TAG, WriteCurves
 
     model = find_model(str(Path(arguments.folder) / arguments.name))
@@ -169,7 +170,7 @@ def _take_products(count: int) -> None:
 
 
 def _made_film(number: int) -> Any:
-    from beam_pipelines.transforms.score_films import FilmToScore
+    from beam_pipelines.scoring.scored_film import FilmToScore
     from benchmarks.scoring_models import film_features
 
     if number % 10 == 0:

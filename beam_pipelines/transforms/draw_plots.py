@@ -8,7 +8,7 @@ import apache_beam as beam
 
 from beam_pipelines.report.plots import plot_film
 from beam_pipelines.scoring.curve_files import CurveFiles
-from beam_pipelines.transforms.score_films import ScoredFilm
+from beam_pipelines.scoring.scored_film import ScoredFilm
 
 
 @dataclass

@@ -12,9 +12,9 @@ from beam_pipelines.contracts.records import records
 from beam_pipelines.contracts.runs import FilmOutcome
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film
+from beam_pipelines.scoring.scored_film import FilmToScore
 from beam_pipelines.transforms import extract_films
 from beam_pipelines.transforms.create_films import CreateFilms
-from beam_pipelines.transforms.score_films import FilmToScore
 
 
 class FilmSource(Protocol):

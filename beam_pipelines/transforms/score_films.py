@@ -1,110 +1,32 @@
 """ScoreFilms: feature records in, affect curves out, with what was scored before set apart.
 
-    FilmToScore ──▶ ReadFeatures ──▶ BatchFilms ──▶ RunInference ──▶ SmoothCurve ──▶ ScoredFilm
-                        │  └─ failed                                      └─ failed
+    FilmToScore ──▶ ReadFeatures ──▶ PredictCurves ──▶ ScoredFilm
+                        │  └─ failed      └─ failed
                         └──── skipped: its done marker says that nothing has changed
 
-Only films that the model accepts reach inference, because RunInference fails a whole batch at a time. All of it can be
-fused: features never cross a shuffle, and the curves of a batch are written before the next one is read.
+All of it can be fused: features never cross a shuffle, and the curves of a batch are written before the next is read.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.ml.inference.base import ModelHandler, RunInference
-from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_pipelines.contracts.curves.curves import AffectCurve, smoothed_curve
-from beam_pipelines.contracts.curves.done_marker import DoneMarker, record_checksum
+from beam_pipelines.contracts.curves.done_marker import record_checksum
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
-from beam_pipelines.contracts.models.exported_model import (
-    GPU_BLOCK_S,
-    ExportedModel,
-    FilmFeatures,
-    ModelReference,
-    RawPrediction,
-    features_of,
-    find_model,
-)
+from beam_pipelines.contracts.models.exported_model import FilmFeatures, ModelReference, features_of
 from beam_pipelines.contracts.records.records import RecordError, read_record
-from beam_pipelines.contracts.runs import FAILED, FilmOutcome
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.foundation.logs.structured_log import about
-from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
+from beam_pipelines.foundation.tensorflow_start import start_tensorflow
 from beam_pipelines.scoring.curve_files import CurveFiles, FinishedFilms
+from beam_pipelines.scoring.scored_film import FilmToScore, SkippedFilm
+from beam_pipelines.transforms.predict_curves import FAILED_TAG, SCORED_TAG, Inference, PredictCurves, failed_film
 
-SCORED_TAG = "scored"
 SKIPPED_TAG = "skipped"
-FAILED_TAG = "failed"
-CPU_BATCH_S = 2048
-"""Seconds of films that are given to a model together on a processor; on a GPU a block of its rows."""
-
-
-@dataclass(frozen=True)
-class FilmToScore:
-    """A film whose feature record is to be scored.
-
-    Attributes:
-        film_id, source_uri: the film.
-        record_uri: its feature record.
-        checksum: `record_checksum` of it; known once the record has been looked at.
-    """
-
-    film_id: str
-    source_uri: str
-    record_uri: str
-    checksum: str = ""
-
-
-FilmInput = tuple[FilmToScore, FilmFeatures]
-FilmOutput = tuple[FilmToScore, RawPrediction]
-
-
-@dataclass(frozen=True)
-class SkippedFilm:
-    """A film that was scored from the same before, and the done marker that says so.
-
-    Attributes:
-        film, marker: of the film.
-        by_this_run: a worker of this run did it and was lost afterwards; by an earlier run otherwise.
-    """
-
-    film: FilmToScore
-    marker: DoneMarker
-    by_this_run: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class ScoredFilm:
-    """A film that this run has scored, its curve, and the done marker that it will leave."""
-
-    film: FilmToScore
-    marker: DoneMarker
-    curve: AffectCurve
-
-
-@dataclass(frozen=True)
-class Inference:
-    """How the model is called; none of it but the stride makes a difference to a curve (`block_s` to its last bits).
-
-    Attributes:
-        stride_s: every how many seconds it is asked.
-        batch_s: films are given to it together until they have so many seconds; 0 for one at a time, None as suits the
-            device.
-        threads_per_worker: TensorFlow's threads in each process.
-        block_s: seconds that it advances at a time; None as suits the device.
-    """
-
-    stride_s: int = 1
-    batch_s: int | None = 0
-    threads_per_worker: int = 1
-    block_s: int | None = None
 
 
 @dataclass
@@ -121,7 +43,7 @@ class ScoreFilms(beam.PTransform):
     model: ModelReference
     smoothing: SmoothingConfig
     files: CurveFiles
-    inference: Inference = Inference()
+    inference: Inference = field(default_factory=Inference)
 
     def expand(self, films: beam.PCollection) -> Mapping[str, beam.PCollection]:
         read = films | "ReadFeatures" >> beam.ParDo(
@@ -130,84 +52,6 @@ class ScoreFilms(beam.PTransform):
         predicted = read["read"] | PredictCurves(self.model, self.smoothing, self.files.scorer, self.inference)
         failed = (read[FAILED_TAG], predicted[FAILED_TAG]) | "Failed" >> beam.Flatten()
         return {SCORED_TAG: predicted[SCORED_TAG], SKIPPED_TAG: read[SKIPPED_TAG], FAILED_TAG: failed}
-
-
-@dataclass
-class PredictCurves(beam.PTransform):
-    """PCollection of (`FilmToScore`, `FilmFeatures`) -> {`scored`: `ScoredFilm`, `failed`: `FilmOutcome`}.
-
-    Attributes:
-        model: the exported model; one copy of it a process.
-        smoothing: how curves are smoothed.
-        scorer: `scorer_digest` of this run.
-        inference: how the model is called.
-    """
-
-    model: ModelReference
-    smoothing: SmoothingConfig
-    scorer: str
-    inference: Inference = Inference()
-
-    def expand(self, films: beam.PCollection) -> Mapping[str, beam.PCollection]:
-        smooth = _SmoothCurve(self.smoothing, self.model.card.label_range, self.scorer)
-        smoothed = (
-            films
-            | "BatchFilms" >> beam.ParDo(_BatchFilms(self.inference.batch_s))
-            | "RunInference" >> RunInference(FilmModelHandler(self.model, self.inference))
-            | "SmoothCurve" >> beam.ParDo(smooth).with_outputs(FAILED_TAG, main=SCORED_TAG)
-        )
-        return {SCORED_TAG: smoothed[SCORED_TAG], FAILED_TAG: smoothed[FAILED_TAG]}
-
-
-class FilmModelHandler(ModelHandler[FilmInput, FilmOutput, ExportedModel]):
-    """Loads an exported model for RunInference, once a process, and calls it batch by batch.
-
-    Batches come ready made, by seconds: Beam's own batching counts elements, and holds films back also where they come
-    one by one.
-    """
-
-    def __init__(self, model: ModelReference, inference: Inference = Inference()):
-        super().__init__()
-        self._model = model
-        self._inference = inference
-
-    def should_skip_batching(self) -> bool:
-        """The elements are batches already."""
-        return True
-
-    def update_model_path(self, model_path: str | None = None) -> None:
-        """What RunInference calls when its side input of `ModelMetadata` names another model.
-
-        Args:
-            model_path: a version's directory, or a directory of exports, whose pointer `current` is then followed.
-
-        Raises:
-            ConfigurationError: where there is no model.
-        """
-        if model_path:
-            self._model = find_model(model_path)
-
-    def set_environment_vars(self) -> None:
-        """Beam calls this in each process before it loads the model."""
-        super().set_environment_vars()
-        # Without PyTorch, Beam 2.77 takes Python's own `resource` module for absent and warns at every load.
-        logging.getLogger().addFilter(_is_not_about_resource)
-
-    def load_model(self) -> ExportedModel:
-        """The model; Beam calls this once a process."""
-        start_tensorflow(self._inference.threads_per_worker)
-        return ExportedModel(self._model, self._inference.block_s)
-
-    def run_inference(
-        self, batch: Sequence[FilmInput], model: ExportedModel, inference_args: dict[str, Any] | None = None
-    ) -> Iterable[FilmOutput]:
-        """The predictions of some films, in their order; each is what it would be alone."""
-        predictions = model.predict_films([features for _, features in batch], self._inference.stride_s)
-        return [(film, prediction) for (film, _), prediction in zip(batch, predictions, strict=True)]
-
-    def get_num_bytes(self, batch: Sequence[FilmInput]) -> int:
-        """Bytes of features, for Beam's metrics (whose default pickles the whole batch to find out)."""
-        return sum(features.size_bytes for _, features in batch)
 
 
 class _ReadFeatures(beam.DoFn):
@@ -232,7 +76,7 @@ class _ReadFeatures(beam.DoFn):
             with about(film=film.film_id):
                 features = self._read(film)
         except FilmError as error:
-            yield beam.pvalue.TaggedOutput(FAILED_TAG, _failure(film, error))
+            yield beam.pvalue.TaggedOutput(FAILED_TAG, failed_film(film, error))
         else:
             yield film, features
 
@@ -244,55 +88,6 @@ class _ReadFeatures(beam.DoFn):
         return features_of(record, self.model.card)
 
 
-class _BatchFilms(beam.DoFn):
-    """Gathers films up to so many seconds; what a bundle leaves over goes on at its end."""
-
-    def __init__(self, batch_s: int | None):
-        self.batch_s = batch_s
-
-    def setup(self) -> None:
-        # Decided where the model runs: whoever starts the job may have no GPU.
-        self.seconds_wanted = (GPU_BLOCK_S if sees_gpu() else CPU_BATCH_S) if self.batch_s is None else self.batch_s
-
-    def start_bundle(self) -> None:
-        self.waiting: list[FilmInput] = []
-        self.seconds = 0
-
-    def process(self, film: FilmInput) -> Iterator[list[FilmInput]]:
-        self.waiting.append(film)
-        self.seconds += film[1].seconds
-        if self.seconds >= self.seconds_wanted:
-            yield self.waiting
-            self.start_bundle()
-
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        if self.waiting:
-            yield WindowedValue(self.waiting, GlobalWindow().max_timestamp(), (GlobalWindow(),))
-
-
-class _SmoothCurve(beam.DoFn):
-    def __init__(self, smoothing: SmoothingConfig, label_range: tuple[float, float], scorer: str):
-        self.smoothing = smoothing
-        self.label_range = label_range
-        self.scorer = scorer
-
-    def process(self, element: FilmOutput) -> Iterator[Any]:
-        film, raw = element
-        try:
-            curve = smoothed_curve(
-                film.film_id, raw.valence, raw.arousal, self.smoothing, self.label_range, raw.members
-            )
-        except FilmError as error:
-            yield beam.pvalue.TaggedOutput(FAILED_TAG, _failure(film, error))
-        else:
-            marker = DoneMarker(film.film_id, self.scorer, film.checksum, curve.seconds, curve.seconds_without_value)
-            yield ScoredFilm(film, marker, curve)
-
-
-def _is_not_about_resource(entry: logging.LogRecord) -> bool:
-    return not str(entry.msg).startswith("Resource module is not available")
-
-
 def _with_checksum(film: FilmToScore) -> FilmToScore:
     try:
         return replace(film, checksum=record_checksum(film.record_uri))
@@ -300,7 +95,3 @@ def _with_checksum(film: FilmToScore) -> FilmToScore:
         raise FilmError("score", "no_record", f"{film.record_uri}: no such feature record; extract it") from error
     except PermissionError as error:
         raise FilmError("score", "unreadable_record", f"{film.record_uri}: {error.strerror}") from error
-
-
-def _failure(film: FilmToScore, error: FilmError) -> FilmOutcome:
-    return FilmOutcome(film.film_id, film.source_uri, FAILED, error.step, error.reason, error.detail)

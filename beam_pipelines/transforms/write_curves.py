@@ -21,7 +21,7 @@ from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.curves.done_marker import DoneMarker
 from beam_pipelines.contracts.runs import DONE, SKIPPED, FilmOutcome
 from beam_pipelines.scoring.curve_files import CurveFiles, WrittenPart
-from beam_pipelines.transforms.score_films import ScoredFilm, SkippedFilm
+from beam_pipelines.scoring.scored_film import ScoredFilm, SkippedFilm
 
 OUTCOMES_TAG = "outcomes"
 TABLE_TAG = "table"

@@ -10,8 +10,10 @@ import os
 import sys
 
 import grpc
-from apache_beam.portability.api import beam_provision_api_pb2 as provision_api
-from apache_beam.portability.api import beam_provision_api_pb2_grpc as provision_grpc
+from apache_beam.portability.api import (
+    beam_provision_api_pb2 as provision_api,
+    beam_provision_api_pb2_grpc as provision_grpc,
+)
 from apache_beam.runners.worker import sdk_worker_main
 from google.protobuf import json_format, text_format
 

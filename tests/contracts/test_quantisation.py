@@ -6,8 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from beam_pipelines.contracts.records import quantisation, records
 from beam_pipelines.contracts.records.quantisation import FLOAT16, UINT8, as_stored, dequantise, quantise

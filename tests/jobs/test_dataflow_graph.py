@@ -19,8 +19,8 @@ from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import describe_tracks
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.normalisation.config import PrepareConfig
+from beam_pipelines.scoring.scored_film import FilmToScore
 from beam_pipelines.transforms.films_to_score import FromFilms, FromRecords
-from beam_pipelines.transforms.score_films import FilmToScore
 from tests.support.exported_models import write_model
 
 pytest.importorskip("apitools", reason="needs the Dataflow runner: install the extra `gcp`")

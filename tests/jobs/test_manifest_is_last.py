@@ -17,8 +17,8 @@ from beam_pipelines.contracts.curves.score_config import ScoreConfig
 from beam_pipelines.contracts.models.exported_model import find_model
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.normalisation.preprocessing import PrepareConfig
+from beam_pipelines.scoring.scored_film import FilmToScore
 from beam_pipelines.transforms.films_to_score import FromRecords
-from beam_pipelines.transforms.score_films import FilmToScore
 from tests.support.exported_models import write_model
 
 

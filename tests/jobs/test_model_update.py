@@ -10,7 +10,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.contracts.models.exported_model import features_of, find_model
 from beam_pipelines.foundation.errors import ConfigurationError
-from beam_pipelines.transforms.score_films import FilmModelHandler, FilmToScore
+from beam_pipelines.scoring.scored_film import FilmToScore
+from beam_pipelines.transforms.predict_curves import FilmModelHandler
 from tests.support.exported_models import expected_raw, write_model
 from tests.support.feature_records import make_film_record
 

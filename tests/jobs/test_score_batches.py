@@ -11,8 +11,8 @@ import pytest
 
 from beam_pipelines.contracts.curves.curves import from_csv
 from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of, find_model
-from beam_pipelines.transforms import score_films
-from beam_pipelines.transforms.score_films import FilmModelHandler, Inference
+from beam_pipelines.transforms import predict_curves
+from beam_pipelines.transforms.predict_curves import FilmModelHandler, Inference
 from tests.support.exported_models import expected_raw, write_model
 from tests.support.feature_records import make_film_record
 from tests.support.score_runs import contents, run, write_films
@@ -59,8 +59,8 @@ def test_the_handler_calls_the_model_once_a_batch(place, monkeypatch):
 def test_batches_are_as_large_as_the_device_wants(monkeypatch):
     made = {}
     for gpu in (False, True):
-        monkeypatch.setattr(score_films, "sees_gpu", lambda gpu=gpu: gpu)
-        batching = score_films._BatchFilms(None)
+        monkeypatch.setattr(predict_curves, "sees_gpu", lambda gpu=gpu: gpu)
+        batching = predict_curves._BatchFilms(None)
         batching.setup()
         batching.start_bundle()
         films = [(number, SimpleNamespace(seconds=1024)) for number in range(16)]

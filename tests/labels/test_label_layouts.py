@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.labels.annotations import AnnotationError, align, read_labels, render_reports, report_alignment

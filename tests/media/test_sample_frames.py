@@ -10,8 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.decode import DecodeQuality

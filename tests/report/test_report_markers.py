@@ -8,8 +8,7 @@ import re
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from beam_pipelines.report.markers.editing_markers import CSV_COLUMNS, EDL_MAX_EVENTS, to_csv, to_edl
 from beam_pipelines.report.markers.events import Event

@@ -7,8 +7,7 @@ import re
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from beam_pipelines.report.markers.events import Event, find_events
 from beam_pipelines.report.markers.webvtt import MOST_CHAPTERS, chapters, chapters_vtt, metadata_vtt, mood, timestamp

@@ -8,8 +8,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 
 from beam_pipelines.films.catalogue import Film
+from beam_pipelines.scoring.scored_film import FilmToScore
 from beam_pipelines.transforms.create_films import FILMS_PER_PACK, CreateFilms
-from beam_pipelines.transforms.score_films import FilmToScore
 
 
 @pytest.mark.parametrize("count", [0, 1, FILMS_PER_PACK + 3])

@@ -28,8 +28,7 @@ from trainer.foundation.config import ModelConfig
 from trainer.foundation.distribution import normalize_over_replicas, replicas
 from trainer.network.batch_statistics import FilmBatches
 from trainer.network.chunked_rows import ROW_BLOCK, multiply_by_row_blocks, rows_to_whole_blocks
-from trainer.network.dropout import FIRST_FEATURE, STATES, kept_modalities
-from trainer.network.dropout import dropout as _dropout
+from trainer.network.dropout import FIRST_FEATURE, STATES, dropout as _dropout, kept_modalities
 from trainer.network.encoders import build_encoder
 from trainer.network.layers import ContextGate, MixtureOfExperts, Multiply, Normalize
 

@@ -6,8 +6,10 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 
 # Needed to move the pointer in a bucket, where nothing can be locked.
-from beam_pipelines.foundation.storage.object_storage import ChangedError as ChangedError
-from beam_pipelines.foundation.storage.object_storage import read_generation as read_generation
+from beam_pipelines.foundation.storage.object_storage import (
+    ChangedError as ChangedError,
+    read_generation as read_generation,
+)
 
 CURRENT = "current"
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from beam_pipelines.contracts.models.model_card import CARD
 from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import ConfigurationError
 
 EXPORTS = "exports"
 """The folder of a training run with its versions: `<version>/` holds a SavedModel and its card."""
@@ -18,11 +19,13 @@ def exported_cards(run: str) -> dict[int, dict[str, Any]]:
     Args:
         run: the directory of the run, local or `gs://`.
     """
-    cards = {}
-    for info in storage.list_files(storage.join(run, EXPORTS)):
-        parts = info.uri.rsplit("/", 2)
-        if parts[-1] == CARD and parts[-2].isdigit():
-            cards[int(parts[-2])] = json.loads(storage.read_text(info.uri))
+    cards, exports = {}, storage.join(run, EXPORTS)
+    for version in versions_of(exports):
+        uri = storage.join(exports, str(version), CARD)
+        try:
+            cards[version] = json.loads(storage.read_text(uri))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{uri}: not readable as JSON: {error}") from error
     return cards
 
 

@@ -24,9 +24,11 @@ from beam_pipelines.foundation.errors import DiskFullError, StorageError
 from beam_pipelines.foundation.storage import object_storage
 
 # Needed to replace an object of a bucket only if nobody else has written it meanwhile.
-from beam_pipelines.foundation.storage.object_storage import ChangedError as ChangedError
-from beam_pipelines.foundation.storage.object_storage import Generation as Generation
-from beam_pipelines.foundation.storage.object_storage import read_generation as read_generation
+from beam_pipelines.foundation.storage.object_storage import (
+    ChangedError as ChangedError,
+    Generation as Generation,
+    read_generation as read_generation,
+)
 
 TEMPORARY_SUFFIX = ".partial"
 _UNFINISHED_NAME = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(TEMPORARY_SUFFIX)}")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines.contracts.curves.curves import AffectCurve, curve_uri, from_csv
+from beam_pipelines.contracts.models.exported_cards import exported_cards
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import shown_name
 from beam_pipelines.foundation import storage
@@ -75,7 +76,8 @@ def write_training_page(run: str, output: str) -> str:
             raise ConfigurationError(f"{uri}: not as long as the film's labels in validation.json; train again")
         pairs.append((curve, known))
         folder.write_data(f"film-{number}", _film(curve, labels[film_id]))
-    card = _newest_card(run)
+    cards = exported_cards(run)
+    card = cards[max(cards)] if cards else {}
     page = {
         "history": _read_json(run, "history.json"),
         "rows": [{key: row.get(key) for key in _FIGURES} for row in evaluation.get("rows", [])],
@@ -141,15 +143,6 @@ def _film(curve: AffectCurve, labels: Mapping[str, Any]) -> dict[str, Any]:
         }
         for target in TARGETS
     }
-
-
-def _newest_card(run: str) -> dict[str, Any]:
-    versions = {}
-    for info in storage.list_files(storage.join(run, "exports")):
-        parts = info.uri.rsplit("/", 2)
-        if parts[-1] == "model_card.json" and parts[-2].isdigit():
-            versions[int(parts[-2])] = parts[-2]
-    return _read_json(run, f"exports/{versions[max(versions)]}/model_card.json") or {} if versions else {}
 
 
 def _read_json(directory: str, name: str) -> Any:

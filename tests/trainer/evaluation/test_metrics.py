@@ -10,8 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 from scipy import stats
 
 from trainer.evaluation.metrics import CONSTANT_MEAN, ccc, mean_label, mse, pcc, tabulate

@@ -14,8 +14,7 @@ from beam_pipelines.contracts.curves.curves import COLUMNS, from_csv
 from beam_pipelines.contracts.curves.smoothing import smooth
 from beam_pipelines.contracts.models.exported_model import ExportedModel, FilmFeatures, features_of, find_model
 from beam_pipelines.contracts.records.records import list_records, read_record, slots_of
-from tests.support import numpy_reference as reference
-from tests.support import score_runs
+from tests.support import numpy_reference as reference, score_runs
 from tests.support.bare_process import BareProcess
 from tests.support.synthetic_films import DIMENSIONS, DataSet
 from trainer.commands import ensemble

@@ -10,8 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from beam_pipelines.contracts.records.records import slots_of
 from beam_pipelines.foundation.errors import ConfigurationError

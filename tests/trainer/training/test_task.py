@@ -23,8 +23,7 @@ from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.foundation.output_directory import assert_output_directory
 from tests.support.synthetic_films import DataSet, prepare
 from tests.support.trained_run import train_arguments as arguments
-from trainer.commands import evaluate
-from trainer.commands import train as task
+from trainer.commands import evaluate, train as task
 from trainer.data.transform import load_transform
 from trainer.evaluation.curve_files import RAW, read_curve
 

@@ -18,8 +18,7 @@ from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.foundation.errors import ConfigurationError
 from tests.support.synthetic_films import REPOSITORY, DataSet
-from trainer.commands import train as task
-from trainer.commands import tune
+from trainer.commands import train as task, tune
 from trainer.data.transform import load_transform
 from trainer.foundation.config import TrainConfig
 from trainer.tuning.config import SpaceConfig, TuneConfig, suggest

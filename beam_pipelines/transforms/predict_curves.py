@@ -1,0 +1,193 @@
+"""PredictCurves: films with their features in, affect curves out.
+
+    film and features ──▶ BatchFilms ──▶ RunInference ──▶ SmoothCurve ──▶ ScoredFilm
+                                                              └─ failed
+
+Only films that the model accepts may come in, because RunInference fails a whole batch at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.ml.inference.base import ModelHandler, RunInference
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from beam_pipelines.contracts.curves.curves import smoothed_curve
+from beam_pipelines.contracts.curves.done_marker import DoneMarker
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.contracts.models.exported_model import (
+    GPU_BLOCK_S,
+    ExportedModel,
+    FilmFeatures,
+    ModelReference,
+    RawPrediction,
+    find_model,
+)
+from beam_pipelines.contracts.runs import FAILED, FilmOutcome
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
+from beam_pipelines.scoring.scored_film import FilmToScore, ScoredFilm
+
+SCORED_TAG = "scored"
+FAILED_TAG = "failed"
+CPU_BATCH_S = 2048
+"""Seconds of films that are given to a model together on a processor; on a GPU a block of its rows."""
+
+FilmInput = tuple[FilmToScore, FilmFeatures]
+FilmOutput = tuple[FilmToScore, RawPrediction]
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How the model is called; none of it but the stride makes a difference to a curve (`block_s` to its last bits).
+
+    Attributes:
+        stride_s: every how many seconds it is asked.
+        batch_s: films are given to it together until they have so many seconds; 0 for one at a time, None as suits the
+            device.
+        threads_per_worker: TensorFlow's threads in each process.
+        block_s: seconds that it advances at a time; None as suits the device.
+    """
+
+    stride_s: int = 1
+    batch_s: int | None = 0
+    threads_per_worker: int = 1
+    block_s: int | None = None
+
+
+@dataclass
+class PredictCurves(beam.PTransform):
+    """PCollection of (`FilmToScore`, `FilmFeatures`) -> {`scored`: `ScoredFilm`, `failed`: `FilmOutcome`}.
+
+    Attributes:
+        model: the exported model; one copy of it a process.
+        smoothing: how curves are smoothed.
+        scorer: `scorer_digest` of this run.
+        inference: how the model is called.
+    """
+
+    model: ModelReference
+    smoothing: SmoothingConfig
+    scorer: str
+    inference: Inference = Inference()
+
+    def expand(self, films: beam.PCollection) -> Mapping[str, beam.PCollection]:
+        smooth = _SmoothCurve(self.smoothing, self.model.card.label_range, self.scorer)
+        smoothed = (
+            films
+            | "BatchFilms" >> beam.ParDo(_BatchFilms(self.inference.batch_s))
+            | "RunInference" >> RunInference(FilmModelHandler(self.model, self.inference))
+            | "SmoothCurve" >> beam.ParDo(smooth).with_outputs(FAILED_TAG, main=SCORED_TAG)
+        )
+        return {SCORED_TAG: smoothed[SCORED_TAG], FAILED_TAG: smoothed[FAILED_TAG]}
+
+
+class FilmModelHandler(ModelHandler[FilmInput, FilmOutput, ExportedModel]):
+    """Loads an exported model for RunInference, once a process, and calls it batch by batch.
+
+    Batches come ready made, by seconds: Beam's own batching counts elements, and holds films back also where they come
+    one by one.
+    """
+
+    def __init__(self, model: ModelReference, inference: Inference = Inference()):
+        super().__init__()
+        self._model = model
+        self._inference = inference
+
+    def should_skip_batching(self) -> bool:
+        """The elements are batches already."""
+        return True
+
+    def update_model_path(self, model_path: str | None = None) -> None:
+        """What RunInference calls when its side input of `ModelMetadata` names another model.
+
+        Args:
+            model_path: a version's directory, or a directory of exports, whose pointer `current` is then followed.
+
+        Raises:
+            ConfigurationError: where there is no model.
+        """
+        if model_path:
+            self._model = find_model(model_path)
+
+    def set_environment_vars(self) -> None:
+        """Beam calls this in each process before it loads the model."""
+        super().set_environment_vars()
+        # Without PyTorch, Beam 2.77 takes Python's own `resource` module for absent and warns at every load.
+        logging.getLogger().addFilter(_is_not_about_resource)
+
+    def load_model(self) -> ExportedModel:
+        """The model; Beam calls this once a process."""
+        start_tensorflow(self._inference.threads_per_worker)
+        return ExportedModel(self._model, self._inference.block_s)
+
+    def run_inference(
+        self, batch: Sequence[FilmInput], model: ExportedModel, inference_args: dict[str, Any] | None = None
+    ) -> Iterable[FilmOutput]:
+        """The predictions of some films, in their order; each is what it would be alone."""
+        predictions = model.predict_films([features for _, features in batch], self._inference.stride_s)
+        return [(film, prediction) for (film, _), prediction in zip(batch, predictions, strict=True)]
+
+    def get_num_bytes(self, batch: Sequence[FilmInput]) -> int:
+        """Bytes of features, for Beam's metrics (whose default pickles the whole batch to find out)."""
+        return sum(features.size_bytes for _, features in batch)
+
+
+class _BatchFilms(beam.DoFn):
+    """Gathers films up to so many seconds; what a bundle leaves over goes on at its end."""
+
+    def __init__(self, batch_s: int | None):
+        self.batch_s = batch_s
+
+    def setup(self) -> None:
+        # Decided where the model runs: whoever starts the job may have no GPU.
+        self.seconds_wanted = (GPU_BLOCK_S if sees_gpu() else CPU_BATCH_S) if self.batch_s is None else self.batch_s
+
+    def start_bundle(self) -> None:
+        self.waiting: list[FilmInput] = []
+        self.seconds = 0
+
+    def process(self, film: FilmInput) -> Iterator[list[FilmInput]]:
+        self.waiting.append(film)
+        self.seconds += film[1].seconds
+        if self.seconds >= self.seconds_wanted:
+            yield self.waiting
+            self.start_bundle()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self.waiting:
+            yield WindowedValue(self.waiting, GlobalWindow().max_timestamp(), (GlobalWindow(),))
+
+
+class _SmoothCurve(beam.DoFn):
+    def __init__(self, smoothing: SmoothingConfig, label_range: tuple[float, float], scorer: str):
+        self.smoothing = smoothing
+        self.label_range = label_range
+        self.scorer = scorer
+
+    def process(self, element: FilmOutput) -> Iterator[Any]:
+        film, raw = element
+        try:
+            curve = smoothed_curve(
+                film.film_id, raw.valence, raw.arousal, self.smoothing, self.label_range, raw.members
+            )
+        except FilmError as error:
+            yield beam.pvalue.TaggedOutput(FAILED_TAG, failed_film(film, error))
+        else:
+            marker = DoneMarker(film.film_id, self.scorer, film.checksum, curve.seconds, curve.seconds_without_value)
+            yield ScoredFilm(film, marker, curve)
+
+
+def _is_not_about_resource(entry: logging.LogRecord) -> bool:
+    return not str(entry.msg).startswith("Resource module is not available")
+
+
+def failed_film(film: FilmToScore, error: FilmError) -> FilmOutcome:
+    """The outcome of a film that can't be scored."""
+    return FilmOutcome(film.film_id, film.source_uri, FAILED, error.step, error.reason, error.detail)
