@@ -7,8 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from beam_pipelines.contracts.records import quantisation, records, tfrecord
 from beam_pipelines.contracts.records.sequence_example import FLOATS, INTEGERS, SequenceExample, pack_rows

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from google.protobuf.message import DecodeError
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from beam_pipelines.contracts.records import sequence_example
 from beam_pipelines.contracts.records.sequence_example import BYTES, FLOATS, INTEGERS, pack_rows, unpack_rows
