@@ -7,19 +7,17 @@ leave a gap, parameter sets change, fields are coded separately, or anything els
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from beam_pipelines.media.video.codecs.bit_reader import BitReader
-from beam_pipelines.media.video.codecs.nal_units import annex_b_units, avcc_units, length_prefixed_units
+from beam_pipelines.media.video.codecs.nal_roles import NalRoles
+from beam_pipelines.media.video.codecs.nal_units import annex_b_units, avcc_units
 from beam_pipelines.media.video.codecs.packet_role import PacketRole, Start, UnsafeStream
 
 _SLICE, _IDR_SLICE, _SEI, _SPS, _PPS, _DELIMITER, _FILLER = 1, 5, 6, 7, 8, 9, 12
 _HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 # So much of a slice header is read; the needed fields take less.
 _HEADER_BYTES = 48
-# Between the orders of two IDR pictures; a picture order count is a 32-bit number.
-_SEQUENCE_STEP = 1 << 33
 
 
 @dataclass(frozen=True)
@@ -35,30 +33,17 @@ class _PictureParameters:
     redundant_pictures: bool
 
 
-class H264Roles:
-    """Reads the packets of one stream, in decoding order.
-
-    Raises:
-        UnsafeStream: from here and from `role`.
-        ValueError, IndexError: likewise, if a header is damaged.
-    """
+class H264Roles(NalRoles):
+    """Reads the packets of one stream; see `NalRoles`."""
 
     def __init__(self, extradata: bytes):
-        self._length_bytes = 0
-        units: list[memoryview] = []
-        if extradata[:1] == b"\1":
-            self._length_bytes, units = avcc_units(extradata)
-        elif extradata:
-            units = list(annex_b_units(extradata))
-        self._parameter_sets: dict[tuple[int, int], bytes] = {}
         self._sequence: _SequenceParameters | None = None
         self._pictures: dict[int, _PictureParameters] = {}
-        self._packets = 0
-        for unit in units:
-            self._learn(unit)
         self._previous_frame_number = 0
-        self._previous_order = (0, 0)
-        self._sequence_order = 0
+        if extradata[:1] == b"\1":
+            super().__init__(*avcc_units(extradata))
+        else:
+            super().__init__(0, list(annex_b_units(extradata)) if extradata else [])
 
     def role(self, packet: bytes, is_key: bool) -> PacketRole:
         """The role of the next packet, which must hold one whole frame."""
@@ -80,13 +65,7 @@ class H264Roles:
         self._packets += 1
         return self._picture_role(first)
 
-    def _units(self, packet: bytes) -> Iterator[memoryview]:
-        if self._length_bytes:
-            return length_prefixed_units(packet, self._length_bytes)
-        return annex_b_units(packet)
-
     def _learn(self, unit: memoryview) -> None:
-        """Stores a parameter set of the first packet; later ones must be equal to it."""
         kind, content = unit[0] & 0x1F, bytes(unit)
         if kind not in (_SPS, _PPS):
             return
@@ -95,16 +74,14 @@ class H264Roles:
             number, sequence = _sequence_parameters(reader)
         else:
             number, picture = _picture_parameters(reader)
-        known = self._parameter_sets.get((kind, number))
-        if known == content:
+        if not self._is_new(kind, number, content):
             return
-        if known is not None or self._packets or (kind == _SPS and self._sequence is not None):
-            raise UnsafeStream("parameter sets change within the stream")
-        self._parameter_sets[kind, number] = content
-        if kind == _SPS:
+        if kind == _PPS:
+            self._pictures[number] = picture
+        elif self._sequence is None:
             self._sequence = sequence
         else:
-            self._pictures[number] = picture
+            raise UnsafeStream("several sequence parameter sets")
 
     def _picture_role(self, unit: memoryview) -> PacketRole:
         sequence = self._sequence
@@ -151,24 +128,6 @@ class H264Roles:
             reader.golomb()
         if reader.flag():  # no_output_of_prior_pics_flag
             raise UnsafeStream("an IDR picture discards frames that were not shown yet")
-
-    def _order(self, low: int, bits: int, is_idr: bool, is_reference: bool) -> int:
-        """Picture order count (8.2.1.1), counted on from IDR to IDR."""
-        if is_idr:
-            self._sequence_order += _SEQUENCE_STEP
-            self._previous_order = (0, 0)
-        if not bits:
-            self._sequence_order += 1
-            return self._sequence_order
-        high, previous_low = self._previous_order
-        half = 1 << (bits - 1)
-        if low < previous_low and previous_low - low >= half:
-            high += 1 << bits
-        elif low > previous_low and low - previous_low > half:
-            high -= 1 << bits
-        if is_reference:
-            self._previous_order = (high, low)
-        return self._sequence_order + high + low
 
 
 def _sequence_parameters(reader: BitReader) -> tuple[int, _SequenceParameters]:

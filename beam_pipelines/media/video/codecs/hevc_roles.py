@@ -8,11 +8,11 @@ layers are stacked (nuh_layer_id), or anything else appears that is not named he
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from beam_pipelines.media.video.codecs.bit_reader import BitReader
-from beam_pipelines.media.video.codecs.nal_units import annex_b_units, hvcc_units, length_prefixed_units
+from beam_pipelines.media.video.codecs.nal_roles import NalRoles
+from beam_pipelines.media.video.codecs.nal_units import annex_b_units, hvcc_units
 from beam_pipelines.media.video.codecs.packet_role import PacketRole, Start, UnsafeStream
 
 _LAST_NON_REFERENCE, _RADL_N, _RASL_R = 14, 6, 9
@@ -21,7 +21,6 @@ _TRAILING_AND_LEADING = range(10)
 _PARAMETER_SETS, _SPS, _PPS = (32, 33, 34), 33, 34
 _HARMLESS = frozenset({35, 38, 39, 40})  # delimiter, filler, SEI
 _HEADER_BYTES = 48
-_SEQUENCE_STEP = 1 << 33
 
 
 @dataclass(frozen=True)
@@ -30,29 +29,16 @@ class _PictureParameters:
     extra_bits: int
 
 
-class HevcRoles:
-    """Reads the packets of one stream, in decoding order.
-
-    Raises:
-        UnsafeStream: from here and from `role`.
-        ValueError, IndexError: likewise, if a header is damaged.
-    """
+class HevcRoles(NalRoles):
+    """Reads the packets of one stream; see `NalRoles`."""
 
     def __init__(self, extradata: bytes):
-        self._length_bytes = 0
-        units: list[memoryview] = []
-        if extradata[:3] in (b"\0\0\1", b"\0\0\0"):
-            units = list(annex_b_units(extradata))
-        elif extradata:
-            self._length_bytes, units = hvcc_units(extradata)
-        self._parameter_sets: dict[tuple[int, int], bytes] = {}
         self._order_bits = 0
         self._pictures: dict[int, _PictureParameters] = {}
-        self._packets = 0
-        for unit in units:
-            self._learn(unit)
-        self._previous_order = 0
-        self._sequence_order = 0
+        if extradata and extradata[:3] not in (b"\0\0\1", b"\0\0\0"):
+            super().__init__(*hvcc_units(extradata))
+        else:
+            super().__init__(0, list(annex_b_units(extradata)) if extradata else [])
 
     def role(self, packet: bytes, is_key: bool) -> PacketRole:
         """The role of the next packet, which must hold one whole frame."""
@@ -76,13 +62,7 @@ class HevcRoles:
         self._packets += 1
         return self._picture_role(first)
 
-    def _units(self, packet: bytes) -> Iterator[memoryview]:
-        if self._length_bytes:
-            return length_prefixed_units(packet, self._length_bytes)
-        return annex_b_units(packet)
-
     def _learn(self, unit: memoryview) -> None:
-        """Stores a parameter set of the first packet; later ones must be equal to it."""
         kind, content = unit[0] >> 1 & 0x3F, bytes(unit)
         if kind not in _PARAMETER_SETS:
             return
@@ -92,12 +72,8 @@ class HevcRoles:
             order_bits = _order_bits(reader)
         elif kind == _PPS:
             number, picture = _picture_parameters(reader)
-        known = self._parameter_sets.get((kind, number))
-        if known == content:
+        if not self._is_new(kind, number, content):
             return
-        if known is not None or self._packets:
-            raise UnsafeStream("parameter sets change within the stream")
-        self._parameter_sets[kind, number] = content
         if kind == _SPS:
             self._order_bits = order_bits
         elif kind == _PPS:
@@ -123,23 +99,7 @@ class HevcRoles:
         # Leading and disposable pictures, and those of higher layers, don't anchor the order count (8.3.1).
         is_anchor = layer == 0 and not disposable and not _RADL_N <= kind <= _RASL_R
         start = Start.CLOSED if is_idr else Start.OPEN if kind == _CRA else Start.NONE
-        return PacketRole(start, disposable, self._order(low, is_idr, is_anchor), layer)
-
-    def _order(self, low: int, is_idr: bool, is_anchor: bool) -> int:
-        """Picture order count (8.3.1), counted on from IDR to IDR."""
-        if is_idr:
-            self._sequence_order += _SEQUENCE_STEP
-            self._previous_order = 0
-        span = 1 << self._order_bits
-        previous_low = self._previous_order % span
-        high = self._previous_order - previous_low
-        if low < previous_low and previous_low - low >= span // 2:
-            high += span
-        elif low > previous_low and low - previous_low > span // 2:
-            high -= span
-        if is_anchor:
-            self._previous_order = high + low
-        return self._sequence_order + high + low
+        return PacketRole(start, disposable, self._order(low, self._order_bits, is_idr, is_anchor), layer)
 
 
 def _order_bits(reader: BitReader) -> int:

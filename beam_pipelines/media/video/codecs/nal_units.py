@@ -43,28 +43,28 @@ def length_prefixed_units(data: bytes, length_bytes: int) -> Iterator[memoryview
 def avcc_units(extradata: bytes) -> tuple[int, list[memoryview]]:
     """Length size and parameter sets of an `avcC` box (ISO/IEC 14496-15, 5.3.3)."""
     view = memoryview(extradata)
-    length_bytes, position = (view[4] & 3) + 1, 5
-    units = []
+    units: list[memoryview] = []
+    position = 5
     for mask in (0x1F, 0xFF):
-        count = view[position] & mask
-        position += 1
-        for _ in range(count):
-            size = int.from_bytes(view[position : position + 2], "big")
-            units.append(view[position + 2 : position + 2 + size])
-            position += 2 + size
-    return length_bytes, units
+        position = _sized_units(view, position + 1, view[position] & mask, units)
+    return (view[4] & 3) + 1, units
 
 
 def hvcc_units(extradata: bytes) -> tuple[int, list[memoryview]]:
     """Length size and parameter sets of an `hvcC` box (ISO/IEC 14496-15, 8.3.3)."""
     view = memoryview(extradata)
-    length_bytes, position = (view[21] & 3) + 1, 23
-    units = []
+    units: list[memoryview] = []
+    position = 23
     for _ in range(view[22]):
         count = int.from_bytes(view[position + 1 : position + 3], "big")
-        position += 3
-        for _ in range(count):
-            size = int.from_bytes(view[position : position + 2], "big")
-            units.append(view[position + 2 : position + 2 + size])
-            position += 2 + size
-    return length_bytes, units
+        position = _sized_units(view, position + 3, count, units)
+    return (view[21] & 3) + 1, units
+
+
+def _sized_units(view: memoryview, position: int, count: int, units: list[memoryview]) -> int:
+    """Appends units that follow their 16-bit sizes; returns where they end."""
+    for _ in range(count):
+        size = int.from_bytes(view[position : position + 2], "big")
+        units.append(view[position + 2 : position + 2 + size])
+        position += 2 + size
+    return position
