@@ -74,7 +74,6 @@ def _parser() -> argparse.ArgumentParser:
 def _list(console: Console) -> int:
     console.print(f"directory: {weights.cache_directory()}\n", markup=False)
     for entry in TABLE.values():
-        expected = entry.published_hash
         for label, value in (
             (entry.name, _state(entry.name)),
             ("  used by", entry.used_by),
@@ -82,7 +81,7 @@ def _list(console: Console) -> int:
             ("  licence", entry.licence),
             ("  file", entry.file_name),
             ("  address", entry.url or "none: put the file into the directory by hand"),
-            ("  hash", f"{expected[0]} {expected[1]}" if expected else "none published; recorded on first fetch"),
+            ("  hash", " ".join(entry.published_hash)),
         ):
             console.print(f"{label:<24}{value}", markup=False)
         console.print()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,8 @@ import pytest
 from beam_pipelines.commands.weights import main
 from beam_pipelines.extractors.weights import weight_files as weights
 from beam_pipelines.extractors.weights.weight_files import DIRECTORY_VARIABLE
-from beam_pipelines.extractors.weights.weights_table import TABLE, Weights
+from beam_pipelines.extractors.weights.weights_table import TABLE
 from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, WeightsError
-
-UNPUBLISHED = {"net": Weights("net", "net.bin", None, licence="CC0", trained_on="nothing", used_by="tests")}
 
 
 @pytest.fixture(params=["a file", "below a file"])
@@ -33,21 +30,6 @@ def test_fetch_into_what_is_no_directory(no_directory: Path, capsys: pytest.Capt
     assert "can't be the directory of weights" in capsys.readouterr().out
     assert main(["list"]) == EXIT_OK
     assert main(["verify"]) == EXIT_OK
-
-
-def test_a_directory_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if os.geteuid() == 0:
-        # Root may write anywhere; a folder in the place of the file of hashes keeps it out all the same.
-        (tmp_path / weights.RECORD_FILE / "occupied").mkdir(parents=True)
-    (tmp_path / "net.bin").write_bytes(b"put there by hand")
-    monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path))
-    if os.geteuid() != 0:
-        tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(WeightsError, match="can't be recorded"):
-            weights.fetch("net", UNPUBLISHED)
-    finally:
-        tmp_path.chmod(0o700)
 
 
 def test_an_error_that_is_not_about_one_file_is_printed_without_a_trace(

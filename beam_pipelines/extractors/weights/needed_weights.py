@@ -56,10 +56,9 @@ def _without(modality: str) -> str:
 
 
 def _describe(modality: str, entry: Weights) -> tuple[str, ...]:
-    published = entry.published_hash
     return (
         f"  {modality}: {entry.name}",
         f"    file:    {entry.file_name}",
         f"    address: {entry.url or 'none: this file is published nowhere'}",
-        f"    hash:    {' '.join(published) if published else 'none is published'}",
+        f"    hash:    {' '.join(entry.published_hash)}",
     )

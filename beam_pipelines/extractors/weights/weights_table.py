@@ -22,9 +22,7 @@ class Weights:
         name: the name that configurations use.
         file_name: its name in the cache directory.
         url: its address; None if it is published nowhere, so that users must copy it into the cache.
-        md5, sha256: the published hash, hexadecimal. If there is neither, the hash of the first fetch is recorded in
-            the cache directory and compared from then on.
-        size_bytes: its published size, or None.
+        md5, sha256: the published hash, hexadecimal; one of the two.
         licence: the terms under which it may be used.
         trained_on: the data that the network has seen.
         used_by: the extractor that loads it.
@@ -36,16 +34,13 @@ class Weights:
     licence: str
     trained_on: str
     used_by: str
-    md5: str | None = None
-    sha256: str | None = None
-    size_bytes: int | None = None
+    md5: str = ""
+    sha256: str = ""
 
     @property
-    def published_hash(self) -> tuple[str, str] | None:
-        """The algorithm and hexadecimal digest, the stronger one if there are two."""
-        if self.sha256:
-            return ("sha256", self.sha256)
-        return ("md5", self.md5) if self.md5 else None
+    def published_hash(self) -> tuple[str, str]:
+        """The algorithm and the hexadecimal digest, the stronger one if there are two."""
+        return ("sha256", self.sha256) if self.sha256 else ("md5", self.md5)
 
 
 _ENTRIES = (
@@ -72,7 +67,6 @@ _ENTRIES = (
         file_name="vggish_model.ckpt",
         url=_AUDIOSET + "vggish_model.ckpt",
         sha256="0962b1914e3e053922d957c45bc84a78c985765641dc6bceeeb3a7d8dfecfdf6",
-        size_bytes=291_108_469,
         licence="Apache-2.0 (TensorFlow Models)",
         trained_on="YouTube-8M (preliminary version)",
         used_by="audio: VGGishAudio",
@@ -82,7 +76,6 @@ _ENTRIES = (
         file_name="vggish_pca_params.npz",
         url=_AUDIOSET + "vggish_pca_params.npz",
         sha256="4d878af3e306defbfb37095365aa7e5a6cecb86bad13e859e626151c4e6a8b9d",
-        size_bytes=73_020,
         licence="Apache-2.0 (TensorFlow Models)",
         trained_on="YouTube-8M (preliminary version)",
         used_by="audio, quantised form: VGGishPostprocessor",
@@ -101,7 +94,6 @@ _ENTRIES = (
         file_name="inception_resnet_v1_20180402_folded.npz",
         url=None,
         sha256="79f2a40d54e097b397d9e455240b6c71045600a447c5b0616c39d8769388aeb8",
-        size_bytes=87_207_646,
         licence="as facenet_vggface2, of which it is the folded form",
         trained_on="VGGFace2",
         used_by="face: InceptionResnetV1Face",
