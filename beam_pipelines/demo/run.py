@@ -39,8 +39,7 @@ def _main(argv: list[str]) -> int:
     parser.add_argument("--seconds", type=int, default=65, help="length of each film in seconds, about (default: 65)")
     arguments = parser.parse_args(argv)
 
-    from beam_pipelines.demo.films import SHORTEST_S, plan_demo_films
-    from beam_pipelines.demo.pictures import draw_curves, draw_training
+    from beam_pipelines.demo.films import SHORTEST_S
 
     if arguments.films < FEWEST_FILMS:
         raise ConfigurationError(f"--films {arguments.films}: the demo needs {FEWEST_FILMS} at least")
@@ -55,9 +54,6 @@ def _main(argv: list[str]) -> int:
             if code:
                 print(f"error: the step '{title}' ended with exit code {code}", file=sys.stderr)
                 return code
-    films = plan_demo_films(films=arguments.films, seconds=arguments.seconds)
-    draw_curves(films, output / "scores", output / "plots")
-    draw_training(output / "model", output / "plots")
     _say_what_lies_where(output, time.monotonic() - started_s)
     return 0
 
@@ -102,7 +98,7 @@ def _say_what_lies_where(output: Path, took_s: float) -> None:
     print(f"\nThe demo took {took_s:.0f} s.")
     page = str(output / "scores" / "report" / "index.html")
     places = [
-        ("plots of the films held out, and of the training", output / "plots"),
+        ("plots of the films held out", output / "scores" / "plots"),
         ("curves as tables", output / "scores" / "curves"),
         ("how good they are", output / "scores" / "evaluation.csv"),
         ("exported model and its card", output / "model" / "exports"),

@@ -1,8 +1,8 @@
-"""Plots as PNG files: the two curves of a film, and the course of a training."""
+"""Plots as PNG files: the two curves of a film."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +16,8 @@ from beam_pipelines.report.canvas import Output, canvas
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's palette: all common kinds of colour vision tell these apart; line styles differ too.
+# Okabe and Ito's palette: all common kinds of colour vision tell these apart.
 COLOURS = {"valence": "#0072B2", "arousal": "#D55E00"}
-OTHER_COLOUR = "#009E73"
-LABEL_COLOUR = "#222222"
 GUIDE_COLOUR = "#999999"
 
 Range = tuple[float, float]
@@ -68,10 +66,9 @@ def plot_curve(
     valence_raw: ArrayLike | None = None,
     arousal_raw: ArrayLike | None = None,
     spread: Mapping[str, ArrayLike | None] | None = None,
-    labels: Mapping[str, ArrayLike] | None = None,
     label_range: Range = (-1.0, 1.0),
 ) -> None:
-    """Draws a film's two curves, one above the other: smoothed bold, raw faint, labels dashed, spread as a band.
+    """Draws a film's two curves, one above the other: smoothed bold, raw faint, spread as a band.
 
     Args:
         output: a path (local or `gs://`), or a binary file.
@@ -83,7 +80,6 @@ def plot_curve(
         arousal_raw: float [T], as predicted.
         spread: `valence` and `arousal` of an ensemble, float [T]: the band reaches so far above and below the curve.
             None draws no band.
-        labels: `valence` and `arousal`, if known, float [at most T], from the same first second on.
         label_range: lowest and highest label: the height of each panel.
 
     Raises:
@@ -107,57 +103,8 @@ def plot_curve(
             if unsmoothed is not None:
                 values = _checked(f"raw {target}", unsmoothed, seconds.size)
                 panel.plot(seconds, values, color=COLOURS[target], alpha=0.4, lw=1.0, label="raw", zorder=2)
-            known = (labels or {}).get(target)
-            if known is not None:
-                values = _checked(f"labels of {target}", known, seconds.size, may_be_shorter=True)
-                style: dict[str, Any] = {"color": LABEL_COLOUR, "lw": 1.4, "dashes": (4, 1.6)}
-                panel.plot(seconds[: values.size], values, label="label", zorder=3, **style)
             _shape_curve_panel(panel, target, label_range)
         _shape_time_axis(panels[-1], seconds)
-
-
-def plot_history(
-    output: Output, history: Sequence[Mapping[str, Any]], *, title: str = "Training", best_epoch: int | None = None
-) -> None:
-    """Draws loss and metrics over the epochs: one panel per quantity, training dashed, validation bold.
-
-    The words of a key say what it is: `val`, `validation`, `train` and `training` name the split, `valence` and
-    `arousal` the target, the rest the quantity; `validation_valence_pcc` is a line of the panel `PCC`. Keys that aren't
-    numbers or count time (`epoch`, `step`, …`_s`) give no line.
-
-    Args:
-        output: a path (local or `gs://`), or a binary file.
-        history: one mapping per epoch; its number is `epoch`, else its place, counted from 1.
-        title: name of the run.
-        best_epoch: the kept epoch, which is marked.
-    """
-    from matplotlib.ticker import MaxNLocator
-
-    epochs = np.array([float(row.get("epoch", place)) for place, row in enumerate(history, start=1)])
-    quantities = _quantities(history)
-    columns = min(3, max(1, len(quantities)))
-    rows = max(1, -(-len(quantities) // columns))
-    size_in = (max(6.4, 4.6 * columns), 1.1 + 3.0 * rows)
-    with canvas(output, title, rows=rows, columns=columns, size_in=size_in) as (figure, panels):
-        lines: dict[str, Any] = {}
-        for panel, (quantity, keys) in zip(panels, quantities.items(), strict=False):
-            for key in keys:
-                name, style = _line_style(key)
-                marker = "o" if epochs.size == 1 else None
-                values = [_number(row.get(key)) for row in history]
-                (lines[name],) = panel.plot(epochs, values, marker=marker, **style)
-            if best_epoch is not None:
-                lines["kept"] = panel.axvline(best_epoch, color=GUIDE_COLOUR, lw=1.2, ls=":")
-            panel.set_title(quantity, loc="left", fontweight="bold", color="#444444")
-            panel.set_xlabel("epoch")
-            panel.margins(x=0.02, y=0.08)
-            panel.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
-        for panel in panels[len(quantities) :]:
-            panel.set_axis_off()
-        if lines:
-            # One legend for all panels: lines mean the same in each.
-            names = sorted(lines, key=lambda name: (name == "kept", name))
-            figure.legend([lines[name] for name in names], names, loc="outside lower center", ncols=2 * columns + 1)
 
 
 def clock(time_s: float, *, hours: bool) -> str:
@@ -193,39 +140,8 @@ def _shape_time_axis(panel: Axes, time_s: NDArray[np.float64]) -> None:
     panel.set_xlabel("time (h:mm:ss)" if hours else "time (m:ss)")
 
 
-def _checked(name: str, values: ArrayLike, length: int, *, may_be_shorter: bool = False) -> NDArray[np.float64]:
+def _checked(name: str, values: ArrayLike, length: int) -> NDArray[np.float64]:
     array = np.asarray(values, np.float64)
-    if array.ndim != 1 or array.size > length or (array.size < length and not may_be_shorter):
+    if array.shape != (length,):
         raise ValueError(f"{name}: an array of shape {array.shape} doesn't fit {length} values")
     return array
-
-
-def _quantities(history: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The keys that give lines, by quantity, in the order of their first appearance, loss first."""
-    gathered: dict[str, list[str]] = {}
-    for key in dict.fromkeys(key for row in history for key in row):
-        counts_time = key in ("epoch", "step", "steps") or key.endswith(("_s", "_seconds"))
-        if counts_time or not any(np.isfinite(_number(row.get(key))) for row in history):
-            continue
-        words = [word for word in _words(key) if word not in {"val", "validation", "train", "training", *TARGETS}]
-        words = [word.upper() if word in {"pcc", "ccc", "mse", "rmse", "mae"} else word for word in words]
-        gathered.setdefault(" ".join(words) or "loss", []).append(key)
-    return dict(sorted(gathered.items(), key=lambda item: item[0] != "loss"))
-
-
-def _line_style(key: str) -> tuple[str, dict[str, Any]]:
-    words = _words(key)
-    target = next((target for target in TARGETS if target in words), "")
-    colour = COLOURS.get(target, OTHER_COLOUR)
-    if {"val", "validation"} & set(words):
-        return f"{target} validation".strip(), {"color": colour, "lw": 2.4}
-    return f"{target} training".strip(), {"color": colour, "lw": 1.4, "dashes": (4, 1.6)}
-
-
-def _words(key: str) -> list[str]:
-    return key.lower().replace("/", "_").split("_")
-
-
-def _number(value: Any) -> float:
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    return float(value) if is_number else float("nan")

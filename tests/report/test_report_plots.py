@@ -15,12 +15,9 @@ from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.films.catalogue import escape_film_id
 from beam_pipelines.report.plots import (
     COLOURS,
-    LABEL_COLOUR,
-    OTHER_COLOUR,
     clock,
     plot_curve,
     plot_film,
-    plot_history,
 )
 
 SECONDS = np.arange(120)
@@ -99,16 +96,10 @@ def test_valence_lies_above_arousal_and_follows_its_values() -> None:
     assert arousal_rows.min() > 0.8 * height
 
 
-def test_labels_and_raw_curves_are_drawn_only_where_given() -> None:
-    # Inside of the panels, where there is no text that could have the labels' colour.
+def test_raw_curves_are_drawn_only_where_given() -> None:
     inside = (slice(80, 620), slice(120, 800))
     bare = pixels(curve_png())[inside]
-    labelled = pixels(curve_png(labels={"valence": -VALENCE[:100]}))[inside]
     with_raw = pixels(curve_png(valence_raw=-VALENCE, arousal_raw=-AROUSAL))[inside]
-    half = 351 - 80
-    assert not places(bare, LABEL_COLOUR).any()
-    assert places(labelled[:half], LABEL_COLOUR).sum() > 200
-    assert not places(labelled[half:], LABEL_COLOUR).any()
     assert (with_raw != bare).any(axis=-1).sum() > 2000
 
 
@@ -203,34 +194,6 @@ def test_clock() -> None:
 def test_lengths_that_differ_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match="raw arousal"):
         curve_png(arousal_raw=AROUSAL[:-1])
-    with pytest.raises(ValueError, match="labels of valence"):
-        curve_png(labels={"valence": np.zeros(121)})
-
-
-def test_history_draws_each_quantity_and_split() -> None:
-    epochs = range(1, 21)
-    history = [
-        {"epoch": e, "loss": 1 / e, "val_loss": 2 / e, "val_valence_pcc": 1 - 1 / e, "duration_s": e, "note": "x"}
-        for e in epochs
-    ]
-    output = io.BytesIO()
-    plot_history(output, history, best_epoch=12)
-    picture = pixels(output.getvalue())
-    _, width, _ = picture.shape
-    # Two panels, loss left and PCC right; the duration makes none.
-    body = picture[: int(0.8 * picture.shape[0])]
-    assert places(body[:, : width // 2], OTHER_COLOUR).sum() > 300
-    assert not places(body[:, width // 2 :], OTHER_COLOUR).any()
-    assert places(body[:, width // 2 :], COLOURS["valence"]).sum() > 300
-    assert not places(picture, COLOURS["arousal"]).any()
-    assert width == round(130 * 9.2)
-
-
-@pytest.mark.parametrize("history", [[], [{"epoch": 1, "loss": 0.7}], [{"loss": float("nan")}, {"loss": None}]])
-def test_history_of_little(history: list[dict]) -> None:
-    output = io.BytesIO()
-    plot_history(output, history)
-    assert pixels(output.getvalue()).size
 
 
 def test_plots_import_matplotlib_late_and_neither_beam_nor_tensorflow() -> None:
