@@ -30,8 +30,8 @@ examples:
 
 The section train of --config has the settings that are not searched (epochs, batch_size, labels, modalities, …), its
 section prepare those of the folds' statistics.
-what it writes to --output: report/index.html to look at, trials.csv, best.yaml, study.json, study.png, study.db and a
-folder for each trial.
+what it writes to --output: report/index.html to look at, trials.csv, best.yaml, study.json, study.db and a folder for
+each trial.
 If it is killed, start it again: it marks the interrupted trial and repeats it from its last checkpoint.
 exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, also where a worker has failed.
 """
@@ -64,7 +64,6 @@ def _main(argv: list[str]) -> int:
     import optuna
 
     from trainer.tuning.study import claim_study, only_study, open_study, retry_killed, write_results
-    from trainer.tuning.study_plot import write_plot
 
     def load(*, make: bool) -> Search:
         folds = plan_folds(arguments, config, make=make)
@@ -96,7 +95,6 @@ def _main(argv: list[str]) -> int:
             fixed = optuna.trial.FixedTrial(study.best_params)
             best = search.trial_config(suggest(fixed, config.space, base.model.modalities))
         write_results(study, arguments.output, base.selection, best)
-        write_plot(study, arguments.output, base.selection)
     return _report(arguments.output, study, base.selection, failed)
 
 

@@ -24,7 +24,6 @@ from trainer.foundation.config import TrainConfig
 from trainer.tuning.config import SpaceConfig, TuneConfig, suggest
 from trainer.tuning.folds import split_by_film
 from trainer.tuning.study import importances, next_trial, only_study, open_study, retry_killed
-from trainer.tuning.study_plot import draw_study, write_plot
 
 SPACE = ["encoders=[gru]", "units=[3,5]", "layers=[1,1]", "window_s=[4]", "experts=[1,2]"]
 
@@ -56,7 +55,7 @@ def test_a_stopped_study_goes_on_as_one_that_was_not(dataset: DataSet, tmp_path:
     assert config.learning_rate == float(best["learning_rate"])
     assert config.model.encoders["audio"].units == int(best["audio.units"])
     assert json.loads((tmp_path / "whole" / "study.json").read_text())["best"] == int(best["number"])
-    assert (tmp_path / "whole" / "study.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "whole" / "report" / "index.html").is_file()
     assert not list((tmp_path / "whole" / "trials").rglob("checkpoints"))
 
 
@@ -140,36 +139,6 @@ def test_importance_is_that_of_the_parameter_which_matters() -> None:
     assert list(weights) == ["much", "little"]
     assert sum(weights.values()) == pytest.approx(1.0)
     assert weights["much"] > 0.7
-
-
-def test_the_plot_has_a_panel_for_the_trials_each_parameter_and_their_importance(tmp_path: Path) -> None:
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=2))
-    assert draw_study(study, "mse") is None
-    write_plot(study, str(tmp_path), "mse")
-    assert not list(tmp_path.iterdir())
-
-    def objective(trial: optuna.Trial) -> float:
-        kind = trial.suggest_categorical("audio.kind", ["gru", "tcn"])
-        # Not every trial draws the filters, and a pruned one is not in the plot.
-        filters = trial.suggest_int("audio.filters", 8, 32) if kind == "tcn" else 0
-        if trial.number == 3:
-            raise optuna.TrialPruned
-        return trial.suggest_float("l2", 1e-7, 1e-3, log=True) * 1000 + filters / 100
-
-    study.optimize(objective, 30)
-    done = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
-    figure = draw_study(study, "mse")
-    assert figure is not None
-    axes = [axis for axis in figure.axes if axis.get_visible()]
-    assert [axis.get_xlabel() for axis in axes] == ["trial", "audio.filters", "audio.kind", "l2", "importance"]
-    shown = [len(axis.collections[0].get_offsets()) for axis in axes[:4]]
-    assert shown == [29, sum("audio.filters" in trial.params for trial in done), 29, 29]
-    best = [float(y) for y in axes[0].lines[0].get_ydata()]
-    assert best == [min(trial.value for trial in done[: n + 1]) for n in range(29)]
-    assert [axis.get_xscale() for axis in axes[1:4]] == ["log", "linear", "log"]
-    assert {label.get_text() for label in axes[4].get_yticklabels()} == {"audio.filters", "audio.kind", "l2"}
-    write_plot(study, str(tmp_path), "mse")
-    assert (tmp_path / "study.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow
