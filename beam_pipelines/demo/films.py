@@ -8,9 +8,7 @@ there are.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 from beam_pipelines.demo import picture, sound
 from beam_pipelines.demo.latent import Latent, draw_labels, draw_latent, draw_portrayal
 from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.text_tables import csv_text
 
 SPLITS = ("train", "validation", "test")
 DESIGN = 1
@@ -196,8 +195,5 @@ def annotation_text(labels: NDArray[np.float64]) -> str:
 
 
 def _manifest_text(films: list[DemoFilm]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["film_id", "path", "split", "labels"])
-    writer.writerows([film.film_id, film.video, film.split, film.annotation] for film in films)
-    return text.getvalue()
+    rows = [[film.film_id, film.video, film.split, film.annotation] for film in films]
+    return csv_text(["film_id", "path", "split", "labels"], rows)

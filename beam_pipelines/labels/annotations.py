@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 
 from beam_pipelines.contracts.targets import TARGETS
+from beam_pipelines.foundation.text_tables import aligned
 from beam_pipelines.labels.config import LabelConfig
 from beam_pipelines.labels.layouts import AnnotationError, LabelRow, read_rows
 
@@ -154,12 +155,8 @@ def render_reports(reports: Sequence[LabelReport]) -> str:
         return f"Labels and features match second by second in all {len(reports)} films."
     rows = [[str(asdict(report)[column]) for column in columns] for report in cut]
     rows.append(["all films", *(str(sum(asdict(report)[column] for report in reports)) for column in columns[1:])])
-    widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
-    lines = [f"Labels and features differ in {len(cut)} of {len(reports)} films:"]
-    for row in [columns, *rows]:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        lines.append("  ".join(cells))
-    return "\n".join(lines)
+    first = f"Labels and features differ in {len(cut)} of {len(reports)} films:"
+    return "\n".join([first, *aligned([columns, *rows], words=1)])
 
 
 def _assert_rising(uri: str, rows: Sequence[LabelRow]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +12,7 @@ from beam_pipelines.contracts.runs import DONE, FAILED, SKIPPED, FilmOutcome
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.foundation.tensorflow_start import start_tensorflow
+from beam_pipelines.foundation.text_tables import csv_text
 from beam_pipelines.importing.feature_import import DefectRow, FilmImport
 from beam_pipelines.importing.imported_features import Defects
 
@@ -87,10 +86,11 @@ class WriteDefects(beam.PTransform):
 
 
 def _write_table(_: None, rows: Sequence[DefectRow], uri: str) -> str:
-    text, names = io.StringIO(), list(Defects().counts())
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["film_id", "kind", "seconds", "present", *names])
-    for row in sorted(rows, key=lambda row: (row.film_id, row.kind)):
-        writer.writerow([row.film_id, row.kind, row.seconds, row.present, *(row.counts.get(name, 0) for name in names)])
-    storage.write_text(uri, text.getvalue())
+    names = list(Defects().counts())
+    ordered = sorted(rows, key=lambda row: (row.film_id, row.kind))
+    cells = [
+        [row.film_id, row.kind, row.seconds, row.present, *(row.counts.get(name, 0) for name in names)]
+        for row in ordered
+    ]
+    storage.write_text(uri, csv_text(["film_id", "kind", "seconds", "present", *names], cells))
     return uri

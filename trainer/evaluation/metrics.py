@@ -8,8 +8,6 @@ script the whole mean would be NaN.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -19,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from beam_pipelines.contracts.targets import TARGETS
+from beam_pipelines.foundation.text_tables import aligned, csv_text
 
 CONSTANT_MEAN = "constant mean"
 """The predictor that always gives the mean of the training labels: the baseline that every model must beat."""
@@ -110,14 +109,9 @@ class MetricsTable:
             untrained: modalities whose features come from random weights. They fill the last column of every row,
                 except those of the constant mean, which depends on labels only.
         """
-        text = io.StringIO()
-        names = [*(field.name for field in fields(MetricsRow)), "untrained"]
-        writer = csv.DictWriter(text, names, lineterminator="\n")
-        writer.writeheader()
-        for row in self.to_dict():
-            named = "" if row["predictor"] == CONSTANT_MEAN else " ".join(untrained)
-            writer.writerow({**row, "untrained": named})
-        return text.getvalue()
+        named = " ".join(untrained)
+        rows = [[*row.values(), "" if row["predictor"] == CONSTANT_MEAN else named] for row in self.to_dict()]
+        return csv_text([*(field.name for field in fields(MetricsRow)), "untrained"], rows)
 
     def to_text(self, per_film: bool = False) -> str:
         """A table for a terminal: every predictor pooled and as mean of films, and with `per_film` every film."""
@@ -127,9 +121,7 @@ class MetricsTable:
             figures = [self.find(key[0], target, key[1], key[2]) for target in TARGETS]
             numbers = [_digits(value) for row in figures for value in (row.mse, row.pcc, row.ccc)]
             cells.append([key[0], key[2] or ("all seconds" if key[1] == "pooled" else key[1]), *numbers])
-        lines = _columns(cells)
-        notes = self._undefined_notes()
-        return "\n".join([*lines, *notes])
+        return "\n".join([*aligned(cells), *self._undefined_notes()])
 
     def _undefined_notes(self) -> list[str]:
         notes = []
@@ -265,15 +257,3 @@ def _none_for_nan(value: Any) -> Any:
 
 def _digits(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.4f}"
-
-
-def _columns(cells: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    lines = []
-    for row in cells:
-        texts = [
-            cell.ljust(width) if i < 2 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(texts).rstrip())
-    return lines

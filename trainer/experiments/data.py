@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import hashlib
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from beam_pipelines.films.mediaeval2018 import LayoutFilm
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import section_values
 from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.foundation.text_tables import csv_text
 from beam_pipelines.labels.annotations import align, read_labels, render_reports, report_alignment
 from beam_pipelines.labels.config import LabelConfig
 from beam_pipelines.labels.layouts import label_files
@@ -69,16 +68,15 @@ def write_manifest(films: Sequence[LayoutFilm], partition: Partition, output: st
     """Writes the manifest of a partition to `<output>/manifests/<digest>.csv`, and returns its address."""
     split_of = dict.fromkeys(partition.train, TRAIN)
     split_of.update(dict.fromkeys(partition.validation, VALIDATION))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["film_id", "path", "split", "labels"])
+    rows = []
     for film in films:
         split = TEST if film.is_test else split_of.get(film.film_id, LEFT_OUT)
         labels, path = _absolute(film.labels), _absolute(film.path) or film.film_id
-        writer.writerow([film.film_id, path, split, labels])
-    name = hashlib.sha256(text.getvalue().encode()).hexdigest()[:12]
+        rows.append([film.film_id, path, split, labels])
+    text = csv_text(["film_id", "path", "split", "labels"], rows)
+    name = hashlib.sha256(text.encode()).hexdigest()[:12]
     uri = storage.join(output, "manifests", f"{name}.csv")
-    storage.write_text(uri, text.getvalue())
+    storage.write_text(uri, text)
     return uri
 
 

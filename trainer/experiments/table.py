@@ -6,8 +6,6 @@ is undefined (a constant curve) are left out of a mean over films, and counted.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import statistics
 from collections.abc import Mapping, Sequence
@@ -16,6 +14,7 @@ from typing import Any
 
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.text_tables import aligned, csv_text
 from trainer.evaluation.metrics import CONSTANT_MEAN
 
 FIGURES = ("mse", "pcc", "ccc")
@@ -101,14 +100,7 @@ def render(summaries: Sequence[Summary], published: Published | None = None) -> 
             figures = [found.get((name, target, scope, figure)) for target, figure in columns]
             if any(figures):
                 cells.append([name, scope, *("–" if one is None else one.text for one in figures)])
-    widths = [max(len(row[index]) for row in cells) for index in range(len(cells[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in cells
-    ]
-    return "\n".join([*(line.rstrip() for line in lines), *_undefined_notes(summaries)])
+    return "\n".join([*aligned(cells), *_undefined_notes(summaries)])
 
 
 def _undefined_notes(summaries: Sequence[Summary]) -> list[str]:
@@ -157,9 +149,7 @@ def write_table(
         "rows": list(rows),
     }
     storage.write_text(storage.join(output, f"{name}.json"), json.dumps(document, indent=2, allow_nan=False) + "\n")
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    storage.write_text(storage.join(output, f"{name}.csv"), text.getvalue())
+    columns = list(rows[0])
+    table = csv_text(columns, [[row.get(column) for column in columns] for row in rows])
+    storage.write_text(storage.join(output, f"{name}.csv"), table)
     return summaries

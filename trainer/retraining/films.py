@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from beam_pipelines.contracts.records import records
 from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
 from beam_pipelines.foundation.configuration import load_section, section_values
 from beam_pipelines.foundation.errors import EXIT_TOO_MANY_FILMS_FAILED
+from beam_pipelines.foundation.text_tables import csv_text
 from beam_pipelines.foundation.version import __version__
 from beam_pipelines.labels.annotations import AnnotationError, Labels, read_labels
 from trainer.foundation.config import TrainConfig
@@ -51,12 +50,9 @@ class RoundFilms:
 
     def manifest(self) -> str:
         """A CSV manifest of the usable films, for the jobs."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["film_id", "path", "split", "labels"])
-        for one in self.usable.values():
-            writer.writerow([one.film.film_id, one.film.uri, one.film.split, one.film.labels])
-        return text.getvalue()
+        films = [one.film for one in self.usable.values()]
+        rows = [[film.film_id, film.uri, film.split, film.labels] for film in films]
+        return csv_text(["film_id", "path", "split", "labels"], rows)
 
 
 def read_round_films(config: RetrainConfig, train: TrainConfig) -> RoundFilms:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.text_tables import csv_text
 
 LOGS = "logs"
 
@@ -54,11 +53,9 @@ def write_history(history: Sequence[Mapping[str, Any]], output: str) -> None:
     storage.write_text(
         storage.join(output, "history.json"), json.dumps(list(history), indent=2, allow_nan=False) + "\n"
     )
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(history[0]) if history else ["epoch"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    storage.write_text(storage.join(output, "history.csv"), text.getvalue())
+    columns = list(history[0]) if history else ["epoch"]
+    rows = [[entry.get(column) for column in columns] for entry in history]
+    storage.write_text(storage.join(output, "history.csv"), csv_text(columns, rows))
 
 
 def _write_events(entry: Mapping[str, Any]) -> None:

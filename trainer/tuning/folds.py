@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import os
 import subprocess
@@ -18,6 +16,7 @@ import yaml
 from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.foundation.text_tables import csv_text
 from trainer.data.dataset import TrainingFilm, assert_no_leak, load_films, read_statistics
 from trainer.foundation.config import TrainConfig
 from trainer.tuning.config import TuneConfig
@@ -108,12 +107,9 @@ def _claim_folds(output: str, config: str | None) -> None:
 
 
 def _prepare(films: Sequence[Film], records: str, directory: str, config: str | None) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["film_id", "path", "split", "labels"])
-    writer.writerows([film.film_id, os.path.abspath(film.uri), "train", ""] for film in films)
+    rows = [[film.film_id, os.path.abspath(film.uri), "train", ""] for film in films]
     manifest = os.path.join(directory, "films.csv")
-    storage.write_text(manifest, text.getvalue())
+    storage.write_text(manifest, csv_text(["film_id", "path", "split", "labels"], rows))
     command = [sys.executable, "-m", "beam_pipelines.cli", "prepare", "--records", records, "--manifest", manifest]
     command += ["--config", config] if config else []
     # The fold's manifest has its own splits, so the configuration's are overridden.

@@ -7,8 +7,6 @@ uninterrupted one.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
@@ -25,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.foundation.text_tables import csv_text
 from trainer.foundation.config import TrainConfig
 from trainer.tuning.config import TuneConfig
 
@@ -145,11 +144,9 @@ def write_results(study: optuna.Study, output: str, selection: str, best: TrainC
     names = sorted({name for trial in trials for name in trial.params})
     fields = ["number", "state", "value", "epochs", "seconds", "why"]
     rows = [{**_row(trial), **{name: trial.params.get(name) for name in names}} for trial in trials]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*fields, *names], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    storage.write_text(storage.join(output, "trials.csv"), text.getvalue())
+    columns = [*fields, *names]
+    table = csv_text(columns, [[row.get(column) for column in columns] for row in rows])
+    storage.write_text(storage.join(output, "trials.csv"), table)
     document = {
         "selection": selection,
         "direction": study.direction.name.lower(),
