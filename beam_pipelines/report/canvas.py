@@ -53,21 +53,14 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 @contextmanager
-def canvas(
-    output: Output, title: str, *, rows: int, columns: int, size_in: tuple[float, float], sharex: bool = False
-) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure with panels to draw on, written as PNG if the `with` block ends without an error.
+def canvas(output: Output, title: str, rows: int, size_in: tuple[float, float]) -> Iterator[list[Axes]]:
+    """Panels one above the other, over one horizontal axis; written as PNG if the `with` block ends without an error.
 
     Args:
         output: a path (local or `gs://`), or a binary file.
         title: untrusted text: never read as a formula, and cut at the edge of the figure.
-        rows: rows of panels.
-        columns: columns of panels.
+        rows: number of panels.
         size_in: width and height in inches.
-        sharex: whether panels share one horizontal axis.
-
-    Yields:
-        The figure, and the panels row by row.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -82,8 +75,7 @@ def canvas(
         figure = Figure(figsize=size_in, dpi=DOTS_PER_INCH, layout=layout)
         FigureCanvasAgg(figure)
         _write_title(figure, title)
-        panels = figure.subplots(rows, columns, sharex=sharex, squeeze=False)
-        yield figure, list(panels.flat)
+        yield list(figure.subplots(rows, 1, sharex=True, squeeze=False).flat)
         content = io.BytesIO()
         figure.savefig(content, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     if isinstance(output, str):

@@ -90,7 +90,7 @@ def plot_curve(
     raw = {"valence": valence_raw, "arousal": arousal_raw}
     # A line needs two seconds; a single one is drawn as a point.
     marker = "o" if seconds.size == 1 else None
-    with canvas(output, title, rows=2, columns=1, size_in=(10.0, 5.4), sharex=True) as (_, panels):
+    with canvas(output, title, rows=2, size_in=(10.0, 5.4)) as panels:
         for target, panel in zip(TARGETS, panels, strict=True):
             values = _checked(target, smoothed[target], seconds.size)
             panel.plot(seconds, values, color=COLOURS[target], lw=2.4, marker=marker, label="smoothed", zorder=4)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from beam_pipelines.extractors.batching.fixed_batch import check_keras_settings
+from beam_pipelines.extractors.networks.convolution import convolution
 from beam_pipelines.extractors.networks.published_network import PictureNetwork
 from beam_pipelines.extractors.weights.facenet_weights import RESIDUAL_SCALES, load_facenet
 
@@ -56,13 +57,13 @@ def build_network() -> keras.Model:
 
     check_keras_settings()
     faces = keras.Input((IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3), name="faces")
-    x = _convolution(faces, "Conv2d_1a_3x3", 32, 3, stride=2, padding="valid")
-    x = _convolution(x, "Conv2d_2a_3x3", 32, 3, padding="valid")
-    x = _convolution(x, "Conv2d_2b_3x3", 64, 3)
+    x = convolution(faces, "Conv2d_1a_3x3", 32, 3, stride=2, padding="valid")
+    x = convolution(x, "Conv2d_2a_3x3", 32, 3, padding="valid")
+    x = convolution(x, "Conv2d_2b_3x3", 64, 3)
     x = _max_pool(x)
-    x = _convolution(x, "Conv2d_3b_1x1", 80, 1, padding="valid")
-    x = _convolution(x, "Conv2d_4a_3x3", 192, 3, padding="valid")
-    x = _convolution(x, "Conv2d_4b_3x3", 256, 3, stride=2, padding="valid")
+    x = convolution(x, "Conv2d_3b_1x1", 80, 1, padding="valid")
+    x = convolution(x, "Conv2d_4a_3x3", 192, 3, padding="valid")
+    x = convolution(x, "Conv2d_4b_3x3", 256, 3, stride=2, padding="valid")
     for index in range(1, 6):
         x = _residual(x, f"Block35_{index}", BLOCK35)
     x = _reduction(x, "Mixed_6a", MIXED_6A)
@@ -96,29 +97,6 @@ class InceptionResnetV1Face(PictureNetwork):
     prepare = staticmethod(standardise)
 
 
-def _convolution(
-    x: Any,
-    name: str,
-    filters: int,
-    size: int | tuple[int, int],
-    stride: int = 1,
-    padding: str = "same",
-    activation: str | None = "relu",
-) -> Any:
-    import keras
-
-    return keras.layers.Conv2D(
-        filters,
-        size,
-        stride,
-        padding,
-        activation=activation,
-        kernel_initializer="zeros",
-        data_format="channels_last",
-        name=name,
-    )(x)
-
-
 def _max_pool(x: Any) -> Any:
     import keras
 
@@ -133,9 +111,9 @@ def _residual(x: Any, prefix: str, branches: tuple[tuple[Step, ...], ...], activ
     for number, steps in enumerate(branches):
         y = x
         for name, filters, size in steps:
-            y = _convolution(y, f"{prefix}_Branch_{number}_{name}", filters, size)
+            y = convolution(y, f"{prefix}_Branch_{number}_{name}", filters, size)
         ends.append(y)
-    up = _convolution(keras.layers.Concatenate()(ends), f"{prefix}_Conv2d_1x1", x.shape[-1], 1, activation=None)
+    up = convolution(keras.layers.Concatenate()(ends), f"{prefix}_Conv2d_1x1", x.shape[-1], 1, activation=None)
     x = keras.layers.Add()([x, up])
     return keras.layers.Activation(activation)(x) if activation else x
 
@@ -147,7 +125,7 @@ def _reduction(x: Any, prefix: str, branches: tuple[tuple[Step, ...], ...]) -> A
     for number, steps in enumerate(branches):
         y = x
         for name, filters, size in steps[:-1]:
-            y = _convolution(y, f"{prefix}_Branch_{number}_{name}", filters, size)
+            y = convolution(y, f"{prefix}_Branch_{number}_{name}", filters, size)
         name, filters, size = steps[-1]
-        ends.append(_convolution(y, f"{prefix}_Branch_{number}_{name}", filters, size, stride=2, padding="valid"))
+        ends.append(convolution(y, f"{prefix}_Branch_{number}_{name}", filters, size, stride=2, padding="valid"))
     return keras.layers.Concatenate()([*ends, _max_pool(x)])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beam_pipelines.extractors.batching.fixed_batch import check_keras_settings
+from beam_pipelines.extractors.networks.convolution import convolution
 from beam_pipelines.extractors.networks.published_network import PictureNetwork
 from beam_pipelines.extractors.weights.network_weights import assign_by_name, read_keras_h5
 
@@ -40,15 +41,7 @@ def build_network(narrowing: int = 1, size_px: int = IMAGE_SIZE_PX) -> keras.Mod
     x = pictures
     for block, (convolutions, filters) in enumerate(BLOCKS, start=1):
         for number in range(1, convolutions + 1):
-            x = keras.layers.Conv2D(
-                filters // narrowing,
-                3,
-                padding="same",
-                activation="relu",
-                kernel_initializer="zeros",
-                data_format="channels_last",
-                name=f"block{block}_conv{number}",
-            )(x)
+            x = convolution(x, f"block{block}_conv{number}", filters // narrowing)
         x = keras.layers.MaxPooling2D(2, data_format="channels_last", name=f"block{block}_pool")(x)
     x = keras.layers.Flatten(data_format="channels_last", name="flatten")(x)
     x = keras.layers.Dense(DIMENSIONS // narrowing, activation="relu", kernel_initializer="zeros", name="fc1")(x)

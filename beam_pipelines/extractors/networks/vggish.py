@@ -10,6 +10,7 @@ import numpy as np
 
 from beam_pipelines.extractors.batching.fixed_batch import check_keras_settings
 from beam_pipelines.extractors.networks import log_mel
+from beam_pipelines.extractors.networks.convolution import convolution
 from beam_pipelines.extractors.networks.published_network import PublishedNetwork
 from beam_pipelines.extractors.weights.network_weights import assign_by_name, check_shape
 from beam_pipelines.foundation.errors import WeightsError
@@ -46,15 +47,7 @@ def build_network(narrowing: int = 1) -> keras.Model:
     patches = keras.Input((log_mel.FRAMES, log_mel.BANDS), name="log_mel")
     x = keras.layers.Reshape((log_mel.FRAMES, log_mel.BANDS, 1))(patches)
     for name, filters in CONVOLUTIONS.items():
-        x = keras.layers.Conv2D(
-            filters // narrowing,
-            3,
-            padding="same",
-            activation="relu",
-            kernel_initializer="zeros",
-            data_format="channels_last",
-            name=_layer_name(name),
-        )(x)
+        x = convolution(x, _layer_name(name), filters // narrowing)
         if name in POOL_AFTER:
             x = keras.layers.MaxPooling2D(2, padding="same", data_format="channels_last")(x)
     x = keras.layers.Flatten(data_format="channels_last")(x)

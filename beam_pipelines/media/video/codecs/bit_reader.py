@@ -10,12 +10,11 @@ class BitReader:
     """Reads a header, starting at its first bit.
 
     Args:
-        data: the bytes; reading beyond their end raises ValueError.
-        escaped: whether they hold H.264's and HEVC's emulation prevention bytes, which the reader removes.
+        data: the bytes; the reader removes emulation prevention bytes, and raises ValueError beyond their end.
     """
 
-    def __init__(self, data: bytes, *, escaped: bool = False):
-        data = data.replace(b"\0\0\3", b"\0\0") if escaped else data
+    def __init__(self, data: bytes):
+        data = data.replace(b"\0\0\3", b"\0\0")
         self._value = int.from_bytes(data, "big")
         self._left = len(data) * 8
 

@@ -69,7 +69,7 @@ class H264Roles(NalRoles):
         kind, content = unit[0] & 0x1F, bytes(unit)
         if kind not in (_SPS, _PPS):
             return
-        reader = BitReader(content[1:], escaped=True)
+        reader = BitReader(content[1:])
         if kind == _SPS:
             number, sequence = _sequence_parameters(reader)
         else:
@@ -88,7 +88,7 @@ class H264Roles(NalRoles):
         if sequence is None:
             raise UnsafeStream("no sequence parameter set")
         is_idr, is_reference = unit[0] & 0x1F == _IDR_SLICE, bool(unit[0] & 0x60)
-        reader = BitReader(bytes(unit[1:_HEADER_BYTES]), escaped=True)
+        reader = BitReader(bytes(unit[1:_HEADER_BYTES]))
         reader.golomb()  # first_mb_in_slice
         slice_type = reader.golomb() % 5
         picture = self._pictures[reader.golomb()] if self._pictures else None

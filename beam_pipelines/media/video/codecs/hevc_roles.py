@@ -67,7 +67,7 @@ class HevcRoles(NalRoles):
         if kind not in _PARAMETER_SETS:
             return
         number = 0
-        reader = BitReader(content[2:], escaped=True)
+        reader = BitReader(content[2:])
         if kind == _SPS:
             order_bits = _order_bits(reader)
         elif kind == _PPS:
@@ -82,7 +82,7 @@ class HevcRoles(NalRoles):
     def _picture_role(self, unit: memoryview) -> PacketRole:
         kind, layer = unit[0] >> 1 & 0x3F, (unit[1] & 7) - 1
         is_idr = kind in _IDR
-        reader = BitReader(bytes(unit[2:_HEADER_BYTES]), escaped=True)
+        reader = BitReader(bytes(unit[2:_HEADER_BYTES]))
         reader.flag()  # first_slice_segment_in_pic_flag
         if kind in _IRAP and reader.flag():
             raise UnsafeStream("a key picture discards frames that were not shown yet")
