@@ -1,4 +1,4 @@
-"""The benchmark of broken inputs: a sample of it finds nothing, and it would notice what it is there to find."""
+"""The benchmark of broken inputs: a sample of it finds no fault, and it detects faults that are put in."""
 
 from __future__ import annotations
 

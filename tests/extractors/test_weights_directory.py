@@ -1,4 +1,4 @@
-"""A directory of weights that can't be one: said in a sentence, not in a trace."""
+"""An unusable directory of weights: the error is a sentence, not a trace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last words of a command: a table on a terminal, plain lines elsewhere; within a larger run nothing comes next."""
+"""The end of a command's output: a table on a terminal, else plain lines; within a larger run no next steps."""
 
 from __future__ import annotations
 

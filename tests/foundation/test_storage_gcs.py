@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def line(tmp_path_factory) -> Iterator[tuple[FaultyProxy, GcsEmulator]]:
-    """An emulator with many objects, reached through a proxy; this project is told of the proxy only."""
+    """An emulator with many objects behind a proxy; this project knows only the proxy's address."""
     data = tmp_path_factory.mktemp("data")
     (data / "many" / "folder").mkdir(parents=True)
     (data / "films").mkdir()

@@ -1,4 +1,4 @@
-"""Others' features as tracks: the organisers' layout with its known defects, and a CSV of one's own."""
+"""Others' features as tracks: the organisers' layout with its known defects, and a user's own CSV."""
 
 from __future__ import annotations
 

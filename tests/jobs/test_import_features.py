@@ -1,4 +1,4 @@
-"""`cineaffect import-features`: the organisers' layout with its defects, CSV files of one's own, what comes after."""
+"""`cineaffect import-features`: the organisers' layout with its defects, a user's own CSV files, training."""
 
 from __future__ import annotations
 

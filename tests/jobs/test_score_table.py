@@ -1,4 +1,4 @@
-"""What the table of a directory holds after several runs into it: nothing is lost unsaid, no two models are mixed."""
+"""The table of a directory after several runs into it: nothing is lost silently, no two models are mixed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the person who waits is told: films, film-hours, speed and time left, by the files that appear."""
+"""The progress display: films, film-hours, speed and time left, from the files that appear."""
 
 from __future__ import annotations
 

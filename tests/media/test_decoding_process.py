@@ -1,4 +1,4 @@
-"""Decoding in a child is the same as without one; and what becomes of a film whose child dies, hangs or swells."""
+"""Decoding in a child equals decoding without one; a film whose child dies, hangs or takes too much memory fails."""
 
 from __future__ import annotations
 

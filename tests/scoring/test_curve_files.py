@@ -1,4 +1,4 @@
-"""The files of a scored film: whatever a run that was cut off has left, the next one does what is missing."""
+"""The files of a scored film: whatever an interrupted run has left, the next run does what is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small training runs in a process of their own, on the devices that it is told: `distributed_run.py RUNS`.
+"""Small training runs in a separate process, on given devices: `distributed_run.py RUNS`.
 
 RUNS is a JSON list; each has `output`, `strategy` (`one`, `mirrored`: on `DEVICES` virtual CPUs, `multi_worker`),
 `train` (keys of the section) and perhaps `checkpoint_batches`. A line a run, as JSON, tells its history and its
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def run(settings: dict[str, Any]) -> dict[str, Any]:
-    """Trains; returns what is told of a run."""
+    """Trains, and returns the results of the run."""
     if settings["strategy"] == "mirrored":
         strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(DEVICES)])
     else:

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that passes everything on, until it is told to do harm to the next connections."""
+"""A TCP proxy on loopback that passes everything on, until a test makes it disturb the next connections."""
 
 from __future__ import annotations
 

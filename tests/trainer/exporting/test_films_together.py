@@ -1,4 +1,4 @@
-"""Films in one call, and single seconds of them: bit for bit what each film is alone, whatever the network."""
+"""Films in one call, and single seconds of them: each film has the bits that it has alone, with any network."""
 
 from __future__ import annotations
 

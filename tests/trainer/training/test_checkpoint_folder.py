@@ -63,7 +63,7 @@ def test_whenever_it_is_killed_the_newest_that_is_named_is_whole(
 
 
 class Run:
-    """A run in the bucket that saves when it is told to."""
+    """A run in the bucket that saves when the test says so."""
 
     def __init__(self, folder: CheckpointFolder):
         self.folder, self.weight = folder, tf.Variable(-1)
