@@ -10,7 +10,6 @@ from beam_pipelines.foundation.storage.files import (
     holds_files as holds_files,
     is_remote as is_remote,
     join as join,
-    list_files as list_files,
     local_copy as local_copy,
     local_tree as local_tree,
     read_bytes as read_bytes,
@@ -24,3 +23,4 @@ from beam_pipelines.foundation.storage.files import (
     write_file as write_file,
     write_text as write_text,
 )
+from beam_pipelines.foundation.storage.listing import list_files as list_files
