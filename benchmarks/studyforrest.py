@@ -134,7 +134,8 @@ def _train(fold: Any, settings: TrainConfig, directory: str) -> tuple[int, Curve
 
     from trainer.data.windows import stack_films
     from trainer.training.progress import TrainingProgress
-    from trainer.training.train import predict_films, train
+    from trainer.training.run import predict_films
+    from trainer.training.train import train
 
     result = train(fold.train, [fold.validation], settings, directory, progress=TrainingProgress(io.StringIO()))
     asked = predict_films(result.model, stack_films([fold.test]), settings.labels)[fold.test.film_id]

@@ -66,8 +66,8 @@ def measure(root: Path, films: int, steps: int) -> None:
     from trainer.foundation.config import TrainConfig
     from trainer.network.model import build_model
     from trainer.training.checkpoints import TrainingState
+    from trainer.training.run import dropout_seed
     from trainer.training.step import make_optimizer, make_step
-    from trainer.training.train import dropout_seed
 
     config, started = TrainConfig(), time.process_time()
     descriptions = {m: {"network": f"random {m}", "weights": "none"} for m in DIMENSIONS}

@@ -28,8 +28,8 @@ from trainer.data.windows import WindowTable, epoch_batches, gather_windows, sta
 from trainer.foundation.config import EncoderConfig, ModelConfig, TrainConfig
 from trainer.network.model import build_model
 from trainer.training.checkpoints import TrainingState
+from trainer.training.run import dropout_seed
 from trainer.training.step import make_optimizer, make_step
-from trainer.training.train import dropout_seed
 
 DIMENSIONS = {"image": 2048, "audio": 128, "face": 1024}
 """3,200 values a second, as of MediaEval 2018's size."""

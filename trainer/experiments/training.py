@@ -97,7 +97,8 @@ def train_selecting(
 
 def _train_selecting(found: Step, data: ExperimentData, config: TrainConfig, splits: Sequence[str]) -> dict[str, Any]:
     from trainer.data.windows import stack_films
-    from trainer.training.train import predict_films, train
+    from trainer.training.run import predict_films
+    from trainer.training.train import train
 
     films = {split: data.load(split, config.labels, config.model.modalities) for split in splits}
     if not films[TRAIN] or not films[VALIDATION]:

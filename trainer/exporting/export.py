@@ -24,8 +24,8 @@ from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.data.transform import RowTransform, load_transform
 from trainer.exporting.export_directory import assert_free, publish_export
 from trainer.exporting.serving_module import CurveScorer
-from trainer.network.chunked_rows import ROW_BLOCK, rows_to_whole_blocks
-from trainer.network.model import AffectModel, checked_rows
+from trainer.network.chunked_rows import ROW_BLOCK, checked_rows, rows_to_whole_blocks
+from trainer.network.model import AffectModel
 
 CARD_FORMAT = 1
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import tensorflow as tf
 from keras import ops
 
 ROW_BLOCK = 256
@@ -64,3 +65,10 @@ def multiply_by_row_blocks(x: Any, kernel: Any, block: Any = ROW_BLOCK) -> Any:
     """The product of rows and a kernel, float [R, D] and [D, size] -> float [R, size], computed by `by_row_blocks`."""
     kernel = ops.convert_to_tensor(kernel)
     return by_row_blocks(lambda rows: ops.matmul(rows, kernel), x, block)
+
+
+def checked_rows(rows: tf.Tensor, expected: tf.Tensor, key: str) -> tf.Tensor:
+    """The unchanged rows of `key`; when the graph runs, their number must be the expected one."""
+    check = tf.debugging.assert_equal(tf.shape(rows)[0], expected, f"{key} must have one row a second, as the others")
+    with tf.control_dependencies([check] if check is not None else []):
+        return tf.identity(rows)

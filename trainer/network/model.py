@@ -27,7 +27,7 @@ from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.foundation.config import ModelConfig
 from trainer.foundation.distribution import normalize_over_replicas, replicas
 from trainer.network.batch_statistics import FilmBatches
-from trainer.network.chunked_rows import ROW_BLOCK, multiply_by_row_blocks, rows_to_whole_blocks
+from trainer.network.chunked_rows import ROW_BLOCK, checked_rows, multiply_by_row_blocks, rows_to_whole_blocks
 from trainer.network.dropout import FIRST_FEATURE, STATES, dropout as _dropout, kept_modalities
 from trainer.network.encoders import build_encoder
 from trainer.network.layers import ContextGate, MixtureOfExperts, Multiply, Normalize
@@ -298,10 +298,3 @@ def _present_values(values: Any, present: Any) -> Any:
         return ops.where(present > 0, values, ops.zeros_like(values))
     # A selection, not a product, since NaN * 0 is NaN.
     return ops.where(ops.repeat(present > 0, size // slots, axis=-1), values, ops.zeros_like(values))
-
-
-def checked_rows(rows: tf.Tensor, expected: tf.Tensor, key: str) -> tf.Tensor:
-    """The unchanged rows of `key`; when the graph runs, their number must be the expected one."""
-    check = tf.debugging.assert_equal(tf.shape(rows)[0], expected, f"{key} must have one row a second, as the others")
-    with tf.control_dependencies([check] if check is not None else []):
-        return tf.identity(rows)

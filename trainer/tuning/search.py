@@ -107,7 +107,7 @@ def work(search: Search, study: optuna.Study, log: Callable[[str], None]) -> Non
     """Runs trials until the study has the configured number; other processes may do the same at the same time."""
     import optuna
 
-    from trainer.training.train import DivergenceError
+    from trainer.training.run import DivergenceError
     from trainer.tuning.study import FOLDER, WHY, make_pruner, next_trial
 
     study.pruner = make_pruner(search.config)

@@ -22,7 +22,8 @@ from trainer.evaluation.metrics import CONSTANT_MEAN
 from trainer.foundation.config import TrainConfig
 from trainer.training.losses import cross_entropy
 from trainer.training.progress import TrainingProgress
-from trainer.training.train import DivergenceError, TrainingResult, train
+from trainer.training.run import DivergenceError
+from trainer.training.train import TrainingResult, train
 
 SMALL = {
     "batch_size": 64,
