@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from beam_pipelines.report.markers.events import EventSettings, find_events
+from beam_pipelines.report.markers import events as events_of_curves
+from beam_pipelines.report.markers.events import find_events
 
 curves = st.lists(st.floats(-1, 1), min_size=0, max_size=200)
 
@@ -66,8 +68,8 @@ def test_an_array_of_two_axes_is_refused() -> None:
 
 @given(curves, st.integers(1, 20), st.integers(1, 10))
 def test_events_are_in_order_few_and_on_the_curve(values: list[float], distance_s: int, most: int) -> None:
-    settings = EventSettings(distance_s=distance_s, most=most)
-    events = find_events(values, "valence", settings)
+    with patch.multiple(events_of_curves, DISTANCE_S=distance_s, MOST_EXTREMES=most):
+        events = find_events(values, "valence")
     assert [event.time_s for event in events] == sorted(event.time_s for event in events)
     extremes = [event for event in events if not event.is_turning_point]
     assert len(extremes) <= most
@@ -79,8 +81,8 @@ def test_events_are_in_order_few_and_on_the_curve(values: list[float], distance_
 
 @given(curves)
 def test_turning_the_curve_over_turns_the_kinds_over(values: list[float]) -> None:
-    settings = EventSettings(most=1000)
     other = {"peak": "low", "low": "peak", "rise": "fall", "fall": "rise"}
-    upright = {(event.time_s, event.kind) for event in find_events(values, "valence", settings)}
-    turned = {(event.time_s, other[event.kind]) for event in find_events([-v for v in values], "valence", settings)}
+    with patch.object(events_of_curves, "MOST_EXTREMES", 1000):
+        upright = {(event.time_s, event.kind) for event in find_events(values, "valence")}
+        turned = {(event.time_s, other[event.kind]) for event in find_events([-v for v in values], "valence")}
     assert upright == turned

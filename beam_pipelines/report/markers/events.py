@@ -15,28 +15,17 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field
-
-from beam_pipelines.foundation.configuration import Section
 
 Kind = Literal["peak", "low", "rise", "fall"]
 EXTREMES: tuple[Kind, ...] = ("peak", "low")
-
-
-class EventSettings(Section):
-    """The settings that decide what counts as a peak or a low.
-
-    Attributes:
-        prominence: how far a peak must stand out, as a share of the film's own spread (5th to 95th percentile).
-        minimum_prominence: the same as a share of the labels' range, so that a flat film has no peaks.
-        distance_s: the least distance in seconds between two peaks, or two lows.
-        most: the largest number of peaks and lows together per curve; the most prominent ones remain.
-    """
-
-    prominence: float = Field(default=0.25, gt=0, le=1)
-    minimum_prominence: float = Field(default=0.02, ge=0, le=1)
-    distance_s: int = Field(default=8, ge=1)
-    most: int = Field(default=60, ge=1)
+PROMINENCE = 0.25
+"""How far a peak must stand out, as a share of the film's own spread (5th to 95th percentile)."""
+MINIMUM_PROMINENCE = 0.02
+"""The same as a share of the labels' range, so that a flat film has no peaks."""
+DISTANCE_S = 8
+"""The least distance between two peaks, or two lows."""
+MOST_EXTREMES = 60
+"""The largest number of peaks and lows together per curve; the most prominent ones remain."""
 
 
 @dataclass(frozen=True)
@@ -63,25 +52,17 @@ class Event:
         return self.kind not in EXTREMES
 
 
-def find_events(
-    values: ArrayLike,
-    target: str,
-    settings: EventSettings | None = None,
-    *,
-    label_range: tuple[float, float] = (-1.0, 1.0),
-) -> list[Event]:
+def find_events(values: ArrayLike, target: str, *, label_range: tuple[float, float] = (-1.0, 1.0)) -> list[Event]:
     """The peaks, lows, rises and falls of one smoothed curve, in the order of time.
 
     Args:
         values: float [T], one value per second; seconds without a finite value are interpolated.
         target: `valence` or `arousal`.
-        settings: what counts as a peak.
         label_range: lowest and highest label.
 
     Raises:
         ValueError: if the array is not one-dimensional.
     """
-    settings = settings or EventSettings()
     curve = np.asarray(values, np.float64)
     if curve.ndim != 1:
         raise ValueError(f"a curve has one axis, [T]; this array has the shape {curve.shape}")
@@ -90,14 +71,14 @@ def find_events(
         return []
     seconds = np.arange(curve.size)
     curve = np.interp(seconds, seconds[finite], curve[finite])
-    least = _least_prominence(curve, settings, label_range)
-    extremes = [*_extremes(curve, target, "peak", least, settings), *_extremes(curve, target, "low", least, settings)]
+    least = _least_prominence(curve, label_range)
+    extremes = [*_extremes(curve, target, "peak", least), *_extremes(curve, target, "low", least)]
     # Of equally prominent ones the earlier remains, so that the choice doesn't depend on the order of a sort.
-    extremes = sorted(extremes, key=lambda event: (-event.prominence, event.time_s, event.kind))[: settings.most]
+    extremes = sorted(extremes, key=lambda event: (-event.prominence, event.time_s, event.kind))[:MOST_EXTREMES]
     extremes.sort(key=lambda event: event.time_s)
     turns = (_steepest(curve, target, *pair) for pair in pairwise(_with_ends(curve, target, extremes, least)))
     # A filter bends a curve most at its ends: a steep end is no event of the film.
-    inside = range(settings.distance_s, curve.size - settings.distance_s)
+    inside = range(DISTANCE_S, curve.size - DISTANCE_S)
     return in_order([*extremes, *(turn for turn in turns if turn is not None and turn.time_s in inside)])
 
 
@@ -106,20 +87,18 @@ def in_order(events: Iterable[Event]) -> list[Event]:
     return sorted(events, key=lambda event: (event.time_s, event.target != "valence", event.target, event.kind))
 
 
-def _least_prominence(curve: NDArray[np.float64], settings: EventSettings, label_range: tuple[float, float]) -> float:
+def _least_prominence(curve: NDArray[np.float64], label_range: tuple[float, float]) -> float:
     low, high = np.percentile(curve, (5, 95))
-    least = settings.minimum_prominence * (label_range[1] - label_range[0])
+    least = MINIMUM_PROMINENCE * (label_range[1] - label_range[0])
     # Never zero: otherwise every rounding error of a constant curve would be a peak.
-    return max(float(settings.prominence * (high - low)), least, 1e-6)
+    return max(float(PROMINENCE * (high - low)), least, 1e-6)
 
 
-def _extremes(
-    curve: NDArray[np.float64], target: str, kind: Kind, least: float, settings: EventSettings
-) -> list[Event]:
+def _extremes(curve: NDArray[np.float64], target: str, kind: Kind, least: float) -> list[Event]:
     upright = curve if kind == "peak" else -curve
     from scipy import signal
 
-    places, found = signal.find_peaks(upright, prominence=least, distance=settings.distance_s)
+    places, found = signal.find_peaks(upright, prominence=least, distance=DISTANCE_S)
     return [
         Event(int(place), target, kind, float(curve[place]), float(prominence))
         for place, prominence in zip(places, found["prominences"], strict=True)
