@@ -1,6 +1,6 @@
 # Beam worker on processors alone, for Dataflow and for Flink's DOCKER environment:
 #   docker build -f deploy/containers/worker.Dockerfile -t IMAGE .
-# Python 3.11 here wants Python 3.11 where the job is started: Beam sends code of that version.
+# The machine that starts the job needs Python 3.11 too: Beam sends code of that version.
 FROM apache/beam_python3.11_sdk:2.77.0 AS beam
 
 FROM python:3.11-slim
@@ -10,7 +10,7 @@ COPY beam_pipelines /src/beam_pipelines
 COPY trainer /src/trainer
 COPY configs /src/configs
 RUN pip install --no-cache-dir "/src[gcp]" && pip check
-# In the image, so that no worker asks anybody for weights; each file is held against its published hash.
+# The image holds the weights, so that no worker downloads any; each file is compared with its published hash.
 ENV CINEAFFECT_WEIGHTS=/opt/cineaffect/weights
 RUN cineaffect weights fetch
 ENTRYPOINT ["/opt/apache/beam/boot"]

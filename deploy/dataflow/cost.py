@@ -1,12 +1,12 @@
-"""What extracting a catalogue on Dataflow costs, worked out from measured speeds and assumed prices.
+"""The cost of extracting a catalogue on Dataflow, from measured speeds and assumed prices.
 
     python deploy/dataflow/cost.py                         # 10,000 films of 100 minutes
     python deploy/dataflow/cost.py --films 500 --minutes 45 --faces 0 --vcpu-usd 0.06
 
 Speeds are seconds of one processor (vCPU) for one second of film, with one thread. Decoding was measured by `python -m
 benchmarks.decoding` (benchmarks/extraction.md: planned decoding, x264 defaults), the networks on such a machine:
-InceptionV3 and VGGish in batches of 16, the detector batched at 480 lines, a face each for the face network.
-A GPU takes the networks but the detector and decoding. Starting machines, reading and writing are not counted.
+InceptionV3 and VGGish in batches of 16, the detector batched at 480 lines, one face per second for the face network.
+A GPU runs the networks, but not the detector and decoding. Starting machines, reading and writing are not counted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ was measured on an H100 (benchmarks/extraction.md)."""
 
 PRICES_AS_OF = "2024, us-central1, list prices from memory: not looked up, put in today's"
 VCPU_USD, MEMORY_GB_USD, DISK_GB_USD, T4_USD = 0.056, 0.003557, 0.000054, 0.35
-"""An hour of Dataflow's batch workers: a vCPU, a GB of memory, a GB of standard disk, a T4."""
+"""Prices per hour of Dataflow's batch workers: a vCPU, a GB of memory, a GB of standard disk, a T4."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Machine:
     gpus: int
 
     def usd_an_hour(self, vcpu_usd: float, gpu_usd: float) -> float:
-        """Its price."""
+        """The price of an hour."""
         return self.vcpus * vcpu_usd + self.memory_gb * MEMORY_GB_USD + self.disk_gb * DISK_GB_USD + self.gpus * gpu_usd
 
 
@@ -44,13 +44,13 @@ MACHINES = (Machine("n2-standard-8", 8, 32, 200, 0), Machine("n1-standard-16 + T
 
 
 def vcpu_s_a_film_second(machine: Machine, lines: str, faces: float) -> float:
-    """Seconds of a processor for a second of film."""
+    """The seconds of a processor for a second of film."""
     on_vcpus = DECODE_S[lines] + DETECTOR_S
     return on_vcpus if machine.gpus else on_vcpus + IMAGE_S + AUDIO_S + faces * FACE_S
 
 
 def machine_hours(machine: Machine, lines: str, film_s: float, faces: float) -> float:
-    """Hours of one machine for so many seconds of film: its processors or its GPU, whichever is the limit."""
+    """The hours of one machine for so many seconds of film: of its processors or its GPU, whichever is the limit."""
     on_vcpus = film_s * vcpu_s_a_film_second(machine, lines, faces) / machine.vcpus
     on_gpus = film_s * GPU_S / machine.gpus if machine.gpus else 0.0
     return max(on_vcpus, on_gpus) / 3600

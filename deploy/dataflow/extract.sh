@@ -2,7 +2,7 @@
 # films of a bucket -> feature records in it. On GPUs: GPU=1 IMAGE=(of worker-gpu.Dockerfile) deploy/dataflow/extract.sh
 #   PROJECT=… REGION=europe-west4 BUCKET=… IMAGE=… deploy/dataflow/extract.sh [further options]
 set -euo pipefail
-# On a GPU machine one process with a thread a processor: one copy of the networks, whose batches the films share.
+# On a GPU machine one process with a thread per processor: one copy of the networks, whose batches films share.
 FILMS_A_PROCESS=${GPU:+16}
 source "$(dirname "$0")/options.sh"
 if [[ -n "${GPU:-}" ]]; then

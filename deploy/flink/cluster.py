@@ -1,4 +1,4 @@
-"""A Flink cluster on this machine: a JobManager, TaskManagers and Beam's job server, each a process.
+"""A Flink cluster on this machine: a JobManager, TaskManagers and Beam's job server, one process each.
 
     python deploy/flink/cluster.py fetch --cache ~/flink                         # once: 0.3 GB, every hash is checked
     python deploy/flink/cluster.py run --cache ~/flink -- cineaffect score …     # starts it, runs a job on it, stops it
@@ -8,11 +8,11 @@
     python deploy/flink/cluster.py stop --home cluster
 
 It needs Java 17. The job's own code runs in Python processes beside each TaskManager, which starts them itself
-(`environment_type=PROCESS`). A killed TaskManager's work is taken over by the others: slots are left free for that, and
-the restart strategy is set. `options --home` prints what a job must be told.
+(`environment_type=PROCESS`). Other TaskManagers take over the work of a killed one: slots are left free for that, and
+the restart strategy is set. `options --home` prints the options that a job needs.
 
-A worker pool (`EXTERNAL`) must serve one TaskManager only: TaskManagers number their workers alike, and one that shares
-a pool stops the other's, whose job then hangs. On one machine that leaves PROCESS.
+A worker pool (`EXTERNAL`) must serve only one TaskManager: all TaskManagers give their workers the same numbers, and
+one that shares a pool stops the other's workers, so that its job hangs. On one machine only PROCESS is possible.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Cluster:
     Attributes:
         home: its directory: configuration, logs, `cluster.json`.
         processes: name -> process id.
-        rest_port: of the JobManager's own interface and page.
-        options: what a Beam job is to be told so that it runs there.
+        rest_port: port of the JobManager's own interface and page.
+        options: the options with which a Beam job runs there.
     """
 
     home: Path
@@ -63,7 +63,7 @@ class Cluster:
     options: list[str]
 
     def task_managers(self) -> int:
-        """How many TaskManagers the JobManager counts at the moment."""
+        """The number of TaskManagers that the JobManager counts at the moment."""
         return int(ask(self.rest_port, "/overview")["taskmanagers"])
 
 
@@ -71,14 +71,14 @@ def start(cache: Path, home: Path, task_managers: int = 2, slots: int = 2, paral
     """Starts everything and returns when all TaskManagers have reported.
 
     Args:
-        cache: where `fetch` has put the jars.
-        home: a directory for this cluster alone.
-        task_managers: how many.
-        slots: of each; those beyond `parallelism` in all stay free for when a TaskManager is lost.
-        parallelism: of a job.
+        cache: the folder of the jars from `fetch`.
+        home: a directory for this cluster only.
+        task_managers: number of TaskManagers.
+        slots: slots of each; slots beyond `parallelism` stay free in case a TaskManager is lost.
+        parallelism: the parallelism of a job.
 
     Raises:
-        ClusterError: where Java or a jar is absent, a cluster runs in `home` already, or a process ends at once.
+        ClusterError: if Java or a jar is absent, a cluster runs in `home` already, or a process ends at once.
     """
     java, flink, beam = find_java(), fetch.flink_folder(cache), fetch.beam_folder(cache)
     if running(home):
@@ -110,7 +110,7 @@ def start(cache: Path, home: Path, task_managers: int = 2, slots: int = 2, paral
 
 
 def running(home: Path) -> Cluster | None:
-    """The cluster that was started with this directory, or None where no process of it is left."""
+    """The cluster that was started with this directory, or None if none of its processes is left."""
     try:
         state = json.loads((home / STATE).read_text())
     except FileNotFoundError:
@@ -155,7 +155,7 @@ def _stop(parsed: argparse.Namespace, _: list[str]) -> int:
 def _run(parsed: argparse.Namespace, job: list[str]) -> int:
     if not job:
         raise ClusterError("run: name the job after --, for example: -- cineaffect extract --films films --output out")
-    # Ended by a scheduler or a time limit, it takes its cluster along.
+    # If a scheduler or a time limit ends this process, the cluster ends too.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with nullcontext(parsed.home) if parsed.home else tempfile.TemporaryDirectory(prefix="cineaffect-flink-") as folder:
         home = Path(folder).resolve()
@@ -194,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code, that of the job for `run`."""
+    """Runs the command line and returns the exit code; for `run` it is the job's."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     job = arguments[arguments.index("--") + 1 :] if "--" in arguments else []
     parsed = _parser().parse_args(arguments[: arguments.index("--")] if "--" in arguments else arguments)

@@ -1,7 +1,7 @@
-"""Fetches what a Flink cluster is made of into a folder: Flink's jars and those of Beam's runner, every hash checked.
+"""Fetches the files of a Flink cluster into a folder: Flink's jars and those of Beam's runner, with hash checks.
 
 Flink comes with the Python package `apache-flink-libraries`, which holds the jars of a whole distribution; pip checks
-its hash. Beam's runner comes as single jars from Maven Central, which `jars.sha256` lists with their hashes.
+its hash. Beam's runner comes as single jars from Maven Central; `jars.sha256` lists them with their hashes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 FLINK_VERSION = "1.20.5"
 FLINK_SHA256 = "e6aee62ea1a1fe7b32e28894ad079f3f1a50a372a4caac3df52405267f4228c8"
 BEAM_VERSION = "2.62.0"
-"""Of the runner in Java, built for Flink 1.19, which runs on 1.20; a job's own side is the Beam that is installed."""
+"""The version of the runner in Java, built for Flink 1.19, which runs on 1.20; a job itself uses the installed Beam."""
 JARS = Path(__file__).with_name("jars.sha256")
 MAVEN_CENTRAL = "https://repo1.maven.org/maven2"
 _TIMEOUT_S = 60
@@ -28,36 +28,36 @@ _ATTEMPTS = 3
 
 
 class FetchError(RuntimeError):
-    """Something could not be fetched, or is not what it should be; the message names it."""
+    """A file could not be fetched or has the wrong content; the message names it."""
 
 
 def flink_folder(cache: Path) -> Path:
-    """Where Flink lies: `lib/` and `bin/`.
+    """The folder of Flink with `lib/` and `bin/`.
 
     Raises:
-        FetchError: where it wasn't fetched yet.
+        FetchError: if it wasn't fetched yet.
     """
     return _fetched(cache / f"flink-{FLINK_VERSION}", cache)
 
 
 def beam_folder(cache: Path) -> Path:
-    """Where the jars of Beam's runner lie.
+    """The folder of the jars of Beam's runner.
 
     Raises:
-        FetchError: where they weren't fetched yet.
+        FetchError: if they weren't fetched yet.
     """
     return _fetched(cache / f"beam-{BEAM_VERSION}", cache)
 
 
 def fetch(cache: Path, maven: str = MAVEN_CENTRAL) -> None:
-    """Fetches whatever isn't in `cache` yet; a folder appears in it only when it is whole.
+    """Fetches everything that isn't in `cache` yet; a folder appears there only when it is whole.
 
     Args:
-        cache: where to.
+        cache: the folder for the jars.
         maven: address of Maven Central or of a mirror of it.
 
     Raises:
-        FetchError: where a part can't be had or has another hash.
+        FetchError: if a file can't be fetched or has another hash.
     """
     cache.mkdir(parents=True, exist_ok=True)
     for folder, fill in ((f"flink-{FLINK_VERSION}", _fetch_flink), (f"beam-{BEAM_VERSION}", _fetch_beam)):
@@ -76,7 +76,7 @@ def fetch(cache: Path, maven: str = MAVEN_CENTRAL) -> None:
 
 
 def pinned_jars() -> dict[str, str]:
-    """Path in a Maven repository -> SHA-256, of all jars of Beam's runner."""
+    """The SHA-256 of every jar of Beam's runner, by its path in a Maven repository."""
     lines = (line.split() for line in JARS.read_text().splitlines())
     return {path: sha256 for sha256, path in lines}
 

@@ -1,4 +1,4 @@
-"""The processes of a Flink cluster on this machine: how each is started, configured, waited for and ended."""
+"""The processes of a Flink cluster on this machine: starting, configuring, awaiting and ending them."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ CONFIGURATION = {
     "taskmanager.memory.managed.size": "128m",
     "taskmanager.memory.network.min": "256m",
     "taskmanager.memory.network.max": "256m",
-    # Of each step's results; with 512, as it is by default, a graph of many steps finds no room.
+    # Buffers of each step's results; with the default of 512, a graph of many steps has not enough memory.
     "taskmanager.network.sort-shuffle.min-buffers": "64",
-    # A job starts anew when a TaskManager is lost; what is done already it finds and leaves.
+    # A job restarts if a TaskManager is lost; it finds and keeps what is done already.
     "restart-strategy.type": "fixed-delay",
     "restart-strategy.fixed-delay.attempts": "5",
     "restart-strategy.fixed-delay.delay": "1 s",
-    # A lost TaskManager is noticed after two calls that it didn't take, or after this time without a sign of life.
+    # A lost TaskManager is noticed after two failed calls, or after this time without a heartbeat.
     "heartbeat.interval": "2000",
     "heartbeat.timeout": "30000",
     "heartbeat.rpc-failure-threshold": "2",
@@ -44,9 +44,9 @@ CONFIGURATION = {
     "web.submit.enable": "false",
 }
 
-# Python workers send what they log to their TaskManager, whose log it stands in. With a job's `--log-format json` each
-# such message is an object, and goes into a file of its own without Flink's prefix: one object a line. Behind a warning
-# Flink's side of Beam adds the traceback, which the object holds already.
+# Python workers send their log to their TaskManager, which writes it to its own log. With a job's `--log-format json`
+# each such message is a JSON object, and also goes to a separate file without Flink's prefix: one object per line.
+# After a warning Flink's side of Beam adds the traceback, which the object already holds.
 LOGGING = """\
 rootLogger.level = INFO
 rootLogger.appenderRef.console.ref = Console
@@ -67,7 +67,7 @@ appender.workers.filter.object.onMatch = ACCEPT
 appender.workers.filter.object.onMismatch = DENY
 """
 
-# Java 17 opens nothing of itself to others; Flink's own start scripts pass the same list.
+# Java 17 opens none of its packages by default; Flink's own start scripts pass the same list.
 OPENED = (
     *("java.base/java.lang", "java.base/java.net", "java.base/java.io", "java.base/java.nio", "java.base/sun.nio.ch"),
     *("java.base/java.lang.reflect", "java.base/java.text", "java.base/java.time", "java.base/java.util"),
@@ -80,14 +80,14 @@ OPENED = (
 
 
 class ClusterError(RuntimeError):
-    """Something that the person who started the cluster can put right; the message says what to do."""
+    """A problem that the user can solve; the message says how."""
 
 
 def find_java() -> str:
     """The Java program of JAVA_HOME or else of the PATH.
 
     Raises:
-        ClusterError: where there is none of the version that Flink was tried with here.
+        ClusterError: if there is none of the version with which Flink was tried here.
     """
     folder = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=os.path.join(folder, "bin") if folder else None)
@@ -101,17 +101,17 @@ def find_java() -> str:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens at now."""
+    """A free port of this machine."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
 def ask(rest_port: int, path: str) -> Any:
-    """What the JobManager answers to a question at its REST interface.
+    """The JobManager's answer at its REST interface.
 
     Raises:
-        ConnectionError: where nobody listens; http.client.HTTPException: for half an answer.
+        ConnectionError: if no process listens; http.client.HTTPException: if the answer is incomplete.
     """
     connection = http.client.HTTPConnection("127.0.0.1", rest_port, timeout=10)
     try:
@@ -122,14 +122,14 @@ def ask(rest_port: int, path: str) -> Any:
 
 
 class Launcher:
-    """Starts processes, each with a log of its own, and knows which of them have ended."""
+    """Starts processes, each with its own log, and knows which of them have ended."""
 
     def __init__(self, home: Path, java: str, flink: Path):
         self.home, self.java_program, self.flink = home, java, flink
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def pids(self) -> dict[str, int]:
-        """Name -> process id."""
+        """The process ids by name."""
         return {name: process.pid for name, process in self.processes.items()}
 
     def java(self, name: str, entry: str, kind: str) -> None:
@@ -149,7 +149,7 @@ class Launcher:
         self._start("jobserver", [*java, entry, *ports, *folders])
 
     def wait_until(self, is_ready: Callable[[], bool]) -> None:
-        """Returns when `is_ready` says so; a process that ends before is a `ClusterError`."""
+        """Waits until `is_ready` returns True; raises `ClusterError` if a process ends before."""
         deadline_s = time.monotonic() + _START_TIMEOUT_S
         while time.monotonic() < deadline_s:
             for name, process in self.processes.items():
@@ -159,7 +159,7 @@ class Launcher:
                 if is_ready():
                     return
             except (ConnectionError, http.client.HTTPException, TimeoutError, KeyError, ValueError):
-                pass  # not all of it listens yet
+                pass  # not every process listens yet
             time.sleep(_LOOK_EVERY_S)
         raise ClusterError(f"the cluster did not come up within {_START_TIMEOUT_S:.0f} s; see {self.home / 'log'}")
 
@@ -181,7 +181,7 @@ class Launcher:
         return ["--configDir", str(self.home / "conf")]
 
     def _memory(self, kind: str) -> tuple[list[str], list[str]]:
-        """Options of the JVM and of the process, as Flink's own scripts ask Flink for them."""
+        """The options of the JVM and of the process, asked from Flink as its own scripts do."""
         jars = f"{self.flink}/bin/bash-java-utils.jar:{self.flink}/lib/*"
         command = [*self._java(jars), "org.apache.flink.runtime.util.bash.BashJavaUtils"]
         done = subprocess.run(
@@ -196,7 +196,7 @@ class Launcher:
 
 
 def write_configuration(home: Path, rest_port: int, rpc_port: int, slots: int) -> None:
-    """Writes what Flink reads at its start, and the program that a TaskManager starts workers with."""
+    """Writes Flink's configuration, and the program with which a TaskManager starts workers."""
     settings = {
         **CONFIGURATION,
         "jobmanager.rpc.address": "localhost",
@@ -219,15 +219,15 @@ def write_configuration(home: Path, rest_port: int, rpc_port: int, slots: int) -
 
 
 def answers(port: int) -> bool:
-    """Whether somebody listens at a port of this machine."""
+    """Whether a process listens at a port of this machine."""
     with socket.socket() as client:
         client.settimeout(1)
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def is_ours(pid: int, home: Path) -> bool:
-    """Whether a process is there still and belongs to the cluster in `home`."""
-    # Process ids are used again; every process here has the cluster's directory in its command line.
+    """Whether a process still runs and belongs to the cluster in `home`."""
+    # Process ids are reused; every process here has the cluster's directory in its command line.
     try:
         return str(home).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
@@ -235,7 +235,7 @@ def is_ours(pid: int, home: Path) -> bool:
 
 
 def end(home: Path, processes: dict[str, int]) -> None:
-    """Ends processes and their children; those that don't end when asked are killed."""
+    """Ends processes and their children; kills those that don't end when asked."""
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
         deadline_s = time.monotonic() + _STOP_TIMEOUT_S
         for pid in processes.values():

@@ -1,6 +1,6 @@
-"""One of Beam's Python workers as a process of its own: what a TaskManager starts with `environment_type=PROCESS`.
+"""One of Beam's Python workers as a process: a TaskManager starts it with `environment_type=PROCESS`.
 
-It asks the TaskManager for addresses and options, as the program `boot` of Beam's containers does, and goes to work.
+It asks the TaskManager for addresses and options, as the program `boot` of Beam's containers does, and starts to work.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from google.protobuf import json_format, text_format
 
 
 def main() -> None:
-    """Works until the TaskManager has no more for it, or is gone."""
+    """Works until the TaskManager has no more work for it, or is gone."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--id", required=True)
     parser.add_argument("--provision_endpoint", required=True)

@@ -1,10 +1,10 @@
-"""What a Dataflow Flex Template starts: reads its parameters and hands on to the job that is installed in the image.
+"""The program of a Dataflow Flex Template: it reads the parameters and calls the job that is installed in the image.
 
     python main.py --job=score --records=gs://bucket/features --model=gs://bucket/exports --output=gs://bucket/curves \\
         --runner=DataflowRunner --template_location=gs://bucket/graph …
 
-Dataflow's launcher gives every parameter as `--name=value`, with its own options beside them, and starts the job from
-the graph that this program leaves at `template_location`.
+Dataflow's launcher passes every parameter as `--name=value`, together with its own options, and starts the job from the
+graph that this program writes to `template_location`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from beam_pipelines import extract, prepare, score
 
 JOBS = {"extract": extract.main, "prepare": prepare.main, "score": score.main}
 SWITCHES = ("retry_failed", "force")
-"""Options of extract that take no value; as parameters of a template they are `true` or `false`."""
+"""The options of extract that take no value; as parameters of a template they are `true` or `false`."""
 
-# Of every job, and of extract beside them: what deploy/dataflow/options.sh and extract.sh give, for the same reasons.
+# The options of every job, and further ones of extract: those of deploy/dataflow/options.sh and extract.sh.
 DEFAULTS = {"sdk_location": "container", "experiments": "use_runner_v2", "number_of_worker_harness_threads": "1"}
-# With a GPU one process with a thread a processor, as in extract.sh: one copy of the networks, whose batches films
+# With a GPU one process with a thread per processor, as in extract.sh: one copy of the networks, whose batches films
 # share.
 ACCELERATED = {
     "experiments": "use_runner_v2,no_use_multiple_sdk_containers",
@@ -35,10 +35,10 @@ MACHINES = {
 
 
 def job_and_arguments(parameters: Sequence[str]) -> tuple[str, list[str]]:
-    """The job's name and its command line, from the parameters as the launcher gives them.
+    """The job's name and its command line, from the launcher's parameters.
 
     Raises:
-        SystemExit: where `job` is absent or none of the three.
+        SystemExit: if `job` is absent or none of the three.
     """
     job, arguments = "", []
     for parameter in parameters:
@@ -61,7 +61,7 @@ def job_and_arguments(parameters: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def main() -> int:
-    """Runs the job's own main, which leaves the graph; returns its exit code."""
+    """Runs the job's own main, which writes the graph, and returns its exit code."""
     job, arguments = job_and_arguments(sys.argv[1:])
     return JOBS[job](arguments)
 
