@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -122,7 +121,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_job_options(parser, "extract", "image.batch_size=8")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

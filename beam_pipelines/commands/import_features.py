@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import sys
 from collections.abc import Sequence
 
 from beam_pipelines.films.mediaeval2018 import KINDS
@@ -96,7 +95,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--failure-threshold", type=float, default=0.5, metavar="SHARE", help="as extract's (0.5)")
     parser.add_argument("--workers", type=int, default=0, help="local runner only: worker processes")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

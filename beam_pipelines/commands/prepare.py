@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -116,7 +115,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--manifest", required=True, help="CSV with the columns film_id, path and split")
     add_job_options(parser, "prepare", "pca_components.image=512")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

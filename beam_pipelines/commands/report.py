@@ -101,7 +101,3 @@ def _parser() -> argparse.ArgumentParser:
         "--frame-rate", type=_frame_rate, help="frame rate of the markers' timecode (default: each film's own, else 25)"
     )
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from beam_pipelines.foundation.command_line import comma_separated, guarded, make_parser, parse_known
@@ -100,7 +99,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_job_options(parser, "score", "smoothing.cutoff_hz=0.02")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

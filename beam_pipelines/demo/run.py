@@ -107,7 +107,3 @@ def _say_what_lies_where(output: Path, took_s: float) -> None:
         ("page of the films held out", page),
     ]
     print_summary([(what, str(where)) for what, where in places], [("open in a browser", page)])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,7 +7,6 @@ share equal trainings.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -168,7 +167,3 @@ def _parser() -> argparse.ArgumentParser:
         help="train keys of one variant only",
     )
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

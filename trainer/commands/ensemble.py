@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +100,3 @@ def _parser() -> argparse.ArgumentParser:
     add_configuration(parser, "train", "labels.minimum=0", file)
     parser.add_argument("--export-version", type=int, help="number of the version (default: the next free one)")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

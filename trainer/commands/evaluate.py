@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from beam_pipelines.foundation import storage
@@ -80,7 +79,3 @@ def _parser() -> argparse.ArgumentParser:
     file = "YAML file; its section train.labels says how labels are read"
     add_configuration(parser, "train", "labels.minimum=0", file)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

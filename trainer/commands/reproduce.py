@@ -10,7 +10,6 @@ again.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +142,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--split-seed", type=int, help="replaces reproduce.split_seed of all runs (ours)")
     add_set(parser, "--set", "train of every run that trains", "epochs=20")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,7 +8,6 @@ where it stopped. A decided round is not repeated, so that a rollback holds unti
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from beam_pipelines.foundation.command_line import guarded, make_parser
@@ -60,7 +59,3 @@ def _main(argv: list[str]) -> int:
             arguments = ["--films", config.manifest, "--output", config.records]
             stages.start("extract", arguments, allowed=(EXIT_OK, EXIT_SOME_FILMS_FAILED))
         return Round(config, train, stages).run()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

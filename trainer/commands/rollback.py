@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from beam_pipelines.foundation.command_line import guarded, make_parser
@@ -37,7 +36,3 @@ def _main(argv: list[str]) -> int:
     move_current(arguments.exports, version, {"why": "rollback"})
     print(f"{arguments.exports}: version {version} is in use from the next scoring run on")
     return EXIT_OK
-
-
-if __name__ == "__main__":
-    sys.exit(main())

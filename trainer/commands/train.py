@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 
 from beam_pipelines.foundation.command_line import add_configuration, comma_separated, guarded, make_parser
@@ -114,7 +113,3 @@ def _parser() -> argparse.ArgumentParser:
         "--threads", type=int, default=0, help=f"threads of one operation (default: all {os.cpu_count()} cores)"
     )
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
