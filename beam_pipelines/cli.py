@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from beam_pipelines.foundation.configuration import nearest
-from beam_pipelines.foundation.errors import EXIT_CONFIGURATION
+from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK
 from beam_pipelines.foundation.tensorflow_start import start_tensorflow
 from beam_pipelines.foundation.version import __version__
 
@@ -63,10 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(USAGE)
-        return 0 if arguments else EXIT_CONFIGURATION
+        return EXIT_OK if arguments else EXIT_CONFIGURATION
     if arguments[0] == "--version":
         print(f"cineaffect {__version__}")
-        return 0
+        return EXIT_OK
     name, *rest = arguments
     if name not in COMMANDS:
         print(f"error: unknown command '{name}'{nearest(name, COMMANDS)}", file=sys.stderr)

@@ -20,6 +20,7 @@ import apache_beam as beam
 import tensorflow_transform.beam as tft_beam
 
 from beam_pipelines.contracts.records import records
+from beam_pipelines.contracts.runs import STATISTICS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
@@ -29,8 +30,6 @@ from beam_pipelines.normalisation.preprocessing import preprocessing
 from beam_pipelines.transforms.outcomes import WriteOutcomes
 from beam_pipelines.transforms.read_rows import OUTCOME_TAG, PRESENT_TAG, ROWS_TAG, ReadRows, adapter_config
 from beam_pipelines.transforms.write_transform import WriteTransform
-
-STATISTICS = "statistics.json"
 
 
 class RecordShape:

@@ -59,10 +59,11 @@ def _main(argv: list[str]) -> int:
 
     start_tensorflow()
 
+    from beam_pipelines.contracts.runs import STATISTICS
     from beam_pipelines.films.catalogue import films_of_splits, read_manifest
     from beam_pipelines.launch import job
     from beam_pipelines.normalisation.preprocessing import preprocessing
-    from beam_pipelines.prepare import STATISTICS, common_shape, define_pipeline
+    from beam_pipelines.prepare import common_shape, define_pipeline
 
     # Statistics take seconds; starting more processes would take longer.
     options = job.beam_options(beam_arguments, arguments.workers, default_workers=1)

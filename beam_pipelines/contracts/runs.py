@@ -18,6 +18,12 @@ from beam_pipelines.foundation.errors import (
 
 FAILURES = "failures.jsonl"
 RUN_MANIFEST = "run_manifest.json"
+TRANSFORM_GRAPH, STATISTICS = "transform_fn", "statistics.json"
+"""What `prepare` leaves: the graph (TensorFlow Transform names its folder), and last the training films' statistics."""
+HISTORY, VALIDATION, EVALUATION = "history.json", "validation.json", "evaluation.json"
+"""What a training run leaves for its page; `evaluate` leaves the last one beside a scoring run."""
+STUDY_RESULTS, BEST_CONFIG = "study.json", "best.yaml"
+"""What `tune` leaves."""
 
 DONE = "done"
 SKIPPED = "skipped"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from beam_pipelines.foundation.command_line import guarded, make_parser
-from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError
 
 EXAMPLES = """
 examples:
@@ -61,4 +61,4 @@ def _main(argv: list[str]) -> int:
         records=arguments.records,
     )
     print(f"{len(films)} films, {sum(film.seconds for film in films)} seconds: {arguments.output}")
-    return 0
+    return EXIT_OK

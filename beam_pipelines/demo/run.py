@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from beam_pipelines.foundation.command_line import guarded, make_parser
-from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError
 from beam_pipelines.foundation.run_summary import as_steps_of_a_run, print_summary
 
 CONFIG = Path(__file__).with_name("demo.yaml")
@@ -55,7 +55,7 @@ def _main(argv: list[str]) -> int:
                 print(f"error: the step '{title}' ended with exit code {code}", file=sys.stderr)
                 return code
     _say_what_lies_where(output, time.monotonic() - started_s)
-    return 0
+    return EXIT_OK
 
 
 def _make_films(directory: Path, films: int, seconds: int) -> Path:

@@ -17,8 +17,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from beam_pipelines.foundation import storage
-
 Places = Sequence[tuple[str, str]]
 """Pairs (what, where), in the order in which they are shown."""
 
@@ -69,15 +67,6 @@ def as_steps_of_a_run() -> Iterator[None]:
             os.environ[_STEP_OF_A_RUN] = before
 
 
-def places_of_job(job: str, output: str) -> Places:
-    """The files that a job leaves in its directory; for a local directory only those that exist."""
-    return [
-        (what, storage.join(output, name))
-        for what, name in _PLACES.get(job, ())
-        if storage.is_remote(output) or os.path.exists(os.path.join(output, name))
-    ]
-
-
 def next_steps_of_job(job: str, output: str, **others: str) -> Places:
     """The usual commands after a job; capitals stand for names that the job doesn't know.
 
@@ -93,10 +82,6 @@ def next_steps_of_job(job: str, output: str, **others: str) -> Places:
     return [(what, command.format(**names)) for what, command in _NEXT.get(job, ())]
 
 
-_PLACES: dict[str, Places] = {
-    "prepare": (("transform graph", "transform_fn"), ("statistics", "statistics.json")),
-    "score": (("curves", "curves"), ("table", "curves.parquet"), ("plots", "plots")),
-}
 _NEXT: dict[str, Places] = {
     "extract": (
         ("curves of an exported model", "cineaffect score --records {output} --model EXPORTS --output SCORES"),

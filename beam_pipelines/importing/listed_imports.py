@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from beam_pipelines.films import mediaeval2018
 from beam_pipelines.films.catalogue import list_films
 from beam_pipelines.films.mediaeval2018 import AUDIO_KIND, KINDS
@@ -67,10 +68,10 @@ def csv_imports(
     Raises:
         ConfigurationError: if the name is invalid, the version is empty, or there is no such file.
     """
-    if not _NAME.fullmatch(name) or name.endswith("_present") or name in _OTHERS_NAMES:
+    if not _NAME.fullmatch(name) or name.endswith(PRESENT_SUFFIX) or name in _OTHERS_NAMES:
         raise ConfigurationError(
             f"--name '{name}': a modality's name is small letters, digits and _, begins with a letter, doesn't end in "
-            f"_present, and is none of {', '.join(_OTHERS_NAMES)}"
+            f"{PRESENT_SUFFIX}, and is none of {', '.join(_OTHERS_NAMES)}"
         )
     if not version:
         raise ConfigurationError("--version: needed with --csv; change it whenever the features are computed otherwise")

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.labels.config import LabelConfig, Layout
 from beam_pipelines.labels.layouts import AnnotationError, read_rows
 
-_COLUMNS = ("time", "valence", "arousal")
+_COLUMNS = ("time", *TARGETS)
 _OTHER_LAYOUTS: tuple[Layout, ...] = ("mediaeval2017", "mediaeval2016")
 """The layouts whose headers don't name all three; LIRIS-ACCEDE's is the latter's."""
 

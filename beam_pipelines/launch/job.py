@@ -21,18 +21,32 @@ from typing import Any
 from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
-from beam_pipelines.contracts.runs import FAILURES, RUN_MANIFEST, exit_code, read_manifest_of_run
+from beam_pipelines.contracts.curves.curve_table import TABLE
+from beam_pipelines.contracts.curves.curves import CURVES, PLOTS
+from beam_pipelines.contracts.runs import (
+    FAILURES,
+    RUN_MANIFEST,
+    STATISTICS,
+    TRANSFORM_GRAPH,
+    exit_code,
+    read_manifest_of_run,
+)
 from beam_pipelines.extractors.config import DeviceConfig
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import nearest
 from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError
 from beam_pipelines.foundation.logs.structured_log import is_json
-from beam_pipelines.foundation.run_summary import next_steps_of_job, places_of_job, print_summary
+from beam_pipelines.foundation.run_summary import Places, next_steps_of_job, print_summary
 from beam_pipelines.foundation.tensorflow_start import sees_gpu
 from beam_pipelines.foundation.version import __version__
 from beam_pipelines.launch.driver_log import PLUGIN_OPTION
 from beam_pipelines.launch.progress import watch
 
+_PLACES: dict[str, Places] = {
+    "prepare": (("transform graph", TRANSFORM_GRAPH), ("statistics", STATISTICS)),
+    "score": (("curves", CURVES), ("table", TABLE), ("plots", PLOTS)),
+}
+"""The files that a job leaves in its directory beside failures and manifest."""
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 
 
@@ -181,6 +195,15 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
     if unknown:
         hint = nearest(unknown[0], known)
         raise ConfigurationError(f"unknown option --{unknown[0]}{hint if 'did you mean' in hint else '; see --help'}")
+
+
+def places_of_job(job: str, output: str) -> Places:
+    """The files that a job leaves in its directory; for a local directory only those that exist."""
+    return [
+        (what, storage.join(output, name))
+        for what, name in _PLACES.get(job, ())
+        if storage.is_remote(output) or os.path.exists(os.path.join(output, name))
+    ]
 
 
 def _print_summary(manifest: dict[str, Any], output: str) -> None:

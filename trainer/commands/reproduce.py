@@ -122,9 +122,11 @@ def _report(
 
 def places_of_runs(output: str) -> Places:
     """The places of the run files and models, as patterns; runs have the names of their configuration files."""
+    from beam_pipelines.contracts.models.exported_cards import EXPORTS
+
     return [
         ("run files", storage.join(output, "seed*", "*.txt")),
-        ("models", storage.join(output, "seed*", "*-final-*", "exports")),
+        ("models", storage.join(output, "seed*", "*-final-*", EXPORTS)),
     ]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from beam_pipelines.foundation.command_line import add_configuration, add_set, guarded, make_parser
-from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, ConfigurationError
+from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_FAILED, EXIT_OK, ConfigurationError
 
 if TYPE_CHECKING:
     import optuna
@@ -102,14 +102,15 @@ def _end_with_parent() -> None:
     # Not through sys.stdin: a reading thread would hold its lock when a finished worker shuts down.
     os.read(0, 1)
     # No worker may still run when somebody starts a killed study again.
-    os._exit(1)
+    os._exit(EXIT_FAILED)
 
 
 def _report(output: str, study: optuna.Study, selection: str, failed_workers: int) -> int:
+    from beam_pipelines.contracts.runs import BEST_CONFIG
     from beam_pipelines.foundation.run_summary import next_steps_of_job, print_summary
     from beam_pipelines.report.runs.run_pages import write_run_page
 
-    best = os.path.join(output, "best.yaml")
+    best = os.path.join(output, BEST_CONFIG)
     places = [("page", write_run_page(output)), ("all trials", os.path.join(output, "trials.csv"))]
     next_steps: Places = ()
     if os.path.exists(best):

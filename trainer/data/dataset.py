@@ -24,15 +24,13 @@ from beam_pipelines.contracts.records.records import (
     read_record,
     record_uri,
 )
-from beam_pipelines.contracts.runs import RUN_MANIFEST
+from beam_pipelines.contracts.runs import RUN_MANIFEST, STATISTICS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.labels.annotations import LabelReport, align, read_labels, report_alignment
 from beam_pipelines.labels.config import LabelConfig
 from trainer.data.contiguous_rows import stack_rows
-
-STATISTICS_FILE = "statistics.json"
 
 # These settings don't change the graph: the list of films already says which splits there were.
 _SETTINGS_WITHOUT_EFFECT = ("splits", "rows_per_batch", "failure_threshold")
@@ -113,7 +111,7 @@ def read_statistics(directory: str) -> Statistics:
     Raises:
         ConfigurationError: if there is none, or it lacks a key.
     """
-    uri = storage.join(directory, STATISTICS_FILE)
+    uri = storage.join(directory, STATISTICS)
     try:
         raw = storage.read_bytes(uri)
         content = json.loads(raw)
@@ -169,7 +167,7 @@ def load_films(
     missing = sorted(set(modalities) - set(statistics.modalities))
     if missing:
         raise ConfigurationError(
-            f"{storage.join(statistics.directory, STATISTICS_FILE)}: has no statistics of {missing}; it has those of "
+            f"{storage.join(statistics.directory, STATISTICS)}: has no statistics of {missing}; it has those of "
             f"{list(statistics.modalities)}. Change model.modalities, or run `cineaffect prepare` with them"
         )
     _assert_records(records_directory, films)
@@ -202,7 +200,7 @@ def assert_no_leak(train: Sequence[TrainingFilm], held_out: Sequence[TrainingFil
     foreign = sorted(set(statistics.films) - trained)
     if foreign:
         raise ConfigurationError(
-            f"{storage.join(statistics.directory, STATISTICS_FILE)}: the statistics come from films that are not among "
+            f"{storage.join(statistics.directory, STATISTICS)}: the statistics come from films that are not among "
             f"the training films: {', '.join(foreign)}. Run `cineaffect prepare` on the training splits only"
         )
 

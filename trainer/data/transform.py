@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from beam_pipelines.contracts.models.model_card import SAVED_MODEL
 from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
+from beam_pipelines.contracts.runs import TRANSFORM_GRAPH
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
-
-TRANSFORM_GRAPH = "transform_fn"
-"""The folder of the graph within a tf.Transform output."""
 
 
 class RowTransform:
@@ -95,8 +94,8 @@ def load_transform(transform_directory: str) -> RowTransform:
     """
     with storage.local_tree(transform_directory) as path:
         graph = path / TRANSFORM_GRAPH
-        if not (graph / "saved_model.pb").is_file():
+        if not (graph / SAVED_MODEL).is_file():
             raise ConfigurationError(
-                f"{transform_directory}: holds no transform graph ({TRANSFORM_GRAPH}/saved_model.pb); run prepare first"
+                f"{transform_directory}: holds no transform graph ({TRANSFORM_GRAPH}/{SAVED_MODEL}); run prepare first"
             )
         return RowTransform(tf.saved_model.load(str(graph)))

@@ -15,6 +15,7 @@ import numpy as np
 
 from beam_pipelines.contracts.curves.curves import CURVES, curve_uri
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig, smooth
+from beam_pipelines.contracts.runs import EVALUATION
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
@@ -216,9 +217,7 @@ def write_evaluation(evaluation: Evaluation, directory: str) -> None:
         "films_without_curve": list(evaluation.without_curve),
         "films_without_labels": list(evaluation.without_labels),
     }
-    storage.write_text(
-        storage.join(directory, "evaluation.json"), json.dumps(content, indent=2, allow_nan=False) + "\n"
-    )
+    storage.write_text(storage.join(directory, EVALUATION), json.dumps(content, indent=2, allow_nan=False) + "\n")
     storage.write_text(storage.join(directory, "evaluation.csv"), evaluation.table.to_csv(evaluation.untrained or ()))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from beam_pipelines.contracts.curves.curves import curve_uri
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.exported_cards import EXPORTS, exported_cards
+from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from beam_pipelines.contracts.records.records import read_record, record_uri
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
@@ -179,7 +180,7 @@ def predict_exported(model_directory: str, data: ExperimentData, config: TrainCo
         for film in data.films(TEST):
             record = read_record(record_uri(data.records, film.film_id), config.model.modalities)
             inputs = {m: tf.constant(track.values) for m, track in record.tracks.items()}
-            inputs.update({f"{m}_present": tf.constant(track.present) for m, track in record.tracks.items()})
+            inputs.update({m + PRESENT_SUFFIX: tf.constant(track.present) for m, track in record.tracks.items()})
             answer = signature(**inputs)
             curves[film.film_id] = np.stack([answer[target].numpy() for target in TARGETS], axis=1)
     return curves

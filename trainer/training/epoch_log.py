@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from beam_pipelines.contracts.runs import HISTORY
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.text_tables import csv_text
 
@@ -50,9 +51,7 @@ def event_log(output: str, writes: bool = True) -> Iterator[EventLog]:
 
 def write_history(history: Sequence[Mapping[str, Any]], output: str) -> None:
     """Writes `history.json` and `history.csv`, one entry per epoch."""
-    storage.write_text(
-        storage.join(output, "history.json"), json.dumps(list(history), indent=2, allow_nan=False) + "\n"
-    )
+    storage.write_text(storage.join(output, HISTORY), json.dumps(list(history), indent=2, allow_nan=False) + "\n")
     columns = list(history[0]) if history else ["epoch"]
     rows = [[entry.get(column) for column in columns] for entry in history]
     storage.write_text(storage.join(output, "history.csv"), csv_text(columns, rows))

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.contracts.runs import VALIDATION
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from trainer.evaluation.curve_files import SMOOTHED
 from trainer.evaluation.evaluate import LabelledFilm, evaluate_curves, smooth_curves
 from trainer.foundation.config import TrainConfig
 
-VALIDATION = "validation.json"
 _DECIMALS = 6
 
 

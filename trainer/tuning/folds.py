@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import yaml
 
+from beam_pipelines.contracts.runs import STATISTICS
 from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
@@ -74,7 +75,7 @@ def plan_folds(arguments: argparse.Namespace, config: TuneConfig, *, make: bool)
     for number, (train, validation) in enumerate(split_by_film([*parts[0], *parts[1]], config.folds, config.seed)):
         directory = os.path.join(arguments.output, "folds", str(number))
         folds.append(Fold(train, validation, os.path.join(directory, "transform")))
-        if make and storage.stat(os.path.join(directory, "transform", "statistics.json")) is None:
+        if make and storage.stat(os.path.join(directory, "transform", STATISTICS)) is None:
             _prepare(train, arguments.records, directory, arguments.config)
     return folds
 

@@ -21,6 +21,7 @@ import yaml
 from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
+from beam_pipelines.contracts.runs import BEST_CONFIG, STUDY_RESULTS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.foundation.text_tables import csv_text
@@ -155,11 +156,11 @@ def write_results(study: optuna.Study, output: str, selection: str, best: TrainC
         "importances": importances(study),
         "trials": rows,
     }
-    storage.write_text(storage.join(output, "study.json"), json.dumps(document, indent=2, allow_nan=False) + "\n")
+    storage.write_text(storage.join(output, STUDY_RESULTS), json.dumps(document, indent=2, allow_nan=False) + "\n")
     if best is not None:
         head = f"# Trial {study.best_trial.number} of a study: validation {selection} {study.best_value:.6g}.\n"
         section = yaml.safe_dump({"train": best.model_dump(mode="json")}, sort_keys=False, allow_unicode=True)
-        storage.write_text(storage.join(output, "best.yaml"), head + section)
+        storage.write_text(storage.join(output, BEST_CONFIG), head + section)
 
 
 def _row(trial: FrozenTrial) -> dict[str, Any]:

@@ -21,16 +21,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig, smooth
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
 
 TIME = "time_s"
 """The first column of a curve file: seconds, 0 … T-1."""
 
-COLUMNS = ("valence", "arousal", "valence_raw", "arousal_raw")
+COLUMNS = (*TARGETS, *(f"{target}_raw" for target in TARGETS))
 """The value columns of a curve, in the order of the files, after `TIME`."""
 
-SPREAD_COLUMNS = ("valence_spread", "arousal_spread")
+SPREAD_COLUMNS = tuple(f"{target}_spread" for target in TARGETS)
 """The further value columns of an ensemble's curve, after `COLUMNS`."""
 
 DECIMALS = 6

@@ -27,9 +27,14 @@ from beam_pipelines.media.probe import MediaLimits, probe_film
 from beam_pipelines.media.video.decode_mode import DecodeMode
 from beam_pipelines.media.video.decode_plan import make_plan
 from beam_pipelines.media.video.sample_frames import sample_frames
-from beam_pipelines.media.worker.decoding_messages import probe_from_message, probe_to_message, receive, send
+from beam_pipelines.media.worker.decoding_messages import (
+    EXIT_OUT_OF_MEMORY,
+    probe_from_message,
+    probe_to_message,
+    receive,
+    send,
+)
 
-EXIT_OUT_OF_MEMORY = 12
 _LONGEST_ERROR = 500
 
 

@@ -15,6 +15,8 @@ from beam_pipelines.media.probe import FilmProbe
 
 _FRACTIONS = ("first_pts_s", "duration_s", "average_rate_hz")
 _LONGEST_LINE_BYTES = 1 << 20
+EXIT_OUT_OF_MEMORY = 12
+"""What the child ends with if it reaches its memory limit."""
 
 
 def send(pipe: BinaryIO, message: Mapping[str, Any], content: Any = b"") -> None:

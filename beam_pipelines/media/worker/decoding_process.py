@@ -32,7 +32,13 @@ from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
 from beam_pipelines.media.video.decode_mode import EXACT, DecodeMode
 from beam_pipelines.media.video.sample_frames import SampledFrame
-from beam_pipelines.media.worker.decoding_messages import probe_from_message, probe_to_message, receive, send
+from beam_pipelines.media.worker.decoding_messages import (
+    EXIT_OUT_OF_MEMORY,
+    probe_from_message,
+    probe_to_message,
+    receive,
+    send,
+)
 
 STEP = "decode"
 TIMEOUT, OUT_OF_MEMORY, CRASHED, UNFORESEEN = "timeout", "out_of_memory", "crashed", "unforeseen_error"
@@ -43,7 +49,6 @@ _PIPE_BYTES = 1 << 20
 _START_DEADLINE_S = 120.0
 # A task reads its film at most three times (packets, by plan, entirely). A task that reads much more is in a loop.
 _MOST_READINGS = 8
-_EXIT_OUT_OF_MEMORY = 12
 _PROJECT_ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -218,7 +223,7 @@ class DecodingProcess:
         code = child.process.wait()
         # close() waits for this end mark.
         child.messages.put(None)
-        if code == _EXIT_OUT_OF_MEMORY:
+        if code == EXIT_OUT_OF_MEMORY:
             limit = f"limits.decoder_memory_mb = {self._memory_limit_mb}"
             return FilmError(STEP, OUT_OF_MEMORY, f"{path}: decoding needs more memory than {limit}")
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -18,6 +18,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.report.markers.events import Event
 
 SHORTEST_CHAPTER_S = 20
@@ -121,7 +122,7 @@ def metadata_vtt(film: str, valence: ArrayLike, arousal: ArrayLike, duration_s: 
         end_s = min(second + 1.0, duration_s)
         if end_s > second:
             numbers = [round(value, 4) if math.isfinite(value) else None for value in pair]
-            text = json.dumps(dict(zip(("valence", "arousal"), numbers, strict=True)))
+            text = json.dumps(dict(zip(TARGETS, numbers, strict=True)))
             cues.append(f"{timestamp(second)} --> {timestamp(end_s)}\n{text}")
     return _document(film, "metadata", cues)
 

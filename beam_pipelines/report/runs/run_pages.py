@@ -16,6 +16,7 @@ import numpy as np
 
 from beam_pipelines.contracts.curves.curves import AffectCurve, curve_uri, from_csv
 from beam_pipelines.contracts.models.exported_cards import exported_cards
+from beam_pipelines.contracts.runs import BEST_CONFIG, EVALUATION, HISTORY, STUDY_RESULTS, VALIDATION
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import shown_name
 from beam_pipelines.foundation import storage
@@ -40,15 +41,15 @@ def write_run_page(directory: str, output: str | None = None) -> str:
         ConfigurationError: if the directory holds none of them, or one of its files can't be read.
     """
     folder = output or storage.join(directory, FOLDER)
-    if storage.stat(storage.join(directory, "study.json")) is not None:
+    if storage.stat(storage.join(directory, STUDY_RESULTS)) is not None:
         return write_study_page(directory, folder)
-    if storage.stat(storage.join(directory, "history.json")) is not None:
+    if storage.stat(storage.join(directory, HISTORY)) is not None:
         return write_training_page(directory, folder)
     table = _read_json(directory, TABLE_1)
     if table is not None:
         return write_table_page(table, folder)
     raise ConfigurationError(
-        f"{directory}: neither a training run (history.json) nor a study (study.json) nor a repetition of the paper "
+        f"{directory}: neither a training run ({HISTORY}) nor a study ({STUDY_RESULTS}) nor a repetition of the paper "
         f"({TABLE_1}); name the --output of `cineaffect train`, `tune` or `reproduce`"
     )
 
@@ -59,8 +60,8 @@ def write_training_page(run: str, output: str) -> str:
     Raises:
         ConfigurationError: if a file has the wrong content.
     """
-    validation = _read_json(run, "validation.json") or {}
-    evaluation = _read_json(run, "evaluation.json") or {}
+    validation = _read_json(run, VALIDATION) or {}
+    evaluation = _read_json(run, EVALUATION) or {}
     labels: dict[str, Any] = validation.get("labels", {})
     film_ids = sorted(labels)
     folder = PageFolder(output)
@@ -79,7 +80,7 @@ def write_training_page(run: str, output: str) -> str:
     cards = exported_cards(run)
     card = cards[max(cards)] if cards else {}
     page = {
-        "history": _read_json(run, "history.json"),
+        "history": _read_json(run, HISTORY),
         "rows": [{key: row.get(key) for key in _FIGURES} for row in evaluation.get("rows", [])],
         "films": film_ids,
         "names": {film_id: shown_name(film_id) for film_id in film_ids},
@@ -98,10 +99,10 @@ def write_training_page(run: str, output: str) -> str:
 
 def write_study_page(study: str, output: str) -> str:
     """Writes the page of a study from its `study.json`, and returns the page's address."""
-    best = storage.join(study, "best.yaml")
+    best = storage.join(study, BEST_CONFIG)
     configuration = storage.read_text(best) if storage.stat(best) is not None else ""
     folder = PageFolder(output)
-    folder.write_data("page", {**(_read_json(study, "study.json") or {}), "configuration": configuration})
+    folder.write_data("page", {**(_read_json(study, STUDY_RESULTS) or {}), "configuration": configuration})
     return folder.finish(STUDY)
 
 

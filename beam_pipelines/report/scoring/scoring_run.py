@@ -9,7 +9,7 @@ from typing import Any
 
 from beam_pipelines.contracts.curves.curve_table import list_parts, read_part
 from beam_pipelines.contracts.curves.curves import AffectCurve
-from beam_pipelines.contracts.runs import FAILURES, RUN_MANIFEST
+from beam_pipelines.contracts.runs import EVALUATION, FAILURES, RUN_MANIFEST
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
@@ -73,7 +73,7 @@ def read_scoring_run(directory: str) -> ScoringRun:
         raise ConfigurationError(f"{uri}: absent, so no scoring run has finished there; cineaffect score makes one")
     if manifest.get("job") != "score":
         raise ConfigurationError(f"{uri}: is the manifest of a run of '{manifest.get('job')}', not of 'score'")
-    evaluation = _read_json(storage.join(directory, "evaluation.json")) or {}
+    evaluation = _read_json(storage.join(directory, EVALUATION)) or {}
     return ScoringRun(directory, manifest, tuple(read_failures(directory)), tuple(evaluation.get("rows", ())))
 
 
