@@ -19,7 +19,7 @@ from beam_pipelines.contracts.records.records import (
     write_record,
 )
 from trainer.data.transform import RowTransform
-from trainer.exporting.export import FilmScorer, write_export
+from trainer.exporting.export import NetworksModule, write_export
 from trainer.foundation.config import ModelConfig
 from trainer.network.model import AffectModel, build_model
 
@@ -54,7 +54,7 @@ def make_networks(count: int) -> list[AffectModel]:
 def export(networks: Sequence[AffectModel], directory: Path) -> str:
     """Exports them as one model; its address."""
     transform = RowTransform(Normalisation())
-    scorer = FilmScorer(networks, [transform] * len(networks), (-1.0, 1.0))
+    scorer = NetworksModule(networks, [transform] * len(networks), (-1.0, 1.0))
     return write_export(scorer, CARD, {"sequence_length_s": 60}, str(directory))
 
 

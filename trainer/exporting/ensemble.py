@@ -32,7 +32,7 @@ from trainer.exporting.ensemble_members import (
 from trainer.foundation.config import TrainConfig
 
 if TYPE_CHECKING:
-    from trainer.exporting.serving_module import CurveScorer
+    from trainer.exporting.serving_module import ServingModule
 
 MEAN = "mean"
 
@@ -83,16 +83,16 @@ def combine(
         "sequence_length_s": max((window for window in windows if window is not None), default=None),
     }
     card = {**ensemble_card(members, smoothing), **(further or {})}
-    return write_export(make_scorer(members), card, known, directory)
+    return write_export(make_module(members), card, known, directory)
 
 
-def make_scorer(members: Sequence[Member]) -> CurveScorer:
+def make_module(members: Sequence[Member]) -> ServingModule:
     """The members' SavedModels behind the signatures of one model."""
     import tensorflow as tf
 
-    from trainer.exporting.serving_module import CurveScorer
+    from trainer.exporting.serving_module import ServingModule
 
-    class MemberScorer(CurveScorer):
+    class MembersModule(ServingModule):
         """Calls each member with the features that it takes."""
 
         def __init__(self) -> None:
@@ -114,7 +114,7 @@ def make_scorer(members: Sequence[Member]) -> CurveScorer:
             name = "serving_default" if row_splits is None else "films" if rows is None else "films_at"
             return [_member_curve(loaded, name, {**features, **further}) for loaded in self.loaded]
 
-    return MemberScorer()
+    return MembersModule()
 
 
 def _member_curve(loaded: Any, name: str, given: Mapping[str, Any]) -> Any:

@@ -23,7 +23,7 @@ from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.data.transform import RowTransform, load_transform
 from trainer.exporting.export_directory import assert_free, publish_export
-from trainer.exporting.serving_module import CurveScorer
+from trainer.exporting.serving_module import ServingModule
 from trainer.network.chunked_rows import ROW_BLOCK, checked_rows, rows_to_whole_blocks
 from trainer.network.model import AffectModel
 
@@ -61,7 +61,7 @@ def export_model(
             export.
     """
     assert_free(directory)
-    scorer = FilmScorer(models, _load_transforms(transform_directory, len(models)), label_range)
+    module = NetworksModule(models, _load_transforms(transform_directory, len(models)), label_range)
     known = {
         "sequence_length_s": max(model.config.window_s for model in models),
         # A network that normalises by the statistics of a film's windows needs all of them.
@@ -71,27 +71,27 @@ def export_model(
         ),
         "models": [{"seed": model.seed, **model.config.model_dump(mode="json")} for model in models],
     }
-    return write_export(scorer, card, known, directory)
+    return write_export(module, card, known, directory)
 
 
-def write_export(scorer: CurveScorer, card: Mapping[str, Any], known: Mapping[str, Any], directory: str) -> str:
+def write_export(module: ServingModule, card: Mapping[str, Any], known: Mapping[str, Any], directory: str) -> str:
     """Writes a SavedModel and its card as a whole directory; returns `directory`.
 
     Args:
-        scorer: the module to save.
+        module: the module to save.
         card: the model's description; see `export_model`.
-        known: values that the card must not contradict, besides those of the scorer and the directory.
+        known: values that the card must not contradict, besides those of the module and the directory.
         directory: `<exports>/<version>`, local or `gs://`.
 
     Raises:
         ConfigurationError: if the card contradicts known values.
     """
-    full_card = _complete_card(card, directory.rstrip("/").rsplit("/", 1)[-1], scorer, known)
-    publish_export(scorer.save, full_card, directory)
+    full_card = _complete_card(card, directory.rstrip("/").rsplit("/", 1)[-1], module, known)
+    publish_export(module.save, full_card, directory)
     return directory
 
 
-class FilmScorer(CurveScorer):
+class NetworksModule(ServingModule):
     """An ensemble with its transform as plain TensorFlow functions of raw features: the content of the SavedModel.
 
     Args:
@@ -127,7 +127,7 @@ class FilmScorer(CurveScorer):
     def member_curves(
         self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor | None, rows: tf.Tensor | None = None
     ) -> list[tf.Tensor]:
-        """Computes each member's curves; see `CurveScorer`."""
+        """Computes each member's curves; see `ServingModule`."""
         if row_splits is None:
             row_start = tf.zeros((tf.shape(features[self.modalities[0]])[0],), tf.int32)
         else:
@@ -187,16 +187,16 @@ def _common(values: list[int | None], modality: str) -> int:
     return found.pop()
 
 
-def _complete_card(card: Mapping[str, Any], version: str, scorer: CurveScorer, further: Mapping[str, Any]) -> str:
+def _complete_card(card: Mapping[str, Any], version: str, module: ServingModule, further: Mapping[str, Any]) -> str:
     known = {
         "format": CARD_FORMAT,
         "version": version,
-        "modalities": list(scorer.modalities),
-        "dimensions": scorer.dimensions,
-        "slots": scorer.slots,
-        "label_range": list(scorer.label_range),
+        "modalities": list(module.modalities),
+        "dimensions": module.dimensions,
+        "slots": module.slots,
+        "label_range": list(module.label_range),
         "targets": list(TARGETS),
-        "signatures": scorer.signatures(),
+        "signatures": module.signatures(),
         **further,
     }
     plain, added = _plain(card), _plain(known)

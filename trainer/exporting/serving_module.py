@@ -17,7 +17,7 @@ from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.network.model import presence_key
 
 
-class CurveScorer(tf.Module):
+class ServingModule(tf.Module):
     """The mean of one or several members' curves behind an exported model's signatures; subclasses define the members.
 
     Args:

@@ -16,7 +16,7 @@ from beam_pipelines.foundation.errors import ConfigurationError
 from tests.support import numpy_reference as reference
 from tests.support.synthetic_films import DIMENSIONS
 from trainer.data.transform import RowTransform, load_transform
-from trainer.exporting.export import FilmScorer, export_model
+from trainer.exporting.export import NetworksModule, export_model
 from trainer.foundation.config import ModelConfig
 from trainer.network.model import AffectModel, build_model
 
@@ -198,11 +198,11 @@ def test_a_transform_that_does_not_fit_is_refused(dataset):
     other = build_model(ModelConfig(modalities=("image",), window_s=3), {"image": 9}, 1)
     transform = load_transform(dataset.transform)
     with pytest.raises(ConfigurationError, match="takes image with 9 values a second, its transform gives 12"):
-        FilmScorer([other], [transform], (-1.0, 1.0))
+        NetworksModule([other], [transform], (-1.0, 1.0))
     with pytest.raises(ConfigurationError, match="label_range"):
-        FilmScorer(make_models()[:1], [transform], (1.0, -1.0))
+        NetworksModule(make_models()[:1], [transform], (1.0, -1.0))
     with pytest.raises(ConfigurationError, match="no model"):
-        FilmScorer([], [], (-1.0, 1.0))
+        NetworksModule([], [], (-1.0, 1.0))
 
 
 class Doubled(RowTransform):
@@ -219,7 +219,7 @@ def test_members_may_have_statistics_of_their_own(dataset):
     models, rows = make_models(), {key: tf.constant(values) for key, values in raw_rows(5).items()}
     plain = load_transform(dataset.transform)
     transforms = [plain, Doubled(plain.graph)]
-    scorer = FilmScorer(models, transforms, (0.0, 1.0))
+    scorer = NetworksModule(models, transforms, (0.0, 1.0))
     scored = scorer.film(**rows)
     members = [m.predict_rows(t(rows), [0] * 5).numpy() for m, t in zip(models, transforms, strict=True)]
     np.testing.assert_allclose(scored["valence"], np.mean(members, axis=0)[:, 0], atol=1e-6)

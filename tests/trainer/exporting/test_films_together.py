@@ -18,7 +18,7 @@ import tensorflow as tf
 from beam_pipelines.contracts.records.records import slots_of
 from tests.support import numpy_reference as reference
 from trainer.data.transform import RowTransform
-from trainer.exporting.export import FilmScorer
+from trainer.exporting.export import NetworksModule
 from trainer.foundation.config import ModelConfig
 from trainer.network.chunked_rows import ROW_BLOCK, map_row_blocks
 from trainer.network.model import build_model
@@ -66,7 +66,7 @@ class Exported:
 def export(config: ModelConfig, transform: Components, dimensions: Mapping[str, int], folder: Path) -> Exported:
     model = build_model(config, dimensions, 1)
     reference.scatter_weights(model, 1)
-    FilmScorer([model], [RowTransform(transform)], (-1.0, 1.0)).save(str(folder))
+    NetworksModule([model], [RowTransform(transform)], (-1.0, 1.0)).save(str(folder))
     loaded = tf.saved_model.load(str(folder))
     return Exported(config, loaded.signatures, loaded.row_block)
 
