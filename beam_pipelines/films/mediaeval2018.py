@@ -39,7 +39,7 @@ VISUAL_DIMENSIONS = {
 AUDIO_DIMENSION = 1582
 AUDIO_KIND = "emobase2010"
 KINDS: Mapping[str, int] = {AUDIO_KIND: AUDIO_DIMENSION, **VISUAL_DIMENSIONS}
-"""The organisers' kinds of features and their values a second."""
+"""The organisers' kinds of features, with the number of values per second."""
 
 _FILM = re.compile(r"(MEDIAEVAL18_(\d{2}))\.mp4")
 _LABELS = re.compile(r"(MEDIAEVAL18_(\d{2}))_Valence-Arousal\.txt")

@@ -13,7 +13,7 @@ import sys
 
 _LOG = logging.getLogger(__name__)
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
-"""What the drivers of NVIDIA, of NVIDIA under Windows, and of AMD leave on Linux."""
+"""The device files of the drivers of NVIDIA, of NVIDIA under Windows, and of AMD on Linux."""
 
 
 def start_tensorflow(threads: int | None = None, at_once: int = 1) -> None:
@@ -44,7 +44,7 @@ def start_tensorflow(threads: int | None = None, at_once: int = 1) -> None:
 
 
 def sees_gpu() -> bool:
-    """Whether TensorFlow sees a GPU on this machine; imports TensorFlow only where there may be one."""
+    """Whether TensorFlow sees a GPU on this machine; TensorFlow is imported only if there may be one."""
     if sys.platform == "linux" and not any(map(os.path.exists, _GPU_DEVICES)):
         return False
     start_tensorflow()

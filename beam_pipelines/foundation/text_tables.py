@@ -16,7 +16,7 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], words: int = 2) -> list[str]:
-    """One line per row: the first columns are words, aligned left, the others numbers, aligned right."""
+    """A table with one line per row: the first columns are text, aligned left, the others numbers, aligned right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:

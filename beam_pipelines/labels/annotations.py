@@ -52,13 +52,13 @@ class Labels:
 
 @dataclass(frozen=True)
 class LabelReport:
-    """How many of one film's label rows found a second, and what was cut.
+    """How many of one film's label rows have a second of the film, and what was cut.
 
     Attributes:
         film_id: the film.
         film_seconds: T of its features.
         label_rows: rows of its label file.
-        used: rows that found a second.
+        used: rows with a second of the film.
         before_film: rows whose time lies before second 0.
         after_film: rows whose time lies at T or later.
         unlabelled_seconds: seconds without a row; they are neither trained on nor scored.

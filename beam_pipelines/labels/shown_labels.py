@@ -71,7 +71,7 @@ def _rows_of_a_layout(uri: str) -> list[tuple[float, ...]]:
             rows, _ = read_rows(uri, LabelConfig(layout=layout))
         except AnnotationError:
             continue
-        # Segments have their start in the film; rows once a second count from any time.
+        # Segments start at their time in the film; other rows may count from any time.
         origin_s = rows[0].time_s if rows and layout != "mediaeval2017" else 0.0
         return [(row.time_s - origin_s, *row.values) for row in rows]
     raise FilmError("labels", "no_columns", f"{uri}: has no header that names {', '.join(_COLUMNS)}")

@@ -38,7 +38,7 @@ class ModelCard(Section):
         label_range: lowest and highest label.
         signatures: name -> inputs, if the card gives them.
         targets: what it predicts.
-        takes_stride: whether it gives the same values if it is asked for single seconds.
+        takes_stride: whether it gives the same values for single seconds as for whole films.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -92,10 +92,10 @@ class ModelCard(Section):
         """Refuses an extract section that makes other features than the model was trained on.
 
         Args:
-            descriptions: modality -> what the section's features depend on.
+            descriptions: modality -> description of the section's features.
 
         Raises:
-            ConfigurationError: for a modality whose fingerprint differs; the text names both.
+            ConfigurationError: if the fingerprint of a modality differs; the text names both.
         """
         for modality, description in descriptions.items():
             found, expected = fingerprint(description), self.fingerprints[modality]

@@ -1,6 +1,6 @@
-"""What is known of a film second by second: feature tracks, the record that joins them, and how they are named.
+"""A film's features second by second: feature tracks, the record that joins them, and their fingerprints.
 
-A record is what `records` writes and reads; here it is only numbers and words, without any file.
+`records` writes and reads records; here they are only arrays and values, without any file.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import Any
 import numpy as np
 
 SLOTS: Mapping[str, int] = {"face": 2}
-"""Slots a second of each modality; 1 where it isn't named. The values of a second are its slots side by side."""
+"""The slots per second of each modality; 1 if it isn't named. The values of a second are its slots side by side."""
 
 PRESENT_SUFFIX = "_present"
-"""`<modality>_present` names a modality's presence wherever rows have names: transform graph, model, signatures."""
+"""`<modality>_present` is the name of a modality's presence in the transform graph, the model and its signatures."""
 
 UNTRAINED = "untrained"
 
 
 def slots_of(modality: str) -> int:
-    """How many slots a second of this modality has: 2 faces, 1 of everything else."""
+    """The number of slots per second of a modality: 2 for faces, 1 for all others."""
     return SLOTS.get(modality, 1)
 
 
 def fingerprint(description: Mapping[str, Any]) -> str:
-    """A stable name of how features were made: 16 hexadecimal digits of the SHA-256 of the canonical JSON.
+    """The stable name of a description of features: 16 hexadecimal digits of the SHA-256 of its canonical JSON.
 
     Args:
         description: network, weights (by hash), preprocessing, sampling, decode mode and precision. Device, batch size
@@ -39,7 +39,7 @@ def fingerprint(description: Mapping[str, Any]) -> str:
 
 
 def is_untrained(description: Mapping[str, Any]) -> bool:
-    """Whether features so described come from a network with random weights."""
+    """Whether features with this description come from a network with random weights."""
     return str(description.get("weights", "")).startswith(UNTRAINED)
 
 
@@ -48,10 +48,10 @@ class FeatureTrack:
     """One modality of one film.
 
     Attributes:
-        values: float32 [T, D]; a second's slots side by side; zero where a slot is absent.
-        present: float32 [T, slots]; 1 where the slot holds something. Absent is never the same as zero.
-        timestamps_us: int64 [T]; the real timestamp of what was used, on the container's clock.
-        description: how it was made (see `fingerprint`).
+        values: float32 [T, D]; a second's slots side by side; zero if a slot is absent.
+        present: float32 [T, slots]; 1 if the slot holds something. A zero vector alone does not mean absent.
+        timestamps_us: int64 [T]; the real timestamp of the picture or sound, on the container's clock.
+        description: how the track was made (see `fingerprint`).
         boxes: float32 [T, slots, 4] (xmin, ymin, xmax, ymax as shares of the picture), for faces.
         scores: float32 [T, slots]; the detector's confidence, for faces.
     """
@@ -65,28 +65,28 @@ class FeatureTrack:
 
     @property
     def fingerprint(self) -> str:
-        """The stable name of how this track was made."""
+        """The fingerprint of the track's description."""
         return fingerprint(self.description)
 
     @property
     def untrained(self) -> bool:
-        """Whether a network with random weights made it (demo and tests only)."""
+        """Whether a network with random weights made the track (demo and tests only)."""
         return is_untrained(self.description)
 
 
 @dataclass(frozen=True)
 class RecordHeader:
-    """What a record says of its film, without the features.
+    """A record's data about its film, without the features.
 
     Attributes:
         film_id: the catalogue's name of the film, safe as a file name.
-        source_uri: where the film lay.
-        source_size_bytes, source_sha256: identity of the file's content.
+        source_uri: the address of the film's file.
+        source_size_bytes, source_sha256: size and SHA-256 of the file's content.
         seconds: T, the number of one-second steps.
         duration_us: D, the exact duration rounded to microseconds.
         start_us: the timestamp of second 0 on the container's clock.
         descriptions: modality -> how its track was made.
-        quality: counts of what the decoder met (frames decoded, damaged, …).
+        quality: the decoder's counts (frames decoded, damaged, …).
     """
 
     film_id: str
@@ -100,13 +100,13 @@ class RecordHeader:
     quality: Mapping[str, Any] = field(default_factory=dict)
 
     def fingerprints(self) -> dict[str, str]:
-        """Modality -> fingerprint of its track."""
+        """The fingerprint of each modality's track."""
         return {modality: fingerprint(description) for modality, description in self.descriptions.items()}
 
 
 @dataclass(frozen=True, eq=False)
 class FilmRecord:
-    """A whole film's features: its header, and one track a modality, all of `header.seconds` steps."""
+    """A whole film's features: its header, and one track per modality, all of `header.seconds` steps."""
 
     header: RecordHeader
     tracks: Mapping[str, FeatureTrack]
@@ -122,7 +122,7 @@ class FilmRecord:
 
 
 def make_record(header: RecordHeader, tracks: Mapping[str, FeatureTrack]) -> FilmRecord:
-    """Joins a header and tracks; the header's descriptions are those of the tracks, in sorted order."""
+    """Joins a header and tracks; the header gets the descriptions of the tracks, in sorted order."""
     ordered = {modality: tracks[modality] for modality in sorted(tracks)}
     descriptions = {modality: dict(track.description) for modality, track in ordered.items()}
     return FilmRecord(replace(header, descriptions=descriptions), ordered)

@@ -1,8 +1,8 @@
-"""Where things lie in a feature record: the keys of contract 1.
+"""The layout of a feature record: the keys of contract 1.
 
-A record uses the keys of MediaPipe's *MediaSequence*, so that others' tools read it. What that convention has no word
-for lies under `cineaffect/`. A film is a sequence of segments, one SequenceExample each and none above
-`MAX_RECORD_BYTES`; a segment is a clip in MediaSequence's sense:
+A record uses the keys of MediaPipe's *MediaSequence*, so that other tools can read it. Keys that this convention lacks
+begin with `cineaffect/`. A film is a sequence of segments, one SequenceExample each and none above `MAX_RECORD_BYTES`;
+a segment is a clip in MediaSequence's sense:
 
     context        clip/media_id, clip/data_path, clip/start/timestamp, clip/end/timestamp (microseconds)
                    cineaffect/film_seconds, cineaffect/duration_us, cineaffect/start_us, cineaffect/first_second,
@@ -12,23 +12,23 @@ for lies under `cineaffect/`. A film is a sequence of segments, one SequenceExam
     feature lists  <PREFIX>/feature/floats [D], <PREFIX>/feature/timestamp [1], <PREFIX>/present [slots]
                    FACE/region/bbox/{xmin,ymin,xmax,ymax} [slots], FACE/region/label/confidence [slots]
 
-A track whose description says `stored` (see `quantisation`) has <PREFIX>/feature/bytes [1] in place of its floats.
-One step of a feature list is one second. Boxes are shares of the picture's width and height. Timestamps are on the
-container's own clock, as the convention has it; `cineaffect/start_us` is where second 0 lies on it.
+A track whose description says `stored` (see `quantisation`) has <PREFIX>/feature/bytes [1] instead of floats. One step
+of a feature list is one second. Boxes are shares of the picture's width and height. Timestamps are on the container's
+own clock, as in the convention; `cineaffect/start_us` is the timestamp of second 0.
 """
 
 from __future__ import annotations
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
-"""No segment is larger: Flink's GroupByKey gives up at 10 MB."""
+"""The largest size of a segment: Flink's GroupByKey fails at 10 MB."""
 
 FLOATS, BYTES, TIMESTAMP, PRESENT = "feature/floats", "feature/bytes", "feature/timestamp", "present"
 BOXES = tuple(f"region/bbox/{side}" for side in ("xmin", "ymin", "xmax", "ymax"))
 CONFIDENCE = "region/label/confidence"
-"""The feature lists of a modality, each after the modality's prefix."""
+"""The names of a modality's feature lists, each after the modality's prefix."""
 
 DESCRIPTION, FINGERPRINT = "description", "fingerprint"
-"""What the context says of a modality, likewise."""
+"""The names of a modality's context features, each after the modality's prefix."""
 
 _PREFIXES = {"image": "RGB", "audio": "AUDIO", "face": "FACE"}
 

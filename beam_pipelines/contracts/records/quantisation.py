@@ -1,7 +1,7 @@
-"""Numbers of fewer bits: YouTube-8M's 8-bit form with its inverse, and float16, as records hold them.
+"""Values of fewer bits in records: YouTube-8M's 8-bit form with its inverse, and float16.
 
-A track says in its description (`stored`) in which form its values are held, so the fingerprint says it too. The values
-of such a track are exactly those that the form can hold: writing and reading it again changes no bit.
+A track's description names the form of its values (`stored`), so the fingerprint covers it too. The values of such a
+track are exactly those that the form can hold: writing and reading changes no bit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from beam_pipelines.contracts.records.feature_track import FeatureTrack
 from beam_pipelines.foundation.errors import FilmError
 
 STORED = "stored"
-"""The key of a description; without it values are float32."""
+"""The key of the form in a description; without it values are float32."""
 
 FLOAT16 = "float16"
 UINT8 = "uint8_youtube8m"
@@ -27,25 +27,25 @@ _DTYPES: dict[str, np.dtype[Any]] = {FLOAT16: np.dtype("<f2"), UINT8: np.dtype("
 
 
 def quantise(values: np.ndarray) -> np.ndarray:
-    """float [...] -> uint8 [...]: clipped to [-2, 2], (v + 2) * 255 / 4, truncated, as AudioSet's code does it."""
+    """Quantises float [...] to uint8 [...]: clipped to [-2, 2], (v + 2) * 255 / 4, truncated, as in AudioSet's code."""
     clipped = np.clip(np.asarray(values, np.float64), LOWEST, HIGHEST)
     return ((clipped - LOWEST) * (LEVELS / (HIGHEST - LOWEST))).astype(np.uint8)
 
 
 def dequantise(levels: np.ndarray) -> np.ndarray:
-    """uint8 [...] -> float32 [...]: q * 4 / 255 + 4 / 512 - 2, as YouTube-8M's reader does it.
+    """Converts uint8 [...] to float32 [...]: q * 4 / 255 + 4 / 512 - 2, as in YouTube-8M's reader.
 
-    Of `quantise` it is the inverse: `quantise(dequantise(q)) == q`, and within [-2, 2] a value comes back at most
-    `4 / 512` above or `4 / 255 - 4 / 512` below itself.
+    It is the inverse of `quantise`: `quantise(dequantise(q)) == q`. Within [-2, 2] the result is at most `4 / 512`
+    above or `4 / 255 - 4 / 512` below the original value.
     """
     return (np.asarray(levels, np.float64) * STEP + _HALF_BIN + LOWEST).astype(np.float32)
 
 
 def stored_form(description: Mapping[str, Any]) -> str | None:
-    """The form in which a track so described is held: `float16`, `uint8_youtube8m`, or None for float32.
+    """The form of a track with this description: `float16`, `uint8_youtube8m`, or None for float32.
 
     Raises:
-        ValueError: for a form that this version doesn't know.
+        ValueError: if this version doesn't know the form.
     """
     form = description.get(STORED)
     if form is None:
@@ -56,12 +56,12 @@ def stored_form(description: Mapping[str, Any]) -> str | None:
 
 
 def as_stored(track: FeatureTrack, form: str, film_id: str = "") -> FeatureTrack:
-    """A track with the values that a form can hold, and with the form in its description.
+    """A track rounded to the values that a form can hold, with the form in its description.
 
-    Absent slots stay zero in either form; presence says that they are absent.
+    Absent slots stay zero in both forms; presence marks them as absent.
 
     Raises:
-        FilmError: for a value that float16 can't hold (beyond 65,504); it names the second.
+        FilmError: if float16 can't hold a value (beyond 65,504); the error names the second.
     """
     if form == UINT8:
         values = dequantise(quantise(track.values))
@@ -83,16 +83,16 @@ def as_stored(track: FeatureTrack, form: str, film_id: str = "") -> FeatureTrack
 
 
 def to_bytes(values: np.ndarray, form: str) -> np.ndarray:
-    """float32 [T, D] as bytes, uint8 [T, D or 2 D]: one a value, or two in little endian."""
+    """Packs float32 [T, D] into bytes, uint8 [T, D or 2 D]: one per value, or two in little endian."""
     held = quantise(values) if form == UINT8 else values.astype(_DTYPES[form])
     return np.ascontiguousarray(held).view(np.uint8)
 
 
 def from_bytes(held: np.ndarray, form: str, present: np.ndarray) -> np.ndarray:
-    """The bytes of T seconds, uint8 [T, …], and their presence float32 [T, slots] -> float32 [T, D]; absent is zero.
+    """Unpacks the bytes of T seconds, uint8 [T, …], to float32 [T, D]; slots absent by float32 [T, slots] are zero.
 
     Raises:
-        ValueError: for rows that aren't whole.
+        ValueError: if rows are incomplete.
     """
     levels = held.view(_DTYPES[form])
     if form == FLOAT16:

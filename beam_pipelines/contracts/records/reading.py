@@ -1,4 +1,4 @@
-"""Reading feature records: a film's tracks, their presence alone, or only what the record says of its film."""
+"""Reading feature records: a film's tracks, only their presence, or only the header."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import CineAffectError
 
 _MOST_CONTEXT_BYTES = 1 << 18
-"""A context is a few kilobytes: addresses, fingerprints, descriptions."""
+"""The largest context; usually it has a few kilobytes: addresses, fingerprints, descriptions."""
 
 
 _Lists = dict[str, np.ndarray]
-"""Name of a feature list (see `layout`) -> its rows."""
+"""Feature lists by name (see `layout`), as rows."""
 
 
 class RecordError(CineAffectError):
-    """A feature record that can't be read: cut off, damaged, or not one of ours; the text names the file."""
+    """A feature record can't be read: it is incomplete, damaged, or no record of this project; the text names it."""
 
 
 def read_record(uri: str, modalities: Sequence[str] | None = None) -> FilmRecord:
-    """Reads a film's record, all modalities or only those named (those it doesn't hold are left out).
+    """Reads a film's record: all modalities, or the named ones that it holds.
 
     Raises:
-        RecordError: for a file that is cut off, damaged or not a feature record.
-        FileNotFoundError: where there is none.
+        RecordError: if the file is incomplete, damaged or no feature record.
+        FileNotFoundError: if there is no such file.
     """
     with _parsing(uri):
         header, parts = _read_segments(uri, modalities, _Segment.every_list)
@@ -50,11 +50,11 @@ def read_record(uri: str, modalities: Sequence[str] | None = None) -> FilmRecord
 
 
 def read_presence(uri: str, modalities: Sequence[str] | None = None) -> tuple[RecordHeader, dict[str, np.ndarray]]:
-    """Reads what a record says of its film, and modality -> presence float32 [T, slots]; no values are unpacked.
+    """Reads a record's header and the presence of each modality, float32 [T, slots]; values are not unpacked.
 
     Raises:
-        RecordError: for a file that is cut off, damaged or not a feature record.
-        FileNotFoundError: where there is none.
+        RecordError: if the file is incomplete, damaged or no feature record.
+        FileNotFoundError: if there is no such file.
     """
     with _parsing(uri):
         header, parts = _read_segments(uri, modalities, _Segment.presence_only)
@@ -62,7 +62,7 @@ def read_presence(uri: str, modalities: Sequence[str] | None = None) -> tuple[Re
 
 
 def read_header(uri: str) -> RecordHeader:
-    """Reads what a record says of its film from its first segment only, of a remote record no more than that."""
+    """Reads a record's header from its first segment; of a remote record only that segment is downloaded."""
     with _parsing(uri):
         for segment in _segments(uri, at_most_bytes=MAX_RECORD_BYTES + tfrecord.FRAMING_BYTES):
             return segment.header()
@@ -70,18 +70,18 @@ def read_header(uri: str) -> RecordHeader:
 
 
 def read_whole_header(uri: str) -> RecordHeader | None:
-    """What `read_header` reads, of a record that has all its segments, as far as the lengths of its frames tell.
+    """Reads the header of a record that has all its segments, judged by the lengths of its frames.
 
-    Of a local record only the beginning is read, which costs a fraction of a millisecond whatever the film's length:
-    for finding out which of many films are done. A remote record is always whole, for an object appears only when its
-    upload is finished.
+    Of a local record only the beginning is read, which takes a fraction of a millisecond for any length of film, so
+    that a job can find out which of many films are done. A remote record is always whole, since an object appears only
+    when its upload is finished.
 
     Returns:
-        The header, or None for a record that is cut off or has frames too many.
+        The header, or None if the record is incomplete or has too many frames.
 
     Raises:
-        RecordError: for a file that is not a feature record.
-        FileNotFoundError: where there is none.
+        RecordError: if the file is no feature record.
+        FileNotFoundError: if there is no such file.
     """
     if storage.is_remote(uri):
         return read_header(uri)
@@ -95,7 +95,7 @@ def read_whole_header(uri: str) -> RecordHeader | None:
 
 
 class _Segment:
-    """One SequenceExample of a record; what it lacks is an error that names file and key."""
+    """One SequenceExample of a record; a missing key is an error that names file and key."""
 
     def __init__(self, example: Any, uri: str):
         self._context = example.context.feature
@@ -109,7 +109,7 @@ class _Segment:
         return str(self._first_value(key, BYTES).decode("utf-8", "surrogateescape"))
 
     def _first_value(self, key: str, kind: str) -> Any:
-        # Looking up an absent key of a map would add it.
+        # Looking up an absent key in the map would add it.
         values = getattr(self._context[key], kind).value if key in self._context else ()
         if not values:
             raise RecordError(f"{self._uri}: has no '{key}'; it is not a feature record of this project")
@@ -175,7 +175,7 @@ class _Segment:
 def _read_segments(
     uri: str, modalities: Sequence[str] | None, read: Callable[[_Segment, str, Mapping[str, Any]], _Lists]
 ) -> tuple[RecordHeader, dict[str, list[_Lists]]]:
-    """What the first segment says of the film, and modality -> what `read` gives of each segment."""
+    """The header from the first segment, and for each modality the results of `read` for each segment."""
     header: RecordHeader | None = None
     parts: dict[str, list[_Lists]] = {}
     seconds: Counter[str] = Counter()
@@ -209,7 +209,7 @@ def _segments(uri: str, at_most_bytes: int | None = None) -> Iterator[_Segment]:
 
 @contextmanager
 def _parsing(uri: str) -> Iterator[None]:
-    """Well-framed content that is none of ours can be anything: what fails on it is the record's fault."""
+    """Turns any error of parsing into a RecordError, since well-framed foreign content can be anything."""
     try:
         yield
     except (tfrecord.DamagedError, DecodeError) as error:

@@ -1,7 +1,7 @@
 """Feature records: one film's features on the one-second clock, as `tf.train.SequenceExample`s in one TFRecord file.
 
-These are the names that others use of contract 1. `layout` says what lies where, `reading` and
-`writing` are the one reader and the one writer; neither needs Beam or TensorFlow.
+Other rooms use contract 1 by the names in this module. `layout` has the keys, `reading` and `writing` are the only
+reader and the only writer; neither needs Beam or TensorFlow.
 """
 
 from __future__ import annotations
@@ -58,22 +58,22 @@ _SUFFIX = ".tfrecord"
 
 
 def record_uri(directory: str, film_id: str) -> str:
-    """Where the record of a film lies in a directory of records."""
+    """The address of a film's record in a directory of records."""
     return storage.join(directory, film_id + _SUFFIX)
 
 
 def list_records(directory: str) -> dict[str, str]:
-    """Film id -> address of every record of a directory, sorted by film id."""
+    """The address of every record in a directory by film id, sorted."""
     found = {}
     for info in storage.list_files(directory):
         film_id = info.uri.rsplit("/", 1)[-1].removesuffix(_SUFFIX)
-        if info.uri == record_uri(directory, film_id):  # not what lies in folders below
+        if info.uri == record_uri(directory, film_id):  # without files in subfolders
             found[film_id] = info.uri
     return dict(sorted(found.items()))
 
 
 def digest(record: FilmRecord, modalities: Sequence[str]) -> str:
-    """SHA-256 over the features of some modalities: the identity of what a model is given."""
+    """The SHA-256 over the features of some modalities: it identifies a model's input."""
     state = hashlib.sha256()
     for modality in sorted(modalities):
         track = record.tracks[modality]

@@ -1,10 +1,10 @@
 """`tf.train.SequenceExample` without TensorFlow: its messages, and a feature list as the array that it holds.
 
 The messages have the field numbers and types of TensorFlow's `example.proto` and `feature.proto`, so the bytes are the
-same. One thing differs here: a feature list stays bytes until somebody needs it. On the wire a list whose steps are
-equally long repeats the same few bytes of framing before each step's values, and floats lie there as they lie in
-memory. Such a list is one two-dimensional array of bytes: reading and writing it is one copy, not a Python object a
-value. Any other list is read and written step by step.
+same. One thing differs: a feature list stays bytes until its values are needed. A serialised list whose steps are
+equally long repeats the same few bytes of framing before each step's values, and floats have the same bytes as in
+memory. Such a list is one two-dimensional array of bytes: reading and writing it is one copy, without a Python object
+per value. Any other list is read and written step by step.
 
 `tfx_bsl.coders.sequence_example_coder` isn't used: version 1.21 cuts the int64 values of feature lists to 32 bits, so
 timestamps after 35 min 47 s come back wrong, and it is slower (see `benchmarks/records.md`).
@@ -37,7 +37,7 @@ _MESSAGES = {
     },  # TensorFlow's is a map of FeatureList, which is the same on the wire
     "SequenceExample": {"context": "Features", "feature_lists": "FeatureLists"},
 }
-"""Message -> its fields, numbered from 1 in this order."""
+"""The fields of each message, numbered from 1 in this order."""
 
 _SCALARS = {
     "bytes": FieldDescriptorProto.TYPE_BYTES,
@@ -52,13 +52,13 @@ FLOATS, BYTES, INTEGERS = "float_list", "bytes_list", "int64_list"
 _DTYPES: dict[str, np.dtype[Any]] = {FLOATS: np.dtype("<f4"), BYTES: np.dtype("u1"), INTEGERS: np.dtype("<i8")}
 
 _BYTES_A_VALUE = {FLOATS: 4, BYTES: 1, INTEGERS: 1}
-"""How long a value is in a list whose steps are equally long; of integers only those of one byte are."""
+"""The bytes per value in a list whose steps are equally long; of integers, only one-byte values can be packed so."""
 
 _FIRST_FIELD = b"\x0a"
-"""The tag of a message's field 1, where its length and content follow: a context, a step."""
+"""The tag of a message's field 1 if its length and content follow: of a context, or of a step."""
 
 _MOST_IN_ONE_BYTE = 127
-"""Protocol buffers hold an integer from 0 to here in one byte, as numpy does."""
+"""The largest integer that protocol buffers store in one byte, as numpy does."""
 
 
 def _build_classes() -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _build_classes() -> dict[str, Any]:
             message.oneof_decl.add(name="kind")
             for field in message.field:
                 field.oneof_index = 0
-    # A pool of its own: TensorFlow's messages in the default pool are left alone.
+    # A separate pool, so that TensorFlow's messages in the default pool stay unchanged.
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     found = {name: pool.FindMessageTypeByName(f"{_PACKAGE}.{name}") for name in _MESSAGES}
@@ -104,11 +104,11 @@ _Feature, _FeatureList, _Features = _CLASSES["Feature"], _CLASSES["FeatureList"]
 
 
 def read_leading_context(beginning: bytes) -> Any:
-    """A SequenceExample that holds the context with which these bytes begin; what follows isn't looked at.
+    """A SequenceExample with the context at the beginning of these bytes; the bytes after it are not read.
 
     Raises:
-        ValueError: where it doesn't begin with its context, or the context doesn't end within these bytes.
-        DecodeError: for a context that can't be parsed.
+        ValueError: if the bytes don't begin with a context, or end within it.
+        DecodeError: if the context can't be parsed.
     """
     stream = io.BytesIO(beginning)
     if stream.read(1) != _FIRST_FIELD:
@@ -120,7 +120,7 @@ def read_leading_context(beginning: bytes) -> Any:
 
 
 def pack_rows(rows: np.ndarray, kind: str) -> bytes:
-    """An array [T, width] as a serialised feature list of T steps; of `BYTES` a row is one value of width bytes."""
+    """Packs an array [T, width] ininto a serialised feature list of T steps; a `BYTES` row is one value."""
     rows = np.ascontiguousarray(rows, _DTYPES[kind])
     if kind == INTEGERS:
         if rows.size and not (rows.min() >= 0 and rows.max() <= _MOST_IN_ONE_BYTE):
@@ -135,11 +135,11 @@ def pack_rows(rows: np.ndarray, kind: str) -> bytes:
 
 
 def unpack_rows(packed: bytes, kind: str) -> np.ndarray:
-    """What `pack_rows` packed: an array [T, width] of float32, uint8 or int64, which may be a view of `packed`.
+    """Unpacks a feature list to an array [T, width] of float32, uint8 or int64, which may be a view of `packed`.
 
     Raises:
-        ValueError: for rows of different length.
-        DecodeError: for bytes that are no feature list.
+        ValueError: if rows have different lengths.
+        DecodeError: if the bytes are no feature list.
     """
     rows = _equal_rows(packed, kind)
     return _unpack_steps(packed, kind) if rows is None else rows
@@ -147,7 +147,7 @@ def unpack_rows(packed: bytes, kind: str) -> np.ndarray:
 
 @lru_cache(maxsize=256)
 def _framing(kind: str, width: int) -> bytes:
-    """What protocol buffers write before the values of a step of this width."""
+    """The bytes that protocol buffers write before the values of a step of this width."""
     step = _FeatureList()
     values = getattr(step.feature.add(), kind).value
     if kind == BYTES:
@@ -167,10 +167,10 @@ def _pack_steps(rows: np.ndarray) -> bytes:
 
 
 def _equal_rows(packed: bytes, kind: str) -> np.ndarray | None:
-    """The rows of a list whose steps all have the framing that `pack_rows` gives them, else None."""
+    """The rows of a list whose steps all have the framing that `pack_rows` writes, else None."""
     stream, first = io.BytesIO(packed), None
     if stream.read(1) == _FIRST_FIELD:
-        # What is wrong with a damaged list is found when the whole of it is parsed.
+        # The fault of a damaged list is found later, when the whole list is parsed.
         with suppress(DecodeError, ValueError, OverflowError):
             first = proto.parse_length_prefixed(_Feature, stream)
     if first is None:

@@ -1,4 +1,4 @@
-"""TFRecord files: the framing only, since a tf.data pipeline a file costs more than a short film's features.
+"""TFRecord files: only the framing, since a tf.data pipeline per file costs more than a short film's features.
 
 A TFRecord file is a sequence of: length (8 bytes, little endian), masked CRC-32C of the length (4), content, masked
 CRC-32C of the content (4).
@@ -13,17 +13,17 @@ from typing import BinaryIO
 import google_crc32c
 
 FRAMING_BYTES = 16
-"""What a frame needs beside its content."""
+"""The bytes of a frame besides its content."""
 
 _MASK_DELTA = 0xA282EAD8
 
 
 class DamagedError(ValueError):
-    """A TFRecord file that is cut off or whose sums don't fit its content."""
+    """A TFRecord file is incomplete, or its sums don't match its content."""
 
 
 def write_frames(path: Path, contents: Iterable[bytes]) -> None:
-    """Writes a file with a frame for each content, byte by byte what `tf.io.TFRecordWriter` writes."""
+    """Writes a file with a frame for each content, with the same bytes as `tf.io.TFRecordWriter`."""
     with path.open("wb") as file:
         for content in contents:
             length = len(content).to_bytes(8, "little")
@@ -36,7 +36,7 @@ def read_frames(path: Path) -> Iterator[bytes]:
     """The contents of a file's frames in order, each checked against its sum.
 
     Raises:
-        DamagedError: for a file that is cut off or damaged; it names the byte.
+        DamagedError: if the file is incomplete or damaged; the text names the byte.
     """
     with path.open("rb") as file:
         for start, length, _ in _heads(file, path.stat().st_size):
@@ -47,10 +47,10 @@ def read_frames(path: Path) -> Iterator[bytes]:
 
 
 def read_sums(path: Path) -> Iterator[bytes]:
-    """Length and sum of each frame (16 bytes), as the file states them; the contents are not read.
+    """The length and sum of each frame (16 bytes), as the file states them; the contents are not read.
 
     Raises:
-        DamagedError: for a file that is cut off.
+        DamagedError: if the file is incomplete.
     """
     with path.open("rb") as file:
         for start, length, head in _heads(file, path.stat().st_size):
@@ -62,7 +62,7 @@ def read_beginning(path: Path, at_most_bytes: int) -> tuple[bytes, int]:
     """The first bytes of the first frame's content, not checked against its sum, and the number of frames.
 
     Raises:
-        DamagedError: for a file without frames or one that is cut off.
+        DamagedError: if the file has no frames or is incomplete.
     """
     beginning, frames = b"", 0
     with path.open("rb") as file:
@@ -91,6 +91,6 @@ def _heads(file: BinaryIO, size_bytes: int) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _sum(content: bytes) -> bytes:
-    """The masked CRC-32C of a content, as it stands in the file."""
+    """The masked CRC-32C of a content, as the file stores it."""
     crc: int = google_crc32c.value(content)
     return (((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF).to_bytes(4, "little")

@@ -14,12 +14,13 @@ from beam_pipelines.contracts.records.layout import MAX_RECORD_BYTES, key_of
 from beam_pipelines.contracts.records.sequence_example import BYTES, FLOATS, INTEGERS, SequenceExample, pack_rows
 from beam_pipelines.foundation import storage
 
-# A float costs 4 bytes. Presence, timestamps, boxes and the framing of lists stay below this a second and modality.
+# A float takes 4 bytes. Presence, timestamps, boxes and the framing of lists take less than this per second and
+# modality.
 _OTHER_BYTES = 600
 
 
 def write_record(record: FilmRecord, uri: str) -> None:
-    """Writes a film's record; it appears under its name only when it is whole. The same record gives the same bytes."""
+    """Writes a film's record; it appears under its name only when it is whole. Equal records give equal bytes."""
     with storage.whole_file(uri) as path:
         tfrecord.write_frames(path, to_sequence_examples(record))
 
@@ -35,7 +36,7 @@ def to_sequence_examples(record: FilmRecord) -> Iterator[bytes]:
 
 def _seconds_per_segment(record: FilmRecord) -> int:
     per_second = sum(4 * track.values.shape[1] + _OTHER_BYTES for track in record.tracks.values()) or 1
-    # 1/16 of the limit is left for the context (descriptions, paths).
+    # 1/16 of the limit is reserved for the context (descriptions, paths).
     return max(1, (MAX_RECORD_BYTES - MAX_RECORD_BYTES // 16) // per_second)
 
 
@@ -79,7 +80,7 @@ def _context(record: FilmRecord, first: int, stop: int, segments: int) -> tuple[
 
 
 def _pack_track(track: FeatureTrack, seconds: slice) -> Mapping[str, bytes]:
-    """Name of a feature list -> its bytes, for some seconds of a track."""
+    """The bytes of a track's feature lists, by name, for some seconds."""
     form = quantisation.stored_form(track.description)
     if form:
         packed = {layout.BYTES: pack_rows(quantisation.to_bytes(track.values[seconds], form), BYTES)}

@@ -9,9 +9,9 @@ the next one. A film asks for its vectors only at its end. If its last rows are 
 waits for other films to fill the batch. It runs the batch itself as soon as no other film can fill it (all films of the
 process are waiting) or a time limit is reached. So no film waits for ever, whatever happens to the others.
 
-Batches have one size, zero-padded, and what else is in a batch changes no bit of a row. Its place in the batch may: by
-the kernels of an AVX2 machine InceptionV3 gives the last of 16 rows other last bits than the first 15. So a film's
-vectors agree to 1e-5 with those it has alone; where the same bytes are wanted, films don't share batches.
+Batches have one size and are zero-padded, and the other rows of a batch change no bit of a row. Its place in the batch
+may: with the kernels of an AVX2 machine InceptionV3 gives the last of 16 rows other last bits than the first 15. So a
+film's vectors agree to 1e-5 with those that it has alone; if equal bytes are required, films must not share batches.
 """
 
 from __future__ import annotations

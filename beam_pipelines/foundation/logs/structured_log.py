@@ -1,10 +1,10 @@
-"""The log as one JSON object a line, with the film, the segment and the worker that a message is about.
+"""The log as one JSON object per line, with the film, segment and worker of each message.
 
     {"level": "WARNING", "message": "…", "logger": "beam_pipelines.extraction.one_film", "pid": 4711,
      "worker": "worker_3", "host": "node-7", "film": "first.mp4", "segment": [300, 600],
      "time": "2026-01-31T09:00:00.123456+00:00"}
 
-`start_json_log` switches it on in a process; without it `about` costs next to nothing and the log is plain text.
+`start_json_log` switches it on in a process; otherwise `about` costs next to nothing and the log is plain text.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from typing import Any
 from pythonjsonlogger.json import JsonFormatter
 
 OURS = ("beam_pipelines", "trainer")
-"""Loggers whose INFO is logged; of all others only warnings and worse."""
+"""The loggers whose INFO messages are logged; of all others only warnings and errors are."""
 
 FORMAT_VARIABLE = "CINEAFFECT_LOG_FORMAT"
-"""Environment variable that is `json` where the driver logs JSON; local worker processes inherit it."""
+"""The environment variable that is `json` if the driver logs JSON; local worker processes inherit it."""
 
 _ABOUT: ContextVar[dict[str, Any] | None] = ContextVar("about", default=None)
 
 
 @contextmanager
 def about(**facts: Any) -> Iterator[None]:
-    """Every message from within the block says what it is about: `film` (its id), `segment` ([first, stop) seconds)."""
+    """Adds facts to every message within the `with` block: `film` (its id), `segment` ([first, stop), in seconds)."""
     before = _ABOUT.get()
     _ABOUT.set({**(before or {}), **facts})
     try:
         yield
     finally:
-        # Not by a token: a generator that holds the block may be closed in another context than it was begun in.
+        # Not with a token: a generator that holds the block may be closed in another context than it began in.
         _ABOUT.set(before)
 
 
 class JsonLines(JsonFormatter):
-    """A record as one JSON object without a line break; its keys are those of the module's example.
+    """Formats a record as one JSON object without line breaks, with the keys of the module's example.
 
     `extra={…}` adds facts to one message; a traceback is in `exception`.
     """
@@ -59,12 +59,12 @@ class JsonLines(JsonFormatter):
         )
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
-        """Adds what the block that the message comes from is about."""
+        """Adds the facts of the message's `about` blocks."""
         super().add_fields(log_data, record, {**message_dict, **(_ABOUT.get() or {})})
 
 
 class _StandardError(logging.StreamHandler):
-    """Writes to whatever `sys.stderr` is at the time."""
+    """Writes to the current `sys.stderr`, which may change."""
 
     @property
     def stream(self) -> Any:
@@ -76,9 +76,9 @@ class _StandardError(logging.StreamHandler):
 
 
 def start_json_log(formatter: logging.Formatter | None = None) -> None:
-    """From now on this process logs JSON to standard error: warnings, and INFO of this project.
+    """Makes this process log JSON to standard error: warnings, and INFO messages of this project.
 
-    Python's warnings and an exception that ends the process become lines too. A second call changes nothing.
+    Python's warnings and an exception that ends the process become JSON lines too. A second call changes nothing.
     """
     if is_json():
         return
@@ -106,13 +106,13 @@ def _log_exception(kind: type[BaseException], error: BaseException, traceback: T
 
 
 def format_worker_log() -> None:
-    """In a worker process of Beam, gives what it sends to the runner this form; anywhere else it does nothing."""
+    """Gives the messages of a Beam worker process to its runner this form; in other processes it does nothing."""
     if "WORKER_ID" in os.environ:
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonLines())
 
 
-# Beam's local worker processes get no options, only this process's environment; and they import this first of all when
-# they unpickle a step of a job.
+# Beam's local worker processes get no options, only this process's environment, and import this module first when they
+# unpickle a step of a job.
 if os.environ.get(FORMAT_VARIABLE) == "json":
     format_worker_log()
