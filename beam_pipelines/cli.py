@@ -6,9 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from beam_pipelines.foundation.configuration import nearest
-from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK
-from beam_pipelines.foundation.tensorflow_start import start_tensorflow
+from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, nearest
 from beam_pipelines.foundation.version import __version__
 
 COMMANDS = {
@@ -45,9 +43,6 @@ COMMANDS = {
     "demo": ("beam_pipelines.demo.run", "all jobs on films that the project generates"),
 }
 
-NEEDS_TENSORFLOW = ("train", "tune", "ensemble", "reproduce", "compare")
-"""Commands that import TensorFlow at once; the others start it when they need it."""
-
 USAGE = f"""cineaffect {__version__}: for every second of a film, the valence and arousal it evokes in viewers
 
 usage: cineaffect COMMAND [options]      cineaffect COMMAND --help shows its options and examples
@@ -71,8 +66,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         print(f"error: unknown command '{name}'{nearest(name, COMMANDS)}", file=sys.stderr)
         return EXIT_CONFIGURATION
-    if name in NEEDS_TENSORFLOW and not {"-h", "--help"} & set(rest):
-        start_tensorflow()
     return int(importlib.import_module(COMMANDS[name][0]).main(rest))
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import apache_beam as beam
 
 from beam_pipelines.contracts.records.records import fingerprint, is_untrained
+from beam_pipelines.contracts.runs import FilmOutcome
 from beam_pipelines.extraction.earlier_runs import EarlierRuns, name_attempt
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film
@@ -34,6 +35,7 @@ def define_pipeline(
     output: str,
     descriptions: Mapping[str, Mapping[str, Any]],
     earlier: EarlierRuns | None = None,
+    known: Sequence[FilmOutcome] = (),
 ) -> None:
     """Builds the graph of the job on `pipeline`.
 
@@ -44,14 +46,15 @@ def define_pipeline(
         output: directory of records, failures and manifest.
         descriptions: wanted modality -> what its features depend on, from `describe_tracks(config)`.
         earlier: which records and failures of earlier runs count: none of the latter without it.
+        known: outcomes of further films, which need no work (`extraction.finished_films`).
     """
     earlier = earlier or EarlierRuns(attempt=name_attempt(config, descriptions))
-    outcomes = (
-        pipeline
+    outcomes = [pipeline | "Known" >> beam.Create(known)]
+    if films:
         # ExtractFilms shares the films out itself, in this order.
-        | "Films" >> beam.Create(films, reshuffle=False)
-        | ExtractFilms(config, output, descriptions, earlier)
-    )
+        created = pipeline | "Films" >> beam.Create(films, reshuffle=False)
+        extracted = created | ExtractFilms(config, output, descriptions, earlier)
+        outcomes += [extracted[DONE_TAG], extracted[FAILED_TAG]]
     about = {
         "job": "extract",
         "versions": job.versions(),
@@ -60,11 +63,7 @@ def define_pipeline(
         "untrained": sorted(m for m, d in descriptions.items() if is_untrained(d)),
         "configuration": config.model_dump(mode="json"),
     }
-    (
-        (outcomes[DONE_TAG], outcomes[FAILED_TAG])
-        | beam.Flatten()
-        | WriteOutcomes(output, len(films), about, config.failure_threshold)
-    )
+    outcomes | beam.Flatten() | WriteOutcomes(output, len(films) + len(known), about, config.failure_threshold)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -59,22 +59,19 @@ def define_pipeline(
             skipped, also where a worker was lost and they are come upon a second time.
     """
     smoothing = config.smoothing_over(model.card.smoothing)
-    files = CurveFiles(
-        output,
-        config.csv,
-        config.plots,
-        config.shards,
-        scorer_digest(model.sha256, smoothing, model.card.is_ensemble, config.stride_s),
-        spread=model.card.is_ensemble,
-        run_started_s=run_started_s,
-    )
-    films, failed_before = source.films(pipeline)
+    files = curve_files(model, config, output, run_started_s)
+    films = source.films(pipeline)
     batch_s = config.batch_s if source.lies_ready else 0
     inference = Inference(config.stride_s, batch_s, config.threads_per_worker, config.block_s)
-    scored = films | ScoreFilms(model, smoothing, files, inference)
-    written = (scored[SCORED_TAG], scored[SKIPPED_TAG]) | WriteCurves(files)
+    if films.to_score:
+        given = films.to_score | "FilmsToScore" >> beam.Flatten()
+        scored = given | ScoreFilms(model, smoothing, files, inference)
+    else:  # the model isn't loaded
+        scored = dict.fromkeys((SCORED_TAG, SKIPPED_TAG, FAILED_TAG), pipeline | "NothingToScore" >> beam.Create([]))
+    skipped = [scored[SKIPPED_TAG], *films.skipped] | "AllSkipped" >> beam.Flatten()
+    written = (scored[SCORED_TAG], skipped) | WriteCurves(files)
     finished = [written[TABLE_TAG]]
-    if config.plots:
+    if config.plots and films.to_score:
         remark = "untrained networks: for demonstration only" if model.card.untrained() else ""
         finished.append(written[WRITTEN_TAG] | DrawPlots(files, model.card.label_range, remark))
     about = {
@@ -93,9 +90,23 @@ def define_pipeline(
         **source.about(),
     }
     (
-        (written[OUTCOMES_TAG], scored[FAILED_TAG], *failed_before)
+        (written[OUTCOMES_TAG], scored[FAILED_TAG], *films.failed)
         | beam.Flatten()
         | WriteOutcomes(output, source.films_in, about, config.failure_threshold, finished)
+    )
+
+
+def curve_files(model: ModelReference, config: ScoreConfig, output: str, run_started_s: float = math.inf) -> CurveFiles:
+    """Where the files of a run go, and who makes them."""
+    smoothing = config.smoothing_over(model.card.smoothing)
+    return CurveFiles(
+        output,
+        config.csv,
+        config.plots,
+        config.shards,
+        scorer_digest(model.sha256, smoothing, model.card.is_ensemble, config.stride_s),
+        spread=model.card.is_ensemble,
+        run_started_s=run_started_s,
     )
 
 

@@ -86,7 +86,7 @@ def handing_out(root: Path, films: int) -> Iterator[str]:
     to_score = _films_to_score(films)
     yield "start"
     with _pipeline() as pipeline:
-        handed, _ = FromRecords(to_score).films(pipeline)
+        ((handed,), _, _) = FromRecords(to_score).films(pipeline)
         _expect(handed, films)
 
 

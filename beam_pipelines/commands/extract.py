@@ -12,7 +12,7 @@ from beam_pipelines.launch.options import add_job_options
 
 EXAMPLES = """
 examples:
-  on this machine, one process per core:
+  on this machine:
     cineaffect extract --films ~/films --output features
   the films of a manifest, without faces, in small batches:
     cineaffect extract --films films.csv --output features --set modalities=[image,audio] --set image.batch_size=4
@@ -54,23 +54,22 @@ def _main(argv: list[str]) -> int:
 
     config = load_section("extract", ExtractConfig, arguments.config, arguments.overrides)
 
-    from beam_pipelines.contracts.runs import TRIED_AGAIN, read_failures
+    from beam_pipelines.contracts.runs import TRIED_AGAIN, FilmOutcome, read_failures
     from beam_pipelines.extract import define_pipeline
     from beam_pipelines.extraction.earlier_runs import EarlierRuns, name_attempt
+    from beam_pipelines.extraction.finished_films import set_apart
     from beam_pipelines.extraction.parts_folder import remove_parts
     from beam_pipelines.extractors.configured_networks import describe_tracks
     from beam_pipelines.extractors.weights.needed_weights import require_weights
     from beam_pipelines.films.catalogue import list_films
     from beam_pipelines.foundation import storage
     from beam_pipelines.launch import job
-    from beam_pipelines.launch.local_work import largest_first
+    from beam_pipelines.launch.local_work import LOOKED_UP_FILMS, largest_first, workers_for
 
     options = job.beam_options(
         beam_arguments, arguments.workers, one_process=lambda: job.films_share_batches(config.device)
     )
     films = list_films(arguments.films, config.suffixes, config.min_lines_px)
-    if job.is_local(options) and not arguments.dry_run:
-        films = largest_first(films)
     require_weights(config)
     descriptions = describe_tracks(config)
     failures = {} if arguments.retry_failed or arguments.force else read_failures(arguments.output)
@@ -83,8 +82,16 @@ def _main(argv: list[str]) -> int:
     if arguments.force:
         remove_parts(arguments.output)
     earlier = replace(earlier, run_started_s=job.storage_time_s(arguments.output))
+    known: tuple[FilmOutcome, ...] = ()
+    if job.is_local(options):
+        if len(films) <= LOOKED_UP_FILMS:
+            found = set_apart(films, arguments.output, descriptions, earlier)
+            films, known = found.films, found.outcomes
+        films = largest_first(films)
+        if not arguments.workers:
+            job.use_at_most(options, beam_arguments, workers_for(films))
     code = job.run(
-        lambda pipeline: define_pipeline(pipeline, films, config, arguments.output, descriptions, earlier),
+        lambda pipeline: define_pipeline(pipeline, films, config, arguments.output, descriptions, earlier, known),
         options,
         arguments.output,
         len(films),

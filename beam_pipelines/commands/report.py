@@ -39,7 +39,6 @@ def _main(argv: list[str]) -> int:
         return EXIT_OK
 
     from beam_pipelines.films.catalogue import list_films
-    from beam_pipelines.foundation.tensorflow_start import start_tensorflow
     from beam_pipelines.report.scoring.scoring_run import read_failures, read_scoring_run
     from beam_pipelines.report.scoring.sheet_maker import SheetMaker, write_report
 
@@ -56,9 +55,6 @@ def _main(argv: list[str]) -> int:
         thumbnails=arguments.thumbnails,
         rate_hz=arguments.frame_rate,
     )
-    if records:
-        # Reading records starts TensorFlow.
-        start_tensorflow()
     before = read_failures(records) if records else []
     if maker.films:
         before = [film for film in before if film.film_id in maker.films]

@@ -12,7 +12,7 @@ from beam_pipelines.launch.options import add_job_options
 
 EXAMPLES = """
 examples:
-  films on this machine, one process per core; their features are kept in curves/records:
+  films on this machine; their features are kept in curves/records:
     cineaffect score --films ~/films --model exports --output curves
   existing feature records, the test films of a manifest, a slower filter, no plots:
     cineaffect score --records features --manifest films.csv --splits test --model exports/3 --output curves \\
@@ -55,7 +55,8 @@ def _main(argv: list[str]) -> int:
 
     from beam_pipelines.contracts.models.exported_model import find_model
     from beam_pipelines.launch import job
-    from beam_pipelines.score import define_pipeline, films_source, records_source
+    from beam_pipelines.launch.local_work import LOOKED_UP_FILMS, workers_for
+    from beam_pipelines.score import curve_files, define_pipeline, films_source, records_source
 
     options = job.beam_options(
         beam_arguments,
@@ -70,11 +71,17 @@ def _main(argv: list[str]) -> int:
         directory = storage.join(arguments.output, "records")
         source = films_source(arguments.films, extract, model, directory, arguments.splits)
     run_started_s = job.storage_time_s(arguments.output)
+    if job.is_local(options) and source.films_in <= LOOKED_UP_FILMS:
+        source = source.looked_up(curve_files(model, config, arguments.output))
+        if not arguments.workers:
+            records = [film.record_uri for film in source.films_to_score]
+            needed = workers_for(source.films_to_extract, records, plots=config.plots)
+            job.use_at_most(options, beam_arguments, needed)
     code = job.run(
         lambda pipeline: define_pipeline(pipeline, source, model, config, arguments.output, run_started_s),
         options,
         arguments.output,
-        source.films_in,
+        len(source.films_to_extract) + len(source.films_to_score),
         count_done=".csv" if config.csv else ".png" if config.plots else ".parquet",
     )
     if untrained := model.card.untrained():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -25,7 +26,7 @@ from beam_pipelines.extractors.networks.vggish import VGGishAudio
 from beam_pipelines.extractors.networks.vggish_postprocess import VGGishPostprocessor
 from beam_pipelines.extractors.weights import weight_files
 from beam_pipelines.extractors.weights.weights_table import VGGISH_PCA
-from beam_pipelines.foundation.tensorflow_start import sees_gpu
+from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
 
 PICTURE_NETWORKS: Mapping[str, type[InceptionV3Image] | type[VGG16Image]] = {
     "image": InceptionV3Image,
@@ -84,6 +85,14 @@ class Networks:
         return sees_gpu() if self._gpu is None else self._gpu
 
     @_built_once
+    def _started(self) -> bool:
+        """TensorFlow is started when the first network is built: a film that has its features needs none."""
+        # Threads that share batches call the face detector at once, each on a core of its own.
+        is_shared = self.config.device.shares_batches(self.gpu)
+        start_tensorflow(self.config.threads_per_worker, at_once=os.cpu_count() or 1 if is_shared else 1)
+        return True
+
+    @_built_once
     def image(self) -> InceptionV3Image:
         """InceptionV3 for the whole picture."""
         return self._build(InceptionV3Image, self.config.image)
@@ -121,7 +130,7 @@ class Networks:
     @_built_once
     def detector(self) -> FaceDetector:
         """MTCNN for detecting faces; it runs on the processors unless the configuration says otherwise."""
-        config, on_gpu = self.config.face, self.config.device.detect_on_gpu and self.gpu
+        config, on_gpu = self.config.face, self._started and self.config.device.detect_on_gpu and self.gpu
         return FaceDetector(
             config.thresholds,
             config.smallest_face,
@@ -156,7 +165,7 @@ class Networks:
         return lambda rows: getattr(self, modality)(rows)
 
     def _build(self, network: type[N], config: NetworkConfig) -> N:
-        size = config.rows_a_batch(self.gpu)
+        size = config.rows_a_batch(self._started and self.gpu)
         return network(config.weights, config.seed, size, config.precision, self.config.device.xla)
 
 

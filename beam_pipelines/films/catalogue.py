@@ -17,8 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.configuration import nearest
-from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.foundation.errors import ConfigurationError, nearest
 
 VIDEO_SUFFIXES = (
     ".3gp",

@@ -9,12 +9,12 @@ import argparse
 import difflib
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from beam_pipelines.foundation.errors import CineAffectError, ConfigurationError
 from beam_pipelines.foundation.logs.structured_log import is_json
 
-BEAMS_OWN = frozenset({"dry_run", "max_num_workers", "num_workers", "runner"})
+BEAMS_OWN = frozenset({"dry_run", "num_workers"})
 """Options of Beam's that look like a job's own ones misspelt."""
 
 _NEARLY = 0.8
@@ -102,12 +102,18 @@ def parse_known(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[a
     own = [option for action in parser._actions for option in action.option_strings]
     for argument in argv:
         option = argument.partition("=")[0]
-        near = difflib.get_close_matches(option, own, n=1, cutoff=_NEARLY) if option.startswith("--") else []
+        near = nearly(option, own)
         if near and option not in own and option.removeprefix("--") not in BEAMS_OWN:
-            raise ConfigurationError(f"unknown option {option}; did you mean '{near[0]}'?")
+            raise ConfigurationError(f"unknown option {option}; did you mean '{near}'?")
     arguments, left_over = parser.parse_known_args(argv)
     _refuse_strays(left_over)
     return arguments, left_over
+
+
+def nearly(option: str, own: Iterable[str]) -> str:
+    """The one of some options that `option` may be meant to be; empty for none."""
+    near = difflib.get_close_matches(option, list(own), n=1, cutoff=_NEARLY) if option.startswith("--") else []
+    return near[0] if near else ""
 
 
 def _refuse_strays(arguments: Sequence[str]) -> None:

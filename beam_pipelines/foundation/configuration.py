@@ -6,7 +6,6 @@ checks that the others have a known name, so that one file describes a whole exp
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -14,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.foundation.errors import ConfigurationError, nearest
 
 SECTIONS = ("extract", "prepare", "train", "score", "retrain", "tune", "reproduce")
 
@@ -138,12 +137,3 @@ def _keys_at(model: Any, location: Iterable[str]) -> list[str]:
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             return []
     return list(model.model_fields)
-
-
-def nearest(word: str, valid: Iterable[str]) -> str:
-    """The end of a message about a misspelt word: the nearest valid word, or all of them if none is near."""
-    valid = list(valid)
-    close = difflib.get_close_matches(word, valid, n=1)
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    return f"; valid: {', '.join(valid)}" if valid else ""

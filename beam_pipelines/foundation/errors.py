@@ -7,6 +7,9 @@ it, the runner retries, and the job fails with exit code 1.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
@@ -70,3 +73,12 @@ class DiskFullError(StorageError):
     """The local disk is full; the text names the file, the folder and how to choose another folder."""
 
     exit_code = EXIT_FAILED
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """The end of a message about a misspelt word: the nearest valid word, or all of them if none is near."""
+    valid = list(valid)
+    close = difflib.get_close_matches(word, valid, n=1)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; valid: {', '.join(valid)}" if valid else ""

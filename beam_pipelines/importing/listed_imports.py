@@ -11,8 +11,7 @@ from beam_pipelines.films import mediaeval2018
 from beam_pipelines.films.catalogue import list_films
 from beam_pipelines.films.mediaeval2018 import AUDIO_KIND, KINDS
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.configuration import nearest
-from beam_pipelines.foundation.errors import ConfigurationError, FilmError
+from beam_pipelines.foundation.errors import ConfigurationError, FilmError, nearest
 from beam_pipelines.importing.feature_import import FilmImport, describe_csv, describe_kind
 from beam_pipelines.importing.imported_features import read_csv_columns
 

@@ -19,7 +19,7 @@ from importlib import metadata
 from typing import Any
 
 from apache_beam import Pipeline
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.options.pipeline_options import DirectOptions, GoogleCloudOptions, PipelineOptions
 
 from beam_pipelines.contracts.curves.curve_table import TABLE
 from beam_pipelines.contracts.curves.curves import CURVES, PLOTS
@@ -33,8 +33,7 @@ from beam_pipelines.contracts.runs import (
 )
 from beam_pipelines.extractors.config import DeviceConfig
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.configuration import nearest
-from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError
+from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError, nearest
 from beam_pipelines.foundation.logs.structured_log import is_json
 from beam_pipelines.foundation.run_summary import Places, next_steps_of_job, print_summary
 from beam_pipelines.foundation.tensorflow_start import sees_gpu
@@ -89,6 +88,21 @@ def beam_options(
     elif workers:
         raise ConfigurationError(f"--workers is for the local runner; tell {runner} its parallelism in its own options")
     return PipelineOptions([*arguments, PLUGIN_OPTION] if is_json() else arguments)
+
+
+def use_at_most(options: PipelineOptions, beam_arguments: Sequence[str], workers: int) -> None:
+    """Starts fewer of the local runner's workers where so many aren't worth it, unless Beam's options name a number.
+
+    Args:
+        options: from `beam_options`.
+        beam_arguments: what they were made from.
+        workers: how many are worth it; one is this process itself.
+    """
+    direct = options.view_as(DirectOptions)
+    if workers < direct.direct_num_workers and not any(one.startswith("--direct_") for one in beam_arguments):
+        direct.direct_num_workers = workers
+        if workers == 1:
+            direct.direct_running_mode = "in_memory"
 
 
 def is_local(options: PipelineOptions) -> bool:

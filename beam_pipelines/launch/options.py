@@ -24,8 +24,9 @@ def add_job_options(parser: argparse.ArgumentParser, section: str, example: str)
         "--workers",
         type=at_least_one,
         default=0,
-        help="local runner only: worker processes; 1 runs everything in this process. If films are extracted on a "
-        "GPU, threads of this process (extract.device.share_batches)",
+        help="local runner only: worker processes; 1 runs everything in this process. Without it one per core, but at "
+        "most one per film to extract and one per ten core seconds that scoring will take. If films are "
+        "extracted on a GPU, threads of this process (extract.device.share_batches)",
     )
     parser.add_argument(
         OPTION,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.curves.done_marker import DoneMarker
+from beam_pipelines.contracts.runs import FAILED, FilmOutcome
+from beam_pipelines.foundation.errors import FilmError
 
 
 @dataclass(frozen=True)
@@ -45,3 +47,8 @@ class ScoredFilm:
     film: FilmToScore
     marker: DoneMarker
     curve: AffectCurve
+
+
+def failed_film(film: FilmToScore, error: FilmError) -> FilmOutcome:
+    """The outcome of a film that can't be scored."""
+    return FilmOutcome(film.film_id, film.source_uri, FAILED, error.step, error.reason, error.detail)

@@ -8,7 +8,6 @@ No feature crosses a shuffle: workers write parts, and only their names are grou
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,7 +22,6 @@ from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.foundation.logs.structured_log import about
-from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
 
 DONE_TAG = "done"
 FAILED_TAG = "failed"
@@ -92,9 +90,6 @@ class _WithExtractor(beam.DoFn):
         self.shared = shared
 
     def setup(self) -> None:
-        is_shared = self.config.device.shares_batches(sees_gpu())
-        # Threads that share batches call the face detector at once, each on a core of its own.
-        start_tensorflow(self.config.threads_per_worker, at_once=os.cpu_count() or 1 if is_shared else 1)
         from beam_pipelines.extraction.one_film import Extractor
         from beam_pipelines.extractors.configured_networks import Networks
         from beam_pipelines.media.worker.decoding_process import DecodingProcess

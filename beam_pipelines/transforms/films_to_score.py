@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol
 
 import apache_beam as beam
 
 from beam_pipelines.contracts.records import records
 from beam_pipelines.contracts.runs import FilmOutcome
+from beam_pipelines.extraction.earlier_runs import EarlierRuns
+from beam_pipelines.extraction.finished_films import set_apart
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film
+from beam_pipelines.scoring.curve_files import CurveFiles
+from beam_pipelines.scoring.look_up import LookedUp, look_up
 from beam_pipelines.scoring.scored_film import FilmToScore
 from beam_pipelines.transforms import extract_films
 from beam_pipelines.transforms.create_films import CreateFilms
+
+
+class Films(NamedTuple):
+    """PCollections of a run's films, each of any number.
+
+    Attributes:
+        to_score: of `FilmToScore`.
+        skipped: of `SkippedFilm`, those that need no work.
+        failed: of `FilmOutcome`, those that never got that far.
+    """
+
+    to_score: Sequence[beam.PCollection]
+    skipped: Sequence[beam.PCollection]
+    failed: Sequence[beam.PCollection]
 
 
 class FilmSource(Protocol):
@@ -25,14 +43,25 @@ class FilmSource(Protocol):
         """How many films go into the run."""
 
     @property
+    def films_to_extract(self) -> Sequence[Film]:
+        """Those of them whose records may have to be made."""
+
+    @property
+    def films_to_score(self) -> Sequence[FilmToScore]:
+        """Those of them whose records lie ready."""
+
+    @property
     def lies_ready(self) -> bool:
         """Whether its films are available at once, so that some may wait to be predicted together."""
 
     def about(self) -> dict[str, Any]:
         """The source's entries in the run manifest."""
 
-    def films(self, pipeline: beam.Pipeline) -> tuple[beam.PCollection, tuple[beam.PCollection, ...]]:
-        """The PCollection of `FilmToScore`, and those of `FilmOutcome` of films that failed before."""
+    def looked_up(self, files: CurveFiles) -> FilmSource:
+        """The same films, those that need no work set apart by this process before any worker starts."""
+
+    def films(self, pipeline: beam.Pipeline) -> Films:
+        """The films."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +69,22 @@ class FromRecords:
     """Films with existing feature records.
 
     Attributes:
-        films_to_score: the films; a film without a record becomes a failure of the run.
+        films_to_score: the films; one without a record becomes a failure of the run.
+        known: further films, of which it is known that there is nothing to score.
     """
 
     films_to_score: Sequence[FilmToScore]
+    known: LookedUp = field(default_factory=LookedUp)
 
     @property
     def films_in(self) -> int:
         """How many films go into the run."""
-        return len(self.films_to_score)
+        return len(self.films_to_score) + len(self.known.skipped) + len(self.known.failed)
+
+    @property
+    def films_to_extract(self) -> Sequence[Film]:
+        """None of them."""
+        return ()
 
     @property
     def lies_ready(self) -> bool:
@@ -59,10 +95,20 @@ class FromRecords:
         """An empty mapping, since the records themselves say how they were made."""
         return {}
 
-    def films(self, pipeline: beam.Pipeline) -> tuple[beam.PCollection, tuple[beam.PCollection, ...]]:
-        """The films, given to workers one by one; no film has failed before."""
-        films = pipeline | "Films" >> CreateFilms(self.films_to_score) | "ReshuffleFilms" >> beam.Reshuffle()
-        return films, ()
+    def looked_up(self, files: CurveFiles) -> FromRecords:
+        """The same films, those that need no work set apart."""
+        found = look_up(self.films_to_score, files)
+        return FromRecords(found.to_score, found)
+
+    def films(self, pipeline: beam.Pipeline) -> Films:
+        """The films, handed to workers one by one."""
+        to_score, known = [], self.known
+        if self.films_to_score:
+            created = pipeline | "Films" >> CreateFilms(self.films_to_score)
+            to_score.append(created | "ReshuffleFilms" >> beam.Reshuffle())
+        skipped = [pipeline | "SkippedFilms" >> beam.Create(known.skipped)] if known.skipped else []
+        failed = [pipeline | "FailedFilms" >> beam.Create(known.failed)] if known.failed else []
+        return Films(to_score, skipped, failed)
 
 
 @dataclass(frozen=True)
@@ -74,17 +120,29 @@ class FromFilms:
         config: the extract section.
         directory: the directory of their feature records.
         descriptions: wanted modality -> what its features depend on.
+        extracted: further films, whose records are up to date.
     """
 
     catalogue: Sequence[Film]
     config: ExtractConfig
     directory: str
     descriptions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    extracted: FromRecords = field(default_factory=lambda: FromRecords(()))
 
     @property
     def films_in(self) -> int:
         """How many films go into the run."""
-        return len(self.catalogue)
+        return len(self.catalogue) + self.extracted.films_in
+
+    @property
+    def films_to_extract(self) -> Sequence[Film]:
+        """The catalogue."""
+        return self.catalogue
+
+    @property
+    def films_to_score(self) -> Sequence[FilmToScore]:
+        """Those whose records are up to date."""
+        return self.extracted.films_to_score
 
     @property
     def lies_ready(self) -> bool:
@@ -95,15 +153,24 @@ class FromFilms:
         """The extract section and the features' descriptions, for the run manifest."""
         return {"extract": {"configuration": self.config.model_dump(mode="json"), "descriptions": self.descriptions}}
 
-    def films(self, pipeline: beam.Pipeline) -> tuple[beam.PCollection, tuple[beam.PCollection, ...]]:
-        """The films with their new records, and the outcomes of films that can't be extracted."""
+    def looked_up(self, files: CurveFiles) -> FromFilms:
+        """The same films, those that are extracted already set apart, and of these the ones that need no work."""
+        found = set_apart(self.catalogue, self.directory, self.descriptions, EarlierRuns())
+        to_score = [_find_record(outcome, self.directory) for outcome in found.outcomes]
+        return replace(self, catalogue=found.films, extracted=FromRecords(to_score).looked_up(files))
+
+    def films(self, pipeline: beam.Pipeline) -> Films:
+        """The films whose records are made, and the outcomes of those that can't be extracted."""
+        ready = self.extracted.films(pipeline)
+        if not self.catalogue:
+            return ready
         extracted = (
             pipeline
-            | "Films" >> CreateFilms(self.catalogue)
+            | "FilmsToExtract" >> CreateFilms(self.catalogue)
             | extract_films.ExtractFilms(self.config, self.directory, self.descriptions)
         )
         to_score = extracted[extract_films.DONE_TAG] | "FindRecord" >> beam.Map(_find_record, self.directory)
-        return to_score, (extracted[extract_films.FAILED_TAG],)
+        return Films([*ready.to_score, to_score], ready.skipped, [*ready.failed, extracted[extract_films.FAILED_TAG]])
 
 
 def _find_record(outcome: FilmOutcome, directory: str) -> FilmToScore:

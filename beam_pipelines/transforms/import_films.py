@@ -11,7 +11,6 @@ import apache_beam as beam
 from beam_pipelines.contracts.runs import DONE, FAILED, SKIPPED, FilmOutcome
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
-from beam_pipelines.foundation.tensorflow_start import start_tensorflow
 from beam_pipelines.foundation.text_tables import csv_text
 from beam_pipelines.importing.feature_import import DefectRow, FilmImport
 from beam_pipelines.importing.imported_features import Defects
@@ -47,9 +46,6 @@ class _ImportFilm(beam.DoFn):
     def __init__(self, directory: str, descriptions: Mapping[str, Mapping[str, Any]]):
         self.directory = directory
         self.descriptions = descriptions
-
-    def setup(self) -> None:
-        start_tensorflow(1)  # it writes the records
 
     def process(self, film: FilmImport) -> Iterator[Any]:
         from beam_pipelines.importing.feature_import import import_film

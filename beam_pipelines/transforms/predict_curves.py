@@ -29,10 +29,9 @@ from beam_pipelines.contracts.models.exported_model import (
     RawPrediction,
     find_model,
 )
-from beam_pipelines.contracts.runs import FAILED, FilmOutcome
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
-from beam_pipelines.scoring.scored_film import FilmToScore, ScoredFilm
+from beam_pipelines.scoring.scored_film import FilmToScore, ScoredFilm, failed_film
 
 SCORED_TAG = "scored"
 FAILED_TAG = "failed"
@@ -186,8 +185,3 @@ class _SmoothCurve(beam.DoFn):
 
 def _is_not_about_resource(entry: logging.LogRecord) -> bool:
     return not str(entry.msg).startswith("Resource module is not available")
-
-
-def failed_film(film: FilmToScore, error: FilmError) -> FilmOutcome:
-    """The outcome of a film that can't be scored."""
-    return FilmOutcome(film.film_id, film.source_uri, FAILED, error.step, error.reason, error.detail)

@@ -48,6 +48,7 @@ def _main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
 
     from beam_pipelines.foundation.configuration import load_section
+    from beam_pipelines.foundation.tensorflow_start import start_tensorflow
     from trainer.experiments.cached_steps import assert_experiment_directory
     from trainer.experiments.comparison import compare_variants, describe_filters
     from trainer.foundation.config import TrainConfig
@@ -57,6 +58,7 @@ def _main(argv: list[str]) -> int:
     if what == "ensemble" and arguments.seeds < 2:
         raise ConfigurationError(f"--what ensemble: the mean of {arguments.seeds} run is that run; name more --seeds")
     base = load_section("train", TrainConfig, arguments.config, arguments.overrides)
+    start_tensorflow()
     data = _data(arguments)
     modalities = data.statistics().modalities
     chosen = variants(what, base, modalities, [name for name in arguments.baseline.split(",") if name])

@@ -40,12 +40,14 @@ def _main(argv: list[str]) -> int:
 
     from beam_pipelines.contracts.models.exported_cards import versions_of
     from beam_pipelines.contracts.targets import TARGETS
+    from beam_pipelines.foundation.tensorflow_start import start_tensorflow
     from trainer.exporting.ensemble import combine
     from trainer.exporting.ensemble_members import assert_members_agree, common_smoothing, find_members
 
     if bool(arguments.manifest) != bool(arguments.records):
         raise ConfigurationError("--manifest and --records belong together: the films that choose the filter")
     assert_output_directory(arguments.output)
+    start_tensorflow()
     members = find_members(arguments.members)
     assert_members_agree(members)
     further: dict[str, Any] = {}

@@ -53,6 +53,7 @@ def _main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
 
     from beam_pipelines.films.mediaeval2018 import list_layout
+    from beam_pipelines.foundation.tensorflow_start import start_tensorflow
     from beam_pipelines.report.runs.run_pages import write_run_page
     from trainer.evaluation.evaluate import evaluate_curves
     from trainer.evaluation.run_files import write_run_file
@@ -66,6 +67,7 @@ def _main(argv: list[str]) -> int:
     splits = {key: value for key, value in given.items() if value is not None}
     runs = load_runs(arguments.runs or paper_directory(), arguments.overrides, splits)
     films = list_layout(arguments.data)
+    start_tensorflow()
     datasets = prepare_datasets(films, runs, arguments.data, arguments.records, arguments.output, arguments.config)
     labels = runs[0].train.labels
     whole = whole_data(datasets, runs)

@@ -26,12 +26,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
-    from trainer.retraining.promotion import former_version, move_current
-
     parser = make_parser("rollback", "Returns to an earlier exported version.", EXAMPLES)
     parser.add_argument("--exports", required=True, help="directory of exports, local or gs://")
     parser.add_argument("--to", type=int, help="version to use (default: the one before the current one)")
     arguments = parser.parse_args(argv)
+
+    from trainer.retraining.promotion import former_version, move_current
+
     version = former_version(arguments.exports) if arguments.to is None else arguments.to
     move_current(arguments.exports, version, {"why": "rollback"})
     print(f"{arguments.exports}: version {version} is in use from the next scoring run on")

@@ -47,12 +47,14 @@ def _main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
 
     from beam_pipelines.foundation.configuration import load_section
+    from beam_pipelines.foundation.tensorflow_start import start_tensorflow
     from beam_pipelines.report.runs.run_pages import write_run_page
     from trainer.exporting.training_run import TrainingData, train_and_export
     from trainer.foundation.config import TrainConfig
 
     config = load_section("train", TrainConfig, arguments.config, arguments.overrides)
     assert_output_directory(arguments.output)
+    start_tensorflow()
     data = TrainingData(
         arguments.manifest,
         arguments.records,

@@ -48,6 +48,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.foundation import storage
     from beam_pipelines.foundation.configuration import load_section
     from beam_pipelines.foundation.output_directory import assert_output_directory
+    from beam_pipelines.foundation.tensorflow_start import start_tensorflow
     from trainer.foundation.config import TrainConfig
     from trainer.tuning.config import TuneConfig, suggest
     from trainer.tuning.folds import load_fold, plan_folds
@@ -60,6 +61,7 @@ def _main(argv: list[str]) -> int:
     if arguments.workers < 1:
         raise ConfigurationError("--workers: at least 1")
     assert_output_directory(arguments.output)
+    start_tensorflow()
 
     import optuna
 

@@ -1,0 +1,61 @@
+"""Which films of a scoring run need no work: an earlier run has scored them from the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from beam_pipelines.contracts.curves.done_marker import record_checksum
+from beam_pipelines.contracts.runs import FilmOutcome
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.scoring.curve_files import CurveFiles, FinishedFilms
+from beam_pipelines.scoring.scored_film import FilmToScore, SkippedFilm, failed_film
+
+_THREADS = 16
+"""Looking a film up is waiting for storage."""
+
+
+@dataclass(frozen=True)
+class LookedUp:
+    """What became of films that were looked up.
+
+    Attributes:
+        to_score: those that need work, in their order.
+        skipped: those that need none.
+        failed: those without a record that can be opened.
+    """
+
+    to_score: tuple[FilmToScore, ...] = ()
+    skipped: tuple[SkippedFilm, ...] = ()
+    failed: tuple[FilmOutcome, ...] = ()
+
+
+def look_up(films: Sequence[FilmToScore], files: CurveFiles) -> LookedUp:
+    """Looks every film up before a graph is built, so that one with nothing to do starts neither workers nor networks.
+
+    Args:
+        films: the films of a run that has not begun.
+        files: where an earlier run may have left their files.
+    """
+    finished = FinishedFilms(files)
+    with ThreadPoolExecutor(_THREADS) as threads:
+        found = list(threads.map(lambda film: look_up_film(film, finished), films))
+    return LookedUp(
+        tuple(film for film in found if isinstance(film, FilmToScore)),
+        tuple(film for film in found if isinstance(film, SkippedFilm)),
+        tuple(film for film in found if isinstance(film, FilmOutcome)),
+    )
+
+
+def look_up_film(film: FilmToScore, finished: FinishedFilms) -> FilmToScore | SkippedFilm | FilmOutcome:
+    """The film with its record's checksum, or the film as it was scored before, or why its record can't be opened."""
+    try:
+        film = film if film.checksum else replace(film, checksum=record_checksum(film.record_uri))
+    except FileNotFoundError:
+        detail = f"{film.record_uri}: no such feature record; extract it"
+        return failed_film(film, FilmError("score", "no_record", detail))
+    except PermissionError as error:
+        return failed_film(film, FilmError("score", "unreadable_record", f"{film.record_uri}: {error.strerror}"))
+    marker = finished.marker_of(film.film_id, film.checksum)
+    return film if marker is None else SkippedFilm(film, marker, finished.is_of_this_run(film.film_id))

@@ -1,0 +1,67 @@
+"""In which order the local runner gets the films, and how many processes are worth starting for them."""
+
+from __future__ import annotations
+
+import pytest
+
+from beam_pipelines.films.catalogue import Film
+from beam_pipelines.launch import job, local_work
+from beam_pipelines.launch.local_work import largest_first, workers_for
+
+
+def test_the_largest_files_come_first_and_what_has_no_size_last_in_its_order(tmp_path):
+    films = [Film("bucket", "gs://bucket/film.mp4"), Film("absent", str(tmp_path / "absent.mp4"))]
+    films.append(Film("refused", "a name with a zero\0in it"))
+    for name, size_bytes in (("short", 10), ("long", 1000), ("middle", 100), ("as_long", 1000)):
+        (tmp_path / name).write_bytes(bytes(size_bytes))
+        films.append(Film(name, str(tmp_path / name)))
+    order = [film.film_id for film in largest_first(films)]
+    assert order == ["long", "as_long", "middle", "short", "bucket", "absent", "refused"]
+
+
+@pytest.fixture
+def eight_cores(monkeypatch):
+    monkeypatch.setattr(local_work.os, "cpu_count", lambda: 8)
+
+
+def make_file(path, megabytes):
+    with path.open("wb") as file:
+        file.truncate(megabytes * 1_000_000)
+    return str(path)
+
+
+@pytest.mark.usefixtures("eight_cores")
+def test_a_short_film_is_the_work_of_one_process_and_a_long_one_may_be_that_of_all(tmp_path):
+    short, long = (Film(name, make_file(tmp_path / name, size)) for name, size in (("short", 20), ("long", 101)))
+    assert workers_for([]) == workers_for([short]) == 1
+    assert workers_for([short] * 3) == 3
+    assert workers_for([long]) == workers_for([Film("remote", "gs://bucket/film.mp4")]) == 8
+
+
+@pytest.mark.usefixtures("eight_cores")
+def test_scoring_is_worth_a_process_for_every_ten_core_seconds(tmp_path):
+    minute, evening = make_file(tmp_path / "minute", 1), make_file(tmp_path / "evening", 500)
+    assert workers_for([], [minute] * 3, plots=True) == 1
+    assert workers_for([], [minute] * 100, plots=True) == 2
+    assert workers_for([], [minute] * 100) == 1
+    assert workers_for([], [evening] * 2) == 4
+    assert workers_for([], ["absent"] * 100_000) >= 8
+
+
+def modes(options):
+    found = options.get_all_options()
+    return found["direct_running_mode"], found["direct_num_workers"]
+
+
+def test_little_work_is_done_in_this_process_unless_beams_own_options_say_otherwise():
+    options = job.beam_options([], 4)
+    job.use_at_most(options, [], 2)
+    assert modes(options) == ("multi_processing", 2)
+    job.use_at_most(options, [], 3)
+    assert modes(options) == ("multi_processing", 2)
+    job.use_at_most(options, [], 1)
+    assert modes(options) == ("in_memory", 1)
+    given = ["--direct_num_workers=4"]
+    options = job.beam_options(given, 0)
+    job.use_at_most(options, given, 1)
+    assert modes(options)[1] == 4
