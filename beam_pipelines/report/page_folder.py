@@ -105,7 +105,7 @@ class PageFolder:
         return page
 
     def _remove_left_over(self, page: str) -> None:
-        # Only where an earlier page of ours stood: otherwise the folders may be anybody's.
+        # Only if an earlier page of this project is there: otherwise the files may belong to others.
         if storage.stat(page) is None:
             return
         for folder in _FOLDERS:

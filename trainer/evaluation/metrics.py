@@ -32,7 +32,7 @@ def mse(predicted: ArrayLike, true: ArrayLike) -> float:
 
 
 def pcc(predicted: ArrayLike, true: ArrayLike) -> float:
-    """Pearson's correlation of two series [N], N > 0: cov(x, y) / (sd(x) sd(y)); NaN where either is constant."""
+    """Pearson's correlation of two series [N], N > 0: cov(x, y) / (sd(x) sd(y)); NaN if either is constant."""
     x, y = _pair(predicted, true)
     if _is_constant(x) or _is_constant(y):
         return math.nan
@@ -145,7 +145,7 @@ def tabulate(
     """The table of several predictors beside the constant mean, which is always its first.
 
     Args:
-        predictions: predictor -> film id -> [T, 2], in the labels' range; NaN where there is no prediction.
+        predictions: predictor -> film id -> [T, 2], in the labels' range; NaN in seconds without a prediction.
         labels: film id -> (values [T, 2], known bool [T]); predictors are evaluated on the known seconds of each film.
         constant: [2], mean valence and arousal of the training labels.
 

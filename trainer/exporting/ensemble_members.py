@@ -22,7 +22,7 @@ class Member:
     """An exported model in an ensemble.
 
     Attributes:
-        reference: where it lies, its digest, and what scoring needs of its card.
+        reference: its directory, its digest, and the parts of its card that scoring needs.
         card: all of its card.
     """
 

@@ -1,4 +1,4 @@
-"""One run at a time in a directory: a file lock where it is local, a lease where it is in a bucket.
+"""One run at a time in a directory: a file lock for a local directory, a lease for one in a bucket.
 
     free ──written if absent──▶ held ──rewritten every third of its expiry──▶ held ──▶ free
                                   │

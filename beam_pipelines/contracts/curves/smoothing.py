@@ -57,7 +57,7 @@ class SmoothingConfig(Section):
 def smooth(
     values: ArrayLike, config: SmoothingConfig, *, label_range: tuple[float, float] = (-1.0, 1.0)
 ) -> NDArray[np.float64]:
-    """Smooths one predicted curve and keeps it in the labels' range, float64 [T]; all NaN where no second has a value.
+    """Smooths one predicted curve and keeps it in the labels' range, float64 [T]; all NaN if no second has a value.
 
     The function first interpolates seconds without a finite value, since one NaN would spoil the whole curve. It clips
     the result last, because a filter of order 2 or more overshoots at steps.

@@ -120,7 +120,7 @@ def read_leading_context(beginning: bytes) -> Any:
 
 
 def pack_rows(rows: np.ndarray, kind: str) -> bytes:
-    """Packs an array [T, width] into a serialised feature list of T steps; a `BYTES` row is one value of width bytes."""
+    """Packs an array [T, width] into a serialised feature list of T steps; a `BYTES` row is one value."""
     rows = np.ascontiguousarray(rows, _DTYPES[kind])
     if kind == INTEGERS:
         if rows.size and not (rows.min() >= 0 and rows.max() <= _MOST_IN_ONE_BYTE):
