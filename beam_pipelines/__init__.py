@@ -1,7 +1,7 @@
 """CineAffect's pipelines: from films to feature records, and from feature records to valence and arousal curves.
 
-A notebook or a script needs no more than the names below (see `beam_pipelines.extraction.single_films`). They are
-imported when they are first used: `import beam_pipelines` starts neither Beam nor TensorFlow.
+A notebook or a script needs only the names below (see `beam_pipelines.extraction.single_films`). They are imported when
+they are first used: `import beam_pipelines` imports neither Beam nor TensorFlow.
 """
 
 from __future__ import annotations

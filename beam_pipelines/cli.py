@@ -1,4 +1,4 @@
-"""`cineaffect`: one command, one subcommand a job. Each imports what it needs only when it is called."""
+"""`cineaffect`: one command with subcommands, each of which imports its modules only when it is called."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The extract job: films in, one feature record a film out.
+"""The extract job: films in, one feature record per film out.
 
 films ──▶ ExtractFilms ──▶ records/<film_id>.tfrecord, failures.jsonl, run_manifest.json
           (ExtractFilm, ExtractSegment, FinishFilm)
@@ -40,18 +40,18 @@ def define_pipeline(
     """Builds the graph of the job on `pipeline`.
 
     Args:
-        pipeline: where the graph goes.
+        pipeline: the pipeline.
         films: the catalogue, film ids unique.
         config: the extract section.
         output: directory of records, failures and manifest.
-        descriptions: wanted modality -> what its features depend on, from `describe_tracks(config)`.
-        earlier: which records and failures of earlier runs count: none of the latter without it.
+        descriptions: wanted modality -> description of its features, from `describe_tracks(config)`.
+        earlier: the records and failures of earlier runs that count; None to count no failures.
         known: outcomes of further films, which need no work (`extraction.finished_films`).
     """
     earlier = earlier or EarlierRuns(attempt=name_attempt(config, descriptions))
     outcomes = [pipeline | "Known" >> beam.Create(known)]
     if films:
-        # ExtractFilms shares the films out itself, in this order.
+        # ExtractFilms distributes the films itself, in this order.
         created = pipeline | "Films" >> beam.Create(films, reshuffle=False)
         extracted = created | ExtractFilms(config, output, descriptions, earlier)
         outcomes += [extracted[DONE_TAG], extracted[FAILED_TAG]]
@@ -67,7 +67,7 @@ def define_pipeline(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect extract`: see `beam_pipelines.commands.extract`."""
+    """Runs `cineaffect extract`; see `beam_pipelines.commands.extract`."""
     from beam_pipelines.commands.extract import main as command
 
     return command(argv)

@@ -1,4 +1,4 @@
-"""The import job: features that others computed in, feature records out, and a table of what was wrong with them.
+"""The import job: features that others computed in, feature records and a table of their defects out.
 
 files ──▶ ImportFilms ──▶ OUTPUT/<film_id>.tfrecord, OUTPUT/import-NAME/{defects.csv, failures.jsonl, run_manifest.json}
 """
@@ -35,11 +35,11 @@ def define_pipeline(
     """Builds the graph of the job on `pipeline`.
 
     Args:
-        pipeline: where the graph goes.
-        films: what is to be imported, film ids unique.
+        pipeline: the pipeline.
+        films: the films and sources to import, film ids unique.
         output: directory of records.
         run_folder: directory of the table of defects, failures and manifest.
-        descriptions: modality -> what its track says of itself.
+        descriptions: modality -> description of its track.
         failure_threshold: share of failed films above which the run fails with exit code 4.
     """
     imported = pipeline | "Films" >> beam.Create(films) | ImportFilms(output, descriptions)
@@ -54,7 +54,7 @@ def define_pipeline(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect import-features`: see `beam_pipelines.commands.import_features`."""
+    """Runs `cineaffect import-features`; see `beam_pipelines.commands.import_features`."""
     from beam_pipelines.commands.import_features import main as command
 
     return command(argv)

@@ -33,11 +33,11 @@ from beam_pipelines.transforms.write_transform import WriteTransform
 
 
 class RecordShape:
-    """What all records of a training set must have in common.
+    """The properties that all records of a training set must share.
 
     Attributes:
         dimensions: modality -> width of its rows.
-        descriptions: modality -> how it was made.
+        descriptions: modality -> description of its features.
     """
 
     def __init__(self, dimensions: Mapping[str, int], descriptions: Mapping[str, Mapping[str, Any]]):
@@ -45,7 +45,7 @@ class RecordShape:
         self.descriptions = {modality: dict(description) for modality, description in descriptions.items()}
 
     def fingerprints(self) -> dict[str, str]:
-        """Modality -> fingerprint."""
+        """The fingerprint of each modality."""
         return {modality: records.fingerprint(description) for modality, description in self.descriptions.items()}
 
 
@@ -61,12 +61,12 @@ def define_pipeline(
     """Builds the graph of the job on `pipeline`.
 
     Args:
-        pipeline: where the graph goes.
-        films: the films whose statistics are taken.
+        pipeline: the pipeline.
+        films: the films of the statistics.
         config: the prepare section.
-        directory: where their records lie.
+        directory: directory of their records.
         output: directory of the transform graph.
-        shape: what the records have in common, from `common_shape`.
+        shape: the common properties of the records, from `common_shape`.
         temporary: directory that all workers see, for tf.Transform's passes.
     """
     read = pipeline | "Films" >> beam.Create(films) | ReadRows(directory, shape.dimensions, config.rows_per_batch)
@@ -91,10 +91,10 @@ def define_pipeline(
 
 
 def common_shape(directory: str, films: Sequence[Film]) -> RecordShape:
-    """Reads the headers of all records: the statistics of mixed features would mean nothing.
+    """Reads the headers of all records and checks that they agree: statistics of mixed features would be meaningless.
 
     Raises:
-        ConfigurationError: when no film has a record, or two records have different fingerprints; it names both.
+        ConfigurationError: if no film has a record, or two records have different fingerprints; the text names both.
     """
     first: records.FilmRecord | None = None
     for film in films:
@@ -143,7 +143,7 @@ def _write_statistics(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect prepare`: see `beam_pipelines.commands.prepare`."""
+    """Runs `cineaffect prepare`; see `beam_pipelines.commands.prepare`."""
     from beam_pipelines.commands.prepare import main as command
 
     return command(argv)

@@ -50,13 +50,13 @@ def define_pipeline(
     """Builds the graph of the job on `pipeline`.
 
     Args:
-        pipeline: where the graph goes.
+        pipeline: the pipeline.
         source: `FromRecords` or `FromFilms`.
         model: the exported model, from `find_model`.
         config: the score section.
         output: directory of curves, plots, table, failures and manifest.
-        run_started_s: when this run began, from `job.storage_time_s`; films that it has scored count as done, not as
-            skipped, also where a worker was lost and they are come upon a second time.
+        run_started_s: when this run began, from `job.storage_time_s`. Films that this run has scored count as done, not
+            as skipped, even if a worker was lost and the films are processed again.
     """
     smoothing = config.smoothing_over(model.card.smoothing)
     files = curve_files(model, config, output, run_started_s)
@@ -111,15 +111,15 @@ def curve_files(model: ModelReference, config: ScoreConfig, output: str, run_sta
 
 
 def records_source(directory: str, manifest: str | None = None, splits: Sequence[str] = ()) -> FromRecords:
-    """The films of a directory of feature records, or those of them that a manifest names.
+    """The films of a directory of feature records, or those that a manifest names.
 
     Args:
-        directory: where the records lie.
-        manifest: a CSV manifest; a film in it that has no record becomes a failure of the run.
-        splits: only films of these splits of the manifest.
+        directory: the directory of the records.
+        manifest: a CSV manifest; a film without a record becomes a failure of the run.
+        splits: splits of the manifest; empty for all.
 
     Raises:
-        ConfigurationError: where there is nothing to score, or `splits` without a manifest.
+        ConfigurationError: if there is nothing to score, or `splits` is given without a manifest.
     """
     if manifest is None:
         if splits:
@@ -138,15 +138,15 @@ def records_source(directory: str, manifest: str | None = None, splits: Sequence
 def films_source(
     films: str, config: ExtractConfig, model: ModelReference, directory: str, splits: Sequence[str] = ()
 ) -> FromFilms:
-    """Films to be extracted and scored in one graph; only the modalities that the model takes are extracted.
+    """Films to extract and score in one graph; only the modalities that the model takes are extracted.
 
     Raises:
-        ConfigurationError: where there are no films, or the extract section makes other features than those that the
-            model was trained on, so that every film would be refused in the end.
+        ConfigurationError: if there are no films, or the extract section makes other features than those that the model
+            was trained on, so that it would refuse every film.
     """
     catalogue = list_films(films, config.suffixes, config.min_lines_px)
     chosen = films_of_splits(catalogue, splits, films) if splits else catalogue
-    # Imported late: it brings in all networks, which a run on ready records doesn't need.
+    # Imported late: it imports all networks, which a run on existing records doesn't need.
     from beam_pipelines.extractors.configured_networks import describe_tracks
 
     card = model.card
@@ -164,7 +164,7 @@ def films_source(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect score`: see `beam_pipelines.commands.score`."""
+    """Runs `cineaffect score`; see `beam_pipelines.commands.score`."""
     from beam_pipelines.commands.score import main as command
 
     return command(argv)

@@ -41,7 +41,7 @@ exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 som
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect extract`: parses the command line, runs the job and returns its exit code."""
+    """Runs `cineaffect extract`: parses the command line, runs the job and returns its exit code."""
     return guarded(_main, argv)
 
 
@@ -99,15 +99,15 @@ def _main(argv: list[str]) -> int:
         film_seconds=_film_seconds,
     )
     if job.is_template(options):
-        return code  # the job itself is still to come, and takes up what an earlier one has left
-    # What a killed run or another segment_s has left. Films that are to be tried again keep their parts.
+        return code  # the job itself runs later, and uses the parts that an earlier one has left
+    # Removes parts of a killed run or of another segment_s. Films that will be tried again keep their parts.
     failed = read_failures(arguments.output).values()
     remove_parts(arguments.output, [film.film_id for film in failed if film.reason in TRIED_AGAIN])
     return code
 
 
 def _film_seconds(uri: str) -> float:
-    """How long the film of a record is; 0 for a record that can't be read."""
+    """The length of a record's film in seconds; 0 if the record can't be read."""
     from beam_pipelines.contracts.records.records import RecordError, read_header
 
     try:

@@ -31,7 +31,7 @@ missing or has changed. exit codes: 0 all done, 1 an outage (run it again), 2 co
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect import-features`: parses the command line, runs the job and returns its exit code."""
+    """Runs `cineaffect import-features`: parses the command line, runs the job and returns its exit code."""
     return guarded(_main, argv)
 
 

@@ -42,7 +42,7 @@ exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 som
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect prepare`: parses the command line, runs the job and returns its exit code."""
+    """Runs `cineaffect prepare`: parses the command line, runs the job and returns its exit code."""
     return guarded(_main, argv)
 
 
@@ -85,7 +85,7 @@ def _main(argv: list[str]) -> int:
 
 @contextmanager
 def _temporary_directory(options: PipelineOptions) -> Iterator[str]:
-    """Where tf.Transform keeps what it needs between its passes: local, or what Beam's --temp_location names."""
+    """The directory of tf.Transform's intermediate files: a local one, or one in Beam's --temp_location."""
     from apache_beam.options.pipeline_options import GoogleCloudOptions
 
     from beam_pipelines.foundation import storage
@@ -102,7 +102,7 @@ def _temporary_directory(options: PipelineOptions) -> Iterator[str]:
 
 
 def _is_not_about_the_cache(entry: logging.LogRecord) -> bool:
-    # tf.Transform warns at every statistic that is taken of another one, of a cache that this job doesn't use.
+    # For every statistic of another one, tf.Transform warns about a cache that this job doesn't use.
     return "cache key varies on repeated tracing" not in entry.getMessage()
 
 

@@ -1,4 +1,4 @@
-"""`cineaffect report`: a page to look at of a scoring run, with markers for other tools, a training run or a study."""
+"""`cineaffect report`: the page of a scoring run (with markers for other tools), of a training run or of a study."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Beside it, markers/ holds an EDL for DaVinci Resolve, a CSV for Premiere and Web
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect report`: parses the command line, writes the page and returns the exit code."""
+    """Runs `cineaffect report`: parses the command line, writes the page and returns the exit code."""
     return guarded(_main, argv)
 
 
@@ -64,7 +64,7 @@ def _main(argv: list[str]) -> int:
 
 
 def _frame_rate(text: str) -> Fraction:
-    """`25`, `23.976` or `24000/1001` -> the timeline rate that is meant."""
+    """The timeline rate of a text such as `25`, `23.976` or `24000/1001`."""
     from beam_pipelines.report.markers.timecode import nearest_rate
 
     try:

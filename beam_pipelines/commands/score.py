@@ -35,7 +35,7 @@ exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 som
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect score`: parses the command line, runs the job and returns its exit code."""
+    """Runs `cineaffect score`: parses the command line, runs the job and returns its exit code."""
     return guarded(_main, argv)
 
 

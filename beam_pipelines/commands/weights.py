@@ -1,4 +1,4 @@
-"""`cineaffect weights`: what the networks load, where it comes from, and whether it lies here unharmed."""
+"""`cineaffect weights`: lists the networks' weight files with their sources, fetches and verifies them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PAPER = ("inception_v3_imagenet", "vggish_audioset", "facenet_vggface2")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`cineaffect weights`: lists, fetches or verifies; returns the exit code."""
+    """Runs `cineaffect weights`: lists, fetches or verifies, and returns the exit code."""
     return guarded(_main, argv)
 
 
@@ -134,7 +134,7 @@ def _verify(console: Console, names: list[str], self_test: bool) -> int:
 def _self_test(name: str) -> str:
     if name != "vggish_audioset":
         return f"{name}: no self-test is published"
-    # Imported late: listing and fetching the others needs no network library.
+    # Imported late: listing and fetching other files needs no network library.
     from beam_pipelines.extractors.networks.vggish import VGGishAudio
     from beam_pipelines.extractors.networks.vggish_self_test import self_test
 
@@ -142,7 +142,7 @@ def _self_test(name: str) -> str:
 
 
 class _TransferBar:
-    """A bar of rich's behind the interface that pooch asks of a progress bar."""
+    """A rich progress bar with the interface that pooch requires."""
 
     def __init__(self, progress: Progress, name: str):
         self._progress = progress
@@ -151,15 +151,15 @@ class _TransferBar:
         self.total: Any = None
 
     def update(self, amount_bytes: int) -> None:
-        """Counts further bytes."""
+        """Adds a number of bytes."""
         if self._task is None:
             self._task = self._progress.add_task(self._name, total=self.total or None)
         self._progress.advance(self._task, amount_bytes)
 
     def reset(self) -> None:
-        """Starts again: pooch calls it before it sets the bar to its full length."""
+        """Sets the bar to zero: pooch calls this before it sets the bar to its full length."""
         if self._task is not None:
             self._progress.reset(self._task)
 
     def close(self) -> None:
-        """Ends the bar; rich's own context draws its last state."""
+        """Does nothing, since rich's own context draws the bar's last state."""

@@ -1,6 +1,6 @@
-"""Films of an extract job that need no work, found before its graph is built.
+"""Finding the films of an extract job that need no work, before its graph is built.
 
-A local run with nothing left to do then starts neither worker processes nor networks. On a cluster its workers look.
+So a local run with nothing to do starts neither worker processes nor networks. On a cluster the workers look films up.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation.errors import FilmError
 
 _THREADS = 16
-"""Looking a film up is waiting for storage."""
+"""Many threads, since looking a film up mostly waits for storage."""
 
 
 @dataclass(frozen=True)
 class SetApart:
-    """Films that were looked up.
+    """The result of looking films up.
 
     Attributes:
-        films: those that need work, in their order.
-        outcomes: what became of the others: done before, or failed before by a fault of their own.
+        films: the films that need work, in their order.
+        outcomes: the outcomes of the others: done before, or failed before because of their file.
     """
 
     films: tuple[Film, ...]
@@ -39,13 +39,13 @@ def set_apart(
     descriptions: Mapping[str, Mapping[str, Any]],
     earlier: EarlierRuns,
 ) -> SetApart:
-    """Looks every film up.
+    """Looks every film up, and sets those apart that need no work.
 
     Args:
         films: the films of a run that has not begun.
-        directory: where their records lie.
-        descriptions: wanted modality -> what its features depend on.
-        earlier: which records and failures of earlier runs count.
+        directory: the directory of their records.
+        descriptions: wanted modality -> description of its features.
+        earlier: the records and failures of earlier runs that count.
     """
     if earlier.force:
         return SetApart(tuple(films), ())
@@ -57,7 +57,7 @@ def set_apart(
                 return failure
             header = up_to_date_header(film, stat_source(film), directory, descriptions)
         except FilmError:
-            return None  # the worker that is given the film says so
+            return None  # the worker that gets the film reports the error
         if header is None:
             return None
         return FilmOutcome(film.film_id, film.uri, SKIPPED, film_s=header.duration_us / 1_000_000)

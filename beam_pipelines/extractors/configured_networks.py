@@ -87,7 +87,7 @@ class Networks:
     @_built_once
     def _started(self) -> bool:
         """TensorFlow is started when the first network is built: a film that has its features needs none."""
-        # Threads that share batches call the face detector at once, each on a core of its own.
+        # Threads that share batches call the face detector at the same time, each on its own core.
         is_shared = self.config.device.shares_batches(self.gpu)
         start_tensorflow(self.config.threads_per_worker, at_once=os.cpu_count() or 1 if is_shared else 1)
         return True

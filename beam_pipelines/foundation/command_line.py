@@ -1,6 +1,6 @@
-"""What the commands share: how a parser is made, options that many of them have, and what becomes of an error.
+"""The common code of the commands: parsers, common options, and the handling of errors.
 
-Neither Beam nor TensorFlow is imported here: a command answers `--help`, and refuses a misspelt option, at once.
+It imports neither Beam nor TensorFlow, so that a command answers `--help`, and refuses a misspelt option, at once.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from beam_pipelines.foundation.errors import CineAffectError, ConfigurationError
 from beam_pipelines.foundation.logs.structured_log import is_json
 
 BEAMS_OWN = frozenset({"dry_run", "num_workers"})
-"""Options of Beam's that look like a job's own ones misspelt."""
+"""Beam's options that look like misspelt options of a job."""
 
 _NEARLY = 0.8
-"""How alike two options are, of 1, for one to be taken for the other misspelt."""
+"""The similarity (at most 1) from which on an option counts as a misspelt other one."""
 
 
 def guarded(main: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
-    """Runs a command's main and returns its exit code; an error meant for a person is printed without a trace.
+    """Runs a command's main and returns its exit code; errors meant for people are printed without a trace.
 
     Args:
-        main: takes the arguments, returns the exit code.
-        argv: the arguments; without them those of this process.
+        main: a function of the arguments that returns the exit code.
+        argv: the arguments; None for those of this process.
     """
     try:
         return main(list(sys.argv[1:] if argv is None else argv))
@@ -39,7 +39,7 @@ def guarded(main: Callable[[list[str]], int], argv: Sequence[str] | None) -> int
 
 
 def make_parser(command: str, description: str | None, examples: str = "") -> argparse.ArgumentParser:
-    """The parser of `cineaffect COMMAND`; its help ends with `examples`, line by line as they stand."""
+    """The parser of `cineaffect COMMAND`; its help ends with `examples`, with their line breaks."""
     return argparse.ArgumentParser(
         prog=f"cineaffect {command}",
         description=description,
@@ -58,10 +58,10 @@ def add_configuration(
     """Adds `--config` and `--set`, which `load_section` takes as `arguments.config` and `arguments.overrides`.
 
     Args:
-        parser: the command's.
-        section: the section whose keys `--set` overrides, and of what.
+        parser: the command's parser.
+        section: the section whose keys `--set` overrides.
         example: one of its keys with a value, `epochs=20`, to show how `--set` is used.
-        file: what the help says of `--config`.
+        file: the help of `--config`.
     """
     parser.add_argument("--config", help=file)
     add_set(parser, "--set", section, example)
@@ -80,7 +80,7 @@ def add_set(parser: argparse.ArgumentParser, option: str, section: str, example:
 
 
 def at_least_one(text: str) -> int:
-    """The value of an option that counts something."""
+    """The value of an option that must be a whole number of at least 1."""
     count = int(text)
     if count < 1:
         raise argparse.ArgumentTypeError(f"{count} is less than 1")
@@ -88,16 +88,16 @@ def at_least_one(text: str) -> int:
 
 
 def comma_separated(text: str) -> tuple[str, ...]:
-    """`train,validation` as the names it holds, for an option of the command line."""
+    """The names in a text such as `train,validation`, for an option of the command line."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def parse_known(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The command's own arguments, and those that are left over for Beam.
+    """The command's own arguments, and the remaining ones for Beam.
 
     Raises:
-        ConfigurationError: for an option that is nearly one of the command's own (the parser would say only that this
-            one is missing), and for an argument that belongs to no option.
+        ConfigurationError: if an option is nearly one of the command's own (the parser would only say that this one is
+            missing), or an argument belongs to no option.
     """
     own = [option for action in parser._actions for option in action.option_strings]
     for argument in argv:
@@ -111,14 +111,14 @@ def parse_known(parser: argparse.ArgumentParser, argv: Sequence[str]) -> tuple[a
 
 
 def nearly(option: str, own: Iterable[str]) -> str:
-    """The one of some options that `option` may be meant to be; empty for none."""
+    """The option of `own` that was probably meant by `option`; empty if there is none."""
     near = difflib.get_close_matches(option, list(own), n=1, cutoff=_NEARLY) if option.startswith("--") else []
     return near[0] if near else ""
 
 
 def _refuse_strays(arguments: Sequence[str]) -> None:
-    # Beam ignores what isn't an option. The shell makes many arguments of an unquoted glob, and only one film would be
-    # done.
+    # Beam ignores arguments that are no options. The shell turns an unquoted glob into many arguments, of which only
+    # one film would be done.
     for before, argument in zip(["", *arguments], arguments, strict=False):
         if not argument.startswith("-") and (not before.startswith("-") or "=" in before):
             raise ConfigurationError(f"unexpected argument '{argument}'; put a glob in quotes: --films 'films/*.mp4'")

@@ -1,1 +1,1 @@
-"""How a job starts, shows its progress and ends: Beam's options, the progress display, the exit code."""
+"""Starting and ending a job: Beam's options, the progress display, the JSON log, the exit code."""

@@ -1,8 +1,8 @@
 """The JSON log of a job: this process's own messages, and those that Beam's local worker processes send to it.
 
-A local runner's driver gets a worker's message as the text form of Beam's `LogEntry`, with a line of JSON in it where
-the worker was told to log so. That line is passed on as it is. On a cluster the workers' messages stay with the runner,
-in the same form.
+A local runner's driver gets a worker's message as the text form of Beam's `LogEntry`, which contains a line of JSON if
+the worker logs JSON. That line is passed on unchanged. On a cluster the workers' messages stay in the runner's log, in
+the same form.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FROM_WORKERS = "apache_beam.runners.portability.local_job_service"
 
 
 def start_log(arguments: Sequence[str]) -> None:
-    """Begins to log JSON where a command line asks for it; before it is parsed, so that its errors are lines too."""
+    """Starts the JSON log if a command line asks for it, before it is parsed, so that errors are JSON lines too."""
     given = [*arguments, ""]
     if f"{OPTION}=json" in given or "json" in (given[i + 1] for i, name in enumerate(given) if name == OPTION):
         start_json_log(_DriverLines())
@@ -46,7 +46,7 @@ def _is_logged(record: logging.LogRecord) -> bool:
 
 
 def _sent_by_worker(record: logging.LogRecord) -> dict[str, Any] | None:
-    """What a worker has sent, as a JSON object; None for a message of this process's own."""
+    """A worker's message as a JSON object; None for a message of this process."""
     known: dict[str, Any] | None = record.__dict__.get("_sent_by_worker")  # underscored: no fact of a message
     if known is None and record.name == _FROM_WORKERS and isinstance(record.args, tuple) and record.args:
         known = record.__dict__["_sent_by_worker"] = _read_entry(str(record.args[0]), record.levelname)
@@ -65,6 +65,6 @@ def _read_entry(text: str, level: str) -> dict[str, Any] | None:
         sent = json.loads(entry.message)
     except json.JSONDecodeError:
         sent = None
-    if not isinstance(sent, dict):  # from before the worker's log had its form
+    if not isinstance(sent, dict):  # sent before the worker's log had its form
         sent = {"level": level, "message": entry.message, "logger": entry.log_location}
     return {**sent, "transform": entry.transform_id} if entry.transform_id else sent

@@ -1,8 +1,8 @@
-"""How a job starts and ends: Beam's options, a progress display, and the exit code of the finished run.
+"""Starting and ending a job: Beam's options, a progress display, and the exit code of the finished run.
 
-Options that a job doesn't know are passed on to Beam, so that `--runner=PortableRunner …` works with each. Without a
-`--runner` a job runs on this machine's cores with Beam's own portable local runner, one process a core (`FnApiRunner`;
-`DirectRunner` would first try to download another one).
+Options that a job doesn't know are passed on to Beam, so that `--runner=PortableRunner …` works with every job. Without
+`--runner` a job runs on this machine's cores with Beam's own portable local runner, one process per core
+(`FnApiRunner`; `DirectRunner` would first try to download another one).
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 
 
 def films_share_batches(device: DeviceConfig) -> bool:
-    """Whether films that are extracted here share batches, so that a local job is one process with a thread a film."""
-    # TensorFlow takes seconds to look for a GPU, and isn't asked where the answer is given.
+    """Whether films extracted here share batches, so that a local job is one process with a thread per film."""
+    # TensorFlow takes seconds to look for a GPU, so it isn't asked if the setting decides.
     return device.shares_batches(device.share_batches is None and sees_gpu())
 
 
@@ -61,17 +61,17 @@ def beam_options(
     default_workers: int = 0,
     one_process: Callable[[], bool] = lambda: False,
 ) -> PipelineOptions:
-    """Beam's options from the arguments a job didn't know; the local runner where they name none.
+    """Beam's options from the arguments that a job doesn't know; the local runner if they name none.
 
     Args:
-        beam_arguments: what the job's own parser left over.
-        workers: `--workers`; 0 where it wasn't given.
-        default_workers: of the local runner then; 0 for one a core.
-        one_process: whether the local runner's workers are threads of this process and not processes; not asked for
-            another runner.
+        beam_arguments: the arguments that the job's own parser doesn't know.
+        workers: `--workers`; 0 if it wasn't given.
+        default_workers: the local runner's workers without `--workers`; 0 for one per core.
+        one_process: says whether the local runner's workers are threads of this process and not processes; it isn't
+            called for another runner.
 
     Raises:
-        ConfigurationError: for an option that neither the job nor, on this machine's own runner, Beam knows.
+        ConfigurationError: if neither the job nor, on this machine's own runner, Beam knows an option.
     """
     arguments = list(beam_arguments)
     runner = _named_runner(arguments)
@@ -111,7 +111,7 @@ def is_local(options: PipelineOptions) -> bool:
 
 
 def is_template(options: PipelineOptions) -> bool:
-    """Whether only the graph is wanted: Dataflow's template launcher starts the job once the program has ended."""
+    """Whether only the graph is needed: Dataflow's template launcher starts the job after the program has ended."""
     return bool(options.view_as(GoogleCloudOptions).template_location)
 
 
@@ -124,9 +124,9 @@ def run(
     marker: str = "",
     film_seconds: Callable[[str], float] | None = None,
 ) -> int:
-    """Builds and runs a job's graph, shows progress meanwhile, prints the summary and returns the exit code.
+    """Builds and runs a job's graph, shows its progress, prints the summary and returns the exit code.
 
-    For a template (`is_template`) it returns once the graph is written: nothing has run yet.
+    For a template (`is_template`) it returns once the graph is written, before the job runs.
 
     Args:
         define: builds the graph on the pipeline it is given.
@@ -155,9 +155,9 @@ def run(
 
 
 def storage_time_s(output: str) -> float:
-    """The time now by the clock of whatever keeps `output`, in seconds since the epoch: a run's start.
+    """The present time by the clock of `output`'s storage, in seconds since the epoch: a run's start.
 
-    What lies there and is younger was made by this run, also where a worker was lost and its work begins anew.
+    Files there that are younger were written by this run, even if a worker was lost and its work is repeated.
     """
     _check_output(output)
     uri = storage.join(output, f".{uuid.uuid4().hex}{storage.TEMPORARY_SUFFIX}")
@@ -168,7 +168,7 @@ def storage_time_s(output: str) -> float:
 
 
 def versions() -> dict[str, str]:
-    """The versions of what a run depends on, for manifests and model cards."""
+    """The versions of the libraries that a run uses, for manifests and model cards."""
     packages = ("apache-beam", "tensorflow", "keras", "numpy", "scipy", "av")
     return {
         "cineaffect": __version__,
@@ -190,7 +190,7 @@ def _check_output(output: str) -> None:
 
 
 def _is_worth_a_line(entry: logging.LogRecord) -> bool:
-    # Every local worker process says so at its start, for a feature that nobody uses here.
+    # Every local worker process logs this at its start, about a feature that is not used here.
     return "No semi_persistent_directory found" not in entry.getMessage()
 
 
@@ -202,8 +202,8 @@ def _named_runner(arguments: Sequence[str]) -> str | None:
 
 
 def _refuse_unknown(arguments: Sequence[str]) -> None:
-    # Beam itself only logs a warning for what it doesn't know, so a misspelt option would be silently ignored. On a
-    # cluster the job server may know more options than Beam's Python side does; there it is left to them.
+    # Beam itself only logs a warning for unknown options, so a misspelt one would be ignored. On a cluster the job
+    # server may know more options than Beam's Python side, so nothing is refused there.
     known = PipelineOptions([]).get_all_options()
     unknown = sorted(set(PipelineOptions(list(arguments)).get_all_options(retain_unknown_options=True)) - set(known))
     if unknown:

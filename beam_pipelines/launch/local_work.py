@@ -1,7 +1,7 @@
-"""What a local job is given to do: in which order, and how many processes are worth starting for it.
+"""The work of a local job: the order of its films, and the number of processes that pay.
 
-A worker process takes about ten seconds of a core to import Beam and TensorFlow and to load its networks. So little
-work is done in one process, which has both already; the files come out the same, byte by byte.
+A worker process takes about ten seconds of a core to import Beam and TensorFlow and to load its networks. So one
+process, which has imported both, does small jobs alone; the files are the same, byte by byte.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 
 WORK_A_WORKER_S = 10.0
-"""Core seconds of work for which a process of its own is worth its start."""
+"""The core seconds of work from which on a further process pays."""
 
 LOOKED_UP_FILMS = 20_000
-"""So many films at most are looked up by the job's own process before it starts workers: a millisecond each, which is
-what starting two workers costs. Of more the workers look, side by side."""
+"""The largest number of films that the job's own process looks up before it starts workers: at a millisecond each, they
+cost as much as starting two workers. More films are looked up by the workers, in parallel."""
 
 # Core seconds of scoring, as measured (benchmarks/scoring.md): 90 minutes of film are 69 MB, and take 2.7 s.
 _SCORING_S_PER_BYTE = 4e-8
@@ -28,11 +28,11 @@ _SHARED_BYTES = 100_000_000
 
 
 def workers_for(films: Sequence[Film], records: Sequence[str] = (), plots: bool = False) -> int:
-    """How many worker processes are worth starting on this machine; at least one.
+    """The number of worker processes that pay on this machine; at least one.
 
     Args:
-        films: films to be extracted: a process for each; one a core where a film is above 100 MB, or lies in a bucket.
-        records: feature records to be scored: a process for every ten core seconds that they will take.
+        films: films to extract: one process for each, or one per core if a film is above 100 MB or in a bucket.
+        records: feature records to score: one process for every ten core seconds of scoring.
         plots: whether scored films get plots.
     """
     if any(storage.is_remote(film.uri) or _size_bytes(film.uri) > _SHARED_BYTES for film in films):
@@ -44,10 +44,10 @@ def workers_for(films: Sequence[Film], records: Sequence[str] = (), plots: bool 
 
 
 def largest_first(films: Sequence[Film]) -> list[Film]:
-    """The films by the size of their files; those in buckets, and those that can't be looked at, last and in order.
+    """The films, largest file first; films in buckets, and those whose file can't be examined, come last, in order.
 
-    Beam's local runner gives every worker each n-th film, once and for all. In this order the workers have about the
-    same to do, and at the end none waits for another that has the longest film still before it.
+    Beam's local runner assigns every n-th film to each worker at the start. In this order the workers have about equal
+    work, and none waits at the end for another that still has the longest film to do.
     """
     return sorted(films, key=lambda film: _size_bytes(film.uri), reverse=True)
 

@@ -1,4 +1,4 @@
-"""The options that every job has; adding them needs no Beam."""
+"""The options of every job; adding them doesn't import Beam."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ def add_job_options(parser: argparse.ArgumentParser, section: str, example: str)
     """Adds `--output`, `--config`, `--set`, `--workers` and `--log-format`.
 
     Args:
-        parser: the job's.
+        parser: the job's parser.
         section: the job's section.
-        example: a key of it with a value, `image.batch_size=8`, to show how `--set` is used.
+        example: a key of the section with a value, `image.batch_size=8`, to show how `--set` is used.
     """
     parser.add_argument(
         "--output", required=True, help="directory of this run, local or gs://; a second run continues it"

@@ -1,7 +1,7 @@
-"""Progress of a running job for the person who waits: counts finished films by the files that appear.
+"""The progress of a running job, for people: it counts finished films by the files that appear.
 
-Looking at the output works for every runner, local or remote, and costs the workers nothing. A film that fails leaves
-no file: it counts as one that is still to come until the job's last stage writes what has failed.
+This works for every runner, local or remote, and costs the workers nothing. A failed film leaves no file: it counts as
+not yet done until the job's last stage writes the failures.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ from beam_pipelines.foundation.logs.structured_log import is_json
 
 _LOOK_EVERY_S = 1.0
 _PAUSE_PER_LOOK = 20
-"""A million files take seconds to list; looking must not cost more than a twentieth of a core."""
+"""The pause after listing, as a multiple of its time: listing a million files takes seconds, and may cost at most a
+twentieth of a core."""
 _LOG = logging.getLogger(__name__)
 
 
 @contextmanager
 def watch(output: str, films: int, suffix: str, film_seconds: Callable[[str], float] | None = None) -> Iterator[None]:
-    """Shows how many of `films` have a file `*suffix` in `output`, newer than now, until the block ends.
+    """Shows how many of `films` have a file `*suffix` in `output` that is newer than now, until the `with` block ends.
 
-    On a terminal this is a bar with the time left; elsewhere it is a plain line for each finished film, or a message of
-    the log where that is JSON.
+    On a terminal it shows a bar with the time left; elsewhere it prints a line for each finished film, or logs a
+    message if the log is JSON.
 
     Args:
         output: the directory of the run.
-        films: how many films there are.
-        suffix: of the files that stand for a finished film each.
-        film_seconds: the length of the film that a file stands for; then film-hours and speed are shown too.
+        films: the number of films.
+        suffix: the suffix of the files, one per finished film.
+        film_seconds: returns the length of a file's film, so that film-hours and speed are shown too.
     """
     if storage.is_remote(output):
         # Listing a bucket every second costs money; the runner's own page shows the progress there.
@@ -61,13 +62,13 @@ def watch(output: str, films: int, suffix: str, film_seconds: Callable[[str], fl
 
 
 class Tally:
-    """The films that were finished since it was made, and how fast that goes.
+    """The films that were finished since its creation, and their rate.
 
     Attributes:
-        films: how many there are.
-        done: how many are finished.
-        film_s: how long those are together, in seconds.
-        pause_s: how long to wait until the next look: the more files there are, the longer a look takes.
+        films: the number of films.
+        done: the number of finished films.
+        film_s: the length of the finished films together, in seconds.
+        pause_s: the seconds until the next look: the more files there are, the longer a look takes.
     """
 
     def __init__(self, output: str, films: int, suffix: str, film_seconds: Callable[[str], float] | None = None):
@@ -80,8 +81,8 @@ class Tally:
         self._seen: set[str] = set()
 
     def look(self) -> list[str]:
-        """Looks again; returns the names of the films that were finished in the meantime."""
-        # File systems may keep times to the second only.
+        """Lists the files again and returns the names of newly finished films."""
+        # File systems may store times in whole seconds.
         since_s, started_s = math.floor(self._since_s), time.monotonic()
         new = []
         for info in storage.list_files(self._output):
@@ -94,7 +95,7 @@ class Tally:
         return new
 
     def left_s(self) -> float | None:
-        """The time left if the other films are like those so far; None before the first one."""
+        """The time left in seconds if the other films take as long as those so far; None before the first one."""
         elapsed_s = time.monotonic() - self._started_s
         return elapsed_s / self.done * max(0, self.films - self.done) if self.done else None
 
@@ -138,7 +139,7 @@ def _lines(console: Console, name: str, tally: Tally, stop: threading.Event) -> 
             shown += 1
             message = f", {tally.message()}" if film == new[-1] and tally.message() else ""
             line = f"{name}: {shown_name(film)}: {shown} of {tally.films} films{message}"
-            # As it stands: brackets in a film's name are no markup.
+            # Without markup, since a film's name may have brackets.
             console.print(line, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 

@@ -1,1 +1,1 @@
-"""The files of a scored film: writing them, and finding them in a later run. No Beam."""
+"""The films and files of a scoring run: writing a film's files, and finding finished films. No Beam."""

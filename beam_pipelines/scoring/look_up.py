@@ -1,4 +1,4 @@
-"""Which films of a scoring run need no work: an earlier run has scored them from the same."""
+"""Finding the films of a scoring run that need no work, because they were scored from the same record and model."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from beam_pipelines.scoring.curve_files import CurveFiles, FinishedFilms
 from beam_pipelines.scoring.scored_film import FilmToScore, SkippedFilm, failed_film
 
 _THREADS = 16
-"""Looking a film up is waiting for storage."""
+"""Many threads, since looking a film up mostly waits for storage."""
 
 
 @dataclass(frozen=True)
 class LookedUp:
-    """What became of films that were looked up.
+    """The result of looking films up.
 
     Attributes:
-        to_score: those that need work, in their order.
-        skipped: those that need none.
-        failed: those without a record that can be opened.
+        to_score: the films that need work, in their order.
+        skipped: the films that need none.
+        failed: the films without a readable record.
     """
 
     to_score: tuple[FilmToScore, ...] = ()
@@ -36,7 +36,7 @@ def look_up(films: Sequence[FilmToScore], files: CurveFiles) -> LookedUp:
 
     Args:
         films: the films of a run that has not begun.
-        files: where an earlier run may have left their files.
+        files: the run's files, which may include files of an earlier run.
     """
     finished = FinishedFilms(files)
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -49,7 +49,7 @@ def look_up(films: Sequence[FilmToScore], files: CurveFiles) -> LookedUp:
 
 
 def look_up_film(film: FilmToScore, finished: FinishedFilms) -> FilmToScore | SkippedFilm | FilmOutcome:
-    """The film with its record's checksum, or the film as it was scored before, or why its record can't be opened."""
+    """The film with its record's checksum, or as it was scored before, or the failure to open its record."""
     try:
         film = film if film.checksum else replace(film, checksum=record_checksum(film.record_uri))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A film on its way through a scoring run: to be scored, done before, or scored."""
+"""A film in a scoring run: to be scored, scored before, or scored in this run."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from beam_pipelines.foundation.errors import FilmError
 
 @dataclass(frozen=True)
 class FilmToScore:
-    """A film whose feature record is to be scored.
+    """A film with the feature record to score.
 
     Attributes:
         film_id, source_uri: the film.
         record_uri: its feature record.
-        checksum: `record_checksum` of it; known once the record has been looked at.
+        checksum: the record's `record_checksum`, once it was read.
     """
 
     film_id: str
@@ -28,11 +28,11 @@ class FilmToScore:
 
 @dataclass(frozen=True)
 class SkippedFilm:
-    """A film that was scored from the same before, and the done marker that says so.
+    """A film that was already scored from the same record and model, and its done marker.
 
     Attributes:
-        film, marker: of the film.
-        by_this_run: a worker of this run did it and was lost afterwards; by an earlier run otherwise.
+        film, marker: the film and its done marker.
+        by_this_run: whether a worker of this run scored it and was lost afterwards; else an earlier run did.
     """
 
     film: FilmToScore
@@ -42,7 +42,7 @@ class SkippedFilm:
 
 @dataclass(frozen=True, eq=False)
 class ScoredFilm:
-    """A film that this run has scored, its curve, and the done marker that it will leave."""
+    """A film that this run has scored, its curve, and its future done marker."""
 
     film: FilmToScore
     marker: DoneMarker

@@ -1,4 +1,4 @@
-"""ExtractFilms: films in, feature records in a directory, outcomes out.
+"""ExtractFilms: takes films; writes feature records to a directory; gives outcomes.
 
 Films ──▶ ExtractFilm ──▶ done, failed
               └─ segments of long films ──▶ ExtractSegment ──▶ names of parts ──▶ FinishFilm ──▶ done, failed
@@ -30,13 +30,13 @@ _SEGMENTS_TAG = "segments"
 
 @dataclass
 class ExtractFilms(beam.PTransform):
-    """PCollection of `Film` -> {`done`: outcomes of films that have a record (done or skipped), `failed`: the others}.
+    """From a PCollection of `Film` to outcomes: `done` (films with a record) and `failed` (the others).
 
     Attributes:
         config: the extract section.
-        directory: where the records go, one TFRecord file a film.
-        descriptions: wanted modality -> what its features depend on (`describe_tracks`).
-        earlier: which records and failures of earlier runs count; a failure that stands is carried over.
+        directory: the directory of the records, one TFRecord file per film.
+        descriptions: wanted modality -> description of its features (`describe_tracks`).
+        earlier: the records and failures of earlier runs that count.
     """
 
     config: ExtractConfig
@@ -46,7 +46,7 @@ class ExtractFilms(beam.PTransform):
 
     def expand(self, films: beam.PCollection) -> Any:
         shared = Shared()
-        # The reshuffles hand films and segments to workers one by one; without them they'd stay fused to the one
+        # The reshuffles give films and segments to workers one by one; without them they'd stay fused to the one
         # Create.
         extracted = (
             films
@@ -69,7 +69,7 @@ class ExtractFilms(beam.PTransform):
 
 @dataclass(frozen=True)
 class _Part:
-    """One segment's result: where its part lies, or how it failed."""
+    """One segment's result: the address of its part, or its failure."""
 
     start: int
     uri: str = ""
@@ -77,16 +77,16 @@ class _Part:
 
 
 class _WithExtractor(beam.DoFn):
-    """Holds a worker's networks (one copy a process) and its decoding process (one a thread)."""
+    """Holds a worker's networks (one copy per process) and its decoding process (one per thread)."""
 
     def __init__(self, work: ExtractFilms, shared: Shared):
         self.config = work.config
         self.directory = work.directory
         self.descriptions = work.descriptions
-        # Only those who look at whole films need the failures, which may be many.
+        # Only the step that takes whole films needs the failures, which may be many.
         self.earlier = replace(work.earlier, failures={})
         # Made with the graph and not in `setup`: its key travels with the DoFn, so that a process holds one copy of the
-        # networks however many threads of it process bundles, and of whichever stage.
+        # networks, however many of its threads process bundles, and of any stage.
         self.shared = shared
 
     def setup(self) -> None:
@@ -102,11 +102,11 @@ class _WithExtractor(beam.DoFn):
         self.extractor.decoder.close()
 
     def outcome(self, film: Film, film_s: float, extracted: bool) -> FilmOutcome:
-        """The outcome of a film that has its record."""
+        """The outcome of a film with a record."""
         return FilmOutcome(film.film_id, film.uri, DONE if extracted else SKIPPED, film_s=film_s)
 
     def failure(self, film: Film, error: FilmError) -> FilmOutcome:
-        """The outcome of a film that failed, with what tells whether it is to be tried again."""
+        """The outcome of a failed film, with the data that decide whether the next run tries it again."""
         outcome = FilmOutcome(film.film_id, film.uri, FAILED, error.step, error.reason, error.detail)
         try:
             source = stat_source(film)
@@ -154,7 +154,7 @@ class _ExtractSegment(_WithExtractor):
                 part = _Part(segment.start, extract_segment(segment, self.extractor))
         except FilmError as error:
             part = _Part(segment.start, failure=self.failure(segment.cut.film, error))
-        # The cut film is the same for all of its segments; it travels as a value, for keys are compared as bytes.
+        # All segments have the same cut film. It travels as a value, since keys are compared as bytes.
         yield segment.cut.film.film_id, (segment.cut, part)
 
 
@@ -166,7 +166,7 @@ class _FinishFilm(_WithExtractor):
         cut = found[0][0]
         failures = [part.failure for _, part in found if part.failure is not None]
         if failures:
-            # The other parts stay: where the fault was the machine's, the next run needs only what is missing.
+            # The other parts stay: if the machine was at fault, the next run needs only the missing ones.
             yield beam.pvalue.TaggedOutput(FAILED_TAG, failures[0])
             return
         try:

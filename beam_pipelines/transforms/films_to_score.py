@@ -22,12 +22,12 @@ from beam_pipelines.transforms.create_films import CreateFilms
 
 
 class Films(NamedTuple):
-    """PCollections of a run's films, each of any number.
+    """The PCollections of a run's films; each may be empty.
 
     Attributes:
-        to_score: of `FilmToScore`.
-        skipped: of `SkippedFilm`, those that need no work.
-        failed: of `FilmOutcome`, those that never got that far.
+        to_score: `FilmToScore`s.
+        skipped: `SkippedFilm`s, which need no work.
+        failed: `FilmOutcome`s of films that failed before scoring.
     """
 
     to_score: Sequence[beam.PCollection]
@@ -44,11 +44,11 @@ class FilmSource(Protocol):
 
     @property
     def films_to_extract(self) -> Sequence[Film]:
-        """Those of them whose records may have to be made."""
+        """The films whose records may have to be made."""
 
     @property
     def films_to_score(self) -> Sequence[FilmToScore]:
-        """Those of them whose records lie ready."""
+        """The films whose records exist."""
 
     @property
     def lies_ready(self) -> bool:
@@ -58,10 +58,10 @@ class FilmSource(Protocol):
         """The source's entries in the run manifest."""
 
     def looked_up(self, files: CurveFiles) -> FilmSource:
-        """The same films, those that need no work set apart by this process before any worker starts."""
+        """The same source after this process has looked its films up and set those apart that need no work."""
 
     def films(self, pipeline: beam.Pipeline) -> Films:
-        """The films."""
+        """The films as PCollections."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class FromRecords:
     """Films with existing feature records.
 
     Attributes:
-        films_to_score: the films; one without a record becomes a failure of the run.
-        known: further films, of which it is known that there is nothing to score.
+        films_to_score: the films; a film without a record becomes a failure of the run.
+        known: further films that are known to need no scoring.
     """
 
     films_to_score: Sequence[FilmToScore]
@@ -83,7 +83,7 @@ class FromRecords:
 
     @property
     def films_to_extract(self) -> Sequence[Film]:
-        """None of them."""
+        """An empty sequence, since all records exist."""
         return ()
 
     @property
@@ -96,12 +96,12 @@ class FromRecords:
         return {}
 
     def looked_up(self, files: CurveFiles) -> FromRecords:
-        """The same films, those that need no work set apart."""
+        """The same source, with the films set apart that need no work."""
         found = look_up(self.films_to_score, files)
         return FromRecords(found.to_score, found)
 
     def films(self, pipeline: beam.Pipeline) -> Films:
-        """The films, handed to workers one by one."""
+        """The films as PCollections, given to workers one by one."""
         to_score, known = [], self.known
         if self.films_to_score:
             created = pipeline | "Films" >> CreateFilms(self.films_to_score)
@@ -119,7 +119,7 @@ class FromFilms:
         catalogue: the films.
         config: the extract section.
         directory: the directory of their feature records.
-        descriptions: wanted modality -> what its features depend on.
+        descriptions: wanted modality -> description of its features.
         extracted: further films, whose records are up to date.
     """
 
@@ -141,7 +141,7 @@ class FromFilms:
 
     @property
     def films_to_score(self) -> Sequence[FilmToScore]:
-        """Those whose records are up to date."""
+        """The films whose records are up to date."""
         return self.extracted.films_to_score
 
     @property
@@ -154,13 +154,13 @@ class FromFilms:
         return {"extract": {"configuration": self.config.model_dump(mode="json"), "descriptions": self.descriptions}}
 
     def looked_up(self, files: CurveFiles) -> FromFilms:
-        """The same films, those that are extracted already set apart, and of these the ones that need no work."""
+        """The same source, with the films set apart that are extracted already, and those of them that need no work."""
         found = set_apart(self.catalogue, self.directory, self.descriptions, EarlierRuns())
         to_score = [_find_record(outcome, self.directory) for outcome in found.outcomes]
         return replace(self, catalogue=found.films, extracted=FromRecords(to_score).looked_up(files))
 
     def films(self, pipeline: beam.Pipeline) -> Films:
-        """The films whose records are made, and the outcomes of those that can't be extracted."""
+        """The films with their new records, and the outcomes of films that can't be extracted."""
         ready = self.extracted.films(pipeline)
         if not self.catalogue:
             return ready

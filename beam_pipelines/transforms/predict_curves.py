@@ -1,9 +1,9 @@
-"""PredictCurves: films with their features in, affect curves out.
+"""PredictCurves: takes films with their features; gives affect curves.
 
     film and features ──▶ BatchFilms ──▶ RunInference ──▶ SmoothCurve ──▶ ScoredFilm
                                                               └─ failed
 
-Only films that the model accepts may come in, because RunInference fails a whole batch at a time.
+The model must accept every film that comes in, because RunInference fails a whole batch at a time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from beam_pipelines.scoring.scored_film import FilmToScore, ScoredFilm, failed_f
 SCORED_TAG = "scored"
 FAILED_TAG = "failed"
 CPU_BATCH_S = 2048
-"""Seconds of films that are given to a model together on a processor; on a GPU a block of its rows."""
+"""Seconds of films that a model gets together on a processor; on a GPU it gets a block of its rows."""
 
 FilmInput = tuple[FilmToScore, FilmFeatures]
 FilmOutput = tuple[FilmToScore, RawPrediction]
@@ -44,14 +44,14 @@ FilmOutput = tuple[FilmToScore, RawPrediction]
 
 @dataclass(frozen=True)
 class Inference:
-    """How the model is called; none of it but the stride makes a difference to a curve (`block_s` to its last bits).
+    """How the model is called. Only the stride changes a curve (and `block_s` its last bits).
 
     Attributes:
-        stride_s: every how many seconds it is asked.
-        batch_s: films are given to it together until they have so many seconds; 0 for one at a time, None as suits the
-            device.
+        stride_s: the distance in seconds between predictions.
+        batch_s: the model gets films together until they have so many seconds; 0 for one at a time, None for the
+            device's default.
         threads_per_worker: TensorFlow's threads in each process.
-        block_s: seconds that it advances at a time; None as suits the device.
+        block_s: seconds that the model advances at a time; None for the device's default.
     """
 
     stride_s: int = 1
@@ -62,10 +62,10 @@ class Inference:
 
 @dataclass
 class PredictCurves(beam.PTransform):
-    """PCollection of (`FilmToScore`, `FilmFeatures`) -> {`scored`: `ScoredFilm`, `failed`: `FilmOutcome`}.
+    """From (`FilmToScore`, `FilmFeatures`) to {`scored`: `ScoredFilm`, `failed`: `FilmOutcome`}.
 
     Attributes:
-        model: the exported model; one copy of it a process.
+        model: the exported model; one copy per process.
         smoothing: how curves are smoothed.
         scorer: `scorer_digest` of this run.
         inference: how the model is called.
@@ -88,10 +88,10 @@ class PredictCurves(beam.PTransform):
 
 
 class FilmModelHandler(ModelHandler[FilmInput, FilmOutput, ExportedModel]):
-    """Loads an exported model for RunInference, once a process, and calls it batch by batch.
+    """Loads an exported model for RunInference, once per process, and calls it batch by batch.
 
-    Batches come ready made, by seconds: Beam's own batching counts elements, and holds films back also where they come
-    one by one.
+    The elements are batches already, measured in seconds: Beam's own batching counts elements, and delays films that
+    come one by one.
     """
 
     def __init__(self, model: ModelReference, inference: Inference = Inference()):
@@ -100,52 +100,52 @@ class FilmModelHandler(ModelHandler[FilmInput, FilmOutput, ExportedModel]):
         self._inference = inference
 
     def should_skip_batching(self) -> bool:
-        """The elements are batches already."""
+        """True, since the elements are batches already."""
         return True
 
     def update_model_path(self, model_path: str | None = None) -> None:
-        """What RunInference calls when its side input of `ModelMetadata` names another model.
+        """Changes the model; RunInference calls this if its side input of `ModelMetadata` names another one.
 
         Args:
-            model_path: a version's directory, or a directory of exports, whose pointer `current` is then followed.
+            model_path: a version's directory, or a directory of exports, whose pointer `current` is followed.
 
         Raises:
-            ConfigurationError: where there is no model.
+            ConfigurationError: if there is no model.
         """
         if model_path:
             self._model = find_model(model_path)
 
     def set_environment_vars(self) -> None:
-        """Beam calls this in each process before it loads the model."""
+        """Silences a warning; Beam calls this in each process before it loads the model."""
         super().set_environment_vars()
-        # Without PyTorch, Beam 2.77 takes Python's own `resource` module for absent and warns at every load.
+        # Without PyTorch, Beam 2.77 treats Python's own `resource` module as absent and warns at every load.
         logging.getLogger().addFilter(_is_not_about_resource)
 
     def load_model(self) -> ExportedModel:
-        """The model; Beam calls this once a process."""
+        """Loads the model; Beam calls this once per process."""
         start_tensorflow(self._inference.threads_per_worker)
         return ExportedModel(self._model, self._inference.block_s)
 
     def run_inference(
         self, batch: Sequence[FilmInput], model: ExportedModel, inference_args: dict[str, Any] | None = None
     ) -> Iterable[FilmOutput]:
-        """The predictions of some films, in their order; each is what it would be alone."""
+        """The predictions of some films, in their order; each film has the values that it has alone."""
         predictions = model.predict_films([features for _, features in batch], self._inference.stride_s)
         return [(film, prediction) for (film, _), prediction in zip(batch, predictions, strict=True)]
 
     def get_num_bytes(self, batch: Sequence[FilmInput]) -> int:
-        """Bytes of features, for Beam's metrics (whose default pickles the whole batch to find out)."""
+        """The size of the features in bytes, for Beam's metrics (by default Beam pickles the batch to measure it)."""
         return sum(features.size_bytes for _, features in batch)
 
 
 class _BatchFilms(beam.DoFn):
-    """Gathers films up to so many seconds; what a bundle leaves over goes on at its end."""
+    """Collects films up to so many seconds; the rest follows at the end of the bundle."""
 
     def __init__(self, batch_s: int | None):
         self.batch_s = batch_s
 
     def setup(self) -> None:
-        # Decided where the model runs: whoever starts the job may have no GPU.
+        # Decided where the model runs, since the machine that starts the job may have no GPU.
         self.seconds_wanted = (GPU_BLOCK_S if sees_gpu() else CPU_BATCH_S) if self.batch_s is None else self.batch_s
 
     def start_bundle(self) -> None:

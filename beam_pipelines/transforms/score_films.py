@@ -1,10 +1,10 @@
-"""ScoreFilms: feature records in, affect curves out, with what was scored before set apart.
+"""ScoreFilms: takes feature records; gives affect curves, and separately the films that were scored before.
 
     FilmToScore ──▶ ReadFeatures ──▶ PredictCurves ──▶ ScoredFilm
                         │  └─ failed      └─ failed
                         └──── skipped: its done marker says that nothing has changed
 
-All of it can be fused: features never cross a shuffle, and the curves of a batch are written before the next is read.
+A runner can fuse all of it: features never cross a shuffle, and a batch's curves are written before the next is read.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ SKIPPED_TAG = "skipped"
 
 @dataclass
 class ScoreFilms(beam.PTransform):
-    """PCollection of `FilmToScore` -> {`scored`: `ScoredFilm`, `skipped`: `SkippedFilm`, `failed`: `FilmOutcome`}.
+    """From `FilmToScore` to {`scored`: `ScoredFilm`, `skipped`: `SkippedFilm`, `failed`: `FilmOutcome`}.
 
     Attributes:
-        model: the exported model; one copy of it a process.
+        model: the exported model; one copy per process.
         smoothing: how curves are smoothed.
-        files: where an earlier run may have left the film's files.
+        files: the run's files, which may include a film's files of an earlier run.
         inference: how the model is called.
     """
 
