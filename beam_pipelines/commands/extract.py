@@ -61,7 +61,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.extraction.parts_folder import remove_parts
     from beam_pipelines.extractors.configured_networks import describe_tracks
     from beam_pipelines.extractors.weights.needed_weights import require_weights
-    from beam_pipelines.films.catalogue import list_films
+    from beam_pipelines.films.catalogue import Film, list_films
     from beam_pipelines.foundation import storage
     from beam_pipelines.launch import job
     from beam_pipelines.launch.local_work import LOOKED_UP_FILMS, largest_first, workers_for
@@ -69,7 +69,7 @@ def _main(argv: list[str]) -> int:
     options = job.beam_options(
         beam_arguments, arguments.workers, one_process=lambda: job.films_share_batches(config.device)
     )
-    films = list_films(arguments.films, config.suffixes, config.min_lines_px)
+    films: Sequence[Film] = list_films(arguments.films, config.suffixes, config.min_lines_px)
     require_weights(config)
     descriptions = describe_tracks(config)
     failures = {} if arguments.retry_failed or arguments.force else read_failures(arguments.output)
@@ -82,7 +82,7 @@ def _main(argv: list[str]) -> int:
     if arguments.force:
         remove_parts(arguments.output)
     earlier = replace(earlier, run_started_s=job.storage_time_s(arguments.output))
-    known: tuple[FilmOutcome, ...] = ()
+    known: Sequence[FilmOutcome] = ()
     if job.is_local(options):
         if len(films) <= LOOKED_UP_FILMS:
             found = set_apart(films, arguments.output, descriptions, earlier)

@@ -57,6 +57,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.launch import job
     from beam_pipelines.launch.local_work import LOOKED_UP_FILMS, workers_for
     from beam_pipelines.score import curve_files, define_pipeline, films_source, records_source
+    from beam_pipelines.transforms.films_to_score import FilmSource
 
     options = job.beam_options(
         beam_arguments,
@@ -65,6 +66,7 @@ def _main(argv: list[str]) -> int:
     )
     model = find_model(arguments.model)
     model.card.assert_takes_stride(config.stride_s)
+    source: FilmSource
     if arguments.records:
         source = records_source(arguments.records, arguments.manifest, arguments.splits)
     else:
