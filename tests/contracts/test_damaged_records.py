@@ -32,7 +32,8 @@ def refused_by_name_or_read():
 def mixed_record() -> records.FilmRecord:
     """A film with floats, float16, boxes, scores and absent slots."""
     record = make_film_record(seconds=6, dimensions={"image": 5, "audio": 3, "face": 4})
-    return record.merged_with({"audio": quantisation.as_stored(record.tracks["audio"], quantisation.FLOAT16)})
+    audio = quantisation.as_stored(record.tracks["audio"], quantisation.FLOAT16)
+    return records.make_record(record.header, {**record.tracks, "audio": audio})
 
 
 @pytest.fixture(scope="module")
