@@ -1,12 +1,12 @@
-"""Hundreds of broken inputs, and what becomes of each: read, or refused with a reason. Nothing crashes, nothing hangs.
+"""Hundreds of broken inputs: each is read, or refused with a reason. None may crash or hang the decoder.
 
     python -m benchmarks.abuse                    # 641 inputs, a minute; exits with 1 where one fails
     python -m benchmarks.abuse --seed 2 --per-kind 10
 
 Each input is probed, and its pictures and its sound are read to the end, as the extract job does it: in the decoding
-process with its deadline and memory limit. `read` means that it gave exactly one picture and one window of sound a
-second. What is no refusal of a film (the decoding process crashed or hung, another number of pictures) is a failure of
-this project, though the job would go on after it; the exit code says so.
+process with its deadline and memory limit. `read` means exactly one picture and one window of sound per second. Other
+results that are no refusal (a crash or hang of the decoding process, another number of pictures) are failures of this
+project, although the job would continue; the exit code is then 1.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FAILURES = frozenset({*(f"decode: {reason}" for reason in (CRASHED, TIMEOUT, UNF
 
 
 def outcome_of(path: Path, decoder: DecodingProcess) -> tuple[str, str]:
-    """What becomes of one input, in a word or two, and the details."""
+    """The result for one input, in a word or two, and the details."""
     max_damaged_share, window_s = DecodeConfig().max_damaged_share, AudioConfig().window_s
     pictures, sound = DecodeQuality(), DecodeQuality()
     try:
@@ -82,7 +82,7 @@ def run(folder: Path, seed: int, per_kind: int, every: int = 1) -> tuple[dict[st
 
 
 def table(outcomes: dict[str, Counter[str]]) -> str:
-    """One line a kind of damage, one column an outcome."""
+    """The table: one line per kind of damage, one column per outcome."""
     total = sum(outcomes.values(), Counter[str]())
     columns = sorted(total, key=lambda outcome: (outcome != READ, outcome))
     lines = [f"| damage | inputs | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
@@ -93,7 +93,7 @@ def table(outcomes: dict[str, Counter[str]]) -> str:
 
 
 def main() -> int:
-    """The command; gives 1 where an input fails."""
+    """Runs the command; returns 1 if an input fails."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.abuse", description=__doc__.split("\n")[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--per-kind", type=int, default=4, help="inputs of each damage to each source")

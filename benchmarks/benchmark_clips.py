@@ -1,8 +1,8 @@
-"""Films for measuring: made ones, and short clips repeated to a film's length.
+"""Films for measuring: generated ones, and short clips repeated to a film's length.
 
-Made films are shots of moving, textured, grainy pictures with cuts, coded as films are coded. Nothing of them is random
-from run to run. Texture is noise in octaves (so that all block sizes occur), the camera drifts by fractions of a pixel
-and sways, three objects move across, grain is new in every frame, and a shot lasts 2 to 7 s.
+Generated films are shots of moving, textured, grainy pictures with cuts, coded as films are coded, and the same in
+every run. Texture is noise in octaves (so that all block sizes occur), the camera drifts by fractions of a pixel and
+sways, three objects move across, grain is new in every frame, and a shot lasts 2 to 7 s.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Processor and wall time of a command with all its descendants, those included that nobody waited for."""
+"""Processor and wall time of a command with all its descendants, including those that no process waited for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 @dataclass(frozen=True)
 class Spent:
-    """What a command took: user and system time of its processes, and time on the clock."""
+    """The times of a command: user and system time of its processes, and wall time."""
 
     cpu_s: float
     wall_s: float
@@ -25,13 +25,13 @@ class Spent:
 
 
 def run_measured(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Spent:
-    """Runs a command to the end of its last descendant; not for two at once in one process.
+    """Runs a command to the end of its last descendant; one process must not run two at once.
 
     Raises:
-        subprocess.CalledProcessError: where it fails.
+        subprocess.CalledProcessError: if it fails.
     """
-    # A worker that is killed leaves its decoding process to the next reaper upwards. The kernel gives an orphan's time
-    # to whoever waits for it, so that has to be this process.
+    # A killed worker leaves its decoding process to the next reaper upwards. The kernel adds an orphan's time to the
+    # process that waits for it, so that must be this one.
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     before, began_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **(environment or {})})

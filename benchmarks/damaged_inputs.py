@@ -1,7 +1,7 @@
 """Hundreds of broken films for `benchmarks.abuse`: small films of many formats, damaged in ways that can be repeated.
 
-What an input is follows from its name and the seed alone. The sources are encoded anew on every machine, so another
-version of an encoder gives other bytes, but the same kinds of damage.
+An input depends only on its name and the seed. Every machine encodes the sources itself, so another version of an
+encoder gives other bytes, but the same kinds of damage.
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
-"""One picture a second out of a film: planned decoding against decoding everything, in film seconds a core second.
+"""One picture per second of a film: planned decoding against decoding everything, in film seconds per core second.
 
     pip install -r benchmarks/requirements.txt
     python -m benchmarks.decoding                      # makes the clips (half an hour), prints the two tables
-    python -m benchmarks.decoding --only 'GOP' --pictures no   # rows whose names have that in them, first table only
-    python -m benchmarks.decoding --films a.mp4 b.mkv  # the same for films of your own
+    python -m benchmarks.decoding --only 'GOP' --pictures no   # rows with that in their names, first table only
+    python -m benchmarks.decoding --films a.mp4 b.mkv  # the same for your own films
 
-The first table is decoding alone: the frame of every second comes out of the decoder. For the second table each is made
-an RGB picture at full size, by this project with exactly rounded, interpolated chroma, by the others as they do it by
-themselves (decord never gives less than that, so its column is the same in both).
+The first table measures decoding alone, up to the decoder's frame of every second. For the second table each frame is
+converted to an RGB picture at full size: by this project with exactly rounded, interpolated chroma, by the others in
+their own way (decord always converts, so its column is the same in both).
 
-Each method runs in a process of its own, on one core, with one thread. What counts is the CPU time (user and system) of
-opening, indexing, decoding and converting, without the start of Python; of `--repeats` runs in turns the median. The
-ratio is the median of those of each turn.
-Clips are repeated to `--film-s` seconds: a film is far longer still, and what is spent once a film counts for less.
+Each method runs in its own process, on one core, with one thread. The tables have the CPU time (user and system) of
+opening, indexing, decoding and converting, without the start of Python: the median of `--repeats` runs in turns. The
+ratio is the median of the turns' ratios. Clips are repeated to `--film-s` seconds: a film is far longer still, so that
+the costs per film count for less.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The films of `benchmarks/decoding.py`: made ones, the same with key frames elsewhere, real ones at a film's length.
+"""The films of `benchmarks/decoding.py`: generated ones, some with other key frames, and real ones at a film's length.
 
-Where a wanted frame lies in its GOP decides how much of the GOP has to be decoded. With a key frame every 24 frames at
-24,000 / 1001 frames a second, the frame on the screen at second t is number 24 t - 1 for the first 40 seconds: always
+The place of a wanted frame in its GOP decides how much of the GOP must be decoded. With a key frame every 24 frames at
+24,000 / 1001 frames per second, the frame on screen at second t is number 24 t - 1 for the first 40 seconds: always
 the last of its GOP, the worst place. It moves by one frame every 41.7 s, through the whole GOP in 1,001 s. So a short
 clip of such a film says nothing about the film. The clip of `phases` has four GOPs that end early, as GOPs do at cuts,
 so that the wanted frames lie at four places spread over the GOP.

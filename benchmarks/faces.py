@@ -1,13 +1,13 @@
-"""The face detector against the package it drives, and what looking at shrunk pictures costs in faces found.
+"""The face detector against the package whose networks it uses, and the faces lost by detection on shrunk pictures.
 
     python -m benchmarks.faces FILM ...             # a picture a second of each; prints two tables
     python -m benchmarks.faces --every 3 FILM ...   # a picture every three seconds
 
 The first table compares batched detection with the package `mtcnn` called picture by picture, on the same pictures with
-the same parameters. There are two comparisons, for few parameters let the package work: its image pyramid has as many
-steps as 20 px need. With another smallest face it ends too early, or goes on until a step is too small for its first
-network, which it takes for "no face". So it is compared as it is, with a smallest face of 20 px, and with its pyramid
-ended in time, with the configured smallest face.
+the same parameters. There are two comparisons, since the package works with few parameters only: its image pyramid
+always has the steps for 20 px. With another smallest face it ends too early, or continues until a step is too small
+for its first network, which it treats as "no face". So the package is compared unchanged with a smallest face of 20 px,
+and with a pyramid that ends in time for the configured smallest face.
 
 The second table shrinks pictures to some heights, with the same smallest face as a share of the height, and says which
 of the two largest faces per picture at full size are found there too (IoU of at least 0.5), and how many others.

@@ -5,10 +5,10 @@
 
 The networks are written in backend-neutral Keras; Keras on JAX compiles them with XLA. The peak is that of a product
 of two 8192 x 8192 matrices in the same precision, measured in the same process; operations are counted from the layers'
-shapes. Times are medians of five turns with inputs that lie on the device. Then the product's own call, which takes
-pictures or sound on the host, standardises them there and brings vectors back; and how far its vectors lie from the
-reference, made by TensorFlow on a CPU from the same drawn weights and inputs. What takes too long is left out, and said
-(`--budget-s`): XLA takes up to half a minute to compile and tune a network for a batch size.
+shapes. Times are medians of five turns with inputs on the device. Then follows the product's own call, which takes
+pictures or sound on the host, standardises them there and returns vectors, with the deviation of its vectors from the
+reference, made by TensorFlow on a CPU from the same drawn weights and inputs. Rows that would take too long are left
+out, with a note (`--budget-s`): XLA takes up to half a minute to compile and tune a network for a batch size.
 """
 
 from __future__ import annotations

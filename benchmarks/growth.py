@@ -1,16 +1,16 @@
-"""What growth costs: the extract job's cost a film-hour for 1 to 64 films, and that of a film that is done already.
+"""The cost of growth: the extract job's cost per film-hour for 1 to 64 films, and that of a finished film.
 
     python -m benchmarks.growth                                   # 1, 4, 16, 64 films; 1,000 and 10,000 finished ones
     python -m benchmarks.growth --films --finished 100 1000       # a quick look at finished films only
     python -m benchmarks.growth --films 1 4 --finished --film-seconds 10
 
-The films are copies of one synthetic clip under other names, with untrained networks (sound and faces): what is
-measured is how the job grows, not how fast the networks are. The cost of a run is the processor time (user and system)
-of the job and all its processes, since other work on the machine hardly changes that. From the cost of films that of
-one run over a film of 2 s is taken off, which is mostly start-up.
+The films are copies of one synthetic clip under other names, with untrained networks (sound and faces): this measures
+how the job grows, not how fast the networks are. The cost of a run is the processor time (user and system) of the job
+and all its processes, since other work on the machine hardly changes it. The cost of one run over a film of 2 s, which
+is mostly start-up, is subtracted from the cost of films.
 
-What a finished film costs is a slope: what the second run over more films takes beyond that over fewer, divided by how
-many more there are, the whole run counted; start-up is in both. Exits with 1 where that is more than 5 ms.
+The cost of a finished film is a slope: the difference of the second runs over more and over fewer films, divided by the
+difference of their numbers, so that start-up cancels. The command exits with 1 if it is more than 5 ms.
 """
 
 from __future__ import annotations

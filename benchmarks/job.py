@@ -1,21 +1,20 @@
-"""The extract job end to end against its limit and against a plain script, in film seconds a second.
+"""The extract job end to end against its limit and against a plain script, in film seconds per second.
 
     pip install -r benchmarks/requirements.txt
-    python -m benchmarks.job                              # real clips where they are, else made films
-    python -m benchmarks.job --films a.mp4 b.mkv          # films of your own
+    python -m benchmarks.job                              # real clips if they exist, else generated films
+    python -m benchmarks.job --films a.mp4 b.mkv          # your own films
     python -m benchmarks.job --seconds 30 --plain-seconds 5 --repeats 1    # a quick look
 
-- job: `cineaffect extract` with two workers, image, audio and face. Two runs, over the films twice and once (each under
-  names of their own); the difference is the films' cost without the start of Beam, TensorFlow and the networks.
-- limit: two processes on the same cores, half of the films each. Only the networks and the detector on batches that are
-  ready, as many as the job's, and planned decoding of pictures and sound. Frames are not even made pictures.
-- plain: OpenCV reads every frame, `model.predict` of one picture, one sound and one face at a time, the package
+- job: `cineaffect extract` with two workers, image, audio and face. It runs twice, over the films twice and once (under
+  different names); the difference is the films' cost without the start of Beam, TensorFlow and the networks.
+- limit: two processes on the same cores, half of the films each. They run only the networks and the detector on ready
+  batches, as many as the job's, and planned decoding of pictures and sound, without converting frames to pictures.
+- plain: OpenCV reads every frame, `model.predict` takes one picture, one sound or one face at a time, the package
   `mtcnn` a picture at full size, TensorFlow with all its threads; the first `--plain-seconds` of each film.
 
-All networks are untrained ones (they compute as much). The three take turns. Both clocks are printed: processor time
-(user and system, of all processes) means the same on a machine that does other work beside, wall time only on a quiet
-one. Exits with 1 where the job has less than 0.85 of the limit or less than 3 times the plain script, by the
-clock chosen with `--clock`.
+All networks are untrained (they compute as much). The three take turns. Both clocks are printed: processor time (user
+and system, of all processes) is valid on a busy machine too, wall time only on a quiet one. The command exits with 1 if
+the job has less than 0.85 of the limit or less than 3 times the plain script, by the clock chosen with `--clock`.
 """
 
 from __future__ import annotations

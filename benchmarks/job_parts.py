@@ -1,10 +1,10 @@
-"""What `benchmarks.job` compares the job with, each in a process: `python -m benchmarks.job_parts WHAT FILM …`.
+"""The processes with which `benchmarks.job` compares the job: `python -m benchmarks.job_parts WHAT FILM …`.
 
-    limit   the networks on batches that are ready, and planned decoding, nothing else
+    limit   only the networks on ready batches, and planned decoding
     plain   the script that a user would write
     stages  the job's own extraction of a film, with a clock on each stage
 
-Each is started and warmed before its clock runs, and prints one line of JSON at its end.
+Each starts and warms up before its clock runs, and prints one line of JSON at its end.
 """
 
 from __future__ import annotations

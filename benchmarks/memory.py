@@ -4,13 +4,13 @@
     python -m benchmarks.memory --modalities image audio face --minutes 10 60 --lines 160      # about 10 core minutes
     python -m benchmarks.memory                                  # the sound of 10 minutes and of 2 hours
     python -m benchmarks.memory --modalities none                # no network: probe, all pictures and all sound
-    python -m benchmarks.memory --film a.mp4 b.mp4               # films of your own, the shorter one first
+    python -m benchmarks.memory --film a.mp4 b.mp4               # your own films, the shorter one first
 
-Each film is extracted in a process of its own with untrained networks (of the same size as the published ones).
-"loaded" is the peak with all networks built and run on one batch of the usual size, before the film is opened. The made
-films have `--lines` (4:3) at 2 frames a second, with a tone: memory that grew with a film's length would show as it
-does with any other. Exits with 1 where worker and decoding process together take more than 1.1 times as much for the
-long film as for the short one, or 1 GiB more than the networks alone.
+Each film is extracted in its own process with untrained networks (of the same size as the published ones). "loaded" is
+the peak with all networks built and run on one batch of the usual size, before the film is opened. The generated films
+have `--lines` (4:3) at 2 frames per second, with a tone: memory that grows with a film's length would show here as with
+any other film. The command exits with 1 if worker and decoding process together take more than 1.1 times as much for
+the long film as for the short one, or 1 GiB more than the networks alone.
 """
 
 from __future__ import annotations

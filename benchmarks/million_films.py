@@ -1,11 +1,11 @@
-"""What breaks first at a million films: each thing that grows with their number, alone, in a process of its own.
+"""The limits at a million films: each step that grows with their number, alone, in its own process.
 
     python -m benchmarks.million_films                        # a million of each; about an hour and 10 GB of disk
     python -m benchmarks.million_films --films 20000 --only manifest listing graph
 
-Names are made up and there is no work: what is measured is what the product's own functions and transforms do for each
-film beside it. Core seconds, which other work on the machine does not change, seconds of wall clock, and the peak
-memory of the process above what it has before the step begins.
+Names are made up and films have no work: this measures the overhead of the product's functions and transforms per film.
+The table has core seconds, which other work on the machine does not change, seconds of wall clock, and the peak memory
+of the process above its memory before the step.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How fast the report page is in a browser: a catalogue of 5,000 films and a film of three hours, opened from disk.
+"""The speed of the report page in a browser: a catalogue of 5,000 films and a film of three hours, opened from disk.
 
     python benchmarks/report_page.py [--repeats 5]
 
-Needs Chromium and the Python package playwright. Times are medians over fresh tabs, from the start of the navigation
-until the first row or the last chart stands.
+It needs Chromium and the Python package playwright. Times are medians over fresh tabs, from the start of the navigation
+until the first row or the last chart is there.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What scoring costs: against sliding windows and arithmetic, by part, by the number of films, and with a stride.
+"""The cost of scoring: against sliding windows and arithmetic, by part, by the number of films, and with a stride.
 
-    python -m benchmarks.scoring                              # everything but the stride, some 30 minutes on 2 cores
+    python -m benchmarks.scoring                              # everything except the stride, some 30 minutes on 2 cores
     python -m benchmarks.scoring --only speed parts
     python -m benchmarks.scoring --only growth --films 100 1000 10000
     python -m benchmarks.scoring --only stride --model demo/run/exports --records demo/features \\

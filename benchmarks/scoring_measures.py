@@ -1,4 +1,4 @@
-"""The measurements of `benchmarks.scoring`, each taken in a process of its own with one thread."""
+"""The measurements of `benchmarks.scoring`, each in its own process with one thread."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
-"""What films that share batches save: short clips one at a time, and several at once in one process.
+"""The gain of shared batches: short clips one at a time, and several at once in one process.
 
     python -m benchmarks.shared_batches                           # 16 clips of 4 s, batches of 16: a few core minutes
     python -m benchmarks.shared_batches --clips 32 --at-once 8 --batch-size 64
 
 The extract job over clips of the demo (they have faces and sound), with untrained networks and all three modalities:
-one film at a time, as on a CPU by default, and with `device.share_batches` and a thread a film, as on a GPU. Counted is
-each run of a network: batches, and rows in them that are not padding. Core seconds are processor time (user and
-system) of the job and all its processes; those of a run over one clip, which is mostly start-up, stand beside them.
+one film at a time, as on a CPU by default, and with `device.share_batches` and a thread per film, as on a GPU. The
+table
+counts each run of a network: batches, and their rows that are not padding. Core seconds are processor time (user and
+system) of the job and all its processes; a run over one clip, which is mostly start-up, has its own row.
 """
 
 from __future__ import annotations

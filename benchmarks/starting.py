@@ -1,10 +1,10 @@
-"""What a command costs before it works: help, a run with nothing to do, and a small job; in core seconds.
+"""The cost of starting: help, a run with nothing to do, and a small job; in core seconds.
 
     python -m benchmarks.starting                              # 5 minutes on 2 cores
     python -m benchmarks.starting --baseline ../before         # beside an earlier checkout, in turns
 
 A number is user and system time of the command and all its descendants, the median of the turns. `import apache_beam`
-stands beside it: what a command that starts with Beam can't go below. It ends with 1 where a limit is broken.
+is listed too, as the lower bound of a command that starts with Beam. The command exits with 1 if a limit is exceeded.
 """
 
 from __future__ import annotations

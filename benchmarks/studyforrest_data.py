@@ -1,7 +1,7 @@
-"""*Forrest Gump* as somebody with features of their own would bring it: feature records, label files, eight folds.
+"""*Forrest Gump* as a user with own features would bring it: feature records, label files, eight folds.
 
-The data (`forrest_1hz.csv.gz`, one row a second, eight runs) are read, given temporal context, and written as this
-project's feature records and as label files in MediaEval 2018's layout. From there on the trainer's own reader takes
+The data (`forrest_1hz.csv.gz`, one row per second, eight runs) are read, extended by temporal context, and written as
+this project's feature records and as label files in MediaEval 2018's layout. From there the trainer's own reader reads
 them: each of the eight runs is a film.
 """
 

@@ -1,7 +1,7 @@
-"""How several candidates' curves become one answer, with labels of the validation run only.
+"""Rules that combine several candidates' curves to one, with labels of the validation run only.
 
-A rule gives each candidate a weight. Its answer is the weighted mean of the candidates, each the mean of its seeds,
-smoothed with the cutoff that does best on the seconds that it knows, and stretched or not. All rules take curves of one
+A rule gives each candidate a weight. Its result is the weighted mean of the candidates, each the mean of its seeds,
+smoothed with the cutoff that is best on the seconds that it knows, and stretched or not. All rules take curves of one
 target, float64 [C, S, T] of C candidates with S seeds each.
 """
 

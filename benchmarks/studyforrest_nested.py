@@ -1,13 +1,13 @@
-"""Which rule combines the candidates: chosen by the fold's own validation run, and by nothing else.
+"""The choice of the rule that combines the candidates, by the fold's own validation run only.
 
-The validation run is cut into blocks. A rule takes weights and cutoff from the other blocks (less a margin) and answers
-for the block that was left out, each block in turn. So every second of the run is answered by a rule that doesn't know
-its label, and rules that overfit are found out. What is judged is the whole curve, as on the test run: the mean of PCC
-and CCC, both of which are asked for, over both targets, for one rule answers for both. The first of equals is taken,
-which is the simpler one. Afterwards the rule takes weights and cutoff from the whole run.
+The validation run is cut into blocks. A rule takes weights and cutoff from the other blocks (less a margin) and
+predicts the block that was left out, each block in turn. So a rule predicts every second of the run without knowing its
+label, and rules that overfit are exposed. The score is that of the whole curve, as on the test run: the mean of PCC and
+CCC over both targets, since one rule serves both. Of equal rules the first is taken, which is the simpler one.
+Afterwards the rule takes weights and cutoff from the whole run.
 
-What it can't tell is how well a choice carries over from one run to another: that would need two runs to choose by.
-The networks' epoch was chosen on the whole run, so that the scores are too high, those of all rules alike.
+The score doesn't show how well a choice transfers from one run to another: that would need two runs to choose by. The
+networks' epoch was chosen on the whole run, so the scores of all rules are equally too high.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Ridge regression in NumPy on the eight folds: the rows to beat, and the same on the features that the network gets.
 
-The rows to beat have a fixed penalty, nothing to choose, and so are fitted on all seven runs beside the test run (less
-the margin around it): with them the published figures come out. A row whose penalty is chosen leaves the validation run
-out of training, as the network does.
+The rows to beat have a fixed penalty and nothing to choose, so they are fitted on all seven runs besides the test run
+(less the margin around it): this reproduces the published figures. A row whose penalty is chosen leaves the validation
+run out of training, as the network does.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
-"""Windows a second that inputs hand to a training step: W = 60, D = 3,200, batches of 512.
+"""Windows per second that inputs give to a training step: W = 60, D = 3,200, batches of 512.
 
     python -m benchmarks.training_input
 
-The aim is that the input pipeline gives at least ten times the windows of `Dataset.window`. The input pipeline is what
-runs on the host before a step, and what the step waits for. `Dataset.window` makes every window from single rows there,
-`gather in map` cuts them out of the film there; this project emits one int32 a window, an index into the films' rows
-that lie on the device, and the step gathers them. The row `this project's input pipeline` answers the aim.
+The aim is that the input pipeline gives at least ten times the windows of `Dataset.window`. The input pipeline runs on
+the host before a step, and the step waits for it. There `Dataset.window` builds every window from single rows, and
+`gather in map` cuts them out of the film. This project emits one int32 per window, an index into the films' rows on the
+device, and the step gathers them. The row `this project's input pipeline` answers the aim.
 
-The other rows say what gathering adds, wherever it is done: the batch float32 [512, 60, 3200] is 393 MB that somebody
-has to write. `bound: …` do nothing but that, with NumPy: the rows of the same windows, or as many bytes in one piece,
-into memory that is kept from batch to batch, or into memory that is new for each batch. The latter is what TensorFlow's
-allocator has on a processor: the system hands such blocks out page by page, and takes them back. (On a GPU TensorFlow
-keeps its memory.) CPU time (user and system), the median of runs in turns.
+The other rows show the cost of gathering: the batch float32 [512, 60, 3200] is 393 MB that must be written. The rows
+`bound: …` do only that, with NumPy: they write the rows of the same windows, or as many bytes in one piece, into memory
+that is kept from batch to batch, or is new for each batch. TensorFlow's allocator on a processor uses new memory: the
+system provides such blocks page by page, and takes them back. (On a GPU TensorFlow keeps its memory.) The table has CPU
+time (user and system), the median of runs in turns.
 """
 
 from __future__ import annotations

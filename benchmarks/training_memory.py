@@ -1,10 +1,10 @@
-"""Peak memory of training at the size of MediaEval 2018: 54 films, 96,000 seconds, 3,200 values a second.
+"""Peak memory of training at the size of MediaEval 2018: 54 films, 96,000 seconds, 3,200 values per second.
 
     python -m benchmarks.training_memory
 
-Writes real feature records of random values and label files into a temporary folder (1.3 GB), then loads them in a
-process of its own with the trainer's loader (statistics that change nothing stand for the transform graph), takes a few
-steps of the paper's network at batch 512 and window 60, and prints that process's peak resident memory.
+The command writes real feature records of random values and label files into a temporary folder (1.3 GB). A child
+process loads them with the trainer's loader (an identity replaces the transform graph) and takes a few steps of the
+paper's network at batch 512 and window 60. The command prints that process's peak resident memory.
 """
 
 from __future__ import annotations

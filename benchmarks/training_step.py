@@ -1,13 +1,12 @@
-"""How much of a real training step its input takes: the paper's network, forward, backward and Adam.
+"""The input's share of a real training step: the paper's network, forward, backward and Adam.
 
     python -m benchmarks.training_step                                    # the paper's size; some minutes on 2 cores
     python -m benchmarks.training_step --batch 64 --units 16 --steps 5    # smaller
 
-Input has two parts. Before the step, the host chooses which windows a batch holds: one int32 a window, no tf.data, and
-the step waits for that alone. Within the step the device gathers the windows from the films' rows that lie there; a
-graph that does nothing else, on the same batches, shows what that takes. The whole step is the trainer's own
-(`trainer.training.step.make_step`). Median of the steps after the first, which compiles; on a GPU wall time is the one
-to read.
+Input has two parts. Before the step, the host chooses the windows of a batch: one int32 per window, no tf.data; the
+step waits only for that. Within the step the device gathers the windows from the films' rows on it; a graph that does
+only this, on the same batches, measures it. The whole step is the trainer's own (`trainer.training.step.make_step`).
+The table has the median of the steps after the first, which compiles; on a GPU read the wall time.
 """
 
 from __future__ import annotations
