@@ -25,7 +25,7 @@ def write_model(
 ) -> Path:
     """Exports a model of the modalities that `dimensions` names.
 
-    valence = tanh(gain * (mean of the first modality - 3)), arousal = tanh(gain * (mean of the last + 1) * presence).
+    valence = tanh(gain * (mean of the first modality - 3)); arousal = tanh(gain * (mean of the last + 0.1) * presence).
     An absent row is zero, so that of its values and its presence only the presence tells that it is absent.
     """
     import tensorflow as tf
@@ -39,7 +39,7 @@ def write_model(
 
         @tf.function(autograph=False)
         def film(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
-            present = (tf.reduce_mean(features[last], axis=1) + 1.0) * features[f"{last}_present"][:, 0]
+            present = (tf.reduce_mean(features[last], axis=1) + 0.1) * features[f"{last}_present"][:, 0]
             return {
                 "valence": tf.tanh(self.gain * (tf.reduce_mean(features[first], axis=1) - 3.0)),
                 "arousal": tf.tanh(self.gain * present),
@@ -96,5 +96,5 @@ def expected_raw(record: records.FilmRecord, gain: float = 0.2) -> dict[str, np.
     image, audio = record.tracks["image"], record.tracks["audio"]
     return {
         "valence": np.tanh(gain * (image.values.astype(np.float64).mean(axis=1) - 3.0)),
-        "arousal": np.tanh(gain * (audio.values.astype(np.float64).mean(axis=1) + 1.0) * audio.present[:, 0]),
+        "arousal": np.tanh(gain * (audio.values.astype(np.float64).mean(axis=1) + 0.1) * audio.present[:, 0]),
     }
