@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("beam_pipelines", "trainer")
-LARGEST_ROOM = 14
+LARGEST_ROOM = 12
 BEAM = ("apache_beam", "tensorflow_transform", "tfx_bsl.beam", "tfx_bsl.public", "tfx_bsl.tfxio")
 TENSORFLOW = ("tensorflow", "keras")
 HEAVY = BEAM + TENSORFLOW

@@ -136,7 +136,7 @@ def _self_test(name: str) -> str:
         return f"{name}: no self-test is published"
     # Imported late: listing and fetching other files needs no network library.
     from beam_pipelines.extractors.networks.vggish import VGGishAudio
-    from beam_pipelines.extractors.networks.vggish_self_test import self_test
+    from beam_pipelines.extractors.weights.vggish_self_test import self_test
 
     return f"{name}: {self_test(VGGishAudio(name))}"
 

@@ -20,7 +20,7 @@ from beam_pipelines.contracts.records.feature_track import FeatureTrack
 from beam_pipelines.extractors.configured_networks import PICTURE_NETWORKS, Networks
 from beam_pipelines.extractors.face_track import FaceAccumulator
 from beam_pipelines.extractors.networks.opensmile_is10 import OpenSmileIS10
-from beam_pipelines.extractors.networks.sound_context import centred_windows, seconds_around
+from beam_pipelines.extractors.sound_context import centred_windows, seconds_around
 from beam_pipelines.media.audio.audio_windows import AudioWindow
 from beam_pipelines.media.audio.sound_entry import ENTRY_EVERY_S
 from beam_pipelines.media.decode import DecodeQuality

@@ -16,9 +16,9 @@ from beam_pipelines.extractors.batching.film_rows import Network
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import Networks, describe_tracks
 from beam_pipelines.extractors.networks import vgg16
-from beam_pipelines.extractors.networks.sound_context import centred_windows, seconds_around
 from beam_pipelines.extractors.networks.vgg16 import VGG16Image
 from beam_pipelines.extractors.networks.vggish import VGGishAudio
+from beam_pipelines.extractors.sound_context import centred_windows, seconds_around
 from beam_pipelines.extractors.tracks import extract_tracks
 from beam_pipelines.media.audio.audio_windows import AudioWindow, audio_windows
 from beam_pipelines.media.probe import MediaLimits, probe_film

@@ -10,8 +10,8 @@ from scipy.signal import correlate2d
 
 from beam_pipelines.extractors.networks.vggish import VGGishAudio, build_network, load_checkpoint
 from beam_pipelines.extractors.networks.vggish_postprocess import VGGishPostprocessor
-from beam_pipelines.extractors.networks.vggish_self_test import self_test, tone_windows
 from beam_pipelines.extractors.weights import weight_files as weights
+from beam_pipelines.extractors.weights.vggish_self_test import self_test, tone_windows
 from beam_pipelines.foundation.errors import WeightsError
 
 NARROWING = 32
