@@ -25,7 +25,7 @@ FEWEST_FILMS = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `cineaffect demo`: generates films, runs all jobs on them and prints where the results lie."""
+    """Runs `cineaffect demo`: generates films, runs all jobs on them and prints where the results are."""
     return guarded(_main, argv)
 
 

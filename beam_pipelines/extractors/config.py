@@ -121,7 +121,7 @@ class FaceConfig(NetworkConfig):
 
 
 class DecodeConfig(Section):
-    """Which frame stands for a second (part of the fingerprints), and how much of a film may be damaged.
+    """Which frame represents a second (part of the fingerprints), and how much of a film may be damaged.
 
     Attributes:
         decode_mode: `exact`: the frame on screen, bit-identical to decoding everything. `approximate`: the frame that
@@ -201,7 +201,7 @@ class ExtractConfig(Section):
         suffixes: the suffixes of films in a folder.
         min_lines_px: of several renditions of a film, the smallest with at least so many lines is taken.
         segment_s: films longer than this are extracted in segments of so many seconds, by several workers; a multiple
-            of the 300 s after which batches and the sound's decoders start anew. No feature depends on it.
+            of the 300 s after which batches and the sound's decoders start again. No feature depends on it.
         decode_deadline_s: how many seconds decoding may make no progress before its film fails (decode/timeout).
         threads_per_worker: compute threads within an operation. One process per core, or one thread per film if films
             share batches, is faster than many threads for one film.

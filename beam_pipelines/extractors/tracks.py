@@ -163,7 +163,7 @@ class ImageAccumulator:
         self._rows.flush()
 
     def finish(self, description: Mapping[str, Any]) -> FeatureTrack:
-        """Runs what is left and returns the track."""
+        """Runs the rest and returns the track."""
         return FeatureTrack(
             values=self._rows.vectors(),
             present=np.ones((len(self._timestamps_us), 1), np.float32),
@@ -194,7 +194,7 @@ class AudioAccumulator:
         self._seconds.append(window.t)
 
     def finish(self, description: Mapping[str, Any]) -> FeatureTrack:
-        """Runs what is left and returns the track."""
+        """Runs the rest and returns the track."""
         vectors, present = self._rows.vectors(), np.array(self._present, bool)
         values = np.zeros((len(present), vectors.shape[1]), np.float32)
         values[present] = vectors

@@ -19,7 +19,7 @@ EXIT_HELD = 5
 
 
 class CineAffectError(Exception):
-    """Base of all errors that CineAffect raises on purpose; its text is meant for a person.
+    """Base of all errors that CineAffect raises on purpose; its text is for a person.
 
     Attributes:
         exit_code: the exit code of a command that ends with this error.

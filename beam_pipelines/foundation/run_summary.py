@@ -1,4 +1,4 @@
-"""The end of a command's output: where its files lie, and what to do next.
+"""The end of a command's output: where its files are, and what to do next.
 
 On a terminal it is a small table, and below it one line per command, never broken, so that people can copy it. In a log
 or a pipe it is plain lines, `what: where`.
@@ -24,7 +24,7 @@ _STEP_OF_A_RUN = "CINEAFFECT_STEP_OF_A_RUN"
 
 
 def print_summary(places: Places, next_steps: Places = (), stream: TextIO | None = None) -> None:
-    """Prints where a command's files lie and what to do next.
+    """Prints where a command's files are and what to do next.
 
     Args:
         places: pairs (what, where).
@@ -68,7 +68,7 @@ def as_steps_of_a_run() -> Iterator[None]:
 
 
 def next_steps_of_job(job: str, output: str, **others: str) -> Places:
-    """The usual commands after a job; capitals stand for names that the job doesn't know.
+    """The usual commands after a job; capitals are placeholders of names that the job doesn't know.
 
     Args:
         job: the job's name.

@@ -37,7 +37,7 @@ class FilmImport:
         film_id: its name in all files.
         sources: modality -> folder with one file per second (MediaEval 2018's kinds), or CSV file.
         film_uri: the film itself, if it is available; else empty.
-        labels_uri: its label file, whose rows are counted beside the features; empty if there is none.
+        labels_uri: its label file, whose rows are counted as well; empty if there is none.
     """
 
     film_id: str
@@ -51,7 +51,7 @@ class DefectRow:
     """The defects of one kind of one film.
 
     Attributes:
-        film_id, kind: the film and the kind; the kind `labels` stands for the film's labels.
+        film_id, kind: the film and the kind; the kind `labels` means the film's labels.
         seconds: T of the film's record.
         present: seconds that have values.
         counts: defect -> how often it occurs, as `Defects` names them.

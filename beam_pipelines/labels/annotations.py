@@ -59,8 +59,8 @@ class LabelReport:
         film_seconds: T of its features.
         label_rows: rows of its label file.
         used: rows with a second of the film.
-        before_film: rows whose time lies before second 0.
-        after_film: rows whose time lies at T or later.
+        before_film: rows whose time is before second 0.
+        after_film: rows whose time is at T or later.
         unlabelled_seconds: seconds without a row; they are neither trained on nor scored.
         unpaired_rows: rows that give one target only, in a layout with two files; they are left out.
     """

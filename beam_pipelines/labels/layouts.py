@@ -64,7 +64,7 @@ def read_rows(uri: str, config: LabelConfig) -> Rows:
 
 
 def label_files(uri: str, layout: str) -> tuple[str, ...]:
-    """The files that a manifest's label address stands for: itself, or both of a pair, valence first.
+    """The files that a manifest's label address means: itself, or both of a pair, valence first.
 
     Raises:
         AnnotationError: if the name of one of two files doesn't say which it is.

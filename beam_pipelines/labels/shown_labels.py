@@ -1,6 +1,6 @@
 """Labels of a film for display, read from any layout that the trainer reads.
 
-The trainer's reader (`beam_pipelines.labels.annotations`) refuses doubtful content. Here a label is only a line beside
+The trainer's reader (`beam_pipelines.labels.annotations`) refuses doubtful content. Here a label is only a line next to
 a curve: a table needs no more than a header that names time, valence and arousal, and if a file can't be read, the page
 lacks that line and says so, but still shows the film.
 """

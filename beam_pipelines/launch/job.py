@@ -133,9 +133,9 @@ def run(
         options: Beam's options.
         output: the directory of the run; its old manifest is removed first, since a run without one did not finish.
         films: how many films go in, for the progress display.
-        count_done: suffix of the files in `output` of which each stands for one finished film; no progress
+        count_done: suffix of the files in `output` of which each means one finished film; no progress
             is shown without one.
-        film_seconds: how long the film is that such a file stands for, in seconds; shown as film-hours and speed.
+        film_seconds: how long the film of such a file is, in seconds; shown as film-hours and speed.
         marker: a file in `output` that says to others that the results are whole; removed first, as the manifest is.
     """
     _check_output(output)

@@ -104,7 +104,7 @@ def _families(text: str) -> list[str]:
     if not lacking:
         return [FONT]
     for entry in sorted(font_manager.fontManager.ttflist, key=lambda entry: (entry.name, entry.fname)):
-        # "Last Resort" draws a box for every letter; matplotlib uses it by itself.
+        # "Last Resort" draws a box for every letter; matplotlib uses it unasked.
         if entry.style == "normal" and not entry.name.startswith("Last Resort") and lacking <= _letters(entry.fname):
             return [FONT, entry.name]
     return [FONT]

@@ -36,7 +36,7 @@ class PageKind:
 
     Attributes:
         body: the file with the content between header and footer.
-        title, tagline: the texts in the browser's tab and beside the project's name.
+        title, tagline: the texts in the browser's tab and next to the project's name.
         scripts, styles: the kind's own files, in the order of loading.
         policy: what the browser may load besides scripts, styles and pictures of the folder.
     """

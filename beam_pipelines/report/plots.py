@@ -32,7 +32,7 @@ def plot_film(output: Output, curve: AffectCurve, label_range: Range, remark: st
         output: a path (local or `gs://`), or a binary file.
         curve: of the film.
         label_range: lowest and highest label: the height of each panel.
-        remark: what stands beside the film's name.
+        remark: a text next to the film's name.
     """
     plot_curve(
         output,

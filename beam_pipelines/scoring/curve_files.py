@@ -2,7 +2,7 @@
 
     curves/<film_id>.csv     the curve
     plots/<film_id>.png      its plot
-    curves/<film_id>.json    the done marker: written last and removed first, so that the files beside it are always
+    curves/<film_id>.json    the done marker: written last and removed first, so that the files next to it are always
                              whole and of one scoring
 
 Without CSV files, done markers are only in the Parquet parts.

@@ -19,7 +19,7 @@ class DrawPlots(beam.PTransform):
         files: the run's files. `CurveFiles.write_film` has removed a film's earlier plot: a run that is interrupted
             between the two leaves none, and the next run scores the film again.
         label_range: lowest and highest label, the range of a plot's axis.
-        remark: a text on each plot beside the film's name.
+        remark: a text on each plot next to the film's name.
     """
 
     files: CurveFiles

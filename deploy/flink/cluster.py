@@ -7,7 +7,7 @@
     cineaffect score … $(python deploy/flink/cluster.py options --home cluster)
     python deploy/flink/cluster.py stop --home cluster
 
-It needs Java 17. The job's own code runs in Python processes beside each TaskManager, which starts them itself
+It needs Java 17. The job's own code runs in Python processes next to each TaskManager, which starts them itself
 (`environment_type=PROCESS`). Other TaskManagers take over the work of a killed one: slots are left free for that, and
 the restart strategy is set. `options --home` prints the options that a job needs.
 

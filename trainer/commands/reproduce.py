@@ -1,4 +1,4 @@
-"""`cineaffect reproduce`: the paper's five runs on the MediaEval 2018 layout, and its Table 1 beside ours.
+"""`cineaffect reproduce`: the paper's five runs on the MediaEval 2018 layout, and its Table 1 next to ours.
 
 development films ──▶ validation films | the rest ──▶ prepare ──▶ train: epoch and filter of each run
                   └─▶ all ──▶ prepare ──▶ train for that many epochs ──▶ export, test curves, run files, table

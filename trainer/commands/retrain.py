@@ -1,4 +1,4 @@
-"""`cineaffect retrain`: the jobs as processes, a challenger beside the champion, and a pointer that moves or doesn't.
+"""`cineaffect retrain`: the jobs as processes, a challenger next to the champion, and a pointer that moves or doesn't.
 
 extract ──▶ prepare ──▶ train ──▶ score challenger, score champion ──▶ compare ──▶ `current`, report
 

@@ -1,4 +1,4 @@
-"""Windows without copies: films lie on the device as rows, and a batch is a list of the rows at which windows end.
+"""Windows without copies: films are on the device as rows, and a batch is a list of the rows at which windows end.
 
     rows of all films     A0 A1 A2 A3 | B0 B1 B2 | 0        the last row is zero
     window of row 1       0  A0 A1                          W = 3; positions before a film's first row are the zero row

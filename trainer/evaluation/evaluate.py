@@ -43,7 +43,7 @@ class LabelledFilm(Protocol):
 def evaluate_curves(
     curves: Mapping[str, Mapping[str, np.ndarray]], films: Sequence[LabelledFilm], constant: np.ndarray
 ) -> MetricsTable:
-    """The figures of one or several predictors beside the constant mean.
+    """The figures of one or several predictors next to the constant mean.
 
     Args:
         curves: predictor (`raw`, `smoothed`, …) -> film id -> [T, 2], in the labels' range.

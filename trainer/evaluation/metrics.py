@@ -142,7 +142,7 @@ def tabulate(
     labels: Mapping[str, tuple[np.ndarray, np.ndarray]],
     constant: ArrayLike,
 ) -> MetricsTable:
-    """The table of several predictors beside the constant mean, which is always its first.
+    """The table of several predictors next to the constant mean, which is always its first.
 
     Args:
         predictions: predictor -> film id -> [T, 2], in the labels' range; NaN in seconds without a prediction.

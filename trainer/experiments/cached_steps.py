@@ -4,7 +4,7 @@
     <output>/<name>-<digest>/done.json   written last: its dependencies and its result
 
 The digest covers settings, films, labels and features as plain values. So a step is never confused with one of other
-dependencies: with other settings it runs again in a directory beside the old one, which stays.
+dependencies: with other settings it runs again in a directory next to the old one, which stays.
 """
 
 from __future__ import annotations

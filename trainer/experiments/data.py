@@ -86,7 +86,7 @@ def prepare_transform(manifest: str, records: str, output: str, config: str | No
     Args:
         manifest: a manifest with films of the split `train`.
         records: directory of the feature records.
-        output: directory of the experiment; the transform lies in `<output>/transform-<digest>`.
+        output: directory of the experiment; the transform is in `<output>/transform-<digest>`.
         config: YAML file with the section `prepare`, or None.
 
     Raises:
@@ -209,5 +209,5 @@ def _labels_digest(film: Film, labels: LabelConfig) -> str:
 
 
 def _absolute(uri: str) -> str:
-    # Manifests lie elsewhere than the data, and relative paths in them would be taken from there.
+    # Manifests are elsewhere than the data, and relative paths in them would be taken from there.
     return uri if not uri or storage.is_remote(uri) else os.path.abspath(uri)

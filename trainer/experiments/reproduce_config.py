@@ -1,4 +1,4 @@
-"""The `reproduce` section of a run's file: settings of the paper's runs beside their `train` section."""
+"""The `reproduce` section of a run's file: settings of the paper's runs next to their `train` section."""
 
 from __future__ import annotations
 

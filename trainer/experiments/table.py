@@ -134,7 +134,7 @@ def write_table(
         output: directory of the experiment.
         name: name of the files.
         rows: rows per film, mean of films and pooled, of every seed.
-        published: published figures, written beside ours.
+        published: published figures, written next to ours.
         about: further keys of the JSON file: settings, untrained networks.
     """
     rows = _constant_once(rows)

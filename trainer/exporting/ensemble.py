@@ -49,7 +49,7 @@ class ValidationFilm:
 
 @dataclass(frozen=True, eq=False)
 class Validated:
-    """The result of validation: the mean's filter, and the figures of every member beside the mean."""
+    """The result of validation: the mean's filter, and the figures of every member next to the mean."""
 
     smoothing: SmoothingConfig
     table: MetricsTable
@@ -133,7 +133,7 @@ def _member_curve(loaded: Any, name: str, given: Mapping[str, Any]) -> Any:
 def validate_members(
     members: Sequence[Member], films: Sequence[Film], constant_films: Sequence[Film], records: str, config: TrainConfig
 ) -> Validated:
-    """Chooses the mean's filter on held-out films, and tabulates the members beside it, raw and smoothed.
+    """Chooses the mean's filter on held-out films, and tabulates the members next to it, raw and smoothed.
 
     Args:
         members: the models; a member's own curve is smoothed with its own filter.

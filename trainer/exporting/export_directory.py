@@ -42,7 +42,7 @@ def assert_free(directory: str) -> None:
 def publish_export(save: Callable[[str], None], card: str, directory: str) -> None:
     """Writes a SavedModel and its card; if it is killed at any moment, it leaves a whole version or none.
 
-    A local directory is renamed into place, and files that killed exports left beside it are removed. In object
+    A local directory is renamed into place, and files that killed exports left next to it are removed. In object
     storage, where nothing can be renamed, one export at a time writes a version, and graph and card come last; files of
     an earlier, killed export are overwritten.
 

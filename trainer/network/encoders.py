@@ -4,7 +4,7 @@ An encoder has two forms. `encoder(x)` takes explicit windows; training uses it.
 stock Keras layers, including cuDNN. `encoder.encode_rows(x, row_start, window)` takes whole films as rows and returns
 the state of the window that ends at each row, without building the windows; prediction and export use it.
 
-One definition holds for all kinds: the state of second t is the encoder's output at the last second of window t, and
+One definition covers all kinds: the state of second t is the encoder's output at the last second of window t, and
 window t is t - W + 1 … t. With `sequence=True` the first form gives the output at every second of the window, for a
 sequence-to-sequence loss.
 """

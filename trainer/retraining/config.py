@@ -31,7 +31,7 @@ class RetrainConfig(Section):
             features than it was trained on. `beat_constant_mean`: the challenger must beat the constant mean instead;
             `keep`: nothing is promoted until a person moves the pointer.
         failure_threshold: the share of labelled films without a usable record or labels above which the round ends
-            with exit code 4; the same holds for held-out films that a model can't score. Below it they are left out on
+            with exit code 4; the same is true of held-out films that a model can't score. Below it they are left out on
             both sides, and reported.
     """
 

@@ -1,4 +1,4 @@
-"""One round of retraining: train a challenger, score it beside the champion, compare, and perhaps move the pointer."""
+"""One round of retraining: train a challenger, score it next to the champion, compare, and perhaps move the pointer."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Checkpoints with everything that a killed training run needs to resume exactly where it stopped.
 
-The best weights so far, the history and the running sums of the unfinished epoch lie in the same checkpoint as the
+The best weights so far, the history and the running sums of the unfinished epoch are in the same checkpoint as the
 current weights and the optimizer, so that a kill can't leave them inconsistent. Data order and dropout masks depend
 only on seed, epoch and step (`windows.epoch_batches`, `train.dropout_seed`) and need no state: `tf.train.Checkpoint`
 silently omits Keras's own dropout generators.

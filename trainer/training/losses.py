@@ -1,4 +1,4 @@
-"""Losses on probabilities: the paper's sigmoid cross entropy, and beside it squared error and concordance.
+"""Losses on probabilities: the paper's sigmoid cross entropy, and also squared error and concordance.
 
 All take probabilities and targets in [0, 1] (labels, mapped linearly from their own range) and sum over valence and
 arousal. Values and gradients are finite everywhere, also at 0, at 1 and for constants.

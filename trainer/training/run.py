@@ -187,7 +187,7 @@ class TrainingRun:
             row = table.find(RAW, target)
             figures.update({f"{target}_mse": row.mse, f"{target}_pcc": row.pcc, f"{target}_ccc": row.ccc})
         defined = {name: None if value is None or math.isnan(value) else value for name, value in figures.items()}
-        # One worker's score holds for all; otherwise a last digit could stop one of them before the others.
+        # One worker's score counts for all; otherwise a last digit could stop one of them before the others.
         return defined, chiefs_value(self.strategy, selection_score(table, self.config.selection, RAW))
 
 

@@ -120,7 +120,7 @@ def _table(
     constant: np.ndarray,
     config: TrainConfig,
 ) -> MetricsTable:
-    """The figures of the validation films' curves, raw and smoothed, beside the constant mean."""
+    """The figures of the validation films' curves, raw and smoothed, next to the constant mean."""
     raw = {film.film_id: predictions[film.film_id] for film in films}
     curves = {RAW: raw, SMOOTHED: smooth_curves(raw, smoothing, config.labels)}
     return evaluate_curves(curves, films, constant)

@@ -7,7 +7,7 @@ all show the same numbers, and CSV files and table can be rebuilt from each othe
     0,-0.120311,0.304410,-0.153217,0.310054
     1,-0.118874,0.305920,,                              a second for which the model gave no finite value
 
-The curve of an ensemble has two more columns, `valence_spread` and `arousal_spread`: how far its members lie apart.
+The curve of an ensemble has two more columns, `valence_spread` and `arousal_spread`: how far apart its members are.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CURVES, PLOTS = "curves", "plots"
 
 
 def curve_uri(run: str, film_id: str) -> str:
-    """Where the curve of a film lies in the directory of a run."""
+    """Where the curve of a film is in the directory of a run."""
     return storage.join(run, CURVES, f"{film_id}.csv")
 
 

@@ -1,6 +1,6 @@
 """Done markers: from what each film was scored, so that a later run knows which films are done.
 
-With CSV files, the marker lies beside each as `curves/<film_id>.json`. Without them, the metadata of each Parquet part
+With CSV files, the marker lies next to each as `curves/<film_id>.json`. Without them, the metadata of each Parquet part
 hold the markers of its films. A marker is written only when the film's files are whole: a film that has one is done.
 """
 

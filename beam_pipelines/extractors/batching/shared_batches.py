@@ -7,7 +7,7 @@ film 3 (thread) ──┘
 A row goes into the batch that is open when it arrives. The thread that completes a batch runs it; meanwhile others fill
 the next one. A film asks for its vectors only at its end. If its last rows are then in a batch that isn't full, it
 waits for other films to fill the batch. It runs the batch itself as soon as no other film can fill it (all films of the
-process are waiting) or a time limit is reached. So no film waits for ever, whatever happens to the others.
+process are waiting) or a time limit is reached. So no film waits forever, whatever happens to the others.
 
 Batches have one size and are zero-padded, and the other rows of a batch change no bit of a row. Its place in the batch
 may: with the kernels of an AVX2 machine InceptionV3 gives the last of 16 rows other last bits than the first 15. So a

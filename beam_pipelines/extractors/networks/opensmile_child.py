@@ -2,7 +2,7 @@
 
 An input message is a count n (uint32) and n x 80,000 samples. An output message is n (0 if openSMILE failed or gave
 values that are not finite) and n x 1,582 values. This process must never import TensorFlow: openSMILE 2.6 crashes
-beside it.
+next to it.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ def local_copy(uri: str, at_most_bytes: int | None = None) -> Iterator[Path]:
 def local_tree(uri: str) -> Iterator[Path]:
     """A local path of a folder: itself, or a copy of the remote one that is removed when the `with` block ends.
 
-    Hidden files are copied too. An absent folder is no error: nothing lies below its path.
+    Hidden files are copied too. An absent folder is no error: there is nothing below its path.
 
     Raises:
         DiskFullError: if the disk has no space for the copy.

@@ -1,4 +1,4 @@
-"""Which frame stands for a second: the one choice of decoding that changes pictures."""
+"""Which frame represents a second: the one choice of decoding that changes pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class DecodeMode:
-    """Which frame stands for a second.
+    """Which frame represents a second.
 
     Attributes:
         name: `exact`: the frame on screen. `approximate`: of the frames that are at most `age_s` older than the second,

@@ -92,7 +92,7 @@ def sample_frames(
         stop: end of the seconds, exclusive; None for the film's T.
         quality: counters of what begins in these seconds; the iterator increases them.
         limits: the decoder refuses larger pictures.
-        mode: which frame stands for a second.
+        mode: which frame represents a second.
         planned: False decodes everything, for comparison.
 
     Raises:

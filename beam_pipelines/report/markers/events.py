@@ -1,7 +1,7 @@
 """Peaks and turning points of a curve: the seconds that are worth a look.
 
      peak                    A peak is a second where the curve is higher than on both sides by at least the
-rise  /\\  fall              prominence; a low, where it is lower. Between a low and the next peak lies a rise, between
+rise  /\\  fall              prominence; a low, where it is lower. Between a low and the next peak is a rise, between
     \\/  \\                   a peak and the next low a fall. A turning point is the steepest second of either. The
     low                      first and last second of a film may be such extremes too.
 """

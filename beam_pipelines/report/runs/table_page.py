@@ -1,4 +1,4 @@
-"""The page of `cineaffect reproduce`: the paper's Table 1 beside ours, per film and pooled, with the spread over seeds.
+"""The page of `cineaffect reproduce`: the paper's Table 1 next to ours, per film and pooled, with spread over seeds.
 
 data/page.js      all data; the other files are those of every page's folder (`page_folder`)
 """

@@ -105,7 +105,7 @@ class HevcRoles(NalRoles):
 def _order_bits(reader: BitReader) -> int:
     """log2_max_pic_order_cnt_lsb of a sequence parameter set."""
     reader.bits(4)
-    sub_layers = reader.bits(3)  # beside the first
+    sub_layers = reader.bits(3)  # after the first
     reader.bits(1)
     reader.bits(96)  # the general profile and level
     present = [(reader.flag(), reader.flag()) for _ in range(sub_layers)]

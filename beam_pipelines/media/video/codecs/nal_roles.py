@@ -58,7 +58,7 @@ class NalRoles(ABC):
         Args:
             low: its lowest bits, as the slice header has them.
             bits: how many those are; 0 if pictures are shown as they are decoded.
-            is_idr: whether counting begins anew.
+            is_idr: whether counting starts again.
             is_anchor: whether the next picture's count is relative to this one's.
         """
         if is_idr:
