@@ -135,7 +135,7 @@ def test_a_writer_killed_in_the_middle_leaves_what_was_there(proxy, emulator, si
 
 
 @pytest.mark.parametrize(
-    ("status", "message"),
+    ("status", "text"),
     [(401, "credentials.*gcloud auth"), (403, r"no right to do this.*roles/storage\.objectViewer")],
 )
 def test_a_right_that_lacks_is_named(proxy, status, text):
