@@ -60,6 +60,7 @@ SCORING = PageKind(
 TRAINING = PageKind("training.html", "CineAffect training run", "a training run", (*_RUN_CHARTS, "training.js"))
 STUDY = PageKind("study.html", "CineAffect study", "a study", (*_RUN_CHARTS, "study.js"))
 TABLE = PageKind("table.html", "CineAffect Table 1", "the paper's runs and ours", (*_RUN_CHARTS, "table.js"))
+COMPARISON = PageKind("table.html", "CineAffect comparison", "variants of one training", (*_RUN_CHARTS, "table.js"))
 
 
 @dataclass

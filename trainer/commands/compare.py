@@ -1,4 +1,4 @@
-"""`cineaffect compare`: the paper's comparisons, each a table with mean and spread over seeds, and a plot.
+"""`cineaffect compare`: the paper's comparisons, each a table with mean and spread over seeds, and a page.
 
 Figures are those of the split `test`; the split `validation` chooses epoch and filter. Comparisons with one --output
 share equal trainings.
@@ -7,6 +7,7 @@ share equal trainings.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,8 @@ examples:
     cineaffect compare --what encoder --manifest films.csv --records features --output comparisons \\
                        --set model.encoder.units=64 --set-in TCN model.encoder.levels=3
 
-Each writes <what>.txt, .json, .csv and .png to --output. On data of `cineaffect mediaeval-demo` they only show that the
-command works: there the results are built in.
+Each writes report/<what>/index.html and <what>.txt, .json, .csv to --output. On data of `cineaffect mediaeval-demo`
+they only show that the command works: there the results are built in.
 exit codes: 0 all done, 1 an outage (run it again), 2 configuration error or a failed job.
 """
 
@@ -129,8 +130,8 @@ def _report(
     notes: Sequence[str],
     arguments: argparse.Namespace,
 ) -> None:
+    from beam_pipelines.report.runs.table_page import write_table_page
     from trainer.evaluation.run_origin import untrained_note
-    from trainer.experiments.plot import write_experiment_plot
     from trainer.experiments.table import render, write_table
 
     output, what = arguments.output, arguments.what
@@ -140,9 +141,9 @@ def _report(
         lines.append(untrained_note(untrained))
     text = "\n".join(lines)
     storage.write_text(storage.join(output, f"{what}.txt"), text + "\n")
-    title = f"{COMPARISONS[what]}\ntest films, {arguments.seeds} seed{'s' if arguments.seeds > 1 else ''}"
-    write_experiment_plot(storage.join(output, f"{what}.png"), title, summaries)
-    print(f"\n{text}\n\nresults: {storage.join(output, what + '.json')}")
+    results = storage.join(output, f"{what}.json")
+    page = write_table_page(json.loads(storage.read_text(results)), storage.join(output, "report", what))
+    print(f"\n{text}\n\npage: {page}\nresults: {results}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -32,7 +32,7 @@ examples:
 
 what it writes to --output:
   report/index.html            a page: ours per film and pooled, over seeds, beside the paper's Table 1 and the constant
-  table1.txt/.json/.csv/.png   the same for a terminal, programs, spreadsheets, and as a picture
+  table1.txt/.json/.csv        the same for a terminal, programs and spreadsheets
   seed<n>/<run>.txt            run files in the task's format; `cineaffect evaluate --run-file` reads them
   seed<n>/<run>-final-<digest>/exports/   the model of the run, for `cineaffect score`
 A second run resumes there. The name of a step's directory depends on its settings and data: with others it is made
@@ -94,7 +94,6 @@ def _report(
     from beam_pipelines.report.runs.run_pages import write_run_page
     from trainer.evaluation.run_origin import untrained_note
     from trainer.experiments.paper_runs import TABLE_1
-    from trainer.experiments.plot import write_experiment_plot
     from trainer.experiments.table import render, write_table
 
     modalities = {modality for run in runs if not run.reproduce.members for modality in run.train.model.modalities}
@@ -110,8 +109,6 @@ def _report(
     if untrained:
         text += f"\n{untrained_note(untrained)}"
     storage.write_text(storage.join(arguments.output, "table1.txt"), text + "\n")
-    title = f"Test films, {arguments.seeds} seed{'s' if arguments.seeds > 1 else ''}"
-    write_experiment_plot(storage.join(arguments.output, "table1.png"), title, summaries, published)
     print(f"\n{text}\n")
     print_summary(
         [

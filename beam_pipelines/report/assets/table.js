@@ -1,4 +1,4 @@
-// The page of `cineaffect reproduce`: the paper's Table 1 beside ours.
+// The page of `cineaffect reproduce`, the paper's Table 1 beside ours, and of `cineaffect compare`, without a paper.
 "use strict";
 (async () => {
   const page = await CineAffect.load("page"), by = (id) => document.getElementById(id), make = CineAffect.element;
@@ -16,6 +16,7 @@
     return cell;
   };
 
+  document.querySelectorAll(Object.keys(page.published).length ? ".own" : ".papers").forEach((one) => one.remove());
   by("untrained").hidden = !page.untrained.length;
   by("untrained").textContent = `Made from untrained networks (${page.untrained.join(", ")}): for demonstration only.`;
   CineAffect.summary(by("summary"), [["runs", String(runs.length)], ["seeds", String(page.seeds)],

@@ -1,4 +1,6 @@
-"""The page of `cineaffect reproduce`: the paper's Table 1 next to ours, per film and pooled, with spread over seeds.
+"""The page of `cineaffect reproduce` and `compare`: figures per film and pooled, with the spread over seeds.
+
+`reproduce` has the paper's Table 1 beside ours.
 
 data/page.js      all data; the other files are those of every page's folder (`page_folder`)
 """
@@ -10,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from beam_pipelines.films.catalogue import shown_name
-from beam_pipelines.report.page_folder import TABLE, PageFolder
+from beam_pipelines.report.page_folder import COMPARISON, TABLE, PageFolder
 
 TABLE_1 = "table1.json"
 """The file in which `cineaffect reproduce` leaves its table."""
@@ -22,7 +24,7 @@ def write_table_page(table: Mapping[str, Any], output: str) -> str:
     """Writes the page of a table and returns its address.
 
     Args:
-        table: the content of `table1.json`.
+        table: the content of `table1.json`, or of a comparison's JSON file.
         output: the page's folder.
 
     Raises:
@@ -40,11 +42,11 @@ def write_table_page(table: Mapping[str, Any], output: str) -> str:
         "films": film_ids,
         "names": {film_id: shown_name(film_id) for film_id in film_ids},
         "byFilm": films,
-        "settings": table.get("runs", {}),
+        "settings": table.get("runs") or table.get("variants", {}),
     }
     folder = PageFolder(output)
     folder.write_data("page", page)
-    return folder.finish(TABLE)
+    return folder.finish(TABLE if table["published"] else COMPARISON)
 
 
 def by_film(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import pytest
 
 from beam_pipelines.commands import report as command
 from beam_pipelines.films.catalogue import escape_film_id
-from beam_pipelines.report.runs.table_page import by_film
+from beam_pipelines.report.runs.table_page import by_film, write_table_page
 from trainer.evaluation.evaluate import evaluate_curves
 from trainer.experiments.paper_runs import TABLE_1
 from trainer.experiments.table import write_table
@@ -100,3 +100,14 @@ def test_of_one_seed_there_is_no_spread() -> None:
     found = {one["figure"]: one for one in by_film([row, {**row, "mse": 0.7}])}
     assert found["mse"]["mean"] == pytest.approx(0.6)
     assert found["mse"]["sd"] == pytest.approx(0.1 * 2**0.5, abs=1e-6)
+
+
+def test_a_comparison_has_the_same_page_without_a_paper(experiment: Path, tmp_path: Path, page: Any) -> None:
+    table = json.loads((experiment / "table1.json").read_text())
+    folder = tmp_path / "report"
+    write_table_page({**table, "published": {}, "variants": {"run1": ["encoder.kind=tcn"]}, "runs": {}}, str(folder))
+    page.goto((folder / "index.html").as_uri())
+    page.wait_for_selector("#table tbody tr")
+    assert "aper" not in page.locator("body").inner_text()
+    assert page.locator("h2").first.inner_text() == "The variants"
+    assert page.locator("#table tbody tr").count() == 2 * (1 + len(RUNS))

@@ -61,7 +61,7 @@ QUICK = ("smoothing", "ensemble")
     "what", [what if what in QUICK else pytest.param(what, marks=pytest.mark.slow) for what in COMPARISONS]
 )
 @pytest.mark.usefixtures("here")
-def test_every_comparison_leaves_table_and_plot(what: str, data: Path, output: Path) -> None:
+def test_every_comparison_leaves_table_and_page(what: str, data: Path, output: Path) -> None:
     seeds = 2 if what == "ensemble" else 1
     own = [part for name, setting in TCN for part in ("--set-in", name, setting)] if what == "encoder" else []
     assert compare.main([*command(what, data, output, seeds), *own]) == 0
@@ -70,7 +70,7 @@ def test_every_comparison_leaves_table_and_plot(what: str, data: Path, output: P
     for predictor in (CONSTANT_MEAN, *PREDICTORS[what]):
         scopes = {r["scope"] for r in content["rows"] if r["predictor"] == predictor}
         assert scopes == {"film", "mean of films", "pooled"}
-    assert (output / f"{what}.png").read_bytes().startswith(b"\x89PNG")
+    assert "comparison" in (output / "report" / what / "index.html").read_text()
     if what == "smoothing":
         (filters,) = content["filters"]
         assert {kind: one["method"] for kind, one in filters.items()} == {

@@ -11,7 +11,6 @@ import pytest
 
 from trainer.evaluation.evaluate import FilmLabels, evaluate_curves
 from trainer.evaluation.metrics import CONSTANT_MEAN
-from trainer.experiments.plot import write_experiment_plot
 from trainer.experiments.table import render, summarise, write_table
 
 PUBLISHED = {"run": {("valence", "mse"): 0.1193, ("arousal", "pcc"): 0.2911}}
@@ -71,5 +70,3 @@ def test_files_hold_every_film_and_what_was_published(tmp_path: Path) -> None:
     assert [line.split() for line in lines if "paper" in line] == [
         ["run", "paper", "0.1193", "–", "–", "–", "0.2911", "–"]
     ]
-    write_experiment_plot(str(tmp_path / "table.png"), "title", summaries, PUBLISHED)
-    assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
