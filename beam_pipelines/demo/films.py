@@ -190,6 +190,7 @@ def write_film(film: DemoFilm, path: Path) -> None:
 
 
 def annotation_text(labels: NDArray[np.float64]) -> str:
+    """The label file of a film: tab-separated seconds and labels, float64 [T, 2], with six decimals."""
     rows = [f"{second}\t{valence:.6f}\t{arousal:.6f}" for second, (valence, arousal) in enumerate(labels)]
     return "\n".join(["Time\tValence\tArousal", *rows]) + "\n"
 

@@ -76,7 +76,11 @@ def film_name(number: int) -> str:
 
 
 def set_of(number: int) -> str:
-    """The set that a film belongs to."""
+    """The set that a film belongs to.
+
+    Raises:
+        ConfigurationError: if the data set has no film of this number.
+    """
     for name, numbers in SETS.items():
         if number in numbers:
             return name

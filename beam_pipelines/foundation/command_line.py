@@ -80,7 +80,11 @@ def add_set(parser: argparse.ArgumentParser, option: str, section: str, example:
 
 
 def at_least_one(text: str) -> int:
-    """The value of an option that must be a whole number of at least 1."""
+    """The value of an option that must be a whole number of at least 1; for `type` of `add_argument`.
+
+    Raises:
+        ValueError, argparse.ArgumentTypeError: if it is not; argparse shows both as a usage error.
+    """
     count = int(text)
     if count < 1:
         raise argparse.ArgumentTypeError(f"{count} is less than 1")

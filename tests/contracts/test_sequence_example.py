@@ -54,7 +54,7 @@ def test_rows_are_packed_as_tensorflow_does_it_and_come_back_bit_by_bit(kind, co
     else:
         raw = data.draw(st.binary(min_size=4 * size, max_size=4 * size))
         flat = np.frombuffer(raw, "<f4")[:size] if kind == FLOATS else np.frombuffer(raw, np.uint8)[:size]
-        if kind == FLOATS:  # a signalling NaN turns into a quiet one on its way through a Python float
+        if kind == FLOATS:  # a signalling NaN becomes a quiet one in a Python float
             flat = np.where(np.isnan(flat), np.float32(np.nan), flat)
     rows = flat.reshape(count, width)
     packed = pack_rows(rows, kind)

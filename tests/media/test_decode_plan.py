@@ -56,7 +56,7 @@ def textured(count: int, cuts: Sequence[int] = ()) -> list[np.ndarray]:
 def pictures(
     path: Path, probe: FilmProbe, planned: bool, seconds: range | None = None, mode: DecodeMode = EXACT
 ) -> tuple[list[tuple[Any, ...]], DecodeQuality]:
-    """All that is given of each second, comparable byte for byte; the error's words where there is one."""
+    """All data of each second, comparable byte for byte, or the error's message."""
     quality = DecodeQuality()
     chosen = range(probe.seconds) if seconds is None else seconds
     frames = sample_frames(

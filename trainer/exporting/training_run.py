@@ -50,7 +50,11 @@ class TrainingData:
     def load(
         self, config: TrainConfig, statistics: Statistics, transform: RowTransform
     ) -> tuple[list[TrainingFilm], list[TrainingFilm]]:
-        """The films to learn from and those to validate with, transformed and labelled."""
+        """The films to learn from and those to validate with, transformed and labelled.
+
+        Raises:
+            ConfigurationError: if no films are left to train on, or a film leaks (`dataset.assert_no_leak`).
+        """
         films = read_manifest(self.manifest)
         films_train, films_validation = (
             load_films(

@@ -18,6 +18,9 @@ def exported_cards(run: str) -> dict[int, dict[str, Any]]:
 
     Args:
         run: the directory of the run, local or `gs://`.
+
+    Raises:
+        ConfigurationError: if a card is not JSON.
     """
     cards, exports = {}, storage.join(run, EXPORTS)
     for version in versions_of(exports):

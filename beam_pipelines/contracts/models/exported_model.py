@@ -178,6 +178,9 @@ class ExportedModel:
             films: the films, whose rows are concatenated, so that short ones share the model's fixed blocks of rows.
             stride_s: the model predicts every so many seconds, and the last; the others are interpolated. The model
                 card says whether that is possible (`ModelCard.assert_takes_stride`).
+
+        Raises:
+            RuntimeError: if the SavedModel returns another number of seconds than the films have.
         """
         import tensorflow as tf
 

@@ -62,7 +62,12 @@ def read_presence(uri: str, modalities: Sequence[str] | None = None) -> tuple[Re
 
 
 def read_header(uri: str) -> RecordHeader:
-    """Reads a record's header from its first segment; of a remote record only that segment is downloaded."""
+    """Reads a record's header from its first segment; of a remote record only that segment is downloaded.
+
+    Raises:
+        RecordError: if the file is no feature record.
+        FileNotFoundError: if there is no such file.
+    """
     with _parsing(uri):
         for segment in _segments(uri, at_most_bytes=MAX_RECORD_BYTES + tfrecord.FRAMING_BYTES):
             return segment.header()

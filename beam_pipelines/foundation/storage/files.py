@@ -183,6 +183,7 @@ def local_tree(uri: str) -> Iterator[Path]:
 
     Raises:
         DiskFullError: if the disk has no space for the copy.
+        StorageError: if an object's name leads out of the folder (`..`), or the bucket can't be read.
     """
     if not is_remote(uri):
         yield Path(uri)

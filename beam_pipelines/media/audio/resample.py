@@ -23,6 +23,9 @@ def conversion(rate_hz: int, target_hz: int) -> tuple[Fraction, int]:
 
     That margin, in samples of `rate_hz`, is a multiple of the ratio's denominator, so it is a whole number of samples
     at the target rate too.
+
+    Raises:
+        ValueError: if `rate_hz` is about 2,000 times `target_hz` or more.
     """
     ratio = Fraction(target_hz, rate_hz).limit_denominator(_MAX_DENOMINATOR)
     if ratio == 0:

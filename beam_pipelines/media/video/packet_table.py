@@ -84,6 +84,9 @@ class PacketTable:
 
         Args:
             held_back: frames that the decoder holds back; None if it follows the headers alone.
+
+        Raises:
+            UnsafeStream: if they are not, or it doesn't.
         """
         shown = np.flatnonzero(self._shown)
         if not len(shown):

@@ -95,7 +95,7 @@ def test_a_curve_does_not_depend_on_what_else_is_scored() -> None:
         alone = {key: rows[first : first + length] for key, rows in inputs.items()}
         predicted = model.predict_rows(alone, np.zeros(length, np.int32)).numpy()
         np.testing.assert_array_equal(predicted, together[first : first + length])
-    # What another film shows has no effect at all, though within the film every second bears on every other.
+    # What another film shows has no effect at all, though within a film every second affects every other.
     changed = {key: rows.copy() for key, rows in inputs.items()}
     changed["audio"][:31] += 5.0
     moved = np.abs(model.predict_rows(changed, starts).numpy() - together).max(axis=1) > 0

@@ -125,7 +125,7 @@ def test_a_killed_tune_leaves_no_worker_and_goes_on(dataset: DataSet, tmp_path: 
     assert {row["why"] for row in rows if row["state"] == "fail"} == {"killed"}
     done = [row for row in rows if row["state"] == "complete"]
     assert len(done) == 2
-    # The killed trial went on from its checkpoint: the epochs before the kill were not run, nor told, again.
+    # The killed trial went on from its checkpoint: the epochs before the kill were neither run nor logged again.
     assert min(int(row["epochs"]) for row in done) < 60
     assert len(json.loads(begun.read_text())) == 60
 

@@ -19,7 +19,11 @@ class BitReader:
         self._left = len(data) * 8
 
     def bits(self, count: int) -> int:
-        """The next `count` bits as a number, highest first."""
+        """The next `count` bits as a number, highest first.
+
+        Raises:
+            ValueError: if fewer bits are left.
+        """
         if count > self._left:
             raise ValueError("a header ends too early")
         self._left -= count
@@ -33,7 +37,11 @@ class BitReader:
         return bool(self.bits(1))
 
     def golomb(self) -> int:
-        """An unsigned Exp-Golomb number, ue(v) (ITU-T H.264, 9.1)."""
+        """An unsigned Exp-Golomb number, ue(v) (ITU-T H.264, 9.1).
+
+        Raises:
+            ValueError: if the number has more than 33 bits, or the data ends before it does.
+        """
         zeros = self._left - self._value.bit_length()
         if zeros > _MAX_LEADING_ZEROS:
             raise ValueError("a header holds a number that is too large")

@@ -41,7 +41,11 @@ class HevcRoles(NalRoles):
             super().__init__(0, list(annex_b_units(extradata)) if extradata else [])
 
     def role(self, packet: bytes, is_key: bool) -> PacketRole:
-        """The role of the next packet, which must hold one whole frame."""
+        """The role of the next packet, which must hold one whole frame.
+
+        Raises:
+            UnsafeStream: if the packet's role is not certain.
+        """
         first: memoryview | None = None
         pictures = 0
         for unit in self._units(packet):

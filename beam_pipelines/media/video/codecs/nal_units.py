@@ -14,7 +14,11 @@ _START_CODE = b"\0\0\1"
 
 
 def annex_b_units(data: bytes) -> Iterator[memoryview]:
-    """The units between start codes; zeros before a start code belong to no unit."""
+    """The units between start codes; zeros before a start code belong to no unit.
+
+    Raises:
+        UnsafeStream: if the data does not begin with a start code.
+    """
     view = memoryview(data)
     begin = data.find(_START_CODE)
     if data[: max(begin, 0)].strip(b"\0") or begin < 0:
@@ -30,7 +34,11 @@ def annex_b_units(data: bytes) -> Iterator[memoryview]:
 
 
 def length_prefixed_units(data: bytes, length_bytes: int) -> Iterator[memoryview]:
-    """The units of a packet in which each follows its length of `length_bytes` bytes."""
+    """The units of a packet in which each follows its length of `length_bytes` bytes.
+
+    Raises:
+        UnsafeStream: if the lengths don't add up to that of the packet.
+    """
     view, position = memoryview(data), 0
     while position < len(data):
         begin = position + length_bytes

@@ -27,7 +27,11 @@ class MpegVideoRoles:
         self._sequence: bytes | None = None
 
     def role(self, packet: bytes, is_key: bool) -> PacketRole:
-        """The role of the next packet, which must hold one whole frame."""
+        """The role of the next packet, which must hold one whole frame.
+
+        Raises:
+            UnsafeStream: if the packet's role is not certain.
+        """
         kind, sequence = 0, b""
         position = packet.find(_START_CODE)
         while position >= 0:
@@ -73,7 +77,11 @@ class Mpeg4Roles:
         self._layer = _mpeg4_layer(extradata)
 
     def role(self, packet: bytes, is_key: bool) -> PacketRole:
-        """The role of the next packet, which must hold one whole frame (no packed B-frames)."""
+        """The role of the next packet, which must hold one whole frame (no packed B-frames).
+
+        Raises:
+            UnsafeStream: if the packet's role is not certain.
+        """
         if packet.count(_START_CODE + bytes([self._VOP])) != 1:
             raise UnsafeStream("a packet does not hold exactly one picture")
         layer = _mpeg4_layer(packet)
