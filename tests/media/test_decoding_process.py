@@ -168,6 +168,7 @@ def write_still(path: Path, width_px: int, height_px: int) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = width_px, height_px, "yuv420p"
+        stream.codec_context.thread_count = 1  # each of the encoder's threads would take the memory of a picture
         frame = av.VideoFrame.from_ndarray(np.zeros((height_px * 3 // 2, width_px), np.uint8), format="yuv420p")
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
