@@ -85,7 +85,7 @@ def assert_experiment_directory(output: str) -> None:
     if storage.is_remote(output):
         raise ConfigurationError(
             f"--output {output}: an experiment writes to a local directory, since it starts again from many small "
-            "files; data, records and manifests may lie in gs://. Name a local directory, and copy it afterwards"
+            "files; data, records and manifests may be in gs://. Name a local directory, and copy it afterwards"
         )
     assert_output_directory(output)
 
