@@ -63,6 +63,7 @@ setup(
         "PyYAML>=6,<7",
         "python-json-logger>=4,<5",
         "rich>=14,<16",
+        "tqdm>=4.66,<5",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
 from beam_pipelines.extractors.weights import weight_files as weights
 from beam_pipelines.extractors.weights.weights_table import TABLE
@@ -53,7 +51,7 @@ def _main(argv: list[str]) -> int:
     if options.command == "list":
         return _list(console)
     if options.command == "fetch":
-        return _fetch(console, list(options.names) or list(PAPER))
+        return _print_each(console, list(options.names) or PAPER, _fetch)
     return _verify(console, list(options.names), options.self_test)
 
 
@@ -98,37 +96,35 @@ def _state(name: str) -> str:
     return "here, hash right"
 
 
-def _fetch(console: Console, names: list[str]) -> int:
+def _print_each(console: Console, names: Sequence[str], lines_of: Callable[[str], Iterator[str]]) -> int:
+    """Prints what is to say of each name; one that fails is printed in red, and the others go on."""
     failed = False
     for name in names:
         try:
-            with Progress(
-                TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=console
-            ) as progress:
-                path = weights.fetch(name, TABLE, _TransferBar(progress, name))
-            console.print(f"{name}: {path}", markup=False)
-            console.print(_self_test(name), markup=False)
+            for line in lines_of(name):
+                console.print(line, markup=False)
         except WeightsError as error:
             console.print(str(error), markup=False, style="red")
             failed = True
     return EXIT_CONFIGURATION if failed else EXIT_OK
+
+
+def _fetch(name: str) -> Iterator[str]:
+    yield f"{name}: {weights.fetch(name, progress=True)}"
+    yield _self_test(name)
 
 
 def _verify(console: Console, names: list[str], self_test: bool) -> int:
-    failed = False
     here = [entry.name for entry in TABLE.values() if (weights.cache_directory() / entry.file_name).is_file()]
     if not names and not here:
         console.print(f"no weights in {weights.cache_directory()}: nothing to verify", markup=False)
-    for name in names or here:
-        try:
-            path = weights.locate(name)
-            console.print(f"{name}: hash right: {path}", markup=False)
-            if self_test:
-                console.print(_self_test(name), markup=False)
-        except WeightsError as error:
-            console.print(str(error), markup=False, style="red")
-            failed = True
-    return EXIT_CONFIGURATION if failed else EXIT_OK
+
+    def verify(name: str) -> Iterator[str]:
+        yield f"{name}: hash right: {weights.locate(name)}"
+        if self_test:
+            yield _self_test(name)
+
+    return _print_each(console, names or here, verify)
 
 
 def _self_test(name: str) -> str:
@@ -139,27 +135,3 @@ def _self_test(name: str) -> str:
     from beam_pipelines.extractors.weights.vggish_self_test import self_test
 
     return f"{name}: {self_test(VGGishAudio(name))}"
-
-
-class _TransferBar:
-    """A rich progress bar with the interface that pooch requires."""
-
-    def __init__(self, progress: Progress, name: str):
-        self._progress = progress
-        self._name = name
-        self._task: TaskID | None = None
-        self.total: Any = None
-
-    def update(self, amount_bytes: int) -> None:
-        """Adds a number of bytes."""
-        if self._task is None:
-            self._task = self._progress.add_task(self._name, total=self.total or None)
-        self._progress.advance(self._task, amount_bytes)
-
-    def reset(self) -> None:
-        """Sets the bar to zero: pooch calls this before it sets the bar to its full length."""
-        if self._task is not None:
-            self._progress.reset(self._task)
-
-    def close(self) -> None:
-        """Does nothing, since rich's own context draws the bar's last state."""

@@ -11,7 +11,6 @@ import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from beam_pipelines.extractors.weights.weights_table import TABLE, UNTRAINED, Weights
 from beam_pipelines.foundation.errors import WeightsError
@@ -58,7 +57,7 @@ def locate(name: str, table: Mapping[str, Weights] = TABLE) -> Path:
     return path
 
 
-def fetch(name: str, table: Mapping[str, Weights] = TABLE, progress: Any = False) -> Path:
+def fetch(name: str, table: Mapping[str, Weights] = TABLE, progress: bool = False) -> Path:
     """The checked file of a name; it is downloaded into the cache directory if it is absent or wrong.
 
     The download has a temporary name until its hash is right, so an incomplete file never has the final name.
@@ -66,7 +65,7 @@ def fetch(name: str, table: Mapping[str, Weights] = TABLE, progress: Any = False
     Args:
         name: a name of the table.
         table: the table to look in.
-        progress: a progress bar as pooch takes it, or False.
+        progress: whether a bar is shown.
 
     Raises:
         WeightsError: if there is no address, the transfer fails, the hash differs, or the cache directory is not
@@ -102,7 +101,7 @@ def identity(name: str, seed: int = 0) -> str:
     return f"{UNTRAINED}-seed-{seed}" if name == UNTRAINED else digest(name)
 
 
-def _download(entry: Weights, url: str, path: Path, progress: Any) -> None:
+def _download(entry: Weights, url: str, path: Path, progress: bool) -> None:
     import pooch
     import requests
 
