@@ -20,16 +20,6 @@ from beam_pipelines.foundation.text_tables import aligned
 from beam_pipelines.labels.config import LabelConfig
 from beam_pipelines.labels.layouts import AnnotationError, LabelRow, read_rows
 
-__all__ = [
-    "AnnotationError",
-    "LabelReport",
-    "Labels",
-    "align",
-    "read_labels",
-    "render_reports",
-    "report_alignment",
-]
-
 _STEP_TOLERANCE_S = 0.01
 
 

@@ -12,47 +12,28 @@ from collections.abc import Sequence
 import numpy as np
 
 from beam_pipelines.contracts.records.feature_track import (
-    PRESENT_SUFFIX,
-    FeatureTrack,
-    FilmRecord,
-    RecordHeader,
-    fingerprint,
-    is_untrained,
-    make_record,
-    slots_of,
+    PRESENT_SUFFIX as PRESENT_SUFFIX,
+    FeatureTrack as FeatureTrack,
+    FilmRecord as FilmRecord,
+    RecordHeader as RecordHeader,
+    fingerprint as fingerprint,
+    is_untrained as is_untrained,
+    make_record as make_record,
+    slots_of as slots_of,
 )
-from beam_pipelines.contracts.records.layout import MAX_RECORD_BYTES
+from beam_pipelines.contracts.records.layout import MAX_RECORD_BYTES as MAX_RECORD_BYTES
 from beam_pipelines.contracts.records.reading import (
-    RecordError,
-    read_header,
-    read_presence,
-    read_record,
-    read_whole_header,
+    RecordError as RecordError,
+    read_header as read_header,
+    read_presence as read_presence,
+    read_record as read_record,
+    read_whole_header as read_whole_header,
 )
-from beam_pipelines.contracts.records.writing import to_sequence_examples, write_record
+from beam_pipelines.contracts.records.writing import (
+    to_sequence_examples as to_sequence_examples,
+    write_record as write_record,
+)
 from beam_pipelines.foundation import storage
-
-__all__ = [
-    "MAX_RECORD_BYTES",
-    "PRESENT_SUFFIX",
-    "FeatureTrack",
-    "FilmRecord",
-    "RecordError",
-    "RecordHeader",
-    "digest",
-    "fingerprint",
-    "is_untrained",
-    "list_records",
-    "make_record",
-    "read_header",
-    "read_presence",
-    "read_record",
-    "read_whole_header",
-    "record_uri",
-    "slots_of",
-    "to_sequence_examples",
-    "write_record",
-]
 
 _SUFFIX = ".tfrecord"
 
