@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.targets import TARGETS
@@ -25,26 +24,29 @@ _LONGEST_NAME = 45
 """Letters of a film's name that a plot's title has room for beside a remark."""
 
 
-def plot_film(output: Output, curve: AffectCurve, label_range: Range, remark: str = "") -> None:
-    """Draws what a scoring run says of one film.
+def plot_film(output: Output, curve: AffectCurve, label_range: Range = (-1.0, 1.0), remark: str = "") -> None:
+    """Draws a film's two curves, one above the other: smoothed bold, raw faint, an ensemble's spread as a band.
 
     Args:
         output: a path (local or `gs://`), or a binary file.
-        curve: of the film.
+        curve: the film's curve; NaN leaves a gap.
         label_range: lowest and highest label: the height of each panel.
-        remark: a text next to the film's name.
+        remark: the text beside the film's name.
     """
-    plot_curve(
-        output,
-        _heading(curve.film_id, remark),
-        np.arange(curve.seconds),
-        curve.valence,
-        curve.arousal,
-        valence_raw=curve.valence_raw,
-        arousal_raw=curve.arousal_raw,
-        spread={"valence": curve.valence_spread, "arousal": curve.arousal_spread},
-        label_range=label_range,
-    )
+    seconds = np.arange(curve.seconds)
+    # A line needs two seconds; a single one is drawn as a point.
+    marker = "o" if seconds.size == 1 else None
+    with canvas(output, _heading(curve.film_id, remark), rows=2, size_in=(10.0, 5.4)) as panels:
+        for target, panel in zip(TARGETS, panels, strict=True):
+            values, raw, spread = (getattr(curve, target + suffix) for suffix in ("", "_raw", "_spread"))
+            colour = COLOURS[target]
+            panel.plot(seconds, values, color=colour, lw=2.4, marker=marker, label="smoothed", zorder=4)
+            if spread is not None:
+                band: dict[str, Any] = {"color": colour, "alpha": 0.2, "lw": 0}
+                panel.fill_between(seconds, values - spread, values + spread, label="spread", zorder=2, **band)
+            panel.plot(seconds, raw, color=colour, alpha=0.4, lw=1.0, label="raw", zorder=2)
+            _shape_curve_panel(panel, target, label_range)
+        _shape_time_axis(panels[-1], seconds)
 
 
 def _heading(film_id: str, remark: str) -> str:
@@ -54,57 +56,6 @@ def _heading(film_id: str, remark: str) -> str:
     # A title that is too long is cut at its end, and what must not be lost stands there.
     name = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
     return f"{name}   ({remark})"
-
-
-def plot_curve(
-    output: Output,
-    title: str,
-    time_s: ArrayLike,
-    valence: ArrayLike,
-    arousal: ArrayLike,
-    *,
-    valence_raw: ArrayLike | None = None,
-    arousal_raw: ArrayLike | None = None,
-    spread: Mapping[str, ArrayLike | None] | None = None,
-    label_range: Range = (-1.0, 1.0),
-) -> None:
-    """Draws a film's two curves, one above the other: smoothed bold, raw faint, spread as a band.
-
-    Args:
-        output: a path (local or `gs://`), or a binary file.
-        title: name of the film.
-        time_s: float [T], seconds.
-        valence: float [T], smoothed; NaN leaves a gap.
-        arousal: float [T], smoothed.
-        valence_raw: float [T], as predicted.
-        arousal_raw: float [T], as predicted.
-        spread: `valence` and `arousal` of an ensemble, float [T]: the band reaches so far above and below the curve.
-            None draws no band.
-        label_range: lowest and highest label: the height of each panel.
-
-    Raises:
-        ValueError: if lengths of curves differ; the error names them.
-    """
-    seconds = np.asarray(time_s, np.float64)
-    smoothed = {"valence": valence, "arousal": arousal}
-    raw = {"valence": valence_raw, "arousal": arousal_raw}
-    # A line needs two seconds; a single one is drawn as a point.
-    marker = "o" if seconds.size == 1 else None
-    with canvas(output, title, rows=2, size_in=(10.0, 5.4)) as panels:
-        for target, panel in zip(TARGETS, panels, strict=True):
-            values = _checked(target, smoothed[target], seconds.size)
-            panel.plot(seconds, values, color=COLOURS[target], lw=2.4, marker=marker, label="smoothed", zorder=4)
-            of_members = (spread or {}).get(target)
-            if of_members is not None:
-                wide = _checked(f"spread of {target}", of_members, seconds.size)
-                style_of_band: dict[str, Any] = {"color": COLOURS[target], "alpha": 0.2, "lw": 0}
-                panel.fill_between(seconds, values - wide, values + wide, label="spread", zorder=2, **style_of_band)
-            unsmoothed = raw[target]
-            if unsmoothed is not None:
-                values = _checked(f"raw {target}", unsmoothed, seconds.size)
-                panel.plot(seconds, values, color=COLOURS[target], alpha=0.4, lw=1.0, label="raw", zorder=2)
-            _shape_curve_panel(panel, target, label_range)
-        _shape_time_axis(panels[-1], seconds)
 
 
 def clock(time_s: float, *, hours: bool) -> str:
@@ -124,7 +75,7 @@ def _shape_curve_panel(panel: Axes, target: str, label_range: Range) -> None:
     panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.1)
 
 
-def _shape_time_axis(panel: Axes, time_s: NDArray[np.float64]) -> None:
+def _shape_time_axis(panel: Axes, time_s: NDArray[np.int64]) -> None:
     """Sets ticks at round times, written m:ss, or h:mm:ss from an hour on."""
     from matplotlib.ticker import FixedLocator, FuncFormatter
 
@@ -138,10 +89,3 @@ def _shape_time_axis(panel: Axes, time_s: NDArray[np.float64]) -> None:
     panel.xaxis.set_major_locator(FixedLocator(ticks.tolist()))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value, hours=hours)))
     panel.set_xlabel("time (h:mm:ss)" if hours else "time (m:ss)")
-
-
-def _checked(name: str, values: ArrayLike, length: int) -> NDArray[np.float64]:
-    array = np.asarray(values, np.float64)
-    if array.shape != (length,):
-        raise ValueError(f"{name}: an array of shape {array.shape} doesn't fit {length} values")
-    return array
