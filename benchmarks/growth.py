@@ -108,9 +108,7 @@ def link_films(folder: Path, clip: Path, count: int) -> Path:
 def copy_record(output: Path, films: Path) -> None:
     """Gives every film the record of the first one, as if it had been extracted."""
     from beam_pipelines.contracts.records import records
-    from beam_pipelines.foundation.tensorflow_start import start_tensorflow
 
-    start_tensorflow(1)  # it writes the records
     record = records.read_record(str(output / "film00000.mp4.tfrecord"))
     for film in sorted(films.iterdir()):
         header = replace(record.header, film_id=film.name, source_uri=str(film))
