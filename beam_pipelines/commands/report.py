@@ -38,8 +38,9 @@ def _main(argv: list[str]) -> int:
         print(f"report: {write_run_page(arguments.run, arguments.output)}")
         return EXIT_OK
 
+    from beam_pipelines.contracts.runs import read_failures
     from beam_pipelines.films.catalogue import list_films
-    from beam_pipelines.report.scoring.scoring_run import read_failures, read_scoring_run
+    from beam_pipelines.report.scoring.scoring_run import read_scoring_run
     from beam_pipelines.report.scoring.sheet_maker import SheetMaker, write_report
 
     run = read_scoring_run(arguments.scores)
@@ -55,9 +56,8 @@ def _main(argv: list[str]) -> int:
         thumbnails=arguments.thumbnails,
         rate_hz=arguments.frame_rate,
     )
-    before = read_failures(records) if records else []
-    if maker.films:
-        before = [film for film in before if film.film_id in maker.films]
+    failed = read_failures(records).values() if records else ()
+    before = [film for film in failed if not maker.films or film.film_id in maker.films]
     page = write_report(run, maker, before, progress=sys.stderr.isatty())
     print(f"report: {page}")
     return EXIT_OK

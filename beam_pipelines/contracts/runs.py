@@ -79,7 +79,7 @@ def is_carried_over(earlier: FilmOutcome, size_bytes: int, modified_s: float, at
 def read_failures(output: str) -> dict[str, FilmOutcome]:
     """The failures that the last finished run in `output` lists, by film id; unreadable lines are left out."""
     try:
-        lines = storage.read_text(storage.join(output, FAILURES)).splitlines()
+        lines = storage.read_text(storage.join(output, FAILURES)).split("\n")
     except (FileNotFoundError, NotADirectoryError):
         return {}
     known = {each.name for each in fields(FilmOutcome)} - {"status", "film_s", "carried_over"}

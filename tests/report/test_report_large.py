@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from beam_pipelines.contracts.runs import FAILED, FilmOutcome
 from beam_pipelines.report.scoring.page import PageWriter
 from beam_pipelines.report.scoring.sheet_maker import SheetMaker
-from beam_pipelines.report.scoring.sheets import FailedFilm, FilmSheet, catalogue_row
+from beam_pipelines.report.scoring.sheets import FilmSheet, catalogue_row
 from tests.support.browser_pages import open_film, second, shown_names, wait_until
 from tests.support.report_runs import curve_of
 
@@ -26,7 +27,7 @@ def large_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for n in range(4899):
         short = FilmSheet(curve_of(f"film {n:04d}", 100, n), 100.0, (), ())
         writer.add_row(catalogue_row(short, (-1.0, 1.0)))
-    failed = [FailedFilm(f"broken {n:02d}", "x", "probe", "empty_file", "no bytes") for n in range(100)]
+    failed = [FilmOutcome(f"broken {n:02d}", "x", FAILED, "probe", "empty_file", "no bytes") for n in range(100)]
     writer.finish({"job": "score"}, failed)
     return output
 

@@ -82,6 +82,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_scores(root, curves, [failure])
     write_evaluation(root)
     write_record(make_film_record("play", FILM_SECONDS, seed=3), str(root / "records" / "play.tfrecord"))
+    # As extract writes them: with what tells whether the film is tried again.
+    failure |= {"source_size_bytes": 3, "source_modified_s": 1.5, "attempt": "a"}
     late = {**failure, "film_id": "play", "step": "extract", "reason": "earlier_run"}
     lost = {**failure, "film_id": "lost", "step": "extract", "reason": "truncated", "detail": "ends at 0:12"}
     (root / "records" / "failures.jsonl").write_text(json.dumps(late) + "\n" + json.dumps(lost) + "\n")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from beam_pipelines.contracts.models.exported_cards import exported_cards
 from beam_pipelines.contracts.runs import RUN_MANIFEST
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.errors import ConfigurationError
 
 
 def untrained_of_run(scores: str) -> tuple[str, ...] | None:
@@ -20,14 +18,12 @@ def untrained_of_run(scores: str) -> tuple[str, ...] | None:
     Raises:
         ConfigurationError: if the manifest is not JSON.
     """
-    uri = storage.join(scores, RUN_MANIFEST)
     try:
-        named = json.loads(storage.read_text(uri)).get("untrained")
+        manifest = storage.read_json(storage.join(scores, RUN_MANIFEST), "run `cineaffect score` again")
+        named = manifest.get("untrained")
     except FileNotFoundError:
         cards = exported_cards(scores)
         named = cards[max(cards)].get("untrained_networks") if cards else None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{uri}: not readable as JSON ({error}); run `cineaffect score` again") from error
     return None if named is None else tuple(named)
 
 

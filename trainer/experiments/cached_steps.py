@@ -50,11 +50,9 @@ class Step:
         """
         uri = storage.join(self.directory, DONE)
         try:
-            content = json.loads(storage.read_text(uri))
+            content = storage.read_json(uri, "remove this directory")
         except FileNotFoundError:
             return None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{uri}: not readable as JSON ({error}); remove this directory") from error
         if content.get("dependencies") != self.dependencies:
             raise ConfigurationError(
                 f"{uri}: this step was made from other settings or data than the name of its directory says "

@@ -49,12 +49,10 @@ def claim_directory(directory: str, identity: dict[str, Any]) -> None:
     uri = storage.join(directory, IDENTITY_FILE)
     content = json.loads(json.dumps(identity))
     try:
-        there = json.loads(storage.read_text(uri))
+        there = storage.read_json(uri, "choose another --output")
     except FileNotFoundError:
         storage.write_text(uri, json.dumps(content, indent=2, sort_keys=True) + "\n")
         return
-    except json.JSONDecodeError as error:
-        raise ConfigurationError(f"{uri}: not readable as JSON ({error}); choose another --output") from error
     differing = list(_differences(there, content, ""))
     if differing:
         raise ConfigurationError(

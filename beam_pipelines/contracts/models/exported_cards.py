@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from beam_pipelines.contracts.models.model_card import CARD
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.errors import ConfigurationError
 
 EXPORTS = "exports"
 """The folder of a training run with its versions: `<version>/` holds a SavedModel and its card."""
@@ -24,11 +22,7 @@ def exported_cards(run: str) -> dict[int, dict[str, Any]]:
     """
     cards, exports = {}, storage.join(run, EXPORTS)
     for version in versions_of(exports):
-        uri = storage.join(exports, str(version), CARD)
-        try:
-            cards[version] = json.loads(storage.read_text(uri))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{uri}: not readable as JSON: {error}") from error
+        cards[version] = storage.read_json(storage.join(exports, str(version), CARD))
     return cards
 
 

@@ -6,7 +6,6 @@ Calling a model needs TensorFlow only: no Keras, and none of the code that train
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,10 +78,7 @@ def find_model(uri: str) -> ModelReference:
     """
     version_uri = _version_directory(uri.rstrip("/"))
     card_uri = storage.join(version_uri, CARD)
-    try:
-        values = json.loads(storage.read_text(card_uri))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{card_uri}: not readable as JSON: {error}") from error
+    values = storage.read_json(card_uri)
     if not isinstance(values, dict):
         raise ConfigurationError(f"{card_uri}: a model card holds keys, this holds {values!r:.60}")
     card = validate(ModelCard, values, card_uri)

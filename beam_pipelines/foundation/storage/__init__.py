@@ -14,6 +14,7 @@ from beam_pipelines.foundation.storage.files import (
     local_tree as local_tree,
     read_bytes as read_bytes,
     read_generation as read_generation,
+    read_json as read_json,
     read_text as read_text,
     remove as remove,
     remove_unfinished as remove_unfinished,

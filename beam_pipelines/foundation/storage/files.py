@@ -8,6 +8,7 @@ Errors of a bucket are `StorageError`s (see `object_storage`).
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -18,8 +19,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from beam_pipelines.foundation.errors import DiskFullError, StorageError
+from beam_pipelines.foundation.errors import ConfigurationError, DiskFullError, StorageError
 from beam_pipelines.foundation.storage import object_storage
 
 # Needed to replace an object of a bucket only if nobody else has written it meanwhile.
@@ -106,6 +108,19 @@ def read_bytes(uri: str) -> bytes:
 def read_text(uri: str) -> str:
     """The whole content of a (small) UTF-8 text file; a byte order mark is dropped."""
     return read_bytes(uri).decode("utf-8-sig")
+
+
+def read_json(uri: str, advice: str = "") -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ConfigurationError: if it is not JSON; the text names the file and ends with `advice`.
+    """
+    try:
+        return json.loads(read_text(uri))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{uri}: not readable as JSON ({error}){advice and '; '}{advice}") from error
 
 
 def write_bytes(uri: str, content: bytes) -> None:

@@ -8,7 +8,6 @@ The other files are those of every page's folder (`page_folder`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -147,10 +146,7 @@ def _film(curve: AffectCurve, labels: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_json(directory: str, name: str) -> Any:
-    uri = storage.join(directory, name)
     try:
-        return json.loads(storage.read_text(uri))
+        return storage.read_json(storage.join(directory, name))
     except FileNotFoundError:
         return None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{uri}: not readable as JSON: {error}") from error

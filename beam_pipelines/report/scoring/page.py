@@ -18,11 +18,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from beam_pipelines.contracts.runs import FilmOutcome
 from beam_pipelines.report.markers.editing_markers import to_csv, to_edl
 from beam_pipelines.report.markers.timecode import FrameRate
 from beam_pipelines.report.markers.webvtt import chapters_vtt, metadata_vtt
 from beam_pipelines.report.page_folder import SCORING, PageFolder
-from beam_pipelines.report.scoring.sheets import FailedFilm, FilmSheet, catalogue_row, failed_row, film_data
+from beam_pipelines.report.scoring.sheets import FilmSheet, catalogue_row, failed_row, film_data
 
 ROWS_PER_FILE = 1000
 
@@ -63,7 +64,7 @@ class PageWriter:
     def finish(
         self,
         manifest: Mapping[str, Any],
-        failures: Iterable[FailedFilm] = (),
+        failures: Iterable[FilmOutcome] = (),
         evaluation: Sequence[Mapping[str, Any]] = (),
     ) -> str:
         """Writes the catalogue and the page, removes files of an earlier page, and returns the page's address.

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from beam_pipelines.contracts.curves.curve_table import list_parts, read_part
 from beam_pipelines.contracts.curves.curves import AffectCurve
-from beam_pipelines.contracts.runs import EVALUATION, FAILURES, RUN_MANIFEST
+from beam_pipelines.contracts.runs import EVALUATION, RUN_MANIFEST, FilmOutcome, read_failures
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
-from beam_pipelines.report.scoring.sheets import FailedFilm
 
 DEFAULT_LABEL_RANGE = (-1.0, 1.0)
 
@@ -31,7 +29,7 @@ class ScoringRun:
 
     directory: str
     manifest: dict[str, Any]
-    failures: tuple[FailedFilm, ...]
+    failures: tuple[FilmOutcome, ...]
     evaluation: tuple[dict[str, Any], ...]
 
     @property
@@ -74,39 +72,14 @@ def read_scoring_run(directory: str) -> ScoringRun:
     if manifest.get("job") != "score":
         raise ConfigurationError(f"{uri}: is the manifest of a run of '{manifest.get('job')}', not of 'score'")
     evaluation = _read_json(storage.join(directory, EVALUATION)) or {}
-    return ScoringRun(directory, manifest, tuple(read_failures(directory)), tuple(evaluation.get("rows", ())))
-
-
-def read_failures(directory: str) -> list[FailedFilm]:
-    """The rows of a run's `failures.jsonl`, sorted by film id; empty if there is no such file.
-
-    Raises:
-        ConfigurationError: if a line isn't such a row; the text names file and line.
-    """
-    uri = storage.join(directory, FAILURES)
-    try:
-        lines = storage.read_text(uri).split("\n")
-    except FileNotFoundError:
-        return []
-    films = []
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
-        try:
-            row = {key: str(value) for key, value in json.loads(line).items()}
-            films.append(FailedFilm(**row))
-        except (json.JSONDecodeError, AttributeError, TypeError) as error:
-            raise ConfigurationError(f"{uri}, line {number}: not a row of failures ({error})") from error
-    return sorted(films, key=lambda film: film.film_id)
+    return ScoringRun(directory, manifest, tuple(read_failures(directory).values()), tuple(evaluation.get("rows", ())))
 
 
 def _read_json(uri: str) -> dict[str, Any] | None:
     try:
-        document = json.loads(storage.read_text(uri))
+        document = storage.read_json(uri)
     except FileNotFoundError:
         return None
-    except json.JSONDecodeError as error:
-        raise ConfigurationError(f"{uri}: not JSON: {error}") from error
     if not isinstance(document, dict):
         raise ConfigurationError(f"{uri}: holds no JSON object")
     return document

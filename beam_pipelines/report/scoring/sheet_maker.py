@@ -12,6 +12,7 @@ from urllib.parse import quote
 import numpy as np
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
+from beam_pipelines.contracts.runs import FilmOutcome
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
@@ -22,7 +23,7 @@ from beam_pipelines.report.markers.timecode import FrameRate, nearest_rate
 from beam_pipelines.report.markers.webvtt import chapters
 from beam_pipelines.report.scoring.page import PageWriter
 from beam_pipelines.report.scoring.scoring_run import ScoringRun
-from beam_pipelines.report.scoring.sheets import FailedFilm, FilmSheet
+from beam_pipelines.report.scoring.sheets import FilmSheet
 from beam_pipelines.report.scoring.thumbnails import Sprite, frame_rate_of, make_sprite
 
 
@@ -46,7 +47,7 @@ class SheetMaker:
     films: dict[str, Film] = field(default_factory=dict)
     records: str | None = None
     agreement: dict[str, dict[str, float | None]] = field(default_factory=dict)
-    failures: dict[str, FailedFilm] = field(default_factory=dict)
+    failures: dict[str, FilmOutcome] = field(default_factory=dict)
     thumbnails: bool = False
     rate_hz: Fraction | None = None
 
@@ -142,7 +143,7 @@ class _RecordTracks:
 
 
 def write_report(
-    run: ScoringRun, maker: SheetMaker, also_failed: Sequence[FailedFilm] = (), *, progress: bool = False
+    run: ScoringRun, maker: SheetMaker, also_failed: Sequence[FilmOutcome] = (), *, progress: bool = False
 ) -> str:
     """Writes the page of a run and returns its address.
 

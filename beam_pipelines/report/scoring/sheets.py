@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
+from beam_pipelines.contracts.runs import FilmOutcome
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import shown_name
 from beam_pipelines.labels.shown_labels import ShownLabels
@@ -80,17 +81,6 @@ class FilmSheet:
         return film_key(self.film_id)
 
 
-@dataclass(frozen=True)
-class FailedFilm:
-    """A film of the run without a curve, and the reason (see `FilmError`)."""
-
-    film_id: str
-    source_uri: str
-    step: str
-    reason: str
-    detail: str
-
-
 def film_key(film_id: str) -> str:
     """A short name that is valid in every file system and address, whatever the film is called."""
     return hashlib.sha256(film_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -118,7 +108,7 @@ def catalogue_row(sheet: FilmSheet, label_range: tuple[float, float]) -> dict[st
     return row
 
 
-def failed_row(film: FailedFilm) -> dict[str, Any]:
+def failed_row(film: FilmOutcome) -> dict[str, Any]:
     """The catalogue's row of a film without a curve."""
     return {
         "id": film.film_id,
