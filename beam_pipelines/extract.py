@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sys
 
-if __name__ == "__main__":  # before Beam is imported: help and refusals need none of it
-    from beam_pipelines.commands.extract import main as command
+from beam_pipelines.commands.extract import main as main
 
-    sys.exit(command())
+if __name__ == "__main__":  # before Beam is imported: help and refusals need none of it
+    sys.exit(main())
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -64,10 +64,3 @@ def define_pipeline(
         "configuration": config.model_dump(mode="json"),
     }
     outcomes | beam.Flatten() | WriteOutcomes(output, len(films) + len(known), about, config.failure_threshold)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `cineaffect extract`; see `beam_pipelines.commands.extract`."""
-    from beam_pipelines.commands.extract import main as command
-
-    return command(argv)

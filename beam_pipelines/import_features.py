@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 
-if __name__ == "__main__":  # before Beam is imported: help and refusals need none of it
-    from beam_pipelines.commands.import_features import main as command
+from beam_pipelines.commands.import_features import main as main
 
-    sys.exit(command())
+if __name__ == "__main__":  # before Beam is imported: help and refusals need none of it
+    sys.exit(main())
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -51,10 +51,3 @@ def define_pipeline(
         "descriptions": descriptions,
     }
     imported[OUTCOME_TAG] | WriteOutcomes(run_folder, len(films), about, failure_threshold, after=[table])
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `cineaffect import-features`; see `beam_pipelines.commands.import_features`."""
-    from beam_pipelines.commands.import_features import main as command
-
-    return command(argv)

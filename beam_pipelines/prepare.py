@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 
-if __name__ == "__main__":  # before Beam is imported: help and refusals need none of it
-    from beam_pipelines.commands.prepare import main as command
+from beam_pipelines.commands.prepare import main as main
 
-    sys.exit(command())
+if __name__ == "__main__":  # before Beam is imported: help and refusals need none of it
+    sys.exit(main())
 
 import json
 from collections.abc import Mapping, Sequence
@@ -140,10 +140,3 @@ def _write_statistics(
     }
     storage.write_text(uri, json.dumps(content, indent=2, sort_keys=True) + "\n")
     return uri
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `cineaffect prepare`; see `beam_pipelines.commands.prepare`."""
-    from beam_pipelines.commands.prepare import main as command
-
-    return command(argv)

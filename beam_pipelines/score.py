@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import sys
 
-if __name__ == "__main__":  # before Beam is imported: help and refusals need none of it
-    from beam_pipelines.commands.score import main as command
+from beam_pipelines.commands.score import main as main
 
-    sys.exit(command())
+if __name__ == "__main__":  # before Beam is imported: help and refusals need none of it
+    sys.exit(main())
 
 import math
 from collections.abc import Sequence
@@ -161,10 +161,3 @@ def films_source(
     descriptions = describe_tracks(config)
     card.refuse_descriptions(descriptions)
     return FromFilms(chosen, config, directory, descriptions)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `cineaffect score`; see `beam_pipelines.commands.score`."""
-    from beam_pipelines.commands.score import main as command
-
-    return command(argv)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 
@@ -33,35 +33,6 @@ class Films(NamedTuple):
     to_score: Sequence[beam.PCollection]
     skipped: Sequence[beam.PCollection]
     failed: Sequence[beam.PCollection]
-
-
-class FilmSource(Protocol):
-    """A source of films for a pipeline."""
-
-    @property
-    def films_in(self) -> int:
-        """How many films go into the run."""
-
-    @property
-    def films_to_extract(self) -> Sequence[Film]:
-        """The films whose records may have to be made."""
-
-    @property
-    def films_to_score(self) -> Sequence[FilmToScore]:
-        """The films whose records exist."""
-
-    @property
-    def lies_ready(self) -> bool:
-        """Whether its films are available at once, so that some may wait to be predicted together."""
-
-    def about(self) -> dict[str, Any]:
-        """The source's entries in the run manifest."""
-
-    def looked_up(self, files: CurveFiles) -> FilmSource:
-        """The same source after this process has looked its films up and set those apart that need no work."""
-
-    def films(self, pipeline: beam.Pipeline) -> Films:
-        """The films as PCollections."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +142,9 @@ class FromFilms:
         )
         to_score = extracted[extract_films.DONE_TAG] | "FindRecord" >> beam.Map(_find_record, self.directory)
         return Films([*ready.to_score, to_score], ready.skipped, [*ready.failed, extracted[extract_films.FAILED_TAG]])
+
+
+FilmSource = FromRecords | FromFilms
 
 
 def _find_record(outcome: FilmOutcome, directory: str) -> FilmToScore:
