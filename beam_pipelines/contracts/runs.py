@@ -110,12 +110,7 @@ def summarise(
     by_status = Counter(outcome.status for outcome in outcomes)
     return {
         **about,
-        "films": {
-            "in": films_in,
-            DONE: by_status[DONE],
-            SKIPPED: by_status[SKIPPED],
-            FAILED: by_status[FAILED],
-        },
+        "films": {"in": films_in, DONE: by_status[DONE], SKIPPED: by_status[SKIPPED], FAILED: by_status[FAILED]},
         "failures_carried_over": sum(o.carried_over for o in outcomes),
         "film_hours": {
             status: round(sum(o.film_s for o in outcomes if o.status == status) / 3600, 6) for status in (DONE, SKIPPED)

@@ -28,13 +28,7 @@ from beam_pipelines.foundation.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED, Fi
 from beam_pipelines.media.probe import FilmProbe
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
-CORE_SECONDS: Mapping[str, float] = {
-    "image": 0.08,
-    "audio": 0.013,
-    "face": 0.08,
-    "vgg16": 0.17,
-    "opensmile_is10": 0.09,
-}
+CORE_SECONDS: Mapping[str, float] = {"image": 0.08, "audio": 0.013, "face": 0.08, "vgg16": 0.17, "opensmile_is10": 0.09}
 """The core seconds of each modality's networks for a second of film."""
 
 DECODING_CORE_SECONDS_PER_PIXEL = 0.1 / (1920 * 1080)

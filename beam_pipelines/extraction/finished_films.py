@@ -34,10 +34,7 @@ class SetApart:
 
 
 def set_apart(
-    films: Sequence[Film],
-    directory: str,
-    descriptions: Mapping[str, Mapping[str, Any]],
-    earlier: EarlierRuns,
+    films: Sequence[Film], directory: str, descriptions: Mapping[str, Mapping[str, Any]], earlier: EarlierRuns
 ) -> SetApart:
     """Looks every film up, and sets those apart that need no work.
 

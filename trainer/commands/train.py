@@ -56,11 +56,7 @@ def _main(argv: list[str]) -> int:
     assert_output_directory(arguments.output)
     start_tensorflow()
     data = TrainingData(
-        arguments.manifest,
-        arguments.records,
-        arguments.transform,
-        arguments.train_splits,
-        arguments.validation_splits,
+        arguments.manifest, arguments.records, arguments.transform, arguments.train_splits, arguments.validation_splits
     )
     directory = train_and_export(
         data,

@@ -209,11 +209,7 @@ def _rows_of(predictor: str, target: str, pairs: Mapping[str, tuple[np.ndarray, 
 
 
 def _known_pair(
-    predictor: str,
-    film_id: str,
-    curves: Mapping[str, np.ndarray],
-    labels: tuple[np.ndarray, np.ndarray],
-    column: int,
+    predictor: str, film_id: str, curves: Mapping[str, np.ndarray], labels: tuple[np.ndarray, np.ndarray], column: int
 ) -> tuple[np.ndarray, np.ndarray]:
     values, known = labels
     if film_id not in curves:

@@ -22,13 +22,7 @@ from beam_pipelines.foundation.errors import ConfigurationError, FilmError
 from beam_pipelines.labels.annotations import align, read_labels
 from trainer.evaluation.evaluate import choose_smoothing, evaluate_curves, smooth_curves
 from trainer.evaluation.metrics import MetricsTable, mean_label
-from trainer.exporting.ensemble_members import (
-    Member,
-    assert_members_agree,
-    ensemble_card,
-    merged,
-    modalities_of,
-)
+from trainer.exporting.ensemble_members import Member, assert_members_agree, ensemble_card, merged, modalities_of
 from trainer.foundation.config import TrainConfig
 
 if TYPE_CHECKING:

@@ -28,11 +28,7 @@ class ServingModule(tf.Module):
     """
 
     def __init__(
-        self,
-        members: int,
-        dimensions: Mapping[str, int],
-        slots: Mapping[str, int],
-        label_range: tuple[float, float],
+        self, members: int, dimensions: Mapping[str, int], slots: Mapping[str, int], label_range: tuple[float, float]
     ):
         super().__init__()
         if not label_range[0] < label_range[1]:

@@ -200,12 +200,7 @@ def _write_results(
 
 
 def _export(
-    result: TrainingResult,
-    card: dict[str, Any],
-    config: TrainConfig,
-    output: str,
-    transform: str,
-    version: int | None,
+    result: TrainingResult, card: dict[str, Any], config: TrainConfig, output: str, transform: str, version: int | None
 ) -> str:
     """Exports as the given version, else the next; if an earlier run exported this same model, it exports nothing."""
     from trainer.exporting.export import export_model

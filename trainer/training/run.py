@@ -67,10 +67,7 @@ class TrainingRun:
         self._step = make_step(self.model, self.optimizer, self.table, self.state, config, strategy)
 
     def until_done(
-        self,
-        progress: TrainingProgress,
-        events: EventLog,
-        on_epoch: Callable[[Mapping[str, Any]], None] | None = None,
+        self, progress: TrainingProgress, events: EventLog, on_epoch: Callable[[Mapping[str, Any]], None] | None = None
     ) -> None:
         """Runs the remaining epochs; afterwards the model has the weights of the chosen one."""
         self.state.restore()

@@ -15,13 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_pipelines.contracts.models.current_version import CURRENT, read_current
-from beam_pipelines.contracts.models.model_card import (
-    CARD,
-    FILMS_SIGNATURE,
-    SAVED_MODEL,
-    SECONDS_SIGNATURE,
-    ModelCard,
-)
+from beam_pipelines.contracts.models.model_card import CARD, FILMS_SIGNATURE, SAVED_MODEL, SECONDS_SIGNATURE, ModelCard
 from beam_pipelines.contracts.models.raw_prediction import (
     RawPrediction,
     fill_between,
