@@ -110,7 +110,7 @@ def test_an_upload_that_was_cut_off_is_done_again(proxy, emulator, tmp_path, pie
 
 UPLOAD = """
 import sys
-from beam_pipelines import storage
+from beam_pipelines.foundation import storage
 with storage.whole_file(sys.argv[1]) as path:
     path.write_bytes(b"second" * int(sys.argv[2]))
 """
@@ -194,7 +194,7 @@ def test_credentials_that_cannot_be_read_are_named(no_credentials, monkeypatch, 
 
 FORKS = """
 import os, sys
-from beam_pipelines import storage
+from beam_pipelines.foundation import storage
 for number in range(4):
     storage.write_bytes(f"gs://films/own-{number}", str(number).encode() * 1000)
     storage.read_bytes(f"gs://films/own-{number}")  # leaves an open connection behind
@@ -224,7 +224,7 @@ def test_forked_processes_talk_on_connections_of_their_own(line):
 
 ON_A_SMALL_DISK = """
 import resource, sys
-from beam_pipelines import storage
+from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import DiskFullError
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 try:
