@@ -188,6 +188,7 @@ def test_l2_is_the_weight_times_the_squared_norm_of_all_kernels():
     assert float(make_model(l2=0.0).l2_loss()) == 0.0
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_model_comes_back_from_its_configuration_and_its_weights(tmp_path):
     model = make_model(batch_normalization=True)
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
@@ -214,7 +215,10 @@ def test_predictions_follow_the_weights_after_compilation():
     np.testing.assert_allclose(after, reference.model_rows(model, inputs, starts), atol=1e-5)
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy",
+    ["mixed_float16", *(pytest.param(policy, marks=pytest.mark.slow) for policy in ("float32", "mixed_bfloat16"))],
+)
 def test_a_training_step_works_in_any_precision(policy):
     options = {"modalities": ("audio", "face"), "dropout": 0.1, "batch_normalization": True}
     training = Training(make_model(policy, scattered=False, **options))
