@@ -50,12 +50,10 @@ class ServingModule(tf.Module):
         """
         raise TypeError(f"{type(self).__name__} gives no members")
 
-    @tf.function(autograph=False)
     def film(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts one film: modality -> float32 [T, D], `<modality>_present` -> float32 [T, slots]."""
         return self._mean(self.member_curves(features, None))
 
-    @tf.function(autograph=False)
     def films(self, row_splits: tf.Tensor, **features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts several films as concatenated rows; film i has the rows [row_splits[i], row_splits[i + 1]).
 
@@ -63,12 +61,10 @@ class ServingModule(tf.Module):
         """
         return self._mean(self.member_curves(features, self._checked(row_splits, features)))
 
-    @tf.function(autograph=False)
     def film_members(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts one film by each member: target -> float32 [members, T], whose mean `film` returns."""
         return _by_member(self.member_curves(features, None))
 
-    @tf.function(autograph=False)
     def films_at(self, row_splits: tf.Tensor, rows: tf.Tensor, **features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts some rows of several films, int64 [N]: target -> float32 [members, N]; other inputs as for `films`.
 
@@ -98,16 +94,20 @@ class ServingModule(tf.Module):
     def save(self, path: str) -> None:
         """Writes the SavedModel with its signatures to a local folder."""
         features = self.feature_signature()
-        row_splits = tf.TensorSpec((None,), tf.int64, name="row_splits")
-        signatures = {
-            "serving_default": self.film.get_concrete_function(**features),
-            "films": self.films.get_concrete_function(row_splits=row_splits, **features),
-            "films_at": self.films_at.get_concrete_function(
-                row_splits=row_splits, rows=tf.TensorSpec((None,), tf.int64, name="rows"), **features
-            ),
+        splits = {"row_splits": tf.TensorSpec((None,), tf.int64, name="row_splits")}
+        rows = {"rows": tf.TensorSpec((None,), tf.int64, name="rows")}
+        taken = {
+            "serving_default": (self.film, features),
+            "films": (self.films, {**splits, **features}),
+            "films_at": (self.films_at, {**splits, **rows, **features}),
         }
         if self.members > 1:
-            signatures["film_members"] = self.film_members.get_concrete_function(**features)
+            taken["film_members"] = (self.film_members, features)
+        # Functions of this call alone: those that were attributes would be traced and saved a second time.
+        signatures = {
+            name: tf.function(method, autograph=False).get_concrete_function(**given)
+            for name, (method, given) in taken.items()
+        }
         tf.saved_model.save(self, path, signatures=signatures)
 
     def _checked(self, row_splits: tf.Tensor, features: Mapping[str, tf.Tensor]) -> tf.Tensor:

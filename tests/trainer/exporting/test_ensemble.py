@@ -98,17 +98,17 @@ def test_the_export_is_the_mean_of_its_members_in_a_bare_process(
         np.testing.assert_allclose(got[f"members {target}"], own, atol=1e-5, rtol=0)
 
 
-def test_a_larger_block_reaches_every_member(combined: str):
-    found, rows = find_model(combined), raw_rows()
+def test_a_larger_block_reaches_every_member(combined: str, models: list[ExportedModel]):
+    rows = raw_rows()
     film = FilmFeatures(rows, {m: rows[f"{m}_present"] for m in DIMENSIONS})
-    curves = {}
-    for block_s in (None, 64):
-        model = ExportedModel(found, block_s)
-        blocks = {int(member.row_block.numpy()) for member in model._loaded.loaded}
-        assert blocks == {block_s or 256}
-        curves[block_s] = model.predict(film).members
-    for target in ("valence", "arousal"):
-        np.testing.assert_allclose(curves[64][target], curves[None][target], atol=1e-6, rtol=0)
+    ensemble = ExportedModel(find_model(combined), 64)
+    assert [int(member.row_block.numpy()) for member in ensemble._loaded.loaded] == [64] * 3
+    assert [int(model._loaded.row_block.numpy()) for model in models] == [256] * 3
+    curves = ensemble.predict(film).members
+    for number, model in enumerate(models):
+        alone = model.predict(film)
+        np.testing.assert_allclose(curves["valence"][number], alone.valence, atol=1e-6, rtol=0)
+        np.testing.assert_allclose(curves["arousal"][number], alone.arousal, atol=1e-6, rtol=0)
 
 
 def test_its_card_names_the_members_and_what_was_chosen(combined: str, runs: list[str]):

@@ -71,7 +71,9 @@ def export(config: ModelConfig, transform: Components, dimensions: Mapping[str, 
     return Exported(config, loaded.signatures, loaded.row_block)
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(
+    scope="module", params=[name if name == "GRU" else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
+)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     config = ModelConfig.model_validate({"window_s": 10, **NETWORKS[request.param]})
     return export(config, Components(), {**RAW, "image": COMPONENTS}, tmp_path_factory.mktemp("export"))

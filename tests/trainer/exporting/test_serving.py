@@ -8,19 +8,18 @@ the signature, and the two forms of its JSON requests (a row is one second of th
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from beam_pipelines.contracts.records.records import slots_of
-from tests.support import numpy_reference as reference
+from beam_pipelines.contracts.records.records import read_record, record_uri
 from tests.support.bare_process import BareProcess
-from tests.support.synthetic_films import DIMENSIONS, DataSet
-from trainer.data.transform import load_transform
-from trainer.exporting.export import export_model
-from trainer.foundation.config import ModelConfig
-from trainer.network.model import AffectModel, build_model
+from tests.support.exported_models import write_model
+from tests.support.synthetic_films import DataSet
+from trainer.evaluation.curve_files import RAW, read_curve
 
 SERVER = """
 import sys
@@ -54,40 +53,35 @@ with tf.Graph().as_default(), tf.compat.v1.Session() as session:
             answers.append({"predictions": [dict(zip(names, row)) for row in zip(*outputs.values())]})
 print(json.dumps({"version": version, "answers": answers}))
 """
-SECONDS = 25
+FILMS = ("film5", "film6")
 
 
 @pytest.fixture(scope="module")
-def model() -> AffectModel:
-    built = build_model(ModelConfig(window_s=6, encoder={"units": 4}), DIMENSIONS, 3)
-    reference.scatter_weights(built, 3)
-    return built
-
-
-@pytest.fixture(scope="module")
-def columns() -> dict[str, list[Any]]:
-    """A film as the column form gives it: name -> one list of values a second."""
-    generator = np.random.default_rng(1)
-    given = {}
-    for modality, size in DIMENSIONS.items():
-        given[modality] = generator.normal(3.0, 1.0, (SECONDS, size)).astype(np.float32).tolist()
-        given[f"{modality}_present"] = np.ones((SECONDS, slots_of(modality))).tolist()
+def columns(dataset: DataSet) -> dict[str, dict[str, list[Any]]]:
+    """Each film as the column form gives it: name -> one list of values a second."""
+    given: dict[str, dict[str, list[Any]]] = {}
+    for film in FILMS:
+        given[film] = {}
+        for modality, track in read_record(record_uri(dataset.records, film)).tracks.items():
+            given[film][modality] = track.values.tolist()
+            given[film][f"{modality}_present"] = track.present.tolist()
     return given
 
 
 @pytest.fixture(scope="module")
-def answered(
-    model, columns, dataset: DataSet, bare: BareProcess, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Any]:
+def answered(columns, trained: Path, bare: BareProcess, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the server answers to: columns, rows, two films as columns."""
     exports = tmp_path_factory.mktemp("exports")
-    export_model([build_model(model.config, DIMENSIONS, 4)], dataset.transform, {}, str(exports / "9"))
-    export_model([model], dataset.transform, {}, str(exports / "12"))
+    write_model(exports, "9")
+    shutil.copytree(trained / "exports" / "1", exports / "12")
     (exports / "current").write_text("9\n")
     (exports / ".unfinished.partial").mkdir()
-    rows = [{key: values[second] for key, values in columns.items()} for second in range(SECONDS)]
-    two_films = {**columns, "row_splits": [0, 10, SECONDS]}
-    requests = [{"inputs": columns}, {"instances": rows}, {"signature_name": "films", "inputs": two_films}]
+    first, second = (columns[film] for film in FILMS)
+    seconds = len(first["image"])
+    rows = [{key: values[row] for key, values in first.items()} for row in range(seconds)]
+    both: dict[str, list[Any]] = {key: first[key] + second[key] for key in first}
+    both["row_splits"] = [0, seconds, len(both["image"])]
+    requests = [{"inputs": first}, {"instances": rows}, {"signature_name": "films", "inputs": both}]
     folder = tmp_path_factory.mktemp("server")
     (folder / "requests.json").write_text(json.dumps(requests))
     printed = bare.run(SERVER, str(exports), str(folder / "requests.json"))
@@ -95,11 +89,9 @@ def answered(
     return answer
 
 
-def expected(model: AffectModel, dataset: DataSet, columns: dict[str, list[Any]], seconds: slice) -> np.ndarray:
-    """The model's own curves of some seconds as a film, in the labels' range, float [T, 2]."""
-    rows = load_transform(dataset.transform)({k: np.array(v[seconds], np.float32) for k, v in columns.items()})
-    count = len(columns["image"][seconds])
-    return 2.0 * np.asarray(model.predict_rows(rows, np.zeros(count, np.int32))) - 1.0
+def expected(trained: Path, film: str) -> np.ndarray:
+    """What the trainer predicted for a film, float [T, 2]."""
+    return read_curve(str(trained / "curves" / f"{film}.csv"))[RAW]
 
 
 def as_curve(outputs: dict[str, list[float]]) -> np.ndarray:
@@ -107,22 +99,21 @@ def as_curve(outputs: dict[str, list[float]]) -> np.ndarray:
     return np.stack([outputs["valence"], outputs["arousal"]], axis=1)
 
 
-def test_the_highest_version_is_served_and_answers_columns(answered, model, dataset, columns) -> None:
+def test_the_highest_version_is_served_and_answers_columns(answered, trained: Path) -> None:
     assert answered["version"] == "12"
     curve = as_curve(answered["answers"][0]["outputs"])
-    assert curve.shape == (SECONDS, 2)
-    np.testing.assert_allclose(curve, expected(model, dataset, columns, slice(None)), atol=1e-5, rtol=0)
+    np.testing.assert_allclose(curve, expected(trained, FILMS[0]), atol=1e-5, rtol=0)
     assert np.ptp(curve, axis=0).min() > 0.01
 
 
-def test_a_row_a_second_gives_a_prediction_a_second(answered) -> None:
+def test_a_row_a_second_gives_a_prediction_a_second(answered, columns) -> None:
     predictions = answered["answers"][1]["predictions"]
-    assert len(predictions) == SECONDS
+    assert len(predictions) == len(columns[FILMS[0]]["image"])
     by_row = as_curve({name: [row[name] for row in predictions] for name in ("valence", "arousal")})
     np.testing.assert_array_equal(by_row, as_curve(answered["answers"][0]["outputs"]))
 
 
-def test_several_films_go_as_columns_with_row_splits(answered, model, dataset, columns) -> None:
+def test_several_films_go_as_columns_with_row_splits(answered, trained: Path) -> None:
     curve = as_curve(answered["answers"][2]["outputs"])
-    for film in (slice(0, 10), slice(10, SECONDS)):
-        np.testing.assert_allclose(curve[film], expected(model, dataset, columns, film), atol=1e-5, rtol=0)
+    whole = np.concatenate([expected(trained, film) for film in FILMS])
+    np.testing.assert_allclose(curve, whole, atol=1e-5, rtol=0)

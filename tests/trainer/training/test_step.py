@@ -40,7 +40,7 @@ RUNS: dict[str, dict[str, Any]] = {
         "precision": "mixed_float16",
         "loss": "ccc",
         "stride_s": 4,
-        "model": {**NETWORK, "encoder": LSTM},
+        "model": {**NETWORK, "encoder": {"kind": "lstm", "units": 6}},
     },
 }
 

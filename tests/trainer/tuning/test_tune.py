@@ -91,6 +91,7 @@ def test_bad_trials_end_early_and_the_best_can_be_trained(dataset: DataSet, tmp_
     assert chosen == pytest.approx(float(rows[number]["value"]), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_folds_are_fitted_by_the_section_prepare(dataset: DataSet, tmp_path: Path) -> None:
     config, output = tmp_path / "config.yaml", tmp_path / "study"
