@@ -54,6 +54,7 @@ def identity_of(directory: str) -> dict[str, Any]:
     return {"transform": {"graph": load_transform(directory).digest(), **read_statistics(directory).identity()}}
 
 
+@pytest.mark.slow
 def test_its_identity_is_what_it_computes(dataset, tmp_path):
     """The same when prepare runs again, another with another setting; a run says which setting that is."""
     first = identity_of(dataset.transform)
