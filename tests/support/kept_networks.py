@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-KEPT = 4
+KEPT = 3
 _networks: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
 
