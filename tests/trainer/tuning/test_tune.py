@@ -80,7 +80,7 @@ def test_bad_trials_end_early_and_the_best_can_be_trained(dataset: DataSet, tmp_
     assert tune.main(arguments(dataset, tmp_path / "study", 4, *further)) == 0
     rows = rows_of(tmp_path / "study")
     assert [row["state"] for row in rows] == ["complete", "complete", "fail", "pruned"]
-    assert "not finite" in rows[2]["why"]
+    assert "no longer finite" in rows[2]["why"]
     assert [row["epochs"] for row in rows] == ["3", "3", "0", "1"]
     data = ["--manifest", dataset.manifest, "--records", dataset.records, "--transform", dataset.transform]
     best, run = str(tmp_path / "study" / "best.yaml"), tmp_path / "run"
