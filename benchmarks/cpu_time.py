@@ -24,8 +24,10 @@ class Spent:
         return Spent(self.cpu_s - other.cpu_s, self.wall_s - other.wall_s)
 
 
-def run_measured(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Spent:
-    """Runs a command to the end of its last descendant; one process must not run two at once.
+def run_measured(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, folder: str | None = None
+) -> Spent:
+    """Runs a command, in `folder` if given, to the end of its last descendant; one process must not run two at once.
 
     Raises:
         subprocess.CalledProcessError: if it fails.
@@ -34,7 +36,8 @@ def run_measured(command: Sequence[str], environment: Mapping[str, str] | None =
     # process that waits for it, so that must be this one.
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     before, began_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **(environment or {})})
+    environment = {**os.environ, **(environment or {})}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment, cwd=folder)
     wall_s = time.perf_counter() - began_s
     while True:
         try:

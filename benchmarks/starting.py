@@ -53,9 +53,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="rows whose names have this in them")
     parser.add_argument("--folder", help="keeps films, records and model for another call; made where it is absent")
     arguments = parser.parse_args()
-    checkouts = [os.getcwd(), *([arguments.baseline] if arguments.baseline else [])]
+    checkouts = [os.path.abspath(place) for place in (".", arguments.baseline) if place]
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(arguments.folder or temporary)
+        folder = Path(arguments.folder or temporary).absolute()
         rows = [row for row in _rows(folder, arguments.films) if arguments.only in row.name]
         if any(str(folder) in word for row in rows for word in row.arguments):
             _make(folder, arguments.films)
@@ -98,7 +98,7 @@ def _measure(row: Row, checkouts: list[str], turns: int, folder: Path) -> list[f
         for number, checkout in enumerate(checkouts):
             output = str(folder / f"turn-{os.getpid()}-{turn}-{number}")
             words = [word.replace("{turn}", output) for word in row.arguments]
-            spent[number].append(run_measured([sys.executable, *words], {"PYTHONPATH": checkout}).cpu_s)
+            spent[number].append(run_measured([sys.executable, *words], {"PYTHONPATH": checkout}, checkout).cpu_s)
             if row.skips:
                 manifest = json.loads(Path(words[words.index("--output") + 1], "run_manifest.json").read_text())
                 assert manifest["films"]["skipped"] == row.skips, manifest["films"]
