@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -51,7 +52,7 @@ class FilmError(CineAffectError):
         self.reason = reason
         self.detail = detail
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions are pickled with `args`, which holds the joined text here.
         return (type(self), (self.step, self.reason, self.detail))
 

@@ -173,7 +173,7 @@ def decoded_frames(stream: Any, items: Iterator[Any], counts: RangeCounts) -> It
 def decode_packet(stream: Any, packet: Any | None, counts: RangeCounts) -> list[Any]:
     """The frames that the decoder returns for a packet (None: the rest), counted; after an error, counted too, none."""
     try:
-        frames = stream.codec_context.decode(packet)
+        frames: list[Any] = stream.codec_context.decode(packet)
     except MemoryError:
         # Not the packet's fault: the process has reached its memory limit.
         raise

@@ -26,9 +26,9 @@ from beam_pipelines.contracts.models.exported_model import (
     ExportedModel,
     FilmFeatures,
     ModelReference,
-    RawPrediction,
     find_model,
 )
+from beam_pipelines.contracts.models.raw_prediction import RawPrediction
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
 from beam_pipelines.scoring.scored_film import FilmToScore, ScoredFilm, failed_film

@@ -15,7 +15,8 @@ from beam_pipelines.foundation.configuration import load_section, section_values
 from beam_pipelines.foundation.errors import EXIT_TOO_MANY_FILMS_FAILED
 from beam_pipelines.foundation.text_tables import csv_text
 from beam_pipelines.foundation.version import __version__
-from beam_pipelines.labels.annotations import AnnotationError, Labels, read_labels
+from beam_pipelines.labels.annotations import Labels, read_labels
+from beam_pipelines.labels.layouts import AnnotationError
 from trainer.foundation.config import TrainConfig
 from trainer.retraining.config import RetrainConfig
 from trainer.retraining.stages import RoundError

@@ -193,7 +193,8 @@ def read_columns(text: str, source: str) -> dict[str, NDArray[np.float64]]:
 def _spread(members: ArrayLike, smoothing: SmoothingConfig, label_range: tuple[float, float]) -> NDArray[np.float64]:
     """The population standard deviation over the members' smoothed curves, float [members, T] -> float64 [T]."""
     smoothed = [smooth(member, smoothing, label_range=label_range) for member in np.asarray(members)]
-    return np.std(smoothed, axis=0)
+    spread: NDArray[np.float64] = np.std(smoothed, axis=0)
+    return spread
 
 
 def _number(cell: str) -> float:

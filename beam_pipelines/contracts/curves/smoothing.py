@@ -99,9 +99,9 @@ def butterworth(values: ArrayLike, *, order: int, cutoff_hz: float, zero_phase: 
     sections = signal.butter(order, cutoff_hz, btype="lowpass", output="sos", fs=SAMPLING_RATE_HZ)
     # The filter runs on the deviation from the first value: exact for constants, and less rounding on large offsets.
     level = curve[0]
-    if zero_phase:
-        return level + signal.sosfiltfilt(sections, curve - level)
-    return level + signal.sosfilt(sections, curve - level)
+    run = signal.sosfiltfilt if zero_phase else signal.sosfilt
+    filtered: NDArray[np.float64] = level + run(sections, curve - level)
+    return filtered
 
 
 def moving_average(values: ArrayLike, *, width_s: int, weights: Weights = "triangular") -> NDArray[np.float64]:

@@ -63,7 +63,7 @@ class JsonLines(JsonFormatter):
         super().add_fields(log_data, record, {**message_dict, **(_ABOUT.get() or {})})
 
 
-class _StandardError(logging.StreamHandler):
+class _StandardError(logging.StreamHandler[Any]):
     """Writes to the current `sys.stderr`, which may change."""
 
     @property

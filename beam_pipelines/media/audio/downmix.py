@@ -42,8 +42,9 @@ def mono_samples(frame: Any) -> np.ndarray:
         samples = samples.reshape(-1, channels).T
     weights = np.asarray(channel_weights(_channel_names(frame.layout)), dtype=np.float32)
     # No matrix product: BLAS would start threads, and add in another order on another CPU.
-    mono = (_full_scale_one(samples) * weights[:, None]).sum(axis=0)
-    return np.nan_to_num(mono, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    mono: np.ndarray = (_full_scale_one(samples) * weights[:, None]).sum(axis=0)
+    np.nan_to_num(mono, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    return mono
 
 
 @lru_cache(maxsize=64)

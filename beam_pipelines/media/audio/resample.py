@@ -43,7 +43,8 @@ def resample_piece(samples: np.ndarray, rate_hz: int, target_hz: int) -> np.ndar
     from scipy.signal import resample_poly
 
     up, down = ratio.as_integer_ratio()
-    return resample_poly(samples, up, down, window=_filter(max(up, down)))
+    resampled: np.ndarray = resample_poly(samples, up, down, window=_filter(max(up, down)))
+    return resampled
 
 
 @lru_cache(maxsize=4)
@@ -51,4 +52,5 @@ def _filter(factor: int) -> np.ndarray:
     from scipy.signal import firwin
 
     taps = 2 * _ZERO_CROSSINGS * factor + 1
-    return firwin(taps, _CUTOFF / factor, window=("kaiser", _KAISER_BETA)).astype(np.float32)
+    weights: np.ndarray = firwin(taps, _CUTOFF / factor, window=("kaiser", _KAISER_BETA)).astype(np.float32)
+    return weights
