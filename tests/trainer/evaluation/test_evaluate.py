@@ -74,6 +74,30 @@ def test_slower_labels_choose_a_lower_cutoff() -> None:
     assert cutoffs[0] > cutoffs[1]
 
 
+def test_each_selection_chooses_the_cutoff_that_is_best_by_its_own_figure() -> None:
+    # The network exaggerates the labels' fast changes: a low cutoff has the least error, a high one follows best.
+    labels = [film.labels * 0.25 for film in make_films(3, period_s=10.0)]
+    films = [Film(f"film{index}", values, np.ones(len(values), bool)) for index, values in enumerate(labels)]
+    curves = noisy([Film(film.film_id, 4.0 * film.labels, film.known) for film in films], 0.2)
+    figures: dict[str, dict[float, float]] = {"mse": {}, "pcc": {}, "ccc": {}}
+    for cutoff in (0.02, 0.03, 0.05, 0.08, 0.12):
+        sections = signal.butter(2, 2 * cutoff, output="sos")
+        filtered = np.concatenate([signal.sosfiltfilt(sections, curves[film.film_id], axis=0) for film in films])
+        true = np.concatenate(labels).astype(np.float64)
+        covariances = [np.cov(filtered[:, i], true[:, i], bias=True) for i in range(len(TARGETS))]
+        figures["mse"][cutoff] = -np.mean((filtered - true) ** 2)
+        figures["pcc"][cutoff] = np.mean([c[0, 1] / np.sqrt(c[0, 0] * c[1, 1]) for c in covariances])
+        shifts = (filtered.mean(axis=0) - true.mean(axis=0)) ** 2
+        figures["ccc"][cutoff] = np.mean(
+            [2 * c[0, 1] / (np.trace(c) + shift) for c, shift in zip(covariances, shifts, strict=True)]
+        )
+    best = {selection: max(values, key=lambda cutoff: values[cutoff]) for selection, values in figures.items()}
+    assert best["mse"] < best["ccc"] < best["pcc"]
+    for selection, cutoff in best.items():
+        config = TrainConfig.model_validate({"selection": selection})
+        assert choose_smoothing(curves, films, config).cutoff_hz == cutoff
+
+
 def test_other_methods_and_no_films_leave_the_configured_filter() -> None:
     films = make_films(1, 30.0)
     average = TrainConfig.model_validate({"smoothing": {"method": "moving_average", "width_s": 9}})

@@ -80,6 +80,7 @@ def test_a_gate_that_starts_open_hardly_shrinks_and_a_plain_one_halves(batch_nor
     else:
         logits -= 0.5 * np.asarray(open_gate.kernel).sum(axis=0)
     np.testing.assert_allclose(logits, OPEN_LOGIT, atol=1e-4)
+    assert reference.sigmoid(OPEN_LOGIT) == pytest.approx(0.95, abs=0.005)
     closed = ContextGate(batch_normalization, seed=1)
     assert np.all(np.asarray(closed(np.zeros((1, 2)) + 1e-9)) / 1e-9 == pytest.approx(0.5, abs=1e-3))
 

@@ -83,6 +83,19 @@ def test_the_figures_are_those_of_the_metrics_and_only_the_better_one_wins(metri
     assert not compare(good, bad, metric, 2.0, 500, 0.9, 5).better
 
 
+@pytest.mark.parametrize(("confidence", "bound"), [(0.9, 0.2), (0.95, 0.0)])
+def test_the_lower_bound_leaves_one_minus_the_confidence_below_it(confidence: float, bound: float) -> None:
+    # The challenger is better by 1 in two films of five, and equal in the others. None of the two is drawn in
+    # 0.6^5 = 7.8 % of the draws, at most one place of five goes to them in 33.7 %.
+    true = np.zeros((50, 2))
+    challenger = {f"film{film}": (true, true) for film in range(5)}
+    reference = {f"film{film}": (true + (film < 2), true) for film in range(5)}
+    found = compare(challenger, reference, "mse", 0.0, 20_000, confidence, 3)
+    assert found.improvement == pytest.approx(0.4)
+    assert found.lower_bound == pytest.approx(bound)
+    assert found.better == (bound > 0)
+
+
 def test_other_films_are_refused() -> None:
     with pytest.raises(ValueError, match="same films"):
         compare(make_series(0.1, 1, films=3), make_series(0.1, 1), "mse", 0.0, 100, 0.9, 0)
