@@ -114,6 +114,40 @@ def faults_of(room: str, module: str) -> list[str]:
     return faults
 
 
+def reachable(module: str) -> dict[str, str]:
+    """Every module that `module` reaches through this project's imports, with the module of ours that imports it."""
+    reached: dict[str, str] = {}
+    queue, visited = [module], {module}
+    while queue:
+        current = queue.pop()
+        for name in imports_of(MODULES[current]):
+            reached.setdefault(name, current)
+            if name in MODULES and name not in visited:
+                visited.add(name)
+                queue.append(name)
+    return reached
+
+
+@pytest.mark.parametrize(
+    ("places", "forbidden"),
+    [
+        ((B + "media", B + "films", B + "labels", B + "contracts.curves.smoothing"), HEAVY),
+        ((B + "foundation", B + "contracts", B + "extractors", B + "extraction", B + "importing", B + "scoring"), BEAM),
+        (("trainer",), ("apache_beam",)),
+    ],
+)
+def test_what_is_pure_stays_pure_through_all_that_it_imports(places: tuple[str, ...], forbidden: tuple[str, ...]):
+    modules = [module for module in MODULES if is_within(module, places)]
+    assert modules
+    faults = {
+        f"{module} reaches {name} through {through}"
+        for module in modules
+        for name, through in reachable(module).items()
+        if is_within(name, forbidden)
+    }
+    assert not faults, "\n".join(sorted(faults))
+
+
 @pytest.mark.parametrize("room", RULES)
 def test_a_room_imports_what_its_rule_allows(room: str):
     modules = [module for module in MODULES if is_within(module, (room,))]

@@ -64,7 +64,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.films.catalogue import Film, list_films
     from beam_pipelines.foundation import storage
     from beam_pipelines.launch import job
-    from beam_pipelines.launch.local_work import LOOKED_UP_FILMS, largest_first, workers_for
+    from beam_pipelines.launch.local_work import largest_first, looks_up, workers_for
 
     options = job.beam_options(
         beam_arguments, arguments.workers, one_process=lambda: job.films_share_batches(config.device)
@@ -84,7 +84,7 @@ def _main(argv: list[str]) -> int:
     earlier = replace(earlier, run_started_s=job.storage_time_s(arguments.output))
     known: Sequence[FilmOutcome] = ()
     if job.is_local(options):
-        if len(films) <= LOOKED_UP_FILMS:
+        if looks_up(len(films), arguments.output):
             found = set_apart(films, arguments.output, descriptions, earlier)
             films, known = found.films, found.outcomes
         films = largest_first(films)

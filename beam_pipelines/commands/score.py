@@ -55,7 +55,7 @@ def _main(argv: list[str]) -> int:
 
     from beam_pipelines.contracts.models.exported_model import find_model
     from beam_pipelines.launch import job
-    from beam_pipelines.launch.local_work import LOOKED_UP_FILMS, workers_for
+    from beam_pipelines.launch.local_work import looks_up, workers_for
     from beam_pipelines.score import curve_files, define_pipeline, films_source, records_source
     from beam_pipelines.transforms.films_to_score import FilmSource
 
@@ -73,7 +73,7 @@ def _main(argv: list[str]) -> int:
         directory = storage.join(arguments.output, "records")
         source = films_source(arguments.films, extract, model, directory, arguments.splits)
     run_started_s = job.storage_time_s(arguments.output)
-    if job.is_local(options) and source.films_in <= LOOKED_UP_FILMS:
+    if job.is_local(options) and looks_up(source.films_in, arguments.records or arguments.output):
         source = source.looked_up(curve_files(model, config, arguments.output))
         if not arguments.workers:
             records = [film.record_uri for film in source.films_to_score]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -15,6 +16,8 @@ from beam_pipelines.foundation.errors import (
     EXIT_TOO_MANY_FILMS_FAILED,
     ConfigurationError,
 )
+
+_LOG = logging.getLogger(__name__)
 
 FAILURES = "failures.jsonl"
 RUN_MANIFEST = "run_manifest.json"
@@ -77,13 +80,14 @@ def is_carried_over(earlier: FilmOutcome, size_bytes: int, modified_s: float, at
 
 
 def read_failures(output: str) -> dict[str, FilmOutcome]:
-    """The failures that the last finished run in `output` lists, by film id; unreadable lines are left out."""
+    """The failures that the last finished run in `output` lists, by film id; the log counts unreadable lines."""
+    uri = storage.join(output, FAILURES)
     try:
-        lines = storage.read_text(storage.join(output, FAILURES)).split("\n")
+        lines = [line for line in storage.read_text(uri).split("\n") if line.strip()]
     except (FileNotFoundError, NotADirectoryError):
         return {}
     known = {each.name for each in fields(FilmOutcome)} - {"status", "film_s", "carried_over"}
-    found = {}
+    found, read = {}, 0
     for line in lines:
         try:
             row = json.loads(line)
@@ -92,6 +96,9 @@ def read_failures(output: str) -> dict[str, FilmOutcome]:
         if isinstance(row, dict) and isinstance(row.get("film_id"), str) and isinstance(row.get("source_uri"), str):
             values = {key: value for key, value in row.items() if key in known}
             found[row["film_id"]] = FilmOutcome(status=FAILED, **values)
+            read += 1
+    if read < len(lines):
+        _LOG.warning("%s: %d of %d lines can't be read and are left out", uri, len(lines) - read, len(lines))
     return found
 
 

@@ -16,8 +16,8 @@ from beam_pipelines.extraction.missing import stat_source, up_to_date_header
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation.errors import FilmError
 
-_THREADS = 16
-"""Many threads, since looking a film up mostly waits for storage."""
+_THREADS = 10
+"""Many threads, since looking a film up mostly waits for storage; a bucket's client keeps ten connections."""
 
 
 @dataclass(frozen=True)

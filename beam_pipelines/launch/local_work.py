@@ -15,9 +15,10 @@ from beam_pipelines.foundation import storage
 WORK_A_WORKER_S = 10.0
 """The core seconds of work from which on a further process pays."""
 
-LOOKED_UP_FILMS = 20_000
-"""The largest number of films that the job's own process looks up before it starts workers: at a millisecond each, they
-cost as much as starting two workers. More films are looked up by the workers, in parallel."""
+_LOOKED_UP_FILMS = 20_000
+_LOOKED_UP_FILMS_IN_A_BUCKET = 500
+"""Films that the job's own process looks up before it starts workers: on a disk at a millisecond each they cost as much
+as starting two workers; in a bucket each record is downloaded. More films are looked up by the workers, in parallel."""
 
 # Core seconds of scoring, as measured (benchmarks/scoring.md): 90 minutes of film are 69 MB, and take 2.7 s.
 _SCORING_S_PER_BYTE = 4e-8
@@ -27,15 +28,22 @@ _SHARED_BYTES = 100_000_000
 """A larger film may be worth cutting into segments, which several workers extract."""
 
 
+def looks_up(films: int, directory: str) -> bool:
+    """Whether the job's own process looks up so many films with records in `directory`, before it starts workers."""
+    return films <= (_LOOKED_UP_FILMS_IN_A_BUCKET if storage.is_remote(directory) else _LOOKED_UP_FILMS)
+
+
 def workers_for(films: Sequence[Film], records: Sequence[str] = (), plots: bool = False) -> int:
     """The number of worker processes that pay on this machine; at least one.
 
     Args:
         films: films to extract: one process for each, or one per core if a film is above 100 MB or in a bucket.
-        records: feature records to score: one process for every ten core seconds of scoring.
+        records: feature records to score: one process for every ten core seconds of scoring, or one per core if one
+            is in a bucket.
         plots: whether scored films get plots.
     """
-    if any(storage.is_remote(film.uri) or _size_bytes(film.uri) > _SHARED_BYTES for film in films):
+    uris = [film.uri for film in films]
+    if any(map(storage.is_remote, [*uris, *records])) or any(_size_bytes(uri) > _SHARED_BYTES for uri in uris):
         return os.cpu_count() or 1
     work_s = len(records) * (_FILM_S + _PLOT_S * plots)
     if records and work_s < WORK_A_WORKER_S * (os.cpu_count() or 1):

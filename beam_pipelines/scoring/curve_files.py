@@ -161,6 +161,10 @@ class FinishedFilms:
     def __post_init__(self) -> None:
         self._earlier = EarlierTable(list_parts(self.files.output))
 
+    def read_table(self) -> None:
+        """Reads the table's done markers now, and not when the first film asks for them."""
+        self._earlier.markers()
+
     def marker_of(self, film_id: str, record: str) -> DoneMarker | None:
         """The done marker of a film that this run's scorer made from this record, if all its files exist.
 

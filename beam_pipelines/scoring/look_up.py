@@ -12,8 +12,8 @@ from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.scoring.curve_files import CurveFiles, FinishedFilms
 from beam_pipelines.scoring.scored_film import FilmToScore, SkippedFilm, failed_film
 
-_THREADS = 16
-"""Many threads, since looking a film up mostly waits for storage."""
+_THREADS = 10
+"""Many threads, since looking a film up mostly waits for storage; a bucket's client keeps ten connections."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ def look_up(films: Sequence[FilmToScore], files: CurveFiles) -> LookedUp:
         files: the run's files, which may include files of an earlier run.
     """
     finished = FinishedFilms(files)
+    if not files.csv:
+        finished.read_table()  # once, for all threads
     with ThreadPoolExecutor(_THREADS) as threads:
         found = list(threads.map(lambda film: look_up_film(film, finished), films))
     return LookedUp(
@@ -52,10 +54,14 @@ def look_up_film(film: FilmToScore, finished: FinishedFilms) -> FilmToScore | Sk
     """The film with its record's checksum, or as it was scored before, or the failure to open its record."""
     try:
         film = film if film.checksum else replace(film, checksum=record_checksum(film.record_uri))
-    except FileNotFoundError:
-        detail = f"{film.record_uri}: no such feature record; extract it"
-        return failed_film(film, FilmError("score", "no_record", detail))
-    except PermissionError as error:
-        return failed_film(film, FilmError("score", "unreadable_record", f"{film.record_uri}: {error.strerror}"))
+    except (FileNotFoundError, PermissionError) as error:
+        return failed_film(film, cannot_open(film, error))
     marker = finished.marker_of(film.film_id, film.checksum)
     return film if marker is None else SkippedFilm(film, marker, finished.is_of_this_run(film.film_id))
+
+
+def cannot_open(film: FilmToScore, error: FileNotFoundError | PermissionError) -> FilmError:
+    """The failure of a film whose record can't be opened."""
+    if isinstance(error, FileNotFoundError):
+        return FilmError("score", "no_record", f"{film.record_uri}: no such feature record; extract it")
+    return FilmError("score", "unreadable_record", f"{film.record_uri}: {error.strerror}")

@@ -22,7 +22,7 @@ from beam_pipelines.contracts.runs import FilmOutcome
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.foundation.logs.structured_log import about
 from beam_pipelines.scoring.curve_files import CurveFiles, FinishedFilms
-from beam_pipelines.scoring.look_up import look_up_film
+from beam_pipelines.scoring.look_up import cannot_open, look_up_film
 from beam_pipelines.scoring.scored_film import FilmToScore, SkippedFilm, failed_film
 from beam_pipelines.transforms.predict_curves import FAILED_TAG, SCORED_TAG, Inference, PredictCurves
 
@@ -83,4 +83,6 @@ class _ReadFeatures(beam.DoFn):
             record = read_record(film.record_uri, self.model.card.modalities)
         except RecordError as error:
             raise FilmError("score", "unreadable_record", str(error)) from error
+        except (FileNotFoundError, PermissionError) as error:  # it was there when the film was looked up
+            raise cannot_open(film, error) from error
         return features_of(record, self.model.card)

@@ -88,11 +88,8 @@ def test_a_checkpoint_of_the_published_format_gives_the_published_network(checkp
 
 
 def test_the_full_size_has_the_published_number_of_values() -> None:
-    count = build_network().count_params()
-    assert count == 72_141_184
-    # The published file is its values in float32 and a little over.
-    size_bytes = 291_108_469
-    assert 0 < size_bytes - 4 * count < 0.01 * size_bytes + 3e6
+    # In float32 they are 288.6 MB of the 291.1 MB of the published file; the rest is names and tables.
+    assert build_network().count_params() == 72_141_184
 
 
 def test_other_shapes_and_absent_variables_name_file_and_variable(checkpoint: Path, tmp_path: Path) -> None:

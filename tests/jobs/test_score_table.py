@@ -115,7 +115,8 @@ def test_the_count_reaches_the_terminal_from_worker_processes(exports, days, tmp
     run(monday, exports / "1", tmp_path / "out", *CSV_OFF)
     done = subprocess.run(
         [sys.executable, "-m", "beam_pipelines.score", "--records", str(tuesday), "--model", str(exports / "2"),
-         "--output", str(tmp_path / "out"), "--workers=2", "--set", "plots=false", *CSV_OFF],
+         "--output", str(tmp_path / "out"), "--direct_running_mode=multi_processing",
+         "--direct_num_workers=2", "--set", "plots=false", *CSV_OFF],
         cwd=REPOSITORY, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -6,7 +6,7 @@ import pytest
 
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.launch import job, local_work
-from beam_pipelines.launch.local_work import largest_first, workers_for
+from beam_pipelines.launch.local_work import largest_first, looks_up, workers_for
 
 
 def test_the_largest_files_come_first_and_what_has_no_size_last_in_its_order(tmp_path):
@@ -46,6 +46,14 @@ def test_scoring_is_worth_a_process_for_every_ten_core_seconds(tmp_path):
     assert workers_for([], [minute] * 100) == 1
     assert workers_for([], [evening] * 2) == 4
     assert workers_for([], ["absent"] * 100_000) >= 8
+    assert workers_for([], ["gs://bucket/records/evening.tfrecord", minute]) == 8
+
+
+def test_fewer_films_are_looked_up_where_each_record_is_a_download():
+    assert looks_up(20_000, "records")
+    assert not looks_up(20_001, "records")
+    assert looks_up(500, "gs://bucket/records")
+    assert not looks_up(501, "gs://bucket/records")
 
 
 def modes(options):

@@ -13,7 +13,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, reject, strategies as st
 
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.decode import DecodeQuality
@@ -29,6 +29,7 @@ from tests.support.synthetic_clips import (
     HEIGHT_PX,
     WIDTH_PX,
     Picture,
+    UnreadableClip,
     numbered_picture,
     read_number,
     regular_times,
@@ -133,7 +134,10 @@ def test_planned_decoding_is_full_decoding(tmp_path: Path, data: st.DataObject, 
     cuts = data.draw(st.lists(st.integers(1, count), max_size=2), "cuts")
     clip = tmp_path / f"a.{suffix}"
     images = textured(count, cuts)
-    write_clip(clip, times_s, picture=picture, rate_hz=rate_hz, time_base=time_base, images=images)
+    try:
+        write_clip(clip, times_s, picture=picture, rate_hz=rate_hz, time_base=time_base, images=images)
+    except UnreadableClip:
+        reject()  # FFmpeg's writer and reader disagree: nothing to hold the plan against
     probe = probe_film(clip)
     begin = data.draw(st.integers(0, probe.seconds - 1), "begin")
     end = data.draw(st.integers(begin + 1, probe.seconds), "end")

@@ -10,7 +10,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from hypothesis import example, given, strategies as st
+from hypothesis import example, given, reject, strategies as st
 
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.decode import DecodeQuality
@@ -23,6 +23,7 @@ from tests.support.synthetic_clips import (
     TICKS_HZ,
     WIDTH_PX,
     Picture,
+    UnreadableClip,
     numbered_picture,
     overwrite_packets,
     read_number,
@@ -100,7 +101,10 @@ def test_a_start_that_is_not_zero(tmp_path: Path, name: str):
 def test_the_rule_holds_at_any_variable_rate(tmp_path: Path, gaps: list[int], start: int, b_frames: int, gop: int):
     times_s = [Fraction(start + int(tick), TICKS_HZ) for tick in np.cumsum([0, *gaps])]
     options = {"preset": "veryfast", "bf": str(b_frames), "g": str(gop), "b-adapt": "0", "crf": "18"}
-    clip = write_clip(tmp_path / "a.mp4", times_s, picture=Picture(options=options))
+    try:
+        clip = write_clip(tmp_path / "a.mp4", times_s, picture=Picture(options=options))
+    except UnreadableClip:
+        reject()  # FFmpeg's writer and reader disagree: nothing to hold the rule against
     probe, frames = sampled(clip)
 
     with av.open(str(clip)) as container:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -61,3 +62,15 @@ def test_films_keep_their_order_and_one_without_a_record_has_failed(scored, tmp_
     assert [skipped.film.film_id for skipped in found.skipped] == ["first"]
     (failed,) = found.failed
     assert (failed.film_id, failed.status, failed.step, failed.reason) == ("a", FAILED, "score", "no_record")
+
+
+def test_a_record_that_vanishes_after_the_look_up_is_that_films_failure(scored, tmp_path):
+    from beam_pipelines.transforms.score_films import FAILED_TAG, _ReadFeatures
+
+    files, _, _ = scored
+    model = SimpleNamespace(card=SimpleNamespace(modalities=("audio",)))
+    step = _ReadFeatures(model, files)
+    step.setup()
+    gone = FilmToScore("gone", "gone.mp4", str(tmp_path / "gone.tfrecord"), checksum="as it was looked up")
+    (output,) = step.process(gone)
+    assert (output.tag, output.value.reason) == (FAILED_TAG, "no_record")

@@ -49,7 +49,8 @@ class Stages:
         self.assert_held()
         print(f"retrain: {stage}", file=sys.stderr, flush=True)
         command = [sys.executable, "-m", "beam_pipelines.cli", stage, *arguments, "--config", self.config]
-        code = subprocess.run(command, check=False).returncode
+        # A job inherits a scheduler's `flock`: if it outlives its round, it keeps the lock.
+        code = subprocess.run(command, check=False, close_fds=False).returncode
         if code not in allowed:
             raise RoundError(
                 f"the stage '{stage}' ended with exit code {code}; what it did is kept, start again to go on",
