@@ -85,7 +85,7 @@ def test_no_job_starts_when_the_lock_is_lost(tmp_path: Path, capfd: pytest.Captu
 def test_in_a_bucket_a_second_is_refused_and_afterwards_it_is_free(emulator: GcsEmulator) -> None:
     uri = "gs://bucket/free/retrain.lock"
     with (
-        only_run("gs://bucket/free", 1.0) as assert_held,
+        only_run("gs://bucket/free", 6.0) as assert_held,
         pytest.raises(HeldError, match=f"held by host .*, pid {os.getpid()}"),
         lease(uri, 1.0),
     ):
