@@ -60,7 +60,7 @@ def publish_export(save: Callable[[str], None], card: str, directory: str) -> No
             save(folder)
             with _claimed(directory) as assert_held:
                 assert_free(directory)  # again, since a long training may have passed since the first check
-                _upload(Path(folder), directory)
+                _upload(Path(folder), directory, assert_held)
                 assert_held()
                 _write_new_card(card, directory)
         return
@@ -96,14 +96,18 @@ def _claimed(directory: str) -> Iterator[AssertHeld]:
         ) from error
 
 
-def _upload(folder: Path, directory: str) -> None:
+def _upload(folder: Path, directory: str, assert_held: AssertHeld) -> None:
+    """Checks the claim before each change: an export that lost it while it was suspended ends at its next change."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     # A server would load a killed export's graph with half of these variables.
+    assert_held()
     storage.remove(storage.join(directory, SAVED_MODEL))
     for name in sorted(files, key=lambda name: (name == SAVED_MODEL, name)):
+        assert_held()
         storage.write_file(storage.join(directory, name), files[name])
     for name in _names(directory):
         if name not in files and _PART_OF_A_MODEL.fullmatch(name):
+            assert_held()
             storage.remove(storage.join(directory, name))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -23,6 +24,12 @@ def save(folder: str) -> None:
         path = Path(folder, name)
         path.parent.mkdir(exist_ok=True)
         path.write_text(name)
+
+
+def save_another(folder: str) -> None:
+    save(folder)
+    for name in FILES:
+        Path(folder, name).write_text("of the second")
 
 
 def test_a_killed_export_is_no_version_and_the_next_one_takes_its_place(
@@ -84,12 +91,6 @@ def test_of_two_exports_at_the_same_moment_one_is_refused_and_nothing_of_it_is_t
     directory = "gs://bucket/at-once/1"
     upload = object_storage.upload
 
-    def save_another(folder: str) -> None:
-        for name in FILES:
-            path = Path(folder, name)
-            path.parent.mkdir(exist_ok=True)
-            path.write_text("of the second")
-
     def upload_beside_another(uri: str, path: Path) -> None:
         with pytest.raises(ConfigurationError, match=r"another export is writing this version .* under a new version"):
             publish_export(save_another, "second", directory)
@@ -97,6 +98,29 @@ def test_of_two_exports_at_the_same_moment_one_is_refused_and_nothing_of_it_is_t
 
     monkeypatch.setattr(object_storage, "upload", upload_beside_another)
     publish_export(save, "first", directory)
+    there = {
+        info.uri.removeprefix(f"{directory}/"): storage.read_text(info.uri) for info in storage.list_files(directory)
+    }
+    assert there == {**{name: name for name in FILES}, "model_card.json": "first"}
+
+
+def test_an_export_that_lost_its_claim_changes_nothing_more(
+    emulator: GcsEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = "gs://bucket/suspended/1"
+    upload = object_storage.upload
+
+    def suspended_after(uri: str, path: Path) -> None:
+        """Another export finds the claim unchanged for as long as its expiry, and publishes a whole version."""
+        upload(uri, path)
+        monkeypatch.setattr(object_storage, "upload", upload)
+        silent = {"host": "another", "pid": 1, "expiry_s": 0.1}
+        storage.write_text("gs://bucket/suspended/.1.claim", json.dumps(silent))
+        publish_export(save, "first", directory)
+
+    monkeypatch.setattr(object_storage, "upload", suspended_after)
+    with pytest.raises(ConfigurationError, match=r"another export is writing this version .*has taken this over"):
+        publish_export(save_another, "second", directory)
     there = {
         info.uri.removeprefix(f"{directory}/"): storage.read_text(info.uri) for info in storage.list_files(directory)
     }
