@@ -61,6 +61,7 @@ def test_a_message_says_what_it_is_about(as_json: Any) -> None:
     assert third["worker"] == "driver"
 
 
+@pytest.mark.filterwarnings("default:from Python:UserWarning")
 def test_of_others_only_warnings_are_told_and_errors_keep_their_trace(as_json: Any) -> None:
     logging.getLogger("apache_beam.somewhere").info("chatter")
     logging.getLogger("apache_beam.somewhere").warning("worth it")
