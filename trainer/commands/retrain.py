@@ -8,7 +8,11 @@ where it stopped. A decided round is not repeated, so that a rollback holds unti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from beam_pipelines.foundation.command_line import guarded, make_parser
 from beam_pipelines.foundation.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED, ConfigurationError
@@ -29,8 +33,21 @@ gs://, the lock of a killed run expires after lock_expiry_s, and the next run wa
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `cineaffect retrain`: starts or resumes one round and returns the exit code."""
-    with as_steps_of_a_run():
+    with as_steps_of_a_run(), _ended_by_sigterm():
         return guarded(_main, argv)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the round and the job at work, and releases the lock; process 1 of a container would ignore it."""
+    if threading.current_thread() is not threading.main_thread():  # Python sets handlers only there
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _main(argv: list[str]) -> int:

@@ -25,6 +25,7 @@ from tests.support.exported_models import write_model
 from tests.support.gcs_emulator import GcsEmulator
 from tests.support.synthetic_films import REPOSITORY, description, write_film
 from trainer.commands import retrain, rollback
+from trainer.retraining import round as round_module
 from trainer.retraining.promotion import read_history
 
 SPLITS = ("train", "train", "train", "validation", "test", "test")
@@ -117,6 +118,21 @@ def test_killed_in_a_bucket_it_decides_as_an_undisturbed_local_round_and_never_d
     assert read_current(f"{OUT}/exports") == 1
     assert [(entry["from"], entry["to"]) for entry in read_history(f"{OUT}/exports")] == [(1, 2), (2, 1)]
     assert not [info for info in os.scandir(tmp_path) if info.name.startswith("gs:")]
+
+
+def test_sigterm_ends_a_round_and_releases_its_lock(
+    emulator: GcsEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    job = ["sh", "-c", "kill $PPID; exec sleep 600"]
+    monkeypatch.setattr(round_module, "Round", lambda *_: subprocess.run(job, check=True))
+    began_s = time.monotonic()
+    with pytest.raises(SystemExit) as ended:
+        retrain.main(["--config", configure("gs://bucket/ended", tmp_path / "retrain.yaml")])
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert time.monotonic() - began_s < 300  # the job was ended too
+    assert storage.read_text("gs://bucket/ended/out/retrain.lock") == "{}\n"
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_round_whose_lock_is_taken_ends_before_it_publishes_anything(
