@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -109,7 +110,12 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
             if not done.exists():
                 failed.touch()
                 folder.mkdir()
-                make(folder)
+                try:
+                    make(folder)
+                except pytest.skip.Exception:
+                    shutil.rmtree(folder)
+                    failed.unlink()
+                    raise
                 failed.rename(done)
         return folder
 
