@@ -126,9 +126,16 @@ def test_second_run_changes_nothing_and_a_named_version_is_added(
     ],
 )
 def test_refusals(
-    dataset: DataSet, trained: Path, capsys: pytest.CaptureFixture[str], further: list[str], message: str
+    dataset: DataSet,
+    trained: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    further: list[str],
+    message: str,
 ) -> None:
-    assert task.main(arguments(dataset, trained, *further)) == 2
+    run = tmp_path / "run"  # what isn't refused would go on with the run, and others read `trained`
+    shutil.copytree(trained, run)
+    assert task.main(arguments(dataset, run, *further)) == 2
     assert message in capsys.readouterr().err
 
 
