@@ -49,12 +49,7 @@ def networks() -> dict[str, Any]:
     from beam_pipelines.extractors.networks.vgg16 import VGG16Image
     from beam_pipelines.extractors.networks.vggish import VGGishAudio
 
-    return {
-        "image": InceptionV3Image,
-        "face": InceptionResnetV1Face,
-        "audio": VGGishAudio,
-        "vgg16": VGG16Image,
-    }
+    return {"image": InceptionV3Image, "face": InceptionResnetV1Face, "audio": VGGishAudio, "vgg16": VGG16Image}
 
 
 def raw_inputs(kind: Any, rows: int) -> np.ndarray:

@@ -25,13 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from beam_pipelines.contracts.records import quantisation, records
-from beam_pipelines.contracts.records.feature_track import (
-    FeatureTrack,
-    FilmRecord,
-    RecordHeader,
-    make_record,
-    slots_of,
-)
+from beam_pipelines.contracts.records.feature_track import FeatureTrack, FilmRecord, RecordHeader, make_record, slots_of
 from beam_pipelines.foundation.tensorflow_start import start_tensorflow
 from benchmarks.plain_records import read_by_tfx_bsl, read_plainly, segments_of, write_plainly
 

@@ -98,10 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     films.add_argument("--films", help="folder, quoted glob, or CSV manifest; the films are extracted first")
     parser.add_argument("--manifest", help="with --records: CSV manifest that names the films")
     parser.add_argument(
-        "--splits",
-        type=comma_separated,
-        default=(),
-        help="only films of these splits of the manifest, comma separated",
+        "--splits", type=comma_separated, default=(), help="only films of these splits of the manifest, comma separated"
     )
     parser.add_argument(
         "--model", required=True, help="exported model: a version's directory, or the exports' directory"

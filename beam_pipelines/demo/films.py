@@ -108,12 +108,7 @@ def plan_demo_films(*, films: int = 14, seconds: int = 65, seed: int = 2018) -> 
 
 
 def make_demo_films(
-    output: str | Path,
-    *,
-    films: int = 14,
-    seconds: int = 65,
-    seed: int = 2018,
-    progress: Progress | None = None,
+    output: str | Path, *, films: int = 14, seconds: int = 65, seed: int = 2018, progress: Progress | None = None
 ) -> Path:
     """Writes films, labels and the manifest; existing films with the same parameters are kept.
 

@@ -16,13 +16,7 @@ import numpy as np
 from beam_pipelines.contracts.records import records
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
-from beam_pipelines.importing.imported_features import (
-    KINDS,
-    Defects,
-    ImportedRows,
-    read_csv_rows,
-    read_organisers_kind,
-)
+from beam_pipelines.importing.imported_features import KINDS, Defects, ImportedRows, read_csv_rows, read_organisers_kind
 from beam_pipelines.media.probe import probe_film
 
 IMPORTED = "imported"

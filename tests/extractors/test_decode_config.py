@@ -41,8 +41,7 @@ def test_the_bound_is_taken_as_written():
 
 
 @pytest.mark.parametrize(
-    ("override", "expected"),
-    [("decode.decode_mode=fast", "decode.decode_mode"), ("decode.mode=exact", "unknown key")],
+    ("override", "expected"), [("decode.decode_mode=fast", "decode.decode_mode"), ("decode.mode=exact", "unknown key")]
 )
 def test_a_mode_that_is_none_is_refused(override: str, expected: str):
     with pytest.raises(ConfigurationError, match=expected):

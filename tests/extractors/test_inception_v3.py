@@ -9,12 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from beam_pipelines.extractors.networks.inception_v3 import (
-    InceptionV3Image,
-    build_network,
-    load_published,
-    standardise,
-)
+from beam_pipelines.extractors.networks.inception_v3 import InceptionV3Image, build_network, load_published, standardise
 from beam_pipelines.foundation.errors import WeightsError
 
 

@@ -7,14 +7,7 @@ import os
 import pytest
 from hypothesis import given, strategies as st
 
-from beam_pipelines.films.catalogue import (
-    Film,
-    escape_film_id,
-    films_of_splits,
-    list_films,
-    read_manifest,
-    shown_name,
-)
+from beam_pipelines.films.catalogue import Film, escape_film_id, films_of_splits, list_films, read_manifest, shown_name
 from beam_pipelines.foundation.errors import ConfigurationError
 
 

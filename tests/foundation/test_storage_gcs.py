@@ -135,8 +135,7 @@ def test_a_writer_killed_in_the_middle_leaves_what_was_there(proxy, emulator, si
 
 
 @pytest.mark.parametrize(
-    ("status", "text"),
-    [(401, "credentials.*gcloud auth"), (403, r"no right to do this.*roles/storage\.objectViewer")],
+    ("status", "text"), [(401, "credentials.*gcloud auth"), (403, r"no right to do this.*roles/storage\.objectViewer")]
 )
 def test_a_right_that_lacks_is_named(proxy, status, text):
     refusal = b"HTTP/1.1 %d Refused\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status

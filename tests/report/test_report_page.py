@@ -16,15 +16,7 @@ import pytest
 from beam_pipelines.commands.report import main
 from tests.support.browser_pages import open_film, shown_names, wait_until
 from tests.support.feature_records import make_film_record
-from tests.support.report_runs import (
-    FILM_SECONDS,
-    ODD_NAME,
-    ODD_REASON,
-    curve_of,
-    film_data,
-    rows_of,
-    write_scores,
-)
+from tests.support.report_runs import FILM_SECONDS, ODD_NAME, ODD_REASON, curve_of, film_data, rows_of, write_scores
 
 
 def test_catalogue_and_film_open_from_disk_without_a_word_in_the_console(page: Any, report: Path) -> None:

@@ -13,11 +13,7 @@ import pytest
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.films.catalogue import escape_film_id
-from beam_pipelines.report.plots import (
-    COLOURS,
-    clock,
-    plot_film,
-)
+from beam_pipelines.report.plots import COLOURS, clock, plot_film
 
 SECONDS = np.arange(120)
 VALENCE = 0.8 * np.sin(SECONDS / 15)

@@ -29,13 +29,7 @@ class RecurrentEncoder(keras.layers.Layer):
     """
 
     def __init__(
-        self,
-        units: int,
-        layers: int = 1,
-        states: str = "last",
-        l2: float = 0.0,
-        seed: int | None = None,
-        **kwargs: Any,
+        self, units: int, layers: int = 1, states: str = "last", l2: float = 0.0, seed: int | None = None, **kwargs: Any
     ):
         super().__init__(**kwargs)
         self.units = units

@@ -54,10 +54,7 @@ def list_parts_before(output: str, shard: int, shards: int) -> list[str]:
 
 
 def write_part(
-    uri: str,
-    markers: Sequence[DoneMarker],
-    load: Callable[[DoneMarker], AffectCurve],
-    columns: Sequence[str] = COLUMNS,
+    uri: str, markers: Sequence[DoneMarker], load: Callable[[DoneMarker], AffectCurve], columns: Sequence[str] = COLUMNS
 ) -> None:
     """Writes one part; equal done markers and curves give equal bytes.
 

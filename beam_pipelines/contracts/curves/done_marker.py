@@ -47,11 +47,7 @@ def scorer_digest(model_sha256: str, smoothing: SmoothingConfig, spread: bool = 
         spread: whether the curves have the columns of an ensemble.
         stride_s: the distance in seconds between predictions.
     """
-    parts: dict[str, Any] = {
-        "format": FORMAT,
-        "model": model_sha256,
-        "smoothing": smoothing.model_dump(mode="json"),
-    }
+    parts: dict[str, Any] = {"format": FORMAT, "model": model_sha256, "smoothing": smoothing.model_dump(mode="json")}
     # Settings at their first default are left out, so that films scored before the setting existed stay done.
     if spread:
         parts["spread"] = True

@@ -117,11 +117,7 @@ class Cascade:
         self._propose_network, self._refine_network, self._output_network = networks
 
     def __call__(
-        self,
-        images: np.ndarray,
-        thresholds: tuple[float, float, float],
-        smallest_face_px: int,
-        pyramid_factor: float,
+        self, images: np.ndarray, thresholds: tuple[float, float, float], smallest_face_px: int, pyramid_factor: float
     ) -> list[np.ndarray]:
         """Finds the faces of a batch.
 

@@ -21,9 +21,7 @@ _LOUDEST = 32767 / 32768
 def main() -> int:
     """Answers until the other side closes its pipe, and returns the exit code."""
     smile = opensmile.Smile(
-        feature_set=opensmile.FeatureSet.IS10,
-        feature_level=opensmile.FeatureLevel.Functionals,
-        num_workers=1,
+        feature_set=opensmile.FeatureSet.IS10, feature_level=opensmile.FeatureLevel.Functionals, num_workers=1
     )
     if smile.num_features != DIMENSIONS:
         return EXIT_OTHER_SET

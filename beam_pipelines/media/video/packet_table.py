@@ -10,13 +10,7 @@ import numpy as np
 
 from beam_pipelines.media.video.codecs.h264_roles import H264Roles
 from beam_pipelines.media.video.codecs.hevc_roles import HevcRoles
-from beam_pipelines.media.video.codecs.other_roles import (
-    IntraRoles,
-    KeyFlagRoles,
-    Mpeg4Roles,
-    MpegVideoRoles,
-    Vp8Roles,
-)
+from beam_pipelines.media.video.codecs.other_roles import IntraRoles, KeyFlagRoles, Mpeg4Roles, MpegVideoRoles, Vp8Roles
 from beam_pipelines.media.video.codecs.packet_role import PacketRole, Start, UnsafeStream
 
 # No codec reorders more frames than this (H.264 and HEVC: a decoded picture buffer of 16).

@@ -106,10 +106,7 @@ class PageWriter:
             "EDL markers": (".edl", to_edl(name, sheet.events, rate)),
             "CSV markers": (".csv", to_csv(sheet.events, rate)),
             "WebVTT chapters": (".chapters.vtt", chapters_vtt(name, sheet.chapters)),
-            "WebVTT metadata": (
-                ".metadata.vtt",
-                metadata_vtt(name, curve.valence, curve.arousal, sheet.duration_s),
-            ),
+            "WebVTT metadata": (".metadata.vtt", metadata_vtt(name, curve.valence, curve.arousal, sheet.duration_s)),
         }
         for suffix, text in files.values():
             self._folder.write(f"markers/{file_name}{suffix}", text.encode("utf-8"))
