@@ -62,7 +62,7 @@ appender.workers.createOnDemand = true
 appender.workers.layout.type = PatternLayout
 appender.workers.layout.pattern = %replace{%m}{(?s) Traceback [(]most recent call last[)]:\\n.*}{}%n
 appender.workers.filter.object.type = RegexFilter
-appender.workers.filter.object.regex = (?s)[{]"time": .*"worker": .*
+appender.workers.filter.object.regex = (?s)[{]"level": .*"worker": .*
 appender.workers.filter.object.onMatch = ACCEPT
 appender.workers.filter.object.onMismatch = DENY
 """
