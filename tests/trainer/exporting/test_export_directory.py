@@ -85,9 +85,17 @@ def test_of_two_exports_of_one_version_the_later_one_is_refused_and_changes_noth
     assert storage.read_text(f"{directory}/saved_model.pb") == "saved_model.pb"
 
 
+def contents_of(directory: str) -> dict[str, str]:
+    return {
+        info.uri.removeprefix(f"{directory}/"): storage.read_text(info.uri) for info in storage.list_files(directory)
+    }
+
+
 def test_of_two_exports_at_the_same_moment_one_is_refused_and_nothing_of_it_is_there(
     emulator: GcsEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The second one waits at each file until the first renews its claim: every 2 s, not every 20.
+    monkeypatch.setattr("trainer.exporting.export_directory._CLAIM_EXPIRY_S", 6.0)
     directory = "gs://bucket/at-once/1"
     upload = object_storage.upload
 
@@ -98,10 +106,7 @@ def test_of_two_exports_at_the_same_moment_one_is_refused_and_nothing_of_it_is_t
 
     monkeypatch.setattr(object_storage, "upload", upload_beside_another)
     publish_export(save, "first", directory)
-    there = {
-        info.uri.removeprefix(f"{directory}/"): storage.read_text(info.uri) for info in storage.list_files(directory)
-    }
-    assert there == {**{name: name for name in FILES}, "model_card.json": "first"}
+    assert contents_of(directory) == {**{name: name for name in FILES}, "model_card.json": "first"}
 
 
 def test_an_export_that_lost_its_claim_changes_nothing_more(
@@ -121,10 +126,7 @@ def test_an_export_that_lost_its_claim_changes_nothing_more(
     monkeypatch.setattr(object_storage, "upload", suspended_after)
     with pytest.raises(ConfigurationError, match=r"another export is writing this version .*has taken this over"):
         publish_export(save_another, "second", directory)
-    there = {
-        info.uri.removeprefix(f"{directory}/"): storage.read_text(info.uri) for info in storage.list_files(directory)
-    }
-    assert there == {**{name: name for name in FILES}, "model_card.json": "first"}
+    assert contents_of(directory) == {**{name: name for name in FILES}, "model_card.json": "first"}
 
 
 def test_a_card_that_another_export_has_written_meanwhile_stays(
