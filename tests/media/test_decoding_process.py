@@ -95,19 +95,40 @@ def test_one_child_serves_many_films_and_its_errors_are_the_films_own(film, tmp_
 
 
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGSEGV, "SIGSEGV")])
-def test_a_killed_child_is_a_failed_film_and_the_next_one_has_another_child(film, decoder, number, name):
-    # 300 pictures of a film are more than queue and pipe hold, so the child is in the middle of it.
-    frames = decoder.pictures(film, probe_film(film), range(12), DecodeQuality(), LIMITS)
+def test_a_killed_child_is_a_failed_film_and_the_next_one_has_another_child(film, tmp_path, decoder, number, name):
+    # 300 pictures are more than queue and pipe hold, so the child is in the middle of them.
+    long = write_clip(tmp_path / "long.mp4", regular_times(300, 1), rate_hz=1)
+    frames = decoder.pictures(long, probe_film(long), range(300), DecodeQuality(), LIMITS)
     next(frames)
     pid = decoder.pid
     os.kill(pid, number)
     decoder._child.process.wait()
     with pytest.raises(FilmError, match=name) as caught:
-        decoder.probe(film, LIMITS)
+        list(frames)
     assert (caught.value.step, caught.value.reason) == ("decode", "crashed")
-    assert str(film) in caught.value.detail
+    assert str(long) in caught.value.detail
     assert numbers(decoder, film, range(2)) == [0, 25]
     assert decoder.pid != pid
+
+
+def test_a_child_killed_between_two_films_is_the_next_ones_failure(film, decoder):
+    decoder.probe(film, LIMITS)
+    os.kill(decoder.pid, signal.SIGKILL)
+    decoder._child.process.wait()
+    with pytest.raises(FilmError, match="SIGKILL") as caught:
+        decoder.probe(film, LIMITS)
+    assert (caught.value.step, caught.value.reason) == ("decode", "crashed")
+    assert decoder.probe(film, LIMITS) == probe_film(film)
+
+
+def test_answers_left_over_are_never_taken_for_those_of_the_next_task(film, decoder):
+    """12 pictures and their end wait in queue and pipe: the next task's answers come after them."""
+    left = decoder.pictures(film, probe_film(film), range(12), DecodeQuality(), LIMITS)
+    next(left)
+    assert decoder.probe(film, LIMITS) == probe_film(film)
+    assert numbers(decoder, film, range(2)) == [0, 25]
+    with pytest.raises(RuntimeError, match="another task began"):
+        next(left)
 
 
 def test_an_unforeseen_error_names_itself_and_the_next_film_has_another_child(film, decoder, capfd):

@@ -75,6 +75,7 @@ class DecodingProcess:
         self._deadline_s = deadline_s
         self._memory_limit_mb = memory_limit_mb
         self._child: _Child | None = None
+        self._answering = False
 
     def __enter__(self) -> DecodingProcess:
         return self
@@ -130,7 +131,7 @@ class DecodingProcess:
 
     def close(self) -> None:
         """Ends the child. The next call of another method starts a new one."""
-        child, self._child = self._child, None
+        child, self._child, self._answering = self._child, None, False
         if child is None:
             return
         child.process.kill()
@@ -150,12 +151,17 @@ class DecodingProcess:
 
     def _answers(self, task: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bytearray]]:
         """The messages up to and including `end`. If the caller stops early, or the child fails, the child is ended."""
+        if self._answering:
+            # Somebody keeps an iterator that isn't at its end: what is left of its answers would be taken for ours.
+            self.close()
         child = self._child = self._child or self._start()
-        complete = False
+        self._answering, complete = True, False
         try:
             self._send(child, task)
             allowed_bytes = _bytes_read(child) + _MOST_READINGS * (_size_bytes(task["path"]) + _PIPE_BYTES)
             while not complete:
+                if child is not self._child:
+                    raise RuntimeError(f"{task['path']}: another task began before all answers to this one were taken")
                 message = self._next(child, task["path"], self._deadline_s, allowed_bytes)
                 if message is None:
                     raise self._ended(child, task["path"])
@@ -167,8 +173,11 @@ class DecodingProcess:
                     raise FilmError(message[0]["step"], message[0]["reason"], message[0]["detail"])
                 yield message
         finally:
-            if not complete:
-                self.close()
+            # Not if another task has begun since with a child of its own.
+            if child is self._child:
+                self._answering = False
+                if not complete:
+                    self.close()
 
     def _start(self) -> _Child:
         environment = {
