@@ -185,7 +185,7 @@ def objects(folder: str, ending: str) -> dict[str, bytes]:
 
 
 def finished(output: Path) -> dict[str, bytes]:
-    """Name -> bytes of what is whole: the killed TaskManager may have been writing a file, which a later run removes."""
+    """Name -> bytes of whole files: a TaskManager killed while it writes leaves a part, which a later run removes."""
     return {name: data for name, data in contents(output).items() if not name.endswith(storage.TEMPORARY_SUFFIX)}
 
 
