@@ -73,6 +73,7 @@ def _add_context(context: Any, record: FilmRecord, seconds: range, segments: int
         "clip/data_path": header.source_uri,
         "cineaffect/source/sha256": header.source_sha256,
         "cineaffect/quality": json.dumps(header.quality, sort_keys=True),
+        "cineaffect/warnings": json.dumps([vars(warning) for warning in header.warnings], sort_keys=True),
     }
     for modality, track in record.tracks.items():
         description = {"modality": modality, **track.description}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from beam_pipelines.contracts.film_warnings import in_order, warnings_of_quality
 from beam_pipelines.contracts.records import records
 from beam_pipelines.extraction.cutting import cut_film, is_cut
 from beam_pipelines.extraction.earlier_runs import EarlierRuns
@@ -33,6 +34,7 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import DiskFullError, FilmError
 from beam_pipelines.media.damage import describe_damage, refuse_too_damaged
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
+from beam_pipelines.media.probe_warnings import warnings_of_probe
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
 _LOG = logging.getLogger(__name__)
@@ -159,6 +161,8 @@ def write_record(
         if counts is not None:
             refuse_too_damaged(film.uri, what, counts, extractor.config.decode.max_damaged_share)
     quality = {**(kept.header.quality if kept else {}), **_quality(probe, part)}
+    tracks = {**(kept.tracks if kept else {}), **part.tracks}
+    made = {modality: track.description for modality, track in tracks.items()}
     header = records.RecordHeader(
         film_id=film.film_id,
         source_uri=film.uri,
@@ -168,8 +172,9 @@ def write_record(
         duration_us=round(probe.duration_s * 1_000_000),
         start_us=start_us(probe),
         quality=quality,
+        warnings=in_order([*warnings_of_probe(probe), *warnings_of_quality(quality, made)]),
     )
-    record = records.make_record(header, {**(kept.tracks if kept else {}), **part.tracks})
+    record = records.make_record(header, tracks)
     records.write_record(record, records.record_uri(extractor.directory, film.film_id))
     return ExtractedFilm(header.duration_us / 1_000_000, True)
 

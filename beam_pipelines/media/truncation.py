@@ -14,10 +14,8 @@ from typing import Any
 import av
 from av.container import InputContainer
 
+from beam_pipelines.contracts.film_warnings import TRUNCATED_BEYOND_S as TRUNCATED_BEYOND_S
 from beam_pipelines.media.decode import opened_film
-
-TRUNCATED_BEYOND_S = 1.0
-"""A film is truncated if more than this is missing (ours): containers round, and muxers omit last frames."""
 
 _TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 

@@ -113,6 +113,10 @@ CHANGES = {
     "quality is no JSON": set_text("cineaffect/quality", b"{"),
     "quality is a list": set_text("cineaffect/quality", b"[]"),
     "quality is deep": set_text("cineaffect/quality", DEEP),
+    "warnings are no JSON": set_text("cineaffect/warnings", b"[{"),
+    "warnings are a number": set_text("cineaffect/warnings", b"7"),
+    "a warning is a number": set_text("cineaffect/warnings", b"[7]"),
+    "a warning without a number": set_text("cineaffect/warnings", b'[{"code": "hdr", "sentence": "HDR"}]'),
     "description is a number": set_text("RGB/description", b"7"),
     "description without modality": set_text("RGB/description", b"{}"),
     "description of another form": set_text(

@@ -11,9 +11,10 @@ import pytest
 
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.audio.audio_windows import audio_windows
-from beam_pipelines.media.damage import describe_damage, refuse_too_damaged, sum_of
+from beam_pipelines.media.damage import refuse_too_damaged, sum_of
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import probe_film
+from beam_pipelines.media.probe_warnings import warnings_of_probe
 from beam_pipelines.media.video.sample_frames import sample_frames
 from tests.support.synthetic_clips import Picture, Sound, overwrite_packets, regular_times, stored_packets, write_clip
 
@@ -91,14 +92,14 @@ def test_a_film_that_ends_before_its_container_says_is_truncated(tmp_path: Path,
     times_s = regular_times(150, 25)
     whole = write_clip(tmp_path / f"a.{suffix}", times_s, picture=picture, sound=sound, muxer_options=options)
     probe = probe_film(whole)
-    assert not probe.truncated
+    assert warnings_of_probe(probe) == ()
     assert (probe.packets, probe.packets_damaged, probe.read_errors) == (150, 0, 0)
     cut = tmp_path / f"b.{suffix}"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     probe = probe_film(cut)
-    assert probe.truncated
     assert probe.missing_s == pytest.approx(6 - probe.duration_s, abs=0.1)
-    assert describe_damage(probe)["truncated"] is True
+    warned = {warning.code: warning.number for warning in warnings_of_probe(probe)}
+    assert warned["truncated"] == pytest.approx(probe.missing_s, abs=0.001)
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "flv", "ts", "avi"])
@@ -109,4 +110,4 @@ def test_sound_longer_than_the_pictures_is_no_truncation(tmp_path: Path, suffix)
     film = write_clip(
         tmp_path / f"a.{suffix}", regular_times(75, 25), picture=picture, sound=sound, time_base=time_base
     )
-    assert not probe_film(film).truncated
+    assert warnings_of_probe(probe_film(film)) == ()

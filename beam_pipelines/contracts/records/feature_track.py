@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from beam_pipelines.contracts.film_warnings import FilmWarning
+
 SLOTS: Mapping[str, int] = {"face": 2}
 """The slots per second of each modality; 1 if it isn't named. The values of a second are its slots side by side."""
 
@@ -87,6 +89,7 @@ class RecordHeader:
         start_us: the timestamp of second 0 on the container's clock.
         descriptions: modality -> how its track was made.
         quality: the decoder's counts (frames decoded, damaged, …).
+        warnings: what a user must know about the film, at most one per code.
     """
 
     film_id: str
@@ -98,6 +101,7 @@ class RecordHeader:
     start_us: int
     descriptions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     quality: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[FilmWarning, ...] = ()
 
     def fingerprints(self) -> dict[str, str]:
         """The fingerprint of each modality's track."""

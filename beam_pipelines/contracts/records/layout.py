@@ -7,7 +7,8 @@ a segment is a clip in MediaSequence's sense:
     context        clip/media_id, clip/data_path, clip/start/timestamp, clip/end/timestamp (microseconds)
                    cineaffect/film_seconds, cineaffect/duration_us, cineaffect/start_us, cineaffect/first_second,
                    cineaffect/segments,
-                   cineaffect/source/size_bytes, cineaffect/source/sha256, cineaffect/quality (JSON)
+                   cineaffect/source/size_bytes, cineaffect/source/sha256, cineaffect/quality (JSON),
+                   cineaffect/warnings (JSON; absent in records of earlier versions)
                    <PREFIX>/fingerprint, <PREFIX>/description (JSON)
     feature lists  <PREFIX>/feature/floats [D], <PREFIX>/feature/timestamp [1], <PREFIX>/present [slots]
                    FACE/region/bbox/{xmin,ymin,xmax,ymax} [slots], FACE/region/label/confidence [slots]
@@ -26,6 +27,9 @@ FLOATS, BYTES, TIMESTAMP, PRESENT = "feature/floats", "feature/bytes", "feature/
 BOXES = tuple(f"region/bbox/{side}" for side in ("xmin", "ymin", "xmax", "ymax"))
 CONFIDENCE = "region/label/confidence"
 """The names of a modality's feature lists, each after the modality's prefix."""
+
+WARNINGS = "cineaffect/warnings"
+"""The key of the film's warnings; a record without it has those of its quality."""
 
 DESCRIPTION, FINGERPRINT = "description", "fingerprint"
 """The names of a modality's context features, each after the modality's prefix."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from beam_pipelines.contracts.film_warnings import FilmWarning, from_rows, warnings_of_quality
 from beam_pipelines.contracts.records import layout, quantisation, tfrecord
 from beam_pipelines.contracts.records.feature_track import FeatureTrack, FilmRecord, RecordHeader, slots_of
 from beam_pipelines.contracts.records.layout import MAX_RECORD_BYTES, key_of
@@ -127,11 +128,12 @@ class _Segment:
         return found
 
     def header(self) -> RecordHeader:
-        descriptions = {}
+        descriptions: dict[str, dict[str, Any]] = {}
         for key in sorted(self._context):
             if key.endswith("/" + layout.DESCRIPTION):
                 description = self._json(key)
                 descriptions[str(description.pop("modality"))] = description
+        quality = self._json("cineaffect/quality")
         return RecordHeader(
             film_id=self.text("clip/media_id"),
             source_uri=self.text("clip/data_path"),
@@ -141,8 +143,16 @@ class _Segment:
             duration_us=self.number("cineaffect/duration_us"),
             start_us=self.number("cineaffect/start_us"),
             descriptions=descriptions,
-            quality=self._json("cineaffect/quality"),
+            quality=quality,
+            warnings=self._warnings(quality, descriptions),
         )
+
+    def _warnings(
+        self, quality: Mapping[str, Any], descriptions: Mapping[str, Mapping[str, Any]]
+    ) -> tuple[FilmWarning, ...]:
+        if layout.WARNINGS not in self._context:  # a record of a version without warnings
+            return warnings_of_quality(quality, descriptions)
+        return from_rows(json.loads(self.text(layout.WARNINGS)))
 
     def presence_only(self, modality: str, _: Mapping[str, Any] | None = None) -> _Lists:
         present = self._rows(modality, layout.PRESENT, INTEGERS)

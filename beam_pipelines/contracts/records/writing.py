@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from beam_pipelines.contracts.film_warnings import to_rows
 from beam_pipelines.contracts.records import layout, quantisation, tfrecord
 from beam_pipelines.contracts.records.feature_track import FeatureTrack, FilmRecord
 from beam_pipelines.contracts.records.layout import MAX_RECORD_BYTES, key_of
@@ -61,6 +62,7 @@ def _context(record: FilmRecord, first: int, stop: int, segments: int) -> tuple[
         "clip/data_path": header.source_uri,
         "cineaffect/source/sha256": header.source_sha256,
         "cineaffect/quality": json.dumps(header.quality, sort_keys=True),
+        layout.WARNINGS: json.dumps(to_rows(header.warnings), sort_keys=True),
     }
     numbers = {
         "clip/start/timestamp": header.start_us + first * 1_000_000,
