@@ -6,6 +6,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -111,3 +112,56 @@ def test_sound_longer_than_the_pictures_is_no_truncation(tmp_path: Path, suffix)
         tmp_path / f"a.{suffix}", regular_times(75, 25), picture=picture, sound=sound, time_base=time_base
     )
     assert warnings_of_probe(probe_film(film)) == ()
+
+
+def with_tag(path: Path, key: str, value: str, folder: Path) -> Path:
+    """A copy of a film whose video stream has one more tag, as FFmpeg copies the tags of an earlier file."""
+    copy = folder / f"tagged-{path.name}"
+    with av.open(str(path)) as source, av.open(str(copy), "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        streams[0].metadata[key] = value
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+    return copy
+
+
+def test_pictures_that_begin_late_are_no_truncation(tmp_path: Path):
+    # What a cut without re-encoding leaves: sound from the cut on, pictures from the next key frame on.
+    times_s = regular_times(75, 25, start_s=Fraction(7))
+    whole = write_clip(tmp_path / "a.mkv", times_s, sound=noise(10))
+    probe = probe_film(whole)
+    assert (probe.first_pts_s, probe.missing_s) == (7, pytest.approx(0, abs=0.1))
+    cut = tmp_path / "b.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 7 // 8])
+    probe = probe_film(cut)
+    assert probe.truncated
+    assert probe.missing_s == pytest.approx(10 - probe.first_pts_s - probe.duration_s, abs=0.1)
+
+
+def test_the_length_of_the_uncut_film_is_not_taken_for_that_of_the_cut(tmp_path: Path):
+    film = write_clip(tmp_path / "a.mkv", regular_times(50, 25), sound=noise(2))
+    tagged = with_tag(film, "DURATION-eng", "00:01:00.000000000", tmp_path)
+    with av.open(str(tagged)) as container:
+        assert container.streams[0].metadata["DURATION-eng"].startswith("00:01:00")
+    assert probe_film(tagged).missing_s == pytest.approx(0, abs=0.1)
+
+
+def test_mkvmerge_tags_the_length_and_ffmpeg_the_end(tmp_path: Path):
+    film = write_clip(tmp_path / "a.mkv", regular_times(75, 25, start_s=Fraction(7)))
+    content = film.read_bytes()
+    assert b"00:00:10.000000000" in content
+    by_mkvmerge = tmp_path / "b.mkv"
+    by_mkvmerge.write_bytes(content.replace(b"Lavf", b"Libm").replace(b"00:00:10.0", b"00:00:09.0"))
+    assert probe_film(by_mkvmerge).missing_s == pytest.approx(9 - 3)
+    assert probe_film(film).missing_s == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "missing_s"),
+    [("cut_between_key_frames.mkv", 0), ("cut_with_old_statistics.mkv", 0), ("half_of_a_film.mkv", 30.7)],
+)
+def test_films_that_people_have(shared_data: Path, name: str, missing_s: float):
+    probe = probe_film(shared_data / "odd_films" / name)
+    assert (probe.truncated, probe.missing_s) == (missing_s > 0, pytest.approx(missing_s, abs=0.1))
