@@ -46,6 +46,15 @@ def test_what_cannot_be_is_refused_though_the_card_would_not_use_it():
         load_section("score", ScoreConfig, None, ["smoothing.oder=3"])
 
 
+def test_a_cutoff_for_a_model_that_chose_no_filter_is_refused():
+    unfiltered = SmoothingConfig(method="none")
+    with pytest.raises(ConfigurationError, match=r"score.smoothing: cutoff_hz has no effect.*set smoothing.method too"):
+        load_section("score", ScoreConfig, None, ["smoothing.cutoff_hz=0.02"]).smoothing_over(unfiltered)
+    both = load_section("score", ScoreConfig, None, ["smoothing.cutoff_hz=0.02", "smoothing.method=butterworth"])
+    assert both.smoothing_over(unfiltered) == SmoothingConfig(cutoff_hz=0.02)
+    assert ScoreConfig().smoothing_over(unfiltered) == unfiltered
+
+
 def test_the_curve_and_the_manifest_follow(tmp_path):
     """The test model's card: butterworth, order 2, 0.08 Hz."""
     write_model(tmp_path / "exports", "1")

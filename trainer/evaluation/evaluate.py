@@ -68,21 +68,32 @@ def smooth_curves(
     return smoothed
 
 
+def smoothing_candidates(config: TrainConfig) -> list[SmoothingConfig]:
+    """The filters to choose from: the configured one first, then its other cutoffs, and no filter last.
+
+    Other methods than Butterworth have no cutoff and stay as they are; so does a Butterworth filter without
+    `config.smoothing_cutoffs_hz`.
+    """
+    if config.smoothing.method != "butterworth" or not config.smoothing_cutoffs_hz:
+        return [config.smoothing]
+    cutoffs = dict.fromkeys((config.smoothing.cutoff_hz, *config.smoothing_cutoffs_hz))
+    filters = [config.smoothing.model_copy(update={"cutoff_hz": cutoff_hz}) for cutoff_hz in cutoffs]
+    return [*filters, SmoothingConfig(method="none")]
+
+
 def choose_smoothing(
     curves: Mapping[str, np.ndarray], films: Sequence[LabelledFilm], config: TrainConfig
 ) -> SmoothingConfig:
-    """The configured Butterworth filter with the cutoff that is best on some films by `config.selection`.
+    """The one of `smoothing_candidates` that is best on some films by `config.selection`; without films the first.
 
-    Other methods have no cutoff and are returned as they are; so is every filter if there are no films. Of equally good
-    cutoffs the first wins; that of `config.smoothing` is the first of all.
+    Of equally good ones the first wins.
     """
-    if not films or config.smoothing.method != "butterworth":
+    if not films:
         return config.smoothing
     raw = {film.film_id: curves[film.film_id] for film in films}
     constant = mean_label(film.labels[film.known] for film in films)
     scores = {}
-    for cutoff in dict.fromkeys((config.smoothing.cutoff_hz, *config.smoothing_cutoffs_hz)):
-        candidate = SmoothingConfig.model_validate({**config.smoothing.model_dump(), "cutoff_hz": cutoff})
+    for candidate in smoothing_candidates(config):
         table = evaluate_curves({SMOOTHED: smooth_curves(raw, candidate, config.labels)}, films, constant)
         scores[candidate] = selection_score(table, config.selection, SMOOTHED)
     return max(scores, key=lambda candidate: scores[candidate])

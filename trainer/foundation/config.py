@@ -17,6 +17,9 @@ from beam_pipelines.labels.config import LabelConfig
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
+CUTOFFS_HZ = (0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.065, 0.08, 0.1, 0.12, 0.16, 0.2, 0.25, 0.35)
+"""Cutoffs to choose from, a quarter to a half apart: from waves of 200 s to those of 3 s (ours)."""
+
 
 class EncoderConfig(Section):
     """The temporal model of one modality (paper, Temporal Models: GRU, LSTM or encoder-decoder TCN, each its own).
@@ -133,9 +136,9 @@ class TrainConfig(Section):
         precision: `float32`, or a Keras mixed policy for the encoders. The fusion, the weights and all prediction stay
             in float32, and float16's losses are scaled (ours).
         selection: the pooled validation figure that chooses the epoch.
-        smoothing_cutoffs_hz: cutoffs from which, besides that of `smoothing`, the best on the validation films is
-            chosen.
-        smoothing: the filter; its cutoff is the first candidate.
+        smoothing_cutoffs_hz: cutoffs from which, besides that of `smoothing` and no filter at all, the best on the
+            validation films is chosen; empty: the filter of `smoothing` stays.
+        smoothing: the filter; the first candidate.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -151,7 +154,7 @@ class TrainConfig(Section):
     loss_seconds: Literal["auto", "last", "window"] = "auto"
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     selection: Literal["mse", "pcc", "ccc"] = "mse"
-    smoothing_cutoffs_hz: tuple[CutoffHz, ...] = (0.02, 0.03, 0.05, 0.08, 0.12)
+    smoothing_cutoffs_hz: tuple[CutoffHz, ...] = CUTOFFS_HZ
     smoothing: SmoothingConfig = SmoothingConfig()
     labels: LabelConfig = LabelConfig()
     model: ModelConfig = ModelConfig()

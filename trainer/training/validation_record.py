@@ -14,7 +14,7 @@ from beam_pipelines.contracts.runs import VALIDATION
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from trainer.evaluation.curve_files import SMOOTHED
-from trainer.evaluation.evaluate import LabelledFilm, evaluate_curves, smooth_curves
+from trainer.evaluation.evaluate import LabelledFilm, evaluate_curves, smooth_curves, smoothing_candidates
 from trainer.foundation.config import TrainConfig
 
 _DECIMALS = 6
@@ -28,7 +28,7 @@ def write_validation(
     config: TrainConfig,
     output: str,
 ) -> None:
-    """Writes `validation.json`: the validation films' labels, and the figures of every cutoff that was tried.
+    """Writes `validation.json`: the validation films' labels, and the figures of every filter that was tried.
 
     Args:
         curves: film id -> raw prediction, float [T, 2].
@@ -65,13 +65,9 @@ def _tried(
 ) -> list[dict[str, Any]]:
     if not films:
         return []
-    candidates = [config.smoothing]
-    if config.smoothing.method == "butterworth":
-        cutoffs = sorted({config.smoothing.cutoff_hz, *config.smoothing_cutoffs_hz})
-        plain = config.smoothing.model_dump()
-        candidates = [SmoothingConfig.model_validate({**plain, "cutoff_hz": cutoff}) for cutoff in cutoffs]
     rows = []
-    for candidate in candidates:
+    # No filter comes first, the strongest one last, as in the page's table.
+    for candidate in sorted(smoothing_candidates(config), key=lambda one: (one.method != "none", -one.cutoff_hz)):
         table = evaluate_curves({SMOOTHED: smooth_curves(curves, candidate, config.labels)}, films, constant)
         figures: dict[str, float | None] = {}
         for target in TARGETS:

@@ -15,7 +15,7 @@ from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.records import tfrecord
 from beam_pipelines.foundation import storage
 
-FORMAT = 1
+FORMAT = 2
 """A part of every scorer's digest. Raise it when new code gives other files for the same model and record."""
 
 

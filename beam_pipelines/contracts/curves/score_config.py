@@ -8,6 +8,7 @@ from pydantic import Field, field_serializer, field_validator
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.foundation.configuration import Section
+from beam_pipelines.foundation.errors import ConfigurationError
 
 
 class ScoreConfig(Section):
@@ -47,8 +48,18 @@ class ScoreConfig(Section):
         return {} if value is None else value
 
     def smoothing_over(self, card: SmoothingConfig) -> SmoothingConfig:
-        """The settings of a model card, with those that are set here in their place."""
-        return card.model_copy(update=self._smoothing_set())
+        """The settings of a model card, with those that are set here in their place.
+
+        Raises:
+            ConfigurationError: if settings of a filter are set for a model that chose none.
+        """
+        chosen = self._smoothing_set()
+        if card.method == "none" and chosen and "method" not in chosen:
+            raise ConfigurationError(
+                f"score.smoothing: {', '.join(chosen)} has no effect, since the model's card says method none (no "
+                "filter was best on its validation films); set smoothing.method too, to butterworth for example"
+            )
+        return card.model_copy(update=chosen)
 
     @field_serializer("smoothing")
     def _only_what_is_set(self, _: SmoothingConfig) -> dict[str, Any]:

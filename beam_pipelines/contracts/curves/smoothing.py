@@ -7,6 +7,7 @@ It gives neither order nor cutoff: both are settings here, chosen on validation 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -17,8 +18,9 @@ from pydantic import Field, field_validator
 from beam_pipelines.foundation.configuration import Section
 
 SAMPLING_RATE_HZ = 1.0
-MINIMUM_SAMPLES = 10
-"""Shorter curves are not filtered: everything slow in them is shaped by their ends."""
+PADDING_PERIODS = 3
+"""Periods of the cutoff that zero-phase filtering adds at each end. By then a filter of order 2 has forgotten all but
+2e-6 of where it started."""
 
 CutoffHz = Annotated[float, Field(ge=0.001, lt=SAMPLING_RATE_HZ / 2)]
 """A cutoff that a digital filter can have: below half the sampling rate."""
@@ -83,25 +85,35 @@ def smooth(
 def butterworth(values: ArrayLike, *, order: int, cutoff_hz: float, zero_phase: bool = True) -> NDArray[np.float64]:
     """The low-pass Butterworth filter in second-order sections, float64 [T] -> float64 [T].
 
-    The transfer-function form would lose its poles to rounding at high order and low cutoff. Zero-phase filtering
-    equals `scipy.signal.sosfiltfilt` with its own padding: |H(f)|^2, no delay. Causal filtering starts settled on the
-    first value instead of on zero. A curve of fewer than `MINIMUM_SAMPLES` values, or one that is no longer than the
-    padding of zero-phase filtering, is returned unchanged.
+    The transfer-function form would lose its poles to rounding at high order and low cutoff. Zero-phase filtering runs
+    forwards and backwards (|H(f)|^2, no delay) over a curve that goes on as its mirror image:
+
+        … 2 1 | 0 1 2 3 … T-1 | T-2 T-3 …      at least `PADDING_PERIODS` periods of the cutoff at each end
+
+    This is `scipy.signal.sosfiltfilt` with `padtype="even"`. (SciPy's default, odd padding, turns the curve about its
+    first value, so that the filtered curve begins exactly there, noise and all.) A curve shorter than the padding is
+    mirrored again at its other end, as often as needed; one that is much shorter than a period comes out as little more
+    than its mean. Causal filtering starts settled on the first value instead of on zero.
 
     Raises:
         ValueError: if values are not one-dimensional and finite, or the cutoff is outside (0, 0.5) Hz.
     """
     curve = _as_finite_curve(values)
-    if not is_long_enough(curve.size, order=order, zero_phase=zero_phase):
+    if curve.size == 0:
         return curve
     from scipy import signal  # here, for whoever reads a configuration filters nothing
 
     sections = signal.butter(order, cutoff_hz, btype="lowpass", output="sos", fs=SAMPLING_RATE_HZ)
     # The filter runs on the deviation from the first value: exact for constants, and less rounding on large offsets.
     level = curve[0]
-    run = signal.sosfiltfilt if zero_phase else signal.sosfilt
-    filtered: NDArray[np.float64] = level + run(sections, curve - level)
-    return filtered
+    if not zero_phase:
+        return np.asarray(level + signal.sosfilt(sections, curve - level), np.float64)
+    # Near half the sampling rate, a filter rings as long as one that is as near to zero.
+    padding = math.ceil(PADDING_PERIODS / min(cutoff_hz, SAMPLING_RATE_HZ / 2 - cutoff_hz))
+    # NumPy pads, because SciPy refuses a padding that is longer than the curve.
+    mirrored = np.pad(curve - level, padding, mode="reflect")
+    filtered: NDArray[np.float64] = level + signal.sosfiltfilt(sections, mirrored, padtype=None)
+    return filtered[padding : padding + curve.size]
 
 
 def moving_average(values: ArrayLike, *, width_s: int, weights: Weights = "triangular") -> NDArray[np.float64]:
@@ -126,13 +138,8 @@ def moving_average(values: ArrayLike, *, width_s: int, weights: Weights = "trian
     return np.convolve(curve, window)[on_curve] / np.convolve(np.ones(curve.size), window)[on_curve]
 
 
-def is_long_enough(samples: int, *, order: int, zero_phase: bool = True) -> bool:
-    """Whether so many seconds can be filtered; zero-phase filtering pads 3 (order + 1) values on each side."""
-    return samples >= MINIMUM_SAMPLES and (not zero_phase or samples > 3 * (order + 1))
-
-
 def _filter(curve: NDArray[np.float64], config: SmoothingConfig) -> NDArray[np.float64]:
-    if config.method == "moving_average" and curve.size >= MINIMUM_SAMPLES:
+    if config.method == "moving_average":
         return moving_average(curve, width_s=config.width_s, weights=config.weights)
     if config.method == "butterworth":
         return butterworth(curve, order=config.order, cutoff_hz=config.cutoff_hz, zero_phase=config.zero_phase)

@@ -6,7 +6,8 @@
   const history = page.history, epochs = history.map((entry) => entry.epoch), best = page.card.best_epoch;
   const column = (name) => history.map((entry) => entry[name] ?? null);
   const smoothingWords = (one) => (!one ? "–" : one.method === "butterworth"
-    ? `Butterworth, order ${one.order}, ${one.cutoff_hz} Hz` : one.method.replaceAll("_", " "));
+    ? `Butterworth, order ${one.order}, ${one.cutoff_hz} Hz`
+    : one.method === "none" ? "none (raw)" : one.method.replaceAll("_", " "));
 
   by("untrained").hidden = !page.untrained.length;
   by("untrained").textContent = `Made from untrained networks (${page.untrained.join(", ")}): for demonstration only.`;
@@ -64,10 +65,12 @@
   CineAffect.table(by("films"), ["film", "predictor", ...heads], page.films.flatMap((film) =>
     predictors.map((predictor, i) => ({ cells: [i ? "" : page.names[film], predictor, ...find(predictor, "film", film)] }))));
 
-  const raw = { className: "", cells: ["none (raw)", ...find("raw", "pooled", ""), ""] };
-  CineAffect.table(by("smoothing"), ["filter", ...heads, ""], [raw, ...page.smoothing.map((one) => ({
+  const tried = page.smoothing.map((one) => ({
     className: one.chosen ? "chosen" : "",
-    cells: [smoothingWords(one), ...TARGETS.flatMap((t) => FIGURES.map((f) => one[`${t}_${f}`])), one.chosen ? "◀ chosen" : ""] }))]);
+    cells: [smoothingWords(one), ...TARGETS.flatMap((t) => FIGURES.map((f) => one[`${t}_${f}`])), one.chosen ? "◀ chosen" : ""] }));
+  if (!page.smoothing.some((one) => one.method === "none"))
+    tried.unshift({ className: "", cells: ["none (raw)", ...find("raw", "pooled", ""), ""] });
+  CineAffect.table(by("smoothing"), ["filter", ...heads, ""], tried);
 
   // One axis for both: each target's bins have places of their own on it.
   const places = [...new Set(TARGETS.flatMap((t) => page.calibration[t].map((bin) => bin.predicted)))].sort((a, b) => a - b);

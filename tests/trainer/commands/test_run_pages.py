@@ -46,11 +46,12 @@ def test_train_leaves_a_page_of_what_happened(trained: Path, page: Any) -> None:
     expected = next(r for r in rows if (r["film_id"], r["predictor"], r["target"]) == ("film5", "smoothed", "valence"))
     assert float(smoothed[2].replace("−", "-")) == pytest.approx(float(expected["mse"]), abs=1e-4)
     tried = texts(page, "#smoothing tbody tr")
-    assert len(tried) == 6  # the raw curve and five filters
+    assert len(tried) == 1 + len(TrainConfig().smoothing_cutoffs_hz)  # the raw curve and every cutoff
     raw = page.locator("#smoothing tbody tr").first.locator("td").all_inner_texts()
     assert raw[:4] == ["none (raw)", *page.locator("#pooled tbody tr").nth(2).locator("td").all_inner_texts()[2:5]]
     (chosen,) = texts(page, "#smoothing tr.chosen td:first-child")
-    assert chosen.endswith(f"{card['smoothing']['cutoff_hz']} Hz")
+    filter_ = card["smoothing"]
+    assert chosen.endswith("none (raw)" if filter_["method"] == "none" else f"{filter_['cutoff_hz']} Hz")
     assert len(history) == 4
 
 

@@ -47,6 +47,15 @@ def noisy(films: list[Film], deviation: float) -> dict[str, np.ndarray]:
     return {film.film_id: film.labels + generator.normal(0, deviation, film.labels.shape) for film in films}
 
 
+def mirror_filtered(sections: np.ndarray, curve: np.ndarray, cutoff_hz: float) -> np.ndarray:
+    """SciPy's zero-phase filter on the curve between two whole mirror images, or more if the cutoff asks for them."""
+    there_and_back = np.concatenate([curve, curve[-2:0:-1]])
+    copies = int(np.ceil(4 / cutoff_hz / len(there_and_back)))
+    endless = np.concatenate([np.tile(there_and_back, (2 * copies, 1)), curve])
+    start = copies * len(there_and_back)
+    return signal.sosfiltfilt(sections, endless, axis=0)[start : start + len(curve)]
+
+
 def test_the_cutoff_is_the_best_of_the_candidates_by_an_independent_filter() -> None:
     films, config = make_films(3, period_s=30.0), TrainConfig()
     curves = noisy(films, 0.3)
@@ -54,7 +63,7 @@ def test_the_cutoff_is_the_best_of_the_candidates_by_an_independent_filter() -> 
     errors = {}
     for cutoff in (config.smoothing.cutoff_hz, *config.smoothing_cutoffs_hz):
         sections = signal.butter(config.smoothing.order, 2 * cutoff, output="sos")
-        filtered = {key: np.clip(signal.sosfiltfilt(sections, curve, axis=0), -1, 1) for key, curve in curves.items()}
+        filtered = {key: np.clip(mirror_filtered(sections, curve, cutoff), -1, 1) for key, curve in curves.items()}
         errors[cutoff] = np.mean([(filtered[film.film_id] - film.labels) ** 2 for film in films])
     assert chosen.cutoff_hz == min(errors, key=lambda cutoff: errors[cutoff])
     table = evaluate_curves({RAW: curves, SMOOTHED: smooth_curves(curves, chosen, config.labels)}, films, np.zeros(2))
@@ -64,6 +73,14 @@ def test_the_cutoff_is_the_best_of_the_candidates_by_an_independent_filter() -> 
         )
         assert table.find(SMOOTHED, target).mse < 0.5 * table.find(RAW, target).mse
         assert table.find(SMOOTHED, target).pcc > table.find(RAW, target).pcc
+
+
+def test_curves_without_noise_choose_no_filter_unless_there_is_nothing_to_choose() -> None:
+    films = make_films(2, period_s=7.0)
+    curves = {film.film_id: film.labels for film in films}
+    assert choose_smoothing(curves, films, TrainConfig()).method == "none"
+    fixed = TrainConfig.model_validate({"smoothing": {"cutoff_hz": 0.03}, "smoothing_cutoffs_hz": []})
+    assert choose_smoothing(curves, films, fixed) == fixed.smoothing
 
 
 def test_slower_labels_choose_a_lower_cutoff() -> None:
@@ -82,7 +99,7 @@ def test_each_selection_chooses_the_cutoff_that_is_best_by_its_own_figure() -> N
     figures: dict[str, dict[float, float]] = {"mse": {}, "pcc": {}, "ccc": {}}
     for cutoff in (0.02, 0.03, 0.05, 0.08, 0.12):
         sections = signal.butter(2, 2 * cutoff, output="sos")
-        filtered = np.concatenate([signal.sosfiltfilt(sections, curves[film.film_id], axis=0) for film in films])
+        filtered = np.concatenate([mirror_filtered(sections, curves[film.film_id], cutoff) for film in films])
         true = np.concatenate(labels).astype(np.float64)
         covariances = [np.cov(filtered[:, i], true[:, i], bias=True) for i in range(len(TARGETS))]
         figures["mse"][cutoff] = -np.mean((filtered - true) ** 2)
@@ -94,7 +111,7 @@ def test_each_selection_chooses_the_cutoff_that_is_best_by_its_own_figure() -> N
     best = {selection: max(values, key=lambda cutoff: values[cutoff]) for selection, values in figures.items()}
     assert best["mse"] < best["ccc"] < best["pcc"]
     for selection, cutoff in best.items():
-        config = TrainConfig.model_validate({"selection": selection})
+        config = TrainConfig.model_validate({"selection": selection, "smoothing_cutoffs_hz": [0.02, 0.03, 0.08, 0.12]})
         assert choose_smoothing(curves, films, config).cutoff_hz == cutoff
 
 
