@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from beam_pipelines.contracts.film_ids import has_digest
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import (
     EXIT_OK,
@@ -105,7 +106,7 @@ def read_failures(output: str) -> dict[str, FilmOutcome]:
 def summarise(
     outcomes: Iterable[FilmOutcome], films_in: int, about: Mapping[str, Any], failure_threshold: float
 ) -> dict[str, Any]:
-    """The run manifest of these outcomes.
+    """The run manifest of these outcomes. It names the file of every film whose id is not its whole name.
 
     Raises:
         RuntimeError: if films in are not films done + skipped + failed, each once: then outcomes were lost.
@@ -115,8 +116,10 @@ def summarise(
     if len(outcomes) != films_in or repeated:
         raise RuntimeError(f"{films_in} films in, but {len(outcomes)} outcomes (repeated: {sorted(repeated)[:5]})")
     by_status = Counter(outcome.status for outcome in outcomes)
+    with_digest = {outcome.film_id: outcome.source_uri for outcome in outcomes if has_digest(outcome.film_id)}
     return {
         **about,
+        **({"shortened_ids": dict(sorted(with_digest.items()))} if with_digest else {}),
         "films": {"in": films_in, DONE: by_status[DONE], SKIPPED: by_status[SKIPPED], FAILED: by_status[FAILED]},
         "failures_carried_over": sum(o.carried_over for o in outcomes),
         "film_hours": {

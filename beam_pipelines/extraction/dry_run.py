@@ -18,11 +18,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from beam_pipelines.contracts.film_ids import shown_name
 from beam_pipelines.extraction.earlier_runs import EarlierRuns
 from beam_pipelines.extraction.missing import missing_modalities, stat_source
 from beam_pipelines.extraction.one_film import media_limits
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.films.catalogue import Film, shown_name
+from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED, FilmError
 from beam_pipelines.media.probe import FilmProbe

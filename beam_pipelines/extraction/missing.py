@@ -61,12 +61,12 @@ def stat_source(film: Film) -> storage.FileInfo:
     """The size and time of change of a film's file.
 
     Raises:
-        FilmError: step `read`, reason `not_found` or `not_readable`.
+        FilmError: reason `not_found`, `not_readable` or `name_too_long`.
     """
     try:
         source = storage.stat(film.uri)
     except OSError as error:
-        # The name is too long, links form a circle, or a folder may not be entered: only this film is affected.
+        # Links form a circle, or a folder may not be entered: only this film is affected.
         raise FilmError("read", "not_readable", f"{film.uri}: {error.strerror}") from error
     if source is None:
         raise FilmError("read", "not_found", f"{film.uri}: no such file")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from beam_pipelines.contracts.curves.curves import AffectCurve, smoothed_curve
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.contracts.film_ids import escape_film_id
 from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of, find_model
 from beam_pipelines.contracts.records import records
 from beam_pipelines.contracts.records.records import FilmRecord
@@ -26,7 +27,7 @@ from beam_pipelines.extraction.one_film import Extractor, extract_film
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import Networks, describe_tracks
 from beam_pipelines.extractors.weights.needed_weights import require_weights
-from beam_pipelines.films.catalogue import Film, escape_film_id
+from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.tensorflow_start import start_tensorflow
 from beam_pipelines.media.worker.decoding_process import DecodingProcess

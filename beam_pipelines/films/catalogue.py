@@ -13,9 +13,11 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from beam_pipelines.contracts.film_ids import distinct_film_id, escape_film_id
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError, nearest
 
@@ -47,15 +49,8 @@ MANIFEST_COLUMNS = ("film_id", "path", "split", "labels", "rendition")
 MIN_LINES_PX = 360
 """Lines that a rendition should have: networks see 299, and a smaller picture decodes faster."""
 
-_MAX_ID_BYTES = 200
 # "480p", "1080i50", "854x480", "480".
 _LINES = re.compile(r"(?:\d+\s*[x×])?\s*(\d{2,4})(?:[pi]\d*)?", re.IGNORECASE)
-# Separators, glob and control characters, and the surrogates that stand for bytes of a name that is not UTF-8.
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f"%*/:<>?\[\\\]{|}\ud800-\udfff]')
-# How `escape_film_id` writes those of them that can be shown, and a point at the beginning of a name.
-_ESCAPED = re.compile(r"%(2[25AEF]|3[ACEF]|5[BCD]|7[BCD])")
-# Terminals obey the C1 controls as they obey ESC; the others end a line or turn the reading direction.
-_NOT_SHOWN = re.compile(r"[\x80-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True)
@@ -63,7 +58,7 @@ class Film:
     """One film of the catalogue.
 
     Attributes:
-        film_id: its name in all files, safe as a file name (see `escape_film_id`).
+        film_id: its name in all files, safe as a file name (see `contracts.film_ids`).
         uri: its address.
         split: `train`, `validation`, `test` or any other name in the manifest; empty if there is none.
         labels: the address of its label file; empty if there is none.
@@ -75,34 +70,6 @@ class Film:
     split: str = ""
     labels: str = ""
     rendition: str = ""
-
-
-def escape_film_id(name: str) -> str:
-    """A name as a single safe path component: separators, glob and control characters become `%XX`, others stay.
-
-    Raises:
-        ConfigurationError: if the name is empty or longer than 200 bytes, too long for a file name with a suffix.
-    """
-    escaped = _UNSAFE.sub(lambda match: f"%{ord(match.group()):02X}", name.strip())
-    if escaped.startswith("."):
-        escaped = "%2E" + escaped[1:]
-    if not escaped:
-        raise ConfigurationError("a film has an empty film_id; give every film a name")
-    if len(escaped.encode("utf-8")) > _MAX_ID_BYTES:
-        raise ConfigurationError(
-            f"film_id '{escaped[:60]}…' is longer than {_MAX_ID_BYTES} bytes; give a shorter one in a manifest"
-        )
-    return escaped
-
-
-def shown_name(film_id: str) -> str:
-    """A film id as people wrote it, for pages, titles and the terminal; never for an address or a file name.
-
-    Control characters (also those for lines and reading direction) and bytes that are no UTF-8 stay `%XX`, so that no
-    terminal and no marker file gets them.
-    """
-    visible = _NOT_SHOWN.sub(lambda match: f"%{ord(match.group()):02X}", film_id)
-    return _ESCAPED.sub(lambda match: chr(int(match.group(1), 16)), visible)
 
 
 def list_films(source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES, min_lines_px: int = MIN_LINES_PX) -> list[Film]:
@@ -214,12 +181,13 @@ def _manifest_film(row: dict[str, str], uri: str, line: int) -> Film:
 
 
 def _list_by_path(source: str, suffixes: Sequence[str]) -> list[Film]:
+    source = storage.as_it_lies(source)
     listed = storage.list_files(source)
     folder = source.rstrip("/") + "/"
     # The files found decide, not the characters of the name: `films [1920]` may be a folder.
     is_folder = all(info.uri.startswith(folder) for info in listed)
     root = folder if is_folder else re.split(r"[*?\[]", source)[0].rpartition("/")[0]
-    films = []
+    uris: dict[str, str] = {}
     for info in listed:
         if info.uri == source:
             relative = os.path.basename(source)
@@ -227,9 +195,20 @@ def _list_by_path(source: str, suffixes: Sequence[str]) -> list[Film]:
             relative = info.uri.removeprefix(root).lstrip("/")
             if is_folder and not info.uri.lower().endswith(tuple(suffixes)):
                 continue
-        uri = info.uri if storage.is_remote(info.uri) else os.path.abspath(info.uri)
-        films.append(Film(escape_film_id(relative), uri))
-    return films
+        uris[relative] = info.uri if storage.is_remote(info.uri) else os.path.abspath(info.uri)
+    return _named_apart(uris)
+
+
+def _named_apart(uris: Mapping[str, str]) -> list[Film]:
+    """Films of these paths. Of two with one id (spaces at the ends, Unicode forms) one gets an id with a digest."""
+    films: dict[str, Film] = {}
+    # A path that is its own plain name comes first, and keeps its id whatever else comes into the folder.
+    for relative in sorted(uris, key=lambda name: (name != unicodedata.normalize("NFC", name.strip()), name)):
+        film_id = escape_film_id(relative) if relative.strip() else ""
+        if not film_id or film_id in films:
+            film_id = distinct_film_id(relative)
+        films[film_id] = Film(film_id, uris[relative])
+    return list(films.values())
 
 
 def rendition_lines(rendition: str) -> int | None:

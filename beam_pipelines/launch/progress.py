@@ -19,7 +19,7 @@ from datetime import timedelta
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from beam_pipelines.films.catalogue import shown_name
+from beam_pipelines.contracts.film_ids import shown_name
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.logs.structured_log import is_json
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
+from beam_pipelines.contracts.film_ids import shown_name
 from beam_pipelines.contracts.targets import TARGETS
-from beam_pipelines.films.catalogue import shown_name
 from beam_pipelines.report.canvas import Output, canvas
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -191,6 +192,13 @@ def test_records_in_folders_below_are_not_listed(tmp_path):
     for folder in (tmp_path, tmp_path / "below"):
         records.write_record(make_film_record("film"), records.record_uri(str(folder), "film"))
     assert records.list_records(str(tmp_path)) == {"film": str(tmp_path / "film.tfrecord")}
+
+
+def test_records_whose_names_have_another_unicode_form_are_found_by_their_ids(tmp_path):
+    nfc, nfd = (unicodedata.normalize(form, "Café.mp4") for form in ("NFC", "NFD"))
+    records.write_record(make_film_record(nfc, 3, seed=1), records.record_uri(str(tmp_path), nfd))
+    assert records.list_records(str(tmp_path)) == {nfc: records.record_uri(str(tmp_path), nfd)}
+    assert records.read_header(records.record_uri(str(tmp_path), nfc)).seconds == 3
 
 
 def test_tracks_of_another_length_are_refused():

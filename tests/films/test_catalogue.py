@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 
 import pytest
-from hypothesis import given, strategies as st
 
-from beam_pipelines.films.catalogue import Film, escape_film_id, films_of_splits, list_films, read_manifest, shown_name
+from beam_pipelines.contracts.film_ids import has_digest
+from beam_pipelines.films.catalogue import Film, films_of_splits, list_films, read_manifest
 from beam_pipelines.foundation.errors import ConfigurationError
 
 
@@ -73,7 +74,6 @@ def test_a_manifest_gives_all_its_columns(folder):
         ("film_id,path\na,Hello, World.mp4\n", "line 2: more cells than columns"),
         ("film_id,path,split,split\na,x.mp4,train,test\n", "'split' is there twice"),
         ("film_id;path\na;x.mp4\n", "separated by commas"),
-        ("film_id,path\n" + "n" * 300 + ",x.mp4\n", "longer than 200 bytes"),
     ],
 )
 def test_faults_of_a_manifest_are_named(tmp_path, text, expected):
@@ -110,32 +110,43 @@ def test_an_empty_or_absent_folder_is_an_error(tmp_path):
         list_films(f"{tmp_path}/absent/*.mp4")
 
 
-@given(st.text(min_size=1, max_size=40))
-def test_an_escaped_id_is_one_safe_path_component(name):
-    try:
-        escaped = escape_film_id(name)
-    except ConfigurationError:
-        assert not name.strip() or len(name.encode("utf-8", "surrogateescape")) > 66
-        return
-    assert os.path.basename(escaped) == escaped
-    assert not escaped.startswith(".")
-    assert not set(escaped) & set('/\\*?[]{}:"<>|\n\0')
+def test_one_film_s_name_stops_no_other(tmp_path):
+    long = "Ein sehr langer Titel, wie ihn Mediatheken vergeben " * 4 + "(2011).mp4"
+    twins = [unicodedata.normalize(form, "Café.mp4") for form in ("NFC", "NFD")]
+    for name in (long, *twins, " a.mp4", "a.mp4"):
+        (tmp_path / name).touch()
+    films = {film.film_id: os.path.basename(film.uri) for film in list_films(str(tmp_path))}
+    assert sorted(films.values()) == sorted([long, *twins, " a.mp4", "a.mp4"])
+    plain = {film_id for film_id in films if not has_digest(film_id)}
+    assert plain == {twins[0], "a.mp4"}
+    assert all(films[film_id] == film_id for film_id in plain)
+    shortened = next(film_id for film_id, name in films.items() if name == long)
+    assert shortened.startswith("Ein sehr langer Titel")
+    (tmp_path / long).unlink()
+    (tmp_path / twins[0]).unlink()
+    assert twins[0] in {film.film_id for film in list_films(str(tmp_path))}
 
 
-@given(st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=20))
-def test_a_name_is_shown_as_it_was_before_it_was_escaped(name):
-    if name.strip():
-        assert shown_name(escape_film_id(name)) == name.strip()
+def test_a_name_of_nothing_but_blanks_gets_an_id_too(tmp_path):
+    (tmp_path / "  ").touch()
+    (film,) = list_films(f"{tmp_path}/*")
+    assert film.film_id.startswith("film~")
 
 
-def test_what_a_terminal_would_obey_is_not_shown_as_it_was():
-    assert shown_name(escape_film_id("a\x1b[2J\nb\udcff.mp4")) == "a%1B[2J%0Ab%DCFF.mp4"
-    assert shown_name("100% %zz %41") == "100% %zz %41"  # not ours
-    assert shown_name(escape_film_id("a\x9b31m\u202eb\u2028c\u3000d.mp4")) == "a%9B31m%202Eb%2028c\u3000d.mp4"
+def test_ids_of_a_manifest_are_compared_in_one_unicode_form(tmp_path):
+    names = [unicodedata.normalize(form, "Café") for form in ("NFC", "NFD")]
+    (tmp_path / "films.csv").write_text(f"film_id,path\n{names[1]},x.mp4\n")
+    assert [film.film_id for film in read_manifest(str(tmp_path / "films.csv"))] == names[:1]
+    (tmp_path / "films.csv").write_text(f"film_id,path\n{names[0]},x.mp4\n{names[1]},y.mp4\n")
+    with pytest.raises(ConfigurationError, match="two films have the film_id"):
+        read_manifest(str(tmp_path / "films.csv"))
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20), min_size=2, max_size=2))
-def test_different_names_keep_different_ids(names):
-    first, second = (name.strip() for name in names)
-    if first and second and first != second:
-        assert escape_film_id(first) != escape_film_id(second)
+def test_a_folder_named_in_the_other_unicode_form_is_found(tmp_path):
+    nfc, nfd = (unicodedata.normalize(form, "Été") for form in ("NFC", "NFD"))
+    (tmp_path / nfd).mkdir()
+    (tmp_path / nfd / f"{nfc}.mp4").touch()
+    (film,) = list_films(str(tmp_path / nfc))
+    assert (film.film_id, film.uri) == (f"{nfc}.mp4", str(tmp_path / nfd / f"{nfc}.mp4"))
+    (film,) = list_films(f"{tmp_path}/{nfc}/*.mp4")
+    assert film.film_id == f"{nfc}.mp4"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.errors import StorageError
+from beam_pipelines.foundation.errors import FilmError, StorageError
 from tests.support.gcs_emulator import GcsEmulator, running_emulator
 from tests.support.hypothesis_profiles import examples
 
@@ -241,3 +242,37 @@ def test_join(parts, joined):
 def test_an_address_without_a_bucket_is_refused():
     with pytest.raises(StorageError, match="gs://bucket/name"):
         storage.read_bytes("gs:///name")
+
+
+@pytest.mark.parametrize(("given_form", "form_there"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_what_is_there_in_another_unicode_form_is_found_with_a_note(place, caplog, given_form, form_there):
+    given_name, there = (unicodedata.normalize(form, "Fêtes/Noël.txt") for form in (given_form, form_there))
+    storage.write_text(storage.join(place, there), "joy")
+    uri = storage.join(place, given_name)
+    assert storage.read_text(uri) == "joy"
+    assert storage.stat(uri).uri == storage.join(place, there)
+    with storage.local_copy(uri) as path:
+        assert path.read_text() == "joy"
+    for pattern in (given_name, given_name.partition("/")[0], given_name.replace(".txt", ".*")):
+        assert relative(place, pattern) == [there], pattern
+    assert [record.message.count("another Unicode form") for record in caplog.records] == [1] * len(caplog.records)
+    assert 1 <= len(caplog.records) <= 2  # a folder and its file, once each
+    assert storage.stat(storage.join(place, given_name.replace(".txt", ".doc"))) is None
+
+
+def test_on_disk_every_component_has_its_own_unicode_form(tmp_path):
+    nfc, nfd = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
+    (tmp_path / nfd / nfc).mkdir(parents=True)
+    (tmp_path / nfd / nfc / nfd).write_text("joy")
+    assert storage.read_text(f"{tmp_path}/{nfc}/{nfc}/{nfc}") == "joy"
+    (tmp_path / nfd / "dangling").symlink_to(tmp_path / "nothing")
+    assert storage.stat(f"{tmp_path}/{nfc}/dangling") is None
+
+
+def test_a_name_that_the_system_takes_not_is_a_failure_of_its_film(tmp_path):
+    uri = f"{tmp_path}/{'n' * 300}"
+    for operation in (storage.stat, storage.read_bytes, lambda name: storage.write_text(name, "")):
+        with pytest.raises(FilmError) as caught:
+            operation(uri)
+        assert (caught.value.reason, uri in caught.value.detail) == ("name_too_long", True)
+    assert not list(tmp_path.iterdir())

@@ -17,8 +17,8 @@ from beam_pipelines.contracts.curves.curve_table import shard_of
 from beam_pipelines.contracts.curves.curves import COLUMNS, from_csv
 from beam_pipelines.contracts.curves.done_marker import record_checksum
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig, smooth
+from beam_pipelines.contracts.film_ids import escape_film_id
 from beam_pipelines.contracts.records import records
-from beam_pipelines.films.catalogue import escape_film_id
 from tests.support.exported_models import expected_raw, write_model
 from tests.support.feature_records import make_film_record
 from tests.support.score_runs import contents, read_table, run, write_films

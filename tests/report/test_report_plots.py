@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
-from beam_pipelines.films.catalogue import escape_film_id
+from beam_pipelines.contracts.film_ids import escape_film_id
 from beam_pipelines.report.plots import COLOURS, clock, plot_film
 
 SECONDS = np.arange(120)

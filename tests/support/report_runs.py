@@ -13,8 +13,8 @@ from beam_pipelines.commands.report import main
 from beam_pipelines.contracts.curves.curve_table import part_uri, write_part
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.curves.done_marker import DoneMarker
+from beam_pipelines.contracts.film_ids import escape_film_id
 from beam_pipelines.contracts.records.records import write_record
-from beam_pipelines.films.catalogue import escape_film_id
 from beam_pipelines.report.scoring.sheets import film_key
 from tests.support.feature_records import make_film_record
 from tests.support.synthetic_clips import regular_times, write_clip

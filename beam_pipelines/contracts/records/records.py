@@ -7,6 +7,7 @@ reader and the only writer; neither needs Beam or TensorFlow.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,12 +45,12 @@ def record_uri(directory: str, film_id: str) -> str:
 
 
 def list_records(directory: str) -> dict[str, str]:
-    """The address of every record in a directory by film id, sorted."""
+    """The address of every record in a directory by film id, sorted; ids are in NFC, whatever form the names have."""
     found = {}
     for info in storage.list_files(directory):
-        film_id = info.uri.rsplit("/", 1)[-1].removesuffix(_SUFFIX)
-        if info.uri == record_uri(directory, film_id):  # without files in subfolders
-            found[film_id] = info.uri
+        name = info.uri.rsplit("/", 1)[-1].removesuffix(_SUFFIX)
+        if info.uri == record_uri(directory, name):  # without files in subfolders
+            found[unicodedata.normalize("NFC", name)] = info.uri
     return dict(sorted(found.items()))
 
 

@@ -2,12 +2,12 @@
 
 A file appears under its final name only when it is whole: on disk by a temporary name in the same directory and
 `os.replace`, in object storage because an object becomes visible when its upload is finished. Both sides behave alike.
-Errors of a bucket are `StorageError`s (see `object_storage`).
+Errors of a bucket are `StorageError`s (see `object_storage`). What isn't there under a name is looked for under its
+other Unicode form (see `unicode_forms`).
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from beam_pipelines.foundation.errors import ConfigurationError, DiskFullError, StorageError
+from beam_pipelines.foundation.errors import ConfigurationError, StorageError
 from beam_pipelines.foundation.storage import object_storage
+from beam_pipelines.foundation.storage.local_errors import full_disk_explained, long_name_explained
 
 # Needed to replace an object of a bucket only if nobody else has written it meanwhile.
 from beam_pipelines.foundation.storage.object_storage import (
@@ -30,11 +31,11 @@ from beam_pipelines.foundation.storage.object_storage import (
     Generation as Generation,
     read_generation as read_generation,
 )
+from beam_pipelines.foundation.storage.unicode_forms import found_elsewhere
 
 TEMPORARY_SUFFIX = ".partial"
 _UNFINISHED_NAME = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(TEMPORARY_SUFFIX)}")
 _UNFINISHED_AFTER_S = 600.0
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,22 @@ def stat(uri: str) -> FileInfo | None:
     an old date counts as a change too.
 
     Raises:
-        OSError: if the system refuses a local name: too long, links in a circle.
+        FilmError: reason `name_too_long`, if the system takes no name of this length.
+        OSError: if the system refuses a local name otherwise: links in a circle.
     """
+    found = _stat_exactly(uri)
+    if found is None and (elsewhere := found_elsewhere(uri)):
+        found = _stat_exactly(elsewhere)
+    return found
+
+
+def _stat_exactly(uri: str) -> FileInfo | None:
     if is_remote(uri):
         found = object_storage.find(uri)
         return None if found is None else FileInfo(uri, found.size_bytes, found.modified_s)
     try:
-        status = os.stat(uri)
+        with long_name_explained(uri):
+            status = os.stat(uri)
     except (FileNotFoundError, NotADirectoryError):
         return None
     return None if os.path.isdir(uri) else FileInfo(uri, status.st_size, max(status.st_mtime, status.st_ctime))
@@ -93,7 +103,8 @@ def holds_files(folder: str) -> bool:
         with os.scandir(folder) as entries:
             return any(not entry.name.startswith(".") for entry in entries)
     except (FileNotFoundError, NotADirectoryError):
-        return False
+        elsewhere = found_elsewhere(folder)
+        return elsewhere is not None and holds_files(elsewhere)
 
 
 def read_bytes(uri: str) -> bytes:
@@ -102,7 +113,14 @@ def read_bytes(uri: str) -> bytes:
     Raises:
         FileNotFoundError: if there is none.
     """
-    return object_storage.download_bytes(uri) if is_remote(uri) else Path(uri).read_bytes()
+    try:
+        with long_name_explained(uri):
+            return object_storage.download_bytes(uri) if is_remote(uri) else Path(uri).read_bytes()
+    except FileNotFoundError:
+        elsewhere = found_elsewhere(uri)
+        if elsewhere is None:
+            raise
+        return read_bytes(elsewhere)
 
 
 def read_text(uri: str) -> str:
@@ -146,6 +164,7 @@ def whole_file(uri: str) -> Iterator[Path]:
 
     Raises:
         DiskFullError: if the disk is full.
+        FilmError: reason `name_too_long`, if the system takes no name of this length.
     """
     if is_remote(uri):
         with _temporary_folder(uri) as folder:
@@ -158,9 +177,10 @@ def whole_file(uri: str) -> Iterator[Path]:
     # The name is hidden, so no listing shows it, and of fixed length, so a long film id can't make it too long.
     path = target.parent / f".{uuid.uuid4().hex}{TEMPORARY_SUFFIX}"
     try:
-        with _full_disk_explained(uri, target.parent):
+        with full_disk_explained(uri, target.parent):
             yield path
-        os.replace(path, target)
+        with long_name_explained(uri):
+            os.replace(path, target)
     finally:
         path.unlink(missing_ok=True)
 
@@ -178,15 +198,22 @@ def local_copy(uri: str, at_most_bytes: int | None = None) -> Iterator[Path]:
         DiskFullError: if the disk has no space for the copy.
     """
     if not is_remote(uri):
-        if not os.path.exists(uri):
+        lies_at = uri if os.path.exists(uri) else found_elsewhere(uri)
+        if lies_at is None:
             raise FileNotFoundError(uri)
-        yield Path(uri)
+        yield Path(lies_at)
         return
     with _temporary_folder(uri) as folder:
         # The object's own name never becomes a local path; only a plain suffix is kept, which some demuxers need.
         suffix = Path(uri).suffix
         path = folder / ("copy" + (suffix if re.fullmatch(r"\.\w{1,8}", suffix) else ""))
-        object_storage.download(uri, path, at_most_bytes)
+        try:
+            object_storage.download(uri, path, at_most_bytes)
+        except FileNotFoundError:
+            elsewhere = found_elsewhere(uri)
+            if elsewhere is None:
+                raise
+            object_storage.download(elsewhere, path, at_most_bytes)
         yield path
 
 
@@ -267,18 +294,5 @@ def copy_tree(source: str, target: str) -> None:
 @contextmanager
 def _temporary_folder(uri: str) -> Iterator[Path]:
     parent = Path(tempfile.gettempdir())
-    with _full_disk_explained(uri, parent), tempfile.TemporaryDirectory(prefix="cineaffect-", dir=parent) as folder:
+    with full_disk_explained(uri, parent), tempfile.TemporaryDirectory(prefix="cineaffect-", dir=parent) as folder:
         yield Path(folder)
-
-
-@contextmanager
-def _full_disk_explained(uri: str, folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        raise DiskFullError(
-            f"{uri}: no room for it in {folder} ({error.strerror}); free some, or choose a larger disk "
-            "(TMPDIR names the folder for copies of remote files)"
-        ) from error

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from beam_pipelines.foundation.storage import object_storage
 from beam_pipelines.foundation.storage.files import FileInfo, is_remote, stat
+from beam_pipelines.foundation.storage.unicode_forms import forms_of, found_elsewhere
 
 _GLOB_CHARACTERS = re.compile(r"[*?\[]")
 
@@ -18,14 +19,27 @@ def list_files(pattern: str) -> list[FileInfo]:
 
     In a glob `*`, `?` and `[sets]` match within one folder, and a component `**` matches any number of folders. If a
     file or folder has exactly the given name, it is taken, even if the name could be a glob. Hidden files and folders
-    (their names begin with a dot), and so unfinished files, are left out. An absent folder gives an empty list.
+    (their names begin with a dot), and so unfinished files, are left out. An absent folder gives an empty list. What
+    isn't there under the name given is looked for under its other Unicode form.
 
     Raises:
         StorageError: if a bucket is absent or can't be read.
     """
-    found = _list_remote(pattern) if is_remote(pattern) else _list_local(pattern)
+    found = _list(as_it_lies(pattern))
     visible = (info for info in found if not os.path.basename(info.uri).startswith("."))
     return sorted(visible, key=lambda info: info.uri)
+
+
+def as_it_lies(pattern: str) -> str:
+    """A folder, file or glob in the Unicode form in which something is there; as given if nothing is."""
+    if pattern.isascii() or _list(pattern):
+        return pattern
+    elsewhere = found_elsewhere(pattern)
+    return elsewhere or next((form for form in forms_of(pattern) if _list(form)), pattern)
+
+
+def _list(pattern: str) -> list[FileInfo]:
+    return _list_remote(pattern) if is_remote(pattern) else list(_list_local(pattern))
 
 
 def _list_local(pattern: str) -> Iterator[FileInfo]:

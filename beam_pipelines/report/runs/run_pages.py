@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines.contracts.curves.curves import AffectCurve, curve_uri, from_csv
+from beam_pipelines.contracts.film_ids import shown_name
 from beam_pipelines.contracts.models.exported_cards import exported_cards
 from beam_pipelines.contracts.runs import BEST_CONFIG, EVALUATION, HISTORY, STUDY_RESULTS, VALIDATION
 from beam_pipelines.contracts.targets import TARGETS
-from beam_pipelines.films.catalogue import shown_name
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.report.page_folder import STUDY, TRAINING, PageFolder

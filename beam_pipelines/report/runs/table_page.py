@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beam_pipelines.films.catalogue import shown_name
+from beam_pipelines.contracts.film_ids import shown_name
 from beam_pipelines.report.page_folder import COMPARISON, TABLE, PageFolder
 
 TABLE_1 = "table1.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -110,7 +111,8 @@ class SheetMaker:
 
     def _video(self, uri: str, seconds: int, notes: list[str]) -> tuple[str | None, Sprite | None, FrameRate]:
         """The film's address for the page, its thumbnails and its frame rate."""
-        if not uri or storage.is_remote(uri) or storage.is_remote(self.output) or not os.path.isfile(uri):
+        uri = "" if storage.is_remote(self.output) else _path_on_disk(uri)
+        if not uri:
             notes.append("The film itself is not at hand here: the curves stand alone.")
             return None, None, nearest_rate(self.rate_hz)
         sprite, own_rate_hz = None, None
@@ -130,6 +132,16 @@ class SheetMaker:
         except FilmError as error:
             notes.append(f"No labels ({error.reason}): {error.detail}")
             return None
+
+
+def _path_on_disk(uri: str) -> str:
+    """The path of a local film, in the Unicode form that it has on disk; empty if it isn't there."""
+    if not uri or storage.is_remote(uri):
+        return ""
+    with suppress(OSError, FilmError):
+        found = storage.stat(uri)
+        return found.uri if found else ""
+    return ""
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
+from beam_pipelines.contracts.film_ids import shown_name
 from beam_pipelines.contracts.runs import FilmOutcome
 from beam_pipelines.contracts.targets import TARGETS
-from beam_pipelines.films.catalogue import shown_name
 from beam_pipelines.labels.shown_labels import ShownLabels
 from beam_pipelines.report.markers.events import Event
 from beam_pipelines.report.markers.webvtt import Chapter

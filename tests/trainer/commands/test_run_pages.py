@@ -14,7 +14,7 @@ import pytest
 
 from beam_pipelines.commands import report as command
 from beam_pipelines.contracts.curves.curves import AffectCurve
-from beam_pipelines.films.catalogue import escape_film_id
+from beam_pipelines.contracts.film_ids import escape_film_id
 from beam_pipelines.report.runs.run_pages import calibration
 from trainer.foundation.config import TrainConfig
 from trainer.tuning.study import open_study, write_results

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.commands import report as command
-from beam_pipelines.films.catalogue import escape_film_id
+from beam_pipelines.contracts.film_ids import escape_film_id
 from beam_pipelines.report.runs.table_page import by_film, write_table_page
 from trainer.evaluation.evaluate import evaluate_curves
 from trainer.experiments.paper_runs import TABLE_1
