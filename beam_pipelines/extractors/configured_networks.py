@@ -27,6 +27,7 @@ from beam_pipelines.extractors.networks.vggish_postprocess import VGGishPostproc
 from beam_pipelines.extractors.weights import weight_files
 from beam_pipelines.extractors.weights.weights_table import VGGISH_PCA
 from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
+from beam_pipelines.media.audio.downmix import MIX
 
 PICTURE_NETWORKS: Mapping[str, type[InceptionV3Image] | type[VGG16Image]] = {
     "image": InceptionV3Image,
@@ -187,7 +188,7 @@ def describe_tracks(config: ExtractConfig) -> dict[str, dict[str, Any]]:
         descriptions["audio"] = {
             **VGGishAudio.describe(audio.weights, audio.seed, audio.precision),
             "rate_hz": 1,
-            "mix": "mono_16khz",
+            "mix": MIX,
             "window_s": audio.window_s,
         }
         if audio.postprocess == "youtube8m":
@@ -206,5 +207,5 @@ def describe_tracks(config: ExtractConfig) -> dict[str, dict[str, Any]]:
         for description in descriptions.values():
             description.setdefault(quantisation.STORED, quantisation.FLOAT16)
     if OpenSmileIS10.modality in config.modalities:
-        descriptions[OpenSmileIS10.modality] = {**OpenSmileIS10.describe(), "rate_hz": 1, "mix": "mono_16khz"}
+        descriptions[OpenSmileIS10.modality] = {**OpenSmileIS10.describe(), "rate_hz": 1, "mix": MIX}
     return descriptions

@@ -23,6 +23,9 @@ from beam_pipelines.foundation.errors import FilmError
 # After so many failures in a row, without a packet in between, the demuxer can read no more.
 _MAX_READ_ERRORS_IN_A_ROW = 100
 
+# Three days, in microseconds.
+_NO_BOUND_US = 3 * 86_400 * 1_000_000
+
 # Formats that list other files, or draw plain text as a picture: refused, so that no other file is opened.
 _REFUSED_FORMATS = frozenset({"concat", "hls", "dash", "imf", "tty", "lavfi"})
 
@@ -99,8 +102,13 @@ def counts_within(
 
 
 @contextmanager
-def opened_film(path: str | os.PathLike[str], step: str) -> Iterator[InputContainer]:
+def opened_film(path: str | os.PathLike[str], step: str, search_mb: int = 0) -> Iterator[InputContainer]:
     """Opens a local film, and closes it at the end of the `with` block.
+
+    Args:
+        path: the film.
+        step: the step of errors.
+        search_mb: how many MB of the file FFmpeg reads, and holds, to find its streams; 0 for its own 5 MB and 7 s.
 
     Raises:
         FilmError: `empty_file` or `unreadable`, with `step` as its step.
@@ -110,9 +118,8 @@ def opened_film(path: str | os.PathLike[str], step: str) -> Iterator[InputContai
     try:
         # "file:" so that a colon in a name isn't read as a protocol; the whitelist so that no film opens a network
         # address; "replace" because titles in a legacy encoding are no reason to refuse a film.
-        container = av.open(
-            f"file:{name}", "r", container_options={"protocol_whitelist": "file"}, metadata_errors="replace"
-        )
+        options = {"protocol_whitelist": "file", **(_search_options(search_mb) if search_mb else {})}
+        container = av.open(f"file:{name}", "r", container_options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise FilmError(step, "unreadable", f"{name}: not a film that FFmpeg can open ({error})") from error
     with container:
@@ -120,6 +127,11 @@ def opened_film(path: str | os.PathLike[str], step: str) -> Iterator[InputContai
         if refused:
             raise FilmError(step, "unreadable", f"{name}: its format is '{', '.join(sorted(refused))}', not a film")
         yield container
+
+
+def _search_options(search_mb: int) -> dict[str, str]:
+    # The bytes are the bound. A transport stream's first list of streams need not be its last.
+    return {"probesize": str(search_mb * 1_000_000), "analyzeduration": str(_NO_BOUND_US), "scan_all_pmts": "1"}
 
 
 def _check_is_a_file(name: str, step: str) -> None:
@@ -135,9 +147,13 @@ def _check_is_a_file(name: str, step: str) -> None:
 
 
 def packets(container: InputContainer, stream: Any, quality: DecodeQuality) -> Iterator[Any]:
-    """The packets of one stream in file order. A failed read is counted, and the next packet is tried."""
+    """The packets of a stream, or of a list of streams, in file order.
+
+    A failed read is counted, and the next packet is tried.
+    """
+    wanted = {each.index for each in (stream if isinstance(stream, list) else [stream])}
     for other in container.streams:
-        if other.index != stream.index:
+        if other.index not in wanted:
             other.discard = Discard.all
     failures = 0
     while failures < _MAX_READ_ERRORS_IN_A_ROW:

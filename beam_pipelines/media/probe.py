@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from av.container import InputContainer
-from av.stream import Disposition
 
 from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.media.audio.sound_choice import SoundChoice, SoundTrack, choose_sound
+from beam_pipelines.media.audio.sound_tracks import sound_tracks
 from beam_pipelines.media.decode import DecodeQuality, RangeCounts, decode_packet, opened_film, packets, prepare_decoder
 from beam_pipelines.media.truncation import TRUNCATED_BEYOND_S, missing_s
 from beam_pipelines.media.video.orientation import Orientation, orientation_of
+from beam_pipelines.media.video.picture_choice import choose_picture
 
 STEP = "probe"
 # FFmpeg's own guess if a stream has one frame and doesn't say how long it lasts.
 _DEFAULT_FRAME_S = Fraction(1, 25)
 # Codecs store whole blocks: a picture may be larger in the decoder than its header says, by less than this.
 _BLOCK_PADDING_PX = 128
-# FFmpeg treats covers and thumbnails as video streams, but they are no films.
-_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class MediaLimits:
     """Bounds beyond which a film is refused, so that a hostile header can't exhaust the machine.
 
     The defaults admit DCI 8K and six hours. Sides and pixels are those of the header; later the decoder refuses larger
-    frames too.
+    frames too. `sound_search_mb` refuses nothing: it says how much of a transport or program stream is read, and held
+    in memory, to find its sound.
     """
 
     max_duration_s: int = 6 * 3600
@@ -41,6 +42,7 @@ class MediaLimits:
     max_pixels: int = 8192 * 4320
     max_audio_rate_hz: int = 768_000
     max_audio_channels: int = 64
+    sound_search_mb: int = 256
 
     @property
     def decoder_max_pixels(self) -> int:
@@ -63,12 +65,9 @@ class FilmProbe:
         duration_s: D = max(timestamp + frame duration) - first timestamp, exact in the container's ticks.
         seconds: T = ceil(D); at least 1.
         average_rate_hz: the header's average frame rate, if it has one.
-        audio_index: index of the chosen audio stream, or None for a film without (decodable) sound.
-        audio_rate_hz: the header's sampling rate; 0 without sound.
-        audio_channels: the header's number of channels; 0 without sound.
+        sound: the chosen sound tracks.
         mirrored: left and right are exchanged after the turn (front cameras).
         container: FFmpeg's first name of the container's format, for example `mov` for MP4 or `matroska` for WebM.
-        audio_codec: FFmpeg's name of the sound's decoder; empty without sound.
         packets: packets of the chosen video stream.
         packets_damaged: packets that the demuxer marks as damaged, for example the last one of a cut-off file.
         read_errors: failures of the demuxer to read the next packet of that stream.
@@ -87,16 +86,33 @@ class FilmProbe:
     duration_s: Fraction
     seconds: int
     average_rate_hz: Fraction | None
-    audio_index: int | None
-    audio_rate_hz: int
-    audio_channels: int
+    sound: SoundChoice
     mirrored: bool = False
     container: str = ""
-    audio_codec: str = ""
     packets: int = 0
     packets_damaged: int = 0
     read_errors: int = 0
     missing_s: float = 0.0
+
+    @property
+    def audio_index(self) -> int | None:
+        """Index of the (first) chosen audio stream in the file; None without sound that can be decoded."""
+        return self.sound.tracks[0].index if self.sound.tracks else None
+
+    @property
+    def audio_codec(self) -> str:
+        """FFmpeg's name of the sound's decoder; empty without sound."""
+        return self.sound.tracks[0].codec if self.sound.tracks else ""
+
+    @property
+    def audio_rate_hz(self) -> int:
+        """The header's sampling rate; 0 without sound, or if the header doesn't say."""
+        return self.sound.tracks[0].rate_hz if self.sound.tracks else 0
+
+    @property
+    def audio_channels(self) -> int:
+        """The header's number of channels, of all chosen tracks together; 0 without sound."""
+        return sum(track.channels for track in self.sound.tracks)
 
     @property
     def truncated(self) -> bool:
@@ -109,13 +125,15 @@ class FilmProbe:
         return Orientation(self.rotation_deg, self.mirrored)
 
 
-def probe_film(path: str | Path, limits: MediaLimits = MediaLimits()) -> FilmProbe:
+def probe_film(
+    path: str | Path, limits: MediaLimits = MediaLimits(), sound_track: int | str | None = None
+) -> FilmProbe:
     """Reads the headers, all packets' timestamps and the first frame of a film.
 
-    The video stream is FFmpeg's best one, attached pictures left out. The timestamps are those of its packets that are
-    shown (an edit list hides some). A packet without a presentation timestamp takes its decoding timestamp, or else
-    the previous packet's end. If the last packet has no duration, it lasts 1 / average rate, or else as long as the
-    frame before it, or else 1/25 s.
+    `choose_picture` and `choose_sound` choose its streams; `sound_track` is what the latter is asked for. The
+    timestamps are those of the picture's packets that are shown (an edit list hides some). A packet without a
+    presentation timestamp takes its decoding timestamp, or else the previous packet's end. If the last packet has no
+    duration, it lasts 1 / average rate, or else as long as the frame before it, or else 1/25 s.
 
     Raises:
         FilmError: step `probe`, reason `empty_file`, `unreadable`, `no_video_stream`, `no_frames` (no packet, or none
@@ -123,9 +141,10 @@ def probe_film(path: str | Path, limits: MediaLimits = MediaLimits()) -> FilmPro
     """
     name = os.fspath(path)
     with opened_film(name, STEP) as container:
-        video = _best_video(container, name)
-        audio = _best_audio(container, video)
-        _check_sizes(video, audio, limits, name)
+        video = choose_picture(name, container, STEP)
+        tracks, search_mb = sound_tracks(name, container, video, limits.sound_search_mb)
+        sound = replace(choose_sound(tracks, sound_track), search_mb=search_mb)
+        _check_sizes(video, sound.tracks, limits, name)
         prepare_decoder(video, limits.decoder_max_pixels)
         span = _PacketSpan(video.time_base, video.average_rate, limits.max_duration_s, name)
         quality = DecodeQuality()
@@ -143,14 +162,11 @@ def probe_film(path: str | Path, limits: MediaLimits = MediaLimits()) -> FilmPro
             rotation_deg=orientation.rotation_deg,
             mirrored=orientation.mirrored,
             container=container.format.name.split(",")[0],
-            audio_codec=audio.codec_context.name if audio else "",
             first_pts_s=first_pts_s,
             duration_s=duration_s,
             seconds=max(1, math.ceil(duration_s)),
             average_rate_hz=video.average_rate or None,
-            audio_index=audio.index if audio else None,
-            audio_rate_hz=audio.codec_context.sample_rate if audio else 0,
-            audio_channels=audio.codec_context.channels if audio else 0,
+            sound=sound,
             packets=span.packets,
             packets_damaged=span.packets_damaged,
             read_errors=quality.read_errors,
@@ -158,32 +174,14 @@ def probe_film(path: str | Path, limits: MediaLimits = MediaLimits()) -> FilmPro
         )
 
 
-def _best_video(container: InputContainer, name: str) -> Any:
-    best: Any = container.streams.best("video")
-    if best is None or best.disposition & _PICTURES:
-        others = [stream for stream in container.streams.video if not stream.disposition & _PICTURES]
-        best = others[0] if others else None
-    if best is None:
-        raise FilmError(STEP, "no_video_stream", f"{name}: no video stream among {len(container.streams)} streams")
-    if best.codec_context is None:
-        raise FilmError(STEP, "unreadable", f"{name}: no decoder for video stream {best.index}")
-    return best
-
-
-def _best_audio(container: InputContainer, video: Any) -> Any | None:
-    best: Any = container.streams.best("audio", related=video)
-    return best if best is not None and best.codec_context is not None else None
-
-
-def _check_sizes(video: Any, audio: Any | None, limits: MediaLimits, name: str) -> None:
+def _check_sizes(video: Any, sound: Sequence[SoundTrack], limits: MediaLimits, name: str) -> None:
     width_px, height_px = video.codec_context.width, video.codec_context.height
     if width_px > limits.max_width_px or height_px > limits.max_height_px or width_px * height_px > limits.max_pixels:
         raise FilmError(STEP, "too_large", f"{name}: a picture of {width_px} x {height_px} pixels is beyond the limits")
-    if audio is None:
-        return
-    rate_hz, channels = audio.codec_context.sample_rate, audio.codec_context.channels
-    if rate_hz > limits.max_audio_rate_hz or channels > limits.max_audio_channels:
-        raise FilmError(STEP, "too_large", f"{name}: sound of {channels} channels at {rate_hz} Hz is beyond the limits")
+    for track in sound:
+        if track.rate_hz > limits.max_audio_rate_hz or track.channels > limits.max_audio_channels:
+            about = f"sound of {track.channels} channels at {track.rate_hz} Hz"
+            raise FilmError(STEP, "too_large", f"{name}: {about} is beyond the limits")
 
 
 def _first_frame(container: InputContainer, video: Any, span: _PacketSpan, quality: DecodeQuality) -> Any:

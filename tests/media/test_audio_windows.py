@@ -146,16 +146,16 @@ def test_many_channels_are_mixed_with_their_weights(
 ):
     rate_hz, tones_hz = 48_000, (300, 700, 1_100, 60, 1_900, 2_300, 2_900, 3_700)[: len(weights)]
     times_s = np.arange(3 * rate_hz) / rate_hz
-    channels = np.stack([0.8 * np.sin(2 * np.pi * tone_hz * times_s) for tone_hz in tones_hz]).astype(np.float32)
+    channels = np.stack([0.3 * np.sin(2 * np.pi * tone_hz * times_s) for tone_hz in tones_hz]).astype(np.float32)
     # WavPack's encoder would choose eight bits by itself.
     sample_format = "s16p" if codec == "wavpack" else None
     stretches = [(Fraction(0), channels)]
     sound = Sound(stretches, rate_hz=rate_hz, layout=layout, codec=codec, sample_format=sample_format)
     probe, windows = windows_of(write_clip(tmp_path / name, regular_times(60, 25), sound=sound))
     assert probe.audio_channels == len(weights)
-    shares = np.array(weights) / np.sum(weights)
+    shares = HALF * np.array(weights)
     angle = 2 * np.pi * np.outer(tones_hz, window_times(1))
-    truth = (0.8 * shares[:, None] * np.sin(angle)).sum(axis=0)
+    truth = (0.3 * shares[:, None] * np.sin(angle)).sum(axis=0)
     assert np.abs(windows[1].samples - truth).max() < PCM_TOLERANCE
 
 
@@ -164,7 +164,16 @@ def test_weights_of_channels():
     assert channel_weights(("FL", "FR")) == (0.5, 0.5)
     assert channel_weights(("LFE",)) == (1.0,)
     assert channel_weights(("AMBI0", "AMBI1", "AMBI2", "AMBI3")) == (0.25,) * 4
-    assert sum(channel_weights(("FL", "FR", "FC", "LFE", "BC", "SL", "SR"))) == pytest.approx(1.0)
+    assert channel_weights(("FC", "LFE")) == (1.0, 0.0)
+    assert channel_weights(("FL",)) == (1.0,)
+    assert channel_weights(("FL", "FR", "BC")) == pytest.approx((0.5, 0.5, HALF / 2))
+
+
+def test_five_channels_and_effects_are_as_loud_as_the_stereo_that_bs_775_makes_of_them():
+    """ITU-R BS.775-3, table 2, to stereo: L + 0.7071 C + 0.7071 Ls; our mono of stereo is the mean of both."""
+    names = ("FL", "FR", "FC", "LFE", "BL", "BR")
+    left, right = np.array([1, 0, HALF, 0, HALF, 0]), np.array([0, 1, HALF, 0, 0, HALF])
+    assert channel_weights(names) == pytest.approx((left + right) / 2)
 
 
 def test_a_part_of_a_film_is_that_part_of_the_whole(tmp_path: Path):

@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from beam_pipelines.media.audio.downmix import channel_weights
 from beam_pipelines.media.audio.resample import conversion, resample_piece
-from beam_pipelines.media.audio.sound_entry import entry_seconds, sound_from
+from beam_pipelines.media.audio.sound_entry import begins_with_priming, entry_seconds, sound_from
 from beam_pipelines.media.audio.sound_timeline import SoundTimeline
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe
@@ -60,7 +62,8 @@ def audio_windows(
 
     Each window is converted to 16 kHz separately, together with the sound on either side of it, from source samples
     that are counted from time 0. So a window doesn't depend on where reading started, and nothing drifts over hours.
-    `downmix` mixes the channels. Sound packets that can't be decoded leave zeros.
+    `downmix` mixes the channels, and mono tracks that are channels of one sound with the same weights. Sound packets
+    that can't be decoded leave zeros.
 
     `quality` counts the packets and frames whose timestamps lie within [start, stop). The counts of a film's parts add
     up to those of the whole, with two exceptions: `read_errors`, since every part counts the broken places that it
@@ -99,31 +102,50 @@ def _silence(seconds: range, window_samples: int) -> Iterator[AudioWindow]:
 def _windows(
     path: str | Path, probe: FilmProbe, seconds: range, window_samples: int, quality: DecodeQuality
 ) -> Iterator[AudioWindow]:
+    tracks = probe.sound.tracks
+    weights = channel_weights(tuple(track.channel for track in tracks)) if len(tracks) > 1 else (1.0,)
     while seconds:
         entry_s, until_s = entry_seconds(probe, seconds.start)
         part = range(seconds.start, min(seconds.stop, until_s))
-        with sound_from(path, probe, entry_s, part, quality) as (frames, time_base, counts):
-            timeline = SoundTimeline(frames, time_base, probe.first_pts_s, counts)
-            if timeline.is_silent:
-                yield from _silence(part, window_samples)
-            else:
-                for t in part:
-                    yield _window(timeline, t, window_samples)
+        with ExitStack() as opened:
+            mixed = []
+            for track, weight in zip(tracks, weights, strict=True):
+                frames, time_base, counts = opened.enter_context(
+                    sound_from(path, probe, track.index, entry_s, part, quality)
+                )
+                priming = begins_with_priming(probe.container, track.codec)
+                timeline = SoundTimeline(frames, time_base, probe.first_pts_s, counts, priming)
+                if not timeline.is_silent:
+                    mixed.append((timeline, weight))
+            for t in part:
+                yield _mixed_window(mixed, t, window_samples)
+            for timeline, _ in mixed:
                 # Sound between the last window and the part's end counts here: the next part will skip it.
                 end = part.stop * timeline.rate_hz
                 timeline.read(end - 1, end + timeline.rate_hz // _BEYOND)
         seconds = range(part.stop, seconds.stop)
 
 
-def _window(timeline: SoundTimeline, t: int, window_samples: int) -> AudioWindow:
+def _mixed_window(mixed: list[tuple[SoundTimeline, float]], t: int, window_samples: int) -> AudioWindow:
+    """The window of second t from tracks with their weights; each is converted by itself, since rates may differ."""
+    samples: np.ndarray = np.zeros(window_samples, dtype=np.float32)
+    present = False
+    for timeline, weight in mixed:
+        own = _own_samples(timeline, t, window_samples)
+        if own is not None:
+            present, samples = True, samples + np.float32(weight) * own
+    # Filters, lossy codecs and mixes overshoot full scale.
+    return AudioWindow(t, np.clip(samples, -1.0, 1.0), present)
+
+
+def _own_samples(timeline: SoundTimeline, t: int, window_samples: int) -> np.ndarray | None:
+    """float32 [window_samples]: a track's sound from second t on, or None if it has none there."""
     rate_hz = timeline.rate_hz
     ratio, margin = conversion(rate_hz, AUDIO_RATE_HZ)
     begin, end = t * rate_hz, t * rate_hz + math.ceil(window_samples / ratio)
     source = timeline.read(begin - margin, end + margin)
     if not timeline.covers(begin, end):
-        return AudioWindow(t, np.zeros(window_samples, dtype=np.float32), present=False)
-    converted = resample_piece(source, rate_hz, AUDIO_RATE_HZ)
+        return None
     lead = int(margin * ratio)
-    samples = converted[lead : lead + window_samples]
-    # Filters and lossy codecs overshoot full scale.
-    return AudioWindow(t, np.clip(samples, -1.0, 1.0).astype(np.float32, copy=False), present=True)
+    converted = resample_piece(source, rate_hz, AUDIO_RATE_HZ)[lead : lead + window_samples]
+    return converted.astype(np.float32, copy=False)

@@ -1,10 +1,12 @@
 """Many channels to one, after ITU-R BS.775-3 (table 2, mono from multichannel).
 
     1 channel      as it is
-    2 channels     (L + R) / 2
-    5.1            (C + 0.7071 (L + R) + 0.5 (Ls + Rs)) / 3.4142, without the effects channel
+    2 channels     0.5 (L + R)
+    5.1            0.7071 C + 0.5 (L + R) + 0.3536 (Ls + Rs), without the effects channel
 
-The weights of the existing channels are divided by their sum, so a sum of full-scale channels stays in [-1, 1].
+Normalisation: the table's weights (C 1, L and R 0.7071, Ls and Rs 0.5) are divided by sqrt(2), so that the front
+channels weigh what they weigh in a stereo film: the mix of a 5.1 film equals the mean of the two channels that BS.775
+makes of it for stereo. Full-scale channels in phase exceed 1; whoever takes the samples clips them.
 """
 
 from __future__ import annotations
@@ -16,7 +18,11 @@ from typing import Any
 import av
 import numpy as np
 
+MIX = "mono_16khz_bs775_stereo_level"
+"""How sound becomes mono, for fingerprints: these weights, of the tracks that `sound_choice` chooses."""
+
 _CENTRE, _FRONT, _SURROUND = 1.0, math.sqrt(0.5), 0.5
+_FRONTS = frozenset(("FL", "FR", "FLC", "FRC", "WL", "WR", "DL", "DR"))
 _WEIGHTS = {
     **dict.fromkeys(("FC", "TFC", "BFC"), _CENTRE),
     **dict.fromkeys(("FL", "FR", "FLC", "FRC", "WL", "WR", "DL", "DR", "TFL", "TFR", "BFL", "BFR"), _FRONT),
@@ -49,15 +55,17 @@ def mono_samples(frame: Any) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def channel_weights(names: tuple[str, ...]) -> tuple[float, ...]:
-    """The share of each named channel in the mono sum; the shares add up to 1.
+    """The weight of each named channel in the mono sum.
 
-    If the table lacks any channel of a layout (Ambisonics, discrete channels), all its channels have equal shares.
+    Without front left and right the weights add up to 1 (mono stays as it is). If the table lacks any channel of a
+    layout (Ambisonics, discrete channels), all its channels have equal weights that add up to 1.
     """
-    raw = [_WEIGHTS.get(name) for name in names]
-    known = [weight for weight in raw if weight is not None]
-    if len(known) < len(raw) or sum(known) == 0:
+    known = [_WEIGHTS.get(name, math.nan) for name in names]
+    total = sum(known)
+    if math.isnan(total) or total == 0:
         return (1 / len(names),) * len(names)
-    return tuple(weight / sum(known) for weight in known)
+    has_fronts = len(_FRONTS.intersection(names)) > 1
+    return tuple(weight / (math.sqrt(2) if has_fronts else total) for weight in known)
 
 
 def _channel_names(layout: Any) -> tuple[str, ...]:

@@ -53,22 +53,32 @@ _ENTERED_CONTAINERS = frozenset({"mov"})
 
 def entry_seconds(probe: FilmProbe, second: int) -> tuple[int, int]:
     """The half-open stretch of seconds that the decoder for `second` serves."""
-    is_entered = probe.audio_codec == "aac" or probe.audio_codec.startswith("pcm_")
+    is_entered = all(track.codec == "aac" or track.codec.startswith("pcm_") for track in probe.sound.tracks)
     if probe.container not in _ENTERED_CONTAINERS or not is_entered:
         return 0, probe.seconds
     begin = second - second % ENTRY_EVERY_S
     return begin, min(begin + ENTRY_EVERY_S, probe.seconds)
 
 
+def begins_with_priming(container: str, codec: str) -> bool:
+    """Whether the decoder's first frame of a whole film is no sound of it.
+
+    An AAC packet needs the one before it. Transport and program streams don't say what to leave out; other containers
+    do, and FFmpeg follows them.
+    """
+    return container in ("mpegts", "mpeg") and codec in ("aac", "aac_latm")
+
+
 @contextmanager
 def sound_from(
-    path: str | Path, probe: FilmProbe, entry_s: int, counted: range, quality: DecodeQuality
+    path: str | Path, probe: FilmProbe, index: int, entry_s: int, counted: range, quality: DecodeQuality
 ) -> Iterator[tuple[Iterator[Any], Fraction, RangeCounts]]:
-    """The decoded frames of a film's sound from a little before second `entry_s` on, their time base and counters.
+    """The decoded frames of a sound track from a little before second `entry_s` on, their time base and counters.
 
     Args:
         path: the film.
         probe: what `probe_film` found.
+        index: the track's stream in the file.
         entry_s: the begin of a stretch of `entry_seconds`.
         counted: the seconds whose packets and frames are counted.
         quality: the counters, which the iterator increases.
@@ -77,21 +87,20 @@ def sound_from(
         FilmError: step `decode`, reason `unreadable`.
     """
     if entry_s > 0:
-        with _opened_sound(path, probe) as (container, stream):
+        with _opened_sound(path, probe, index) as (container, stream):
             first_s = probe.first_pts_s + entry_s - _LEAD_S
             items = _entered(container, stream, probe, first_s, quality)
             if items is not None:
                 yield _counted(stream, items, probe, counted, quality)
                 return
-    with _opened_sound(path, probe) as (container, stream):
+    with _opened_sound(path, probe, index) as (container, stream):
         yield _counted(stream, packets(container, stream, quality), probe, counted, quality)
 
 
 @contextmanager
-def _opened_sound(path: str | Path, probe: FilmProbe) -> Iterator[tuple[Any, Any]]:
-    with opened_film(path, STEP) as container:
-        index = probe.audio_index
-        if index is None or index >= len(container.streams):
+def _opened_sound(path: str | Path, probe: FilmProbe, index: int) -> Iterator[tuple[Any, Any]]:
+    with opened_film(path, STEP, probe.sound.search_mb) as container:
+        if index >= len(container.streams):
             raise FilmError(STEP, "unreadable", f"{path}: has no stream {index} any more")
         stream: Any = container.streams[index]
         prepare_decoder(stream)

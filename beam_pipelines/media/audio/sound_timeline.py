@@ -41,10 +41,24 @@ class SoundTimeline:
     """Mono samples of decoded audio frames by position: sample n is n / `rate_hz` seconds after the film's time 0.
 
     It reads positions forwards only, and drops everything before the last `begin`, so memory stays constant.
+
+    Args:
+        frames: the decoded frames.
+        time_base: the unit of their timestamps.
+        first_pts_s: the film's time 0.
+        counts: what counts frames that can't be used.
+        first_is_priming: whether the first frame is the codec's own, and no sound of the film.
     """
 
-    def __init__(self, frames: Iterator[Any], time_base: Fraction, first_pts_s: Fraction, counts: RangeCounts):
-        self._pieces = _placed(frames, time_base, first_pts_s, counts)
+    def __init__(
+        self,
+        frames: Iterator[Any],
+        time_base: Fraction,
+        first_pts_s: Fraction,
+        counts: RangeCounts,
+        first_is_priming: bool = False,
+    ):
+        self._pieces = _placed(frames, time_base, first_pts_s, counts, first_is_priming)
         self._held: deque[_Piece] = deque()
         first = next(self._pieces, None)
         self.rate_hz = 0
@@ -88,7 +102,7 @@ class SoundTimeline:
 
 
 def _placed(
-    frames: Iterator[Any], time_base: Fraction, first_pts_s: Fraction, counts: RangeCounts
+    frames: Iterator[Any], time_base: Fraction, first_pts_s: Fraction, counts: RangeCounts, first_is_priming: bool
 ) -> Iterator[tuple[int, _Piece]]:
     """The frames as pieces in ascending order without overlap, each with the timeline's rate: the first frame's."""
     rate_hz, expected = 0, 0
@@ -116,4 +130,5 @@ def _placed(
         begin = max(begin, expected) if placed_before else begin
         if len(samples):
             expected = begin + len(samples)
+        if len(samples) and (placed_before or not first_is_priming):
             yield rate_hz, _Piece(begin, samples)

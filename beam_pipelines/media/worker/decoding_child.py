@@ -85,7 +85,7 @@ def _read_tasks(source: BinaryIO, tasks: queue.SimpleQueue[dict[str, Any]]) -> N
 
 
 def _probe(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
-    return {"probe": probe_to_message(probe_film(task["path"], MediaLimits(**task["limits"])))}
+    return {"probe": probe_to_message(probe_film(task["path"], MediaLimits(**task["limits"]), task["sound_track"]))}
 
 
 def _plan(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:

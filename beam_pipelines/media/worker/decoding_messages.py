@@ -11,6 +11,7 @@ from dataclasses import asdict
 from fractions import Fraction
 from typing import Any, BinaryIO
 
+from beam_pipelines.media.audio.sound_choice import SoundChoice, SoundTrack
 from beam_pipelines.media.probe import FilmProbe
 
 _FRACTIONS = ("first_pts_s", "duration_s", "average_rate_hz")
@@ -54,4 +55,6 @@ def probe_to_message(probe: FilmProbe) -> dict[str, Any]:
 def probe_from_message(message: Mapping[str, Any]) -> FilmProbe:
     """The inverse of `probe_to_message`."""
     fractions = {name: None if message[name] is None else Fraction(message[name]) for name in _FRACTIONS}
-    return FilmProbe(**{**message, **fractions})
+    tracks = tuple(SoundTrack(**track) for track in message["sound"]["tracks"])
+    sound = SoundChoice(**{**message["sound"], "tracks": tracks})
+    return FilmProbe(**{**message, **fractions, "sound": sound})

@@ -88,9 +88,10 @@ class DecodingProcess:
         """The child's process id, or None if no child runs."""
         return self._child.process.pid if self._child else None
 
-    def probe(self, path: str | Path, limits: MediaLimits) -> FilmProbe:
+    def probe(self, path: str | Path, limits: MediaLimits, sound_track: int | str | None = None) -> FilmProbe:
         """Probes a film as `media.probe.probe_film` does."""
-        end = self._result({"task": "probe", "path": os.fspath(path), "limits": asdict(limits)})
+        task = {"task": "probe", "path": os.fspath(path), "limits": asdict(limits), "sound_track": sound_track}
+        end = self._result(task)
         return probe_from_message(end["probe"])
 
     def is_planned(self, path: str | Path, probe: FilmProbe, mode: DecodeMode = EXACT) -> bool:
