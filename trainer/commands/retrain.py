@@ -69,6 +69,7 @@ def _main(argv: list[str]) -> int:
         if not getattr(config, key):
             raise ConfigurationError(f"{path}: retrain.{key}: must be given")
     train = load_section("train", TrainConfig, path)
+    train.assert_an_epoch_is_chosen(bool(config.validation_splits))
     load_section("score", ScoreConfig, path)  # checked here, so that errors in it don't appear after hours of training
     with only_run(config.output, config.lock_expiry_s) as assert_held:
         stages = Stages(path, assert_held)

@@ -31,7 +31,10 @@ what it writes to --output:
   history.json/.csv     one entry per epoch;  logs/: the same for TensorBoard
   checkpoints/          if training is killed, start it again: it resumes there and ends with the same weights
 
-`--validation-splits ''` takes the last epoch and the configured filter: for the final training on all films.
+The final training, on all films: without validation films nothing chooses the epoch or the filter, so take both from a
+  run that had some; the run's other settings come with them, unless --config names a file:
+  cineaffect train    --manifest films.csv --records features --transform transform-all --output run-all \
+                      --train-splits train,validation --validation-splits '' --like run
 Several GPUs share each batch automatically. For several workers, set TF_CONFIG as TensorFlow requires and start the
   same command on each; the first one writes. If one is lost, start all of them again: they resume from the checkpoint.
 exit codes: 0 all done, 1 an outage (run it again), 2 configuration error.
@@ -49,10 +52,14 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.foundation.configuration import load_section
     from beam_pipelines.foundation.tensorflow_start import start_tensorflow
     from beam_pipelines.report.runs.run_pages import write_run_page
+    from trainer.exporting.like_run import settings_like
     from trainer.exporting.training_run import TrainingData, train_and_export
     from trainer.foundation.config import TrainConfig
 
-    config = load_section("train", TrainConfig, arguments.config, arguments.overrides)
+    if arguments.like:
+        config = settings_like(arguments.like, arguments.config, arguments.overrides)
+    else:
+        config = load_section("train", TrainConfig, arguments.config, arguments.overrides)
     assert_output_directory(arguments.output)
     start_tensorflow()
     data = TrainingData(
@@ -86,6 +93,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     file = "YAML file with a section train (default: all keys have their defaults)"
     add_configuration(parser, "train", "epochs=20", file)
+    parser.add_argument(
+        "--like",
+        metavar="RUN",
+        help="directory of a training run whose chosen epoch and filter are taken; and, without --config, its settings",
+    )
     for option, default, what in (
         ("--train-splits", "train", "films to learn from, comma separated"),
         ("--validation-splits", "validation", "films that choose epoch and cutoff"),

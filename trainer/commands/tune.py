@@ -52,7 +52,7 @@ def _main(argv: list[str]) -> int:
     from trainer.foundation.config import TrainConfig
     from trainer.tuning.config import TuneConfig, suggest
     from trainer.tuning.folds import load_fold, plan_folds
-    from trainer.tuning.search import Search, direction_of, work
+    from trainer.tuning.search import CHOSEN, Search, direction_of, work
 
     if storage.is_remote(arguments.output):
         raise ConfigurationError(f"--output {arguments.output}: a study lies in a local directory (SQLite)")
@@ -95,7 +95,8 @@ def _main(argv: list[str]) -> int:
         best = None
         if done:
             fixed = optuna.trial.FixedTrial(study.best_params)
-            best = search.trial_config(suggest(fixed, config.space, base.model.modalities))
+            drawn = suggest(fixed, config.space, base.model.modalities)
+            best = search.trial_config(drawn, study.best_trial.user_attrs.get(CHOSEN))
         write_results(study, arguments.output, base.selection, best)
     return _report(arguments.output, study, base.selection, failed)
 

@@ -38,7 +38,8 @@ class TrainingData:
         records: directory of feature records.
         transform: directory of the transform graph.
         train_splits: splits to learn from.
-        validation_splits: splits that choose epoch and cutoff; empty for the last epoch and the configured filter.
+        validation_splits: splits that choose epoch and cutoff; empty for the last of `train.epochs`, which must then be
+            given, and the configured filter.
     """
 
     manifest: str
@@ -102,6 +103,7 @@ def train_and_export(
     Raises:
         ConfigurationError: if data or configuration are wrong.
     """
+    config.assert_an_epoch_is_chosen(bool(data.validation_splits))
     statistics = read_statistics(data.transform)
     _use_threads(threads)
 

@@ -13,9 +13,11 @@ from pydantic import ConfigDict, Field, model_validator
 
 from beam_pipelines.contracts.curves.smoothing import CutoffHz, SmoothingConfig
 from beam_pipelines.foundation.configuration import Section
+from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.labels.config import LabelConfig
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+_EPOCHS_TO_CHOOSE_FROM = 40
 
 CUTOFFS_HZ = (0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.065, 0.08, 0.1, 0.12, 0.16, 0.2, 0.25, 0.35)
 """Cutoffs to choose from, a quarter to a half apart: from waves of 200 s to those of 3 s (ours)."""
@@ -123,7 +125,8 @@ class TrainConfig(Section):
         seed: seed of initial weights, data order and dropout masks.
         batch_size: windows per step (paper: 512).
         stride_s: distance in seconds between the ends of training windows; 1 uses all windows.
-        epochs: the largest number of passes over the training windows.
+        epochs: the largest number of passes over the training windows. None is 40, of which the validation films choose
+            one; without validation films the number must be given, since the last epoch is taken.
         patience: epochs without a better validation score before training ends; 0 never ends early.
         learning_rate: Adam's learning rate (ours).
         gradient_clip_norm: global norm above which gradients are scaled down; 0 never scales (ours).
@@ -146,7 +149,7 @@ class TrainConfig(Section):
     seed: int = Field(2018, ge=0)
     batch_size: int = Field(512, ge=1)
     stride_s: int = Field(1, ge=1)
-    epochs: int = Field(40, ge=1)
+    epochs: int | None = Field(None, ge=1)
     patience: int = Field(8, ge=0)
     learning_rate: float = Field(1e-3, gt=0.0)
     gradient_clip_norm: float = Field(1.0, ge=0.0)
@@ -158,6 +161,23 @@ class TrainConfig(Section):
     smoothing: SmoothingConfig = SmoothingConfig()
     labels: LabelConfig = LabelConfig()
     model: ModelConfig = ModelConfig()
+
+    @property
+    def most_epochs(self) -> int:
+        """The largest number of passes over the training windows."""
+        return self.epochs or _EPOCHS_TO_CHOOSE_FROM
+
+    def assert_an_epoch_is_chosen(self, has_validation: bool) -> None:
+        """Refuses a training whose last epoch would be taken although nobody has said which one that is.
+
+        Raises:
+            ConfigurationError: if there are no validation films and `epochs` isn't given.
+        """
+        if not has_validation and self.epochs is None:
+            raise ConfigurationError(
+                "train.epochs: must be given where no validation films choose the epoch; take it from a training with "
+                "validation films (`cineaffect train --like RUN`), from a study (`--config best.yaml`), or set it"
+            )
 
     @property
     def sequence_loss(self) -> bool:

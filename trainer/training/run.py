@@ -72,7 +72,7 @@ class TrainingRun:
         """Runs the remaining epochs; afterwards the model has the weights of the chosen one."""
         self.state.restore()
         self._assert_workers_agree()
-        progress.start(self.config.epochs, int(self.state.epoch.numpy()))
+        progress.start(self.config.most_epochs, int(self.state.epoch.numpy()))
         while not self._finished():
             started = time.monotonic()
             self._run_epoch(progress)
@@ -118,7 +118,7 @@ class TrainingRun:
     def _finished(self) -> bool:
         epoch, best = int(self.state.epoch.numpy()), int(self.state.best_epoch.numpy())
         waited = epoch - best if self.films_validation and self.config.patience else -1
-        return epoch >= self.config.epochs or waited >= max(self.config.patience, 1)
+        return epoch >= self.config.most_epochs or waited >= max(self.config.patience, 1)
 
     def _run_epoch(self, progress: TrainingProgress) -> None:
         """Runs the remaining batches of the current epoch."""

@@ -72,8 +72,8 @@ def train(
 
     Args:
         films_train: films to learn from.
-        films_validation: films that choose epoch and cutoff. Without any, the run takes the last epoch and
-            `config.smoothing`.
+        films_validation: films that choose epoch and cutoff. Without any, the run takes the last of `config.epochs`
+            and `config.smoothing`.
         config: the train section.
         output: directory of the run, local or `gs://`.
         identity: other dependencies of the run (for example the transform); a run of another identity isn't resumed.
@@ -84,10 +84,12 @@ def train(
             They don't change the run.
 
     Raises:
-        ConfigurationError: if there are no windows to train on, a batch has fewer windows than there are devices,
-            `output` holds another run, or workers find different checkpoints there.
+        ConfigurationError: if there are no windows to train on, neither validation films nor `config.epochs` end the
+            training, a batch has fewer windows than there are devices, `output` holds another run, or workers find
+            different checkpoints there.
         DivergenceError: if the loss is no longer finite.
     """
+    config.assert_an_epoch_is_chosen(bool(films_validation))
     tf.config.experimental.enable_op_determinism()
     strategy = strategy or tf.distribute.get_strategy()
     if is_chief(strategy):

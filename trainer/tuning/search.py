@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from beam_pipelines.foundation.configuration import validate
 from trainer.data.dataset import TrainingFilm, data_digest
+from trainer.evaluation.evaluate import choose_smoothing
 from trainer.foundation.config import TrainConfig
 from trainer.tuning.config import TuneConfig, suggest
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     import optuna
 
 Splits = tuple[list[TrainingFilm], list[TrainingFilm]]
+CHOSEN = "chosen"
+"""The attribute of a trial that holds what its validation films chose: `epochs` and `smoothing`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +48,16 @@ class Search:
             "data": [[data_digest(train), data_digest(validation)] for train, validation in self.splits],
         }
 
-    def trial_config(self, drawn: Mapping[str, Any]) -> TrainConfig:
-        """The `train` section of a trial."""
-        base = self.base.model_dump(mode="json")
+    def trial_config(self, drawn: Mapping[str, Any], chosen: Mapping[str, Any] | None = None) -> TrainConfig:
+        """The `train` section of a trial; with `chosen` that of its chosen epoch and filter."""
+        base = {**self.base.model_dump(mode="json"), **(chosen or {})}
         values = {**base, **drawn, "model": {**base["model"], **drawn["model"]}}
         return validate(TrainConfig, values, "a trial of the study")
 
     def run_trial(self, study: optuna.Study, trial: optuna.Trial) -> float:
-        """Trains on every fold; returns the mean of the folds' best validation figures.
+        """Trains on every fold, and notes the chosen epoch and filter; returns the mean of the best validation figures.
+
+        Of several folds the median of the epochs counts, and the filter that is best on all their validation films.
 
         Raises:
             optuna.TrialPruned: if the trial is worse than others.
@@ -63,10 +69,10 @@ class Search:
 
         config = self.trial_config(suggest(trial, self.config.space, self.base.model.modalities))
         folder = os.path.join(self.output, "trials", trial.user_attrs["directory"])
-        values = []
+        values, epochs, curves = [], [], {}
         for number, (films_train, films_validation) in enumerate(self.splits):
             keras.backend.clear_session()
-            follow = self._follow(trial, number * config.epochs)
+            follow = self._follow(trial, number * config.most_epochs)
             with open(os.devnull, "w") as nowhere:
                 from trainer.training.progress import TrainingProgress
 
@@ -78,8 +84,13 @@ class Search:
                     progress=TrainingProgress(nowhere),
                     on_epoch=follow,
                 )
-            chosen = next(entry for entry in result.history if entry["epoch"] == result.best_epoch)
-            values.append(_figure(chosen["score"]))
+            best = next(entry for entry in result.history if entry["epoch"] == result.best_epoch)
+            values.append(_figure(best["score"]))
+            epochs.append(result.best_epoch)
+            curves.update({film.film_id: result.predictions[film.film_id] for film in films_validation})
+        smoothing = choose_smoothing(curves, [film for _, held_out in self.splits for film in held_out], config)
+        chosen = {"epochs": round(statistics.median(epochs)), "smoothing": smoothing.model_dump(mode="json")}
+        trial.set_user_attr(CHOSEN, chosen)
         return sum(values) / len(values)
 
     def _follow(self, trial: optuna.Trial, first_step: int) -> Callable[[Mapping[str, Any]], None]:

@@ -159,6 +159,7 @@ def write_results(study: optuna.Study, output: str, selection: str, best: TrainC
     storage.write_text(storage.join(output, STUDY_RESULTS), json.dumps(document, indent=2, allow_nan=False) + "\n")
     if best is not None:
         head = f"# Trial {study.best_trial.number} of a study: validation {selection} {study.best_value:.6g}.\n"
+        head += "# Its validation films chose epochs and smoothing.\n"
         section = yaml.safe_dump({"train": best.model_dump(mode="json")}, sort_keys=False, allow_unicode=True)
         storage.write_text(storage.join(output, BEST_CONFIG), head + section)
 

@@ -112,6 +112,8 @@ def test_second_run_changes_nothing_and_a_named_version_is_added(
         (["--set", "model.windw_s=3"], "train.model.windw_s: unknown key; did you mean 'window_s'"),
         (["--train-splits", "train,validation"], "in training and in validation at once: film5, film6"),
         (["--validation-splits", "valid"], "the split 'valid'; did you mean 'validation'"),
+        (["--validation-splits", "", "--set", "epochs=null"], "train.epochs: must be given where no validation films"),
+        (["--like", "nowhere"], "--like nowhere: has exported no model; name the directory of a finished training"),
         (["--train-splits", ""], "--train-splits: names no split to train on"),
         (["--train-splits", "test"], "statistics come from films that are not among the training films"),
         (["--set", "labels.minimum=0"], "line "),

@@ -71,8 +71,8 @@ def test_bad_trials_end_early_and_the_best_can_be_trained(dataset: DataSet, tmp_
     study = open_study(str(tmp_path / "study"), "minimize")
     point = {"audio.kind": "gru", "audio.units": 4, "audio.layers": 1, "window_s": 4, "dropout": 0.0, "l2": 1e-6}
     point |= {"batch_normalization": False, "experts": 1}
-    # Two that learn, one whose weights leave the finite numbers, and one that learns nothing.
-    for rate in (0.01, 0.02, 1e37, 1e-9):
+    # Two that learn, the second best before its end, one whose weights become infinite, and one that learns nothing.
+    for rate in (0.01, 0.6, 1e37, 1e-9):
         study.enqueue_trial({**point, "learning_rate": rate})
     further = ["--set", "space.learning_rate=[1.0e-9,1.0e37]", "--set", "warmup_epochs=1", "--set-train", "epochs=3"]
     further += ["--set", "space.batch_normalization=[false]", "--set-train", "gradient_clip_norm=0"]
@@ -86,8 +86,15 @@ def test_bad_trials_end_early_and_the_best_can_be_trained(dataset: DataSet, tmp_
     assert task.main([*data, "--config", best, "--output", str(run)]) == 0
     history = json.loads((run / "history.json").read_text())
     number = json.loads((tmp_path / "study" / "study.json").read_text())["best"]
-    chosen = min(entry["score"] for entry in history)
-    assert chosen == pytest.approx(float(rows[number]["value"]), rel=1e-6)
+    chosen = min(history, key=lambda entry: entry["score"])
+    assert chosen["score"] == pytest.approx(float(rows[number]["value"]), rel=1e-6)
+    # The study's file ends the training at the epoch that was best, and holds the filter that was.
+    (folder,) = (tmp_path / "study" / "trials" / str(number)).iterdir()
+    scores = [entry["score"] for entry in json.loads((folder / "history.json").read_text())]
+    config = load_section("train", TrainConfig, best)
+    assert config.epochs == len(history) == 1 + scores.index(min(scores)) < len(scores)
+    card = json.loads((run / "exports" / "1" / "model_card.json").read_text())
+    assert config.smoothing.model_dump(mode="json") == card["smoothing"] != TrainConfig().smoothing.model_dump()
 
 
 @pytest.mark.slow

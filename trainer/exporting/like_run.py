@@ -1,0 +1,38 @@
+"""The settings of an earlier training run, with the epoch and the filter that its validation films chose."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from beam_pipelines.contracts.models.exported_cards import exported_cards
+from beam_pipelines.foundation.configuration import load_section
+from beam_pipelines.foundation.errors import ConfigurationError
+from trainer.foundation.config import TrainConfig
+
+
+def settings_like(run: str, path: str | None, overrides: Sequence[str]) -> TrainConfig:
+    """The `train` section of a run, or of a file, with the run's chosen epoch as `epochs` and its chosen filter.
+
+    Args:
+        run: directory of a training run, local or `gs://`; its newest exported model counts.
+        path: YAML file that replaces the run's settings, but for `epochs` and `smoothing`; None keeps them all.
+        overrides: `key=value` strings, which come last.
+
+    Raises:
+        ConfigurationError: if the run has exported no model or one that was not trained (an ensemble), or a key or
+            value is wrong.
+    """
+    cards = exported_cards(run)
+    if not cards:
+        raise ConfigurationError(f"--like {run}: has exported no model; name the directory of a finished training")
+    card = cards[max(cards)]
+    try:
+        chosen = {"epochs": card["best_epoch"], "smoothing": card["smoothing"]}
+        settings = {**({} if path else card["configuration"]["train"]), **chosen}
+    except KeyError as error:
+        raise ConfigurationError(
+            f"--like {run}: the card of version {max(cards)} has no {error}; name a training run, not an ensemble"
+        ) from error
+    as_overrides = [f"{key}={json.dumps(value)}" for key, value in settings.items()]  # JSON is YAML
+    return load_section("train", TrainConfig, path, [*as_overrides, *overrides])
