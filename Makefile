@@ -6,8 +6,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 # Which tests: all, or for example TESTS=tests/media
 TESTS ?=
-# Test processes: a file runs in one of them. As many as cores, but no more than four, for each may load TensorFlow.
-TEST_PROCESSES ?= auto
+# Test processes: a file runs in one of them. One more than cores, for tests wait a quarter of their time (for children,
+# servers, files), but no more than four, for each may grow to 3 GB.
+TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # Files are begun in the order of tests/conftest.py, the heaviest first, and not those first that have most tests.
 DISTRIBUTED := --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 RUN := $(VENV)/bin

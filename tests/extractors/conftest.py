@@ -1,4 +1,4 @@
-"""Networks and pictures that several tests of the extractors share: each is built once."""
+"""Networks and pictures that several tests of the extractors share: each is built once, or again if others came between."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ import pytest
 from beam_pipelines.extractors.networks.inception_resnet_v1 import InceptionResnetV1Face
 from beam_pipelines.extractors.networks.inception_v3 import InceptionV3Image
 from beam_pipelines.extractors.networks.vggish import VGGishAudio
+from tests.support.kept_networks import kept_network
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def untrained_image() -> InceptionV3Image:
-    return InceptionV3Image("untrained", batch_size=4)
+    return kept_network((InceptionV3Image, 4), lambda: InceptionV3Image("untrained", batch_size=4))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def untrained_audio() -> VGGishAudio:
-    return VGGishAudio("untrained", batch_size=4)
+    return kept_network((VGGishAudio, 4), lambda: VGGishAudio("untrained", batch_size=4))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def untrained_face() -> InceptionResnetV1Face:
-    return InceptionResnetV1Face("untrained", batch_size=4)
+    return kept_network((InceptionResnetV1Face, 4), lambda: InceptionResnetV1Face("untrained", batch_size=4))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""How property tests draw: the same examples in every run, or, for `HYPOTHESIS_PROFILE=random`, ten times as many anew.
+"""How property tests draw: the same examples in every run, or, for `HYPOTHESIS_PROFILE=random`, five times as many anew.
 
 A pytest plug-in. The random profile chooses a seed and prints it in the report's head and, of a test that fails, at its
 end; `pytest --hypothesis-seed=SEED` with the same profile repeats the run.
@@ -13,14 +13,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "default")
-_TIMES_AS_MANY = {"default": 1, "random": 10}
+_TIMES_AS_MANY = {"default": 1, "random": 5}
 _EXAMPLES = 100
 # Examples take as long as a loaded machine makes them. A folder of pytest's that examples share is overwritten by each.
 _ALWAYS = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def examples(count: int) -> settings:
-    """Settings of a test whose examples are costly: it gets `count`, ten times as many in the random profile."""
+    """Settings of a test whose examples are costly: it gets `count`, five times as many in the random profile."""
     return settings(max_examples=count * _TIMES_AS_MANY[PROFILE])
 
 
@@ -40,5 +40,5 @@ def pytest_report_header(config: pytest.Config) -> str:
 if PROFILE not in _TIMES_AS_MANY:
     raise pytest.UsageError(f"HYPOTHESIS_PROFILE={PROFILE}: there are {' and '.join(_TIMES_AS_MANY)}")
 settings.register_profile("default", _ALWAYS, max_examples=_EXAMPLES, derandomize=True, database=None)
-settings.register_profile("random", _ALWAYS, max_examples=10 * _EXAMPLES, database=None, print_blob=True)
+settings.register_profile("random", _ALWAYS, max_examples=_TIMES_AS_MANY["random"] * _EXAMPLES, database=None, print_blob=True)
 settings.load_profile(PROFILE)

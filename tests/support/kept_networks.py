@@ -6,15 +6,28 @@ a second job may as well use the first one's.
 
 from __future__ import annotations
 
+import gc
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+# Of all test files together, for a process with more of them grows beyond 3 GB.
 KEPT = 3
 _networks: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+
+
+def kept_network(key: tuple[Any, ...], build: Callable[[], Any]) -> Any:
+    """The network of that key: the one that was built before, if it is among the three used last."""
+    if key not in _networks:
+        while len(_networks) >= KEPT:
+            _networks.popitem(last=False)
+        gc.collect()
+        _networks[key] = build()
+    _networks.move_to_end(key)
+    return _networks[key]
 
 
 @contextmanager
@@ -27,12 +40,7 @@ def kept_networks() -> Iterator[None]:
     def built_once(networks: Networks, network: Any, config: Any) -> Any:
         size = config.rows_a_batch(networks.gpu)
         key = (network, config.weights, config.seed, size, config.precision, networks.config.device.xla)
-        if key not in _networks:
-            _networks[key] = build(networks, network, config)
-        _networks.move_to_end(key)
-        while len(_networks) > KEPT:
-            _networks.popitem(last=False)
-        return _networks[key]
+        return kept_network(key, lambda: build(networks, network, config))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Networks, "_build", built_once)
