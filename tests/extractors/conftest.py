@@ -1,4 +1,4 @@
-"""Networks and pictures that several tests of the extractors share: each is built once, or again if others came between."""
+"""Networks and pictures that several tests of the extractors share: each is built once, or anew after others."""
 
 from __future__ import annotations
 

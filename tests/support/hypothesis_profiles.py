@@ -1,4 +1,4 @@
-"""How property tests draw: the same examples in every run, or, for `HYPOTHESIS_PROFILE=random`, five times as many anew.
+"""How property tests draw: the same examples in every run; with `HYPOTHESIS_PROFILE=random` five times as many, anew.
 
 A pytest plug-in. The random profile chooses a seed and prints it in the report's head and, of a test that fails, at its
 end; `pytest --hypothesis-seed=SEED` with the same profile repeats the run.
@@ -40,5 +40,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 if PROFILE not in _TIMES_AS_MANY:
     raise pytest.UsageError(f"HYPOTHESIS_PROFILE={PROFILE}: there are {' and '.join(_TIMES_AS_MANY)}")
 settings.register_profile("default", _ALWAYS, max_examples=_EXAMPLES, derandomize=True, database=None)
-settings.register_profile("random", _ALWAYS, max_examples=_TIMES_AS_MANY["random"] * _EXAMPLES, database=None, print_blob=True)
+settings.register_profile(
+    "random", _ALWAYS, max_examples=_TIMES_AS_MANY["random"] * _EXAMPLES, database=None, print_blob=True
+)
 settings.load_profile(PROFILE)
