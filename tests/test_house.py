@@ -31,7 +31,7 @@ GRAPHS = (*ONE_FILM, B + "report", B + "transforms")
 JOBS = tuple(B + job for job in ("extract", "import_features", "prepare", "score"))
 COMMANDS = (*GRAPHS, B + "launch", *JOBS, B + "commands")
 TRAINER_DATA = (*DATA, T + "foundation", T + "data", T + "network")
-TRAINING = (*TRAINER_DATA, T + "evaluation", T + "training")
+TRAINING = (*TRAINER_DATA, T + "evaluation", T + "training", T + "ridge")
 EXPERIMENTS = (*TRAINING, T + "exporting", T + "tuning", T + "retraining", T + "experiments")
 
 RULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -59,6 +59,7 @@ RULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     T + "network": ((*DATA, T + "foundation", T + "data"), BEAM),
     T + "evaluation": (TRAINER_DATA, BEAM),
     T + "training": ((*TRAINER_DATA, T + "evaluation"), BEAM),
+    T + "ridge": ((*TRAINER_DATA, T + "evaluation"), HEAVY),
     T + "exporting": (TRAINING, BEAM),
     T + "tuning": (TRAINING, BEAM),
     T + "retraining": ((*TRAINING, T + "exporting", T + "tuning"), BEAM),

@@ -25,7 +25,9 @@ a whole experiment, from films to a model:
 
 what it writes to --output:
   exports/<version>/    the SavedModel and model_card.json; `cineaffect score --model run/exports` takes the newest
-  evaluation.json/.csv  MSE, PCC and CCC on the validation films, beside the constant mean
+  evaluation.json/.csv  MSE, PCC and CCC on the validation films, beside the constant mean and ridge regression
+  ridge/                the same files of ridge regression, exports included: on the same seconds and features, with
+                        means over the last 5, 30 and all seconds; `--model ridge` makes them alone, without a network
   curves/<film_id>.csv  its own predictions of the training and validation films
   report/index.html     a page of all this to look at; validation.json holds what it needs of labels and filters
   history.json/.csv     one entry per epoch;  logs/: the same for TensorBoard
@@ -69,6 +71,7 @@ def _main(argv: list[str]) -> int:
         data,
         config,
         arguments.output,
+        model=arguments.model,
         export_version=arguments.export_version,
         checkpoint_batches=arguments.checkpoint_batches,
         devices=arguments.strategy,
@@ -81,7 +84,9 @@ def _main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    description = "Trains the paper's model on feature records and labels, and exports it."
+    description = (
+        "Trains the paper's model on feature records and labels, and exports it, with ridge regression to compare with."
+    )
     parser = make_parser("train", description, EXAMPLES)
     parser.add_argument("--manifest", required=True, help="CSV with the columns film_id, path, split and labels")
     parser.add_argument("--records", required=True, help="directory of feature records, from extract, local or gs://")
@@ -96,7 +101,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--like",
         metavar="RUN",
-        help="directory of a training run whose chosen epoch and filter are taken; and, without --config, its settings",
+        help="directory of a training run whose chosen epoch, filter and ridge penalties are taken; and, without --config, its settings",
+    )
+    parser.add_argument(
+        "--model",
+        choices=("network", "ridge"),
+        default="network",
+        help="the paper's network with ridge regression beside it, or ridge regression alone (default: network)",
     )
     for option, default, what in (
         ("--train-splits", "train", "films to learn from, comma separated"),

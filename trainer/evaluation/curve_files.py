@@ -10,6 +10,13 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 
 RAW, SMOOTHED = "raw", "smoothed"
+RIDGE = "ridge"
+"""The folder of a run that holds the same of its ridge regression, and how the names of that one's rows begin."""
+
+
+def ridge_rows(predictor: str) -> str:
+    """The name of a row of ridge regression in a table beside a network's."""
+    return f"{RIDGE}, {predictor}"
 
 
 def write_curve(directory: str, film_id: str, raw: np.ndarray, smoothed: np.ndarray) -> None:

@@ -22,7 +22,7 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.labels.annotations import LabelReport, align, read_labels, report_alignment
 from beam_pipelines.labels.config import LabelConfig
-from trainer.evaluation.curve_files import RAW, SMOOTHED, read_curve
+from trainer.evaluation.curve_files import RAW, RIDGE, SMOOTHED, read_curve, ridge_rows
 from trainer.evaluation.metrics import MetricsTable, mean_label, tabulate
 from trainer.evaluation.run_files import read_run_file, run_name
 from trainer.evaluation.run_origin import untrained_of_run
@@ -142,7 +142,8 @@ def evaluate_run(scores: str, films: Sequence[Film], constant_films: Sequence[Fi
     """Compares the curves of a scoring or training run with label files.
 
     Args:
-        scores: the run's directory, with `curves/<film_id>.csv`.
+        scores: the run's directory, with `curves/<film_id>.csv`, and perhaps `ridge/curves/` with those of ridge
+            regression.
         films: the films to evaluate.
         constant_films: the films whose mean label is the constant mean: those of the training split.
         config: how labels are read.
@@ -154,9 +155,14 @@ def evaluate_run(scores: str, films: Sequence[Film], constant_films: Sequence[Fi
 
     def curve_of(film_id: str) -> Mapping[str, np.ndarray] | None:
         try:
-            return read_curve(curve_uri(scores, film_id))
+            own = read_curve(curve_uri(scores, film_id))
         except FileNotFoundError:
             return None
+        try:
+            ridge = read_curve(curve_uri(storage.join(scores, RIDGE), film_id))
+        except FileNotFoundError:
+            return own
+        return {**{ridge_rows(name): ridge[name] for name in (RAW, SMOOTHED) if name in ridge}, **own}
 
     return _evaluate(folder, curve_of, films, constant_films, config, untrained_of_run(scores))
 
@@ -208,8 +214,9 @@ def _evaluate(
             f"{source}: no curve of the {len(films)} chosen films has a labelled second "
             f"({len(without_curve)} have labels but no curve there)"
         )
-    # Raw comes before smoothed, whatever the order of a file's columns.
-    names = [name for name in dict.fromkeys((RAW, *curves)) if name in curves]
+    # Raw comes before smoothed, whatever the order of a file's columns, and ridge regression before both.
+    beside = [name for name in curves if name.startswith(RIDGE)]
+    names = [name for name in dict.fromkeys((*beside, RAW, *curves)) if name in curves]
     whole = {name: curves[name] for name in names if len(curves[name]) == len(labelled)}
     try:
         table = evaluate_curves(whole, labelled, _constant(constant_films, config))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -79,6 +79,10 @@ class MetricsRow:
     ccc: float
     undefined_pcc: int = 0
     undefined_ccc: int = 0
+
+    def renamed(self, predictor: str) -> MetricsRow:
+        """The same figures under another name."""
+        return replace(self, predictor=predictor)
 
 
 @dataclass(frozen=True)

@@ -138,13 +138,13 @@ class NetworksModule(ServingModule):
         members = []
         for predict_rows, transform in self._predict:
             if id(transform) not in transformed:
-                transformed[id(transform)] = _in_whole_blocks(transform, features, block)
+                transformed[id(transform)] = transform_in_blocks(transform, features, block)
             probabilities = tf.cast(predict_rows(transformed[id(transform)], row_start, rows, block), tf.float32)
             members.append(low + probabilities * (high - low))
         return members
 
 
-def _in_whole_blocks(
+def transform_in_blocks(
     transform: RowTransform, features: Mapping[str, tf.Tensor], block: tf.Tensor
 ) -> dict[str, tf.Tensor]:
     """The transformed rows, computed block by block; absent rows fill the last block.

@@ -6,17 +6,20 @@ import json
 from collections.abc import Sequence
 
 from beam_pipelines.contracts.models.exported_cards import exported_cards
+from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.foundation.errors import ConfigurationError
+from trainer.evaluation.curve_files import RIDGE
 from trainer.foundation.config import TrainConfig
 
 
 def settings_like(run: str, path: str | None, overrides: Sequence[str]) -> TrainConfig:
-    """The `train` section of a run, or of a file, with the run's chosen epoch as `epochs` and its chosen filter.
+    """The `train` section of a run, or of a file, with what the run chose: `epochs`, the filter, ridge's penalties.
 
     Args:
-        run: directory of a training run, local or `gs://`; its newest exported model counts.
-        path: YAML file that replaces the run's settings, but for `epochs` and `smoothing`; None keeps them all.
+        run: directory of a training run, local or `gs://`; its newest exported model counts. One of ridge regression
+            alone has chosen no epoch.
+        path: YAML file that replaces the run's settings, but for these; None keeps them all.
         overrides: `key=value` strings, which come last.
 
     Raises:
@@ -28,7 +31,13 @@ def settings_like(run: str, path: str | None, overrides: Sequence[str]) -> Train
         raise ConfigurationError(f"--like {run}: has exported no model; name the directory of a finished training")
     card = cards[max(cards)]
     try:
-        chosen = {"epochs": card["best_epoch"], "smoothing": card["smoothing"]}
+        chosen = {"smoothing": card["smoothing"]}
+        if "penalty" not in card:
+            chosen["epochs"] = card["best_epoch"]
+        beside = exported_cards(storage.join(run, RIDGE))
+        penalty = card.get("penalty") or (beside[max(beside)]["penalty"] if beside else None)
+        if penalty:
+            chosen["ridge.penalty"] = penalty
         settings = {**({} if path else card["configuration"]["train"]), **chosen}
     except KeyError as error:
         raise ConfigurationError(

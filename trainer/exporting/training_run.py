@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib import metadata
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from beam_pipelines.contracts.models.exported_cards import EXPORTS, exported_cards
-from beam_pipelines.contracts.records.records import is_untrained
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.films.catalogue import films_of_splits, read_manifest
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
-from beam_pipelines.foundation.version import __version__
 from beam_pipelines.labels.annotations import render_reports
-from trainer.data.dataset import Statistics, TrainingFilm, assert_no_leak, data_digest, load_films, read_statistics
-from trainer.evaluation.curve_files import write_curve
-from trainer.evaluation.evaluate import Evaluation, smooth_curves, write_evaluation
+from trainer.data.dataset import Statistics, TrainingFilm, assert_no_leak, load_films, read_statistics
+from trainer.evaluation.curve_files import RIDGE, SMOOTHED, ridge_rows
+from trainer.evaluation.evaluate import selection_score
+from trainer.evaluation.metrics import MetricsTable
 from trainer.evaluation.run_origin import untrained_note
+from trainer.exporting.ridge_run import RidgeRun, fit_and_export
+from trainer.exporting.run_results import RunInput, describe_model, export_next, write_results
 from trainer.foundation.config import TrainConfig
-from trainer.training.validation_record import write_validation
 
 if TYPE_CHECKING:
     from trainer.data.transform import RowTransform
@@ -79,6 +76,7 @@ def train_and_export(
     config: TrainConfig,
     output: str,
     *,
+    model: str = "network",
     export_version: int | None = None,
     checkpoint_batches: int = 0,
     devices: str = "auto",
@@ -86,12 +84,14 @@ def train_and_export(
 ) -> str | None:
     """Loads, trains, chooses the smoothing, evaluates and exports; resumes the run in `output`.
 
-    It prints what was cut of the labels, and the figures of the validation films.
+    Beside a network it fits ridge regression to the same seconds, in `<output>/ridge`. It prints what was cut of the
+    labels, and the figures of the validation films.
 
     Args:
         data: films, features and transform.
         config: the train section.
         output: directory of the run, local or `gs://`.
+        model: `network`, or `ridge` for the ridge regression alone.
         export_version: number of the exported version; None for the next free one.
         checkpoint_batches: distance in batches between checkpoints, see `trainer.training.train.train`.
         devices: the devices that share each batch, see `trainer.foundation.distribution.make_strategy`.
@@ -103,76 +103,70 @@ def train_and_export(
     Raises:
         ConfigurationError: if data or configuration are wrong.
     """
-    config.assert_an_epoch_is_chosen(bool(data.validation_splits))
+    if model != RIDGE:
+        config.assert_an_epoch_is_chosen(bool(data.validation_splits))
     statistics = read_statistics(data.transform)
     _use_threads(threads)
 
     from trainer.foundation.distribution import is_chief, make_strategy
 
-    strategy = make_strategy(devices)
+    strategy = make_strategy("one" if model == RIDGE else devices)
 
     from trainer.data.transform import load_transform
-    from trainer.training.train import train
 
     transform = load_transform(data.transform)
     films_train, films_validation = data.load(config, statistics, transform)
     print(render_reports([film.report for film in (*films_train, *films_validation)]))
-    transform_sha256 = transform.digest()
+    given = RunInput(films_train, films_validation, config, statistics, data.transform, transform.digest())
+    if model == RIDGE:
+        run = fit_and_export(given, output, export_version)
+        _print_figures(run.table, f"ridge regression, {run.fit.penalties}", run.fit.smoothing, given)
+        return run.directory
+    # Before the network, while there is memory for its matrix; the first of several workers does it.
+    ridge = _ridge_beside(given, output, export_version) if is_chief(strategy) else None
+    return _train_network(given, ridge, output, strategy, export_version, checkpoint_batches)
+
+
+def _train_network(
+    given: RunInput,
+    ridge: RidgeRun | None,
+    output: str,
+    strategy: Any,
+    export_version: int | None,
+    checkpoint_batches: int,
+) -> str | None:
+    from trainer.foundation.distribution import is_chief
+    from trainer.training.train import train
+
+    films = (given.films_train, given.films_validation)
+    identity = given.identity()
     result = train(
-        films_train,
-        films_validation,
-        config,
-        output,
-        identity={"transform": {"graph": transform_sha256, **statistics.identity()}},
-        checkpoint_batches=checkpoint_batches,
-        strategy=strategy,
+        *films, given.config, output, identity=identity, checkpoint_batches=checkpoint_batches, strategy=strategy
     )
     if not is_chief(strategy):
         return None
-    card = model_card(result, films_train, films_validation, config, statistics, transform_sha256)
-    _write_results(result, films_validation, config, output, card["untrained_networks"])
-    directory = _export(result, card, config, output, data.transform, export_version)
-    _print_figures(result, card)
+    if ridge is not None and result.table is not None:
+        result = replace(result, table=ridge.rows_beside(result.table))
+    card = model_card(result, given)
+    write_results(given, result.predictions, result.smoothing, result.constant, result.table, output)
+    directory = _export(result, card, given, output, export_version)
+    _print_figures(result.table, f"epoch {result.best_epoch}", result.smoothing, given)
+    if ridge is not None and result.table is not None:
+        _print_better_ridge(result.table, given.config.selection, ridge.directory)
     return directory
 
 
-def model_card(
-    result: TrainingResult,
-    films_train: Sequence[TrainingFilm],
-    films_validation: Sequence[TrainingFilm],
-    config: TrainConfig,
-    statistics: Statistics,
-    transform_sha256: str,
-) -> dict[str, Any]:
-    """A trained model's card, without the entries that `export_model` reads from the network itself."""
-    modalities = config.model.modalities
-    descriptions = {modality: dict(statistics.descriptions[modality]) for modality in modalities}
-    return {
-        "fingerprints": {modality: statistics.fingerprints[modality] for modality in modalities},
-        "descriptions": descriptions,
-        "untrained_networks": sorted(modality for modality in modalities if is_untrained(descriptions[modality])),
-        "window_s": config.model.window_s,
-        "smoothing": result.smoothing.model_dump(mode="json"),
-        "label_range": [config.labels.minimum, config.labels.maximum],
-        "validation_metrics": []
-        if result.table is None
-        else [row for row in result.table.to_dict() if row["scope"] != "film"],
-        "constant_mean": {"valence": float(result.constant[0]), "arousal": float(result.constant[1])},
-        "best_epoch": result.best_epoch,
-        "seed": config.seed,
-        "data": {
-            "digest": data_digest([*films_train, *films_validation]),
-            "train_films": [film.film_id for film in films_train],
-            "validation_films": [film.film_id for film in films_validation],
-            "labelled_seconds": int(sum(film.known.sum() for film in films_train)),
-            "statistics_sha256": statistics.digest,
-            "transform_sha256": transform_sha256,
-        },
-        "configuration": {"train": config.model_dump(mode="json")},
-        "weights_sha256": _weights_digest(result),
-        "code_version": __version__,
-        "versions": {package: metadata.version(package) for package in ("tensorflow", "keras", "numpy", "scipy")},
-    }
+def _ridge_beside(given: RunInput, output: str, export_version: int | None) -> RidgeRun | None:
+    """The ridge regression beside a network; None if nothing chooses its penalty, where the network needs none."""
+    if not given.films_validation and given.config.ridge.penalty is None:
+        return None
+    return fit_and_export(given, storage.join(output, RIDGE), export_version)
+
+
+def model_card(result: TrainingResult, given: RunInput) -> dict[str, Any]:
+    """A trained network's card, without the entries that `export_model` reads from the network itself."""
+    card = describe_model(given, result.smoothing, result.constant, result.table, _weights_digest(result))
+    return {**card, "window_s": given.config.model.window_s, "best_epoch": result.best_epoch, "seed": given.config.seed}
 
 
 def _use_threads(threads: int) -> None:
@@ -185,46 +179,16 @@ def _use_threads(threads: int) -> None:
             print(f"note: --threads {threads} has no effect: TensorFlow runs already in this process", file=sys.stderr)
 
 
-def _write_results(
-    result: TrainingResult,
-    films_validation: Sequence[TrainingFilm],
-    config: TrainConfig,
-    output: str,
-    untrained: Sequence[str],
-) -> None:
-    smoothed = smooth_curves(result.predictions, result.smoothing, config.labels)
-    for film_id, raw in result.predictions.items():
-        write_curve(output, film_id, raw, smoothed[film_id])
-    write_validation(result.predictions, films_validation, result.constant, result.smoothing, config, output)
-    if result.table is not None:
-        reports = tuple(film.report for film in films_validation)
-        write_evaluation(Evaluation(result.table, reports, (), (), tuple(untrained)), output)
-
-
-def _export(
-    result: TrainingResult, card: dict[str, Any], config: TrainConfig, output: str, transform: str, version: int | None
-) -> str:
-    """Exports as the given version, else the next; if an earlier run exported this same model, it exports nothing."""
+def _export(result: TrainingResult, card: dict[str, Any], given: RunInput, output: str, version: int | None) -> str:
     from trainer.exporting.export import export_model
 
-    exports = storage.join(output, EXPORTS)
-    cards = exported_cards(output)
-    if version is None and cards:
-        newest = max(cards)
-        if _is_same_model(cards[newest], card):
-            print(f"this model is exported already, as version {newest}")
-            return storage.join(exports, str(newest))
-    if version is None:
-        version = max(cards, default=0) + 1
-    directory = storage.join(exports, str(version))
-    label_range = (config.labels.minimum, config.labels.maximum)
-    whole_card = {**card, "version": str(version)}
-    return export_model([result.model], transform, whole_card, directory, label_range=label_range)
-
-
-def _is_same_model(exported: dict[str, Any], card: dict[str, Any]) -> bool:
-    plain = json.loads(json.dumps(card))
-    return all(exported.get(key) == plain[key] for key in ("weights_sha256", "smoothing", "data", "fingerprints"))
+    label_range = (given.config.labels.minimum, given.config.labels.maximum)
+    return export_next(
+        output,
+        card,
+        version,
+        lambda card, place: export_model([result.model], given.transform, card, place, label_range=label_range),
+    )
 
 
 def _weights_digest(result: TrainingResult) -> str:
@@ -236,17 +200,26 @@ def _weights_digest(result: TrainingResult) -> str:
     return state.hexdigest()
 
 
-def _print_figures(result: TrainingResult, card: dict[str, Any]) -> None:
+def _print_figures(table: MetricsTable | None, chosen: str, smoothing: SmoothingConfig, given: RunInput) -> None:
     print()
-    if result.table is None:
-        print("no validation films: the last epoch and the configured filter stand")
+    if table is None:
+        print(f"no validation films, so nothing was chosen: {chosen}, and the configured filter")
     else:
-        print(f"validation films, epoch {result.best_epoch}:")
-        print(result.table.to_text())
-    smoothing = result.smoothing
+        print(f"validation films, {chosen}:")
+        print(table.to_text())
     if smoothing.method == "butterworth":
         print(f"smoothing: Butterworth, order {smoothing.order}, cutoff {smoothing.cutoff_hz:g} Hz")
     else:
         print(f"smoothing: {smoothing.method.replace('_', ' ')}")
-    if card["untrained_networks"]:
-        print(untrained_note(card["untrained_networks"]))
+    if given.untrained:
+        print(untrained_note(given.untrained))
+
+
+def _print_better_ridge(table: MetricsTable, selection: str, directory: str) -> None:
+    """Says so if the linear model did better: nobody should score with the worse one without knowing it."""
+    ours, ridge = (selection_score(table, selection, name) for name in (SMOOTHED, ridge_rows(SMOOTHED)))
+    if ridge > ours:
+        print(
+            f"ridge regression does better than the network here ({selection.upper()}, mean of both targets, "
+            f"smoothed): its model is {directory}"
+        )

@@ -15,6 +15,7 @@ from beam_pipelines.contracts.curves.smoothing import CutoffHz, SmoothingConfig
 from beam_pipelines.foundation.configuration import Section
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.labels.config import LabelConfig
+from trainer.foundation.ridge_config import RidgeConfig
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 _EPOCHS_TO_CHOOSE_FROM = 40
@@ -142,6 +143,7 @@ class TrainConfig(Section):
         smoothing_cutoffs_hz: cutoffs from which, besides that of `smoothing` and no filter at all, the best on the
             validation films is chosen; empty: the filter of `smoothing` stays.
         smoothing: the filter; the first candidate.
+        ridge: the linear model beside the network.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -161,6 +163,7 @@ class TrainConfig(Section):
     smoothing: SmoothingConfig = SmoothingConfig()
     labels: LabelConfig = LabelConfig()
     model: ModelConfig = ModelConfig()
+    ridge: RidgeConfig = RidgeConfig()
 
     @property
     def most_epochs(self) -> int:

@@ -158,7 +158,7 @@ class AffectModel(keras.Model):
             if kept is not None:
                 # Presence 0, which also sets the values to zero, as in a film that lacks the modality.
                 present = present * ops.cast(kept[:, index], present.dtype)[:, None, None]
-            values = _present_values(inputs[modality], present)
+            values = present_values(inputs[modality], present)
             if training and self.config.feature_dropout:
                 # One mask per window: a feature is dropped in all its seconds (Gal and Ghahramani 2016).
                 mask_shape = (ops.shape(values)[0], 1, values.shape[-1])
@@ -230,7 +230,7 @@ class AffectModel(keras.Model):
                 tf.pad(checked_rows(inputs[key], rows, key), [[0, padding], [0, 0]])
                 for key in (modality, presence_key(modality))
             )
-            x = self._encoder_input(_present_values(values, present), present)
+            x = self._encoder_input(present_values(values, present), present)
             states.append(encoder.encode_rows(x, starts, self.config.window_s, wanted, block))
         if ends is not None:
             row_start, rows = tf.gather(row_start, ends), tf.shape(ends)[0]
@@ -291,7 +291,7 @@ def _seed(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4], "big") >> 1
 
 
-def _present_values(values: Any, present: Any) -> Any:
+def present_values(values: Any, present: Any) -> Any:
     """The values [..., D] with zeros in absent slots; present is [..., slots]."""
     slots, size = present.shape[-1], values.shape[-1]
     if slots == 1:

@@ -13,7 +13,7 @@ from trainer.foundation.config import TrainConfig
 
 IDENTITY_FILE = "run.json"
 
-_NOT_IDENTITY = {"epochs", "patience", "smoothing", "smoothing_cutoffs_hz"}
+_NOT_IDENTITY = {"epochs", "patience", "smoothing", "smoothing_cutoffs_hz", "ridge"}
 
 
 def run_identity(
@@ -30,7 +30,7 @@ def run_identity(
         config: the train section.
         further: other dependencies, for example the transform.
     """
-    # More epochs, more patience or another filter continue the same run; any other change makes another run.
+    # More epochs or patience, another filter or ridge regression continue the same run; any other change makes another.
     return {
         "train": config.model_dump(mode="json", exclude=_NOT_IDENTITY),
         "training_data": data_digest(films_train),

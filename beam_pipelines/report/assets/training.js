@@ -16,10 +16,12 @@
     ["chosen epoch", best ? String(best) : "–"], ["training films", String(page.trainFilms)],
     ["validation films", String(page.films.length)], ["loss", page.configuration.loss?.replace("_", " ") ?? "–"],
     ["smoothing", smoothingWords(page.card.smoothing)],
-  ]);
+  ].filter(([name]) => epochs.length || !["epochs run", "chosen epoch", "loss"].includes(name)).concat(
+    Object.entries(page.card.penalty ?? {}).map(([target, value]) => [`ridge penalty, ${target}`, String(value)])));
+  by("epochs").hidden = !epochs.length;
 
   const marker = best || undefined;
-  CineAffect.chart(by("loss"), epochs, [{ label: "loss", values: column("loss"), colour: "text", points: true }],
+  if (epochs.length) CineAffect.chart(by("loss"), epochs, [{ label: "loss", values: column("loss"), colour: "text", points: true }],
     { xLabel: "epoch", whole: true, marker });
   let shown = null;
   const showFigure = () => {
@@ -42,7 +44,7 @@
     by("figure").closest("div").hidden = true;
     return;
   }
-  showFigure();
+  if (epochs.length) showFigure();
 
   const find = (predictor, scope, film) => TARGETS.flatMap((target) => {
     const row = page.rows.find((one) => one.predictor === predictor && one.scope === scope
@@ -50,13 +52,17 @@
     return FIGURES.map((figure) => row[figure] ?? null);
   });
   const overall = (predictor) => find(predictor, "pooled", "");
-  const worse = TARGETS.flatMap((target, i) => {
-    const [ours, constant] = ["smoothed", "constant mean"].map((predictor) => overall(predictor)[i * FIGURES.length]);
-    return ours !== null && constant !== null && ours > constant
-      ? [`${target}, MSE ${CineAffect.number(ours)} against ${CineAffect.number(constant)}`] : [];
-  });
+  const worseThan = (other, words) => {
+    const worse = TARGETS.flatMap((target, i) => {
+      const [ours, theirs] = ["smoothed", other].map((predictor) => overall(predictor)[i * FIGURES.length]);
+      return ours !== null && theirs !== null && ours > theirs
+        ? [`${target}, MSE ${CineAffect.number(ours)} against ${CineAffect.number(theirs)}`] : [];
+    });
+    return worse.length ? [`On all seconds of the validation films this model does worse than ${words}: ${worse.join("; ")}.`] : [];
+  };
+  const worse = [...worseThan("constant mean", "the constant mean"), ...worseThan("ridge, smoothed", "ridge regression, whose model is in ridge/exports")];
   by("worse").hidden = !worse.length;
-  by("worse").textContent = `On all seconds of the validation films this model does worse than the constant mean: ${worse.join("; ")}.`;
+  by("worse").textContent = worse.join(" ");
   const predictors = [...new Set(page.rows.map((row) => row.predictor))];
   const heads = TARGETS.flatMap((target) => FIGURES.map((figure) => `${target} ${figure.toUpperCase()}`));
   CineAffect.table(by("pooled"), ["predictor", "over", ...heads], predictors.flatMap((predictor) =>

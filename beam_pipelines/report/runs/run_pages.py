@@ -26,6 +26,7 @@ from beam_pipelines.report.runs.table_page import TABLE_1, write_table_page
 FOLDER = "report"
 CALIBRATION_BINS = 10
 
+_OF_THE_CARD = ("version", "best_epoch", "penalty", "code_version", "seed", "smoothing")
 _FIGURES = ("predictor", "target", "scope", "film_id", "seconds", "mse", "pcc", "ccc")
 
 
@@ -42,7 +43,7 @@ def write_run_page(directory: str, output: str | None = None) -> str:
     folder = output or storage.join(directory, FOLDER)
     if storage.stat(storage.join(directory, STUDY_RESULTS)) is not None:
         return write_study_page(directory, folder)
-    if storage.stat(storage.join(directory, HISTORY)) is not None:
+    if any(storage.stat(storage.join(directory, name)) is not None for name in (HISTORY, VALIDATION)):
         return write_training_page(directory, folder)
     table = _read_json(directory, TABLE_1)
     if table is not None:
@@ -79,7 +80,7 @@ def write_training_page(run: str, output: str) -> str:
     cards = exported_cards(run)
     card = cards[max(cards)] if cards else {}
     page = {
-        "history": _read_json(run, HISTORY),
+        "history": _read_json(run, HISTORY) or [],
         "rows": [{key: row.get(key) for key in _FIGURES} for row in evaluation.get("rows", [])],
         "films": film_ids,
         "names": {film_id: shown_name(film_id) for film_id in film_ids},
@@ -88,7 +89,7 @@ def write_training_page(run: str, output: str) -> str:
         "calibration": {target: calibration(pairs, target) for target in TARGETS} if pairs else {},
         "range": card.get("label_range", [-1.0, 1.0]),
         "untrained": card.get("untrained_networks", []),
-        "card": {key: card.get(key) for key in ("version", "best_epoch", "code_version", "seed", "smoothing")},
+        "card": {key: card.get(key) for key in _OF_THE_CARD},
         "trainFilms": len(card.get("data", {}).get("train_films", ())),
         "configuration": card.get("configuration", {}).get("train", {}),
     }

@@ -41,14 +41,14 @@ def test_train_leaves_a_page_of_what_happened(trained: Path, page: Any) -> None:
     assert not page.locator("#films").is_visible()  # folded away until it is asked for
     page.locator("#validated details summary").click()
     lines = page.locator("#films tbody tr").all()
-    assert len(lines) == 6  # two films, constant mean and raw and smoothed
-    smoothed = lines[2].locator("td").all_inner_texts()
+    assert len(lines) == 10  # two films, constant mean, and ridge regression and network, both raw and smoothed
+    smoothed = lines[4].locator("td").all_inner_texts()
     expected = next(r for r in rows if (r["film_id"], r["predictor"], r["target"]) == ("film5", "smoothed", "valence"))
     assert float(smoothed[2].replace("−", "-")) == pytest.approx(float(expected["mse"]), abs=1e-4)
     tried = texts(page, "#smoothing tbody tr")
     assert len(tried) == 1 + len(TrainConfig().smoothing_cutoffs_hz)  # the raw curve and every cutoff
     raw = page.locator("#smoothing tbody tr").first.locator("td").all_inner_texts()
-    assert raw[:4] == ["none (raw)", *page.locator("#pooled tbody tr").nth(2).locator("td").all_inner_texts()[2:5]]
+    assert raw[:4] == ["none (raw)", *page.locator("#pooled tbody tr").nth(6).locator("td").all_inner_texts()[2:5]]
     (chosen,) = texts(page, "#smoothing tr.chosen td:first-child")
     filter_ = card["smoothing"]
     assert chosen.endswith("none (raw)" if filter_["method"] == "none" else f"{filter_['cutoff_hz']} Hz")
@@ -105,6 +105,34 @@ def test_a_model_that_does_worse_than_the_constant_mean_is_said_to(trained: Path
     said = page.locator("#worse").inner_text()
     assert "worse than the constant mean: valence, MSE 9.5000 against" in said
     assert "arousal" not in said
+
+
+def test_ridge_regression_beside_a_network_has_a_page_without_epochs(trained: Path, page: Any, tmp_path: Path) -> None:
+    shutil.copytree(trained / "ridge", tmp_path / "run")
+    assert command.main(["--run", str(tmp_path / "run")]) == 0
+    page.goto((tmp_path / "run" / "report" / "index.html").as_uri())
+    page.wait_for_selector("body[data-film=film5]")
+    assert not page.locator("#epochs").is_visible()
+    assert page.locator("#valence canvas, #arousal canvas, #calibration canvas").count() == 3
+    summary = dict(zip(texts(page, "#summary dt"), texts(page, "#summary dd"), strict=True))
+    card = json.loads((trained / "ridge" / "exports" / "1" / "model_card.json").read_text())
+    assert float(summary["ridge penalty, valence"]) == card["penalty"]["valence"]
+    assert "chosen epoch" not in summary
+
+
+def test_a_model_that_does_worse_than_ridge_is_said_to(trained: Path, page: Any, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(trained, copy, ignore=shutil.ignore_patterns("report", "checkpoints"))
+    evaluation = json.loads((copy / "evaluation.json").read_text())
+    for row in evaluation["rows"]:
+        row["mse"] = {"smoothed": 0.2, "ridge, smoothed": 0.1}.get(row["predictor"], 0.5)
+    (copy / "evaluation.json").write_text(json.dumps(evaluation))
+    assert command.main(["--run", str(copy)]) == 0
+    page.goto((copy / "report" / "index.html").as_uri())
+    page.wait_for_selector("body[data-film]")
+    said = page.locator("#worse").inner_text()
+    assert "worse than ridge regression, whose model is in ridge/exports: valence, MSE 0.2000 against 0.1000" in said
+    assert "constant mean" not in said
 
 
 def test_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

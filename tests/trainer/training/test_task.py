@@ -56,7 +56,7 @@ def test_card_says_what_the_model_is(dataset: DataSet, trained: Path) -> None:
     assert card["data"]["train_films"] == [f"film{index}" for index in range(5)]
     assert card["data"]["validation_films"] == ["film5", "film6"]
     rows = {(row["predictor"], row["target"], row["scope"]): row for row in card["validation_metrics"]}
-    assert len(rows) == 3 * 2 * 2
+    assert len(rows) == 5 * 2 * 2  # constant mean, ridge regression and network, both raw and smoothed
     evaluation = json.loads((trained / "evaluation.json").read_text())
     assert all(row in evaluation["rows"] for row in rows.values())
     assert evaluation["untrained"] == ["face"]

@@ -1,0 +1,118 @@
+"""Ridge regression beside a network: its rows, its export by contract 2, and `train --model ridge` alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from beam_pipelines.contracts.models.exported_model import ExportedModel, FilmFeatures, features_of, find_model
+from beam_pipelines.contracts.records.records import list_records, read_record
+from tests.support.synthetic_films import DataSet
+from tests.support.trained_run import train_arguments
+from trainer.commands import evaluate, train
+from trainer.evaluation.curve_files import RAW, read_curve
+
+
+@pytest.fixture(scope="module")
+def exported(trained: Path) -> ExportedModel:
+    """The ridge regression that a network's training left."""
+    return ExportedModel(find_model(str(trained / "ridge" / "exports")))
+
+
+@pytest.fixture(scope="module")
+def films(dataset: DataSet, exported: ExportedModel) -> dict[str, FilmFeatures]:
+    """The features of all films, of different lengths."""
+    return {
+        name: features_of(read_record(uri), exported.card)
+        for name, uri in sorted(list_records(dataset.records).items())
+    }
+
+
+def test_the_export_gives_the_curves_that_were_evaluated(trained: Path, exported, films):
+    curves = sorted((trained / "ridge" / "curves").iterdir())
+    assert len(curves) == 7
+    for path in curves:
+        found = exported.predict(films[path.stem])
+        own = read_curve(str(path))[RAW]
+        np.testing.assert_allclose(np.stack([found.valence, found.arousal], axis=1), own, atol=1e-5)
+
+
+def test_films_together_have_the_bits_that_they_have_alone(exported, films):
+    short = [FilmFeatures(*({m: a[:n] for m, a in kind.items()} for kind in (one.values, one.present)))
+             for one, n in zip(films.values(), (1, 4, 5, 6, 29, 31, 100), strict=False)]  # fmt: skip
+    for alone, together in zip(map(exported.predict, short), exported.predict_films(short), strict=True):
+        np.testing.assert_array_equal(alone.valence, together.valence)
+        np.testing.assert_array_equal(alone.arousal, together.arousal)
+
+
+def test_single_seconds_have_the_values_of_whole_films(exported, films):
+    whole, some = (exported.predict_films(list(films.values()), stride_s) for stride_s in (1, 7))
+    for one, other in zip(whole, some, strict=True):
+        np.testing.assert_array_equal(one.valence[::7], other.valence[::7])
+    assert exported.card.takes_stride
+
+
+def test_an_absent_modality_is_zeros_whatever_stands_there(exported, films):
+    one = next(iter(films.values()))
+    present = {**one.present, "audio": np.zeros_like(one.present["audio"])}
+    answers = [
+        exported.predict(FilmFeatures({**one.values, "audio": np.full_like(one.values["audio"], fill)}, present))
+        for fill in (0.0, 7.0, np.nan)
+    ]
+    for other in answers[1:]:
+        np.testing.assert_array_equal(answers[0].valence, other.valence)
+    assert np.abs(answers[0].valence - exported.predict(one).valence).max() > 1e-3
+
+
+def test_the_card_names_its_penalties_and_what_it_sees(trained: Path):
+    card = json.loads((trained / "ridge" / "exports" / "1" / "model_card.json").read_text())
+    network = json.loads((trained / "exports" / "1" / "model_card.json").read_text())
+    assert set(card["penalty"]) == {"valence", "arousal"}
+    assert card["models"][0]["kind"] == "ridge"
+    assert card["sequence_length_s"] is None  # all seconds so far
+    for key in ("fingerprints", "dimensions", "slots", "data", "constant_mean", "label_range"):
+        assert card[key] == network[key]
+    assert set(card["signatures"]) == {"serving_default", "films", "films_at"}
+
+
+def test_its_rows_stand_before_the_networks(trained: Path, dataset: DataSet, tmp_path: Path):
+    table = json.loads((trained / "evaluation.json").read_text())["rows"]
+    names = ["constant mean", "ridge, raw", "ridge, smoothed", "raw", "smoothed"]
+    assert list(dict.fromkeys(row["predictor"] for row in table)) == names
+    own = json.loads((trained / "ridge" / "evaluation.json").read_text())["rows"]
+    for name in ("raw", "smoothed"):
+        ours, again = (
+            [row for row in rows if row["predictor"] == p] for rows, p in ((own, name), (table, f"ridge, {name}"))
+        )
+        assert [row["mse"] for row in ours] == [row["mse"] for row in again]
+    card = json.loads((trained / "exports" / "1" / "model_card.json").read_text())
+    assert {row["predictor"] for row in card["validation_metrics"]} == set(names)
+    argv = [
+        "--manifest",
+        dataset.manifest,
+        "--scores",
+        str(trained),
+        "--splits",
+        "validation",
+        "--output",
+        str(tmp_path),
+    ]
+    assert evaluate.main(argv) == 0
+    found = json.loads((tmp_path / "evaluation.json").read_text())["rows"]
+    assert list(dict.fromkeys(row["predictor"] for row in found)) == names
+
+
+def test_alone_it_leaves_the_same_model(trained: Path, dataset: DataSet, tmp_path: Path, capsys):
+    assert train.main(train_arguments(dataset, tmp_path, "--model", "ridge")) == 0
+    assert "validation films, ridge regression, penalty" in capsys.readouterr().out
+    assert not (tmp_path / "history.json").exists()
+    assert (tmp_path / "report" / "index.html").is_file()
+    cards = [
+        json.loads((run / "exports" / "1" / "model_card.json").read_text()) for run in (tmp_path, trained / "ridge")
+    ]
+    assert cards[0] == cards[1]
+    assert train.main(train_arguments(dataset, tmp_path, "--set", "epochs=1")) == 2
+    assert "holds a training run that differs in train." in capsys.readouterr().err
