@@ -101,7 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--like",
         metavar="RUN",
-        help="directory of a training run whose chosen epoch, filter and ridge penalties are taken; and, without --config, its settings",
+        help="directory of a training run whose chosen epoch, filter and ridge penalties are taken; and, without "
+        "--config, its settings",
     )
     parser.add_argument(
         "--model",

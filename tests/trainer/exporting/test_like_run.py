@@ -49,3 +49,16 @@ def test_a_model_that_was_not_trained_has_nothing_to_take(tmp_path: Path) -> Non
     (folder / "model_card.json").write_text(json.dumps({"smoothing": FILTER}))
     with pytest.raises(ConfigurationError, match="has no 'best_epoch'; name a training run, not an ensemble"):
         settings_like(str(tmp_path), None, [])
+
+
+def test_ridges_penalties_come_from_the_run_beside_the_network_or_from_one_of_ridge_alone(run: Path) -> None:
+    card = json.loads((run / "exports" / "2" / "model_card.json").read_text())
+    del card["best_epoch"]
+    (run / "ridge" / "exports" / "1").mkdir(parents=True)
+    penalty = {"valence": 3.0, "arousal": 0.01}
+    (run / "ridge" / "exports" / "1" / "model_card.json").write_text(json.dumps({**card, "penalty": penalty}))
+    assert settings_like(str(run), None, []).epochs == 3
+    for place in (run, run / "ridge"):
+        found = settings_like(str(place), None, []).ridge.penalty
+        assert found is not None
+        assert found.model_dump() == penalty
