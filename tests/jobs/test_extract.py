@@ -185,7 +185,7 @@ def test_paths_that_the_system_refuses_are_failures_of_their_films(films, tmp_pa
     )
     rows = [json.loads(line) for line in (tmp_path / "out" / "failures.jsonl").read_text().splitlines()]
     assert {row["film_id"]: row["reason"] for row in rows} == {
-        "long": "not_readable",
+        "long": "name_too_long",
         "circle": "not_readable",
         "no": "not_found",
     }
