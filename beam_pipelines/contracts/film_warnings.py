@@ -12,6 +12,8 @@ from typing import Any
 
 SENTENCES: Mapping[str, str] = {
     "truncated": "the pictures end {number:g} s before the end that the file states; most often a copy was cut off",
+    "clock_jumped": "the file's timestamps jump, as those of joined recordings do, and were joined to one clock; "
+    "jumps: {number:g}",
     "damaged": "parts of the file are damaged; packets and frames lost: {number:g}",
     "frozen": "{number:g} seconds show the picture of the second before: a gap in the file, or stills",
 }
@@ -76,6 +78,8 @@ def warnings_of_quality(
     found = []
     if film("missing_s") > TRUNCATED_BEYOND_S:
         found.append(film_warning("truncated", film("missing_s")))
+    if film("clock_jumps"):
+        found.append(film_warning("clock_jumped", film("clock_jumps")))
     # The demuxer and the decoder may both count the same packet of the pictures.
     in_pictures = max(
         film("packets_damaged") + film("read_errors"), picture("frames_corrupt") + picture("packet_errors")

@@ -26,6 +26,7 @@ from beam_pipelines.extraction.one_film import (
     Extractor,
     extract_film,
     extract_part,
+    fits,
     on_local_disk,
     write_record,
 )
@@ -77,8 +78,9 @@ def finish_film(cut: CutFilm, uris: Sequence[str], extractor: Extractor) -> Extr
         parts = []
     if parts and not any(_depends_on_cuts(part) for part in parts):
         uri = records.record_uri(extractor.directory, cut.film.film_id)
-        kept = kept_record(uri, existing_header(uri), cut.sha256)
-        done = write_record(cut.film, cut.size_bytes, cut.sha256, cut.read_probe(), join_parts(parts), kept, extractor)
+        probe, kept = cut.read_probe(), kept_record(uri, existing_header(uri), cut.sha256)
+        kept = kept if kept and fits(kept, probe) else None
+        done = write_record(cut.film, cut.size_bytes, cut.sha256, probe, join_parts(parts), kept, extractor)
     else:
         _LOG.info("%s: is extracted again in one piece, since its parts can't be planned", cut.film.film_id)
         whole = extract_film(cut.film, extractor, in_parts=False)

@@ -117,10 +117,21 @@ def extract_film(film: Film, extractor: Extractor, in_parts: bool = True) -> Ext
                 records.write_record(replace(kept, header=replace(kept.header, source_uri=film.uri)), uri)
             return ExtractedFilm(kept.header.duration_us / 1_000_000, False)
         probe = extractor.decoder.probe(path, extractor.limits)
+        if kept and not fits(kept, probe):
+            kept, missing = None, dict(descriptions)
         if in_parts and is_cut(path, probe, missing, extractor.config, extractor.decoder):
             return cut_film(film, source, checksum, probe, missing, extractor.config.segment_s)
         part = extract_part(path, probe, missing, extractor, range(probe.seconds))
     return write_record(film, source.size_bytes, checksum, probe, part, kept, extractor)
+
+
+def fits(record: records.FilmRecord, probe: FilmProbe) -> bool:
+    """Whether a record's features have the film's length; an earlier version may have read the film otherwise."""
+    if record.header.seconds == probe.seconds:
+        return True
+    about = "the record has %d seconds, the film %d: all its features are extracted again"
+    _LOG.warning(f"%s: {about}", record.header.film_id, record.header.seconds, probe.seconds)
+    return False
 
 
 def on_local_disk(film: Film, copies: ExitStack) -> Path:

@@ -13,13 +13,14 @@ STEP = "decode"
 
 
 def describe_damage(probe: FilmProbe) -> dict[str, Any]:
-    """The entry `film` of a record's quality: counts over the whole file, and whether it was cut off."""
+    """The entry `film` of a record's quality: counts over the whole file, whether it was cut off, closed jumps."""
     return {
         "packets": probe.packets,
         "packets_damaged": probe.packets_damaged,
         "read_errors": probe.read_errors,
         "missing_s": round(probe.missing_s, 3),
         "truncated": probe.truncated,
+        "clock_jumps": len(probe.jumps),
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -19,6 +19,7 @@ from av.container import InputContainer
 from av.stream import Discard
 
 from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.media.clock.joined_clock import ClockJump, on_joined_clock
 
 # After so many failures in a row, without a packet in between, the demuxer can read no more.
 _MAX_READ_ERRORS_IN_A_ROW = 100
@@ -146,19 +147,31 @@ def _check_is_a_file(name: str, step: str) -> None:
         raise FilmError(step, "empty_file", f"{name}: the file holds no bytes")
 
 
-def packets(container: InputContainer, stream: Any, quality: DecodeQuality) -> Iterator[Any]:
-    """The packets of a stream, or of a list of streams, in file order.
+def packets(
+    container: InputContainer, stream: Any, quality: DecodeQuality, jumps: Sequence[ClockJump] = ()
+) -> Iterator[Any]:
+    """The packets of a stream, or of a list of streams, in file order. A failed read is counted, and the next is tried.
 
-    A failed read is counted, and the next packet is tried.
+    Args:
+        container: the film; if its clock has jumps, it must stand at the film's beginning.
+        stream: a stream or a list.
+        quality: counters.
+        jumps: jumps of the film's clock, to get the packets of a single stream on the joined clock.
     """
-    wanted = {each.index for each in (stream if isinstance(stream, list) else [stream])}
+    if jumps:
+        return on_joined_clock(_packets(container, [stream], quality), stream, jumps)
+    return _packets(container, stream if isinstance(stream, list) else [stream], quality)
+
+
+def _packets(container: InputContainer, streams: list[Any], quality: DecodeQuality) -> Iterator[Any]:
+    wanted = {stream.index for stream in streams}
     for other in container.streams:
         if other.index not in wanted:
             other.discard = Discard.all
     failures = 0
     while failures < _MAX_READ_ERRORS_IN_A_ROW:
         try:
-            for packet in container.demux(stream):
+            for packet in container.demux(*streams):
                 failures = 0
                 # Empty ones are FFmpeg's end mark, and AVI's "show the last frame again" (which has a timestamp).
                 if packet.size > 0 or packet.pts is not None:

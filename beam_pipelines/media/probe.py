@@ -15,16 +15,19 @@ from av.container import InputContainer
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.audio.sound_choice import SoundChoice, SoundTrack, choose_sound
 from beam_pipelines.media.audio.sound_tracks import sound_tracks
+from beam_pipelines.media.clock.clock_jumps import StepWatch, find_jumps
+from beam_pipelines.media.clock.file_clock import file_start_s, start_timecode
+from beam_pipelines.media.clock.joined_clock import ClockJump
+from beam_pipelines.media.clock.packet_span import PacketSpan
 from beam_pipelines.media.decode import DecodeQuality, RangeCounts, decode_packet, opened_film, packets, prepare_decoder
 from beam_pipelines.media.truncation import TRUNCATED_BEYOND_S, missing_s
 from beam_pipelines.media.video.orientation import Orientation, orientation_of
 from beam_pipelines.media.video.picture_choice import choose_picture
 
 STEP = "probe"
-# FFmpeg's own guess if a stream has one frame and doesn't say how long it lasts.
-_DEFAULT_FRAME_S = Fraction(1, 25)
 # Codecs store whole blocks: a picture may be larger in the decoder than its header says, by less than this.
 _BLOCK_PADDING_PX = 128
+_BESIDE_A_JUMP = 3
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,11 @@ class FilmProbe:
         packets_damaged: packets that the demuxer marks as damaged, for example the last one of a cut-off file.
         read_errors: failures of the demuxer to read the next packet of that stream.
         missing_s: how much earlier the pictures end than the container says; 0 if they don't, or it says nothing.
+        file_start_s: the timestamp that players show as time 0, on the container's clock.
+        start_timecode: timecode of the first picture, from a timecode track or tag; may be empty.
+        jumps: jumps of the container's clock, in order. They are closed: all times here are on the joined clock.
 
-    The last four are properties of the file, read to its end; they don't depend on what is decoded.
+    From `packets` on, these are properties of the file, read to its end; they don't depend on what is decoded.
     """
 
     path: str
@@ -93,6 +99,14 @@ class FilmProbe:
     packets_damaged: int = 0
     read_errors: int = 0
     missing_s: float = 0.0
+    file_start_s: Fraction = Fraction(0)
+    start_timecode: str = ""
+    jumps: tuple[ClockJump, ...] = ()
+
+    @property
+    def file_offset_s(self) -> Fraction:
+        """What players show at the film's time 0: how much later than the file its pictures begin."""
+        return self.first_pts_s - self.file_start_s
 
     @property
     def audio_index(self) -> int | None:
@@ -146,9 +160,12 @@ def probe_film(
         sound = replace(choose_sound(tracks, sound_track), search_mb=search_mb)
         _check_sizes(video, sound.tracks, limits, name)
         prepare_decoder(video, limits.decoder_max_pixels)
-        span = _PacketSpan(video.time_base, video.average_rate, limits.max_duration_s, name)
-        quality = DecodeQuality()
-        first_frame = _first_frame(container, video, span, quality)
+        span = PacketSpan(video.time_base, video.average_rate, limits.max_duration_s, name)
+        quality, watch = DecodeQuality(), StepWatch(container, video)
+        first_frame = _first_frame(container, video, span, quality, watch)
+        jumps = find_jumps(name, video.index, sound.search_mb) if watch.steps else ()
+        if jumps:
+            span = _joined_span(span, name, video, jumps)
         orientation = orientation_of(first_frame)
         sides_px = (first_frame.width, first_frame.height)
         width_px, height_px = reversed(sides_px) if orientation.swaps_sides else sides_px
@@ -171,6 +188,9 @@ def probe_film(
             packets_damaged=span.packets_damaged,
             read_errors=quality.read_errors,
             missing_s=missing_s(name, container, video, first_pts_s, duration_s),
+            file_start_s=file_start_s(container, first_pts_s),
+            start_timecode=start_timecode(container, video),
+            jumps=jumps,
         )
 
 
@@ -184,7 +204,22 @@ def _check_sizes(video: Any, sound: Sequence[SoundTrack], limits: MediaLimits, n
             raise FilmError(STEP, "too_large", f"{name}: {about} is beyond the limits")
 
 
-def _first_frame(container: InputContainer, video: Any, span: _PacketSpan, quality: DecodeQuality) -> Any:
+def _joined_span(span: PacketSpan, name: str, video: Any, jumps: tuple[ClockJump, ...]) -> PacketSpan:
+    """The span of the same packets on the joined clock."""
+    joined = span.empty()
+    # FFmpeg marks the last packets before a jump as damaged, since the count of transport packets starts anew there.
+    firsts = [jump.first_packets[video.index] for jump in jumps]
+    beside = {number for first in firsts for number in range(first - _BESIDE_A_JUMP, first + 1)}
+    with opened_film(name, STEP) as again:
+        for number, packet in enumerate(packets(again, again.streams[video.index], DecodeQuality(), jumps)):
+            joined.add(packet)
+            joined.packets_damaged -= packet.is_corrupt and number in beside
+    return joined
+
+
+def _first_frame(
+    container: InputContainer, video: Any, span: PacketSpan, quality: DecodeQuality, watch: StepWatch
+) -> Any:
     """The first intact frame, else the first frame; reads all packets to the end and adds each to `span`."""
     counts = RangeCounts(quality)
     frame: Any = None
@@ -192,6 +227,7 @@ def _first_frame(container: InputContainer, video: Any, span: _PacketSpan, quali
     for packet in _with_end(packets(container, video, quality)):
         if packet is not None:
             span.add(packet)
+            watch.see(packet)
         if (frame is None or frame.is_corrupt) and (packet is None or packet.size > 0):
             if packet is not None and not tried_alone:
                 tried_alone = True
@@ -217,61 +253,3 @@ def _frame_of_one(video: Any, packet: Any) -> Any | None:
 def _with_end(items: Iterator[Any]) -> Iterator[Any | None]:
     yield from items
     yield None
-
-
-class _PacketSpan:
-    """The first timestamp and the end of the packets added so far."""
-
-    def __init__(self, time_base: Fraction, rate_hz: Fraction | None, max_duration_s: int, name: str):
-        self.name = name
-        self.packets, self.packets_damaged = 0, 0
-        self._time_base = time_base
-        self._rate_hz = rate_hz
-        self._max_ticks = math.floor(max_duration_s / time_base)
-        self._first: int | None = None
-        # The two latest timestamps, and the latest end of a packet that has a duration.
-        self._last: int | None = None
-        self._before_last: int | None = None
-        self._last_has_duration = False
-        self._end: int | None = None
-        self._previous_end = 0
-
-    @property
-    def is_empty(self) -> bool:
-        return self._first is None
-
-    def add(self, packet: Any) -> None:
-        self.packets += 1
-        self.packets_damaged += packet.is_corrupt
-        if packet.is_discard:
-            return
-        pts = next((stamp for stamp in (packet.pts, packet.dts) if stamp is not None), self._previous_end)
-        duration = max(packet.duration or 0, 0)
-        self._previous_end = pts + duration
-        self._first = pts if self._first is None else min(self._first, pts)
-        if self._last is None or pts > self._last:
-            self._before_last, self._last, self._last_has_duration = self._last, pts, duration > 0
-        elif pts < self._last:
-            self._before_last = pts if self._before_last is None else max(self._before_last, pts)
-        if duration > 0:
-            self._end = pts + duration if self._end is None else max(self._end, pts + duration)
-        latest = pts if self._end is None else max(pts, self._end)
-        if latest - self._first > self._max_ticks:
-            seconds = float((latest - self._first) * self._time_base)
-            raise FilmError(STEP, "too_long", f"{self.name}: its timestamps span {seconds:.0f} s, beyond the limits")
-
-    def result(self) -> tuple[Fraction, Fraction]:
-        """First timestamp and duration, in seconds."""
-        assert self._first is not None
-        assert self._last is not None
-        ends_s = [] if self._end is None else [self._end * self._time_base]
-        if not self._last_has_duration:
-            ends_s.append(self._last * self._time_base + self._guessed_frame_s())
-        return self._first * self._time_base, max(ends_s) - self._first * self._time_base
-
-    def _guessed_frame_s(self) -> Fraction:
-        if self._rate_hz:
-            return 1 / Fraction(self._rate_hz)
-        if self._last is not None and self._before_last is not None:
-            return (self._last - self._before_last) * self._time_base
-        return _DEFAULT_FRAME_S

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -162,6 +163,23 @@ def test_a_record_that_lost_its_end_is_made_again(films, tmp_path):
         path.write_bytes(damaged)
         assert run(films / "silent.mp4", tmp_path, *only_sound) == 0
         assert path.read_bytes() == whole
+
+
+def test_features_of_another_length_are_not_kept_beside_new_ones(films, tmp_path):
+    """An earlier version may have found fewer seconds in the file: in joined recordings, in a film with a cover."""
+    only_sound = ("--workers", "1", "--set=modalities=[audio]")
+    assert run(films / "silent.mp4", tmp_path, *only_sound) == 0
+    uri = str(tmp_path / "silent.mp4.tfrecord")
+    right = records.read_record(uri)
+    other = {"mine": replace(right.tracks["audio"], description={"imported": "csv"}, **first_second(right))}
+    records.write_record(records.make_record(replace(right.header, seconds=1), other), uri)
+    assert run(films / "silent.mp4", tmp_path, *only_sound) == 0
+    found = records.read_record(uri)
+    assert (found.header.seconds, list(found.tracks)) == (3, ["audio"])
+
+
+def first_second(record: records.FilmRecord) -> dict[str, np.ndarray]:
+    return {name: getattr(record.tracks["audio"], name)[:1] for name in ("values", "present", "timestamps_us")}
 
 
 def test_a_film_that_has_moved_keeps_its_features(films, tmp_path):

@@ -54,7 +54,7 @@ _ENTERED_CONTAINERS = frozenset({"mov"})
 def entry_seconds(probe: FilmProbe, second: int) -> tuple[int, int]:
     """The half-open stretch of seconds that the decoder for `second` serves."""
     is_entered = all(track.codec == "aac" or track.codec.startswith("pcm_") for track in probe.sound.tracks)
-    if probe.container not in _ENTERED_CONTAINERS or not is_entered:
+    if probe.container not in _ENTERED_CONTAINERS or not is_entered or probe.jumps:
         return 0, probe.seconds
     begin = second - second % ENTRY_EVERY_S
     return begin, min(begin + ENTRY_EVERY_S, probe.seconds)
@@ -94,7 +94,7 @@ def sound_from(
                 yield _counted(stream, items, probe, counted, quality)
                 return
     with _opened_sound(path, probe, index) as (container, stream):
-        yield _counted(stream, packets(container, stream, quality), probe, counted, quality)
+        yield _counted(stream, packets(container, stream, quality, probe.jumps), probe, counted, quality)
 
 
 @contextmanager

@@ -99,7 +99,7 @@ def plan_of(
     quality = DecodeQuality()
     try:
         reader = make_reader(bytes(context.extradata or b""))
-        table = PacketTable(reader, packets(container, stream, quality), ticks[-1])
+        table = PacketTable(reader, packets(container, stream, quality, probe.jumps), ticks[-1])
         table.check_order(context.reorder_depth if context.name == "h264" else None)
     except (UnsafeStream, ValueError, IndexError, KeyError):
         return None

@@ -8,13 +8,14 @@ beginning gives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import av
 import numpy as np
 from av.container import InputContainer
 
+from beam_pipelines.media.clock.joined_clock import ClockJump
 from beam_pipelines.media.decode import DecodeQuality, RangeCounts, decode_packet, packets
 from beam_pipelines.media.video.decode_plan import DecodePlan
 
@@ -53,7 +54,12 @@ def entered(container: InputContainer, stream: Any, plan: DecodePlan) -> int | N
 
 
 def planned_frames(
-    container: InputContainer, stream: Any, plan: DecodePlan, counts: RangeCounts, entry: int = 0
+    container: InputContainer,
+    stream: Any,
+    plan: DecodePlan,
+    counts: RangeCounts,
+    entry: int = 0,
+    jumps: Sequence[ClockJump] = (),
 ) -> Iterator[tuple[int, Any]]:
     """The wanted frames with their timestamps in ticks, ascending.
 
@@ -62,6 +68,7 @@ def planned_frames(
         plan: the film's plan.
         counts: counters for what is decoded, left out or jumped over.
         entry: the result of `entered`.
+        jumps: jumps of the film's clock; a film that has any must stand at its beginning.
 
     Raises:
         PlanFailed: before it yields a frame that could differ from full decoding's, or take the place of another.
@@ -69,7 +76,7 @@ def planned_frames(
     expected = iter(plan.wanted.tolist())
     awaited = next(expected, None)
     last = None
-    for frame in _decoded(container, stream, plan, counts, entry):
+    for frame in _decoded(stream, plan, counts, entry, packets(container, stream, counts.quality, jumps)):
         if frame.pts is None or (last is not None and frame.pts <= last):
             raise PlanFailed("frames come out in another order than planned")
         last = frame.pts
@@ -82,14 +89,12 @@ def planned_frames(
         raise PlanFailed("a wanted frame did not come out of the decoder")
 
 
-def _decoded(
-    container: InputContainer, stream: Any, plan: DecodePlan, counts: RangeCounts, entry: int
-) -> Iterator[Any]:
+def _decoded(stream: Any, plan: DecodePlan, counts: RangeCounts, entry: int, items: Iterator[Any]) -> Iterator[Any]:
     given, end, has_given = plan.given.tolist(), plan.end, False
     damage = _damage(counts)
     for pts in plan.times[:entry].tolist():
         counts.at(pts).frames_skipped += 1
-    for place, packet in enumerate(packets(container, stream, counts.quality), start=entry):
+    for place, packet in enumerate(items, start=entry):
         if place >= end:
             break
         if packet.pts != plan.times[place]:

@@ -180,11 +180,11 @@ def _planned_frames(
     """The wanted frames of a planned film, each with its time in seconds on the container's clock."""
     with ExitStack() as again:
         container, stream = opened
-        entry = entered(container, stream, plan)
+        entry = None if probe.jumps else entered(container, stream, plan)
         if entry is None:
             container, stream = again.enter_context(_opened_video(path, probe, limits))
         counts = counts_within(quality, counted, probe.seconds, probe.first_pts_s, stream.time_base)
-        for pts, frame in planned_frames(container, stream, plan, counts, entry or 0):
+        for pts, frame in planned_frames(container, stream, plan, counts, entry or 0, probe.jumps):
             yield pts * stream.time_base, frame
 
 
@@ -208,7 +208,7 @@ def _all_frames(
     seen_intact = False
     with _opened_video(path, probe, limits) as (container, stream):
         counts = counts_within(quality, counted, probe.seconds, probe.first_pts_s, stream.time_base)
-        for frame in decoded_frames(stream, packets(container, stream, quality), counts):
+        for frame in decoded_frames(stream, packets(container, stream, quality, probe.jumps), counts):
             stamp_s = end_s if frame.pts is None else frame.pts * stream.time_base
             time_s = max(time_s, stamp_s)
             end_s = time_s + (frame.duration * stream.time_base if frame.duration else step_s)

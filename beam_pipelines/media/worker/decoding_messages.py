@@ -12,9 +12,10 @@ from fractions import Fraction
 from typing import Any, BinaryIO
 
 from beam_pipelines.media.audio.sound_choice import SoundChoice, SoundTrack
+from beam_pipelines.media.clock.joined_clock import jumps_from_rows, jumps_to_rows
 from beam_pipelines.media.probe import FilmProbe
 
-_FRACTIONS = ("first_pts_s", "duration_s", "average_rate_hz")
+_FRACTIONS = ("first_pts_s", "duration_s", "average_rate_hz", "file_start_s")
 _LONGEST_LINE_BYTES = 1 << 20
 EXIT_OUT_OF_MEMORY = 12
 """What the child ends with if it reaches its memory limit."""
@@ -49,6 +50,7 @@ def probe_to_message(probe: FilmProbe) -> dict[str, Any]:
     """A probe as a JSON object, fractions as text."""
     message = asdict(probe)
     message.update({name: None if message[name] is None else str(message[name]) for name in _FRACTIONS})
+    message["jumps"] = jumps_to_rows(probe.jumps)
     return message
 
 
@@ -57,4 +59,5 @@ def probe_from_message(message: Mapping[str, Any]) -> FilmProbe:
     fractions = {name: None if message[name] is None else Fraction(message[name]) for name in _FRACTIONS}
     tracks = tuple(SoundTrack(**track) for track in message["sound"]["tracks"])
     sound = SoundChoice(**{**message["sound"], "tracks": tracks})
-    return FilmProbe(**{**message, **fractions, "sound": sound})
+    jumps = jumps_from_rows(message["jumps"])
+    return FilmProbe(**{**message, **fractions, "sound": sound, "jumps": jumps})
