@@ -130,7 +130,7 @@ def records_source(directory: str, manifest: str | None = None, splits: Sequence
                 f"{directory}: holds no feature records (*.tfrecord); cineaffect extract makes them"
             )
         return FromRecords(films)
-    catalogue = list_films(manifest)
+    catalogue = list_films(manifest, needs_path=False)
     chosen = films_of_splits(catalogue, splits, manifest) if splits else catalogue
     return FromRecords([FilmToScore(film.film_id, film.uri, record_uri(directory, film.film_id)) for film in chosen])
 

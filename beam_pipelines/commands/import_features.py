@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Sequence
+from fractions import Fraction
 
 from beam_pipelines.films.mediaeval2018 import KINDS
 from beam_pipelines.foundation import storage
@@ -17,7 +18,8 @@ examples:
     cineaffect import-features --mediaeval2018 data --output features
   those of the paper's baseline only:
     cineaffect import-features --mediaeval2018 data --kinds fc6,emobase2010 --output features
-  your own features: a folder of <film_id>.csv, one row per second, a header with their names (time_s: the second):
+  your own features: a folder of <film_id>.csv with a header; a column time_s says when a row is, in seconds, and
+  several rows a second are averaged (docs/formats.md):
     cineaffect import-features --csv mine --name my_features --version 1 --output features
 
 An existing record keeps its length and its other features. If there is none, name the films (--films, or the films of
@@ -37,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: list[str]) -> int:
     arguments, beam_arguments = parse_known(_parser(), argv)
-    for given, needed in (("name", "csv"), ("version", "csv"), ("kinds", "mediaeval2018")):
+    for given, needed in (("name", "csv"), ("version", "csv"), ("rate", "csv"), ("kinds", "mediaeval2018")):
         if getattr(arguments, given) and not getattr(arguments, needed):
             raise ConfigurationError(f"--{given} goes with --{needed}")
 
@@ -48,7 +50,9 @@ def _main(argv: list[str]) -> int:
 
     options = job.beam_options(beam_arguments, arguments.workers)
     if arguments.csv:
-        films, descriptions = csv_imports(arguments.csv, arguments.name, arguments.version, arguments.films)
+        films, descriptions = csv_imports(
+            arguments.csv, arguments.name, arguments.version, arguments.films, arguments.rate
+        )
     else:
         kinds = comma_separated(arguments.kinds)
         films, descriptions = mediaeval_imports(arguments.mediaeval2018, kinds, arguments.films)
@@ -80,18 +84,29 @@ def _print_defects(run_folder: str) -> None:
     print(f"defects by film: {storage.join(run_folder, DEFECTS)}")
 
 
+def _rate(text: str) -> Fraction:
+    """The rate of a text such as `25`, `29.97` or `30000/1001`."""
+    rate_hz = Fraction(text)
+    if not 0 < rate_hz <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"'{text}' is no rate, such as 25 or 30000/1001")
+    return rate_hz
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser(
-        "import-features", "Puts features that others computed, one row per second, into feature records.", EXAMPLES
+        "import-features", "Puts features that others computed, as one row per second, into feature records.", EXAMPLES
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--mediaeval2018", metavar="DIR", help="data set in the organisers' layout, local or gs://")
-    source.add_argument("--csv", metavar="DIR", help="folder or quoted glob of <film_id>.csv")
+    source.add_argument("--csv", metavar="DIR", help="folder or quoted glob of <film_id>.csv (or .tsv)")
     parser.add_argument("--output", required=True, help="directory of feature records; existing ones are added to")
     parser.add_argument("--films", default="", help="the films themselves: folder, quoted glob, or CSV manifest")
     parser.add_argument("--kinds", default="", help=f"with --mediaeval2018: some of {','.join(KINDS)}")
     parser.add_argument("--name", default="", help="with --csv: name of the modality")
     parser.add_argument("--version", default="", help="with --csv: how the features were made; part of the fingerprint")
+    parser.add_argument(
+        "--rate", type=_rate, help="with --csv: frames a second of the column frame, or rows a second without a clock"
+    )
     parser.add_argument("--failure-threshold", type=float, default=0.5, metavar="SHARE", help="as extract's (0.5)")
     parser.add_argument("--workers", type=int, default=0, help="local runner only: worker processes")
     return parser

@@ -17,6 +17,8 @@ examples:
     cineaffect report --scores curves
   with the films themselves, their labels, thumbnails, and the tracks of faces and sound:
     cineaffect report --scores curves --records features --manifest films.csv --thumbnails
+  labels that are read otherwise than by default, with the file that the training had:
+    cineaffect report --scores curves --manifest films.csv --config sliders.yaml
   of a training run, a study or Table 1, in run/report/index.html (train, tune and reproduce write it at their end):
     cineaffect report --run run
 
@@ -40,6 +42,7 @@ def _main(argv: list[str]) -> int:
 
     from beam_pipelines.contracts.runs import read_failures
     from beam_pipelines.films.catalogue import list_films
+    from beam_pipelines.labels.config import load_label_config
     from beam_pipelines.report.scoring.scoring_run import read_scoring_run
     from beam_pipelines.report.scoring.sheet_maker import SheetMaker, write_report
 
@@ -49,12 +52,15 @@ def _main(argv: list[str]) -> int:
     maker = SheetMaker(
         output=arguments.output or storage.join(arguments.scores, "report"),
         label_range=run.label_range,
-        films={film.film_id: film for film in list_films(arguments.manifest)} if arguments.manifest else {},
+        films={film.film_id: film for film in list_films(arguments.manifest, needs_path=False)}
+        if arguments.manifest
+        else {},
         records=records,
         agreement=run.agreement(),
         failures={film.film_id: film for film in run.failures},
         thumbnails=arguments.thumbnails,
         rate_hz=arguments.frame_rate,
+        label_config=load_label_config(arguments.config, run.label_range),
     )
     failed = read_failures(records).values() if records else ()
     before = [film for film in failed if not maker.films or film.film_id in maker.films]
@@ -89,6 +95,9 @@ def _parser() -> argparse.ArgumentParser:
         help="directory of feature records: faces, sound and exact length (default: SCORES/records if it exists)",
     )
     parser.add_argument("--manifest", help="CSV manifest with the films and their labels")
+    parser.add_argument(
+        "--config", help="YAML file; its section train.labels says how the labels are read (layout, origin, range)"
+    )
     parser.add_argument("--output", help="folder of the page (default: SCORES/report or RUN/report)")
     parser.add_argument(
         "--thumbnails", action="store_true", help="pictures along the time axis, if the films are available"

@@ -1,7 +1,8 @@
-"""The catalogue: the list of films, from a folder, a glob or a CSV manifest; local or `gs://`.
+"""The catalogue: the list of films, from a folder, a glob or a manifest; local or `gs://`.
 
-A manifest is a CSV with a header and the columns `film_id` and `path`, and optionally `split`, `labels` and
-`rendition`. Relative paths in it are relative to the manifest's folder. Other columns are ignored.
+A manifest is a table (`foundation.tables`) with the column `film_id`, the column `path` where a job reads the films
+themselves, and optionally `split`, `labels` and `rendition`. Relative paths are relative to its folder. Other columns
+are ignored.
 
 Several rows with one film_id are renditions of one film if each gives its number of lines (`480p`, `854x480`, `1080`).
 The catalogue takes one of them: the smallest that has enough lines.
@@ -9,8 +10,6 @@ The catalogue takes one of them: the smallest that has enough lines.
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
 import unicodedata
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from beam_pipelines.contracts.film_ids import distinct_film_id, escape_film_id
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError, nearest
+from beam_pipelines.foundation.tables.reading import TABLE_SUFFIXES, read_table
 
 VIDEO_SUFFIXES = (
     ".3gp",
@@ -72,21 +72,24 @@ class Film:
     rendition: str = ""
 
 
-def list_films(source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES, min_lines_px: int = MIN_LINES_PX) -> list[Film]:
-    """All films of a folder (recursively), a glob or a CSV manifest (`*.csv`), sorted by film id.
+def list_films(
+    source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES, min_lines_px: int = MIN_LINES_PX, needs_path: bool = True
+) -> list[Film]:
+    """All films of a folder (recursively), a glob or a manifest (`*.csv`, `*.tsv`), sorted by film id.
 
     Args:
         source: the folder, glob or manifest.
         suffixes: what counts as a film in a folder.
         min_lines_px: of several renditions of a film the smallest with at least so many lines is taken, or the largest
             if none has so many.
+        needs_path: whether every film of a manifest must have a path, since the films themselves are read.
 
     Raises:
         ConfigurationError: if nothing is found, two films have one id, or the manifest can't be read; the text names
             it.
     """
-    is_manifest = source.lower().endswith(".csv")
-    films = read_manifest(source, min_lines_px) if is_manifest else _list_by_path(source, suffixes)
+    is_manifest = source.lower().endswith(TABLE_SUFFIXES)
+    films = read_manifest(source, min_lines_px, needs_path) if is_manifest else _list_by_path(source, suffixes)
     if not films:
         if not storage.is_remote(source) and not re.search(r"[*?\[]", source) and not os.path.exists(source):
             raise ConfigurationError(f"{source}: no such folder or file")
@@ -97,28 +100,26 @@ def list_films(source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES, min_lines_
     return _unique(films, source)
 
 
-def read_manifest(uri: str, min_lines_px: int = MIN_LINES_PX) -> list[Film]:
-    """The films of a CSV manifest, sorted by film id, one rendition of each (see `list_films`).
+def read_manifest(uri: str, min_lines_px: int = MIN_LINES_PX, needs_path: bool = False) -> list[Film]:
+    """The films of a manifest, sorted by film id, one rendition of each (see `list_films`).
 
-    Addresses are absolute, or as given if they are `gs://`.
+    Addresses are absolute, or as given if they are `gs://`; the address of a film without a path is empty.
 
     Raises:
         ConfigurationError: if the manifest can't be read; the text names the file and the line.
     """
     try:
-        text = storage.read_text(uri)
+        table = read_table(uri)
     except FileNotFoundError as error:
         raise ConfigurationError(f"{uri}: no such manifest") from error
-    except OSError as error:
-        raise ConfigurationError(f"{uri}: not readable: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{uri}: not UTF-8 text: {error}") from error
-    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        _check_columns(rows.fieldnames or [], uri)
-        films = [_manifest_film(row, uri, rows.line_num) for row in rows if not _is_blank(row)]
-    except csv.Error as error:
-        raise ConfigurationError(f"{uri}, line {rows.line_num}: not readable as CSV: {error}") from error
+    _check_columns(table.header, uri, needs_path)
+    places = {column: table.header.index(column) for column in MANIFEST_COLUMNS if column in table.header}
+    rows = [
+        (line, {column: cells[place] for column, place in places.items()})
+        for line, cells in table.rows(may_be_short=True)
+        if any(cells)
+    ]
+    films = [_manifest_film(row, uri, line, needs_path) for line, row in rows]
     return _unique(_best_renditions(films, min_lines_px), uri)
 
 
@@ -136,34 +137,27 @@ def films_of_splits(films: Iterable[Film], splits: Sequence[str], source: str = 
     return sorted((film for film in films if film.split in splits), key=lambda film: film.film_id)
 
 
-def _check_columns(columns: Sequence[str], uri: str) -> None:
-    for needed in ("film_id", "path"):
+def _check_columns(columns: Sequence[str], uri: str, needs_path: bool) -> None:
+    for needed in ("film_id", "path") if needs_path else ("film_id",):
         if needed not in columns:
             raise ConfigurationError(
                 f"{uri}: has no column '{needed}' (its columns: {', '.join(columns) or 'none'}); "
-                "the first line names the columns, in small letters and separated by commas"
+                "the first line names the columns, in small letters"
             )
     for column in columns:
         hint = "" if column in MANIFEST_COLUMNS else nearest(column, MANIFEST_COLUMNS)
         if "did you mean" in hint:
             raise ConfigurationError(f"{uri}: unknown column '{column}'{hint}")
-        if columns.count(column) > 1:
-            raise ConfigurationError(f"{uri}: the column '{column}' is there twice")
 
 
-def _is_blank(row: dict[str, str]) -> bool:
-    return not any(value.strip() for value in row.values() if isinstance(value, str)) and None not in row
-
-
-def _manifest_film(row: dict[str, str], uri: str, line: int) -> Film:
-    if None in row:
-        raise ConfigurationError(f"{uri}, line {line}: more cells than columns; put a value that has a comma in quotes")
-    if not (row["film_id"] or "").strip() or not (row["path"] or "").strip():
-        raise ConfigurationError(f"{uri}, line {line}: film_id and path must both be given")
+def _manifest_film(row: Mapping[str, str], uri: str, line: int, needs_path: bool) -> Film:
+    if not row["film_id"]:
+        raise ConfigurationError(f"{uri}, line {line}: film_id must be given")
+    if needs_path and not row["path"]:
+        raise ConfigurationError(f"{uri}, line {line}: path must be given, since this job reads the film itself")
     folder = os.path.dirname(uri)
 
-    def address(value: str | None) -> str:
-        value = (value or "").strip()
+    def address(value: str) -> str:
         if not value or storage.is_remote(value) or os.path.isabs(value):
             return value
         if storage.is_remote(uri):
@@ -173,10 +167,10 @@ def _manifest_film(row: dict[str, str], uri: str, line: int) -> Film:
 
     return Film(
         film_id=escape_film_id(row["film_id"]),
-        uri=address(row["path"]),
-        split=(row.get("split") or "").strip(),
-        labels=address(row.get("labels")),
-        rendition=(row.get("rendition") or "").strip(),
+        uri=address(row.get("path", "")),
+        split=row.get("split", ""),
+        labels=address(row.get("labels", "")),
+        rendition=row.get("rendition", ""),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from beam_pipelines.contracts.records import records
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.foundation.tables.reading import TableError, read_table
 from beam_pipelines.importing.imported_features import KINDS, Defects, ImportedRows, read_csv_rows, read_organisers_kind
 from beam_pipelines.media.probe import probe_film
 
@@ -73,10 +75,11 @@ def describe_kind(kind: str) -> dict[str, Any]:
     return {"imported": "mediaeval2018", "kind": kind, "dimensions": KINDS[kind], "rate_hz": 1}
 
 
-def describe_csv(name: str, version: str, columns: Sequence[str]) -> dict[str, Any]:
-    """The description of a user's own features, for their fingerprint: name, version, and columns in their order."""
+def describe_csv(name: str, version: str, columns: Sequence[str], rate_hz: Fraction | None = None) -> dict[str, Any]:
+    """The description of a user's own features, for their fingerprint: name, version, columns in their order, rate."""
     named = hashlib.sha256("\n".join(columns).encode()).hexdigest()[:16]
-    return {"imported": "csv", "name": name, "version": version, "columns": named, "dimensions": len(columns)}
+    rate = {} if rate_hz is None else {"rows_per_s": str(rate_hz)}
+    return {"imported": "csv", "name": name, "version": version, "columns": named, "dimensions": len(columns), **rate}
 
 
 def import_film(
@@ -111,6 +114,7 @@ def import_film(
     if not longest:
         raise FilmError("import", "no_features", f"{film.film_id}: none of {sorted(descriptions)} has a file for it")
     header = existing.header if existing else _new_header(film, listed, longest)
+    _refuse_rows_that_are_no_seconds(film, rows, header.seconds)
     dimensions = {modality: int(description["dimensions"]) for modality, description in descriptions.items()}
     found = {m: rows[m] if m in rows else ImportedRows.nothing(dimensions[m]) for m in descriptions}
     tracks = {m: found[m].as_track(header.seconds, header.start_us, descriptions[m]) for m in descriptions}
@@ -152,18 +156,32 @@ def _is_current(
 def _read(modality: str, uri: str, listed: _Listed, description: Mapping[str, Any]) -> ImportedRows:
     try:
         if description["imported"] == "mediaeval2018":
-            return read_organisers_kind(uri, modality, listed.files)
-        rows, columns = read_csv_rows(uri)
+            rows = read_organisers_kind(uri, modality, listed.files)
+            if len(rows.values) and not np.isfinite(rows.values).any():
+                raise FilmError("import", "no_values", f"{uri}: none of its {len(listed.files)} files can be read")
+            return rows
+        rate_hz = Fraction(description["rows_per_s"]) if "rows_per_s" in description else None
+        rows, columns = read_csv_rows(uri, rate_hz)
     except OSError as error:
         raise FilmError("import", "not_readable", f"{error.filename or uri}: {error.strerror or error}") from error
-    found = describe_csv(str(description["name"]), str(description["version"]), columns)
-    if found["columns"] != description["columns"]:
+    if describe_csv("", "", columns)["columns"] != description["columns"]:
         raise FilmError(
             "import",
             "other_columns",
             f"{uri}: its {len(columns)} columns are not those of the first film, in its order",
         )
     return rows
+
+
+def _refuse_rows_that_are_no_seconds(film: FilmImport, rows: Mapping[str, ImportedRows], seconds: int) -> None:
+    for modality, found in rows.items():
+        if len(found.values) > 2 * seconds + 10:
+            raise FilmError(
+                "import",
+                "too_long",
+                f"{film.sources[modality]}: has rows for {len(found.values)} seconds, the film has {seconds}; if its "
+                "rows are frames, add a column of times, or name their rate with --rate",
+            )
 
 
 def _new_header(film: FilmImport, listed: Mapping[str, _Listed], seconds: int) -> records.RecordHeader:
@@ -204,9 +222,15 @@ def _rows(header: records.RecordHeader, presence: Mapping[str, np.ndarray], film
         for modality in sorted(film.sources)
     ]
     if film.labels_uri:
-        lines = storage.read_bytes(film.labels_uri).splitlines()[1:]
-        labelled = sum(bool(line.strip()) for line in lines)
+        labelled = _rows_of_labels(film.labels_uri)
         short = {"short_by": seconds - labelled} if labelled < seconds else {}
         beyond = {"beyond": labelled - seconds} if labelled > seconds else {}
         rows.append(DefectRow(film.film_id, "labels", seconds, min(labelled, seconds), {**short, **beyond}))
     return rows
+
+
+def _rows_of_labels(uri: str) -> int:
+    try:
+        return sum(1 for _ in read_table(uri).rows())
+    except TableError as error:
+        raise FilmError("import", "labels_unreadable", str(error)) from error

@@ -1,4 +1,4 @@
-"""Features that others computed, one file per second or one CSV per film, as feature tracks; defects are counted.
+"""Features that others computed, one file per second or one table per film, as feature tracks; defects are counted.
 
 The organisers of MediaEval 2018 publish openSMILE's emobase2010 and ten visual kinds. The file of second n has the
 number n + 1. Known defects: files that are absent or empty, and sound files 1 and 2 that copy file 3.
@@ -6,11 +6,11 @@ number n + 1. Known defects: files that are absent or empty, and sound files 1 a
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -20,28 +20,27 @@ from beam_pipelines.contracts.records.feature_track import FeatureTrack
 from beam_pipelines.films.mediaeval2018 import AUDIO_KIND, KINDS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.foundation.tables.reading import Table, TableError, read_table
+from beam_pipelines.foundation.tables.seconds import CLOCKS, MAX_SECONDS, find_clock, means_of_seconds
 
-CLOCK = "time_s"
-"""The column of a CSV that gives the second."""
-
-_MAX_SECONDS = 12 * 3600
 _NUMBER = re.compile(r"[-_](\d{5})(?:[-_]([a-z0-9]+))?\.(?:csv|txt)$", re.IGNORECASE)
 _TYPES_OF_NUMBERS = ("numeric", "real", "integer")
 
 
 @dataclass
 class Defects:
-    """The defects of one kind of one film, counted in seconds (`strange_names` in files).
+    """The defects of one kind of one film, counted in seconds (`strange_names` in files, a table's rows in rows).
 
     Attributes:
-        absent: no file, though a later second has one.
-        empty: a file without values.
+        absent: no file or row, though a later second has one.
+        empty: a file or row without values.
         wrong_length: another number of values than the kind has.
         not_numbers: a value that is no finite number.
-        doubled: two files for one second; the first by name counts.
+        doubled: two files for one second, the first by name counts; or two rows of one time, the first counts.
         copied: file 1 or 2 of the sound with the content of file 3; their values are kept.
         strange_names: files whose names give no second.
         short_by: by how many seconds the film's longest kind, or its existing record, is longer.
+        averaged: seconds that are the mean of several rows.
         beyond: seconds after the end of the film's existing record; they are left out.
     """
 
@@ -52,6 +51,7 @@ class Defects:
     doubled: int = 0
     copied: int = 0
     strange_names: int = 0
+    averaged: int = 0
     short_by: int = 0
     beyond: int = 0
 
@@ -105,7 +105,7 @@ def read_organisers_kind(directory: str, kind: str, files: Sequence[str] | None 
     defects.strange_names = len(by_second.pop(-1, []))
     defects.doubled = sum(len(uris) - 1 for uris in by_second.values())
     seconds = max(by_second, default=-1) + 1
-    if seconds > _MAX_SECONDS:
+    if seconds > MAX_SECONDS:
         raise FilmError("import", "too_long", f"{directory}: a file is numbered {seconds}; no film is that long")
     values = np.full((seconds, KINDS[kind]), np.nan, np.float32)
     contents: dict[int, bytes] = {}
@@ -182,88 +182,68 @@ def _numeric_columns(header: bytes) -> list[bool]:
 
 
 def read_csv_columns(uri: str) -> list[str]:
-    """The names of a CSV's value columns, as `read_csv_rows` returns them.
+    """The names of a table's value columns, as `read_csv_rows` returns them.
 
     Raises:
-        FilmError: if the file is no such CSV.
+        FilmError: if the file is no such table.
     """
-    return _columns_of(_read_csv(uri), uri)
+    with _faults_of_a_film(uri):
+        table = read_table(uri)
+    return [table.header[place] for place in _value_places(table)]
 
 
-def read_csv_rows(uri: str) -> tuple[ImportedRows, Sequence[str]]:
-    """Reads a user's own features of a film: a CSV with a header and one row per second.
+def read_csv_rows(uri: str, rate_hz: Fraction | None = None) -> tuple[ImportedRows, list[str]]:
+    """Reads a user's own features of a film: a table with a header, one row or several a second.
 
-    A column `time_s` gives each row's second; without it the first row is second 0. All other columns are values. A
-    row with an empty cell or a cell that is no finite number is a second without features.
+    A column `time_s`, `timestamp`, `time` or, with a rate, `frame` says when a row is (`foundation.tables.seconds`).
+    All other columns are values. A row with an empty cell or a cell that is no finite number is left out and counted;
+    a second has the mean of its other rows.
+
+    Args:
+        uri: the table, local or `gs://`.
+        rate_hz: how many frames, or rows where no column says when, are a second.
 
     Returns:
         The rows, and the names of their columns.
 
     Raises:
-        FilmError: if the file is no such CSV; the error names file and line.
+        FilmError: if the file is no such table, the error names file and line; or if no second has values.
     """
-    rows = _read_csv(uri)
-    columns = _columns_of(rows, uri)
-    names = [name.strip() for name in rows[0]]
-    clock = names.index(CLOCK) if CLOCK in names else None
-    defects, found = Defects(), {}
-    for line, row in enumerate(rows[1:], start=2):
-        if len(row) != len(names):
-            raise FilmError(
-                "import", "unreadable", f"{uri}, line {line}: {len(row)} cells, the header has {len(names)}"
-            )
-        second = line - 2 if clock is None else _second(row[clock], uri, line)
-        if second in found:
-            defects.doubled += 1
-            continue
-        found[second] = _numbers([cell for i, cell in enumerate(row) if i != clock], defects)
-    values = np.full((max(found) + 1, len(columns)), np.nan, np.float32)
-    for second, numbers in found.items():
-        values[second] = numbers
-    defects.absent = len(values) - len(found)
-    return ImportedRows(values, defects), columns
+    with _faults_of_a_film(uri):
+        table = read_table(uri)
+        places = _value_places(table)
+        found = means_of_seconds(table, places, find_clock(table, rate_hz))
+    if not np.isfinite(found.means).any():
+        raise FilmError(
+            "import",
+            "no_values",
+            f"{uri}: no row has a number in every column; {found.first_fault or 'there are no rows'}",
+        )
+    counts = {name: getattr(found, name) for name in ("absent", "empty", "not_numbers", "doubled", "averaged")}
+    return ImportedRows(found.means.astype(np.float32), Defects(**counts)), [table.header[place] for place in places]
 
 
-def _read_csv(uri: str) -> list[list[str]]:
+@contextmanager
+def _faults_of_a_film(uri: str) -> Iterator[None]:
     try:
-        return list(csv.reader(io.StringIO(storage.read_text(uri), newline=""), strict=True))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise FilmError("import", "unreadable", f"{uri}: not readable as CSV: {error}") from error
+        yield
+    except TableError as error:
+        raise FilmError("import", "unreadable", str(error)) from error
     except OSError as error:
         raise FilmError("import", "not_readable", f"{uri}: {error.strerror or error}") from error
 
 
-def _columns_of(rows: Sequence[Sequence[str]], uri: str) -> list[str]:
-    if len(rows) < 2:
-        raise FilmError("import", "empty", f"{uri}: needs a header and one row a second")
-    names = [name.strip() for name in rows[0]]
-    columns = [name for name in names if name != CLOCK]
-    if not columns:
-        raise FilmError("import", "no_columns", f"{uri}: has no column of values beside {CLOCK}")
-    if len(set(names)) < len(names):
-        raise FilmError("import", "columns_twice", f"{uri}: two columns have one name")
-    return columns
-
-
-def _second(cell: str, uri: str, line: int) -> int:
-    try:
-        second = float(cell)
-    except ValueError:
-        second = -1.0
-    if not (0 <= second < _MAX_SECONDS and second == int(second)):
-        raise FilmError("import", "unreadable", f"{uri}, line {line}: time_s is '{cell}', wanted a whole second")
-    return int(second)
-
-
-def _numbers(cells: Sequence[str], defects: Defects) -> np.ndarray:
-    if not any(cell.strip() for cell in cells):
-        defects.empty += 1
-        return np.full(len(cells), np.nan, np.float32)
-    try:
-        values = np.array(cells, np.float32)
-    except ValueError:
-        values = np.full(len(cells), np.nan, np.float32)
-    if not np.isfinite(values).all():
-        defects.not_numbers += 1
-        values = np.full(len(cells), np.nan, np.float32)
-    return values
+def _value_places(table: Table) -> list[int]:
+    """The places of a table's values: all columns but those that say when."""
+    places = [place for place, name in enumerate(table.header) if name.casefold() not in CLOCKS]
+    if not places:
+        raise FilmError("import", "no_columns", f"{table.uri}: needs a header, and a column beside {', '.join(CLOCKS)}")
+    for place in places:
+        if not table.header[place]:
+            raise FilmError(
+                "import",
+                "no_columns",
+                f"{table.uri}, line {table.header_line}: column {place + 1} has no name; name it, or leave out a "
+                "column of row numbers (pandas: index=False)",
+            )
+    return places

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
+from beam_pipelines.contracts.film_ids import escape_film_id, shown_name
 from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from beam_pipelines.films import mediaeval2018
 from beam_pipelines.films.catalogue import list_films
 from beam_pipelines.films.mediaeval2018 import AUDIO_KIND, KINDS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError, FilmError, nearest
+from beam_pipelines.foundation.tables.reading import TABLE_SUFFIXES
 from beam_pipelines.importing.feature_import import FilmImport, describe_csv, describe_kind
 from beam_pipelines.importing.imported_features import read_csv_columns
 
@@ -38,7 +42,7 @@ def mediaeval_imports(
     for kind in kinds:
         if kind not in KINDS:
             raise ConfigurationError(f"--kinds: unknown kind '{kind}'{nearest(kind, KINDS)}")
-    known = {film.film_id: film.uri for film in list_films(films)} if films else {}
+    known = _films(films)
     imports, found = [], set()
     for number in range(max(max(numbers) for numbers in mediaeval2018.SETS.values()) + 1):
         sources = {kind: storage.join(directory, _folder(number, kind)) for kind in kinds or KINDS}
@@ -60,9 +64,15 @@ def mediaeval_imports(
 
 
 def csv_imports(
-    source: str, name: str, version: str, films: str = ""
+    source: str, name: str, version: str, films: str = "", rate_hz: Fraction | None = None
 ) -> tuple[list[FilmImport], dict[str, dict[str, Any]]]:
-    """The films to import from a user's own features, one `<film_id>.csv` per film.
+    """The films to import from a user's own features, one table `<film_id>.csv` (or `.tsv`) per film.
+
+    Args:
+        source: the folder, or a glob.
+        name, version: of the modality.
+        films: the films themselves, as `list_films` takes them; empty if they aren't at hand.
+        rate_hz: how many frames, or rows where no column says when, are a second.
 
     Raises:
         ConfigurationError: if the name is invalid, the version is empty, or there is no such file.
@@ -74,23 +84,30 @@ def csv_imports(
         )
     if not version:
         raise ConfigurationError("--version: needed with --csv; change it whenever the features are computed otherwise")
-    known = {film.film_id: film.uri for film in list_films(films)} if films else {}
+    known = _films(films)
+    source = storage.as_it_lies(source)
     folder = source.rstrip("/") + "/"
-    listed = [info.uri for info in storage.list_files(source) if info.uri.lower().endswith(".csv")]
+    listed = [info.uri for info in storage.list_files(source) if info.uri.lower().endswith(TABLE_SUFFIXES)]
     direct = [uri for uri in listed if not uri.startswith(folder) or "/" not in uri.removeprefix(folder)]
     if not direct:
         raise ConfigurationError(f"--csv {source}: holds no .csv file; name a folder of <film_id>.csv or a quoted glob")
-    ids = [uri.rsplit("/", 1)[-1][: -len(".csv")] for uri in direct]
-    for film_id in ids:
-        if ids.count(film_id) > 1:
-            raise ConfigurationError(f"--csv {source}: two files are called {film_id}.csv; a film has one")
+    # A file may have the film's name or its id, which are the same but for escaped characters.
+    ids = [escape_film_id(shown_name(uri.rsplit("/", 1)[-1][: -len(".csv")])) for uri in direct]
+    for film_id, count in Counter(ids).items():
+        if count > 1:
+            raise ConfigurationError(f"--csv {source}: two tables are called {film_id}; a film has one")
     imports = [FilmImport(i, {name: uri}, known.get(i, "")) for i, uri in zip(ids, direct, strict=True)]
     for uri in direct:
         try:
-            return imports, {name: describe_csv(name, version, read_csv_columns(uri))}
+            return imports, {name: describe_csv(name, version, read_csv_columns(uri), rate_hz)}
         except FilmError:
             continue  # the job itself reports this film as failed
-    raise ConfigurationError(f"--csv {source}: none of its {len(direct)} files is a CSV with a header; see --help")
+    raise ConfigurationError(f"--csv {source}: none of its {len(direct)} files is a table with a header; see --help")
+
+
+def _films(source: str) -> dict[str, str]:
+    """Film id -> address of the films that are at hand; a manifest for imported features needs no `path`."""
+    return {film.film_id: film.uri for film in list_films(source, needs_path=False)} if source else {}
 
 
 def _folder(number: int, kind: str) -> str:

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, model_validator
 
-from beam_pipelines.foundation.configuration import Section
+from beam_pipelines.foundation.configuration import Section, section_values, validate
+from beam_pipelines.foundation.errors import ConfigurationError
 
 Layout = Literal["mediaeval2018", "mediaeval2017", "mediaeval2016", "liris_accede"]
 
@@ -37,3 +38,20 @@ class LabelConfig(Section):
         if not self.minimum < self.maximum:
             raise ValueError(f"minimum ({self.minimum:g}) must be below maximum ({self.maximum:g})")
         return self
+
+
+def load_label_config(path: str | None, label_range: tuple[float, float]) -> LabelConfig:
+    """The section `train.labels` of a configuration file, for commands that only show labels.
+
+    Args:
+        path: the YAML file with which the model was trained, local or `gs://`; None for the defaults.
+        label_range: the labels' lowest and highest value where the section gives none.
+
+    Raises:
+        ConfigurationError: if the file or the section can't be read; the text names file and key.
+    """
+    values = section_values("train", path).get("labels") or {}
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path}: train.labels must hold keys, it holds {values!r}")
+    minimum, maximum = label_range
+    return validate(LabelConfig, {"minimum": minimum, "maximum": maximum, **values}, f"{path}: train.labels")

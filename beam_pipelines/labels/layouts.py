@@ -1,14 +1,14 @@
 """The layouts of published label files: from the files' lines to rows of time, valence and arousal.
 
-    mediaeval2018     one file per film, `MEDIAEVAL18_{ID}_Valence-Arousal.txt`: time, valence, arousal, a row per
-    second mediaeval2017     one file per film, `{movie}-MEDIAEVAL2017-valence_arousal.txt`: segment id, start,
-    MeanValence,
+    mediaeval2018     one file per film, `MEDIAEVAL18_{ID}_Valence-Arousal.txt`: time, valence, arousal, a row a second
+    mediaeval2017     one file per film, `{movie}-MEDIAEVAL2017-valence_arousal.txt`: segment id, start, MeanValence,
                       MeanArousal; segments of 10 s, one every 5 s
     mediaeval2016     two files per film, `{movie}_Valence.txt` and `{movie}_Arousal.txt`: time, mean and, in some
                       releases, standard deviation of the raters; one row per second
     liris_accede      the same two files, as LIRIS-ACCEDE published them first (its continuous annotations)
 
-All are separated by tabs and begin with a header line. If a film has two files, the manifest names either of them.
+The published ones are separated by tabs; any table with a header line will do (`foundation.tables`). If a film has two
+files, the manifest names either of them.
 
 `labels.segment_label` says how segments become seconds. Seconds without a segment are unknown. In every layout, rows
 outside the film are cut and counted (`beam_pipelines.labels.annotations`).
@@ -17,13 +17,16 @@ outside the film are cut and counted (`beam_pipelines.labels.annotations`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 
+import numpy as np
+
 from beam_pipelines.contracts.targets import TARGETS
-from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.foundation.tables.reading import Numbers, Table, TableError, read_table
 from beam_pipelines.labels.config import LabelConfig
 
 SEGMENT_S = 10.0
@@ -46,7 +49,6 @@ class LabelRow:
     values: tuple[float, float]
 
 
-Line = tuple[int, str]
 Rows = tuple[list[LabelRow], int]
 Reader = Callable[[str, LabelConfig], Rows]
 
@@ -85,22 +87,21 @@ def label_files(uri: str, layout: str) -> tuple[str, ...]:
 
 
 def _read_2018(uri: str, config: LabelConfig) -> Rows:
-    header, lines = _header_and_lines(uri, "time, valence, arousal")
-    _assert_targets_in_order(uri, header)
+    table = _table(uri)
+    _assert_targets_in_order(table)
     rows = [
         LabelRow(number, numbers[0], (numbers[1], numbers[2]))
-        for number, numbers in _numbers_of(uri, lines, (3,), "three finite numbers (time, valence, arousal)")
+        for number, numbers in _numbers_of(table, (3,), "three finite numbers (time, valence, arousal)")
     ]
     return rows, 0
 
 
 def _read_2017(uri: str, config: LabelConfig) -> Rows:
-    header, lines = _header_and_lines(uri, "segment id, start, MeanValence, MeanArousal")
-    _assert_targets_in_order(uri, header)
+    table = _table(uri)
+    _assert_targets_in_order(table)
     wanted = "four finite numbers (segment id, start, valence, arousal)"
     segments = [
-        LabelRow(number, numbers[1], (numbers[2], numbers[3]))
-        for number, numbers in _numbers_of(uri, lines, (4,), wanted)
+        LabelRow(number, numbers[1], (numbers[2], numbers[3])) for number, numbers in _numbers_of(table, (4,), wanted)
     ]
     for earlier, later in pairwise(segments):
         hops = (later.time_s - earlier.time_s) / SEGMENT_HOP_S
@@ -115,9 +116,8 @@ def _read_2017(uri: str, config: LabelConfig) -> Rows:
 def _read_pair(uri: str, config: LabelConfig) -> Rows:
     columns = []
     for target, file in zip(TARGETS, label_files(uri, config.layout), strict=True):
-        _, lines = _header_and_lines(file, "Time, Mean")
         wanted = "two or three finite numbers (time, mean, standard deviation)"
-        columns.append((target, file, _numbers_of(file, lines, (2, 3), wanted)))
+        columns.append((target, file, _numbers_of(_table(file), (2, 3), wanted)))
     (_, _, valence), (_, arousal_uri, arousal) = columns
     rows = []
     for (number, first), (other, second) in zip(valence, arousal, strict=False):
@@ -171,45 +171,45 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _header_and_lines(uri: str, columns: str) -> tuple[Line, list[Line]]:
+def _table(uri: str) -> Table:
     try:
-        text = storage.read_text(uri)
+        with _faults_of_labels():
+            table = read_table(uri)
     except FileNotFoundError as error:
         raise AnnotationError(f"{uri}: no such label file; correct the column 'labels' of the manifest") from error
-    except UnicodeDecodeError as error:
-        raise AnnotationError(f"{uri}: not UTF-8 text ({error}); it is no label file") from error
-    numbered = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
-    if not numbered:
+    if not table.header:
         raise AnnotationError(f"{uri}: has no rows of labels")
-    number, header = numbered[0]
-    if _numbers(header.split()) is not None:
-        raise AnnotationError(f"{uri}, line {number}: a header line ({columns}) must come first")
-    return numbered[0], numbered[1:]
+    return table
 
 
-def _assert_targets_in_order(uri: str, header: Line) -> None:
-    number, text = header
+def _assert_targets_in_order(table: Table) -> None:
+    text = " ".join(table.header)
     places = [text.lower().find(target) for target in TARGETS]
     if -1 in places or places != sorted(places):
-        raise AnnotationError(f"{uri}, line {number}: the header must name valence and then arousal; it reads {text!r}")
+        raise AnnotationError(
+            f"{table.uri}, line {table.header_line}: the header must name valence and then arousal; it reads {text!r}"
+        )
 
 
-def _numbers_of(uri: str, lines: Sequence[Line], counts: tuple[int, ...], wanted: str) -> list[tuple[int, list[float]]]:
-    rows = []
-    for number, line in lines:
-        numbers = _numbers(line.split())
-        if numbers is None or len(numbers) not in counts:
-            raise AnnotationError(f"{uri}, line {number}: must hold {wanted} separated by tabs; it reads {line!r}")
-        rows.append((number, numbers))
+def _numbers_of(table: Table, counts: tuple[int, ...], wanted: str) -> list[tuple[int, list[float]]]:
+    numbers, rows = Numbers(table.uri), []
+    with _faults_of_labels(f"a row must hold {wanted}"):
+        for line, cells in table.lines():
+            while cells and not cells[-1]:
+                cells.pop()
+            row = numbers.of(line, cells)
+            if len(row) not in counts or not np.isfinite(row).all():
+                raise TableError(f"{table.uri}, line {line}: it reads {' '.join(cells)!r}")
+            rows.append((line, row.tolist()))
     return rows
 
 
-def _numbers(fields: Sequence[str]) -> list[float] | None:
+@contextmanager
+def _faults_of_labels(wanted: str = "") -> Iterator[None]:
     try:
-        numbers = [float(field) for field in fields]
-    except ValueError:
-        return None
-    return numbers if all(math.isfinite(number) for number in numbers) else None
+        yield
+    except TableError as error:
+        raise AnnotationError(f"{error}; {wanted}" if wanted else str(error)) from error
 
 
 _PAIRED = ("mediaeval2016", "liris_accede")

@@ -73,7 +73,7 @@ def test_a_manifest_gives_all_its_columns(folder):
         ('film_id,path\na,"x.mp4\nb,y.mp4\n', "not readable as CSV"),
         ("film_id,path\na,Hello, World.mp4\n", "line 2: more cells than columns"),
         ("film_id,path,split,split\na,x.mp4,train,test\n", "'split' is there twice"),
-        ("film_id;path\na;x.mp4\n", "separated by commas"),
+        ("film_id,path\na,\n", "line 2: path must be given"),
     ],
 )
 def test_faults_of_a_manifest_are_named(tmp_path, text, expected):
@@ -87,6 +87,27 @@ def test_faults_of_a_manifest_are_named(tmp_path, text, expected):
 def test_blank_rows_and_windows_line_ends_are_no_fault(tmp_path):
     (tmp_path / "films.CSV").write_bytes(b"film_id,path\r\na,x.mp4\r\n , \r\n,\r\n")
     assert [film.film_id for film in list_films(str(tmp_path / "films.CSV"))] == ["a"]
+
+
+def test_a_manifest_may_come_from_any_spreadsheet(tmp_path):
+    for name, separator, encoding in (("a.csv", ";", "utf-8-sig"), ("b.tsv", "\t", "utf-16"), ("c.csv", ", ", "utf-8")):
+        rows = [("film_id", "path", "split"), ("é", '"x, y; z.mp4"', "train"), ("b", "b.mp4", "test")]
+        (tmp_path / name).write_text("\r\n".join(map(separator.join, rows)), encoding=encoding)
+        assert list_films(str(tmp_path / name)) == [
+            Film("b", str(tmp_path / "b.mp4"), "test"),
+            Film("é", str(tmp_path / "x, y; z.mp4"), "train"),
+        ]
+
+
+def test_a_manifest_needs_paths_only_where_the_films_are_read(tmp_path):
+    manifest = tmp_path / "films.csv"
+    manifest.write_text("film_id,labels\na,a.txt\n")
+    assert read_manifest(str(manifest)) == [Film("a", "", labels=str(tmp_path / "a.txt"))]
+    assert list_films(str(manifest), needs_path=False) == read_manifest(str(manifest))
+    with pytest.raises(ConfigurationError, match="no column 'path'"):
+        list_films(str(manifest))
+    manifest.write_text("film_id,path\na\nb,b.mp4\n")
+    assert [film.uri for film in read_manifest(str(manifest))] == ["", str(tmp_path / "b.mp4")]
 
 
 def test_a_misspelt_split_is_refused(tmp_path):

@@ -54,3 +54,41 @@ def test_a_csv_of_one_s_own(tmp_path):
     path.write_text("a,b\n1\n")
     with pytest.raises(FilmError, match=r"film\.csv, line 2"):
         read_csv_rows(str(path))
+
+
+def test_a_face_tracker_s_table_of_frames_has_the_seconds_of_the_film(tmp_path):
+    path = tmp_path / "film.csv"
+    header = "frame, face_id, timestamp, confidence, AU01_r"
+    rows = [f"{frame + 1}, 0, {frame * 0.04:.3f}, 0.98, {frame // 25}.{frame % 25:02d}" for frame in range(200)]
+    path.write_text("\n".join([header, *rows, ""]))
+    read, columns = read_csv_rows(str(path))
+    assert columns == ["face_id", "confidence", "AU01_r"]
+    np.testing.assert_allclose(read.values[:, 2], np.arange(8) + 0.12, rtol=1e-6)
+    assert {name: count for name, count in read.defects.counts().items() if count} == {"averaged": 8}
+
+
+def test_a_european_table_is_read(tmp_path):
+    path = tmp_path / "film.csv"
+    path.write_text("time_s;joy;fear\n0;0,0;0,5\n1;0,1;0,5\n", encoding="utf-8-sig")
+    read, columns = read_csv_rows(str(path))
+    assert columns == ["joy", "fear"]
+    np.testing.assert_array_equal(read.values, np.array([[0, 0.5], [0.1, 0.5]], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "expected"),
+    [
+        ("time_s,a\n0,x\n1,\n", "no_values", "line 2: 'x' in the column 'a' is no finite number"),
+        ("time_s,a\n", "no_values", "there are no rows"),
+        ("", "no_columns", "needs a header"),
+        ("time_s,frame\n0,1\n", "no_columns", "a column beside time_s, timestamp, time, frame"),
+        (",a\n0,1\n", "no_columns", "line 1: column 1 has no name"),
+        ("time_s,a\n0,1\n40,1\n", "unreadable", "its rows lie 40 s apart"),
+    ],
+)
+def test_a_table_of_which_nothing_can_be_read_is_a_failure(tmp_path, text, reason, expected):
+    (tmp_path / "film.csv").write_text(text)
+    with pytest.raises(FilmError) as caught:
+        read_csv_rows(str(tmp_path / "film.csv"))
+    assert (caught.value.reason, expected in caught.value.detail) == (reason, True)
+    assert str(tmp_path / "film.csv") in caught.value.detail

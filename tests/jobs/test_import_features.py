@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,43 @@ def test_features_of_one_s_own_join_a_record_and_keep_its_length(tmp_path: Path)
     assert again.tracks["my_own"].fingerprint != fingerprint
 
 
+def test_tables_of_frames_and_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A manifest without paths names the films; a rate turns frames into seconds; a table without numbers fails."""
+    mine, features = tmp_path / "mine", tmp_path / "f"
+    mine.mkdir()
+    frames = "".join(f"{frame};{frame // 25},5\n" for frame in range(75))
+    for name in ("Café", "a:b", "frames"):
+        (mine / f"{unicodedata.normalize('NFD', name)}.csv").write_text(f"Frame;x\n{frames}", encoding="utf-8-sig")
+    (mine / "nothing.tsv").write_text("Frame\tx\n0\tyes\n1\tno\n")
+    for film_id, seconds in (("frames", 3), ("short", 1)):
+        records.write_record(make_film_record(film_id, seconds, seed=1), records.record_uri(str(features), film_id))
+    (mine / "short.csv").write_text("x\n" + "1\n" * 200)
+    (tmp_path / "films.csv").write_text("film_id;split\nCafé;train\n")
+    wanted = (
+        "--csv",
+        mine,
+        "--name",
+        "my_own",
+        "--version",
+        "1",
+        "--films",
+        tmp_path / "films.csv",
+        "--output",
+        features,
+    )
+    assert run(*wanted, "--rate", "25", "--failure-threshold", "1") == 3
+    failed = {row["film_id"]: row for row in map(json.loads, (features / "import-my_own" / "failures.jsonl").open())}
+    assert {film_id: row["reason"] for film_id, row in failed.items()} == {"nothing": "no_values"}
+    assert "3 done" not in capsys.readouterr().out
+    for film_id in ("Café", "a%3Ab", "frames"):
+        track = records.read_record(records.record_uri(str(features), film_id)).tracks["my_own"]
+        np.testing.assert_array_equal(track.values, [[0.5], [1.5], [2.5]])
+    assert run(*wanted, "--failure-threshold", "1") == 3
+    failed = {row["film_id"]: row for row in map(json.loads, (features / "import-my_own" / "failures.jsonl").open())}
+    assert failed["short"]["reason"] == "too_long"
+    assert "name the frames' rate" in failed["frames"]["detail"]
+
+
 def test_where_the_film_is_at_hand_the_record_is_of_the_film(tmp_path: Path) -> None:
     clip = tmp_path / "films" / "a.mp4"
     clip.parent.mkdir()
@@ -178,6 +216,7 @@ def test_where_the_film_is_at_hand_the_record_is_of_the_film(tmp_path: Path) -> 
         (("--mediaeval2018", "nowhere"), "MEDIAEVAL18-DevSet-Part1-Audio_features"),
         (("--mediaeval2018", ".", "--kinds", "fc7"), "unknown kind 'fc7'; did you mean 'fc6'"),
         (("--mediaeval2018", ".", "--name", "mine"), "--name goes with --csv"),
+        (("--mediaeval2018", ".", "--rate", "25"), "--rate goes with --csv"),
     ],
 )
 def test_refusals(

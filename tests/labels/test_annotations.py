@@ -81,11 +81,12 @@ def test_a_single_row_has_no_step(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (("0\t0.1\t0.2", "1\t0.1"), "line 3: must hold three finite numbers"),
-        (("0\t0.1\t0.2", "1\t0.1\tx"), "line 3: must hold three finite numbers"),
-        (("0\t0.1\tnan",), "line 2: must hold three finite numbers"),
-        (("0,0.1,0.2",), "line 2: must hold three finite numbers"),
-        (("0\t0.1\t0.2\t0.3",), "line 2: must hold three finite numbers"),
+        (("0\t0.1\t0.2", "1\t0.1"), "line 3: it reads '1 0.1'; a row must hold three finite numbers"),
+        (("0\t0.1\t0.2", "1\t0.1\tx"), "line 3: it reads '1 0.1 x'; a row must hold three finite numbers"),
+        (("0\t0.1\tnan",), "line 2: it reads '0 0.1 nan'; a row must hold three finite numbers"),
+        (("0,0.1,0.2",), "line 2: it reads '0,0.1,0.2'; a row must hold three finite numbers"),
+        (("0\t0.1\t0.2\t0.3",), "line 2: it reads '0 0.1 0.2 0.3'; a row must hold three finite numbers"),
+        (("0\t0.1\t0,2",), "line 2: line 2 has a decimal point, line 2 a decimal comma"),
         (("0\t0.1\t0.2", "", "0\t0.1\t0.2"), "line 4: time 0 follows 0; times must rise"),
         (("0\t0.1\t1.25",), r"line 2: arousal 1.25 is outside of \[-1, 1\]; set labels.minimum"),
         (("0\t-1.5\t0",), "line 2: valence -1.5 is outside"),
@@ -115,7 +116,7 @@ def test_header_is_asserted(tmp_path: Path, header: str, message: str) -> None:
 def test_files_that_are_no_text(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="no such label file"):
         read_labels(str(tmp_path / "absent.txt"), LabelConfig())
-    (tmp_path / "film.txt").write_bytes(b"\xff\xfe\x00\x81")
+    (tmp_path / "film.txt").write_bytes(b"\xff\xd8\x00\x81")
     with pytest.raises(AnnotationError, match="not UTF-8 text"):
         read_labels(str(tmp_path / "film.txt"), LabelConfig())
     (tmp_path / "empty.txt").write_text("")
@@ -126,6 +127,14 @@ def test_files_that_are_no_text(tmp_path: Path) -> None:
 def test_windows_line_ends_and_byte_order_mark(tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
     path.write_bytes(b"\xef\xbb\xbfTime\tValence\tArousal\r\n0\t0.5\t-0.5\r\n1\t0.25\t0\r\n")
+    np.testing.assert_array_equal(read_labels(str(path), LabelConfig()).values, [[0.5, -0.5], [0.25, 0.0]])
+
+
+@pytest.mark.parametrize(("separator", "decimal"), [("\t", "."), ("\t", ","), (",", "."), (";", ","), ("  ", ".")])
+def test_a_spreadsheet_s_export_is_read_too(tmp_path: Path, separator: str, decimal: str) -> None:
+    rows = [("Time", "Valence", "Arousal"), ("0", "0.5", "-0.5"), ("1", "0.25", "0")]
+    path = tmp_path / "labels.csv"
+    path.write_text("\n".join(separator.join(row).replace(".", decimal) for row in rows), encoding="utf-8-sig")
     np.testing.assert_array_equal(read_labels(str(path), LabelConfig()).values, [[0.5, -0.5], [0.25, 0.0]])
 
 

@@ -95,7 +95,7 @@ def test_defects_of_2017(tmp_path: Path, rows: list[tuple[float, float, float]],
 
 def test_a_file_of_another_year_is_refused(tmp_path: Path) -> None:
     uri = write_2017(tmp_path, (0, 0, 0), (5, 0, 0))
-    with pytest.raises(AnnotationError, match=r"line 2: must hold three finite numbers"):
+    with pytest.raises(AnnotationError, match=r"line 2: it reads .*; a row must hold three finite numbers"):
         read_labels(uri, LabelConfig())
     with pytest.raises(AnnotationError, match=r"is named <movie>_Valence.txt or <movie>_Arousal.txt"):
         read_labels(uri, config("liris_accede"))
@@ -124,7 +124,7 @@ def test_two_files_without_deviations_and_of_different_length(tmp_path: Path) ->
     ("arousal", "message"),
     [
         (["0\t0.1", "2\t0.1"], r"_Arousal.txt, line 3: has time 2 where the valence file has 1"),
-        (["0\t0.1", "x\t0.1"], r"_Arousal.txt, line 3: must hold two or three finite numbers"),
+        (["0\t0.1", "x\t0.1"], r"_Arousal.txt, line 3: it reads 'x 0.1'; a row must hold two or three finite numbers"),
         ([], r"has no rows of labels"),
     ],
 )

@@ -72,7 +72,44 @@ def test_what_is_missing_of_a_film_is_said_on_its_page(tmp_path: Path) -> None:
     notes = film_data(scores / "report", "one")["notes"]
     assert len(notes) == 2
     assert "No thumbnails (unreadable)" in notes[0]
-    assert "No labels (not_numbers)" in notes[1]
+    assert "No labels" in notes[1]
+    assert "bad.txt, line 2: it reads '0 one two'" in notes[1]
+
+
+def test_labels_are_drawn_as_the_trainer_reads_them(tmp_path: Path) -> None:
+    """Origin, layout and range are those of the section `train.labels`; without them the page says what is unclear."""
+    scores = tmp_path / "scores"
+    scores.mkdir()
+    rows = "".join(f"{second}\t{second / 40}\t1\n" for second in range(10, 40))
+    (tmp_path / "one.txt").write_text("Time\tValence\tArousal\n" + rows)
+    for target in ("Valence", "Arousal"):
+        (tmp_path / f"two_{target}.txt").write_text("Time\tMean\n" + "".join(f"{t}\t1\n" for t in range(1, 6)))
+    (tmp_path / "films.csv").write_text("film_id,labels\none,one.txt\ntwo,two_Valence.txt\n")
+    write_scores(scores, [curve_of("one", 40, 1), curve_of("two", 40, 2)], [])
+    arguments = ["--scores", str(scores), "--manifest", str(tmp_path / "films.csv")]
+    assert main(arguments) == 0
+    assert "first_time_s" in film_data(scores / "report", "one")["notes"][-1]
+    assert "labels" not in film_data(scores / "report", "one")
+
+    def drawn(film: str, section: str) -> list[int]:
+        (tmp_path / "train.yaml").write_text(f"train: {{epochs: 3, labels: {{minimum: 0, maximum: 5, {section}}}}}")
+        assert main([*arguments, "--config", str(tmp_path / "train.yaml")]) == 0
+        labels = film_data(scores / "report", film).get("labels", {"valence": []})
+        return [second for second, value in enumerate(labels["valence"]) if value is not None]
+
+    assert drawn("one", "first_time_s: 0") == list(range(10, 40))
+    assert drawn("one", "first_time_s: 10") == list(range(30))
+    assert drawn("one", "first_time_s: 100") == []
+    assert "none of the 30 rows" in film_data(scores / "report", "one")["notes"][-1]
+    assert drawn("two", "layout: liris_accede") == list(range(5))
+
+
+@pytest.mark.parametrize("section", ["{labels: {first: 0}}", "{labels: 3}"])
+def test_a_section_of_labels_that_is_none_is_refused(tmp_path: Path, section: str, capsys) -> None:
+    write_scores(tmp_path, [curve_of("one", 30, 1)], [])
+    (tmp_path / "train.yaml").write_text(f"train: {section}")
+    assert main(["--scores", str(tmp_path), "--config", str(tmp_path / "train.yaml")]) == 2
+    assert "train.yaml: train.labels" in capsys.readouterr().err
 
 
 def test_markers_count_frames_of_the_films_own_rate_or_of_the_one_asked_for(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.runs import FilmOutcome
@@ -18,7 +19,10 @@ from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
-from beam_pipelines.labels.shown_labels import ShownLabels, read_shown_labels
+from beam_pipelines.foundation.tables.reading import TABLE_SUFFIXES
+from beam_pipelines.labels.annotations import align, read_labels
+from beam_pipelines.labels.config import LabelConfig
+from beam_pipelines.labels.layouts import AnnotationError
 from beam_pipelines.report.markers.events import find_events, in_order
 from beam_pipelines.report.markers.timecode import FrameRate, nearest_rate
 from beam_pipelines.report.markers.webvtt import chapters
@@ -41,6 +45,7 @@ class SheetMaker:
         failures: film id -> why it failed in this run. It may still have a curve of an earlier run.
         thumbnails: whether to make thumbnails.
         rate_hz: frame rate of the markers, instead of each film's own.
+        label_config: how label files are read.
     """
 
     output: str
@@ -51,6 +56,7 @@ class SheetMaker:
     failures: dict[str, FilmOutcome] = field(default_factory=dict)
     thumbnails: bool = False
     rate_hz: Fraction | None = None
+    label_config: LabelConfig = field(default_factory=LabelConfig)
 
     def make(self, curve: AffectCurve) -> tuple[FilmSheet, FrameRate]:
         """The sheet of a film and the frame rate of its markers. It leaves out unavailable parts and notes them."""
@@ -104,7 +110,8 @@ class SheetMaker:
         face, audio = present.get("face"), present.get("audio")
         return _RecordTracks(
             duration_s=header.duration_us / 1e6,
-            source_uri=header.source_uri,
+            # A record of imported features alone has a table as its source.
+            source_uri="" if header.source_uri.lower().endswith(TABLE_SUFFIXES) else header.source_uri,
             faces=None if face is None else face.sum(axis=1).astype(np.int64),
             sound=None if audio is None else audio[:, 0] > 0,
         )
@@ -124,14 +131,20 @@ class SheetMaker:
         relative = os.path.relpath(os.path.abspath(uri), os.path.abspath(self.output)).replace(os.sep, "/")
         return quote(relative, errors="surrogateescape"), sprite, nearest_rate(self.rate_hz or own_rate_hz)
 
-    def _labels(self, film: Film, seconds: int, notes: list[str]) -> ShownLabels | None:
+    def _labels(self, film: Film, seconds: int, notes: list[str]) -> NDArray[np.float64] | None:
+        """The film's labels as the trainer reads them, float64 [T, 2], NaN where there are none."""
         if not film.labels:
             return None
         try:
-            return read_shown_labels(film.labels, seconds)
-        except FilmError as error:
-            notes.append(f"No labels ({error.reason}): {error.detail}")
+            labels = read_labels(film.labels, self.label_config)
+            values, known = align(labels, seconds)
+        except AnnotationError as error:
+            notes.append(f"No labels: {error} (report --config names a file with the section train.labels)")
             return None
+        if not known.any():
+            notes.append(f"No labels: none of the {len(labels.time_s)} rows of {film.labels} lies within the film.")
+            return None
+        return np.where(known[:, None], values.astype(np.float64), np.nan)
 
 
 def _path_on_disk(uri: str) -> str:

@@ -19,7 +19,6 @@ from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.film_ids import shown_name
 from beam_pipelines.contracts.runs import FilmOutcome
 from beam_pipelines.contracts.targets import TARGETS
-from beam_pipelines.labels.shown_labels import ShownLabels
 from beam_pipelines.report.markers.events import Event
 from beam_pipelines.report.markers.webvtt import Chapter
 from beam_pipelines.report.scoring.thumbnails import Sprite
@@ -41,7 +40,7 @@ class FilmSheet:
         events: peaks and turning points of both curves, in the order of time.
         chapters: the film's parts.
         split: the film's split in the manifest; may be empty.
-        labels: the film's labels, or None.
+        labels: float64 [T, 2], the film's valence and arousal, NaN in seconds without labels; or None.
         faces: int [T], faces found in each second, or None.
         sound: bool [T], whether the second has sound, or None.
         video: address of the film relative to the page, percent-encoded, or None.
@@ -56,7 +55,7 @@ class FilmSheet:
     events: Sequence[Event]
     chapters: Sequence[Chapter]
     split: str = ""
-    labels: ShownLabels | None = None
+    labels: NDArray[np.float64] | None = None
     faces: NDArray[np.integer] | None = None
     sound: NDArray[np.bool_] | None = None
     video: str | None = None
@@ -138,7 +137,7 @@ def film_data(sheet: FilmSheet, downloads: Mapping[str, str]) -> dict[str, Any]:
     for name in curve.columns:
         data[name] = whole_numbers(getattr(curve, name))
     if sheet.labels is not None:
-        data["labels"] = {target: whole_numbers(getattr(sheet.labels, target)) for target in TARGETS}
+        data["labels"] = {target: whole_numbers(sheet.labels[:, i]) for i, target in enumerate(TARGETS)}
     if sheet.faces is not None:
         data["faces"] = "".join(str(min(9, int(count))) for count in sheet.faces)
     if sheet.sound is not None:
