@@ -6,7 +6,7 @@ film's record holds its warnings; manifests count them, and the terminal and the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,11 @@ SENTENCES: Mapping[str, str] = {
     "jumps: {number:g}",
     "damaged": "parts of the file are damaged; packets and frames lost: {number:g}",
     "frozen": "{number:g} seconds show the picture of the second before: a gap in the file, or stills",
+    "sound_track_chosen": "the film has {number:g} sound tracks; taken: {taken}",
+    "sound_track_not_found": "none of {number:g} sound tracks is '{wanted}' and can be decoded; taken: {taken}",
+    "sound_not_decodable": "{number:g} of {tracks} sound tracks can't be decoded; taken: {taken}",
+    "mono_tracks_mixed": "{number:g} mono tracks were mixed as {layout}",
+    "mono_tracks_apart": "nothing says that {number:g} mono tracks are channels of one sound; taken: {taken}",
 }
 """Code -> its sentence, a format with `number` and perhaps further words; in the order in which warnings are shown.
 
@@ -87,10 +92,51 @@ def warnings_of_quality(
     damaged = in_pictures + sound("frames_corrupt") + sound("packet_errors")
     if damaged:
         found.append(film_warning("damaged", damaged))
+    found += _sound_warnings(quality.get("sound") or {}, sound)
     by_choice = any(each.get("decode_mode") == "keyframes" for each in (descriptions or {}).values())
     if picture("seconds_without_a_fresh_frame") > FROZEN_BEYOND_S and not by_choice:
         found.append(film_warning("frozen", picture("seconds_without_a_fresh_frame")))
     return tuple(found)
+
+
+def _sound_warnings(described: Mapping[str, Any], sound: Callable[[str], float]) -> Iterator[FilmWarning]:
+    """The warnings about the choice of sound tracks, from what a record says of it; none in older records."""
+    tracks = described.get("tracks") or []
+    if not isinstance(tracks, list) or not all(isinstance(track, Mapping) for track in tracks):
+        raise ValueError("the quality's 'sound' has no list of tracks")
+    taken = _taken(tracks, str(described.get("why")))
+    in_film, lost = sound("tracks_in_film"), sound("not_decodable")
+    apart = sound("mono_tracks_apart")
+    if in_film - lost > len(tracks) > 0 and described.get("why") != "named" and not apart:
+        yield film_warning("sound_track_chosen", in_film, taken=taken)
+    if described.get("not_found"):
+        yield film_warning("sound_track_not_found", in_film, taken=taken, wanted=described["not_found"])
+    if lost:
+        yield film_warning("sound_not_decodable", lost, tracks=int(in_film), taken=taken)
+    if len(tracks) > 1:
+        yield film_warning("mono_tracks_mixed", len(tracks), layout=described.get("layout"))
+    if apart:
+        yield film_warning("mono_tracks_apart", apart, taken=taken)
+
+
+_WHY = {
+    "named": "as named",
+    "only": "the only one for all listeners",
+    "default": "the default",
+    "most_channels": "most channels",
+    "first": "the first of several alike",
+}
+
+
+def _taken(tracks: Sequence[Mapping[str, Any]], why: str) -> str:
+    """The taken tracks in words, for example `stream 2 (stereo, eng): the default`."""
+    if not tracks:
+        return "none"
+    if len(tracks) > 1:
+        return f"{len(tracks)} mono tracks"
+    words = [str(tracks[0][key]) for key in ("layout", "language", "title") if tracks[0].get(key)]
+    about = f" ({', '.join(words)})" if words else ""
+    return f"stream {tracks[0].get('index')}{about}: {_WHY.get(why, why)}"
 
 
 def _counts(quality: Mapping[str, Any], part: str) -> Any:

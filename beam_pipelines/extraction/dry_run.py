@@ -26,12 +26,14 @@ from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED, FilmError
+from beam_pipelines.media.audio.sound_choice import SoundChoice
 from beam_pipelines.media.probe import FilmProbe
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
 CORE_SECONDS: Mapping[str, float] = {"image": 0.08, "audio": 0.013, "face": 0.08, "vgg16": 0.17, "opensmile_is10": 0.09}
 """The core seconds of each modality's networks for a second of film."""
 
+_WIDTH_OF_FILES = 1000
 DECODING_CORE_SECONDS_PER_PIXEL = 0.1 / (1920 * 1080)
 
 
@@ -67,6 +69,9 @@ def print_dry_run(
         return forecast(film, config, directory, descriptions, earlier, decoder)
 
     console, table = Console(), Table("film", "length", "picture", "sound", "what would be done", box=None)
+    if not console.is_terminal:
+        # Nobody reads a pipe's or a file's 80 columns: no cell is shortened.
+        console.width = _WIDTH_OF_FILES
     found = []
     for each in _side_by_side(films, config, look):
         found.append(each)
@@ -102,7 +107,7 @@ def forecast(
         if failure:
             return Forecast(film.film_id, f"failed before ({failure.reason}), see --retry-failed", failed=True)
         with storage.local_copy(film.uri) as path:
-            probe = decoder.probe(path, media_limits(config))
+            probe = decoder.probe(path, media_limits(config), config.sound_track)
     except FilmError as error:
         return Forecast(film.film_id, f"would fail ({error.reason})", failed=True)
     if not wanted:
@@ -147,5 +152,16 @@ def _cells(each: Forecast) -> tuple[str, ...]:
         return name, "", "", "", each.action
     rate = f" {float(probe.average_rate_hz):.5g}/s" if probe.average_rate_hz else ""
     picture = f"{probe.codec} {probe.width_px}x{probe.height_px}{rate}"
-    sound = f"{probe.audio_codec} {probe.audio_rate_hz} Hz x{probe.audio_channels}" if probe.audio_channels else "none"
-    return name, str(timedelta(seconds=probe.seconds)), picture, sound, each.action
+    return name, str(timedelta(seconds=probe.seconds)), picture, _sound_cell(probe.sound), each.action
+
+
+def _sound_cell(sound: SoundChoice) -> str:
+    """For example `aac 48000 Hz 5.1 eng, stream 2 of 3`; the streams of all tracks if several are mixed."""
+    if not sound.tracks:
+        return f"none of {sound.tracks_in_film} can be decoded" if sound.tracks_in_film else "none"
+    first = sound.tracks[0]
+    about = " ".join(filter(None, (first.codec, f"{first.rate_hz} Hz", sound.layout, first.language)))
+    if sound.tracks_in_film == 1:
+        return about
+    streams = ", ".join(str(track.index) for track in sound.tracks)
+    return f"{about}, stream{'s' * (len(sound.tracks) > 1)} {streams} of {sound.tracks_in_film} tracks"

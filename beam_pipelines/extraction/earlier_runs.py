@@ -54,6 +54,7 @@ class EarlierRuns:
 def name_attempt(config: ExtractConfig, descriptions: Mapping[str, Mapping[str, Any]]) -> str:
     """A digest of all that decides whether a film can be extracted: limits, features, version."""
     made = {modality: fingerprint(description) for modality, description in descriptions.items()}
+    made["sound"] = str(config.sound_track)
     limits = config.limits.model_dump(exclude={"decoder_memory_mb"})
     damage = config.decode.max_damaged_share
     return fingerprint({"limits": limits, "max_damaged_share": damage, "made": made, "version": __version__})

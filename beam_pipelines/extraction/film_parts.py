@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines.contracts.records.feature_track import FeatureTrack, fingerprint
+from beam_pipelines.contracts.records.feature_track import SOUND_TRACK, FeatureTrack, fingerprint
 from beam_pipelines.extraction.parts_folder import PARTS_FOLDER, part_name
 from beam_pipelines.extractors.tracks import FilmPart
 from beam_pipelines.films.catalogue import Film
@@ -77,7 +77,8 @@ class Segment:
 def part_key(sha256: str, segment_s: int, seconds: int, descriptions: Mapping[str, Mapping[str, Any]]) -> str:
     """The key in the names of a film's parts."""
     about = {"source": sha256, "segment_s": segment_s, "seconds": seconds, "version": __version__}
-    return fingerprint({**about, "made": {modality: fingerprint(d) for modality, d in descriptions.items()}})
+    made = {modality: [fingerprint(d), d.get(SOUND_TRACK)] for modality, d in descriptions.items()}
+    return fingerprint({**about, "made": made})
 
 
 def part_uri(directory: str, segment: Segment) -> str:

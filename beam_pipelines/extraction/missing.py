@@ -107,6 +107,6 @@ def is_current(
 def missing_of(
     header: records.RecordHeader, descriptions: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Mapping[str, Any]]:
-    """The wanted modalities that a record lacks, or holds with another fingerprint."""
-    have = header.fingerprints()
-    return {m: d for m, d in descriptions.items() if have.get(m) != records.fingerprint(d)}
+    """The wanted modalities that a record lacks, or holds with another fingerprint or of another sound track."""
+    have = header.descriptions
+    return {m: d for m, d in descriptions.items() if m not in have or not records.same_features(have[m], d)}

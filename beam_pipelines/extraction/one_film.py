@@ -38,6 +38,8 @@ from beam_pipelines.media.probe_warnings import warnings_of_probe
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
 _LOG = logging.getLogger(__name__)
+# The search for sound holds what it reads in memory, and decoding needs most of it.
+_SEARCHED_SHARE = 4
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,9 @@ class ExtractedFilm:
 
 def media_limits(config: ExtractConfig) -> MediaLimits:
     """The limits of a configuration, in the form that `media` takes."""
-    return MediaLimits(**config.limits.model_dump(exclude={"decoder_memory_mb"}))
+    limits = config.limits
+    search_mb = min(limits.sound_search_mb, limits.decoder_memory_mb // _SEARCHED_SHARE)
+    return MediaLimits(**{**limits.model_dump(exclude={"decoder_memory_mb"}), "sound_search_mb": search_mb})
 
 
 def extract_film(film: Film, extractor: Extractor, in_parts: bool = True) -> ExtractedFilm | list[Segment]:
@@ -116,7 +120,7 @@ def extract_film(film: Film, extractor: Extractor, in_parts: bool = True) -> Ext
             if kept.header.source_uri != film.uri:  # the same film at another address
                 records.write_record(replace(kept, header=replace(kept.header, source_uri=film.uri)), uri)
             return ExtractedFilm(kept.header.duration_us / 1_000_000, False)
-        probe = extractor.decoder.probe(path, extractor.limits)
+        probe = extractor.decoder.probe(path, extractor.limits, extractor.config.sound_track)
         if kept and not fits(kept, probe):
             kept, missing = None, dict(descriptions)
         if in_parts and is_cut(path, probe, missing, extractor.config, extractor.decoder):
@@ -192,10 +196,11 @@ def write_record(
 
 def _quality(probe: FilmProbe, part: FilmPart) -> dict[str, Any]:
     """A record's quality: only properties of the film and counts that add up, not those that depend on cuts."""
-    quality: dict[str, Any] = {"film": describe_damage(probe)}
+    quality: dict[str, Any] = {"film": {**describe_damage(probe), records.VIDEO_STREAM: probe.video_index}}
     if part.picture is not None:
         damaged = {"frames_corrupt": part.picture.frames_corrupt, "packet_errors": part.picture.packet_errors}
         quality["picture"] = {"seconds_without_a_fresh_frame": part.without_a_fresh_frame, **damaged}
     if part.sound is not None:
-        quality["sound"] = {"frames_corrupt": part.sound.frames_corrupt, "packet_errors": part.sound.packet_errors}
+        damaged = {"frames_corrupt": part.sound.frames_corrupt, "packet_errors": part.sound.packet_errors}
+        quality["sound"] = {**probe.sound.describe(), **damaged}
     return quality

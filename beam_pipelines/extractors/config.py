@@ -153,6 +153,8 @@ class LimitsConfig(Section):
     """The largest size and length of a film, beyond which it is refused unread, and the decoder's memory.
 
     Attributes:
+        sound_search_mb: how far a transport or program stream is read to find its sound, if its beginning shows none;
+            at most a quarter of `decoder_memory_mb`, since it is held in memory meanwhile.
         decoder_memory_mb: data of the decoding process, in MB; a film that needs more fails (decode/out_of_memory).
     """
 
@@ -160,6 +162,7 @@ class LimitsConfig(Section):
     max_width_px: int = Field(8192, gt=0)
     max_height_px: int = Field(8192, gt=0)
     max_pixels: int = Field(8192 * 4320, gt=0)
+    sound_search_mb: int = Field(256, ge=0)
     decoder_memory_mb: int = Field(4096, ge=256)
 
 
@@ -198,6 +201,9 @@ class ExtractConfig(Section):
             nor features extracted with it may be used in a product.
         encoding: the type of the networks' vectors in records, to which they are rounded. openSMILE's values are always
             float32, since some exceed float16; those of `audio.postprocess: youtube8m` are bytes.
+        sound_track: the sound track to take: the index of its stream in the file (as `--dry-run` and ffprobe show it),
+            its language (eng) or its title. A film without such a track has the one that rules choose, and a warning.
+            A track of another name is extracted again; its features have the same fingerprint.
         suffixes: the suffixes of films in a folder.
         min_lines_px: of several renditions of a film, the smallest with at least so many lines is taken.
         segment_s: films longer than this are extracted in segments of so many seconds, by several workers; a multiple
@@ -219,6 +225,7 @@ class ExtractConfig(Section):
     decode: DecodeConfig = DecodeConfig()
     device: DeviceConfig = DeviceConfig()
     limits: LimitsConfig = LimitsConfig()
+    sound_track: Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1)] | None = None
     suffixes: tuple[Suffix, ...] = Field(VIDEO_SUFFIXES, min_length=1)
     min_lines_px: int = Field(MIN_LINES_PX, ge=1)
     segment_s: int = Field(900, ge=300, multiple_of=300)

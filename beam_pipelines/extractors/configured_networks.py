@@ -12,6 +12,7 @@ from typing import Any, TypeVar, overload
 import numpy as np
 
 from beam_pipelines.contracts.records import quantisation
+from beam_pipelines.contracts.records.feature_track import SOUND_TRACK
 from beam_pipelines.extractors.batching.film_rows import FilmRows, Network, OwnBatches
 from beam_pipelines.extractors.batching.shared_batches import FilmsAtWork, SharedBatches
 from beam_pipelines.extractors.config import ExtractConfig, NetworkConfig
@@ -208,4 +209,7 @@ def describe_tracks(config: ExtractConfig) -> dict[str, dict[str, Any]]:
             description.setdefault(quantisation.STORED, quantisation.FLOAT16)
     if OpenSmileIS10.modality in config.modalities:
         descriptions[OpenSmileIS10.modality] = {**OpenSmileIS10.describe(), "rate_hz": 1, "mix": MIX}
+    if config.sound_track is not None:
+        for modality in descriptions.keys() & {"audio", OpenSmileIS10.modality}:
+            descriptions[modality][SOUND_TRACK] = config.sound_track
     return descriptions

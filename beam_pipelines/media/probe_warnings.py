@@ -9,4 +9,4 @@ from beam_pipelines.media.probe import FilmProbe
 
 def warnings_of_probe(probe: FilmProbe) -> tuple[FilmWarning, ...]:
     """The warnings of a probed film, in their order; a whole film's record may have more (`warnings_of_quality`)."""
-    return in_order(warnings_of_quality({"film": describe_damage(probe)}))
+    return in_order(warnings_of_quality({"film": describe_damage(probe), "sound": probe.sound.describe()}))

@@ -54,6 +54,63 @@ def test_warnings_follow_from_the_quality():
     assert [each.code for each in by_choice] == ["truncated", "damaged"]
 
 
+ONE_OF_THREE = {
+    "tracks": [{"index": 2, "codec": "aac", "layout": "stereo", "language": "eng"}],
+    "tracks_in_film": 3,
+    "why": "default",
+}
+
+
+@pytest.mark.parametrize(
+    ("sound", "expected"),
+    [
+        ({"tracks": [], "tracks_in_film": 0, "why": "none"}, {}),
+        ({**ONE_OF_THREE, "tracks_in_film": 1, "why": "only"}, {}),
+        ({**ONE_OF_THREE, "why": "named"}, {}),
+        (
+            ONE_OF_THREE,
+            {"sound_track_chosen": "the film has 3 sound tracks; taken: stream 2 (stereo, eng): the default"},
+        ),
+        (
+            {**ONE_OF_THREE, "tracks_in_film": 2, "not_decodable": 1, "why": "only"},
+            {
+                "sound_not_decodable": "1 of 2 sound tracks can't be decoded; "
+                "taken: stream 2 (stereo, eng): the only one for all listeners"
+            },
+        ),
+        (
+            {"tracks": [], "tracks_in_film": 1, "not_decodable": 1, "why": "none"},
+            {"sound_not_decodable": "1 of 1 sound tracks can't be decoded; taken: none"},
+        ),
+        (
+            {**ONE_OF_THREE, "tracks_in_film": 1, "not_found": "fra", "why": "only"},
+            {
+                "sound_track_not_found": "none of 1 sound tracks is 'fra' and can be decoded; "
+                "taken: stream 2 (stereo, eng): the only one for all listeners"
+            },
+        ),
+        (
+            {"tracks": [{"index": 1}, {"index": 2}], "tracks_in_film": 2, "layout": "stereo", "why": "only"},
+            {"mono_tracks_mixed": "2 mono tracks were mixed as stereo"},
+        ),
+        (
+            {"tracks": [{"index": 1}], "tracks_in_film": 3, "mono_tracks_apart": 3, "why": "named"},
+            {
+                "mono_tracks_apart": "nothing says that 3 mono tracks are channels of one sound; "
+                "taken: stream 1: as named"
+            },
+        ),
+    ],
+)
+def test_the_choice_of_the_sound_is_said_where_there_was_one(sound, expected):
+    assert {each.code: each.sentence for each in warnings_of_quality({"sound": sound})} == expected
+
+
+def test_a_damaged_list_of_tracks_is_an_error():
+    with pytest.raises(ValueError, match="no list of tracks"):
+        warnings_of_quality({"sound": {"tracks": [3]}})
+
+
 def test_a_code_comes_once_and_in_the_order_of_the_table():
     newer = FilmWarning("of_a_newer_version", 1, "one")
     given = [newer, film_warning("frozen", 3), film_warning("damaged", 1), film_warning("damaged", 5)]

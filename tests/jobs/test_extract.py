@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from beam_pipelines import extract
 from beam_pipelines.contracts.records import records
+from tests.support.several_tracks import Track, other, rising, write_tracks
 from tests.support.synthetic_clips import Sound, regular_times, write_clip
 
 pytestmark = pytest.mark.usefixtures("networks_kept")
@@ -219,6 +221,35 @@ def test_another_seed_is_another_fingerprint_and_is_extracted_again(films, tmp_p
     second = records.read_record(str(tmp_path / "half_second.mp4.tfrecord"))
     assert first.header.fingerprints() != second.header.fingerprints()
     assert not np.array_equal(first.tracks["audio"].values, second.tracks["audio"].values)
+
+
+def test_the_sound_track_is_chosen_named_recorded_and_shown(tmp_path, capsys):
+    """Another track is extracted again, by itself; its fingerprint is the same, for models take any track."""
+    tracks = [Track(other(3), language="eng", flags=Disposition.default), Track(rising(3), language="fre", title="Mix")]
+    film = write_tracks(tmp_path / "two.mkv", 3, tracks)
+    output, sound = tmp_path / "out", ("--workers", "1", "--set=modalities=[audio]")
+    named = (*sound, "--set=sound_track=fra")
+    assert run(film, output, *sound) == 0
+    uri = str(output / "two.mkv.tfrecord")
+    first = records.read_record(uri)
+    assert first.header.quality["sound"]["tracks"][0]["language"] == "eng"
+    assert first.header.video_stream == 0
+    assert [each.code for each in first.header.warnings] == ["sound_track_chosen"]
+    capsys.readouterr()
+    assert run(film, output, *named, "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert "pcm_s16le 8000 Hz mono fre, stream 2 of 2 tracks" in shown
+    assert "extract audio" in shown
+    assert run(film, output, *named) == 0
+    second = records.read_record(uri)
+    assert second.header.fingerprints() == first.header.fingerprints()
+    assert second.header.quality["sound"]["tracks"] == [
+        {"index": 2, "codec": "pcm_s16le", "rate_hz": 8_000, "layout": "mono", "language": "fre", "title": "Mix"}
+    ]
+    assert second.header.warnings == ()
+    assert not np.array_equal(first.tracks["audio"].values, second.tracks["audio"].values)
+    assert run(film, output, *named) == 0
+    assert read_json(output / "run_manifest.json")["films"]["skipped"] == 1
 
 
 def test_too_many_failures_have_their_own_exit_code(films, tmp_path):

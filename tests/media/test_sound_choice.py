@@ -96,18 +96,18 @@ def test_tags_say_which_mono_track_is_which_channel():
 
 
 @pytest.mark.parametrize(
-    "tracks",
-    [
-        mono(3),
-        mono(8),
-        mono(2, language=["eng", "fre"]),
-        mono(2, length_s=[3.0, 2.5]),
-        mono(2, title=["Dialogue", "Music"]),
-    ],
+    "tracks", [mono(3), mono(8), mono(2, length_s=[3.0, 2.5]), mono(2, title=["Dialogue", "Music"])]
 )
 def test_other_mono_tracks_stay_apart_and_the_choice_says_so(tracks: list[SoundTrack]):
     choice = choose_sound(tracks)
     assert (indices(choice), choice.mono_tracks_apart) == ([1], len(tracks))
+
+
+def test_mono_tracks_of_several_languages_are_several_sounds():
+    choice = choose_sound(mono(2, language=["eng", "fre"]))
+    assert (indices(choice), choice.why, choice.mono_tracks_apart) == ([1], "first", 0)
+    named = choose_sound(mono(4, language=["eng", "fre", "eng", "fre"]), "fre")
+    assert (indices(named), [each.channel for each in named.tracks]) == ([2, 4], ["FL", "FR"])
 
 
 def test_mono_tracks_beside_others_are_chosen_from_as_one_sound():

@@ -9,9 +9,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.report.scoring.thumbnails import HEIGHT_PX, MOST_THUMBNAILS, Sprite, frame_rate_of, make_sprite
+from tests.support.several_tracks import Pictures, write_tracks
 from tests.support.synthetic_clips import (
     B_FRAMES,
     Picture,
@@ -69,6 +71,17 @@ def test_a_damaged_film_has_the_thumbnails_that_can_be_had(tmp_path: Path) -> No
     shown = pictures(make_sprite(str(path), 10))
     assert [read_number(image) for image in shown[:6]] == [0, 10, 20, 30, 40, 50]
     assert len(shown) == 10
+
+
+def test_the_pictures_are_those_of_the_records_stream(tmp_path: Path) -> None:
+    """Without a record, of the stream that extraction would choose: not the cover, though it is the default."""
+    cover = Pictures([Fraction(0)], "mjpeg", first=500, flags=Disposition.default)
+    first, second = (Pictures(regular_times(50, 5), first=number) for number in (0, 100))
+    path = str(write_tracks(tmp_path / "film.mkv", [cover, first, second]))
+    for stream, number in ((None, 0), (1, 0), (2, 100), (9, 0)):
+        shown = pictures(make_sprite(path, 10, stream))
+        assert [read_number(image) for image in shown] == list(range(number, number + 50, 5))
+        assert frame_rate_of(path, stream) == 25
 
 
 def test_what_is_no_film_is_said_so(tmp_path: Path) -> None:

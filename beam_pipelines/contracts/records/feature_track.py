@@ -29,6 +29,14 @@ def slots_of(modality: str) -> int:
     return SLOTS.get(modality, 1)
 
 
+VIDEO_STREAM = "video_stream"
+"""Key in a record's `quality`, part `film`: the index of the stream in the file from which its pictures come."""
+
+SOUND_TRACK = "sound_track"
+"""Key of a description: the sound track that the configuration named. It isn't part of the fingerprint, since a model
+takes the features of any track; a record made of another track is made again (`same_features`)."""
+
+
 def fingerprint(description: Mapping[str, Any]) -> str:
     """The stable name of a description of features: 16 hexadecimal digits of the SHA-256 of its canonical JSON.
 
@@ -36,8 +44,14 @@ def fingerprint(description: Mapping[str, Any]) -> str:
         description: network, weights (by hash), preprocessing, sampling, decode mode and precision. Device, batch size
             and versions don't belong here, since the features don't depend on them.
     """
-    canonical = json.dumps(description, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    identity = {key: value for key, value in description.items() if key != SOUND_TRACK}
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:16]
+
+
+def same_features(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether features with these descriptions of the same film are the same."""
+    return fingerprint(one) == fingerprint(other) and one.get(SOUND_TRACK) == other.get(SOUND_TRACK)
 
 
 def is_untrained(description: Mapping[str, Any]) -> bool:
@@ -102,6 +116,13 @@ class RecordHeader:
     descriptions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     quality: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[FilmWarning, ...] = ()
+
+    @property
+    def video_stream(self) -> int | None:
+        """Index of the stream in the file from which the pictures come; None in records of older versions."""
+        film = self.quality.get("film")
+        found = film.get(VIDEO_STREAM) if isinstance(film, Mapping) else None
+        return found if isinstance(found, int) else None
 
     def fingerprints(self) -> dict[str, str]:
         """The fingerprint of each modality's track."""

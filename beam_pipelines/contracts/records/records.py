@@ -14,12 +14,15 @@ import numpy as np
 
 from beam_pipelines.contracts.records.feature_track import (
     PRESENT_SUFFIX as PRESENT_SUFFIX,
+    SOUND_TRACK as SOUND_TRACK,
+    VIDEO_STREAM as VIDEO_STREAM,
     FeatureTrack as FeatureTrack,
     FilmRecord as FilmRecord,
     RecordHeader as RecordHeader,
     fingerprint as fingerprint,
     is_untrained as is_untrained,
     make_record as make_record,
+    same_features as same_features,
     slots_of as slots_of,
 )
 from beam_pipelines.contracts.records.layout import MAX_RECORD_BYTES as MAX_RECORD_BYTES

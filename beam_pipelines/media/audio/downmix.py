@@ -46,7 +46,7 @@ def mono_samples(frame: Any) -> np.ndarray:
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, channels).T
-    weights = np.asarray(channel_weights(_channel_names(frame.layout)), dtype=np.float32)
+    weights = np.asarray(channel_weights(channel_names(frame.layout)), dtype=np.float32)
     # No matrix product: BLAS would start threads, and add in another order on another CPU.
     mono: np.ndarray = (_full_scale_one(samples) * weights[:, None]).sum(axis=0)
     np.nan_to_num(mono, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
@@ -68,16 +68,19 @@ def channel_weights(names: tuple[str, ...]) -> tuple[float, ...]:
     return tuple(weight / (math.sqrt(2) if has_fronts else total) for weight in known)
 
 
-def _channel_names(layout: Any) -> tuple[str, ...]:
-    names = tuple(channel.name for channel in layout.channels)
-    if _UNNAMED not in names:
-        return names
-    # If a file doesn't name its channels, they have the usual order for their number, as FFmpeg assumes too.
+def channel_names(layout: Any) -> tuple[str, ...]:
+    """FFmpeg's short names of a layout's channels; `NONE` where there is none."""
+    return tuple(channel.name for channel in named_layout(layout).channels)
+
+
+def named_layout(layout: Any) -> Any:
+    """The layout itself, or, if a file doesn't name its channels, the usual one for their number, as FFmpeg assumes."""
+    if _UNNAMED not in (channel.name for channel in layout.channels):
+        return layout
     try:
-        usual = av.AudioLayout(f"{len(names)}c")
+        return av.AudioLayout(f"{len(layout.channels)}c")
     except ValueError:
-        return names
-    return tuple(channel.name for channel in usual.channels)
+        return layout
 
 
 def _interleaved(frame: Any) -> Any:

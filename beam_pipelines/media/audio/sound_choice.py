@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from av.stream import Disposition
 
@@ -93,8 +94,8 @@ class SoundChoice:
         why: `named` in the configuration, `only` one to choose from, `default`, `most_channels`, `first` of several
             alike; `none` without sound.
         not_found: what the configuration names, if the film has no such track that can be decoded; else empty.
-        mono_tracks_apart: how many mono tracks there are of which only one was taken, since nothing says that they are
-            channels of one sound; else 0.
+        mono_tracks_apart: how many mono tracks of one language there are of which only one was taken, since nothing
+            says that they are channels of one sound; else 0.
         search_mb: how many MB of the file were searched to find the sound; 0 if FFmpeg's own 5 were enough.
     """
 
@@ -105,6 +106,13 @@ class SoundChoice:
     not_found: str = ""
     mono_tracks_apart: int = 0
     search_mb: int = 0
+
+    def describe(self) -> dict[str, Any]:
+        """The choice as records hold it."""
+        kept = ("tracks_in_film", "not_decodable", "why", "not_found", "mono_tracks_apart")
+        named = ("index", "codec", "rate_hz", "layout", "language", "title", "channel")
+        tracks = [{name: value for name in named if (value := getattr(track, name)) != ""} for track in self.tracks]
+        return {"tracks": tracks, "layout": self.layout, **{name: getattr(self, name) for name in kept}}
 
     @property
     def layout(self) -> str:
@@ -169,7 +177,9 @@ def _joined(tracks: Sequence[SoundTrack]) -> tuple[list[tuple[SoundTrack, ...]],
     mono = [track for track in tracks if track.channels == 1]
     channels = _channels(mono)
     if not channels:
-        return [(track,) for track in tracks], len(mono) if len(mono) > 1 else 0
+        # Tracks of several languages are several sounds, as with more channels.
+        is_apart = len(mono) > 1 and len({track.language for track in mono}) == 1
+        return [(track,) for track in tracks], len(mono) if is_apart else 0
     one = tuple(replace(track, channel=channel) for track, channel in zip(mono, channels, strict=True))
     return [one, *((track,) for track in tracks if track.channels != 1)], 0
 

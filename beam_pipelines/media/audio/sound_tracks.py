@@ -7,6 +7,7 @@ from typing import Any
 
 from av.container import InputContainer
 
+from beam_pipelines.media.audio.downmix import named_layout
 from beam_pipelines.media.audio.sound_choice import SoundTrack
 from beam_pipelines.media.decode import DecodeQuality, RangeCounts, decode_packet, opened_film, packets, prepare_decoder
 
@@ -66,7 +67,7 @@ def _track(stream: Any, same_programme: bool) -> SoundTrack:
         codec=context.name if context is not None else "",
         rate_hz=context.sample_rate if context is not None else 0,
         channels=len(channels),
-        layout=context.layout.name if channels else "",
+        layout=named_layout(context.layout).name if channels else "",
         language="" if stream.language in (None, "und") else stream.language,
         title=tags.get("title", ""),
         channel="" if named == "NONE" else named,

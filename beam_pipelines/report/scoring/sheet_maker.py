@@ -73,7 +73,7 @@ class SheetMaker:
             for event in find_events(getattr(curve, target), target, label_range=self.label_range)
         )
         duration_s = tracks.duration_s or float(curve.seconds)
-        video, sprite, rate = self._video(film.uri or tracks.source_uri, curve.seconds, notes)
+        video, sprite, rate = self._video(film.uri or tracks.source_uri, curve.seconds, tracks.video_stream, notes)
         sheet = FilmSheet(
             curve=curve,
             duration_s=duration_s,
@@ -112,11 +112,14 @@ class SheetMaker:
             duration_s=header.duration_us / 1e6,
             # A record of imported features alone has a table as its source.
             source_uri="" if header.source_uri.lower().endswith(TABLE_SUFFIXES) else header.source_uri,
+            video_stream=header.video_stream,
             faces=None if face is None else face.sum(axis=1).astype(np.int64),
             sound=None if audio is None else audio[:, 0] > 0,
         )
 
-    def _video(self, uri: str, seconds: int, notes: list[str]) -> tuple[str | None, Sprite | None, FrameRate]:
+    def _video(
+        self, uri: str, seconds: int, stream: int | None, notes: list[str]
+    ) -> tuple[str | None, Sprite | None, FrameRate]:
         """The film's address for the page, its thumbnails and its frame rate."""
         uri = "" if storage.is_remote(self.output) else _path_on_disk(uri)
         if not uri:
@@ -124,8 +127,8 @@ class SheetMaker:
             return None, None, nearest_rate(self.rate_hz)
         sprite, own_rate_hz = None, None
         try:
-            own_rate_hz = frame_rate_of(uri)
-            sprite = make_sprite(uri, seconds) if self.thumbnails else None
+            own_rate_hz = frame_rate_of(uri, stream)
+            sprite = make_sprite(uri, seconds, stream) if self.thumbnails else None
         except FilmError as error:
             notes.append(f"No thumbnails ({error.reason}): {error.detail}")
         relative = os.path.relpath(os.path.abspath(uri), os.path.abspath(self.output)).replace(os.sep, "/")
@@ -163,6 +166,7 @@ class _RecordTracks:
 
     duration_s: float | None = None
     source_uri: str = ""
+    video_stream: int | None = None
     faces: Any = None
     sound: Any = None
 

@@ -13,6 +13,7 @@ from av.container import InputContainer
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.decode import opened_film
 from beam_pipelines.media.video.orientation import orientation_of
+from beam_pipelines.media.video.picture_choice import choose_picture
 
 STEP = "thumbnails"
 MOST_THUMBNAILS = 48
@@ -40,24 +41,28 @@ class Sprite:
     step_s: float
 
 
-def frame_rate_of(path: str) -> Fraction | None:
-    """The average frame rate in the header of a film's best video stream, or None.
+def frame_rate_of(path: str, stream: int | None = None) -> Fraction | None:
+    """The average frame rate in the header of a film's video stream, or None.
+
+    Args:
+        path: a local film.
+        stream: the index of the stream that its record names; None to choose it as extraction does.
 
     Raises:
-        FilmError: if FFmpeg can't open the file.
+        FilmError: if FFmpeg can't open the file, or it has no video stream.
     """
     with opened_film(path, STEP) as container:
-        video = container.streams.best("video")
-        rate = getattr(video, "average_rate", None)
+        rate = _picture_stream(path, container, stream).average_rate
         return Fraction(rate) if rate else None
 
 
-def make_sprite(path: str, seconds: int) -> Sprite:
+def make_sprite(path: str, seconds: int, stream: int | None = None) -> Sprite:
     """Pictures of a film at equal distances; a place that can't be decoded repeats the picture before it.
 
     Args:
         path: a local film.
         seconds: T of the film.
+        stream: the index of the stream that its record names; None to choose it as extraction does.
 
     Raises:
         FilmError: if FFmpeg can't open the file, or it has no video stream, or no frame can be decoded.
@@ -65,9 +70,7 @@ def make_sprite(path: str, seconds: int) -> Sprite:
     count = min(MOST_THUMBNAILS, max(1, seconds))
     step_s = seconds / count
     with opened_film(path, STEP) as container:
-        video: Any = container.streams.best("video")
-        if video is None or video.codec_context is None:
-            raise FilmError(STEP, "no_video_stream", f"{path}: no video stream that can be decoded")
+        video = _picture_stream(path, container, stream)
         video.thread_type = "AUTO"
         pictures = [_picture_at(container, video, place * step_s) for place in range(count)]
     first = next((picture for picture in pictures if picture is not None), None)
@@ -79,6 +82,13 @@ def make_sprite(path: str, seconds: int) -> Sprite:
         shown.append(picture if picture is not None and picture.shape == first.shape else shown[-1])
     sprite = np.concatenate(shown[1:], axis=1)
     return Sprite(_jpeg(sprite), count, first.shape[1], first.shape[0], step_s)
+
+
+def _picture_stream(path: str, container: InputContainer, stream: int | None) -> Any:
+    named: Any = container.streams[stream] if stream is not None and stream < len(container.streams) else None
+    if named is not None and named.type == "video" and named.codec_context is not None:
+        return named
+    return choose_picture(path, container, STEP)
 
 
 def _picture_at(container: InputContainer, video: Any, time_s: float) -> np.ndarray | None:
