@@ -36,6 +36,7 @@ def define_pipeline(
     descriptions: Mapping[str, Mapping[str, Any]],
     earlier: EarlierRuns | None = None,
     known: Sequence[FilmOutcome] = (),
+    passed_over: Mapping[str, int] | None = None,
 ) -> None:
     """Builds the graph of the job on `pipeline`.
 
@@ -47,6 +48,7 @@ def define_pipeline(
         descriptions: wanted modality -> description of its features, from `describe_tracks(config)`.
         earlier: the records and failures of earlier runs that count; None to count no failures.
         known: outcomes of further films, which need no work (`extraction.finished_films`).
+        passed_over: suffix -> how many files of the folder are no films by it.
     """
     earlier = earlier or EarlierRuns(attempt=name_attempt(config, descriptions))
     outcomes = [pipeline | "Known" >> beam.Create(known)]
@@ -62,5 +64,6 @@ def define_pipeline(
         "descriptions": descriptions,
         "untrained": sorted(m for m, d in descriptions.items() if is_untrained(d)),
         "configuration": config.model_dump(mode="json"),
+        "passed_over_by_suffix": dict(passed_over or {}),
     }
     outcomes | beam.Flatten() | WriteOutcomes(output, len(films) + len(known), about, config.failure_threshold)

@@ -26,7 +26,7 @@ from beam_pipelines.contracts.models.exported_model import ModelReference
 from beam_pipelines.contracts.records.records import list_records, record_uri
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.weights.needed_weights import require_weights
-from beam_pipelines.films.catalogue import films_of_splits, list_films
+from beam_pipelines.films.catalogue import films_of_splits, list_catalogue, list_films
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.launch import job
 from beam_pipelines.scoring.curve_files import CurveFiles
@@ -144,7 +144,7 @@ def films_source(
         ConfigurationError: if there are no films, or the extract section makes other features than those that the model
             was trained on, so that it would refuse every film.
     """
-    catalogue = list_films(films, config.suffixes, config.min_lines_px)
+    catalogue, passed_over = list_catalogue(films, config.suffixes, config.min_lines_px)
     chosen = films_of_splits(catalogue, splits, films) if splits else catalogue
     # Imported late: it imports all networks, which a run on existing records doesn't need.
     from beam_pipelines.extractors.configured_networks import describe_tracks
@@ -160,4 +160,4 @@ def films_source(
     require_weights(config)
     descriptions = describe_tracks(config)
     card.refuse_descriptions(descriptions)
-    return FromFilms(chosen, config, directory, descriptions)
+    return FromFilms(chosen, config, directory, descriptions, passed_over=passed_over)

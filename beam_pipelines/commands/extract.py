@@ -61,7 +61,8 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.extraction.parts_folder import remove_parts
     from beam_pipelines.extractors.configured_networks import describe_tracks
     from beam_pipelines.extractors.weights.needed_weights import require_weights
-    from beam_pipelines.films.catalogue import Film, list_films
+    from beam_pipelines.films.catalogue import Film, list_catalogue
+    from beam_pipelines.films.passed_over import passed_over_line
     from beam_pipelines.foundation import storage
     from beam_pipelines.launch import job
     from beam_pipelines.launch.local_work import largest_first, looks_up, workers_for
@@ -69,7 +70,8 @@ def _main(argv: list[str]) -> int:
     options = job.beam_options(
         beam_arguments, arguments.workers, one_process=lambda: job.films_share_batches(config.device)
     )
-    films: Sequence[Film] = list_films(arguments.films, config.suffixes, config.min_lines_px)
+    films: Sequence[Film]
+    films, passed_over = list_catalogue(arguments.films, config.suffixes, config.min_lines_px)
     require_weights(config)
     descriptions = describe_tracks(config)
     failures = {} if arguments.retry_failed or arguments.force else read_failures(arguments.output)
@@ -77,7 +79,10 @@ def _main(argv: list[str]) -> int:
     if arguments.dry_run:
         from beam_pipelines.extraction.dry_run import print_dry_run
 
-        return print_dry_run(films, config, arguments.output, descriptions, earlier)
+        code = print_dry_run(films, config, arguments.output, descriptions, earlier)
+        if passed_over:
+            print(passed_over_line(passed_over))
+        return code
     storage.remove_unfinished(arguments.output)
     if arguments.force:
         remove_parts(arguments.output)
@@ -85,13 +90,15 @@ def _main(argv: list[str]) -> int:
     known: Sequence[FilmOutcome] = ()
     if job.is_local(options):
         if looks_up(len(films), arguments.output):
-            found = set_apart(films, arguments.output, descriptions, earlier)
+            found = set_apart(films, arguments.output, descriptions, earlier, config.refuse)
             films, known = found.films, found.outcomes
         films = largest_first(films)
         if not arguments.workers:
             job.use_at_most(options, beam_arguments, workers_for(films))
     code = job.run(
-        lambda pipeline: define_pipeline(pipeline, films, config, arguments.output, descriptions, earlier, known),
+        lambda pipeline: define_pipeline(
+            pipeline, films, config, arguments.output, descriptions, earlier, known, passed_over
+        ),
         options,
         arguments.output,
         len(films),

@@ -57,6 +57,7 @@ def _main(argv: list[str]) -> int:
         else {},
         records=records,
         agreement=run.agreement(),
+        warnings=run.warnings(),
         failures={film.film_id: film for film in run.failures},
         thumbnails=arguments.thumbnails,
         rate_hz=arguments.frame_rate,

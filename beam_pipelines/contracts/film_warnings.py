@@ -6,9 +6,13 @@ film's record holds its warnings; manifests count them, and the terminal and the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from beam_pipelines.contracts.film_ids import shown_name
+from beam_pipelines.foundation.errors import FilmError
 
 SENTENCES: Mapping[str, str] = {
     "truncated": "the pictures end {number:g} s before the end that the file states; most often a copy was cut off",
@@ -52,11 +56,14 @@ class FilmWarning:
 def film_warning(code: str, number: float, **words: Any) -> FilmWarning:
     """A warning with its sentence; `words` fill what the sentence has beside its number.
 
+    Words may come from the film's own file, so characters that a terminal could obey become question marks.
+
     Raises:
         KeyError: if `SENTENCES` lacks the code, or its sentence needs a word that isn't given.
     """
     rounded = round(number, 3)
-    return FilmWarning(code, rounded, SENTENCES[code].format(number=rounded, **words))
+    sentence = SENTENCES[code].format(number=rounded, **words)
+    return FilmWarning(code, rounded, "".join(letter if letter.isprintable() else "?" for letter in sentence))
 
 
 def in_order(warnings: Iterable[FilmWarning]) -> tuple[FilmWarning, ...]:
@@ -152,6 +159,34 @@ def _counts(quality: Mapping[str, Any], part: str) -> Any:
         return number
 
     return count
+
+
+def refuse(film: str, warnings: Iterable[FilmWarning], codes: Sequence[str]) -> None:
+    """Refuses a film that has one of the warnings in `codes` (`extract.refuse`).
+
+    Raises:
+        FilmError: step `refuse`; the reason is the code, the detail names the film and has the warning's sentence.
+    """
+    for warning in warnings:
+        if warning.code in codes:
+            detail = f"{film}: {warning.sentence} (extract.refuse names {warning.code})"
+            raise FilmError("refuse", warning.code, detail)
+
+
+def count_by_code(films: Iterable[Iterable[FilmWarning]]) -> dict[str, int]:
+    """Code -> how many films have it, sorted; from each film's warnings."""
+    return dict(sorted(Counter(warning.code for warnings in films for warning in warnings).items()))
+
+
+def headline(films: int, by_code: Mapping[str, int]) -> str:
+    """`3 films have warnings: damaged 1, truncated 2`, from the films with warnings and the films of each code."""
+    codes = ", ".join(f"{code} {count}" for code, count in by_code.items())
+    return f"{films} {'film has' if films == 1 else 'films have'} warnings: {codes}"
+
+
+def line_of(film_id: str, warning: FilmWarning) -> str:
+    """One film's warning as a line below the headline."""
+    return f"  {shown_name(film_id)}: {warning.sentence} ({warning.code})"
 
 
 def to_rows(warnings: Iterable[FilmWarning]) -> list[dict[str, Any]]:

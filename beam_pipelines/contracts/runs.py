@@ -1,4 +1,4 @@
-"""A run's report of its films: the outcome of each, `failures.jsonl` and, written last, `run_manifest.json`."""
+"""A run's report of its films: each one's outcome, `failures.jsonl`, `warnings.jsonl`, and last `run_manifest.json`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from beam_pipelines.contracts.film_ids import has_digest
+from beam_pipelines.contracts.film_warnings import FilmWarning, count_by_code, from_rows, to_rows
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import (
     EXIT_OK,
@@ -21,6 +22,7 @@ from beam_pipelines.foundation.errors import (
 _LOG = logging.getLogger(__name__)
 
 FAILURES = "failures.jsonl"
+WARNINGS = "warnings.jsonl"
 RUN_MANIFEST = "run_manifest.json"
 TRANSFORM_GRAPH, STATISTICS = "transform_fn", "statistics.json"
 """What `prepare` leaves: the graph (TensorFlow Transform names its folder), and last the training films' statistics."""
@@ -32,6 +34,9 @@ STUDY_RESULTS, BEST_CONFIG = "study.json", "best.yaml"
 DONE = "done"
 SKIPPED = "skipped"
 FAILED = "failed"
+
+_NOT_IN_FAILURES = {"status", "film_s", "carried_over", "warnings"}
+"""Fields of a `FilmOutcome` that a line of the failures lacks."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class FilmOutcome:
         source_size_bytes, source_modified_s: size and time of a failed film's file, if it was found.
         attempt: the digest of limits, networks and version with which a failed film was tried.
         carried_over: whether the failure is that of an earlier run, and the film was not tried again.
+        warnings: the warnings of a film that is done or skipped.
     """
 
     film_id: str
@@ -59,6 +65,7 @@ class FilmOutcome:
     source_modified_s: float | None = None
     attempt: str = ""
     carried_over: bool = False
+    warnings: tuple[FilmWarning, ...] = ()
 
 
 TRIED_AGAIN = frozenset(
@@ -82,25 +89,18 @@ def is_carried_over(earlier: FilmOutcome, size_bytes: int, modified_s: float, at
 
 def read_failures(output: str) -> dict[str, FilmOutcome]:
     """The failures that the last finished run in `output` lists, by film id; the log counts unreadable lines."""
-    uri = storage.join(output, FAILURES)
-    try:
-        lines = [line for line in storage.read_text(uri).split("\n") if line.strip()]
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    known = {each.name for each in fields(FilmOutcome)} - {"status", "film_s", "carried_over"}
-    found, read = {}, 0
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and isinstance(row.get("film_id"), str) and isinstance(row.get("source_uri"), str):
-            values = {key: value for key, value in row.items() if key in known}
-            found[row["film_id"]] = FilmOutcome(status=FAILED, **values)
-            read += 1
-    if read < len(lines):
-        _LOG.warning("%s: %d of %d lines can't be read and are left out", uri, len(lines) - read, len(lines))
-    return found
+    known = {each.name for each in fields(FilmOutcome)} - _NOT_IN_FAILURES
+    return {
+        row["film_id"]: FilmOutcome(status=FAILED, **{key: value for key, value in row.items() if key in known})
+        for row in _read_lines(storage.join(output, FAILURES))
+    }
+
+
+def read_warnings(output: str) -> list[tuple[str, FilmWarning]]:
+    """Pairs (film id, warning) of the last finished run in `output`, by film id; the log counts unreadable lines."""
+    return [
+        (row["film_id"], warning) for row in _read_lines(storage.join(output, WARNINGS)) for warning in from_rows([row])
+    ]
 
 
 def summarise(
@@ -126,21 +126,30 @@ def summarise(
             status: round(sum(o.film_s for o in outcomes if o.status == status) / 3600, 6) for status in (DONE, SKIPPED)
         },
         "failed_by_reason": dict(sorted(Counter(o.reason for o in outcomes if o.status == FAILED).items())),
+        "films_with_warnings": sum(bool(o.warnings) for o in outcomes),
+        "warnings_by_code": count_by_code(outcome.warnings for outcome in outcomes),
         "failure_threshold": failure_threshold,
     }
 
 
-def write_failures_and_manifest(output: str, outcomes: Iterable[FilmOutcome], manifest: Mapping[str, Any]) -> None:
-    """Writes the failures and then, as a run's last file, its manifest.
+def write_outcomes(output: str, outcomes: Iterable[FilmOutcome], manifest: Mapping[str, Any]) -> None:
+    """Writes the failures, the warnings and then, as a run's last file, its manifest.
 
     Args:
         output: the directory of the run.
         outcomes: the outcomes of all its films.
         manifest: the manifest, from `summarise`.
     """
-    failed = sorted((o for o in outcomes if o.status == FAILED), key=lambda o: o.film_id)
-    rows = [json.dumps(_failure_row(outcome), ensure_ascii=False) + "\n" for outcome in failed]
-    storage.write_text(storage.join(output, FAILURES), "".join(rows))
+    ordered = sorted(outcomes, key=lambda outcome: outcome.film_id)
+    _write_lines(storage.join(output, FAILURES), [_failure_row(each) for each in ordered if each.status == FAILED])
+    _write_lines(
+        storage.join(output, WARNINGS),
+        [
+            {"film_id": each.film_id, "source_uri": each.source_uri, **row}
+            for each in ordered
+            for row in to_rows(each.warnings)
+        ],
+    )
     storage.write_text(
         storage.join(output, RUN_MANIFEST), json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     )
@@ -171,8 +180,30 @@ def exit_code(manifest: Mapping[str, Any]) -> int:
     return EXIT_TOO_MANY_FILMS_FAILED if too_many else EXIT_SOME_FILMS_FAILED
 
 
+def _read_lines(uri: str) -> list[dict[str, Any]]:
+    """The lines of a file that are about a film; none if there is no file."""
+    try:
+        lines = [line for line in storage.read_text(uri).split("\n") if line.strip()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    rows = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("film_id"), str) and isinstance(row.get("source_uri"), str):
+            rows.append(row)
+    if len(rows) < len(lines):
+        _LOG.warning("%s: %d of %d lines can't be read and are left out", uri, len(lines) - len(rows), len(lines))
+    return rows
+
+
+def _write_lines(uri: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    storage.write_text(uri, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
 def _failure_row(outcome: FilmOutcome) -> dict[str, Any]:
-    row = asdict(outcome)
-    del row["status"], row["film_s"], row["carried_over"]
+    row = {key: value for key, value in asdict(outcome).items() if key not in _NOT_IN_FAILURES}
     # Only the extract job knows these.
     return {key: value for key, value in row.items() if value is not None and not (key == "attempt" and not value)}

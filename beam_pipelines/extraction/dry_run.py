@@ -19,8 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from beam_pipelines.contracts.film_ids import shown_name
+from beam_pipelines.contracts.film_warnings import FilmWarning, count_by_code, headline, line_of, refuse
+from beam_pipelines.contracts.records.records import record_uri
 from beam_pipelines.extraction.earlier_runs import EarlierRuns
-from beam_pipelines.extraction.missing import missing_modalities, stat_source
+from beam_pipelines.extraction.missing import existing_header, missing_modalities, stat_source
 from beam_pipelines.extraction.one_film import media_limits
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film
@@ -28,6 +30,7 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED, FilmError
 from beam_pipelines.media.audio.sound_choice import SoundChoice
 from beam_pipelines.media.probe import FilmProbe
+from beam_pipelines.media.probe_warnings import warnings_of_probe
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
 CORE_SECONDS: Mapping[str, float] = {"image": 0.08, "audio": 0.013, "face": 0.08, "vgg16": 0.17, "opensmile_is10": 0.09}
@@ -47,6 +50,7 @@ class Forecast:
         probe: the film's probe, or None.
         core_s: seconds of one core that extraction would take.
         failed: whether the film can't be extracted.
+        warnings: the film's warnings that are known without decoding; those of its record if that is up to date.
     """
 
     film_id: str
@@ -54,6 +58,7 @@ class Forecast:
     probe: FilmProbe | None = None
     core_s: float = 0.0
     failed: bool = False
+    warnings: tuple[FilmWarning, ...] = ()
 
 
 def print_dry_run(
@@ -77,6 +82,10 @@ def print_dry_run(
         found.append(each)
         table.add_row(*map(Text, _cells(each)))
     console.print(table, soft_wrap=not console.is_terminal)
+    if warned := [each for each in found if each.warnings]:
+        lines = [headline(len(warned), count_by_code(each.warnings for each in warned))]
+        lines += [line_of(each.film_id, warning) for each in warned for warning in each.warnings]
+        console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False, emoji=False)
     film_s = sum(float(each.probe.duration_s) for each in found if each.probe and each.core_s)
     failed = sum(each.failed for each in found)
     to_do = sum(each.core_s > 0 for each in found)
@@ -108,13 +117,17 @@ def forecast(
             return Forecast(film.film_id, f"failed before ({failure.reason}), see --retry-failed", failed=True)
         with storage.local_copy(film.uri) as path:
             probe = decoder.probe(path, media_limits(config), config.sound_track)
+        header = None if wanted else existing_header(record_uri(directory, film.film_id))
+        warnings = header.warnings if header else warnings_of_probe(probe)
+        refuse(film.uri, warnings, config.refuse)
     except FilmError as error:
         return Forecast(film.film_id, f"would fail ({error.reason})", failed=True)
     if not wanted:
-        return Forecast(film.film_id, "up to date", probe)
+        return Forecast(film.film_id, "up to date", probe, warnings=warnings)
     segments = -(-probe.seconds // config.segment_s)
     parts = f" in up to {segments} segments" if segments > 1 else ""
-    return Forecast(film.film_id, f"extract {', '.join(wanted)}{parts}", probe, _core_s(probe, wanted))
+    action = f"extract {', '.join(wanted)}{parts}"
+    return Forecast(film.film_id, action, probe, _core_s(probe, wanted), warnings=warnings)
 
 
 def _core_s(probe: FilmProbe, modalities: Sequence[str]) -> float:

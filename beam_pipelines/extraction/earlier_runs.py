@@ -56,5 +56,5 @@ def name_attempt(config: ExtractConfig, descriptions: Mapping[str, Mapping[str, 
     made = {modality: fingerprint(description) for modality, description in descriptions.items()}
     made["sound"] = str(config.sound_track)
     limits = config.limits.model_dump(exclude={"decoder_memory_mb"})
-    damage = config.decode.max_damaged_share
-    return fingerprint({"limits": limits, "max_damaged_share": damage, "made": made, "version": __version__})
+    refusals = {"max_damaged_share": config.decode.max_damaged_share, "refuse": sorted(config.refuse)}
+    return fingerprint({"limits": limits, **refusals, "made": made, "version": __version__})

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from beam_pipelines.contracts.film_warnings import refuse
 from beam_pipelines.contracts.runs import SKIPPED, FilmOutcome
 from beam_pipelines.extraction.earlier_runs import EarlierRuns
 from beam_pipelines.extraction.missing import stat_source, up_to_date_header
@@ -34,7 +35,11 @@ class SetApart:
 
 
 def set_apart(
-    films: Sequence[Film], directory: str, descriptions: Mapping[str, Mapping[str, Any]], earlier: EarlierRuns
+    films: Sequence[Film],
+    directory: str,
+    descriptions: Mapping[str, Mapping[str, Any]],
+    earlier: EarlierRuns,
+    refused: Sequence[str] = (),
 ) -> SetApart:
     """Looks every film up, and sets those apart that need no work.
 
@@ -43,6 +48,7 @@ def set_apart(
         directory: the directory of their records.
         descriptions: wanted modality -> description of its features.
         earlier: the records and failures of earlier runs that count.
+        refused: the codes of `extract.refuse`.
     """
     if earlier.force:
         return SetApart(tuple(films), ())
@@ -53,11 +59,13 @@ def set_apart(
             if failure is not None:
                 return failure
             header = up_to_date_header(film, stat_source(film), directory, descriptions)
+            refuse(film.uri, header.warnings if header else (), refused)
         except FilmError:
             return None  # the worker that gets the film reports the error
         if header is None:
             return None
-        return FilmOutcome(film.film_id, film.uri, SKIPPED, film_s=header.duration_us / 1_000_000)
+        film_s = header.duration_us / 1_000_000
+        return FilmOutcome(film.film_id, film.uri, SKIPPED, film_s=film_s, warnings=header.warnings)
 
     with ThreadPoolExecutor(_THREADS) as threads:
         found = list(zip(films, threads.map(look, films), strict=True))

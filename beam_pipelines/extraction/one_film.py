@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from beam_pipelines.contracts.film_warnings import in_order, warnings_of_quality
+from beam_pipelines.contracts.film_warnings import FilmWarning, in_order, refuse, warnings_of_quality
 from beam_pipelines.contracts.records import records
 from beam_pipelines.extraction.cutting import cut_film, is_cut
 from beam_pipelines.extraction.earlier_runs import EarlierRuns
@@ -73,10 +73,11 @@ class Extractor:
 
 @dataclass(frozen=True)
 class ExtractedFilm:
-    """A film whose record is up to date: its length, and whether anything was extracted for it."""
+    """A film whose record is up to date: its length, whether anything was extracted for it, and its warnings."""
 
     film_s: float
     extracted: bool
+    warnings: tuple[FilmWarning, ...] = ()
 
 
 def media_limits(config: ExtractConfig) -> MediaLimits:
@@ -98,7 +99,8 @@ def extract_film(film: Film, extractor: Extractor, in_parts: bool = True) -> Ext
         The film, or, if it was cut, the segments to extract.
 
     Raises:
-        FilmError: if the film is absent, can't be decoded, or doesn't fit on the local disk.
+        FilmError: if the film is absent, can't be decoded, doesn't fit on the local disk, or has a warning that
+            `extract.refuse` names.
         StorageError: if the storage can't be used.
     """
     uri = records.record_uri(extractor.directory, film.film_id)
@@ -110,17 +112,20 @@ def extract_film(film: Film, extractor: Extractor, in_parts: bool = True) -> Ext
     is_kept = by_this_run or not extractor.earlier.force
     is_done = existing is not None and is_kept and not missing_of(existing, descriptions)
     if existing is not None and is_done and is_current(existing, film, source, record):
-        return ExtractedFilm(existing.duration_us / 1_000_000, by_this_run)
+        refuse(film.uri, existing.warnings, extractor.config.refuse)
+        return ExtractedFilm(existing.duration_us / 1_000_000, by_this_run, existing.warnings)
     with ExitStack() as copies:
         path = on_local_disk(film, copies)
         checksum = sha256_of(path)
         kept = kept_record(uri, existing, checksum)
         missing = missing_of(kept.header, descriptions) if kept and not extractor.earlier.force else dict(descriptions)
         if kept and not missing:
+            refuse(film.uri, kept.header.warnings, extractor.config.refuse)
             if kept.header.source_uri != film.uri:  # the same film at another address
                 records.write_record(replace(kept, header=replace(kept.header, source_uri=film.uri)), uri)
-            return ExtractedFilm(kept.header.duration_us / 1_000_000, False)
+            return ExtractedFilm(kept.header.duration_us / 1_000_000, False, kept.header.warnings)
         probe = extractor.decoder.probe(path, extractor.limits, extractor.config.sound_track)
+        refuse(film.uri, warnings_of_probe(probe), extractor.config.refuse)
         if kept and not fits(kept, probe):
             kept, missing = None, dict(descriptions)
         if in_parts and is_cut(path, probe, missing, extractor.config, extractor.decoder):
@@ -178,6 +183,8 @@ def write_record(
     quality = {**(kept.header.quality if kept else {}), **_quality(probe, part)}
     tracks = {**(kept.tracks if kept else {}), **part.tracks}
     made = {modality: track.description for modality, track in tracks.items()}
+    warnings = in_order([*warnings_of_probe(probe), *warnings_of_quality(quality, made)])
+    refuse(film.uri, warnings, extractor.config.refuse)
     header = records.RecordHeader(
         film_id=film.film_id,
         source_uri=film.uri,
@@ -187,11 +194,11 @@ def write_record(
         duration_us=round(probe.duration_s * 1_000_000),
         start_us=start_us(probe),
         quality=quality,
-        warnings=in_order([*warnings_of_probe(probe), *warnings_of_quality(quality, made)]),
+        warnings=warnings,
     )
     record = records.make_record(header, tracks)
     records.write_record(record, records.record_uri(extractor.directory, film.film_id))
-    return ExtractedFilm(header.duration_us / 1_000_000, True)
+    return ExtractedFilm(header.duration_us / 1_000_000, True, warnings)
 
 
 def _quality(probe: FilmProbe, part: FilmPart) -> dict[str, Any]:

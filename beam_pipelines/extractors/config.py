@@ -12,9 +12,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from beam_pipelines.contracts.film_warnings import SENTENCES
 from beam_pipelines.extractors.networks.precision import FULL, Precision
 from beam_pipelines.films.catalogue import MIN_LINES_PX, VIDEO_SUFFIXES
 from beam_pipelines.foundation.configuration import Section
+from beam_pipelines.foundation.errors import nearest
 from beam_pipelines.media.video.decode_mode import DecodeMode
 
 BatchSize = Annotated[int, Field(ge=2, le=1024)]
@@ -211,6 +213,7 @@ class ExtractConfig(Section):
         decode_deadline_s: how many seconds decoding may make no progress before its film fails (decode/timeout).
         threads_per_worker: compute threads within an operation. One process per core, or one thread per film if films
             share batches, is faster than many threads for one film.
+        refuse: the codes of warnings (`contracts.film_warnings`) that make a film fail.
         failure_threshold: share of failed films above which the run as a whole fails (exit code 4 instead of 3).
     """
 
@@ -231,4 +234,13 @@ class ExtractConfig(Section):
     segment_s: int = Field(900, ge=300, multiple_of=300)
     decode_deadline_s: float = Field(120.0, ge=1.0)
     threads_per_worker: int = Field(1, ge=1)
+    refuse: tuple[str, ...] = ()
     failure_threshold: float = Field(0.5, ge=0.0, le=1.0)
+
+    @field_validator("refuse")
+    @classmethod
+    def _codes_of_warnings(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
+        for code in codes:
+            if code not in SENTENCES:
+                raise ValueError(f"no warning has the code '{code}'{nearest(code, SENTENCES)}")
+        return codes

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from beam_pipelines.contracts.film_ids import distinct_film_id, escape_film_id
+from beam_pipelines.films.passed_over import count_by_suffix, passed_over_line
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError, nearest
 from beam_pipelines.foundation.tables.reading import TABLE_SUFFIXES, read_table
@@ -77,6 +78,16 @@ def list_films(
 ) -> list[Film]:
     """All films of a folder (recursively), a glob or a manifest (`*.csv`, `*.tsv`), sorted by film id.
 
+    Args and errors are those of `list_catalogue`.
+    """
+    return list_catalogue(source, suffixes, min_lines_px, needs_path)[0]
+
+
+def list_catalogue(
+    source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES, min_lines_px: int = MIN_LINES_PX, needs_path: bool = True
+) -> tuple[list[Film], dict[str, int]]:
+    """All films of a folder (recursively), a glob or a manifest, and the folder's other files.
+
     Args:
         source: the folder, glob or manifest.
         suffixes: what counts as a film in a folder.
@@ -84,20 +95,28 @@ def list_films(
             if none has so many.
         needs_path: whether every film of a manifest must have a path, since the films themselves are read.
 
+    Returns:
+        The films, sorted by film id, and how many files of the folder are no films by their suffix.
+
     Raises:
         ConfigurationError: if nothing is found, two films have one id, or the manifest can't be read; the text names
             it.
     """
     is_manifest = source.lower().endswith(TABLE_SUFFIXES)
-    films = read_manifest(source, min_lines_px, needs_path) if is_manifest else _list_by_path(source, suffixes)
+    passed_over: dict[str, int] = {}
+    if is_manifest:
+        films = read_manifest(source, min_lines_px, needs_path)
+    else:
+        films, passed_over = _list_by_path(source, suffixes)
     if not films:
         if not storage.is_remote(source) and not re.search(r"[*?\[]", source) and not os.path.exists(source):
             raise ConfigurationError(f"{source}: no such folder or file")
         raise ConfigurationError(
             f"{source}: no films found; name a folder, a quoted glob or a manifest "
             f"(in a folder, files ending in {' '.join(suffixes)} count)"
+            + (f"; {passed_over_line(passed_over)}" if passed_over else "")
         )
-    return _unique(films, source)
+    return _unique(films, source), passed_over
 
 
 def read_manifest(uri: str, min_lines_px: int = MIN_LINES_PX, needs_path: bool = False) -> list[Film]:
@@ -174,7 +193,7 @@ def _manifest_film(row: Mapping[str, str], uri: str, line: int, needs_path: bool
     )
 
 
-def _list_by_path(source: str, suffixes: Sequence[str]) -> list[Film]:
+def _list_by_path(source: str, suffixes: Sequence[str]) -> tuple[list[Film], dict[str, int]]:
     source = storage.as_it_lies(source)
     listed = storage.list_files(source)
     folder = source.rstrip("/") + "/"
@@ -182,15 +201,17 @@ def _list_by_path(source: str, suffixes: Sequence[str]) -> list[Film]:
     is_folder = all(info.uri.startswith(folder) for info in listed)
     root = folder if is_folder else re.split(r"[*?\[]", source)[0].rpartition("/")[0]
     uris: dict[str, str] = {}
+    others: list[str] = []
     for info in listed:
         if info.uri == source:
             relative = os.path.basename(source)
         else:
             relative = info.uri.removeprefix(root).lstrip("/")
             if is_folder and not info.uri.lower().endswith(tuple(suffixes)):
+                others.append(relative)
                 continue
         uris[relative] = info.uri if storage.is_remote(info.uri) else os.path.abspath(info.uri)
-    return _named_apart(uris)
+    return _named_apart(uris), count_by_suffix(others)
 
 
 def _named_apart(uris: Mapping[str, str]) -> list[Film]:

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from importlib import metadata
+from itertools import islice
 from typing import Any
 
 from apache_beam import Pipeline
@@ -23,15 +24,19 @@ from apache_beam.options.pipeline_options import DirectOptions, GoogleCloudOptio
 
 from beam_pipelines.contracts.curves.curve_table import TABLE
 from beam_pipelines.contracts.curves.curves import CURVES, PLOTS
+from beam_pipelines.contracts.film_warnings import headline, line_of
 from beam_pipelines.contracts.runs import (
     FAILURES,
     RUN_MANIFEST,
     STATISTICS,
     TRANSFORM_GRAPH,
+    WARNINGS,
     exit_code,
     read_manifest_of_run,
+    read_warnings,
 )
 from beam_pipelines.extractors.config import DeviceConfig
+from beam_pipelines.films.passed_over import passed_over_line
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError, nearest
 from beam_pipelines.foundation.logs.structured_log import is_json
@@ -46,6 +51,8 @@ _PLACES: dict[str, Places] = {
     "score": (("curves", CURVES), ("table", TABLE), ("plots", PLOTS)),
 }
 """The files that a job leaves in its directory beside failures and manifest."""
+_WARNINGS_PRINTED = 5
+"""So many warnings a summary spells out; the file has all."""
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 
 
@@ -225,7 +232,14 @@ def _print_summary(manifest: dict[str, Any], output: str) -> None:
     print(f"{films['done']} done, {films['skipped']} already done, {films['failed']} failed of {films['in']} films")
     if manifest.get("failures_carried_over"):
         print(f"{manifest['failures_carried_over']} of these failed before and were not tried again (--retry-failed)")
+    if manifest.get("passed_over_by_suffix"):
+        print(passed_over_line(manifest["passed_over_by_suffix"]))
     places = [("results", output), *places_of_job(manifest.get("job", ""), output)]
+    if manifest.get("films_with_warnings"):
+        print(headline(manifest["films_with_warnings"], manifest["warnings_by_code"]))
+        for film_id, warning in islice(read_warnings(output), _WARNINGS_PRINTED):
+            print(line_of(film_id, warning))
+        places.append(("warnings", storage.join(output, WARNINGS)))
     if films["failed"]:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in manifest["failed_by_reason"].items())
         places.append((f"failures ({reasons})", storage.join(output, FAILURES)))

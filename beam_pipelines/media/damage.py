@@ -13,13 +13,12 @@ STEP = "decode"
 
 
 def describe_damage(probe: FilmProbe) -> dict[str, Any]:
-    """The entry `film` of a record's quality: counts over the whole file, whether it was cut off, closed jumps."""
+    """The entry `film` of a record's quality: counts over the whole file, what is missing of it, and closed jumps."""
     return {
         "packets": probe.packets,
         "packets_damaged": probe.packets_damaged,
         "read_errors": probe.read_errors,
         "missing_s": round(probe.missing_s, 3),
-        "truncated": probe.truncated,
         "clock_jumps": len(probe.jumps),
     }
 

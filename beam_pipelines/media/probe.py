@@ -20,7 +20,7 @@ from beam_pipelines.media.clock.file_clock import file_start_s, start_timecode
 from beam_pipelines.media.clock.joined_clock import ClockJump
 from beam_pipelines.media.clock.packet_span import PacketSpan
 from beam_pipelines.media.decode import DecodeQuality, RangeCounts, decode_packet, opened_film, packets, prepare_decoder
-from beam_pipelines.media.truncation import TRUNCATED_BEYOND_S, missing_s
+from beam_pipelines.media.truncation import missing_s
 from beam_pipelines.media.video.orientation import Orientation, orientation_of
 from beam_pipelines.media.video.picture_choice import choose_picture
 
@@ -127,11 +127,6 @@ class FilmProbe:
     def audio_channels(self) -> int:
         """The header's number of channels, of all chosen tracks together; 0 without sound."""
         return sum(track.channels for track in self.sound.tracks)
-
-    @property
-    def truncated(self) -> bool:
-        """Whether the container announces pictures that are missing: most often a copy that was cut off."""
-        return self.missing_s > TRUNCATED_BEYOND_S
 
     @property
     def orientation(self) -> Orientation:

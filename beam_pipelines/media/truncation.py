@@ -20,7 +20,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from beam_pipelines.contracts.film_warnings import TRUNCATED_BEYOND_S as TRUNCATED_BEYOND_S
+from beam_pipelines.contracts.film_warnings import TRUNCATED_BEYOND_S
 from beam_pipelines.media.decode import opened_film
 
 _WITHOUT_A_LENGTH = frozenset({"mpegts", "mpeg"})

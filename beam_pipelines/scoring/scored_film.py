@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.curves.done_marker import DoneMarker
+from beam_pipelines.contracts.film_warnings import FilmWarning
 from beam_pipelines.contracts.runs import FAILED, FilmOutcome
 from beam_pipelines.foundation.errors import FilmError
 
@@ -18,12 +19,14 @@ class FilmToScore:
         film_id, source_uri: the film.
         record_uri: its feature record.
         checksum: the record's `record_checksum`, once it was read.
+        warnings: the record's warnings, once it was read.
     """
 
     film_id: str
     source_uri: str
     record_uri: str
     checksum: str = ""
+    warnings: tuple[FilmWarning, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class CreateFilms(beam.PTransform):
     """From the pipeline to a PCollection of the films.
 
     Attributes:
-        films: any number of films, all of one dataclass whose fields JSON can hold.
+        films: any number of films, all of one dataclass whose fields JSON can hold, and tuples of such.
     """
 
     films: Sequence[Any]
@@ -42,4 +42,4 @@ def _pack(films: Sequence[Any]) -> bytes:
 
 def _unpack(pack: bytes, kind: Any) -> Iterator[Any]:
     for values in json.loads(zlib.decompress(pack)):
-        yield kind(*values)
+        yield kind(*(tuple(value) if isinstance(value, list) else value for value in values))

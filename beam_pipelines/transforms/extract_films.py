@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 from apache_beam.utils.shared import Shared
@@ -22,6 +22,9 @@ from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.foundation.logs.structured_log import about
+
+if TYPE_CHECKING:
+    from beam_pipelines.extraction.one_film import ExtractedFilm
 
 DONE_TAG = "done"
 FAILED_TAG = "failed"
@@ -101,9 +104,10 @@ class _WithExtractor(beam.DoFn):
     def teardown(self) -> None:
         self.extractor.decoder.close()
 
-    def outcome(self, film: Film, film_s: float, extracted: bool) -> FilmOutcome:
+    def outcome(self, film: Film, found: ExtractedFilm) -> FilmOutcome:
         """The outcome of a film with a record."""
-        return FilmOutcome(film.film_id, film.uri, DONE if extracted else SKIPPED, film_s=film_s)
+        status = DONE if found.extracted else SKIPPED
+        return FilmOutcome(film.film_id, film.uri, status, film_s=found.film_s, warnings=found.warnings)
 
     def failure(self, film: Film, error: FilmError) -> FilmOutcome:
         """The outcome of a failed film, with the data that decide whether the next run tries it again."""
@@ -139,7 +143,7 @@ class _ExtractFilm(_WithExtractor):
             yield beam.pvalue.TaggedOutput(FAILED_TAG, self.failure(film, error))
             return
         if isinstance(found, ExtractedFilm):
-            yield self.outcome(film, found.film_s, found.extracted)
+            yield self.outcome(film, found)
             return
         for segment in found:
             yield beam.pvalue.TaggedOutput(_SEGMENTS_TAG, segment)
@@ -175,4 +179,4 @@ class _FinishFilm(_WithExtractor):
         except FilmError as error:
             yield beam.pvalue.TaggedOutput(FAILED_TAG, self.failure(cut.film, error))
         else:
-            yield self.outcome(cut.film, done.film_s, True)
+            yield self.outcome(cut.film, replace(done, extracted=True))

@@ -92,6 +92,7 @@ class FromFilms:
         directory: the directory of their feature records.
         descriptions: wanted modality -> description of its features.
         extracted: further films, whose records are up to date.
+        passed_over: suffix -> how many files of the folder are no films by it.
     """
 
     catalogue: Sequence[Film]
@@ -99,6 +100,7 @@ class FromFilms:
     directory: str
     descriptions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     extracted: FromRecords = field(default_factory=lambda: FromRecords(()))
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def films_in(self) -> int:
@@ -121,12 +123,13 @@ class FromFilms:
         return False
 
     def about(self) -> dict[str, Any]:
-        """The extract section and the features' descriptions, for the run manifest."""
-        return {"extract": {"configuration": self.config.model_dump(mode="json"), "descriptions": self.descriptions}}
+        """The extract section, the features' descriptions and the files passed over, for the run manifest."""
+        made = {"configuration": self.config.model_dump(mode="json"), "descriptions": self.descriptions}
+        return {"extract": made, "passed_over_by_suffix": dict(self.passed_over)}
 
     def looked_up(self, files: CurveFiles) -> FromFilms:
         """The same source, with the films set apart that are extracted already, and those of them that need no work."""
-        found = set_apart(self.catalogue, self.directory, self.descriptions, EarlierRuns())
+        found = set_apart(self.catalogue, self.directory, self.descriptions, EarlierRuns(), self.config.refuse)
         to_score = [_find_record(outcome, self.directory) for outcome in found.outcomes]
         return replace(self, catalogue=found.films, extracted=FromRecords(to_score).looked_up(files))
 

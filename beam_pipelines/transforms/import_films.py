@@ -57,7 +57,8 @@ class _ImportFilm(beam.DoFn):
             yield FilmOutcome(film.film_id, source, FAILED, error.step, error.reason, error.detail)
             return
         film_s = header.duration_us / 1_000_000
-        yield FilmOutcome(film.film_id, source, DONE if imported else SKIPPED, film_s=film_s)
+        status = DONE if imported else SKIPPED
+        yield FilmOutcome(film.film_id, source, status, film_s=film_s, warnings=header.warnings)
         for row in rows:
             yield beam.pvalue.TaggedOutput(DEFECTS_TAG, row)
 

@@ -1,4 +1,4 @@
-"""WriteOutcomes: takes the outcome of each film; writes `failures.jsonl` and, last of all, `run_manifest.json`.
+"""WriteOutcomes: takes each film's outcome; writes `failures.jsonl`, `warnings.jsonl` and, last, `run_manifest.json`.
 
 Counts flow through the graph as data, one `FilmOutcome` per film, because Beam's counters also count retried bundles.
 """
@@ -12,7 +12,8 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
-from beam_pipelines.contracts.runs import FAILED, FilmOutcome, summarise, write_failures_and_manifest
+from beam_pipelines.contracts.film_warnings import to_rows
+from beam_pipelines.contracts.runs import FAILED, FilmOutcome, summarise, write_outcomes
 from beam_pipelines.foundation.logs.structured_log import is_json
 
 COUNTERS = "cineaffect"
@@ -77,7 +78,7 @@ def _count_film(outcome: FilmOutcome) -> FilmOutcome:
         level = logging.WARNING if is_json() else logging.INFO
         _LOG.log(level, "%s: failed: %s", outcome.film_id, outcome.detail, extra=facts)
     else:
-        facts = {"film": outcome.film_id, "film_s": outcome.film_s}
+        facts = {"film": outcome.film_id, "film_s": outcome.film_s, "warnings": to_rows(outcome.warnings)}
         _LOG.info("%s: %s", outcome.film_id, status, extra=facts)
     return outcome
 
@@ -93,5 +94,5 @@ def _write_outcomes(
     failure_threshold: float,
 ) -> dict[str, Any]:
     manifest = summarise(outcomes, films_in, about, failure_threshold)
-    write_failures_and_manifest(output, outcomes, manifest)
+    write_outcomes(output, outcomes, manifest)
     return manifest

@@ -179,7 +179,8 @@ class _SmoothCurve(beam.DoFn):
         except FilmError as error:
             yield beam.pvalue.TaggedOutput(FAILED_TAG, failed_film(film, error))
         else:
-            marker = DoneMarker(film.film_id, self.scorer, film.checksum, curve.seconds, curve.seconds_without_value)
+            counts = curve.seconds, curve.seconds_without_value
+            marker = DoneMarker(film.film_id, self.scorer, film.checksum, *counts, film.warnings)
             yield ScoredFilm(film, marker, curve)
 
 

@@ -95,7 +95,8 @@ class _ReadRecord(beam.DoFn):
             modality: track.present.sum(axis=0).astype(int).tolist() for modality, track in record.tracks.items()
         }
         yield beam.pvalue.TaggedOutput(PRESENT_TAG, (film.film_id, record.header.seconds, present))
-        outcome = FilmOutcome(film.film_id, uri, DONE, film_s=record.header.duration_us / 1_000_000)
+        film_s, warnings = record.header.duration_us / 1_000_000, record.header.warnings
+        outcome = FilmOutcome(film.film_id, uri, DONE, film_s=film_s, warnings=warnings)
         yield beam.pvalue.TaggedOutput(OUTCOME_TAG, outcome)
 
 

@@ -10,7 +10,7 @@ A runner can fuse all of it: features never cross a shuffle, and a batch's curve
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import apache_beam as beam
@@ -72,17 +72,17 @@ class _ReadFeatures(beam.DoFn):
             return
         try:
             with about(film=film.film_id):
-                features = self._read(found)
+                read = self._read(found)
         except FilmError as error:
             yield beam.pvalue.TaggedOutput(FAILED_TAG, failed_film(found, error))
         else:
-            yield found, features
+            yield read
 
-    def _read(self, film: FilmToScore) -> FilmFeatures:
+    def _read(self, film: FilmToScore) -> tuple[FilmToScore, FilmFeatures]:
         try:
             record = read_record(film.record_uri, self.model.card.modalities)
         except RecordError as error:
             raise FilmError("score", "unreadable_record", str(error)) from error
         except (FileNotFoundError, PermissionError) as error:  # it was there when the film was looked up
             raise cannot_open(film, error) from error
-        return features_of(record, self.model.card)
+        return replace(film, warnings=record.header.warnings), features_of(record, self.model.card)

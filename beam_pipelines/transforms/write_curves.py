@@ -91,7 +91,10 @@ def _write_film(scored: ScoredFilm, files: CurveFiles) -> ScoredFilm:
 
 def _outcome(film: ScoredFilm | SkippedFilm) -> FilmOutcome:
     status = DONE if isinstance(film, ScoredFilm) or film.by_this_run else SKIPPED
-    return FilmOutcome(film.film.film_id, film.film.source_uri, status, film_s=float(film.marker.seconds))
+    marker = film.marker
+    return FilmOutcome(
+        film.film.film_id, film.film.source_uri, status, film_s=float(marker.seconds), warnings=marker.warnings
+    )
 
 
 def _entry_of_scored(scored: ScoredFilm, files: CurveFiles) -> tuple[int, Entry]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import subprocess
 import sys
 
@@ -23,6 +25,7 @@ from beam_pipelines.contracts.curves.curves import (
 )
 from beam_pipelines.contracts.curves.done_marker import DoneMarker, from_json, to_json
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig, smooth
+from beam_pipelines.contracts.film_warnings import film_warning
 from beam_pipelines.foundation.errors import FilmError
 from tests.support.hypothesis_profiles import examples
 
@@ -202,7 +205,18 @@ def test_shards_are_stable_and_even():
 
 
 def test_markers_survive_json_and_damage_is_no_marker():
-    marker = DoneMarker(ODD_ID, "s", "r", 3, 1)
+    marker = DoneMarker(ODD_ID, "s", "r", 3, 1, (film_warning("truncated", 2.5), film_warning("damaged", 3)))
     assert from_json(to_json(marker)) == marker
-    for text in ("", "{", "[]", "3", '{"film_id": "f"}', '{"unknown": 1}'):
+    values = json.loads(to_json(marker))
+    for text in ("", "{", "[]", "3", '{"film_id": "f"}', '{"unknown": 1}', json.dumps({**values, "warnings": [3]})):
         assert from_json(text) is None
+    del values["warnings"]  # as earlier versions wrote it
+    assert from_json(json.dumps(values)) == dataclasses.replace(marker, warnings=())
+
+
+def test_a_part_keeps_the_warnings_of_its_films(tmp_path):
+    curve = make_curve()
+    marker = dataclasses.replace(marker_of(curve), warnings=(film_warning("frozen", 12),))
+    uri = str(tmp_path / "p.parquet")
+    curve_table.write_part(uri, [marker], lambda _: curve)
+    assert curve_table.read_markers(uri) == [marker]

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from beam_pipelines.contracts.film_warnings import film_warning
 from beam_pipelines.contracts.records import records
 from beam_pipelines.contracts.runs import FAILED, SKIPPED, FilmOutcome
 from beam_pipelines.extraction.earlier_runs import EarlierRuns
@@ -33,6 +34,16 @@ def test_a_film_whose_record_is_up_to_date_is_skipped(done):
     (outcome,) = found.outcomes
     assert (outcome.film_id, outcome.status) == ("first", SKIPPED)
     assert outcome.film_s == pytest.approx(3, abs=0.001)
+
+
+def test_warnings_of_a_record_come_with_it_and_a_refused_one_is_left_to_a_worker(done):
+    film, directory, descriptions = done
+    uri, warnings = records.record_uri(directory, "first"), (film_warning("truncated", 2.5),)
+    record = records.read_record(uri)
+    records.write_record(replace(record, header=replace(record.header, warnings=warnings)), uri)
+    (outcome,) = set_apart([film], directory, descriptions, EarlierRuns(), ["damaged"]).outcomes
+    assert outcome.warnings == warnings
+    assert set_apart([film], directory, descriptions, EarlierRuns(), ["truncated"]).films == (film,)
 
 
 @pytest.mark.parametrize("change", ["file", "feature", "place", "absent", "damaged", "gone"])

@@ -8,7 +8,8 @@ import unicodedata
 import pytest
 
 from beam_pipelines.contracts.film_ids import has_digest
-from beam_pipelines.films.catalogue import Film, films_of_splits, list_films, read_manifest
+from beam_pipelines.films.catalogue import Film, films_of_splits, list_catalogue, list_films, read_manifest
+from beam_pipelines.films.passed_over import passed_over_line
 from beam_pipelines.foundation.errors import ConfigurationError
 
 
@@ -121,6 +122,22 @@ def test_links_that_lead_nowhere_are_listed_so_that_somebody_is_told(folder):
     (folder / "dangling.mp4").symlink_to(folder / "nothing")
     (folder / "circle.mp4").symlink_to(folder / "circle.mp4")
     assert {"dangling.mp4", "circle.mp4"} <= {film.film_id for film in list_films(str(folder))}
+
+
+def test_files_passed_over_for_their_suffix_are_counted_and_named(folder):
+    for name in ("a.srt", "b.SRT", "README", "deep/d.Old film", "e.\x1b[2J", "f.\udcff", ".hidden", "g.mp4"):
+        (folder / name).touch()
+    films, passed_over = list_catalogue(str(folder))
+    assert [film.film_id for film in films] == ["a.mp4", "b.MKV", "deep%2Fc.webm", "g.mp4"]
+    assert passed_over == {"": 1, ".?": 1, ".?[2j": 1, ".old film": 1, ".srt": 2, ".txt": 1}
+    assert passed_over_line(passed_over) == (
+        "7 files were passed over for their suffix: .srt 2, none 1, .? 1, .?[2j 1, .old film 1, .txt 1"
+    )
+    assert list_catalogue(f"{folder}/*.mp4")[1] == {}
+    with pytest.raises(ConfigurationError, match=r"count\); 11 files .*: .mp4 2, .srt 2, .*, .webm 1$"):
+        list_catalogue(str(folder), [".avi"])
+    many = passed_over_line({f".{number:02}": 1 for number in range(12)})
+    assert many.endswith(".08 1, .09 1, 2 more suffixes")
 
 
 def test_an_empty_or_absent_folder_is_an_error(tmp_path):

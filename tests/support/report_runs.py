@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from beam_pipelines.contracts.curves.curve_table import part_uri, write_part
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.curves.done_marker import DoneMarker
 from beam_pipelines.contracts.film_ids import escape_film_id
+from beam_pipelines.contracts.film_warnings import FilmWarning
 from beam_pipelines.contracts.records.records import write_record
 from beam_pipelines.report.scoring.sheets import film_key
 from tests.support.feature_records import make_film_record
@@ -34,12 +36,15 @@ def curve_of(film_id: str, seconds: int, seed: int, lift: float = 0.0, spread: f
     return AffectCurve(film_id, *smooth, *raw, *([] if spread is None else [np.full(seconds, spread)] * 2))
 
 
-def write_scores(directory: Path, curves: list[AffectCurve], failures: list[dict[str, str]]) -> None:
-    """A scoring run as contract 3 has it, written with the score job's own writers."""
-    markers = [
-        DoneMarker(film_id=c.film_id, scorer="s", record="r", seconds=c.seconds, seconds_without_value=0)
-        for c in curves
-    ]
+def write_scores(
+    directory: Path,
+    curves: list[AffectCurve],
+    failures: list[dict[str, str]],
+    warnings: Mapping[str, tuple[FilmWarning, ...]] | None = None,
+) -> None:
+    """A scoring run as contract 3 has it, written with the score job's own writers; `warnings` by film id."""
+    found = warnings or {}
+    markers = [DoneMarker(c.film_id, "s", "r", c.seconds, 0, found.get(c.film_id, ())) for c in curves]
     by_id = {curve.film_id: curve for curve in curves}
     write_part(part_uri(str(directory), 0, 1), markers, lambda marker: by_id[marker.film_id], curves[0].columns)
     manifest = {"job": "score", "model": {"version": "7"}, "smoothing": {"method": "none"}, "untrained": ["face"]}

@@ -88,10 +88,10 @@ def read_markers(uri: str) -> list[DoneMarker]:
     try:
         with storage.local_copy(uri) as path:
             metadata = pq.read_schema(path).metadata or {}
-        return [DoneMarker(**values) for values in json.loads(metadata.get(_MARKERS_KEY, b"[]"))]
+        return [DoneMarker.from_values(values) for values in json.loads(metadata.get(_MARKERS_KEY, b"[]"))]
     except FileNotFoundError:
         return []
-    except (pa.ArrowInvalid, json.JSONDecodeError, TypeError) as error:
+    except (pa.ArrowInvalid, ValueError, TypeError, AttributeError) as error:
         _LOG.warning("%s: damaged or of another version, so nothing of it is kept (%s)", uri, error)
         return []
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.contracts.film_warnings import FilmWarning, from_rows
 from beam_pipelines.contracts.records import tfrecord
 from beam_pipelines.foundation import storage
 
@@ -29,6 +31,7 @@ class DoneMarker:
         record: checksum of the film's feature record (see `record_checksum`).
         seconds: T, the length of the curve.
         seconds_without_value: seconds without a finite value from the model.
+        warnings: those of the feature record; markers of earlier versions have none.
     """
 
     film_id: str
@@ -36,6 +39,17 @@ class DoneMarker:
     record: str
     seconds: int
     seconds_without_value: int
+    warnings: tuple[FilmWarning, ...] = ()
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> DoneMarker:
+        """The inverse of `asdict`, also from JSON.
+
+        Raises:
+            TypeError: if values are absent, or are those of another version.
+            ValueError: if the warnings are none.
+        """
+        return cls(**{**values, "warnings": from_rows(values.get("warnings", []))})
 
 
 def scorer_digest(model_sha256: str, smoothing: SmoothingConfig, spread: bool = False, stride_s: int = 1) -> str:
@@ -85,6 +99,6 @@ def to_json(marker: DoneMarker) -> str:
 def from_json(text: str) -> DoneMarker | None:
     """The done marker in `text`, or None if it is damaged or of another version: then the film is scored again."""
     try:
-        return DoneMarker(**json.loads(text))
-    except (json.JSONDecodeError, TypeError):
+        return DoneMarker.from_values(json.loads(text))
+    except (ValueError, TypeError, AttributeError):
         return None

@@ -31,7 +31,8 @@
     const failed = rows.filter((row) => row.failed || row.stale).length;
     const scored = rows.filter((row) => !row.failed).length;
     const hours = rows.reduce((sum, row) => sum + (row.seconds || 0), 0) / 3600;
-    const facts = [["films scored", scored], ["failed", failed],
+    const warned = rows.filter((row) => row.warnings).length;
+    const facts = [["films scored", scored], ["failed", failed], ...(warned ? [["with warnings", warned]] : []),
       [hours >= 1 ? "hours" : "minutes", (hours >= 1 ? hours : hours * 60).toFixed(1)],
       ["model version", run.model || "–"], ["smoothing", smoothing(run.smoothing)]];
     for (const [name, value] of facts) {
@@ -96,6 +97,7 @@
     $("film-failure").hidden = !why;
     if (why) {
       $("film-facts").textContent = "";
+      $("film-warnings").replaceChildren();
       $("film-notes").replaceChildren();
       failure(row, why);
       return;

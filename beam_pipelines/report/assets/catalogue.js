@@ -22,13 +22,27 @@
       this.sort = "id";
       this.down = false;
       this.live = new Map();
-      for (const row of rows) row.words = words([row.name, row.split || "", row.stale || "", ...(row.failed || [])].join(" "));
+      for (const row of rows)
+        row.words = words([row.name, row.split || "", row.stale || "", ...(row.failed || []), ...(row.warnings || [])].join(" "));
       this.collator = new Intl.Collator(undefined, { numeric: true });
       this.list = $("list");
       this.space = CineAffect.element("div", "space");
       this.list.replaceChildren(this.space);
+      this.warnings();
       this.listen();
       this.update();
+    }
+
+    // The choice of warnings: every code that a film of this page has, with how many films have it.
+    warnings() {
+      const counts = new Map();
+      for (const row of this.rows)
+        for (const code of row.warnings || []) counts.set(code, (counts.get(code) || 0) + 1);
+      $("warning-choice").hidden = !counts.size;
+      const option = (value, text) => Object.assign(CineAffect.element("option", "", text), { value });
+      const some = this.rows.filter((row) => row.warnings).length;
+      $("warning").replaceChildren(option("", "with or without"), option("*", `any (${some})`),
+        ...[...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([code, count]) => option(code, `${code} (${count})`)));
     }
 
     listen() {
@@ -38,6 +52,7 @@
       CineAffect.onScheme(() => this.later(true));
       $("search").addEventListener("input", () => this.update());
       $("sort").addEventListener("change", () => this.sortBy($("sort").value, this.down));
+      $("warning").addEventListener("change", () => this.update());
       $("direction").addEventListener("click", () => this.sortBy(this.sort, !this.down));
       for (const button of $("list-head").querySelectorAll("button"))
         button.addEventListener("click", () => this.sortBy(
@@ -58,9 +73,11 @@
 
     update() {
       const wanted = words($("search").value).split(/\s+/).filter(Boolean);
+      const warning = $("warning").value;
       const key = keys[this.sort], sign = this.down ? -1 : 1;
       const kept = this.rows.filter((row) =>
         (this.show === "all" || (this.show === "failed" ? row.failed || row.stale : !row.failed))
+        && (!warning || (row.warnings || []).some((code) => warning === "*" || code === warning))
         && wanted.every((word) => row.words.includes(word)));
       // What has no value (films that failed, films without labels) comes last, whichever way the rest runs.
       const absent = (value) => value === undefined || value === null || Number.isNaN(value);
@@ -142,6 +159,7 @@
       name.append(title);
       const under = [row.stale, row.split].filter(Boolean).join(" · ");
       if (under) name.append(make("span", "quiet split", under));
+      if (row.warnings) name.append(make("span", "warned", row.warnings.join(" · ")));
       link.append(name);
       if (row.failed) {
         item.classList.add("failed");

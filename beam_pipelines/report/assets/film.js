@@ -41,6 +41,11 @@
       if (row.split) parts.push(`split: ${row.split}`);
       if (row.agreement) parts.push(`correlation with the labels ${fit} (valence, arousal)`);
       $("film-facts").textContent = parts.join(" · ");
+      $("film-warnings").replaceChildren(...film.warnings.map(([code, , sentence]) => {
+        const line = make("li");
+        line.append(make("b", "", code), `: ${sentence}`);
+        return line;
+      }));
       $("film-notes").replaceChildren(...film.notes.map((note) => make("li", "", note)));
       const legend = [make("i", "stroke bold"), "smoothed ", make("i", "stroke thin"), "raw "];
       if (film.valence_spread) legend.push(make("i", "stroke band"), "spread of the ensemble ");

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from beam_pipelines.contracts.curves.curve_table import list_parts, read_part
+from beam_pipelines.contracts.curves.curve_table import list_parts, read_markers, read_part
 from beam_pipelines.contracts.curves.curves import AffectCurve
+from beam_pipelines.contracts.film_warnings import FilmWarning
 from beam_pipelines.contracts.runs import EVALUATION, RUN_MANIFEST, FilmOutcome, read_failures
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
@@ -49,6 +50,10 @@ class ScoringRun:
             curves = read_part(uri)
             for film_id in sorted(curves):
                 yield curves[film_id]
+
+    def warnings(self) -> dict[str, tuple[FilmWarning, ...]]:
+        """Film id -> the film's warnings, from the done markers of the table."""
+        return {m.film_id: m.warnings for uri in list_parts(self.directory) for m in read_markers(uri)}
 
     def agreement(self) -> dict[str, dict[str, float | None]]:
         """Film id -> target -> Pearson correlation of the smoothed curve with the labels, for evaluated films."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
+from beam_pipelines.contracts.film_warnings import FilmWarning
 from beam_pipelines.contracts.runs import FilmOutcome
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
@@ -42,6 +43,7 @@ class SheetMaker:
         films: film id -> film of the manifest.
         records: directory of feature records, or None.
         agreement: film id -> target -> correlation with the labels.
+        warnings: film id -> the film's warnings.
         failures: film id -> why it failed in this run. It may still have a curve of an earlier run.
         thumbnails: whether to make thumbnails.
         rate_hz: frame rate of the markers, instead of each film's own.
@@ -53,6 +55,7 @@ class SheetMaker:
     films: dict[str, Film] = field(default_factory=dict)
     records: str | None = None
     agreement: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    warnings: dict[str, tuple[FilmWarning, ...]] = field(default_factory=dict)
     failures: dict[str, FilmOutcome] = field(default_factory=dict)
     thumbnails: bool = False
     rate_hz: Fraction | None = None
@@ -84,6 +87,7 @@ class SheetMaker:
             faces=tracks.faces,
             sound=tracks.sound,
             video=video,
+            warnings=self.warnings.get(curve.film_id, ()),
             notes=tuple(notes),
             sprite=sprite,
             agreement=self.agreement.get(curve.film_id, {}),

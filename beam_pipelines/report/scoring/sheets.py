@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.film_ids import shown_name
+from beam_pipelines.contracts.film_warnings import FilmWarning
 from beam_pipelines.contracts.runs import FilmOutcome
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.report.markers.events import Event
@@ -44,6 +45,7 @@ class FilmSheet:
         faces: int [T], faces found in each second, or None.
         sound: bool [T], whether the second has sound, or None.
         video: address of the film relative to the page, percent-encoded, or None.
+        warnings: what a reader must know about the film itself.
         notes: sentences for the reader: why there is no video, no label, ….
         sprite: thumbnails, or None.
         failed_since: whether the curve is of an earlier run and the film failed in this one.
@@ -59,6 +61,7 @@ class FilmSheet:
     faces: NDArray[np.integer] | None = None
     sound: NDArray[np.bool_] | None = None
     video: str | None = None
+    warnings: Sequence[FilmWarning] = ()
     notes: Sequence[str] = ()
     sprite: Sprite | None = None
     agreement: Mapping[str, float | None] = field(default_factory=dict)
@@ -102,6 +105,8 @@ def catalogue_row(sheet: FilmSheet, label_range: tuple[float, float]) -> dict[st
         row["stale"] = "failed in the last run"
     if sheet.split:
         row["split"] = sheet.split
+    if sheet.warnings:
+        row["warnings"] = [warning.code for warning in sheet.warnings]
     if sheet.agreement:
         row["agreement"] = [_number(sheet.agreement.get(target), 4) for target in TARGETS]
     return row
@@ -131,6 +136,7 @@ def film_data(sheet: FilmSheet, downloads: Mapping[str, str]) -> dict[str, Any]:
         "scale": SCALE,
         "events": [[e.time_s, e.target, e.kind, _number(e.value, 3), _number(e.prominence, 3)] for e in sheet.events],
         "chapters": [[round(part.start_s, 3), round(part.end_s, 3), part.name] for part in sheet.chapters],
+        "warnings": [[warning.code, warning.number, warning.sentence] for warning in sheet.warnings],
         "notes": list(sheet.notes),
         "downloads": sorted(downloads.items()),
     }
