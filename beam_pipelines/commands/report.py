@@ -62,6 +62,7 @@ def _main(argv: list[str]) -> int:
         thumbnails=arguments.thumbnails,
         rate_hz=arguments.frame_rate,
         label_config=load_label_config(arguments.config, run.label_range),
+        start_timecode=arguments.start_timecode or "",
     )
     failed = read_failures(records).values() if records else ()
     before = [film for film in failed if not maker.films or film.film_id in maker.films]
@@ -82,6 +83,14 @@ def _frame_rate(text: str) -> Fraction:
     if abs(nearest - rate_hz) > Fraction(1, 100):
         raise argparse.ArgumentTypeError(f"'{text}' is no frame rate of a timeline, such as 23.976, 25 or 29.97")
     return nearest
+
+
+def _timecode(text: str) -> str:
+    from beam_pipelines.report.markers.file_times import is_timecode
+
+    if not is_timecode(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no timecode, such as 10:00:00:00, or 10:00:00;00 in drop-frame")
+    return text
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,5 +114,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--frame-rate", type=_frame_rate, help="frame rate of the markers' timecode (default: each film's own, else 25)"
+    )
+    parser.add_argument(
+        "--start-timecode",
+        type=_timecode,
+        help="timecode of the file's start in the EDL (default: the film's own timecode track, else 01:00:00:00)",
     )
     return parser

@@ -195,6 +195,7 @@ def write_record(
         start_us=start_us(probe),
         quality=quality,
         warnings=warnings,
+        file_clock=probe.file_clock,
     )
     record = records.make_record(header, tracks)
     records.write_record(record, records.record_uri(extractor.directory, film.film_id))

@@ -208,6 +208,7 @@ def _new_header(film: FilmImport, listed: Mapping[str, _Listed], seconds: int) -
             seconds=probe.seconds,
             duration_us=round(probe.duration_s * 1_000_000),
             start_us=round(probe.first_pts_s * 1_000_000),
+            file_clock=probe.file_clock,
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from av.container import InputContainer
 
+from beam_pipelines.contracts.records.file_clock import FileClock
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.audio.sound_choice import SoundChoice, SoundTrack, choose_sound
 from beam_pipelines.media.audio.sound_tracks import sound_tracks
@@ -76,7 +77,7 @@ class FilmProbe:
         read_errors: failures of the demuxer to read the next packet of that stream.
         missing_s: how much earlier the pictures end than the container says; 0 if they don't, or it says nothing.
         file_start_s: the timestamp that players show as time 0, on the container's clock.
-        start_timecode: timecode of the first picture, from a timecode track or tag; may be empty.
+        start_timecode: timecode at the file's start, from a timecode track or tag; may be empty.
         jumps: jumps of the container's clock, in order. They are closed: all times here are on the joined clock.
 
     From `packets` on, these are properties of the file, read to its end; they don't depend on what is decoded.
@@ -104,9 +105,11 @@ class FilmProbe:
     jumps: tuple[ClockJump, ...] = ()
 
     @property
-    def file_offset_s(self) -> Fraction:
-        """What players show at the film's time 0: how much later than the file its pictures begin."""
-        return self.first_pts_s - self.file_start_s
+    def file_clock(self) -> FileClock:
+        """How players count, as a record holds it."""
+        jumps = ((jump.time_s - self.first_pts_s, jump.step_s) for jump in self.jumps)
+        in_us = tuple((round(time_s * 1_000_000), round(step_s * 1_000_000)) for time_s, step_s in jumps)
+        return FileClock(round(self.file_start_s * 1_000_000), self.start_timecode, in_us)
 
     @property
     def audio_index(self) -> int | None:

@@ -117,6 +117,14 @@ CHANGES = {
     "warnings are a number": set_text("cineaffect/warnings", b"7"),
     "a warning is a number": set_text("cineaffect/warnings", b"[7]"),
     "a warning without a number": set_text("cineaffect/warnings", b'[{"code": "hdr", "sentence": "HDR"}]'),
+    "the file's clock is a number": set_text("cineaffect/file_clock", b"7"),
+    "the file's clock has no start": set_text("cineaffect/file_clock", b'{"timecode": "", "jumps_us": []}'),
+    "the file's clock starts with a text": set_text(
+        "cineaffect/file_clock", b'{"start_us": "0", "timecode": "", "jumps_us": []}'
+    ),
+    "a jump of the clock is a number": set_text(
+        "cineaffect/file_clock", b'{"start_us": 0, "timecode": "", "jumps_us": [7]}'
+    ),
     "description is a number": set_text("RGB/description", b"7"),
     "description without modality": set_text("RGB/description", b"{}"),
     "description of another form": set_text(

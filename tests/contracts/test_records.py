@@ -7,6 +7,7 @@ import hashlib
 import subprocess
 import sys
 import unicodedata
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,16 @@ def test_bytes_and_arrays_are_those_of_plain_protocol_buffers(tmp_path, seconds,
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "plain").read_bytes()
     read = records.read_record(str(tmp_path / "ours"))
     assert_same(read, records.FilmRecord(record.header, plain_records.read_plainly(tmp_path / "plain")))
+
+
+def test_a_files_clock_comes_back_and_records_without_one_are_read(tmp_path):
+    record, uri = make_film_record(seconds=3), str(tmp_path / "a.tfrecord")
+    records.write_record(record, uri)
+    assert (records.read_header(uri).file_clock, records.read_header(uri).file_offset_s) == (None, None)
+    clock = records.FileClock(-1_000_000, "10:00:00;00", ((5_000_000, -5_000_000), (7_500_000, 60_000_000)))
+    records.write_record(dataclasses.replace(record, header=dataclasses.replace(record.header, file_clock=clock)), uri)
+    header = records.read_header(uri)
+    assert (header.file_clock, header.file_offset_s) == (clock, Fraction(1_012_345, 1_000_000))
 
 
 def test_timestamps_after_35_minutes_come_back(tmp_path):

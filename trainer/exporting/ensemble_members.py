@@ -120,16 +120,9 @@ def merged(members: Sequence[Member], key: str) -> dict[str, Any]:
     return found
 
 
-def equal_weights(count: int) -> tuple[float, ...]:
-    """The same share for each of so many members."""
-    return (1.0 / count,) * count
-
-
-def ensemble_card(members: Sequence[Member], smoothing: SmoothingConfig, weights: Sequence[float]) -> dict[str, Any]:
+def ensemble_card(members: Sequence[Member], smoothing: SmoothingConfig) -> dict[str, Any]:
     """The ensemble's card, without the entries that its validation and the export add."""
-    identity = [member.reference.sha256 for member in members]
-    if len(set(weights)) > 1:
-        identity += [repr(weight) for weight in weights]
+    digests = [member.reference.sha256 for member in members]
     films = {
         key: sorted({film for member in members for film in member.card.get("data", {}).get(key, ())})
         for key in ("train_films", "validation_films")
@@ -147,12 +140,12 @@ def ensemble_card(members: Sequence[Member], smoothing: SmoothingConfig, weights
                 "sha256": member.reference.sha256,
                 "weights_sha256": member.card.get("weights_sha256"),
                 "seed": member.card.get("seed"),
-                "weight": weight,
+                "weight": 1.0 / len(members),
             }
-            for member, weight in zip(members, weights, strict=True)
+            for member in members
         ],
         "data": {"digest": hashlib.sha256(data.encode()).hexdigest(), **films},
-        "weights_sha256": hashlib.sha256("\n".join(identity).encode()).hexdigest(),
+        "weights_sha256": hashlib.sha256("\n".join(digests).encode()).hexdigest(),
         "code_version": __version__,
     }
 

@@ -9,11 +9,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from beam_pipelines.contracts.film_warnings import FilmWarning
+from beam_pipelines.contracts.records.file_clock import FileClock
 
 SLOTS: Mapping[str, int] = {"face": 2}
 """The slots per second of each modality; 1 if it isn't named. The values of a second are its slots side by side."""
@@ -104,6 +106,7 @@ class RecordHeader:
         descriptions: modality -> how its track was made.
         quality: the decoder's counts (frames decoded, damaged, …).
         warnings: what a user must know about the film, at most one per code.
+        file_clock: how players count the film's time; None if it isn't known.
     """
 
     film_id: str
@@ -116,6 +119,14 @@ class RecordHeader:
     descriptions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     quality: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[FilmWarning, ...] = ()
+    file_clock: FileClock | None = None
+
+    @property
+    def file_offset_s(self) -> Fraction | None:
+        """What players show at second 0: by how much the pictures begin later than the file. None if unknown."""
+        if self.file_clock is None:
+            return None
+        return Fraction(max(0, self.start_us - self.file_clock.start_us), 1_000_000)
 
     @property
     def video_stream(self) -> int | None:

@@ -8,7 +8,7 @@ a segment is a clip in MediaSequence's sense:
                    cineaffect/film_seconds, cineaffect/duration_us, cineaffect/start_us, cineaffect/first_second,
                    cineaffect/segments,
                    cineaffect/source/size_bytes, cineaffect/source/sha256, cineaffect/quality (JSON),
-                   cineaffect/warnings (JSON; absent in records of earlier versions)
+                   cineaffect/warnings, cineaffect/file_clock (JSON; absent in records of earlier versions)
                    <PREFIX>/fingerprint, <PREFIX>/description (JSON)
     feature lists  <PREFIX>/feature/floats [D], <PREFIX>/feature/timestamp [1], <PREFIX>/present [slots]
                    FACE/region/bbox/{xmin,ymin,xmax,ymax} [slots], FACE/region/label/confidence [slots]
@@ -30,6 +30,9 @@ CONFIDENCE = "region/label/confidence"
 
 WARNINGS = "cineaffect/warnings"
 """The key of the film's warnings; a record without it has those of its quality."""
+
+FILE_CLOCK = "cineaffect/file_clock"
+"""The key of the clock by which players count; a record may lack it."""
 
 DESCRIPTION, FINGERPRINT = "description", "fingerprint"
 """The names of a modality's context features, each after the modality's prefix."""

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from beam_pipelines.contracts.film_warnings import FilmWarning, from_rows, warnings_of_quality
 from beam_pipelines.contracts.records import layout, quantisation, tfrecord
 from beam_pipelines.contracts.records.feature_track import FeatureTrack, FilmRecord, RecordHeader, slots_of
+from beam_pipelines.contracts.records.file_clock import FileClock
 from beam_pipelines.contracts.records.layout import MAX_RECORD_BYTES, key_of
 from beam_pipelines.contracts.records.sequence_example import (
     BYTES,
@@ -145,7 +146,11 @@ class _Segment:
             descriptions=descriptions,
             quality=quality,
             warnings=self._warnings(quality, descriptions),
+            file_clock=self._file_clock(),
         )
+
+    def _file_clock(self) -> FileClock | None:
+        return FileClock.from_json(self._json(layout.FILE_CLOCK)) if layout.FILE_CLOCK in self._context else None
 
     def _warnings(
         self, quality: Mapping[str, Any], descriptions: Mapping[str, Mapping[str, Any]]

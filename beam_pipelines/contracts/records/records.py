@@ -25,6 +25,7 @@ from beam_pipelines.contracts.records.feature_track import (
     same_features as same_features,
     slots_of as slots_of,
 )
+from beam_pipelines.contracts.records.file_clock import FileClock as FileClock
 from beam_pipelines.contracts.records.layout import MAX_RECORD_BYTES as MAX_RECORD_BYTES
 from beam_pipelines.contracts.records.reading import (
     RecordError as RecordError,

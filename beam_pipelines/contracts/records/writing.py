@@ -64,6 +64,8 @@ def _context(record: FilmRecord, first: int, stop: int, segments: int) -> tuple[
         "cineaffect/quality": json.dumps(header.quality, sort_keys=True),
         layout.WARNINGS: json.dumps(to_rows(header.warnings), sort_keys=True),
     }
+    if header.file_clock is not None:
+        texts[layout.FILE_CLOCK] = json.dumps(header.file_clock.to_json(), sort_keys=True)
     numbers = {
         "clip/start/timestamp": header.start_us + first * 1_000_000,
         "clip/end/timestamp": header.start_us + min(stop * 1_000_000, header.duration_us),

@@ -7,13 +7,14 @@ pictures       |0       |1       |2                time 0 of the film is the fir
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Any
 
 import av
 from av.container import InputContainer
 
-_TIMECODE = "timecode"
+_KEY, _TIMECODE = "timecode", re.compile(r"\d\d:[0-5]\d:[0-5]\d[:;]\d\d", re.ASCII)
 
 
 def file_start_s(container: InputContainer, first_pts_s: Fraction) -> Fraction:
@@ -24,9 +25,9 @@ def file_start_s(container: InputContainer, first_pts_s: Fraction) -> Fraction:
 
 
 def start_timecode(container: InputContainer, video: Any) -> str:
-    """The timecode of the first picture, if the film has a timecode track or a tag with one; else empty."""
+    """The timecode of the file's start, hh:mm:ss:ff or hh:mm:ss;ff, from a timecode track or a tag; else empty."""
     for source in (video, *container.streams, container):
         for key, value in source.metadata.items():
-            if key.lower() == _TIMECODE and value:
+            if key.lower() == _KEY and _TIMECODE.fullmatch(value):
                 return str(value)
     return ""

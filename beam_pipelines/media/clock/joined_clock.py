@@ -46,12 +46,20 @@ def on_joined_clock(items: Iterable[Any], stream: Any, jumps: Sequence[ClockJump
             if packet.pts is not None:
                 ahead = steps_ticks and number >= steps_ticks[0][0] - BORROWED
                 step = steps_ticks[0][1] if ahead else 0
-                packet.pts -= taken + (step if ahead and is_borrowed(packet.pts - packet.dts, step) else 0)
-            packet.dts -= taken
+                borrowed = ahead and is_borrowed(packet.pts - packet.dts, step)
+                packet.pts = _within(packet.pts - taken - (step if borrowed else 0))
+            packet.dts = _within(packet.dts - taken)
         elif packet.pts is not None:
-            packet.pts -= taken
+            packet.pts = _within(packet.pts - taken)
         yield packet
 
+
+def _within(ticks: int) -> int:
+    # Damaged timestamps may lie at the very end of what FFmpeg can hold.
+    return max(-_MOST_TICKS, min(ticks, _MOST_TICKS))
+
+
+_MOST_TICKS = 2**62
 
 BORROWED = 2
 """So many packets before a jump may have a presentation timestamp of the clock behind it: FFmpeg takes that of a

@@ -11,7 +11,8 @@
   const translucent = (colour) => `${colour}40`;
 
   CineAffect.Charts = class {
-    // options: seconds, range, curves {valence: {smoothed, raw, label, spread}}, events, onSeek(t), onView([from, to])
+    // options: seconds, range, curves {valence: {smoothed, raw, label, spread}}, offset (of the times on the axis), events,
+    // onSeek(t), onView([from, to])
     constructor(holders, options) {
       this.options = options;
       this.holders = holders;
@@ -22,7 +23,7 @@
     }
 
     chart(target, holder) {
-      const colours = CineAffect.colours(), { seconds, range, curves } = this.options, curve = curves[target];
+      const colours = CineAffect.colours(), { seconds, range, curves, offset } = this.options, curve = curves[target];
       const times = Array.from({ length: seconds }, (_, t) => t);
       const series = [{}], data = [times];
       const add = (values, style) => {
@@ -52,7 +53,8 @@
         scales: { x: { time: false, range: () => this.view },
           y: { range: [range[0] - margin, range[1] + margin] } },
         axes: [
-          { ...axis, incrs: STEPS_S, space: 64, size: 24, values: (_, splits) => splits.map(CineAffect.clock) },
+          { ...axis, incrs: STEPS_S, space: 64, size: 24,
+            values: (_, splits) => splits.map((time) => CineAffect.clock(time + offset)) },
           { ...axis, size: CineAffect.gutter(), splits: () => [range[0], middle, range[1]], gap: 6,
             values: (_, splits) => splits.map((value) => String(value).replace("-", "−")) },
         ],

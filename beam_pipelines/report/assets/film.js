@@ -9,6 +9,8 @@
     constructor(film, row, range) {
       this.film = film;
       this.range = range;
+      // The film's time counts from its first picture, a player's from the start of its file. Shown is the player's.
+      this.offset = film.offset || 0;
       this.time = 0;
       this.stopped = new AbortController();
       const curve = (name) => film[name].map((number) => (number === null ? null : number / film.scale));
@@ -97,7 +99,7 @@
     }
 
     follow() {
-      if (this.video && this.video.readyState > 0) this.moveTo(this.video.currentTime);
+      if (this.video && this.video.readyState > 0) this.moveTo(Math.max(0, this.video.currentTime - this.offset));
     }
 
     sprite() {
@@ -117,7 +119,7 @@
       const { film, seconds, range, curves } = this;
       this.charts = new CineAffect.Charts(
         { valence: $("chart-valence"), arousal: $("chart-arousal") },
-        { seconds, range, curves, duration: film.duration, events: film.events,
+        { seconds, range, curves, duration: film.duration, offset: this.offset, events: film.events,
           onSeek: (time) => this.seek(time),
           onView: (view, whole) => {
             this.view = view;
@@ -138,7 +140,7 @@
 
     seek(time) {
       const wanted = Math.min(Math.max(0, time), Math.max(0, this.film.duration - 0.01));
-      if (this.video) this.video.currentTime = wanted;
+      if (this.video) this.video.currentTime = wanted + this.offset;
       this.moveTo(wanted);
     }
 
@@ -160,12 +162,16 @@
       const slider = $("timeline");
       slider.setAttribute("aria-valuenow", String(second));
       slider.setAttribute("aria-valuetext",
-        `${CineAffect.clock(second)}, valence ${CineAffect.signed(valence)}, arousal ${CineAffect.signed(arousal)}`);
+        `${this.shown(second)}, valence ${CineAffect.signed(valence)}, arousal ${CineAffect.signed(arousal)}`);
       this.markCurrent();
     }
 
+    shown(time) {
+      return CineAffect.clock(time + this.offset);
+    }
+
     clock() {
-      $("clock").textContent = `${CineAffect.clock(this.time)} / ${CineAffect.clock(this.film.duration)}`;
+      $("clock").textContent = `${this.shown(this.time)} / ${this.shown(this.film.duration)}`;
     }
 
     lists(target) {
@@ -173,7 +179,7 @@
         const item = make("li"), button = make("button", className);
         button.type = "button";
         button.dataset.time = time;
-        button.append(make("time", "", CineAffect.clock(time)), ...texts);
+        button.append(make("time", "", this.shown(time)), ...texts);
         this.on(button, "click", () => this.seek(time));
         item.append(button);
         return item;

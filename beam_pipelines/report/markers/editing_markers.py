@@ -16,6 +16,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from beam_pipelines.report.markers.events import Event, in_order
+from beam_pipelines.report.markers.file_times import FROM_FIRST_PICTURE, FileTimes
 from beam_pipelines.report.markers.timecode import FrameRate
 
 EDL_MAX_EVENTS = 999
@@ -31,39 +32,42 @@ _RESOLVE_COLOURS = {
 CSV_COLUMNS = ("Marker Name", "Description", "In", "Out", "Duration", "Marker Type")
 
 
-def to_edl(title: str, events: Sequence[Event], rate: FrameRate) -> str:
+def to_edl(title: str, events: Sequence[Event], rate: FrameRate, times: FileTimes = FROM_FIRST_PICTURE) -> str:
     """A CMX 3600 list of markers; of more than 999 markers the 999 most prominent remain.
 
     Args:
         title: name of the film: untrusted; characters outside ASCII and control characters become `_`.
         events: the events, in any order.
         rate: frame rate of the timeline.
+        times: where the film lies on its file's clock, and the timecode of the file's start.
     """
     by_frame: dict[int, list[Event]] = {}
-    first = rate.frame_of("01:00:00:00")  # where most programs begin
+    first = rate.frame_of(times.start_timecode)
     for event in in_order(events):
-        by_frame.setdefault(first + rate.frame_at(event.time_s), []).append(event)
+        by_frame.setdefault(first + rate.frame_at(event.time_s + times.offset_s), []).append(event)
     heaviest = sorted(by_frame, key=lambda frame: (-max(event.prominence for event in by_frame[frame]), frame))
     counting = "DROP FRAME" if rate.drop else "NON-DROP FRAME"
-    lines = [f"TITLE: {_ascii_line(title)[:_TITLE_CHARACTERS]}", f"FCM: {counting}", ""]
+    lines = [f"TITLE: {_ascii_line(title)[:_TITLE_CHARACTERS]}", f"FCM: {counting}"]
+    lines += [f"* COMMENT: {times.note}", ""] if times.note else [""]
     for number, frame in enumerate(sorted(heaviest[:EDL_MAX_EVENTS]), start=1):
         span = f"{rate.timecode(frame)} {rate.timecode(frame + 1)}"
         lines += [f"{number:03d}  001      V     C        {span} {span}", f" {_comment(by_frame[frame])}", ""]
     return "\r\n".join(lines) + "\r\n"
 
 
-def to_csv(events: Sequence[Event], rate: FrameRate) -> str:
-    """Markers as CSV with the columns of Premiere's marker list, one row per event.
+def to_csv(events: Sequence[Event], rate: FrameRate, times: FileTimes = FROM_FIRST_PICTURE) -> str:
+    """Markers as CSV with the columns of Premiere's marker list, one row per event; times count from the file's start.
 
     Args:
         events: the events, written in this order.
         rate: frame rate of the timeline.
+        times: where the film lies on its file's clock.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(CSV_COLUMNS)
     for event in events:
-        place = rate.timecode(rate.frame_at(event.time_s))
+        place = rate.timecode(rate.frame_at(event.time_s + times.offset_s))
         writer.writerow([marker_name(event), describe(event), place, place, rate.timecode(0), "Comment"])
     return text.getvalue()
 

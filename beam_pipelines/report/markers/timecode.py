@@ -8,10 +8,13 @@ At 23.976 and 29.97 frames per second timecode counts whole frames at 24 and 30,
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 _NTSC = Fraction(1000, 1001)
+_DROPPING_HZ = (30 * _NTSC, 60 * _NTSC)
+# In frames: a microsecond is less at any rate.
+_ROUNDING = Fraction(1, 1000)
 STANDARD_RATES_HZ = tuple(
     sorted([Fraction(n) for n in (24, 25, 30, 48, 50, 60)] + [n * _NTSC for n in (24, 30, 48, 60)])
 )
@@ -37,7 +40,7 @@ class FrameRate:
         if self.rate_hz not in STANDARD_RATES_HZ:
             known = ", ".join(f"{float(rate):.5g}" for rate in STANDARD_RATES_HZ)
             raise ValueError(f"no timeline has {float(self.rate_hz):.5g} frames a second (there are {known})")
-        if self.drop and self.rate_hz not in (30 * _NTSC, 60 * _NTSC):
+        if self.drop and self.rate_hz not in _DROPPING_HZ:
             raise ValueError(f"{float(self.rate_hz):.5g} frames a second have no drop-frame timecode")
 
     @property
@@ -46,8 +49,8 @@ class FrameRate:
         return math.ceil(self.rate_hz)
 
     def frame_at(self, time_s: float | Fraction) -> int:
-        """The number of the frame on screen at a time, counted from 0."""
-        return math.floor(Fraction(time_s) * self.rate_hz)
+        """The number of the frame on screen at a time, counted from 0; times may be rounded to microseconds."""
+        return math.floor(Fraction(time_s) * self.rate_hz + _ROUNDING)
 
     def timecode(self, frame: int) -> str:
         """The timecode of a frame; after 24 hours it restarts, as on tape."""
@@ -56,6 +59,15 @@ class FrameRate:
         minutes, seconds = divmod(seconds, 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours % 24:02d}:{minutes:02d}:{seconds:02d}{';' if self.drop else ':'}{frames:02d}"
+
+    def has(self, timecode: str) -> bool:
+        """Whether the rate has this frame of a second, and drop-frame counting if the timecode is written with it."""
+        counts = ";" not in timecode or self.rate_hz in _DROPPING_HZ
+        return counts and int(timecode[-2:]) < self.nominal
+
+    def counting_as(self, timecode: str) -> FrameRate:
+        """The same rate, counted as a timecode is: with `;` in drop-frame."""
+        return replace(self, drop=";" in timecode)
 
     def frame_of(self, timecode: str) -> int:
         """The frame that a timecode names: the inverse of `timecode`."""
@@ -88,4 +100,4 @@ def nearest_rate(rate_hz: Fraction | float | None) -> FrameRate:
     """
     wanted = Fraction(rate_hz) if rate_hz else Fraction(25)
     nearest = min(STANDARD_RATES_HZ, key=lambda rate: abs(rate - wanted))
-    return FrameRate(nearest, drop=nearest in (30 * _NTSC, 60 * _NTSC))
+    return FrameRate(nearest, drop=nearest in _DROPPING_HZ)

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.report.markers.events import Event
+from beam_pipelines.report.markers.file_times import FROM_FIRST_PICTURE, FileTimes
 
 SHORTEST_CHAPTER_S = 20
 MOST_CHAPTERS = 24
@@ -98,24 +99,28 @@ def signed(value: float) -> str:
     return f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")
 
 
-def chapters_vtt(film: str, parts: Iterable[Chapter]) -> str:
+def chapters_vtt(film: str, parts: Iterable[Chapter], times: FileTimes = FROM_FIRST_PICTURE) -> str:
     """A WebVTT chapter track.
 
     Args:
         film: the film's name, untrusted; it stands in a comment.
         parts: the chapters, in order, without overlap.
+        times: where the film lies on its file's clock, by which cues count.
     """
-    cues = [f"{timestamp(part.start_s)} --> {timestamp(part.end_s)}\n{_text(part.name)}" for part in parts]
-    return _document(film, "chapters", cues)
+    cues = [f"{_span(part.start_s, part.end_s, times)}\n{_text(part.name)}" for part in parts]
+    return _document(film, "chapters", cues, times)
 
 
-def metadata_vtt(film: str, valence: ArrayLike, arousal: ArrayLike, duration_s: float) -> str:
+def metadata_vtt(
+    film: str, valence: ArrayLike, arousal: ArrayLike, duration_s: float, times: FileTimes = FROM_FIRST_PICTURE
+) -> str:
     """A WebVTT metadata track: one cue per second, whose text is a JSON object with `valence` and `arousal`.
 
     Args:
         film: the film's name, untrusted; it stands in a comment.
         valence, arousal: float [T], smoothed; a value that is not finite is null.
         duration_s: D; the last cue ends there.
+        times: where the film lies on its file's clock, by which cues count.
     """
     cues = []
     for second, pair in enumerate(zip(np.asarray(valence).tolist(), np.asarray(arousal).tolist(), strict=True)):
@@ -123,8 +128,8 @@ def metadata_vtt(film: str, valence: ArrayLike, arousal: ArrayLike, duration_s: 
         if end_s > second:
             numbers = [round(value, 4) if math.isfinite(value) else None for value in pair]
             text = json.dumps(dict(zip(TARGETS, numbers, strict=True)))
-            cues.append(f"{timestamp(second)} --> {timestamp(end_s)}\n{text}")
-    return _document(film, "metadata", cues)
+            cues.append(f"{_span(second, end_s, times)}\n{text}")
+    return _document(film, "metadata", cues, times)
 
 
 def timestamp(time_s: float) -> str:
@@ -134,8 +139,13 @@ def timestamp(time_s: float) -> str:
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{milliseconds:03d}"
 
 
-def _document(film: str, kind: str, cues: list[str]) -> str:
-    note = f"NOTE {kind} of {_text(film)}, predicted by CineAffect"
+def _span(start_s: float, end_s: float, times: FileTimes) -> str:
+    offset_s = float(times.offset_s)
+    return f"{timestamp(start_s + offset_s)} --> {timestamp(end_s + offset_s)}"
+
+
+def _document(film: str, kind: str, cues: list[str], times: FileTimes) -> str:
+    note = f"NOTE {kind} of {_text(film)}, predicted by CineAffect" + (f"; {times.note}" if times.note else "")
     return "\n\n".join(["WEBVTT", note, *cues]) + "\n"
 
 

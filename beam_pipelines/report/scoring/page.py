@@ -99,14 +99,17 @@ class PageWriter:
         }
 
     def _write_markers(self, sheet: FilmSheet, rate: FrameRate) -> dict[str, str]:
-        curve, name, film_id = sheet.curve, sheet.name, sheet.film_id
+        curve, name, film_id, times = sheet.curve, sheet.name, sheet.film_id, sheet.file_times
         # A film id is safe as a file name; if one ever isn't, its markers still stay in this folder.
         file_name = sheet.key if "/" in film_id or film_id.startswith(".") else film_id
         files = {
-            "EDL markers": (".edl", to_edl(name, sheet.events, rate)),
-            "CSV markers": (".csv", to_csv(sheet.events, rate)),
-            "WebVTT chapters": (".chapters.vtt", chapters_vtt(name, sheet.chapters)),
-            "WebVTT metadata": (".metadata.vtt", metadata_vtt(name, curve.valence, curve.arousal, sheet.duration_s)),
+            "EDL markers": (".edl", to_edl(name, sheet.events, rate, times)),
+            "CSV markers": (".csv", to_csv(sheet.events, rate, times)),
+            "WebVTT chapters": (".chapters.vtt", chapters_vtt(name, sheet.chapters, times)),
+            "WebVTT metadata": (
+                ".metadata.vtt",
+                metadata_vtt(name, curve.valence, curve.arousal, sheet.duration_s, times),
+            ),
         }
         for suffix, text in files.values():
             self._folder.write(f"markers/{file_name}{suffix}", text.encode("utf-8"))

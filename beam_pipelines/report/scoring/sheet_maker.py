@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.film_warnings import FilmWarning
+from beam_pipelines.contracts.records.file_clock import FileClock
 from beam_pipelines.contracts.runs import FilmOutcome
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
@@ -25,8 +26,10 @@ from beam_pipelines.labels.annotations import align, read_labels
 from beam_pipelines.labels.config import LabelConfig
 from beam_pipelines.labels.layouts import AnnotationError
 from beam_pipelines.report.markers.events import find_events, in_order
+from beam_pipelines.report.markers.file_times import FileTimes
 from beam_pipelines.report.markers.timecode import FrameRate, nearest_rate
 from beam_pipelines.report.markers.webvtt import chapters
+from beam_pipelines.report.scoring.film_clock import clock_of_header, file_times
 from beam_pipelines.report.scoring.page import PageWriter
 from beam_pipelines.report.scoring.scoring_run import ScoringRun
 from beam_pipelines.report.scoring.sheets import FilmSheet
@@ -48,6 +51,7 @@ class SheetMaker:
         thumbnails: whether to make thumbnails.
         rate_hz: frame rate of the markers, instead of each film's own.
         label_config: how label files are read.
+        start_timecode: timecode of the films' start in their EDL, instead of each film's own.
     """
 
     output: str
@@ -60,6 +64,7 @@ class SheetMaker:
     thumbnails: bool = False
     rate_hz: Fraction | None = None
     label_config: LabelConfig = field(default_factory=LabelConfig)
+    start_timecode: str = ""
 
     def make(self, curve: AffectCurve) -> tuple[FilmSheet, FrameRate]:
         """The sheet of a film and the frame rate of its markers. It leaves out unavailable parts and notes them."""
@@ -76,7 +81,9 @@ class SheetMaker:
             for event in find_events(getattr(curve, target), target, label_range=self.label_range)
         )
         duration_s = tracks.duration_s or float(curve.seconds)
-        video, sprite, rate = self._video(film.uri or tracks.source_uri, curve.seconds, tracks.video_stream, notes)
+        path = _path_on_disk(film.uri or tracks.source_uri)
+        video, sprite, rate = self._video(path, curve.seconds, tracks, notes)
+        times, rate = self._file_times(path, tracks, rate, notes)
         sheet = FilmSheet(
             curve=curve,
             duration_s=duration_s,
@@ -91,6 +98,7 @@ class SheetMaker:
             notes=tuple(notes),
             sprite=sprite,
             agreement=self.agreement.get(curve.film_id, {}),
+            file_times=times,
             failed_since=failure is not None,
         )
         return sheet, rate
@@ -117,26 +125,42 @@ class SheetMaker:
             # A record of imported features alone has a table as its source.
             source_uri="" if header.source_uri.lower().endswith(TABLE_SUFFIXES) else header.source_uri,
             video_stream=header.video_stream,
+            file_clock=header.file_clock,
+            first_picture_us=header.start_us,
             faces=None if face is None else face.sum(axis=1).astype(np.int64),
             sound=None if audio is None else audio[:, 0] > 0,
         )
 
     def _video(
-        self, uri: str, seconds: int, stream: int | None, notes: list[str]
+        self, path: str, seconds: int, tracks: _RecordTracks, notes: list[str]
     ) -> tuple[str | None, Sprite | None, FrameRate]:
         """The film's address for the page, its thumbnails and its frame rate."""
-        uri = "" if storage.is_remote(self.output) else _path_on_disk(uri)
-        if not uri:
+        if not path or storage.is_remote(self.output):
             notes.append("The film itself is not at hand here: the curves stand alone.")
             return None, None, nearest_rate(self.rate_hz)
         sprite, own_rate_hz = None, None
         try:
-            own_rate_hz = frame_rate_of(uri, stream)
-            sprite = make_sprite(uri, seconds, stream) if self.thumbnails else None
+            own_rate_hz = frame_rate_of(path, tracks.video_stream)
+            joined = tracks.file_clock is not None and bool(tracks.file_clock.jumps_us)
+            sprite = make_sprite(path, seconds, tracks.video_stream, joined) if self.thumbnails else None
         except FilmError as error:
             notes.append(f"No thumbnails ({error.reason}): {error.detail}")
-        relative = os.path.relpath(os.path.abspath(uri), os.path.abspath(self.output)).replace(os.sep, "/")
+        relative = os.path.relpath(os.path.abspath(path), os.path.abspath(self.output)).replace(os.sep, "/")
         return quote(relative, errors="surrogateescape"), sprite, nearest_rate(self.rate_hz or own_rate_hz)
+
+    def _file_times(
+        self, path: str, tracks: _RecordTracks, rate: FrameRate, notes: list[str]
+    ) -> tuple[FileTimes, FrameRate]:
+        """The film's times on its file's clock, from its record, else from its file if that is at hand."""
+        clock, first_us = tracks.file_clock, tracks.first_picture_us
+        if clock is None:
+            clock, first_us = FileClock(), 0
+            if path:
+                with suppress(FilmError):  # the notes say it already
+                    clock, first_us = clock_of_header(path)
+        times, rate, about = file_times(clock, first_us, rate, self.start_timecode)
+        notes.extend(about)
+        return times, rate
 
     def _labels(self, film: Film, seconds: int, notes: list[str]) -> NDArray[np.float64] | None:
         """The film's labels as the trainer reads them, float64 [T, 2], NaN where there are none."""
@@ -171,6 +195,8 @@ class _RecordTracks:
     duration_s: float | None = None
     source_uri: str = ""
     video_stream: int | None = None
+    file_clock: FileClock | None = None
+    first_picture_us: int = 0
     faces: Any = None
     sound: Any = None
 

@@ -21,6 +21,7 @@ from beam_pipelines.contracts.film_warnings import FilmWarning
 from beam_pipelines.contracts.runs import FilmOutcome
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.report.markers.events import Event
+from beam_pipelines.report.markers.file_times import FROM_FIRST_PICTURE, FileTimes
 from beam_pipelines.report.markers.webvtt import Chapter
 from beam_pipelines.report.scoring.thumbnails import Sprite
 
@@ -48,6 +49,7 @@ class FilmSheet:
         warnings: what a reader must know about the film itself.
         notes: sentences for the reader: why there is no video, no label, ….
         sprite: thumbnails, or None.
+        file_times: how its seconds become times of its file, for players and other programs.
         failed_since: whether the curve is of an earlier run and the film failed in this one.
         agreement: `valence` and `arousal` -> Pearson correlation with the labels, if it was evaluated.
     """
@@ -65,6 +67,7 @@ class FilmSheet:
     notes: Sequence[str] = ()
     sprite: Sprite | None = None
     agreement: Mapping[str, float | None] = field(default_factory=dict)
+    file_times: FileTimes = FROM_FIRST_PICTURE
     failed_since: bool = False
 
     @property
@@ -140,6 +143,8 @@ def film_data(sheet: FilmSheet, downloads: Mapping[str, str]) -> dict[str, Any]:
         "notes": list(sheet.notes),
         "downloads": sorted(downloads.items()),
     }
+    if sheet.file_times.offset_s:
+        data["offset"] = round(float(sheet.file_times.offset_s), 6)
     for name in curve.columns:
         data[name] = whole_numbers(getattr(curve, name))
     if sheet.labels is not None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from typing import Any
 
 import av
@@ -11,7 +14,9 @@ import numpy as np
 from av.container import InputContainer
 
 from beam_pipelines.foundation.errors import FilmError
-from beam_pipelines.media.decode import opened_film
+from beam_pipelines.media.clock.clock_jumps import find_jumps
+from beam_pipelines.media.clock.joined_clock import ClockJump
+from beam_pipelines.media.decode import DecodeQuality, RangeCounts, decode_packet, opened_film, packets
 from beam_pipelines.media.video.orientation import orientation_of
 from beam_pipelines.media.video.picture_choice import choose_picture
 
@@ -19,6 +24,8 @@ STEP = "thumbnails"
 MOST_THUMBNAILS = 48
 HEIGHT_PX = 64
 _MOST_WIDTH_PX = 160
+_MOST_PACKETS = 3000
+"""So many packets without a key frame are held in memory; behind them the picture before stays."""
 _JPEG_QUALITY = 5
 """FFmpeg's scale: 2 is best, 31 worst."""
 
@@ -56,13 +63,14 @@ def frame_rate_of(path: str, stream: int | None = None) -> Fraction | None:
         return Fraction(rate) if rate else None
 
 
-def make_sprite(path: str, seconds: int, stream: int | None = None) -> Sprite:
+def make_sprite(path: str, seconds: int, stream: int | None = None, joined: bool = False) -> Sprite:
     """Pictures of a film at equal distances; a place that can't be decoded repeats the picture before it.
 
     Args:
         path: a local film.
         seconds: T of the film.
         stream: the index of the stream that its record names; None to choose it as extraction does.
+        joined: whether the film's clock has jumps, so that it must be read from its beginning.
 
     Raises:
         FilmError: if FFmpeg can't open the file, or it has no video stream, or no frame can be decoded.
@@ -72,7 +80,12 @@ def make_sprite(path: str, seconds: int, stream: int | None = None) -> Sprite:
     with opened_film(path, STEP) as container:
         video = _picture_stream(path, container, stream)
         video.thread_type = "AUTO"
-        pictures = [_picture_at(container, video, place * step_s) for place in range(count)]
+        first = video.start_time or 0
+        ticks = [first + round(place * step_s / video.time_base) for place in range(count)]
+        if joined:
+            pictures = _in_order(container, video, find_jumps(path, video.index), ticks)
+        else:
+            pictures = [_picture_at(container, video, tick) for tick in ticks]
     first = next((picture for picture in pictures if picture is not None), None)
     if first is None:
         raise FilmError(STEP, "no_frames", f"{path}: no frame can be decoded")
@@ -91,9 +104,36 @@ def _picture_stream(path: str, container: InputContainer, stream: int | None) ->
     return choose_picture(path, container, STEP)
 
 
-def _picture_at(container: InputContainer, video: Any, time_s: float) -> np.ndarray | None:
-    """The frame on screen `time_s` after the stream's first, scaled; uint8 [HEIGHT_PX, width, 3], or None."""
-    target = (video.start_time or 0) + round(time_s / video.time_base)
+def _in_order(
+    container: InputContainer, video: Any, jumps: Sequence[ClockJump], ticks: Sequence[int]
+) -> list[np.ndarray | None]:
+    """The pictures at ascending ticks of the joined clock: each group of packets in which one lies is decoded."""
+    pictures: list[np.ndarray | None] = []
+    group: list[Any] = []
+    for packet in chain(packets(container, video, DecodeQuality(), jumps), [None]):
+        if packet is not None and not (packet.is_keyframe and packet.pts is not None and group):
+            group += [packet] if len(group) < _MOST_PACKETS else []
+            continue
+        until = len(ticks) if packet is None else bisect_left(ticks, packet.pts)
+        if until > len(pictures):
+            frames = sorted(_decoded(video, group), key=lambda frame: frame.pts)
+            for tick in ticks[len(pictures) : until]:
+                place = bisect_right(frames, tick, key=lambda frame: frame.pts)
+                frame = frames[max(place - 1, 0)] if frames else None
+                pictures.append(None if frame is None else _scaled(frame, video.sample_aspect_ratio))
+        group = [packet]
+    return pictures
+
+
+def _decoded(video: Any, group: Sequence[Any]) -> list[Any]:
+    counts = RangeCounts(DecodeQuality())
+    frames = [frame for packet in [*group, None] for frame in decode_packet(video, packet, counts)]
+    video.codec_context.flush_buffers()
+    return [frame for frame in frames if frame.pts is not None]
+
+
+def _picture_at(container: InputContainer, video: Any, target: int) -> np.ndarray | None:
+    """The frame on screen at a tick, scaled; uint8 [HEIGHT_PX, width, 3], or None."""
     found = None
     try:
         container.seek(target, stream=video, backward=True)
