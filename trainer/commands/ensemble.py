@@ -19,6 +19,9 @@ EXAMPLES = """
 examples:
   the mean of three training runs, its filter chosen on the validation films:
     cineaffect ensemble --members run1 run2 run3 --output exports --manifest films.csv --records features
+  a network and the ridge regression beside it, weighted as the validation films say:
+    cineaffect ensemble --members run run/ridge --weights validation --output exports --manifest films.csv \
+                        --records features
   the mean of versions, with the filter that all of them chose:
     cineaffect ensemble --members run1/exports/2 run2/exports/1 --output exports
   scored as any other model:
@@ -42,7 +45,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.contracts.targets import TARGETS
     from beam_pipelines.foundation.tensorflow_start import start_tensorflow
     from trainer.exporting.ensemble import combine
-    from trainer.exporting.ensemble_members import assert_members_agree, common_smoothing, find_members
+    from trainer.exporting.ensemble_members import assert_members_agree, common_smoothing, equal_weights, find_members
 
     if bool(arguments.manifest) != bool(arguments.records):
         raise ConfigurationError("--manifest and --records belong together: the films that choose the filter")
@@ -50,10 +53,13 @@ def _main(argv: list[str]) -> int:
     start_tensorflow()
     members = find_members(arguments.members)
     assert_members_agree(members)
+    if arguments.weights == "validation" and not arguments.manifest:
+        raise ConfigurationError("--weights validation: give --manifest and --records, the films that choose them")
     further: dict[str, Any] = {}
+    weights = equal_weights(len(members))
     if arguments.manifest:
         validated = _validated(arguments, members)
-        smoothing = validated.smoothing
+        smoothing, weights = validated.smoothing, validated.weights
         further["validation_metrics"] = [row for row in validated.table.to_dict() if row["scope"] != "film"]
         further["constant_mean"] = dict(zip(TARGETS, map(float, validated.constant), strict=True))
         print(validated.table.to_text())
@@ -63,9 +69,9 @@ def _main(argv: list[str]) -> int:
     version = arguments.export_version
     if version is None:
         version = max(versions_of(arguments.output), default=0) + 1
-    directory = combine(members, smoothing, storage.join(arguments.output, str(version)), further)
-    for number, member in enumerate(members, 1):
-        print(f"member {number}: {member.uri} ({member.reference.sha256[:12]}, weight 1/{len(members)})")
+    directory = combine(members, smoothing, storage.join(arguments.output, str(version)), further, weights)
+    for number, (member, weight) in enumerate(zip(members, weights, strict=True), 1):
+        print(f"member {number}: {member.uri} ({member.reference.sha256[:12]}, weight {weight:.3f})")
     print(f"model: {directory}")
     return EXIT_OK
 
@@ -84,7 +90,8 @@ def _validated(arguments: argparse.Namespace, members: Sequence[Member]) -> Vali
     )
     if not films:
         raise ConfigurationError("--validation-splits: names no film")
-    return validate_members(members, films, constant_films, arguments.records, config)
+    choose_weights = arguments.weights == "validation"
+    return validate_members(members, films, constant_films, arguments.records, config, choose_weights=choose_weights)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,6 +101,12 @@ def _parser() -> argparse.ArgumentParser:
         "--members", nargs="+", required=True, help="training runs, directories of exports, or versions"
     )
     parser.add_argument("--output", required=True, help="directory of exports; the ensemble becomes a version there")
+    parser.add_argument(
+        "--weights",
+        choices=("equal", "validation"),
+        default="equal",
+        help="all members alike (paper), or those of the least squared error on the validation films (default: equal)",
+    )
     parser.add_argument("--manifest", help="CSV manifest: the films that choose the filter and judge the members")
     parser.add_argument("--records", help="directory of their feature records")
     parser.add_argument("--validation-splits", default="validation", help="which films (default: validation)")

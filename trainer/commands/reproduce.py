@@ -19,6 +19,8 @@ from beam_pipelines.foundation.errors import EXIT_OK
 from beam_pipelines.foundation.run_summary import Places, as_steps_of_a_run, print_summary
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from trainer.experiments.data import ExperimentData
     from trainer.experiments.paper_runs import PaperRun
 
@@ -55,12 +57,13 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.films.mediaeval2018 import list_layout
     from beam_pipelines.foundation.tensorflow_start import start_tensorflow
     from beam_pipelines.report.runs.run_pages import write_run_page
+    from trainer.evaluation.curve_files import RIDGE
     from trainer.evaluation.evaluate import evaluate_curves
     from trainer.evaluation.run_files import write_run_file
     from trainer.experiments.cached_steps import assert_experiment_directory
     from trainer.experiments.data import TEST
     from trainer.experiments.paper_runs import load_runs, paper_directory
-    from trainer.experiments.reproduction import curves_of_runs, prepare_datasets, whole_data
+    from trainer.experiments.reproduction import curves_of_runs, prepare_datasets, ridge_curves, whole_run
 
     assert_experiment_directory(arguments.output)
     given = {"validation_films": arguments.validation_films, "split_seed": arguments.split_seed}
@@ -70,17 +73,23 @@ def _main(argv: list[str]) -> int:
     start_tensorflow()
     datasets = prepare_datasets(films, runs, arguments.data, arguments.records, arguments.output, arguments.config)
     labels = runs[0].train.labels
-    whole = whole_data(datasets, runs)
+    of_all_films = whole_run(datasets, runs)
+    whole = datasets[of_all_films.name][1]
     labelled, constant = whole.labelled(TEST, labels), whole.constant(labels)
     rows: list[dict[str, Any]] = []
-    for seed in range(arguments.seeds):
-        output = storage.join(arguments.output, f"seed{seed}")
-        curves = curves_of_runs(runs, seed, datasets, output, write_run_page)
+
+    def add_rows(seed: int | None, curves: Mapping[str, Mapping[str, np.ndarray]], directory: str) -> None:
         for name, run in curves.items():
-            write_run_file(storage.join(output, f"{name}.txt"), run)
+            write_run_file(storage.join(directory, f"{name}.txt"), run)
         if labelled:
             known = {name: {film.film_id: run[film.film_id] for film in labelled} for name, run in curves.items()}
-            rows += [{"seed": seed, **row} for row in evaluate_curves(known, labelled, constant).to_dict()]
+            rows.extend({"seed": seed, **row} for row in evaluate_curves(known, labelled, constant).to_dict())
+
+    ridge = ridge_curves(of_all_films, datasets, arguments.output, write_run_page)
+    add_rows(None, {RIDGE: ridge}, arguments.output)  # no seed changes it
+    for seed in range(arguments.seeds):
+        output = storage.join(arguments.output, f"seed{seed}")
+        add_rows(seed, curves_of_runs(runs, seed, datasets, output, write_run_page), output)
     if not rows:
         print(f"{arguments.data}: no test film has labels; the run files are in {arguments.output}/seed*/")
         return EXIT_OK
@@ -126,6 +135,7 @@ def places_of_runs(output: str) -> Places:
     return [
         ("run files", storage.join(output, "seed*", "*.txt")),
         ("models", storage.join(output, "seed*", "*-final-*", EXPORTS)),
+        ("ridge regression", storage.join(output, "ridge-final-*", EXPORTS)),
     ]
 
 

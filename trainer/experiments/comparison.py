@@ -14,6 +14,7 @@ from trainer.evaluation.curve_files import RAW, SMOOTHED
 from trainer.evaluation.evaluate import FilmLabels, LabelledFilm, evaluate_curves, selection_score, smooth_curves
 from trainer.evaluation.metrics import mean_label
 from trainer.experiments.data import TEST, VALIDATION, ExperimentData
+from trainer.experiments.ridge import ridges_of_variants
 from trainer.experiments.training import Trained, train_selecting, with_seed
 from trainer.foundation.config import TrainConfig
 
@@ -48,6 +49,8 @@ def compare_variants(
     """
     rows: list[dict[str, Any]] = []
     filters: Filters = []
+    # Before the networks: it takes minutes, and no seed changes it.
+    ridge = ridges_of_variants(storage.join(output, "runs"), data, configs)
     # All variants read the same labels, so the report of what was cut is printed once.
     labels: Labels | None = None
     for name, config in configs.items():
@@ -62,7 +65,8 @@ def compare_variants(
             validation = data.films(VALIDATION)
             filters = [best_filters(run.curves(validation, RAW), labels.validation, config) for run in runs]
         rows += _rows(what, name, runs, filters, data, labels, config)
-    return rows, filters
+    assert labels is not None, "there is at least one variant"
+    return _tabulated(None, ridge, labels) + rows, filters
 
 
 def _labels(data: ExperimentData, config: TrainConfig) -> Labels:

@@ -12,6 +12,7 @@ from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.experiments.cached_steps import run_job
 from trainer.experiments.data import TEST, ExperimentData, draw_partitions, prepare_transform, write_manifest
 from trainer.experiments.paper_runs import PaperRun
+from trainer.experiments.ridge import fit_final
 from trainer.experiments.training import read_curves, train_final, train_selecting, with_seed
 
 Datasets = Mapping[str, tuple[ExperimentData, ExperimentData]]
@@ -59,10 +60,17 @@ def prepare_datasets(
     return {name: (dataset(selection), dataset(final)) for name, (selection, final) in manifests.items()}
 
 
-def whole_data(datasets: Datasets, runs: Sequence[PaperRun]) -> ExperimentData:
-    """The final data of a run that learns from all films, if any does; its labels give the constant mean."""
-    shares = {run.name: run.reproduce.film_share for run in runs if run.name in datasets}
-    return datasets[max(shares, key=lambda name: shares[name])][1]
+def whole_run(datasets: Datasets, runs: Sequence[PaperRun]) -> PaperRun:
+    """A run that learns from all films, if any does: its labels give the constant mean, its films ridge regression."""
+    return max((run for run in runs if run.name in datasets), key=lambda run: run.reproduce.film_share)
+
+
+def ridge_curves(
+    run: PaperRun, datasets: Datasets, output: str, write_page: Callable[[str], object]
+) -> dict[str, np.ndarray]:
+    """The smoothed curves of the test films by ridge regression on a run's films: film id -> float64 [T, 2]."""
+    selection, final = datasets[run.name]
+    return fit_final(output, selection, final, run.train, write_page)
 
 
 def curves_of_runs(

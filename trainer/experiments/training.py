@@ -24,7 +24,7 @@ from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.data.dataset import assert_no_leak
-from trainer.evaluation.curve_files import SMOOTHED, read_curve, write_curve
+from trainer.evaluation.curve_files import RIDGE, SMOOTHED, read_curve, write_curve
 from trainer.evaluation.evaluate import smooth_curves
 from trainer.experiments.cached_steps import Step, step
 from trainer.experiments.data import TEST, TRAIN, VALIDATION, ExperimentData
@@ -82,8 +82,8 @@ def train_selecting(
         ConfigurationError: if data or configuration are wrong, or there are no validation films.
     """
     splits = (TRAIN, VALIDATION, TEST) if predict_test else (TRAIN, VALIDATION)
-    dependencies = {"train": config.model_dump(mode="json"), "data": data.identity(config.labels, splits)}
-    found = step(output, name, dependencies)
+    settings = config.model_dump(mode="json", exclude={RIDGE})
+    found = step(output, name, {"train": settings, "data": data.identity(config.labels, splits)})
     result = found.result()
     if result is None:
         print(f"training: {found.directory}", flush=True)
@@ -111,7 +111,7 @@ def _train_selecting(found: Step, data: ExperimentData, config: TrainConfig, spl
     curves = {film.film_id: trained.predictions[film.film_id] for film in films[VALIDATION]}
     if films.get(TEST):
         curves.update(predict_films(trained.model, stack_films(films[TEST]), config.labels))
-    _write_curves(found.directory, curves, trained.smoothing, config)
+    write_curves(found.directory, curves, trained.smoothing, config)
     result = found.finish(
         best_epoch=trained.best_epoch,
         epochs_by_score=epochs_by_score(trained.history, config.selection),
@@ -135,7 +135,12 @@ def epochs_by_score(history: Sequence[Mapping[str, Any]], selection: str) -> lis
 
 
 def train_final(
-    output: str, name: str, data: ExperimentData, config: TrainConfig, write_page: Callable[[str], object]
+    output: str,
+    name: str,
+    data: ExperimentData,
+    config: TrainConfig,
+    write_page: Callable[[str], object],
+    model: str = "network",
 ) -> str:
     """Trains on the split `train` for all `config.epochs`, exports the model and predicts the test films with it, once.
 
@@ -145,6 +150,7 @@ def train_final(
         data: films, features and transform.
         config: the train section.
         write_page: writes the page of the training run in a directory.
+        model: `network`, or `ridge` with the penalties of `config.ridge`.
 
     Returns:
         The step's directory: it holds `exports/`, and the curves of the split `test`, smoothed by `config.smoothing`.
@@ -152,19 +158,19 @@ def train_final(
     Raises:
         ConfigurationError: if data or configuration are wrong.
     """
-    dependencies = {"train": config.model_dump(mode="json"), "data": data.identity(config.labels, (TRAIN, TEST))}
-    found = step(output, name, dependencies)
+    settings = config.model_dump(mode="json", exclude=set() if model == RIDGE else {RIDGE})
+    found = step(output, name, {"train": settings, "data": data.identity(config.labels, (TRAIN, TEST))})
     if found.result() is not None:
         return found.directory
     print(f"training: {found.directory}", flush=True)
     everything = TrainingData(data.manifest, data.records, data.transform, (TRAIN,), ())
-    train_and_export(everything, config, found.directory)
+    train_and_export(everything, config, found.directory, model=model)
     write_page(found.directory)
     _release()
     cards = exported_cards(found.directory)
     version = max(cards)
     raw = predict_exported(storage.join(found.directory, EXPORTS, str(version)), data, config)
-    _write_curves(found.directory, raw, config.smoothing, config)
+    write_curves(found.directory, raw, config.smoothing, config)
     found.finish(version=version, weights_sha256=cards[version]["weights_sha256"])
     _release()
     return found.directory
@@ -186,9 +192,10 @@ def predict_exported(model_directory: str, data: ExperimentData, config: TrainCo
     return curves
 
 
-def _write_curves(
+def write_curves(
     directory: str, raw: Mapping[str, np.ndarray], smoothing: SmoothingConfig, config: TrainConfig
 ) -> None:
+    """Writes some films' curves, raw and smoothed, to a step's directory."""
     smoothed = smooth_curves(raw, smoothing, config.labels)
     for film_id, curve in raw.items():
         write_curve(directory, film_id, curve, smoothed[film_id])

@@ -1,4 +1,4 @@
-"""Several exported models as one, whose curves are the mean of theirs (paper, run 5).
+"""Several exported models as one, whose curves are the mean of theirs (paper, run 5), or a weighted one (ours).
 
 The new SavedModel contains the members unchanged, each with its own statistics, windows and network: nothing is
 trained, and afterwards the members' own files are no longer needed.
@@ -22,7 +22,14 @@ from beam_pipelines.foundation.errors import ConfigurationError, FilmError
 from beam_pipelines.labels.annotations import align, read_labels
 from trainer.evaluation.evaluate import choose_smoothing, evaluate_curves, smooth_curves
 from trainer.evaluation.metrics import MetricsTable, mean_label
-from trainer.exporting.ensemble_members import Member, assert_members_agree, ensemble_card, merged, modalities_of
+from trainer.exporting.ensemble_members import (
+    Member,
+    assert_members_agree,
+    ensemble_card,
+    equal_weights,
+    merged,
+    modalities_of,
+)
 from trainer.foundation.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -43,15 +50,20 @@ class ValidationFilm:
 
 @dataclass(frozen=True, eq=False)
 class Validated:
-    """The result of validation: the mean's filter, and the figures of every member next to the mean."""
+    """The result of validation: filter and weights of the mean, and the figures of every member next to the mean."""
 
     smoothing: SmoothingConfig
     table: MetricsTable
     constant: np.ndarray
+    weights: tuple[float, ...]
 
 
 def combine(
-    members: Sequence[Member], smoothing: SmoothingConfig, directory: str, further: Mapping[str, Any] | None = None
+    members: Sequence[Member],
+    smoothing: SmoothingConfig,
+    directory: str,
+    further: Mapping[str, Any] | None = None,
+    weights: Sequence[float] | None = None,
 ) -> str:
     """Exports the mean of some models as one; returns `directory`.
 
@@ -60,6 +72,7 @@ def combine(
         smoothing: the ensemble's filter.
         directory: `<exports>/<version>`; it must be empty or absent.
         further: further entries of its card.
+        weights: each member's share, which add up to 1; None for equal ones.
 
     Raises:
         ConfigurationError: if members can't be averaged, or the directory is not empty.
@@ -69,18 +82,18 @@ def combine(
 
     assert_members_agree(members)
     assert_free(directory)
-    # Windows look back: the longest one decides on how many earlier seconds a second depends.
+    # Windows look back: the longest one decides on how many earlier seconds a second depends; None is all of them.
     windows = [member.card.get("sequence_length_s") for member in members]
     known = {
         "takes_stride": all(member.reference.card.takes_stride for member in members),
         "models": [model for member in members for model in member.card.get("models", [])],
-        "sequence_length_s": max((window for window in windows if window is not None), default=None),
+        "sequence_length_s": None if None in windows else max(windows),
     }
-    card = {**ensemble_card(members, smoothing), **(further or {})}
-    return write_export(make_module(members), card, known, directory)
+    card = {**ensemble_card(members, smoothing, weights or equal_weights(len(members))), **(further or {})}
+    return write_export(make_module(members, weights), card, known, directory)
 
 
-def make_module(members: Sequence[Member]) -> ServingModule:
+def make_module(members: Sequence[Member], weights: Sequence[float] | None = None) -> ServingModule:
     """The members' SavedModels behind the signatures of one model."""
     import tensorflow as tf
 
@@ -95,6 +108,7 @@ def make_module(members: Sequence[Member]) -> ServingModule:
                 merged(members, "dimensions"),
                 merged(members, "slots"),
                 members[0].reference.card.label_range,
+                None if weights is None or len(set(weights)) == 1 else weights,
             )
             self.loaded = []
             for member in members:
@@ -125,7 +139,13 @@ def _member_curve(loaded: Any, name: str, given: Mapping[str, Any]) -> Any:
 
 
 def validate_members(
-    members: Sequence[Member], films: Sequence[Film], constant_films: Sequence[Film], records: str, config: TrainConfig
+    members: Sequence[Member],
+    films: Sequence[Film],
+    constant_films: Sequence[Film],
+    records: str,
+    config: TrainConfig,
+    *,
+    choose_weights: bool = False,
 ) -> Validated:
     """Chooses the mean's filter on held-out films, and tabulates the members next to it, raw and smoothed.
 
@@ -135,6 +155,7 @@ def validate_members(
         constant_films: films whose mean label is the constant mean.
         records: directory of feature records.
         config: how labels are read, the cutoffs to try, and the figure that chooses.
+        choose_weights: whether these films also choose each member's weight (`best_weights`); else all are equal.
 
     Raises:
         ConfigurationError: if a member has learned from one of the films, or a film has no labels or an unsuitable
@@ -156,7 +177,8 @@ def validate_members(
     models = [ExportedModel(member.reference) for member in members]
     held_out = [_predict(film, members, models, records, config) for film in films]
     constant = mean_label(read_labels(film.labels, config.labels).values for film in constant_films if film.labels)
-    mean = {film.film_id: np.mean(film.curves, axis=0) for film in held_out}
+    weights = best_weights(held_out) if choose_weights else equal_weights(len(members))
+    mean = {film.film_id: np.average(film.curves, axis=0, weights=weights) for film in held_out}
     smoothing = choose_smoothing(mean, held_out, config)
     curves: dict[str, dict[str, np.ndarray]] = {}
     for number, member in enumerate(members):
@@ -165,7 +187,23 @@ def validate_members(
         curves[f"member {number + 1}, smoothed"] = smooth_curves(own, member.reference.card.smoothing, config.labels)
     curves[f"{MEAN}, raw"] = mean
     curves[f"{MEAN}, smoothed"] = smooth_curves(mean, smoothing, config.labels)
-    return Validated(smoothing, evaluate_curves(curves, held_out, constant), constant)
+    return Validated(smoothing, evaluate_curves(curves, held_out, constant), constant, weights)
+
+
+def best_weights(films: Sequence[ValidationFilm]) -> tuple[float, ...]:
+    """The shares, none below 0, 1 together, whose mean has the least squared error on the films' labelled seconds.
+
+    Both targets count alike, and a member has one share of both. With E the members' errors, |E w|^2 is least on the
+    simplex in the direction of the non-negative least squares of [E; 1] w = [0; 1].
+    """
+    from scipy.optimize import nnls
+
+    errors = [(curve - film.labels)[film.known].astype(np.float64) for film in films for curve in film.curves]
+    count = len(films[0].curves)
+    columns = [np.concatenate([error.ravel() for error in errors[index::count]]) for index in range(count)]
+    triangle = np.linalg.qr(np.stack(columns, axis=1), mode="r") / np.sqrt(len(columns[0]))
+    solution = nnls(np.vstack([triangle, np.ones(count)]), np.append(np.zeros(len(triangle)), 1.0))[0]
+    return tuple(map(float, solution / solution.sum()))
 
 
 def _predict(

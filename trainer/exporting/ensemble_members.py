@@ -120,9 +120,16 @@ def merged(members: Sequence[Member], key: str) -> dict[str, Any]:
     return found
 
 
-def ensemble_card(members: Sequence[Member], smoothing: SmoothingConfig) -> dict[str, Any]:
+def equal_weights(count: int) -> tuple[float, ...]:
+    """The same share for each of so many members."""
+    return (1.0 / count,) * count
+
+
+def ensemble_card(members: Sequence[Member], smoothing: SmoothingConfig, weights: Sequence[float]) -> dict[str, Any]:
     """The ensemble's card, without the entries that its validation and the export add."""
-    digests = [member.reference.sha256 for member in members]
+    identity = [member.reference.sha256 for member in members]
+    if len(set(weights)) > 1:
+        identity += [repr(weight) for weight in weights]
     films = {
         key: sorted({film for member in members for film in member.card.get("data", {}).get(key, ())})
         for key in ("train_films", "validation_films")
@@ -140,12 +147,12 @@ def ensemble_card(members: Sequence[Member], smoothing: SmoothingConfig) -> dict
                 "sha256": member.reference.sha256,
                 "weights_sha256": member.card.get("weights_sha256"),
                 "seed": member.card.get("seed"),
-                "weight": 1.0 / len(members),
+                "weight": weight,
             }
-            for member in members
+            for member, weight in zip(members, weights, strict=True)
         ],
         "data": {"digest": hashlib.sha256(data.encode()).hexdigest(), **films},
-        "weights_sha256": hashlib.sha256("\n".join(digests).encode()).hexdigest(),
+        "weights_sha256": hashlib.sha256("\n".join(identity).encode()).hexdigest(),
         "code_version": __version__,
     }
 

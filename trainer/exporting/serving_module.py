@@ -8,7 +8,7 @@ film_members  one film, for an ensemble                   target -> float32 [mem
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -25,15 +25,22 @@ class ServingModule(tf.Module):
         dimensions: modality -> values per second as extracted; the order is that of the signatures.
         slots: modality -> slots per second.
         label_range: lowest and highest label.
+        weights: each member's share, which add up to 1; None for equal ones.
     """
 
     def __init__(
-        self, members: int, dimensions: Mapping[str, int], slots: Mapping[str, int], label_range: tuple[float, float]
+        self,
+        members: int,
+        dimensions: Mapping[str, int],
+        slots: Mapping[str, int],
+        label_range: tuple[float, float],
+        weights: Sequence[float] | None = None,
     ):
         super().__init__()
         if not label_range[0] < label_range[1]:
             raise ConfigurationError(f"label_range must be (lowest, highest), it is {label_range}")
         self.members = members
+        self._weights = None if weights is None else tuple(map(float, weights))
         self.modalities = tuple(dimensions)
         self.dimensions, self.slots = dict(dimensions), dict(slots)
         self.label_range = tuple(float(value) for value in label_range)
@@ -62,7 +69,7 @@ class ServingModule(tf.Module):
         return self._mean(self.member_curves(features, self._checked(row_splits, features)))
 
     def film_members(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Predicts one film by each member: target -> float32 [members, T], whose mean `film` returns."""
+        """Predicts one film by each member: target -> float32 [members, T], whose (weighted) mean `film` returns."""
         return _by_member(self.member_curves(features, None))
 
     def films_at(self, row_splits: tf.Tensor, rows: tf.Tensor, **features: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -130,7 +137,10 @@ class ServingModule(tf.Module):
             return tf.identity(rows)
 
     def _mean(self, curves: list[tf.Tensor]) -> dict[str, tf.Tensor]:
-        mean = tf.add_n(curves) / len(curves)
+        if self._weights is None:
+            mean = tf.add_n(curves) / len(curves)
+        else:
+            mean = tf.add_n([weight * curve for weight, curve in zip(self._weights, curves, strict=True)])
         return {target: mean[:, index] for index, target in enumerate(TARGETS)}
 
 

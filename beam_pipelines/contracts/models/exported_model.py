@@ -193,7 +193,10 @@ class ExportedModel:
                 raise RuntimeError(f"the model gives {target} {given.shape} for {stops[-1]} seconds")
             values[target] = np.split(given.reshape(-1, stops[-1]), stops[:-1], axis=1)
         return [
-            mean_of_members({target: fill_between(each[n], at[n], film.seconds) for target, each in values.items()})
+            mean_of_members(
+                {target: fill_between(each[n], at[n], film.seconds) for target, each in values.items()},
+                self.card.weights,
+            )
             for n, film in enumerate(films)
         ]
 

@@ -39,6 +39,7 @@ class ModelCard(Section):
         signatures: name -> inputs, if the card gives them.
         targets: what it predicts.
         takes_stride: whether it gives the same values for single seconds as for whole films.
+        members: for an ensemble that `cineaffect ensemble` made, where each member lay, and its weight.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -53,6 +54,7 @@ class ModelCard(Section):
     signatures: dict[str, str] = Field(default_factory=dict)
     targets: tuple[str, ...] = TARGETS
     takes_stride: bool = True
+    members: tuple[dict[str, Any], ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -69,6 +71,12 @@ class ModelCard(Section):
     def is_ensemble(self) -> bool:
         """Whether the model is the mean of several, and can return each member's curves."""
         return MEMBERS_SIGNATURE in self.signatures and SECONDS_SIGNATURE in self.signatures
+
+    @property
+    def weights(self) -> tuple[float, ...] | None:
+        """Each member's share of an ensemble's curves; None if all have the same."""
+        weights = tuple(float(member.get("weight", 1.0)) for member in self.members)
+        return weights if len(set(weights)) > 1 else None
 
     def assert_takes_stride(self, stride_s: int) -> None:
         """Refuses a stride if the model can't predict single seconds, or would give other values for them.

@@ -7,7 +7,7 @@ With a stride the model predicts only every few seconds; the others are interpol
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,13 +30,18 @@ class RawPrediction:
     members: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
-def mean_of_members(members: Mapping[str, NDArray[np.float32]]) -> RawPrediction:
-    """A film's prediction from each member's valence and arousal, float32 [members, T] each."""
+def mean_of_members(
+    members: Mapping[str, NDArray[np.float32]], weights: Sequence[float] | None = None
+) -> RawPrediction:
+    """A film's prediction from each member's valence and arousal, float32 [members, T] each.
+
+    Without weights, all members count alike.
+    """
     if all(len(values) == 1 for values in members.values()):
         return RawPrediction(*(members[target][0] for target in TARGETS))
     # In double precision, so that the mean doesn't depend on the order of the members.
-    valence, arousal = (np.asarray(np.mean(members[t], axis=0, dtype=np.float64), np.float32) for t in TARGETS)
-    return RawPrediction(valence, arousal, members)
+    means = (np.average(members[target].astype(np.float64), axis=0, weights=weights) for target in TARGETS)
+    return RawPrediction(*(mean.astype(np.float32) for mean in means), members=members)
 
 
 def seconds_to_predict(seconds: int, stride_s: int) -> NDArray[np.int64]:

@@ -66,8 +66,10 @@ def test_every_comparison_leaves_table_and_page(what: str, data: Path, output: P
     own = [part for name, setting in TCN for part in ("--set-in", name, setting)] if what == "encoder" else []
     assert compare.main([*command(what, data, output, seeds), *own]) == 0
     content = json.loads((output / f"{what}.json").read_text())
-    assert list(dict.fromkeys(r["predictor"] for r in content["rows"])) == [CONSTANT_MEAN, *PREDICTORS[what]]
-    for predictor in (CONSTANT_MEAN, *PREDICTORS[what]):
+    ridge = [f"ridge, {name}" for name in PREDICTORS[what]] if what in ("features", "faces") else ["ridge"]
+    expected = [CONSTANT_MEAN, *ridge, *PREDICTORS[what]]
+    assert list(dict.fromkeys(r["predictor"] for r in content["rows"])) == expected
+    for predictor in expected:
         scopes = {r["scope"] for r in content["rows"] if r["predictor"] == predictor}
         assert scopes == {"film", "mean of films", "pooled"}
     assert "comparison" in (output / "report" / what / "index.html").read_text()

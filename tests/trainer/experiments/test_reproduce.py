@@ -18,6 +18,7 @@ import pytest
 from beam_pipelines.demo.mediaeval import make_data_set, plan_films
 from tests.support.commands_in_process import commands_in_this_process
 from trainer.commands import reproduce
+from trainer.evaluation.curve_files import RIDGE
 from trainer.evaluation.metrics import CONSTANT_MEAN
 from trainer.evaluation.run_files import read_run_file
 
@@ -61,13 +62,14 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_places_that_the_summary_names_are_there_whatever_the_runs_are_called(
     finished: Path, tmp_path: Path
 ) -> None:
-    seed, (run_files, models) = tmp_path / "seed0", reproduce.places_of_runs(str(tmp_path))
+    seed, (run_files, models, ridge) = tmp_path / "seed0", reproduce.places_of_runs(str(tmp_path))
     exports = next(finished.glob("seed0/run1-final-*"))
     (seed / "mine-final-0123" / "exports").mkdir(parents=True)
     (seed / "mine.txt").write_text("")
     assert glob(run_files[1]) == [str(seed / "mine.txt")]
     assert glob(models[1]) == [str(seed / "mine-final-0123" / "exports")]
     assert str(exports / "exports") in glob(dict(reproduce.places_of_runs(str(finished)))["models"])
+    assert len(glob(ridge[1].replace(str(tmp_path), str(finished)))) == 1
 
 
 def files(output: Path) -> dict[str, int]:
@@ -80,7 +82,7 @@ def test_the_table_has_every_run_per_film_and_pooled(finished: Path) -> None:
     scopes = [("pooled", ""), ("mean of films", ""), ("film", "MEDIAEVAL18_54"), ("film", "MEDIAEVAL18_55")]
     assert rows == {
         (predictor, target, *scope)
-        for predictor in (CONSTANT_MEAN, *RUNS)
+        for predictor in (CONSTANT_MEAN, RIDGE, *RUNS)
         for target in ("valence", "arousal")
         for scope in scopes
     }
@@ -94,7 +96,7 @@ def test_the_table_has_every_run_per_film_and_pooled(finished: Path) -> None:
 
 def test_run_files_hold_the_test_films_and_the_mean_of_the_members(finished: Path, data: Path) -> None:
     runs = {name: read_run_file(str(finished / "seed0" / f"{name}.txt")) for name in RUNS}
-    for run in runs.values():
+    for run in (*runs.values(), read_run_file(str(finished / "ridge.txt"))):
         assert sorted(run) == ["MEDIAEVAL18_54", "MEDIAEVAL18_55"]
     for film_id, curve in runs["run5"].items():
         np.testing.assert_allclose(curve, (runs["run1"][film_id] + runs["run4"][film_id]) / 2, atol=2e-7)
@@ -112,12 +114,23 @@ def test_the_final_training_has_all_films_and_the_epochs_of_the_chosen_rank(fini
         assert not any("TestSet" in film or film.endswith(("54", "55")) for film in written["data"]["train_films"])
 
 
+def test_ridge_is_fitted_to_all_films_with_the_penalties_that_validation_chose(finished: Path) -> None:
+    (selection,) = (path for path in finished.glob("ridge-*/done.json") if "final" not in str(path))
+    (card,) = finished.glob("ridge-final-*/exports/1/model_card.json")
+    chosen, written = json.loads(selection.read_text())["result"], json.loads(card.read_text())
+    assert written["penalty"] == chosen["penalty"]
+    assert written["smoothing"] == chosen["smoothing"]
+    assert len(written["data"]["train_films"]) == 5
+
+
 def test_a_second_start_does_nothing(finished: Path, data: Path, capfd: pytest.CaptureFixture[str]) -> None:
     before, table = files(finished), (finished / "table1.json").read_bytes()
     assert reproduce.main(arguments(data, finished)) == 0
     assert files(finished) == before
     assert (finished / "table1.json").read_bytes() == table
-    assert "training:" not in capfd.readouterr().out
+    printed = capfd.readouterr().out
+    assert "training:" not in printed
+    assert "fitting ridge regression" not in printed
 
 
 @pytest.mark.slow

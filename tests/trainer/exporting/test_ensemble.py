@@ -19,6 +19,7 @@ from tests.support.bare_process import BareProcess
 from tests.support.synthetic_films import DIMENSIONS, DataSet
 from trainer.commands import ensemble
 from trainer.data.dataset import read_statistics
+from trainer.exporting.ensemble import ValidationFilm, best_weights
 from trainer.exporting.export import export_model
 from trainer.foundation.config import ModelConfig
 from trainer.network.model import build_model
@@ -212,3 +213,27 @@ def test_refuses_one_model_twice_and_films_that_a_member_knows(
     argv += ["--records", dataset.records, "--validation-splits", "validation,train"]
     assert ensemble.main(argv) == 2
     assert "has learned from film0" in capsys.readouterr().err
+
+
+def test_the_best_weights_are_those_of_least_squares_on_the_simplex():
+    generator = np.random.default_rng(5)
+    films = []
+    for number, seconds in enumerate((300, 50)):
+        labels = generator.uniform(-0.5, 0.5, size=(seconds, 2))
+        noise = generator.normal(size=(3, seconds, 2)) * np.array([0.1, 0.2, 0.9])[:, None, None]
+        curves = [*(labels + noise), labels + 3.0 * noise[2]]  # the last one is the third, only worse
+        known = generator.uniform(size=seconds) < 0.7
+        films.append(ValidationFilm(f"film{number}", np.where(known[:, None], labels, 99.0), known, tuple(curves)))
+    weights = np.array(best_weights(films))
+    assert weights.sum() == pytest.approx(1.0)
+    assert weights[3] == 0.0
+    assert weights[0] > weights[1] > weights[2] >= 0.0
+
+    def error(shares: np.ndarray) -> float:
+        return sum(
+            float((((np.tensordot(shares, film.curves, 1) - film.labels)[film.known]) ** 2).sum()) for film in films
+        )
+
+    best = error(weights)
+    for other in generator.dirichlet(np.ones(4), size=200):
+        assert error(weights + 0.05 * (other - weights)) >= best - 1e-9

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from beam_pipelines.contracts.models.exported_model import ExportedModel, FilmFeatures, features_of, find_model
 from beam_pipelines.contracts.records.records import list_records, read_record
 from tests.support.synthetic_films import DataSet
 from tests.support.trained_run import train_arguments
-from trainer.commands import evaluate, train
+from trainer.commands import ensemble, evaluate, train
 from trainer.evaluation.curve_files import RAW, read_curve
 
 
@@ -116,3 +117,28 @@ def test_alone_it_leaves_the_same_model(trained: Path, dataset: DataSet, tmp_pat
     assert cards[0] == cards[1]
     assert train.main(train_arguments(dataset, tmp_path, "--set", "epochs=1")) == 2
     assert "holds a training run that differs in train." in capsys.readouterr().err
+
+
+def test_it_joins_a_network_with_the_weights_that_validation_chose(
+    trained: Path, dataset: DataSet, films, tmp_path: Path
+):
+    members = ["--members", str(trained), str(trained / "ridge"), "--weights", "validation", "--output", str(tmp_path)]
+    assert ensemble.main(members) == 2  # nothing to choose them
+    assert ensemble.main([*members, "--manifest", dataset.manifest, "--records", dataset.records]) == 0
+    card = json.loads((tmp_path / "1" / "model_card.json").read_text())
+    weights = [member["weight"] for member in card["members"]]
+    assert sum(weights) == pytest.approx(1.0)
+    assert weights[0] != weights[1]
+    assert card["sequence_length_s"] is None
+    rows = {(row["predictor"], row["scope"], row["target"]): row["mse"] for row in card["validation_metrics"]}
+    errors = {name: rows[name, "pooled", "valence"] + rows[name, "pooled", "arousal"] for name, *_ in rows}
+    assert errors["mean, raw"] <= min(errors["member 1, raw"], errors["member 2, raw"])
+    reference = find_model(str(tmp_path))
+    assert reference.card.weights == tuple(weights)
+    joined, film = ExportedModel(reference), films["film5"]
+    alone = [ExportedModel(find_model(str(run / "exports"))).predict(film) for run in (trained, trained / "ridge")]
+    expected = sum(weight * one.arousal for weight, one in zip(weights, alone, strict=True))
+    np.testing.assert_allclose(joined.predict(film).arousal, expected, atol=1e-5)
+    inputs = {**film.values, **{f"{name}_present": values for name, values in film.present.items()}}
+    answer = joined._loaded.signatures["serving_default"](**{key: tf.constant(rows) for key, rows in inputs.items()})
+    np.testing.assert_allclose(answer["arousal"], expected, atol=1e-5)
