@@ -20,6 +20,7 @@ import apache_beam as beam
 import tensorflow_transform.beam as tft_beam
 
 from beam_pipelines.contracts.records import records
+from beam_pipelines.contracts.records.feature_changes import note_on_records
 from beam_pipelines.contracts.runs import STATISTICS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
@@ -106,9 +107,10 @@ def common_shape(directory: str, films: Sequence[Film]) -> RecordShape:
             continue  # the job itself reports this film as failed
         ours, theirs = first.header.fingerprints(), header.fingerprints()
         if ours != theirs:
+            note = note_on_records(first.header.descriptions) or note_on_records(header.descriptions)
             raise ConfigurationError(
                 f"{directory}: the records of {first.header.film_id} and {film.film_id} have different features: "
-                f"{ours} and {theirs}; extract all films with one configuration"
+                f"{ours} and {theirs}; {note or 'extract all films with one configuration'}"
             )
     if first is None:
         raise ConfigurationError(f"{directory}: holds no record of the {len(films)} chosen films; run extract first")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
 from beam_pipelines.foundation.command_line import guarded, make_parser, parse_known
 from beam_pipelines.launch.driver_log import start_log
 from beam_pipelines.launch.options import add_job_options
+
+_LOG = logging.getLogger(__name__)
 
 EXAMPLES = """
 examples:
@@ -54,10 +57,12 @@ def _main(argv: list[str]) -> int:
 
     config = load_section("extract", ExtractConfig, arguments.config, arguments.overrides)
 
+    from beam_pipelines.contracts.records.feature_changes import note_on_records
     from beam_pipelines.contracts.runs import TRIED_AGAIN, FilmOutcome, read_failures
     from beam_pipelines.extract import define_pipeline
     from beam_pipelines.extraction.earlier_runs import EarlierRuns, name_attempt
     from beam_pipelines.extraction.finished_films import set_apart
+    from beam_pipelines.extraction.missing import descriptions_there
     from beam_pipelines.extraction.parts_folder import remove_parts
     from beam_pipelines.extractors.configured_networks import describe_tracks
     from beam_pipelines.extractors.weights.needed_weights import require_weights
@@ -74,6 +79,9 @@ def _main(argv: list[str]) -> int:
     films, passed_over = list_catalogue(arguments.films, config.suffixes, config.min_lines_px)
     require_weights(config)
     descriptions = describe_tracks(config)
+    there = descriptions_there(films, arguments.output)
+    if note := note_on_records({modality: made for modality, made in there.items() if modality in descriptions}):
+        _LOG.warning("%s: %s", arguments.output, note)
     failures = {} if arguments.retry_failed or arguments.force else read_failures(arguments.output)
     earlier = EarlierRuns(arguments.force, failures=failures, attempt=name_attempt(config, descriptions))
     if arguments.dry_run:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Sequence
 
 from beam_pipelines.foundation.command_line import comma_separated, guarded, make_parser, parse_known
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.launch.driver_log import start_log
 from beam_pipelines.launch.options import add_job_options
+
+_LOG = logging.getLogger(__name__)
 
 EXAMPLES = """
 examples:
@@ -54,6 +57,7 @@ def _main(argv: list[str]) -> int:
     extract = load_section("extract", ExtractConfig, arguments.config) if arguments.films else ExtractConfig()
 
     from beam_pipelines.contracts.models.exported_model import find_model
+    from beam_pipelines.contracts.records.feature_changes import note_on_model
     from beam_pipelines.launch import job
     from beam_pipelines.launch.local_work import looks_up, workers_for
     from beam_pipelines.score import curve_files, define_pipeline, films_source, records_source
@@ -66,6 +70,8 @@ def _main(argv: list[str]) -> int:
     )
     model = find_model(arguments.model)
     model.card.assert_takes_stride(config.stride_s)
+    if note := note_on_model(model.card.descriptions):
+        _LOG.warning("model %s: %s", model.card.version, note)
     source: FilmSource
     if arguments.records:
         source = records_source(arguments.records, arguments.manifest, arguments.splits)

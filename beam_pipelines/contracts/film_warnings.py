@@ -25,6 +25,10 @@ SENTENCES: Mapping[str, str] = {
     "sound_not_decodable": "{number:g} of {tracks} sound tracks can't be decoded; taken: {taken}",
     "mono_tracks_mixed": "{number:g} mono tracks were mixed as {layout}",
     "mono_tracks_apart": "nothing says that {number:g} mono tracks are channels of one sound; taken: {taken}",
+    "pixels_not_square": "a pixel is {number:g} times as wide as high; faces are looked for in square pixels",
+    "interlaced": "a picture holds two fields; faces are looked for in one of them, which has {number:g} lines",
+    "hdr": "the film is HDR; its pictures become SDR, with {number:g} cd/m² as white",
+    "hdr_clipped": "{number:g} % of the HDR film's pixels are brighter than SDR's white, and became white",
 }
 """Code -> its sentence, a format with `number` and perhaps further words; in the order in which warnings are shown.
 
@@ -103,6 +107,13 @@ def warnings_of_quality(
     by_choice = any(each.get("decode_mode") == "keyframes" for each in (descriptions or {}).values())
     if picture("seconds_without_a_fresh_frame") > FROZEN_BEYOND_S and not by_choice:
         found.append(film_warning("frozen", picture("seconds_without_a_fresh_frame")))
+    facts = {
+        "pixels_not_square": film("pixel_aspect"),
+        "interlaced": film("field_lines"),
+        "hdr": film("hdr_white_nits"),
+        "hdr_clipped": picture("clipped_percent"),
+    }
+    found += [film_warning(code, number) for code, number in facts.items() if number]
     return tuple(found)
 
 

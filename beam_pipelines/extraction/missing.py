@@ -7,7 +7,7 @@ decides.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
 
 _HASH_CHUNK_BYTES = 1 << 20
+_LOOKED_UP = 20
 
 
 def missing_modalities(
@@ -55,6 +56,15 @@ def sha256_of(path: Path) -> str:
     except OSError as error:
         raise FilmError("read", "not_readable", f"{path}: {error.strerror}") from error
     return state.hexdigest()
+
+
+def descriptions_there(films: Sequence[Film], directory: str) -> Mapping[str, Mapping[str, Any]]:
+    """The descriptions in the record of the first film that has one; of many films only the first are looked up."""
+    for film in films[:_LOOKED_UP]:
+        header = existing_header(records.record_uri(directory, film.film_id))
+        if header is not None:
+            return header.descriptions
+    return {}
 
 
 def stat_source(film: Film) -> storage.FileInfo:

@@ -124,7 +124,9 @@ def extract_film(film: Film, extractor: Extractor, in_parts: bool = True) -> Ext
             if kept.header.source_uri != film.uri:  # the same film at another address
                 records.write_record(replace(kept, header=replace(kept.header, source_uri=film.uri)), uri)
             return ExtractedFilm(kept.header.duration_us / 1_000_000, False, kept.header.warnings)
-        probe = extractor.decoder.probe(path, extractor.limits, extractor.config.sound_track)
+        probe = extractor.decoder.probe(
+            path, extractor.limits, extractor.config.sound_track, extractor.config.crop_bars
+        )
         refuse(film.uri, warnings_of_probe(probe), extractor.config.refuse)
         if kept and not fits(kept, probe):
             kept, missing = None, dict(descriptions)
@@ -208,6 +210,9 @@ def _quality(probe: FilmProbe, part: FilmPart) -> dict[str, Any]:
     if part.picture is not None:
         damaged = {"frames_corrupt": part.picture.frames_corrupt, "packet_errors": part.picture.packet_errors}
         quality["picture"] = {"seconds_without_a_fresh_frame": part.without_a_fresh_frame, **damaged}
+        if probe.hdr:
+            pixels = probe.seconds * probe.width_px * probe.height_px
+            quality["picture"]["clipped_percent"] = round(100 * part.picture.pixels_clipped / pixels, 3)
     if part.sound is not None:
         damaged = {"frames_corrupt": part.sound.frames_corrupt, "packet_errors": part.sound.packet_errors}
         quality["sound"] = {**probe.sound.describe(), **damaged}

@@ -206,6 +206,8 @@ class ExtractConfig(Section):
         sound_track: the sound track to take: the index of its stream in the file (as `--dry-run` and ffprobe show it),
             its language (eng) or its title. A film without such a track has the one that rules choose, and a warning.
             A track of another name is extracted again; its features have the same fingerprint.
+        crop_bars: whether black bars are cut off the pictures before image features and faces are made of them. They
+            are found once a film, over many of its seconds. Part of the fingerprints.
         suffixes: the suffixes of films in a folder.
         min_lines_px: of several renditions of a film, the smallest with at least so many lines is taken.
         segment_s: films longer than this are extracted in segments of so many seconds, by several workers; a multiple
@@ -229,6 +231,7 @@ class ExtractConfig(Section):
     device: DeviceConfig = DeviceConfig()
     limits: LimitsConfig = LimitsConfig()
     sound_track: Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1)] | None = None
+    crop_bars: bool = False
     suffixes: tuple[Suffix, ...] = Field(VIDEO_SUFFIXES, min_length=1)
     min_lines_px: int = Field(MIN_LINES_PX, ge=1)
     segment_s: int = Field(900, ge=300, multiple_of=300)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, overload
 import numpy as np
 
 from beam_pipelines.contracts.records import quantisation
+from beam_pipelines.contracts.records.feature_changes import made_now
 from beam_pipelines.contracts.records.feature_track import SOUND_TRACK
 from beam_pipelines.extractors.batching.film_rows import FilmRows, Network, OwnBatches
 from beam_pipelines.extractors.batching.shared_batches import FilmsAtWork, SharedBatches
@@ -28,7 +29,6 @@ from beam_pipelines.extractors.networks.vggish_postprocess import VGGishPostproc
 from beam_pipelines.extractors.weights import weight_files
 from beam_pipelines.extractors.weights.weights_table import VGGISH_PCA
 from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
-from beam_pipelines.media.audio.downmix import MIX
 
 PICTURE_NETWORKS: Mapping[str, type[InceptionV3Image] | type[VGG16Image]] = {
     "image": InceptionV3Image,
@@ -180,16 +180,19 @@ def describe_tracks(config: ExtractConfig) -> dict[str, dict[str, Any]]:
     """
     audio, face = config.audio, config.face
     clock = {"rate_hz": 1, **config.decode.describe(), "resize": "area_or_bilinear"}
+    if config.crop_bars:
+        clock["black_bars"] = "cut_off"
     descriptions: dict[str, dict[str, Any]] = {}
     for modality, network in PICTURE_NETWORKS.items():
         if modality in config.modalities:
             settings = getattr(config, modality)
-            descriptions[modality] = {**network.describe(settings.weights, settings.seed, settings.precision), **clock}
+            described = network.describe(settings.weights, settings.seed, settings.precision)
+            descriptions[modality] = {**described, **clock, **made_now(modality)}
     if "audio" in config.modalities:
         descriptions["audio"] = {
             **VGGishAudio.describe(audio.weights, audio.seed, audio.precision),
             "rate_hz": 1,
-            "mix": MIX,
+            **made_now("audio"),
             "window_s": audio.window_s,
         }
         if audio.postprocess == "youtube8m":
@@ -200,6 +203,7 @@ def describe_tracks(config: ExtractConfig) -> dict[str, dict[str, Any]]:
         descriptions["face"] = {
             **InceptionResnetV1Face.describe(face.weights, face.seed, face.precision),
             **clock,
+            **made_now("face"),
             "detector": {**detector, "detect_height_px": face.detect_height_px},
             "faces": FACES,
             "margin": face.margin,
@@ -208,7 +212,11 @@ def describe_tracks(config: ExtractConfig) -> dict[str, dict[str, Any]]:
         for description in descriptions.values():
             description.setdefault(quantisation.STORED, quantisation.FLOAT16)
     if OpenSmileIS10.modality in config.modalities:
-        descriptions[OpenSmileIS10.modality] = {**OpenSmileIS10.describe(), "rate_hz": 1, "mix": MIX}
+        descriptions[OpenSmileIS10.modality] = {
+            **OpenSmileIS10.describe(),
+            "rate_hz": 1,
+            **made_now(OpenSmileIS10.modality),
+        }
     if config.sound_track is not None:
         for modality in descriptions.keys() & {"audio", OpenSmileIS10.modality}:
             descriptions[modality][SOUND_TRACK] = config.sound_track

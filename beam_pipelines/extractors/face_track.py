@@ -2,8 +2,9 @@
 
 pictures ──▶ batches of pictures ──▶ detector ──▶ cut-out faces ──▶ batches of faces ──▶ network ──▶ vectors
 
-Faces wait until their own batch is full, which may take many batches of pictures: most pictures have few faces, and a
-batch costs the same however few faces it holds.
+Faces are looked for in square pixels and in the lines of one moment, as `PictureShape` has them; they are cut out of
+the same lines. Faces wait until their own batch is full, which may take many batches of pictures: most pictures have
+few faces, and a batch costs the same however few faces it holds.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from beam_pipelines.extractors.batching.film_rows import FilmRows
 from beam_pipelines.extractors.config import FaceConfig
 from beam_pipelines.extractors.faces import FaceBox, FaceDetector, crop_face
 from beam_pipelines.extractors.networks.inception_resnet_v1 import InceptionResnetV1Face
+from beam_pipelines.media.video.picture_shape import PictureShape
 from beam_pipelines.media.video.resize import resize_image
 from beam_pipelines.media.video.sample_frames import SampledFrame
 
@@ -38,9 +40,10 @@ class FaceNetworks(Protocol):
 class FaceAccumulator:
     """Turns pictures of successive seconds into the face track, float32 [T, 2 x 512], largest face first."""
 
-    def __init__(self, networks: FaceNetworks, config: FaceConfig):
+    def __init__(self, networks: FaceNetworks, config: FaceConfig, shape: PictureShape):
         self._networks = networks
         self._config = config
+        self._shape = shape
         self._pictures: list[np.ndarray] = []
         self._faces = networks.rows("face")
         # Second and slot of each face in the order in which the network got them.
@@ -51,7 +54,7 @@ class FaceAccumulator:
 
     def add(self, frame: SampledFrame) -> None:
         """Takes the picture of the next second."""
-        self._pictures.append(frame.image)
+        self._pictures.append(self._shape.one_moment(frame.image))
         self._timestamps_us.append(frame.timestamp_us)
         if len(self._pictures) == self._config.detector_batch_size:
             self._find()
@@ -91,25 +94,25 @@ class FaceAccumulator:
             for slot, face in enumerate(faces[:FACES]):
                 self._faces.add(crop_face(image, face, self._config.margin, InceptionResnetV1Face.image_size_px))
                 self._places.append((first + number, slot))
-                boxes[number, slot] = _relative_box(face, width_px, height_px)
+                boxes[number, slot] = self._relative_box(face, width_px, height_px)
                 scores[number, slot] = face.score
         self._boxes.append(boxes)
         self._scores.append(scores)
 
     def _detect(self, images: Sequence[np.ndarray]) -> list[list[FaceBox]]:
-        """Finds faces in pictures shrunk to `detect_height_px` lines; boxes are those in the full picture."""
+        """Finds faces in square pixels, at most `detect_height_px` lines; boxes are those in the images' own pixels."""
         height_px, width_px = images[0].shape[:2]
-        scale = min(1.0, self._config.detect_height_px / height_px)
-        if scale == 1.0:
+        sides_px = self._shape.square_size_px(height_px, width_px, self._config.detect_height_px)
+        if sides_px == (height_px, width_px):
             return self._networks.detector(np.stack(images))
-        small_height_px, small_width_px = round(height_px * scale), max(1, round(width_px * scale))
-        small = np.stack([resize_image(image, small_height_px, small_width_px) for image in images])
+        small = np.stack([resize_image(image, *sides_px) for image in images])
         return [
-            [face.scaled(width_px / small_width_px, height_px / small_height_px) for face in faces]
+            [face.scaled(width_px / sides_px[1], height_px / sides_px[0]) for face in faces]
             for faces in self._networks.detector(small)
         ]
 
-
-def _relative_box(face: FaceBox, width_px: int, height_px: int) -> tuple[float, float, float, float]:
-    left, top = face.x_px / width_px, face.y_px / height_px
-    return left, top, left + face.width_px / width_px, top + face.height_px / height_px
+    def _relative_box(self, face: FaceBox, width_px: int, height_px: int) -> tuple[float, float, float, float]:
+        """The box as shares of the whole picture."""
+        left, top = face.x_px / width_px, face.y_px / height_px
+        right, bottom = left + face.width_px / width_px, top + face.height_px / height_px
+        return (*self._shape.share_of_picture(left, top), *self._shape.share_of_picture(right, bottom))

@@ -84,7 +84,7 @@ def extract_tracks(
         if descriptions.keys() & {*PICTURE_NETWORKS, "face"}:
             picture = DecodeQuality()
             frames = decoder.pictures(path, probe, seconds, picture, limits, networks.config.decode.mode())
-            found, stale = _take_pictures(frames, networks, descriptions)
+            found, stale = _take_pictures(frames, networks, descriptions, probe)
             accumulators.update(found)
         if "audio" in descriptions:
             sound = DecodeQuality()
@@ -117,7 +117,7 @@ def _five_seconds(
 
 
 def _take_pictures(
-    frames: Iterable[SampledFrame], networks: Networks, descriptions: Mapping[str, Mapping[str, Any]]
+    frames: Iterable[SampledFrame], networks: Networks, descriptions: Mapping[str, Mapping[str, Any]], probe: FilmProbe
 ) -> tuple[dict[str, ImageAccumulator | FaceAccumulator], int]:
     """The accumulators with all pictures, and the number of seconds whose picture is that of the second before."""
     accumulators: dict[str, ImageAccumulator | FaceAccumulator] = {}
@@ -125,7 +125,7 @@ def _take_pictures(
         if modality in descriptions:
             accumulators[modality] = ImageAccumulator(networks, modality)
     if "face" in descriptions:
-        accumulators["face"] = FaceAccumulator(networks, networks.config.face)
+        accumulators["face"] = FaceAccumulator(networks, networks.config.face, probe.shape)
     stale = 0
     for frame in frames:
         stale += not frame.fresh

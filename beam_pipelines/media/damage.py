@@ -8,19 +8,34 @@ from typing import Any
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe
+from beam_pipelines.media.video.colours import WHITE_NITS
+from beam_pipelines.media.video.picture_shape import NO_BARS, SQUARE
 
 STEP = "decode"
 
 
 def describe_damage(probe: FilmProbe) -> dict[str, Any]:
-    """The entry `film` of a record's quality: counts over the whole file, what is missing of it, and closed jumps."""
-    return {
+    """The entry `film` of a record's quality: counts over the whole file, what is missing of it, and closed jumps.
+
+    What `PictureShape` and the colours say is there only if it isn't the usual.
+    """
+    shape = probe.shape
+    about: dict[str, Any] = {
         "packets": probe.packets,
         "packets_damaged": probe.packets_damaged,
         "read_errors": probe.read_errors,
         "missing_s": round(probe.missing_s, 3),
         "clock_jumps": len(probe.jumps),
     }
+    if shape.pixel_aspect != SQUARE:
+        about["pixel_aspect"] = round(float(shape.pixel_aspect), 4)
+    if shape.interlaced:
+        about["field_lines"] = (shape.width_px if shape.fields_in_columns else shape.height_px) // 2
+    if probe.hdr:
+        about.update(hdr=probe.hdr, hdr_white_nits=WHITE_NITS)
+    if shape.bars != NO_BARS:
+        about["black_bars_px"] = vars(shape.bars)
+    return about
 
 
 def sum_of(parts: Iterable[DecodeQuality]) -> DecodeQuality:

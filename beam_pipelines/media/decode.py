@@ -52,6 +52,7 @@ class DecodeQuality:
         frames_skipped: packets that a decode plan left out because no picture needs them; 0 if everything was
             decoded. The other counts say nothing about these packets.
         full_decodings: how often everything was decoded, because there was no plan or it failed.
+        pixels_clipped: pixels of the seconds' HDR pictures that are brighter than SDR's white; a property of the film.
     """
 
     frames_decoded: int = 0
@@ -60,6 +61,7 @@ class DecodeQuality:
     read_errors: int = 0
     frames_skipped: int = 0
     full_decodings: int = 0
+    pixels_clipped: int = 0
 
     @property
     def damaged(self) -> int:

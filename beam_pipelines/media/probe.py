@@ -20,10 +20,13 @@ from beam_pipelines.media.clock.clock_jumps import StepWatch, find_jumps
 from beam_pipelines.media.clock.file_clock import file_start_s, start_timecode
 from beam_pipelines.media.clock.joined_clock import ClockJump
 from beam_pipelines.media.clock.packet_span import PacketSpan
-from beam_pipelines.media.decode import DecodeQuality, RangeCounts, decode_packet, opened_film, packets, prepare_decoder
+from beam_pipelines.media.decode import DecodeQuality, opened_film, packets, prepare_decoder
 from beam_pipelines.media.truncation import missing_s
+from beam_pipelines.media.video.colours import hdr_of
+from beam_pipelines.media.video.key_frames import look_through
 from beam_pipelines.media.video.orientation import Orientation, orientation_of
 from beam_pipelines.media.video.picture_choice import choose_picture
+from beam_pipelines.media.video.picture_shape import PictureShape, pixel_aspect_of
 
 STEP = "probe"
 # Codecs store whole blocks: a picture may be larger in the decoder than its header says, by less than this.
@@ -62,7 +65,7 @@ class FilmProbe:
         path: the file that was probed.
         video_index: index of the chosen video stream in the file.
         codec: FFmpeg's name of its codec.
-        width_px: width as shown, rotation applied; pixels as stored, the sample aspect ratio is left alone.
+        width_px: width as shown, rotation applied; in pixels as stored, which may not be square.
         height_px: height as shown, likewise.
         rotation_deg: clockwise turn from stored to shown: 0, 90, 180 or 270.
         first_pts_s: first presentation timestamp of the chosen stream, on the container's clock. Time 0 of the film.
@@ -70,17 +73,19 @@ class FilmProbe:
         seconds: T = ceil(D); at least 1.
         average_rate_hz: the header's average frame rate, if it has one.
         sound: the chosen sound tracks.
+        shape: pixels that aren't square, fields, black bars.
         mirrored: left and right are exchanged after the turn (front cameras).
         container: FFmpeg's first name of the container's format, for example `mov` for MP4 or `matroska` for WebM.
         packets: packets of the chosen video stream.
         packets_damaged: packets that the demuxer marks as damaged, for example the last one of a cut-off file.
         read_errors: failures of the demuxer to read the next packet of that stream.
         missing_s: how much earlier the pictures end than the container says; 0 if they don't, or it says nothing.
+        hdr: `PQ` or `HLG`, or empty for an SDR film.
         file_start_s: the timestamp that players show as time 0, on the container's clock.
         start_timecode: timecode at the file's start, from a timecode track or tag; may be empty.
         jumps: jumps of the container's clock, in order. They are closed: all times here are on the joined clock.
 
-    From `packets` on, these are properties of the file, read to its end; they don't depend on what is decoded.
+    From `packets` to `missing_s`, and `jumps`, these are properties of the file, read to its end.
     """
 
     path: str
@@ -94,12 +99,14 @@ class FilmProbe:
     seconds: int
     average_rate_hz: Fraction | None
     sound: SoundChoice
+    shape: PictureShape
     mirrored: bool = False
     container: str = ""
     packets: int = 0
     packets_damaged: int = 0
     read_errors: int = 0
     missing_s: float = 0.0
+    hdr: str = ""
     file_start_s: Fraction = Fraction(0)
     start_timecode: str = ""
     jumps: tuple[ClockJump, ...] = ()
@@ -160,7 +167,7 @@ def probe_film(
         prepare_decoder(video, limits.decoder_max_pixels)
         span = PacketSpan(video.time_base, video.average_rate, limits.max_duration_s, name)
         quality, watch = DecodeQuality(), StepWatch(container, video)
-        first_frame = _first_frame(container, video, span, quality, watch)
+        first_frame, interlaced = _first_frame(container, video, span, quality, watch)
         jumps = find_jumps(name, video.index, sound.search_mb) if watch.steps else ()
         if jumps:
             span = _joined_span(span, name, video, jumps)
@@ -189,6 +196,14 @@ def probe_film(
             file_start_s=file_start_s(container, first_pts_s),
             start_timecode=start_timecode(container, video),
             jumps=jumps,
+            shape=PictureShape(
+                width_px,
+                height_px,
+                pixel_aspect_of(video, orientation.swaps_sides),
+                interlaced,
+                orientation.swaps_sides,
+            ),
+            hdr=hdr_of(first_frame),
         )
 
 
@@ -217,37 +232,16 @@ def _joined_span(span: PacketSpan, name: str, video: Any, jumps: tuple[ClockJump
 
 def _first_frame(
     container: InputContainer, video: Any, span: PacketSpan, quality: DecodeQuality, watch: StepWatch
-) -> Any:
-    """The first intact frame, else the first frame; reads all packets to the end and adds each to `span`."""
-    counts = RangeCounts(quality)
-    frame: Any = None
-    tried_alone = False
-    for packet in _with_end(packets(container, video, quality)):
-        if packet is not None:
+) -> tuple[Any, bool]:
+    """The first frame, and whether the film is interlaced; reads all packets to the end and adds each to `span`."""
+
+    def seen() -> Iterator[Any]:
+        for packet in packets(container, video, quality):
             span.add(packet)
             watch.see(packet)
-        if (frame is None or frame.is_corrupt) and (packet is None or packet.size > 0):
-            if packet is not None and not tried_alone:
-                tried_alone = True
-                frame = _frame_of_one(video, packet)
-                if frame is not None:
-                    continue
-            for candidate in decode_packet(video, packet, counts):
-                if frame is None or (frame.is_corrupt and not candidate.is_corrupt):
-                    frame = candidate
+            yield packet
+
+    frame, interlaced = look_through(video, seen(), quality)
     if frame is None or span.is_empty:
         raise FilmError(STEP, "no_frames", f"{span.name}: no frame of video stream {video.index} can be decoded")
-    return frame
-
-
-def _frame_of_one(video: Any, packet: Any) -> Any | None:
-    """The intact frame of a film's first packet; flushes the decoder, which would wait for later packets."""
-    counts = RangeCounts(DecodeQuality())
-    frames = [*decode_packet(video, packet, counts), *decode_packet(video, None, counts)]
-    video.codec_context.flush_buffers()
-    return next((frame for frame in frames if not frame.is_corrupt), None)
-
-
-def _with_end(items: Iterator[Any]) -> Iterator[Any | None]:
-    yield from items
-    yield None
+    return frame, interlaced

@@ -62,12 +62,16 @@ class Sound:
 
 @dataclass(frozen=True)
 class Picture:
-    """How a clip's pictures are stored; `rotation_deg` is the clockwise turn that a player has to apply."""
+    """How a clip's pictures are stored; `rotation_deg` is the clockwise turn that a player has to apply.
+
+    `sample_aspect` is the width of a stored pixel divided by its height, if the file is to say so.
+    """
 
     codec: str = "libx264"
     options: dict[str, str] = field(default_factory=lambda: {"preset": "ultrafast", "g": "12", "crf": "18"})
     rotation_deg: int = 0
     mirrored: bool = False
+    sample_aspect: Fraction | None = None
 
 
 B_FRAMES = Picture(options={"preset": "veryfast", "bf": "3", "b-adapt": "0", "g": "24", "crf": "18", "refs": "3"})
@@ -166,6 +170,8 @@ def _add_video(container: Any, picture: Picture, rate_hz: Fraction | int, time_b
     sides = (WIDTH_PX, HEIGHT_PX) if picture.rotation_deg % 180 == 0 else (HEIGHT_PX, WIDTH_PX)
     video.width, video.height = sides
     video.pix_fmt = "yuv420p"
+    if picture.sample_aspect is not None:
+        video.sample_aspect_ratio = picture.sample_aspect
     video.codec_context.time_base = time_base
     video.codec_context.thread_count = 1
     if picture.rotation_deg or picture.mirrored:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from beam_pipelines.contracts.records.feature_changes import note_on_records
 from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from beam_pipelines.contracts.records.records import (
     FilmRecord,
@@ -272,10 +273,11 @@ def _read(records_directory: str, film: Film, statistics: Statistics, modalities
         if modality not in found:
             raise ConfigurationError(f"{uri}: holds no {modality} features; run `cineaffect extract` with {modality}")
         if found[modality] != statistics.fingerprints[modality]:
+            note = note_on_records(record.header.descriptions)
             raise ConfigurationError(
                 f"{uri}: its {modality} features have the fingerprint {found[modality]}, the statistics in "
-                f"{statistics.directory} were made from {statistics.fingerprints[modality]}. Extract all films with "
-                "one configuration and run `cineaffect prepare` again"
+                f"{statistics.directory} were made from {statistics.fingerprints[modality]}. "
+                f"{note or 'Extract all films with one configuration and run `cineaffect prepare` again'}"
             )
     return record
 

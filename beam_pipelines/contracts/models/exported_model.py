@@ -22,6 +22,7 @@ from beam_pipelines.contracts.models.raw_prediction import (
     mean_of_members,
     seconds_to_predict,
 )
+from beam_pipelines.contracts.records.feature_changes import note_on_model, note_on_records
 from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from beam_pipelines.contracts.records.records import FilmRecord, RecordHeader
 from beam_pipelines.foundation import storage
@@ -126,7 +127,7 @@ def check_header(header: RecordHeader, card: ModelCard) -> None:
                 "fingerprint_mismatch",
                 f"{modality}: the record's features have the fingerprint {have[modality]}, model {card.version} was "
                 f"trained on {card.fingerprints[modality]}"
-                f"{_differences(header.descriptions[modality], card.descriptions.get(modality))}",
+                f"{_differences(modality, header.descriptions[modality], card.descriptions.get(modality))}",
             )
 
 
@@ -248,9 +249,10 @@ def _digest(directory: Path) -> str:
     return state.hexdigest()
 
 
-def _differences(found: Mapping[str, Any], expected: Mapping[str, Any] | None) -> str:
+def _differences(modality: str, found: Mapping[str, Any], expected: Mapping[str, Any] | None) -> str:
     if expected is None:
         return ""
     keys = sorted(key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key))
     shown = "; ".join(f"{key} is {found.get(key)!r}, was {expected.get(key)!r}" for key in keys)
-    return f" ({shown})" if shown else ""
+    note = note_on_records({modality: found}) or note_on_model({modality: expected})
+    return (f" ({shown})" if shown else "") + (f"; {note}" if note else "")

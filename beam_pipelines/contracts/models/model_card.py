@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, model_validator
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.contracts.records.feature_changes import note_on_model
 from beam_pipelines.contracts.records.records import fingerprint, is_untrained
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.configuration import Section
@@ -108,9 +109,11 @@ class ModelCard(Section):
         for modality, description in descriptions.items():
             found, expected = fingerprint(description), self.fingerprints[modality]
             if found != expected:
+                note = note_on_model(self.descriptions)
                 raise ConfigurationError(
                     f"extract.{modality}: makes features with the fingerprint {found}, model {self.version} was "
-                    f"trained on {expected}; use the extract section that its training films were extracted with"
+                    f"trained on {expected}; "
+                    f"{note or 'use the extract section that its training films were extracted with'}"
                 )
 
     def untrained(self) -> list[str]:

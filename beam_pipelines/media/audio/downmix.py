@@ -6,7 +6,8 @@
 
 Normalisation: the table's weights (C 1, L and R 0.7071, Ls and Rs 0.5) are divided by sqrt(2), so that the front
 channels weigh what they weigh in a stereo film: the mix of a 5.1 film equals the mean of the two channels that BS.775
-makes of it for stereo. Full-scale channels in phase exceed 1; whoever takes the samples clips them.
+makes of it for stereo. Full-scale channels in phase exceed 1; whoever takes the samples clips them. Other weights need
+another name in `contracts.records.feature_changes`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,6 @@ from typing import Any
 
 import av
 import numpy as np
-
-MIX = "mono_16khz_bs775_stereo_level"
-"""How sound becomes mono, for fingerprints: these weights, of the tracks that `sound_choice` chooses."""
 
 _CENTRE, _FRONT, _SURROUND = 1.0, math.sqrt(0.5), 0.5
 _FRONTS = frozenset(("FL", "FR", "FLC", "FRC", "WL", "WR", "DL", "DR"))

@@ -7,6 +7,7 @@ pictures    a         c           e           f          the last frame whose ti
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -17,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from av.container import InputContainer
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.decode import (
@@ -29,16 +29,12 @@ from beam_pipelines.media.decode import (
     prepare_decoder,
 )
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
+from beam_pipelines.media.video.colours import ToRgb
 from beam_pipelines.media.video.decode_mode import EXACT, DecodeMode
 from beam_pipelines.media.video.decode_plan import DecodePlan, plan_of
 from beam_pipelines.media.video.planned_frames import PlanFailed, entered, planned_frames
 
 STEP = "decode"
-_EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-# The conversion to RGB keeps chroma at full resolution, and scales a frame of another size to the film's.
-_TO_RGB = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP | _EXACT
-# swscale's assembly has this conversion only for planes; into "rgb24" the same bytes take twice as long.
-_PLANES, _RED_GREEN_BLUE = "gbrp", (2, 0, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +43,8 @@ class SampledFrame:
 
     Attributes:
         t: the second, counted from the film's first timestamp.
-        image: uint8 [height, width, 3], RGB, rotation applied; read-only, since several seconds may share it.
+        image: uint8 [height, width, 3], RGB, rotation applied, pixels as stored; read-only, since several seconds may
+            share it.
         timestamp_us: the frame's own presentation timestamp in microseconds, on the container's clock.
         fresh: whether the frame differs from that of second t - 1; that of a still or lost picture doesn't.
     """
@@ -83,7 +80,7 @@ def sample_frames(
     full decoding. In modes other than `exact` the same holds, with the frame that `DecodeMode` chooses instead of the
     last.
 
-    Colours are converted according to the frame's colour space and range (default: BT.601 limited, as in FFmpeg).
+    Colours are those of an SDR screen (`colours`). If the probe has found black bars, they are cut off.
 
     Args:
         path: the film; may be another copy of the probed file.
@@ -96,7 +93,7 @@ def sample_frames(
         planned: False decodes everything, for comparison.
 
     Raises:
-        FilmError: step `decode`, reason `no_frames` if no frame can be decoded, or `unreadable`.
+        FilmError: step `decode`, reason `no_frames` if no frame can be decoded, `unknown_colours`, or `unreadable`.
         ValueError: if [start, stop) is not within the film.
     """
     stop = probe.seconds if stop is None else stop
@@ -126,24 +123,26 @@ def _sampled_frames(
             if plan is not None and planned:
                 frames = _planned_frames(path, probe, opened, plan, seconds, quality, limits)
                 try:
-                    for picture in _on_screen(path, probe, seconds, frames):
+                    for picture in _on_screen(path, probe, seconds, quality, frames):
                         yield picture
                         done += 1
                     return
                 except PlanFailed:
-                    vars(quality).update(vars(before))
+                    # The pictures given so far are right, and so is what they have clipped.
+                    vars(quality).update({**vars(before), "pixels_clipped": quality.pixels_clipped})
     quality.full_decodings += 1
     # In modes other than `exact` the plan's choice of frames stays, even if everything is decoded.
     chosen = None if plan is None or mode == EXACT else frozenset(plan.wanted.tolist())
     rest = range(seconds.start + done, seconds.stop)
-    yield from _on_screen(path, probe, rest, _all_frames(path, probe, chosen, seconds, quality, limits))
+    frames = _all_frames(path, probe, chosen, seconds, quality, limits)
+    yield from _on_screen(path, probe, rest, quality, frames)
 
 
 def _on_screen(
-    path: str | Path, probe: FilmProbe, seconds: range, frames: Iterator[tuple[Fraction, Any]]
+    path: str | Path, probe: FilmProbe, seconds: range, quality: DecodeQuality, frames: Iterator[tuple[Fraction, Any]]
 ) -> Iterator[SampledFrame]:
     """The picture of each second, from frames with their times, which never run backwards."""
-    screen = _Screen(probe)
+    screen = _Screen(path, probe, quality)
     waiting = deque(range(max(seconds.start - 1, 0), seconds.stop))
     with closing(frames):  # type: ignore[type-var]
         for time_s, frame in frames:
@@ -225,13 +224,15 @@ def _all_frames(
 class _Screen:
     """The frame on screen. It is converted to an image once, however many seconds it stays."""
 
-    def __init__(self, probe: FilmProbe):
-        self._probe = probe
+    def __init__(self, path: str | Path, probe: FilmProbe, quality: DecodeQuality):
+        self._probe, self._quality = probe, quality
         self._frame: Any = None
         self._time_s = Fraction(0)
         self._fresh = True
         self._image: np.ndarray | None = None
-        self._reformatter = VideoReformatter()
+        self._clipped = 0
+        sides_px = (probe.height_px, probe.width_px)
+        self._to_rgb = ToRgb(os.fspath(path), *(reversed(sides_px) if probe.orientation.swaps_sides else sides_px))
 
     @property
     def has_frame(self) -> bool:
@@ -246,20 +247,8 @@ class _Screen:
         if t not in wanted:
             return
         if self._image is None:
-            self._image = _rgb_image(self._frame, self._probe, self._reformatter)
+            stored, self._clipped = self._to_rgb(self._frame)
+            self._image = self._probe.shape.bars.without(self._probe.orientation.apply(stored))
             self._image.setflags(write=False)
+        self._quality.pixels_clipped += self._clipped
         yield SampledFrame(t, self._image, round(self._time_s * 1_000_000), fresh)
-
-
-def _rgb_image(frame: Any, probe: FilmProbe, reformatter: VideoReformatter) -> np.ndarray:
-    orientation = probe.orientation
-    sides_px = (probe.width_px, probe.height_px)
-    width_px, height_px = reversed(sides_px) if orientation.swaps_sides else sides_px
-    converted = reformatter.reformat(
-        frame, width=width_px, height=height_px, format=_PLANES, interpolation=_TO_RGB, threads=1
-    )
-    image = np.empty((height_px, width_px, 3), np.uint8)
-    for channel, place in enumerate(_RED_GREEN_BLUE):
-        plane: Any = converted.planes[place]
-        image[:, :, channel] = np.frombuffer(plane, np.uint8).reshape(height_px, plane.line_size)[:, :width_px]
-    return orientation.apply(image)

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from types import TracebackType
@@ -24,6 +25,7 @@ from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.audio.audio_windows import audio_windows
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import MediaLimits, probe_film
+from beam_pipelines.media.video.black_bars import find_bars
 from beam_pipelines.media.video.decode_mode import DecodeMode
 from beam_pipelines.media.video.decode_plan import make_plan
 from beam_pipelines.media.video.sample_frames import sample_frames
@@ -85,7 +87,11 @@ def _read_tasks(source: BinaryIO, tasks: queue.SimpleQueue[dict[str, Any]]) -> N
 
 
 def _probe(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
-    return {"probe": probe_to_message(probe_film(task["path"], MediaLimits(**task["limits"]), task["sound_track"]))}
+    limits = MediaLimits(**task["limits"])
+    probe = probe_film(task["path"], limits, task["sound_track"])
+    if task["crop_bars"]:
+        probe = replace(probe, shape=replace(probe.shape, bars=find_bars(task["path"], probe, limits)))
+    return {"probe": probe_to_message(probe)}
 
 
 def _plan(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from beam_pipelines.media.audio.sound_choice import SoundChoice, SoundTrack
 from beam_pipelines.media.clock.joined_clock import jumps_from_rows, jumps_to_rows
 from beam_pipelines.media.probe import FilmProbe
+from beam_pipelines.media.video.picture_shape import BlackBars, PictureShape
 
 _FRACTIONS = ("first_pts_s", "duration_s", "average_rate_hz", "file_start_s")
 _LONGEST_LINE_BYTES = 1 << 20
@@ -51,6 +52,7 @@ def probe_to_message(probe: FilmProbe) -> dict[str, Any]:
     message = asdict(probe)
     message.update({name: None if message[name] is None else str(message[name]) for name in _FRACTIONS})
     message["jumps"] = jumps_to_rows(probe.jumps)
+    message["shape"]["pixel_aspect"] = str(probe.shape.pixel_aspect)
     return message
 
 
@@ -60,4 +62,6 @@ def probe_from_message(message: Mapping[str, Any]) -> FilmProbe:
     tracks = tuple(SoundTrack(**track) for track in message["sound"]["tracks"])
     sound = SoundChoice(**{**message["sound"], "tracks": tracks})
     jumps = jumps_from_rows(message["jumps"])
-    return FilmProbe(**{**message, **fractions, "sound": sound, "jumps": jumps})
+    shape = {**message["shape"], "pixel_aspect": Fraction(message["shape"]["pixel_aspect"])}
+    shape["bars"] = BlackBars(**shape["bars"])
+    return FilmProbe(**{**message, **fractions, "sound": sound, "jumps": jumps, "shape": PictureShape(**shape)})

@@ -88,10 +88,12 @@ class DecodingProcess:
         """The child's process id, or None if no child runs."""
         return self._child.process.pid if self._child else None
 
-    def probe(self, path: str | Path, limits: MediaLimits, sound_track: int | str | None = None) -> FilmProbe:
-        """Probes a film as `media.probe.probe_film` does."""
-        task = {"task": "probe", "path": os.fspath(path), "limits": asdict(limits), "sound_track": sound_track}
-        end = self._result(task)
+    def probe(
+        self, path: str | Path, limits: MediaLimits, sound_track: int | str | None = None, crop_bars: bool = False
+    ) -> FilmProbe:
+        """Probes a film as `media.probe.probe_film` does; with `crop_bars` it also finds the bars to cut off."""
+        task = {"path": os.fspath(path), "limits": asdict(limits), "sound_track": sound_track, "crop_bars": crop_bars}
+        end = self._result({"task": "probe", **task})
         return probe_from_message(end["probe"])
 
     def is_planned(self, path: str | Path, probe: FilmProbe, mode: DecodeMode = EXACT) -> bool:
