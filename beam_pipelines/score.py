@@ -83,6 +83,7 @@ def define_pipeline(
             "fingerprints": model.card.fingerprints,
             "descriptions": model.card.descriptions,
             "label_range": list(model.card.label_range),
+            "data": model.card.data,
         },
         "untrained": model.card.untrained(),
         "smoothing": smoothing.model_dump(mode="json"),

@@ -24,7 +24,8 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import Section
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.labels.config import LabelConfig
-from trainer.data.dataset import Statistics, TrainingFilm, assert_no_leak, load_films
+from trainer.data.dataset import Statistics, TrainingFilm, load_films
+from trainer.data.leaks import assert_no_leak
 
 DATA_FILE = "forrest_1hz.csv.gz"
 RUNS = tuple(range(1, 9))

@@ -31,7 +31,6 @@ from beam_pipelines.contracts.curves.curve_table import (
 )
 from beam_pipelines.contracts.curves.curves import (
     COLUMNS,
-    CURVES,
     PLOTS,
     SPREAD_COLUMNS,
     AffectCurve,
@@ -39,7 +38,7 @@ from beam_pipelines.contracts.curves.curves import (
     from_csv,
     to_csv,
 )
-from beam_pipelines.contracts.curves.done_marker import DoneMarker, from_json, to_json
+from beam_pipelines.contracts.curves.done_marker import DoneMarker, from_json, marker_uri, to_json
 from beam_pipelines.foundation import storage
 
 
@@ -71,7 +70,7 @@ class CurveFiles:
 
     def marker_uri(self, film_id: str) -> str:
         """The address of a film's done marker."""
-        return storage.join(self.output, CURVES, f"{film_id}.json")
+        return marker_uri(self.output, film_id)
 
     def plot_uri(self, film_id: str) -> str:
         """The address of a film's plot."""

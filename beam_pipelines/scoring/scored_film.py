@@ -20,6 +20,7 @@ class FilmToScore:
         record_uri: its feature record.
         checksum: the record's `record_checksum`, once it was read.
         warnings: the record's warnings, once it was read.
+        source_sha256: SHA-256 of the film's file, once the record was read.
     """
 
     film_id: str
@@ -27,6 +28,7 @@ class FilmToScore:
     record_uri: str
     checksum: str = ""
     warnings: tuple[FilmWarning, ...] = ()
+    source_sha256: str = ""
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ class _SmoothCurve(beam.DoFn):
             yield beam.pvalue.TaggedOutput(FAILED_TAG, failed_film(film, error))
         else:
             counts = curve.seconds, curve.seconds_without_value
-            marker = DoneMarker(film.film_id, self.scorer, film.checksum, *counts, film.warnings)
+            marker = DoneMarker(film.film_id, self.scorer, film.checksum, *counts, film.warnings, film.source_sha256)
             yield ScoredFilm(film, marker, curve)
 
 

@@ -85,4 +85,6 @@ class _ReadFeatures(beam.DoFn):
             raise FilmError("score", "unreadable_record", str(error)) from error
         except (FileNotFoundError, PermissionError) as error:  # it was there when the film was looked up
             raise cannot_open(film, error) from error
-        return replace(film, warnings=record.header.warnings), features_of(record, self.model.card)
+        header = record.header
+        found = replace(film, warnings=header.warnings, source_sha256=header.source_sha256)
+        return found, features_of(record, self.model.card)

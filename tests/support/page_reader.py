@@ -53,7 +53,7 @@ SMALL: dict[str, Any] = {
         "trials": 1,
         "space": {"encoders": ["gru"], "units": [4, 8], "window_s": [4], "batch_normalization": [False]},
     },
-    "retrain": {"beat_constant_mean": False, "bootstrap_samples": 100},
+    "retrain": {"beat_constant_mean": False},
 }
 SOUND_ONLY = {"extract": {"modalities": ["audio"]}, "train": {"model": {"modalities": ["audio"]}}}
 CONFIGURED = ("extract", "prepare", "train", "score", "tune", "reproduce", "compare")

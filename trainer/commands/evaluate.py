@@ -20,6 +20,7 @@ examples:
     cineaffect evaluate --manifest films.csv --run-file run1.txt --splits test
 
 The row "constant mean" predicts the mean of all label rows of --train-splits for every second: a model must beat it.
+Films that the model has learned from, or that chose its epoch and filter, are named.
 PCC and CCC of a constant series are undefined; means over films leave such films out and say how many.
 exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 some labelled films have no curve.
 """
@@ -37,7 +38,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.foundation.configuration import load_section
     from beam_pipelines.labels.annotations import render_reports
     from trainer.evaluation.evaluate import evaluate_run, evaluate_run_file, write_evaluation
-    from trainer.evaluation.run_origin import untrained_note
+    from trainer.evaluation.run_origin import known_note, untrained_note
     from trainer.foundation.config import TrainConfig
 
     config = load_section("train", TrainConfig, arguments.config, arguments.overrides)
@@ -56,6 +57,8 @@ def _main(argv: list[str]) -> int:
     print(evaluation.table.to_text(per_film=arguments.per_film))
     if evaluation.untrained:
         print(untrained_note(evaluation.untrained))
+    if note := known_note(evaluation.learned_from or (), evaluation.chosen_on or (), len(evaluation.reports)):
+        print(note)
     for film_ids, what in ((evaluation.without_labels, "no labels"), (evaluation.without_curve, "labels but no curve")):
         if film_ids:
             print(f"\nfilms with {what}, not evaluated: {', '.join(film_ids)}")

@@ -1,8 +1,7 @@
 """From feature records and label files to films ready for training: transformed rows, presence, labels.
 
 Nothing is guessed. A record's fingerprints must be those of the features from which the transform's statistics were
-made. No film, and no copy of one under another name, may lie on both sides of a split. The statistics may come from
-training films only.
+made. `trainer.data.leaks` refuses films on both sides of a split.
 """
 
 from __future__ import annotations
@@ -182,28 +181,6 @@ def load_films(
         ]
         del blocks
     return loaded
-
-
-def assert_no_leak(train: Sequence[TrainingFilm], held_out: Sequence[TrainingFilm], statistics: Statistics) -> None:
-    """Refuses a split that leaks validation films: shared films, shared files, or statistics that cover them.
-
-    Raises:
-        ConfigurationError: if there is a leak; the text names the films.
-    """
-    trained = {film.film_id for film in train}
-    shared = sorted(trained & {film.film_id for film in held_out})
-    if shared:
-        raise ConfigurationError(f"films in training and in validation at once: {', '.join(shared)}")
-    by_source = {film.source_sha256: film.film_id for film in train if film.source_sha256}
-    copies = [f"{by_source[f.source_sha256]} and {f.film_id}" for f in held_out if f.source_sha256 in by_source]
-    if copies:
-        raise ConfigurationError(f"the same file is in training and in validation under two ids: {', '.join(copies)}")
-    foreign = sorted(set(statistics.films) - trained)
-    if foreign:
-        raise ConfigurationError(
-            f"{storage.join(statistics.directory, STATISTICS)}: the statistics come from films that are not among "
-            f"the training films: {', '.join(foreign)}. Run `cineaffect prepare` on the training splits only"
-        )
 
 
 def data_digest(films: Sequence[TrainingFilm]) -> str:

@@ -25,7 +25,7 @@ from beam_pipelines.labels.config import LabelConfig
 from trainer.evaluation.curve_files import RAW, RIDGE, SMOOTHED, read_curve, ridge_rows
 from trainer.evaluation.metrics import MetricsTable, mean_label, tabulate
 from trainer.evaluation.run_files import read_run_file, run_name
-from trainer.evaluation.run_origin import untrained_of_run
+from trainer.evaluation.run_origin import RunOrigin, known_films, origin_of_run
 from trainer.foundation.config import TrainConfig
 
 
@@ -120,6 +120,8 @@ class Evaluation:
         without_curve: films of the splits that have labels but no curve.
         without_labels: films of the splits that have no labels.
         untrained: modalities whose features come from random weights; None if the run doesn't say.
+        learned_from: films that the model has learned from; None if the run doesn't say.
+        chosen_on: films that chose the model's epoch and filter; None if the run doesn't say.
     """
 
     table: MetricsTable
@@ -127,6 +129,8 @@ class Evaluation:
     without_curve: tuple[str, ...]
     without_labels: tuple[str, ...]
     untrained: tuple[str, ...] | None
+    learned_from: tuple[str, ...] | None = None
+    chosen_on: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +168,7 @@ def evaluate_run(scores: str, films: Sequence[Film], constant_films: Sequence[Fi
             return own
         return {**{ridge_rows(name): ridge[name] for name in (RAW, SMOOTHED) if name in ridge}, **own}
 
-    return _evaluate(folder, curve_of, films, constant_films, config, untrained_of_run(scores))
+    return _evaluate(folder, curve_of, films, constant_films, config, origin_of_run(scores), scores)
 
 
 def evaluate_run_file(
@@ -183,7 +187,7 @@ def evaluate_run_file(
     def curve_of(film_id: str) -> Mapping[str, np.ndarray] | None:
         return {name: run[film_id]} if film_id in run else None
 
-    return _evaluate(uri, curve_of, films, constant_films, config, None)
+    return _evaluate(uri, curve_of, films, constant_films, config, RunOrigin())
 
 
 def _evaluate(
@@ -192,7 +196,8 @@ def _evaluate(
     films: Sequence[Film],
     constant_films: Sequence[Film],
     config: LabelConfig,
-    untrained: tuple[str, ...] | None,
+    origin: RunOrigin,
+    scores: str = "",
 ) -> Evaluation:
     curves: dict[str, dict[str, np.ndarray]] = {}
     labelled, reports, without_curve = [], [], []
@@ -223,17 +228,21 @@ def _evaluate(
     except ValueError as error:
         raise ConfigurationError(f"{source}: {error}") from error
     without_labels = tuple(film.film_id for film in films if not film.labels)
-    return Evaluation(table, tuple(reports), tuple(without_curve), without_labels, untrained)
+    evaluated = [film.film_id for film in labelled]
+    known = (None, None) if origin.learned is None else known_films(origin.learned, scores, evaluated)
+    return Evaluation(table, tuple(reports), tuple(without_curve), without_labels, origin.untrained, *known)
 
 
 def write_evaluation(evaluation: Evaluation, directory: str) -> None:
-    """Writes `evaluation.json` and `evaluation.csv`; both name the untrained networks."""
+    """Writes `evaluation.json`, which names the films that the model knows, and `evaluation.csv`."""
     content = {
         "untrained": None if evaluation.untrained is None else list(evaluation.untrained),
         "rows": evaluation.table.to_dict(),
         "labels": [asdict(report) for report in evaluation.reports],
         "films_without_curve": list(evaluation.without_curve),
         "films_without_labels": list(evaluation.without_labels),
+        "learned_from": None if evaluation.learned_from is None else list(evaluation.learned_from),
+        "chosen_on": None if evaluation.chosen_on is None else list(evaluation.chosen_on),
     }
     storage.write_text(storage.join(directory, EVALUATION), json.dumps(content, indent=2, allow_nan=False) + "\n")
     storage.write_text(storage.join(directory, "evaluation.csv"), evaluation.table.to_csv(evaluation.untrained or ()))

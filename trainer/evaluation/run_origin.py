@@ -1,30 +1,83 @@
-"""Whether the curves of a run come from untrained networks, and the line that says so."""
+"""From what model a run's curves come: which networks were untrained, and which films the model knows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+from beam_pipelines.contracts.curves.done_marker import from_json, marker_uri
 from beam_pipelines.contracts.models.exported_cards import exported_cards
+from beam_pipelines.contracts.models.learned_films import LearnedFilms, find_among
 from beam_pipelines.contracts.runs import RUN_MANIFEST
 from beam_pipelines.foundation import storage
 
 
-def untrained_of_run(scores: str) -> tuple[str, ...] | None:
-    """The modalities whose features come from untrained networks, or None if the run doesn't say.
+@dataclass(frozen=True)
+class RunOrigin:
+    """What a run says of its model.
 
-    A scoring run names them in `run_manifest.json`, a training run in the card of its newest model. Curves of other
-    systems have neither.
+    Attributes:
+        untrained: the modalities whose features come from untrained networks; None if the run doesn't say.
+        learned: the films that the model knows; None if the run doesn't say.
+    """
+
+    untrained: tuple[str, ...] | None = None
+    learned: LearnedFilms | None = None
+
+
+def origin_of_run(scores: str) -> RunOrigin:
+    """What a scoring run says of its model in `run_manifest.json`, a training run in the card of its newest model.
+
+    Curves of other systems have neither, and manifests and cards of earlier versions say less.
 
     Raises:
         ConfigurationError: if the manifest is not JSON.
     """
     try:
         manifest = storage.read_json(storage.join(scores, RUN_MANIFEST), "run `cineaffect score` again")
-        named = manifest.get("untrained")
+        untrained, described = manifest.get("untrained"), manifest.get("model") or {}
     except FileNotFoundError:
         cards = exported_cards(scores)
-        named = cards[max(cards)].get("untrained_networks") if cards else None
-    return None if named is None else tuple(named)
+        described = cards[max(cards)] if cards else {}
+        untrained = described.get("untrained_networks")
+    return RunOrigin(
+        None if untrained is None else tuple(untrained),
+        LearnedFilms.of_card(described) if described.get("data") else None,
+    )
+
+
+def known_films(learned: LearnedFilms, scores: str, film_ids: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Those of some films of a run that its model has learned from, and those that chose its epoch and filter."""
+    sources = {film_id: _source_sha256(scores, film_id) for film_id in film_ids}
+
+    def among(films: Mapping[str, str]) -> tuple[str, ...]:
+        return tuple(film_id for film_id, sha256 in sources.items() if find_among(films, film_id, sha256) is not None)
+
+    return among(learned.train), among(learned.validation)
+
+
+def _source_sha256(scores: str, film_id: str) -> str:
+    try:
+        marker = from_json(storage.read_text(marker_uri(scores, film_id)))
+    except FileNotFoundError:  # the trainer's own curves: their ids are those of its card
+        return ""
+    return "" if marker is None else marker.source_sha256
+
+
+def known_note(learned_from: Sequence[str], chosen_on: Sequence[str], films: int) -> str:
+    """The lines under figures of films that the model knows; empty if it knows none."""
+    lines = []
+    if learned_from:
+        lines.append(
+            f"the model has learned from {len(learned_from)} of these {films} films, and their figures say nothing of "
+            f"new films: {', '.join(learned_from)}"
+        )
+    if chosen_on:
+        lines.append(
+            f"{len(chosen_on)} of these {films} films chose the model's epoch and filter, and their figures are too "
+            f"good: {', '.join(chosen_on)}"
+        )
+    return "\n".join(lines)
 
 
 def untrained_note(modalities: Sequence[str]) -> str:

@@ -22,11 +22,12 @@ from beam_pipelines.labels.annotations import align, read_labels, render_reports
 from beam_pipelines.labels.config import LabelConfig
 from beam_pipelines.labels.layouts import label_files
 from trainer.data.dataset import Statistics, TrainingFilm, load_films, read_statistics
+from trainer.data.leaks import TEST_SPLIT, assert_test_films_are_new
 from trainer.evaluation.evaluate import FilmLabels
 from trainer.evaluation.metrics import mean_label
 from trainer.experiments.cached_steps import run_job, step
 
-TRAIN, VALIDATION, TEST, LEFT_OUT = "train", "validation", "test", "left-out"
+TRAIN, VALIDATION, TEST, LEFT_OUT = "train", "validation", TEST_SPLIT, "left-out"
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,17 @@ def record_identity(records: str, films: Sequence[Film]) -> dict[str, Any]:
         header = read_header(there[film.film_id])
         identity[film.film_id] = [header.source_sha256, header.seconds, header.fingerprints()]
     return identity
+
+
+def assert_new_test_films(manifest: str, records: str) -> None:
+    """Refuses test films whose file is that of a film to learn from or to validate with, under another id.
+
+    Raises:
+        ConfigurationError: if there is such a film, or a film to learn from has no record.
+    """
+    films = read_manifest(manifest)
+    known = record_identity(records, [film for film in films if film.split in (TRAIN, VALIDATION)])
+    assert_test_films_are_new({film_id: str(sha256) for film_id, (sha256, *_) in known.items()}, films, records)
 
 
 @dataclass(frozen=True)

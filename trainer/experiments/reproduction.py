@@ -10,7 +10,14 @@ from beam_pipelines.films.mediaeval2018 import LayoutFilm
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.experiments.cached_steps import run_job
-from trainer.experiments.data import TEST, ExperimentData, draw_partitions, prepare_transform, write_manifest
+from trainer.experiments.data import (
+    TEST,
+    ExperimentData,
+    assert_new_test_films,
+    draw_partitions,
+    prepare_transform,
+    write_manifest,
+)
 from trainer.experiments.paper_runs import PaperRun
 from trainer.experiments.ridge import fit_final
 from trainer.experiments.training import read_curves, train_final, train_selecting, with_seed
@@ -33,7 +40,7 @@ def prepare_datasets(
         config: YAML file with the sections extract and prepare, or None.
 
     Raises:
-        ConfigurationError: if there are neither records nor films.
+        ConfigurationError: if there are neither records nor films, or a test film is a copy of another film.
         JobError: if a job fails.
     """
     manifests = {}
@@ -55,6 +62,7 @@ def prepare_datasets(
         run_job("extract", "--films", next(iter(manifests.values()))[1], "--output", records, *further)
 
     def dataset(manifest: str) -> ExperimentData:
+        assert_new_test_films(manifest, records)
         return ExperimentData(manifest, records, prepare_transform(manifest, records, output, config))
 
     return {name: (dataset(selection), dataset(final)) for name, (selection, final) in manifests.items()}

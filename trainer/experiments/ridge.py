@@ -13,7 +13,7 @@ import numpy as np
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.foundation.errors import ConfigurationError
-from trainer.data.dataset import assert_no_leak
+from trainer.data.leaks import assert_no_leak
 from trainer.evaluation.curve_files import RIDGE
 from trainer.experiments.cached_steps import step
 from trainer.experiments.data import TEST, TRAIN, VALIDATION, ExperimentData

@@ -23,7 +23,7 @@ from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
-from trainer.data.dataset import assert_no_leak
+from trainer.data.leaks import assert_no_leak
 from trainer.evaluation.curve_files import RIDGE, SMOOTHED, read_curve, write_curve
 from trainer.evaluation.evaluate import smooth_curves
 from trainer.experiments.cached_steps import Step, step

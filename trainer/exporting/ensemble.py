@@ -14,7 +14,8 @@ import numpy as np
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of
-from beam_pipelines.contracts.records.records import RecordError, read_record, record_uri
+from beam_pipelines.contracts.models.learned_films import find_among
+from beam_pipelines.contracts.records.records import RecordError, list_records, read_header, read_record, record_uri
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
@@ -167,8 +168,11 @@ def validate_members(
             f"train.labels: its range is [{config.labels.minimum:g}, {config.labels.maximum:g}], the members predict "
             f"[{low:g}, {high:g}]; give the --config that they were trained with"
         )
+    there = list_records(records)
+    sources = {f.film_id: read_header(there[f.film_id]).source_sha256 for f in films if f.film_id in there}
     for member in members:
-        learned = sorted(set(member.train_films()) & {film.film_id for film in films})
+        trained = member.learned_films().train
+        learned = sorted(film for film, sha256 in sources.items() if find_among(trained, film, sha256) is not None)
         if learned:
             raise ConfigurationError(
                 f"{member.uri}: has learned from {', '.join(learned)}, so they can't choose the filter; name films "

@@ -11,6 +11,7 @@ from typing import Any
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.exported_cards import EXPORTS, versions_of
 from beam_pipelines.contracts.models.exported_model import ModelReference, find_model
+from beam_pipelines.contracts.models.learned_films import LearnedFilms
 from beam_pipelines.contracts.models.model_card import CARD
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
@@ -34,9 +35,9 @@ class Member:
         """The directory of its version."""
         return self.reference.uri
 
-    def train_films(self) -> tuple[str, ...]:
-        """The films that it has learned from; empty if its card doesn't say."""
-        return tuple(self.card.get("data", {}).get("train_films", ()))
+    def learned_films(self) -> LearnedFilms:
+        """The films that it knows; none if its card doesn't say."""
+        return LearnedFilms.of_card(self.card)
 
 
 def find_members(uris: Sequence[str]) -> list[Member]:
@@ -130,9 +131,12 @@ def ensemble_card(members: Sequence[Member], smoothing: SmoothingConfig, weights
     identity = [member.reference.sha256 for member in members]
     if len(set(weights)) > 1:
         identity += [repr(weight) for weight in weights]
+    learned = [member.learned_films() for member in members]
+    sources = {film: sha256 for one in learned for film, sha256 in one.all.items()}
     films = {
-        key: sorted({film for member in members for film in member.card.get("data", {}).get(key, ())})
-        for key in ("train_films", "validation_films")
+        "train_films": sorted({film for one in learned for film in one.train}),
+        "validation_films": sorted({film for one in learned for film in one.validation}),
+        "source_sha256": {film: sha256 for film, sha256 in sorted(sources.items()) if sha256},
     }
     data = "\n".join(str(member.card.get("data", {}).get("digest", "")) for member in members)
     return {

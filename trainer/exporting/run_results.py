@@ -17,6 +17,7 @@ from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.version import __version__
 from trainer.data.dataset import Statistics, TrainingFilm, data_digest
+from trainer.data.leaks import sources_of
 from trainer.evaluation.curve_files import write_curve
 from trainer.evaluation.evaluate import Evaluation, smooth_curves, write_evaluation
 from trainer.evaluation.metrics import MetricsTable
@@ -72,6 +73,7 @@ def describe_model(
             "digest": data_digest([*given.films_train, *given.films_validation]),
             "train_films": [film.film_id for film in given.films_train],
             "validation_films": [film.film_id for film in given.films_validation],
+            "source_sha256": sources_of([*given.films_train, *given.films_validation]),
             "labelled_seconds": int(sum(film.known.sum() for film in given.films_train)),
             "statistics_sha256": statistics.digest,
             "transform_sha256": given.transform_sha256,
@@ -98,7 +100,8 @@ def write_results(
     write_validation(predictions, given.films_validation, constant, smoothing, given.config, output)
     if table is not None:
         reports = tuple(film.report for film in given.films_validation)
-        write_evaluation(Evaluation(table, reports, (), (), tuple(given.untrained)), output)
+        chosen_on = tuple(film.film_id for film in given.films_validation)
+        write_evaluation(Evaluation(table, reports, (), (), tuple(given.untrained), (), chosen_on), output)
 
 
 def export_next(

@@ -12,7 +12,8 @@ from beam_pipelines.films.catalogue import films_of_splits, read_manifest
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.labels.annotations import render_reports
-from trainer.data.dataset import Statistics, TrainingFilm, assert_no_leak, load_films, read_statistics
+from trainer.data.dataset import Statistics, TrainingFilm, load_films, read_statistics
+from trainer.data.leaks import assert_no_leak, assert_test_films_are_new, sources_of
 from trainer.evaluation.curve_files import RIDGE, SMOOTHED, ridge_rows
 from trainer.evaluation.evaluate import selection_score
 from trainer.evaluation.metrics import MetricsTable
@@ -51,7 +52,7 @@ class TrainingData:
         """The films to learn from and those to validate with, transformed and labelled.
 
         Raises:
-            ConfigurationError: if no films are left to train on, or a film leaks (`dataset.assert_no_leak`).
+            ConfigurationError: if no films are left to train on, or a film leaks (`trainer.data.leaks`).
         """
         films = read_manifest(self.manifest)
         films_train, films_validation = (
@@ -68,6 +69,7 @@ class TrainingData:
         if not films_train:
             raise ConfigurationError("--train-splits: names no split to train on")
         assert_no_leak(films_train, films_validation, statistics)
+        assert_test_films_are_new(sources_of([*films_train, *films_validation]), films, self.records)
         return films_train, films_validation
 
 

@@ -21,11 +21,10 @@ class RetrainConfig(Section):
         extract: whether films are extracted first; False if another job keeps the records up to date.
         train_splits, validation_splits: as for `cineaffect train`.
         held_out_splits: the films on which challenger and champion are compared.
-        metric: the figure that is compared: over all seconds of those films, mean of valence and arousal, smoothed.
-        margin: the value that the lower bound of the improvement must exceed.
-        bootstrap_samples: number of draws of the films.
-        confidence: confidence of the lower bound.
-        seed: seed of the draws.
+        metric: the figure that is compared: of each of those films, mean of valence and arousal, smoothed.
+        margin: the improvement that the challenger must exceed.
+        confidence: confidence of the test: an equally good challenger is promoted in one minus this share of rounds.
+        least_films: the number of held-out films below which nothing is decided, and nothing promoted.
         beat_constant_mean: whether the first model, which has no champion, must beat the constant mean.
         unscorable_champion: what happens if the champion can't be scored on today's records, because they hold other
             features than it was trained on. `beat_constant_mean`: the challenger must beat the constant mean instead;
@@ -47,9 +46,8 @@ class RetrainConfig(Section):
     held_out_splits: tuple[str, ...] = Field(("test",), min_length=1)
     metric: Literal["mse", "pcc", "ccc"] = "mse"
     margin: float = Field(0.0, ge=0.0)
-    bootstrap_samples: int = Field(2000, ge=100)
     confidence: float = Field(0.9, gt=0.5, lt=1.0)
-    seed: int = Field(2018, ge=0)
+    least_films: int = Field(8, ge=2)
     beat_constant_mean: bool = True
     unscorable_champion: Literal["beat_constant_mean", "keep"] = "beat_constant_mean"
     failure_threshold: float = Field(0.5, ge=0.0, le=1.0)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from beam_pipelines.contracts.curves.score_config import ScoreConfig
+from beam_pipelines.contracts.models.learned_films import find_among
 from beam_pipelines.contracts.records import records
 from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
 from beam_pipelines.foundation.configuration import load_section, section_values
@@ -49,6 +50,10 @@ class RoundFilms:
         """The usable films of some splits."""
         return {film_id: one for film_id, one in self.usable.items() if one.film.split in splits}
 
+    def sources(self, splits: tuple[str, ...]) -> dict[str, str]:
+        """The usable films of some splits: film id -> SHA-256 of its file."""
+        return {film_id: one.header.source_sha256 for film_id, one in self.of(splits).items()}
+
     def manifest(self) -> str:
         """A CSV manifest of the usable films, for the jobs."""
         films = [one.film for one in self.usable.values()]
@@ -59,7 +64,8 @@ class RoundFilms:
 def read_round_films(config: RetrainConfig, train: TrainConfig) -> RoundFilms:
     """Reads headers and labels of all films of the configured splits.
 
-    Films without labels are ignored; films that have labels but can't be used have failed.
+    Films without labels are ignored; films that have labels but can't be used have failed. A held-out film whose file
+    is in training or validation too is left out.
 
     Raises:
         RoundError: if the share of failed films is above `failure_threshold`.
@@ -87,6 +93,12 @@ def read_round_films(config: RetrainConfig, train: TrainConfig) -> RoundFilms:
             f"retrain.failure_threshold ({config.failure_threshold:g}): {reasons}",
             EXIT_TOO_MANY_FILMS_FAILED,
         )
+    # The challenger would have learned from the copy.
+    known = RoundFilms(usable, {}).sources((*config.train_splits, *config.validation_splits))
+    for film_id, sha256 in RoundFilms(usable, {}).sources(config.held_out_splits).items():
+        if (original := find_among(known, film_id, sha256)) is not None:
+            left_out[film_id] = f"held out, but the same file as {original}, which the challenger knows"
+            del usable[film_id]
     return RoundFilms(usable, left_out)
 
 

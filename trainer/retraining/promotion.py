@@ -1,4 +1,4 @@
-"""The exported version in use: the pointer `current`, its history, and the test that decides whether it moves.
+"""The exported version in use: the pointer `current` and its history.
 
     <exports>/<version>/          the models; promoting or rolling back removes none
     <exports>/current             the number of the version in use: one line, written whole
@@ -15,11 +15,9 @@ import json
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 from filelock import FileLock
 
 from beam_pipelines.contracts.models.current_version import (
@@ -35,7 +33,6 @@ from beam_pipelines.foundation.errors import EXIT_FAILED, CineAffectError, Confi
 
 HISTORY = "promotions.jsonl"
 _ATTEMPTS = 20
-Metric = Literal["mse", "pcc", "ccc"]
 
 
 def read_history(exports: str) -> list[dict[str, Any]]:
@@ -145,69 +142,3 @@ def former_version(exports: str) -> int:
         f"{storage.join(exports, HISTORY)}: names no version before {current}; name one with --to"
         f" (there are {versions_of(exports)})"
     )
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A challenger against a reference on the same films.
-
-    Attributes:
-        metric: the figure that is compared, mean of valence and arousal over all seconds.
-        challenger, reference: their figures.
-        improvement: by how much the challenger is better; positive is better, for MSE too.
-        lower_bound: the lower bound of the improvement, over draws of the films, at the given confidence.
-        better: whether `lower_bound` is above the margin.
-    """
-
-    metric: Metric
-    challenger: float
-    reference: float
-    improvement: float
-    lower_bound: float
-    better: bool
-
-
-Series = Mapping[str, tuple[np.ndarray, np.ndarray]]
-"""The predictions and labels of each film's labelled seconds, [N, 2] each."""
-
-
-def compare(
-    challenger: Series, reference: Series, metric: Metric, margin: float, samples: int, confidence: float, seed: int
-) -> Comparison:
-    """Compares two models by a paired bootstrap over films (Efron and Tibshirani 1993): both get the same draws.
-
-    Seconds of one film are dependent, so films are drawn and not seconds. A correlation with a constant counts as 0.
-
-    Raises:
-        ValueError: if the two don't have the same films.
-    """
-    films = sorted(challenger)
-    if films != sorted(reference) or not films:
-        raise ValueError(f"the same films are needed on both sides, not {films} and {sorted(reference)}")
-    counts = np.random.default_rng(seed).multinomial(len(films), np.full(len(films), 1 / len(films)), samples)
-    weights = np.concatenate([np.ones((1, len(films))), counts])
-    ours, theirs = (_figures(series, films, weights, metric) for series in (challenger, reference))
-    better_by = theirs - ours if metric == "mse" else ours - theirs
-    lower = float(np.quantile(better_by[1:], 1.0 - confidence))
-    return Comparison(metric, float(ours[0]), float(theirs[0]), float(better_by[0]), lower, bool(lower > margin))
-
-
-def _figures(series: Series, films: Sequence[str], weights: np.ndarray, metric: Metric) -> np.ndarray:
-    """The pooled figure of every draw, float64 [draws]: a film's moments count as often as it was drawn."""
-    moments = np.stack([_moments(*series[film]) for film in films])  # [films, 6, 2]
-    n, x, y, xx, yy, xy = np.moveaxis(np.tensordot(weights, moments, axes=1), 1, 0)
-    if metric == "mse":
-        return ((xx - 2 * xy + yy) / n).mean(axis=1)
-    covariance = xy / n - x * y / n**2
-    variance_x, variance_y = xx / n - (x / n) ** 2, yy / n - (y / n) ** 2
-    if metric == "pcc":
-        top, bottom = covariance, np.sqrt(np.maximum(variance_x * variance_y, 0.0))
-    else:
-        top, bottom = 2 * covariance, variance_x + variance_y + ((x - y) / n) ** 2
-    return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 1e-12).mean(axis=1)
-
-
-def _moments(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
-    x, y = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
-    parts = (np.ones_like(x), x, y, x * x, y * y, x * y)
-    return np.stack([part.sum(axis=0) for part in parts])

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from beam_pipelines.foundation import storage
+from trainer.retraining.comparison import Comparison
 from trainer.retraining.config import RetrainConfig
-from trainer.retraining.promotion import Comparison
 
 REPORT = "report.json"
-_FEW_FILMS = 5
+_TESTS = {"mse": "paired t over films", "pcc": "signs of the differences", "ccc": "signs of the differences"}
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,10 @@ class Decision:
         unscorable: why the champion can't be scored on today's records; empty if it can, or there is none.
         compared_with: `version N` or `constant mean`.
         comparison: the figures.
-        films: the held-out films on which both were compared.
+        held_out_sha256: the held-out films on which both were compared, film id -> SHA-256 of its file.
         failed: held-out film -> why it was left out on both sides.
         left_out: film of the manifest -> why the round doesn't use it.
+        earlier_rounds: earlier rounds that were decided on any of the held-out films.
         remarks: further notes for people.
     """
 
@@ -38,9 +39,10 @@ class Decision:
     unscorable: str
     compared_with: str
     comparison: Comparison
-    films: Sequence[str]
+    held_out_sha256: Mapping[str, str]
     failed: Mapping[str, str]
     left_out: Mapping[str, str]
+    earlier_rounds: int = 0
     remarks: Sequence[str] = ()
 
 
@@ -52,7 +54,7 @@ def round_name(directory: str) -> str:
 def write_report(directory: str, decision: Decision, config: RetrainConfig) -> str:
     """Writes both files, `report.json` last, which marks the round as decided. Returns the text for people."""
     content: dict[str, Any] = asdict(decision)
-    content |= content.pop("comparison")
+    content |= content.pop("comparison") | {"films": list(decision.held_out_sha256)}
     content["configuration"] = config.model_dump(mode="json")
     text = _text(round_name(directory), decision, config)
     storage.write_text(storage.join(directory, "report.md"), text + "\n")
@@ -62,22 +64,41 @@ def write_report(directory: str, decision: Decision, config: RetrainConfig) -> s
     return text
 
 
+def too_few(films: int, config: RetrainConfig) -> str:
+    """The sentence about a round with fewer held-out films than can decide anything."""
+    return (
+        f"Nothing can be decided: {films} held-out films are fewer than {config.least_films} (retrain.least_films). "
+        "Give more films to the held-out splits."
+    )
+
+
 def _text(name: str, decision: Decision, config: RetrainConfig) -> str:
-    found, version = decision.comparison, decision.version
+    found, version, films = decision.comparison, decision.version, list(decision.held_out_sha256)
     lines = [
         f"# Round {name}: version {version} is {'promoted' if decision.promoted else 'not promoted'}",
         "",
-        f"| {found.metric.upper()} on {len(decision.films)} held-out films | |",
+        f"| {found.metric.upper()}, mean of {len(films)} held-out films | |",
         "|---|---|",
         f"| challenger, version {version} | {found.challenger:.4f} |",
         f"| {decision.compared_with} | {found.reference:.4f} |",
         f"| better by | {found.improvement:+.4f} |",
-        f"| lower bound ({config.confidence:.0%}, must exceed {config.margin:g}) | {found.lower_bound:+.4f} |",
-        "",
-        f"Held out: {', '.join(decision.films)}.",
     ]
-    if len(decision.films) < _FEW_FILMS:
-        lines.append(f"The bound says little: it is drawn from {len(decision.films)} film(s).")
+    if found.p_value is not None:
+        beyond = f" beyond {config.margin:g}" if config.margin else ""
+        lines.append(
+            f"| chance of so much{beyond} without a true improvement, by {_TESTS[found.metric]} "
+            f"(must be at most {1 - config.confidence:.1%}) | {found.p_value:.1%} |"
+        )
+    lines += ["", f"Held out: {', '.join(films)}."]
+    if found.p_value is None:
+        lines.append(too_few(len(films), config))
+    elif decision.earlier_rounds:
+        rounds = decision.earlier_rounds + 1
+        lines.append(
+            f"Earlier rounds decided on some of these films: {decision.earlier_rounds}. An equally good challenger is "
+            f"promoted in {1 - config.confidence:.0%} of single rounds, but in any of {rounds} with a chance of about "
+            f"{1 - config.confidence**rounds:.0%}. Hold out new films now and then."
+        )
     if decision.unscorable:
         lines.append(f"Version {decision.champion} can't be scored on today's records: {decision.unscorable}.")
     lines += decision.remarks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from beam_pipelines.contracts.curves.curves import curve_uri
 from beam_pipelines.contracts.models.current_version import read_current
 from beam_pipelines.contracts.models.exported_cards import EXPORTS, versions_of
+from beam_pipelines.contracts.models.learned_films import LearnedFilms, find_among
 from beam_pipelines.contracts.models.model_card import CARD
 from beam_pipelines.contracts.runs import FAILURES, RUN_MANIFEST
 from beam_pipelines.foundation import storage
@@ -24,13 +26,18 @@ from beam_pipelines.foundation.errors import (
 from beam_pipelines.labels.annotations import align
 from trainer.evaluation.curve_files import SMOOTHED, read_curve
 from trainer.evaluation.metrics import CONSTANT_MEAN, mean_label
+from trainer.evaluation.paired import Series
 from trainer.foundation.config import TrainConfig
+from trainer.retraining.comparison import compare
 from trainer.retraining.config import RetrainConfig
+from trainer.retraining.earlier_rounds import count_earlier_rounds
 from trainer.retraining.films import RoundFilm, read_round_films, round_digest
-from trainer.retraining.promotion import Series, compare, move_current, read_history
-from trainer.retraining.report import REPORT, Decision, round_name, write_report
+from trainer.retraining.promotion import move_current, read_history
+from trainer.retraining.report import REPORT, Decision, round_name, too_few, write_report
 from trainer.retraining.stages import RoundError, Stages
 from trainer.retraining.version import plan_version, planned_version, publish_challenger, trained_model
+
+ROUNDS = "rounds"
 
 
 class Round:
@@ -47,7 +54,7 @@ class Round:
         self.exports = storage.join(config.output, EXPORTS)
         self.films = read_round_films(config, train)
         self.digest = round_digest(stages.config, config, self.films)
-        self.directory = storage.join(config.output, "rounds", self.digest[:16])
+        self.directory = storage.join(config.output, ROUNDS, self.digest[:16])
         self.manifest = storage.join(self.directory, "films.csv")
 
     def run(self) -> int:
@@ -56,6 +63,9 @@ class Round:
             name = round_name(self.directory)
             print(f"nothing has changed since round {name}; its decision stands: {self.directory}")
             return EXIT_OK
+        held_out = len(self.films.of(self.config.held_out_splits))
+        if held_out < self.config.least_films:
+            print(f"retrain: {too_few(held_out, self.config)}", file=sys.stderr, flush=True)
         version = self._version()
         model = self._train(version)
         champion, pointer, has_moved = self._champion(version)
@@ -113,7 +123,7 @@ class Round:
     def _judge(self, version: int, model: str, champion: int | None) -> Decision:
         """Compares challenger and champion (or the constant mean instead) on the films that both can score."""
         config, card = self.config, self._card(champion)
-        films = self._held_out(champion, card)
+        films, known = self._held_out(champion, card)
         ours, failed = self._score(f"challenger-{version}", model, films)
         theirs: Series = {}
         unscorable = ""
@@ -130,14 +140,22 @@ class Round:
         self._assert_few(failed, films)
         ours = {film_id: series for film_id, series in ours.items() if film_id not in failed}
         theirs = {film_id: theirs[film_id] for film_id in ours} if theirs else self._constant(ours)
-        found = compare(
-            ours, theirs, config.metric, config.margin, config.bootstrap_samples, config.confidence, config.seed
-        )
+        found = compare(ours, theirs, config.metric, config.margin, config.confidence, config.least_films)
+        held_out = {film_id: films[film_id].header.source_sha256 for film_id in sorted(ours)}
         promoted = found.better or (champion is None and not config.beat_constant_mean)
         if unscorable and config.unscorable_champion == "keep":
             promoted = False
         return Decision(
-            version, promoted, champion, unscorable, reference, found, sorted(ours), failed, self.films.left_out
+            version,
+            promoted,
+            champion,
+            unscorable,
+            reference,
+            found,
+            held_out,
+            failed,
+            {**self.films.left_out, **known},
+            count_earlier_rounds(storage.join(config.output, ROUNDS), held_out),
         )
 
     def _card(self, version: int | None) -> dict[str, Any]:
@@ -146,17 +164,20 @@ class Round:
         card: dict[str, Any] = json.loads(storage.read_text(storage.join(self.exports, str(version), CARD)))
         return card
 
-    def _held_out(self, champion: int | None, card: Mapping[str, Any]) -> dict[str, RoundFilm]:
-        """The held-out films, without those from which the champion has learned."""
-        data = card.get("data", {})
-        seen = {*data.get("train_films", ()), *data.get("validation_films", ())}
-        films = {k: one for k, one in self.films.of(self.config.held_out_splits).items() if k not in seen}
+    def _held_out(self, champion: int | None, card: Mapping[str, Any]) -> tuple[dict[str, RoundFilm], dict[str, str]]:
+        """The held-out films that the champion doesn't know, and film id -> how it knows the others."""
+        learned, held_out = LearnedFilms.of_card(card).all, self.films.of(self.config.held_out_splits)
+        known = {}
+        for film_id, one in held_out.items():
+            if (name := find_among(learned, film_id, one.header.source_sha256)) is not None:
+                known[film_id] = f"held out, but version {champion} has learned from it or was chosen by it, as {name}"
+        films = {film_id: one for film_id, one in held_out.items() if film_id not in known}
         if not films:
             raise ConfigurationError(
                 f"{self.config.manifest}: no usable film of the splits {', '.join(self.config.held_out_splits)}"
                 + (f" that version {champion} hasn't learned from" if champion is not None else "")
             )
-        return films
+        return films, known
 
     def _score(self, name: str, model: str, films: Mapping[str, RoundFilm]) -> tuple[Series, dict[str, str]]:
         """The predictions and labels of each film's labelled seconds, and for other films the reason why not."""

@@ -18,7 +18,8 @@ from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.foundation.text_tables import csv_text
-from trainer.data.dataset import TrainingFilm, assert_no_leak, load_films, read_statistics
+from trainer.data.dataset import TrainingFilm, load_films, read_statistics
+from trainer.data.leaks import assert_no_leak
 from trainer.foundation.config import TrainConfig
 from trainer.tuning.config import TuneConfig
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from beam_pipelines.contracts.curves.curves import CURVES
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.film_warnings import FilmWarning, from_rows
 from beam_pipelines.contracts.records import tfrecord
@@ -32,6 +33,8 @@ class DoneMarker:
         seconds: T, the length of the curve.
         seconds_without_value: seconds without a finite value from the model.
         warnings: those of the feature record; markers of earlier versions have none.
+        source_sha256: SHA-256 of the film's file, by which `evaluate` sees whether the model knows it; empty in markers
+            of earlier versions.
     """
 
     film_id: str
@@ -40,6 +43,7 @@ class DoneMarker:
     seconds: int
     seconds_without_value: int
     warnings: tuple[FilmWarning, ...] = ()
+    source_sha256: str = ""
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> DoneMarker:
@@ -50,6 +54,11 @@ class DoneMarker:
             ValueError: if the warnings are none.
         """
         return cls(**{**values, "warnings": from_rows(values.get("warnings", []))})
+
+
+def marker_uri(directory: str, film_id: str) -> str:
+    """The address of a film's done marker in the directory of a scoring run."""
+    return storage.join(directory, CURVES, f"{film_id}.json")
 
 
 def scorer_digest(model_sha256: str, smoothing: SmoothingConfig, spread: bool = False, stride_s: int = 1) -> str:

@@ -41,6 +41,7 @@ class ModelCard(Section):
         targets: what it predicts.
         takes_stride: whether it gives the same values for single seconds as for whole films.
         members: for an ensemble that `cineaffect ensemble` made, where each member lay, and its weight.
+        data: the films that it knows (`learned_films`), and digests.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -56,6 +57,7 @@ class ModelCard(Section):
     targets: tuple[str, ...] = TARGETS
     takes_stride: bool = True
     members: tuple[dict[str, Any], ...] = ()
+    data: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

@@ -15,7 +15,7 @@ from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.labels.config import LabelConfig
 from tests.support.synthetic_films import DIMENSIONS, DataSet, write_labels
-from trainer.data.dataset import Statistics, TrainingFilm, assert_no_leak, data_digest, load_films, read_statistics
+from trainer.data.dataset import Statistics, TrainingFilm, data_digest, load_films, read_statistics
 from trainer.data.transform import RowTransform, load_transform
 
 MODALITIES = list(DIMENSIONS)
@@ -153,19 +153,6 @@ def test_labels_longer_and_shorter_than_the_film_are_cut_and_reported(
     unlabelled = replace(train_films[0], labels="")
     with pytest.raises(ConfigurationError, match=r"film 'film0' \(split 'train'\) has no labels in the manifest"):
         load_films(dataset.records, [unlabelled], transform, statistics, LabelConfig(), MODALITIES)
-
-
-def test_splits_do_not_leak(loaded: list[TrainingFilm], statistics: Statistics) -> None:
-    train, held_out = loaded[:4], [replace(loaded[4], film_id="other", source_sha256="f" * 64)]
-    own = replace(statistics, films=tuple(film.film_id for film in train))
-    assert_no_leak(train, held_out, own)
-    with pytest.raises(ConfigurationError, match="in training and in validation at once: film0"):
-        assert_no_leak(train, [*held_out, loaded[0]], own)
-    copy = replace(loaded[0], film_id="copy")
-    with pytest.raises(ConfigurationError, match=r"same file is in training and in validation .* film0 and copy"):
-        assert_no_leak(train, [copy], own)
-    with pytest.raises(ConfigurationError, match="not among the training films: film4"):
-        assert_no_leak(train, held_out, statistics)
 
 
 def test_digest_knows_films_features_and_labels_but_no_order(

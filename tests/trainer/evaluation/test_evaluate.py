@@ -14,6 +14,7 @@ import pytest
 from scipy import signal
 
 from beam_pipelines.contracts.curves.curves import from_csv, to_csv
+from beam_pipelines.contracts.curves.done_marker import DoneMarker, to_json
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.labels.config import LabelConfig
@@ -238,6 +239,30 @@ def test_untrained_networks_are_named(
         named = {(row["predictor"], row["untrained"]) for row in csv.DictReader(file)}
     text = " ".join(stored or ())
     assert named == {(CONSTANT_MEAN, ""), (RAW, text), (SMOOTHED, text)}
+
+
+def test_films_that_the_model_knows_are_named_whatever_they_are_called(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films = make_films(4, 30.0)
+    manifest, scores = write_run(tmp_path, films, noisy(films, 0.1)), tmp_path / "scores"
+    arguments = ["--manifest", manifest, "--scores", str(scores), "--splits", "train,test"]
+    data = {"train_films": ["film0", "another"], "validation_films": ["film3"], "source_sha256": {"another": "aa"}}
+    (scores / "run_manifest.json").write_text(json.dumps({"untrained": [], "model": {"data": data}}))
+    for film_id, sha256 in (("film1", "bb"), ("film2", "aa")):
+        marker = DoneMarker(film_id, "scorer", "record", 200, 0, source_sha256=sha256)
+        (scores / "curves" / f"{film_id}.json").write_text(to_json(marker))
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "has learned from 2 of these 4 films, and their figures say nothing of new films: film0, film2" in said
+    assert "1 of these 4 films chose the model's epoch and filter, and their figures are too good: film3" in said
+    content = json.loads((scores / "evaluation.json").read_text())
+    assert (content["learned_from"], content["chosen_on"]) == (["film0", "film2"], ["film3"])
+    (scores / "run_manifest.json").unlink()
+    assert main(arguments) == 0
+    assert "these 4 films" not in capsys.readouterr().out
+    content = json.loads((scores / "evaluation.json").read_text())
+    assert (content["learned_from"], content["chosen_on"]) == (None, None)
 
 
 def test_a_damaged_run_manifest_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from glob import glob
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from beam_pipelines.contracts.records.records import make_record, read_header, read_record, write_record
 from beam_pipelines.demo.mediaeval import make_data_set, plan_films
 from tests.support.commands_in_process import commands_in_this_process
 from trainer.commands import reproduce
@@ -92,6 +94,24 @@ def test_the_table_has_every_run_per_film_and_pooled(finished: Path) -> None:
     text = (finished / "table1.txt").read_text()
     assert "±" not in text
     assert "demonstration only" in text
+
+
+def test_a_test_film_that_is_a_development_film_under_another_name_is_refused_before_anything_is_trained(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied = tmp_path / "records"
+    shutil.copytree(data / "records", copied)
+    development, test = (str(copied / f"{film_id}.tfrecord") for film_id in ("MEDIAEVAL18_00", "MEDIAEVAL18_54"))
+    record = read_record(test)
+    header = replace(record.header, source_sha256=read_header(development).source_sha256)
+    write_record(make_record(header, record.tracks), test)
+    given = arguments(data, tmp_path / "out")
+    given[given.index("--records") + 1] = str(copied)
+    assert reproduce.main(given) == 2
+    said = capsys.readouterr()
+    assert "the same file is in training or validation and in the split test" in said.err
+    assert "MEDIAEVAL18_00 and MEDIAEVAL18_54" in said.err
+    assert "prepare" not in said.out
 
 
 def test_run_files_hold_the_test_films_and_the_mean_of_the_members(finished: Path, data: Path) -> None:

@@ -1,4 +1,4 @@
-"""The pointer and its history, and the paired bootstrap by which it moves."""
+"""The pointer `current` and its history."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from beam_pipelines.contracts.models.current_version import read_current
-from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.foundation.storage import object_storage
 from tests.support.gcs_emulator import running_emulator
 from tests.support.synthetic_films import REPOSITORY
 from trainer.commands.rollback import main as rollback
-from trainer.evaluation.metrics import ccc, mse, pcc
-from trainer.retraining.promotion import MovedError, compare, former_version, move_current, read_history
+from trainer.retraining.promotion import MovedError, former_version, move_current, read_history
 
 
 def make_exports(root: Path, *versions: int) -> str:
@@ -57,48 +54,6 @@ def test_a_pointer_that_is_no_number_is_refused(tmp_path: Path) -> None:
     (tmp_path / "current").write_text("latest")
     with pytest.raises(ConfigurationError, match="not the number of a version"):
         read_current(str(tmp_path))
-
-
-def make_series(deviation: float, seed: int, films: int = 8) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    labels, noise = np.random.default_rng(1), np.random.default_rng(seed)
-    series = {}
-    for film in range(films):
-        true = labels.uniform(-1, 1, (50 + film, 2))
-        series[f"film{film}"] = (true + noise.normal(0, deviation, true.shape), true)
-    return series
-
-
-@pytest.mark.parametrize(("metric", "function"), [("mse", mse), ("pcc", pcc), ("ccc", ccc)])
-def test_the_figures_are_those_of_the_metrics_and_only_the_better_one_wins(metric, function) -> None:
-    good, bad = make_series(0.2, 2), make_series(0.5, 3)
-    found = compare(good, bad, metric, 0.0, 500, 0.9, 5)
-    for series, figure in ((good, found.challenger), (bad, found.reference)):
-        x, y = (np.concatenate([pair[side] for pair in series.values()]) for side in (0, 1))
-        assert figure == pytest.approx(np.mean([function(x[:, i], y[:, i]) for i in range(len(TARGETS))]))
-    assert found.better
-    assert 0 < found.lower_bound < found.improvement
-    assert found == compare(good, bad, metric, 0.0, 500, 0.9, 5)
-    assert not compare(bad, good, metric, 0.0, 500, 0.9, 5).better
-    assert not compare(good, good, metric, 0.0, 500, 0.9, 5).better
-    assert not compare(good, bad, metric, 2.0, 500, 0.9, 5).better
-
-
-@pytest.mark.parametrize(("confidence", "bound"), [(0.9, 0.2), (0.95, 0.0)])
-def test_the_lower_bound_leaves_one_minus_the_confidence_below_it(confidence: float, bound: float) -> None:
-    # The challenger is better by 1 in two films of five, and equal in the others. None of the two is drawn in
-    # 0.6^5 = 7.8 % of the draws, at most one place of five goes to them in 33.7 %.
-    true = np.zeros((50, 2))
-    challenger = {f"film{film}": (true, true) for film in range(5)}
-    reference = {f"film{film}": (true + (film < 2), true) for film in range(5)}
-    found = compare(challenger, reference, "mse", 0.0, 20_000, confidence, 3)
-    assert found.improvement == pytest.approx(0.4)
-    assert found.lower_bound == pytest.approx(bound)
-    assert found.better == (bound > 0)
-
-
-def test_other_films_are_refused() -> None:
-    with pytest.raises(ValueError, match="same films"):
-        compare(make_series(0.1, 1, films=3), make_series(0.1, 1), "mse", 0.0, 100, 0.9, 0)
 
 
 def test_a_pointer_that_somebody_else_has_moved_is_left_alone(tmp_path: Path) -> None:

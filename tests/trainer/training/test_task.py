@@ -55,6 +55,7 @@ def test_card_says_what_the_model_is(dataset: DataSet, trained: Path) -> None:
     assert card["configuration"]["train"]["batch_size"] == 64
     assert card["data"]["train_films"] == [f"film{index}" for index in range(5)]
     assert card["data"]["validation_films"] == ["film5", "film6"]
+    assert card["data"]["source_sha256"] == {f"film{index}": f"{index:064x}" for index in range(7)}
     rows = {(row["predictor"], row["target"], row["scope"]): row for row in card["validation_metrics"]}
     assert len(rows) == 5 * 2 * 2  # constant mean, ridge regression and network, both raw and smoothed
     evaluation = json.loads((trained / "evaluation.json").read_text())
@@ -139,6 +140,22 @@ def test_refusals(
     shutil.copytree(trained, run)
     assert task.main(arguments(dataset, run, *further)) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_test_film_that_is_a_training_film_under_another_name_is_refused(
+    dataset: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied = DataSet(tmp_path)
+    for name in ("labels", "features"):
+        shutil.copytree(dataset.root / name, tmp_path / name)
+    shutil.copyfile(dataset.manifest, copied.manifest)
+    test = read_record(record_uri(copied.records, "film7"))
+    copy = make_record(replace(test.header, source_sha256=f"{0:064x}"), test.tracks)
+    write_record(copy, record_uri(copied.records, "film7"))
+    further = ["--transform", dataset.transform]
+    assert task.main(arguments(copied, tmp_path / "run", *further)) == 2
+    assert "the same file is in training or validation and in the split test" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "run.json").exists()
 
 
 def test_training_films_without_any_face_train(
