@@ -10,6 +10,7 @@ from typing import Any
 from beam_pipelines.foundation import storage
 from trainer.retraining.comparison import Comparison
 from trainer.retraining.config import RetrainConfig
+from trainer.retraining.version import NETWORK
 
 REPORT = "report.json"
 _TESTS = {"mse": "paired t over films", "pcc": "signs of the differences", "ccc": "signs of the differences"}
@@ -31,6 +32,8 @@ class Decision:
         left_out: film of the manifest -> why the round doesn't use it.
         earlier_rounds: earlier rounds that were decided on any of the held-out films.
         remarks: further notes for people.
+        challenger: `network` or `ridge`.
+        chosen_by: the figures on the validation films that decided which; empty if there were none.
     """
 
     version: int
@@ -44,6 +47,8 @@ class Decision:
     left_out: Mapping[str, str]
     earlier_rounds: int = 0
     remarks: Sequence[str] = ()
+    challenger: str = NETWORK
+    chosen_by: str = ""
 
 
 def round_name(directory: str) -> str:
@@ -101,6 +106,9 @@ def _text(name: str, decision: Decision, config: RetrainConfig) -> str:
         )
     if decision.unscorable:
         lines.append(f"Version {decision.champion} can't be scored on today's records: {decision.unscorable}.")
+    if decision.chosen_by:
+        name = "the network" if decision.challenger == NETWORK else "ridge regression"
+        lines.append(f"The challenger is {name}, the better of the round's two models. {decision.chosen_by}.")
     lines += decision.remarks
     for title, films in (("Left out on both sides", decision.failed), ("Not used", decision.left_out)):
         if films:

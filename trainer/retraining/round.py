@@ -35,7 +35,14 @@ from trainer.retraining.films import RoundFilm, read_round_films, round_digest
 from trainer.retraining.promotion import move_current, read_history
 from trainer.retraining.report import REPORT, Decision, round_name, too_few, write_report
 from trainer.retraining.stages import RoundError, Stages
-from trainer.retraining.version import plan_version, planned_version, publish_challenger, trained_model
+from trainer.retraining.version import (
+    Challenger,
+    choose_challenger,
+    plan_version,
+    planned_version,
+    publish_challenger,
+    trained_model,
+)
 
 ROUNDS = "rounds"
 
@@ -67,9 +74,11 @@ class Round:
         if held_out < self.config.least_films:
             print(f"retrain: {too_few(held_out, self.config)}", file=sys.stderr, flush=True)
         version = self._version()
-        model = self._train(version)
+        challenger = self._train(version)
         champion, pointer, has_moved = self._champion(version)
-        decision = self._judge(version, model, champion)
+        decision = replace(
+            self._judge(version, challenger.uri, champion), challenger=challenger.kind, chosen_by=challenger.why
+        )
         if decision.promoted and has_moved and read_current(self.exports) != version:
             remark = f"It was promoted before this round was interrupted; version {pointer} has been put back since."
             decision = replace(decision, promoted=False, remarks=[remark])
@@ -108,7 +117,7 @@ class Round:
             )
         return max(others, default=None) if pointer is None else pointer, pointer, False
 
-    def _train(self, version: int) -> str:
+    def _train(self, version: int) -> Challenger:
         config, common = self.config, ["--manifest", self.manifest, "--records", self.config.records]
         transform, model = storage.join(self.directory, "transform"), trained_model(self.directory, version)
         if not _is_there(model, CARD):
@@ -118,7 +127,7 @@ class Round:
             arguments = [*common, "--transform", transform, "--output", storage.join(self.directory, "model")]
             arguments += ["--train-splits", ",".join(config.train_splits), "--export-version", str(version)]
             self.stages.start("train", [*arguments, "--validation-splits", ",".join(config.validation_splits)])
-        return model
+        return choose_challenger(self.directory, version, config.metric)
 
     def _judge(self, version: int, model: str, champion: int | None) -> Decision:
         """Compares challenger and champion (or the constant mean instead) on the films that both can score."""

@@ -1,18 +1,24 @@
-"""A challenger's number, and copying its model to the exports under that number."""
+"""A challenger: its number, which of a round's two models it is, and copying it to the exports under that number."""
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from beam_pipelines.contracts.models.exported_cards import EXPORTS, versions_of
 from beam_pipelines.contracts.models.model_card import CARD
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
+from trainer.evaluation.curve_files import RIDGE, SMOOTHED, ridge_rows
 from trainer.exporting.export_directory import publish_export
 from trainer.retraining.stages import RoundError
 
 PLAN = "plan.json"
+CHOICE = "challenger.json"
+NETWORK = "network"
 
 
 def planned_version(round_directory: str, exports: str) -> int | None:
@@ -32,9 +38,57 @@ def plan_version(round_directory: str, exports: str) -> int:
     return version
 
 
-def trained_model(round_directory: str, version: int) -> str:
-    """The directory to which a round's own training exports its model."""
-    return storage.join(round_directory, "model", EXPORTS, str(version))
+def trained_model(round_directory: str, version: int, kind: str = NETWORK) -> str:
+    """The directory to which a round's own training exports its network, or the ridge regression beside it."""
+    run = storage.join(round_directory, "model")
+    return storage.join(run if kind == NETWORK else storage.join(run, kind), EXPORTS, str(version))
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """The one model of a round that is compared with the champion.
+
+    Attributes:
+        kind: `network` or `ridge`, whichever is better on the validation films.
+        uri: the directory of its version.
+        why: the figures of both, for people; empty if nothing could choose.
+    """
+
+    kind: str
+    uri: str
+    why: str
+
+
+def choose_challenger(round_directory: str, version: int, metric: str) -> Challenger:
+    """Chooses the better of network and ridge regression on the validation films, once in a round.
+
+    One of them is tested on the held-out films: testing both there and taking the better one would promote too often.
+    Without validation films it is the network.
+
+    Args:
+        round_directory: directory of the round, whose training is done.
+        version: its number.
+        metric: `mse`, `pcc` or `ccc` of the smoothed curves, pooled, mean of both targets.
+    """
+    card = json.loads(storage.read_text(storage.join(trained_model(round_directory, version), CARD)))
+    rows = [row for row in card.get("validation_metrics", ()) if row["scope"] == "pooled"]
+    figures = {(row["predictor"], row["target"]): row[metric] for row in rows}
+    names = {NETWORK: SMOOTHED, RIDGE: ridge_rows(SMOOTHED)}
+    of_each = {kind: [figures.get((name, target)) for target in TARGETS] for kind, name in names.items()}
+    kind, why = NETWORK, ""
+    if None not in of_each[RIDGE]:
+        # A constant curve has no correlation, which is worse than any.
+        network, ridge = (-math.inf if None in both else sum(both) / len(TARGETS) for both in of_each.values())
+        better = ridge < network if metric == "mse" else ridge > network
+        kind = RIDGE if better else NETWORK
+        why = f"{metric.upper()} on the validation films: network {network:.4f}, ridge regression {ridge:.4f}"
+    storage.write_text(storage.join(round_directory, CHOICE), json.dumps({"kind": kind}) + "\n")
+    return Challenger(kind, trained_model(round_directory, version, kind), why)
+
+
+def _chosen_model(round_directory: str, version: int) -> str:
+    kind = json.loads(storage.read_text(storage.join(round_directory, CHOICE)))["kind"]
+    return trained_model(round_directory, version, kind)
 
 
 def publish_challenger(round_directory: str, exports: str, version: int) -> None:
@@ -45,7 +99,7 @@ def publish_challenger(round_directory: str, exports: str, version: int) -> None
         ConfigurationError: if another export is just writing it.
         StorageError: if the bucket can't be written to.
     """
-    model, target = trained_model(round_directory, version), storage.join(exports, str(version))
+    model, target = _chosen_model(round_directory, version), storage.join(exports, str(version))
     if version in versions_of(exports):
         if not _is_of(round_directory, exports, version):
             raise RoundError(f"{target}: was exported by somebody else meanwhile; start again, with another number")
@@ -60,9 +114,9 @@ def publish_challenger(round_directory: str, exports: str, version: int) -> None
 
 
 def _is_of(round_directory: str, exports: str, version: int) -> bool:
-    cards = (storage.join(trained_model(round_directory, version), CARD), storage.join(exports, str(version), CARD))
     try:
-        ours, theirs = (storage.read_bytes(card) for card in cards)
+        model = _chosen_model(round_directory, version)
+        ours, theirs = (storage.read_bytes(storage.join(uri, CARD)) for uri in (model, f"{exports}/{version}"))
     except FileNotFoundError:
         return False
     return ours == theirs
