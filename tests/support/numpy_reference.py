@@ -38,12 +38,15 @@ def gate_with_normalisation(x: np.ndarray, kernel: np.ndarray, *statistics: np.n
 
 
 def experts(x: np.ndarray, classes: int, gating: np.ndarray, expert: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """p_c = sum over e <= E of softmax_{E+1}(G_c x)_e * sigmoid(w_ce . x + b_ce), for x [N, n]."""
-    count = expert.shape[1] // classes
+    """p_c = sum over e <= E of softmax_{slots}(G_c x)_e * sigmoid(w_ce . x + b_ce), for x [N, n].
+
+    There are E + 1 slots with the dummy expert, else E.
+    """
+    count, slots = expert.shape[1] // classes, gating.shape[1] // classes
     p = np.zeros((len(x), classes))
     for n, row in enumerate(x):
         for c in range(classes):
-            scores = np.exp([row @ gating[:, c * (count + 1) + e] for e in range(count + 1)])
+            scores = np.exp([row @ gating[:, c * slots + e] for e in range(slots)])
             for e in range(count):
                 answer = sigmoid(row @ expert[:, c * count + e] + bias[c * count + e])
                 p[n, c] += scores[e] / scores.sum() * answer
@@ -203,17 +206,18 @@ def encoder_inputs(model: AffectModel, inputs: Mapping[str, np.ndarray], modalit
 def fusion(model: AffectModel, x: np.ndarray, films: Sequence[int] | np.ndarray) -> np.ndarray:
     """Concatenated states [N, n], and the film of each, -> probabilities [N, 2], in inference mode."""
     batches = films if model.config.batch_statistics_at_inference == "film" else None
-    if model.normalization is not None:
+    if model.fusion.normalization is not None:
         own = batches is not None
         x = (
-            film_normalised(x, model.normalization, films)
+            film_normalised(x, model.fusion.normalization, films)
             if own
-            else normalised(x, *statistics_of(model.normalization))
+            else normalised(x, *statistics_of(model.fusion.normalization))
         )
-    x = gate_of(model.first_gate, x, batches)
-    weights = [model.experts.gating_kernel, model.experts.expert_kernel, model.experts.expert_bias]
+    x = gate_of(model.fusion.first_gate, x, batches)
+    layer = model.fusion.experts
+    weights = [layer.gating_kernel, layer.expert_kernel, layer.expert_bias]
     p = experts(x, 2, *(np.asarray(weight, np.float64) for weight in weights))
-    return gate_of(model.second_gate, p, batches)
+    return gate_of(model.fusion.second_gate, p, batches)
 
 
 def model_rows(

@@ -14,7 +14,7 @@ from trainer.exporting.export import transform_in_blocks, write_export
 from trainer.exporting.export_directory import assert_free
 from trainer.exporting.serving_module import ServingModule
 from trainer.network.chunked_rows import ROW_BLOCK, multiply_by_row_blocks, rows_to_whole_blocks
-from trainer.network.model import presence_key, present_values
+from trainer.network.presence import presence_key, present_values
 from trainer.ridge.model import RidgeModel
 
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import ConfigurationError
-from trainer.network.model import presence_key
+from trainer.network.presence import presence_key
 
 
 class ServingModule(tf.Module):

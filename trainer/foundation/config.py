@@ -78,6 +78,7 @@ class ModelConfig(Section):
         encoders: modality -> its own encoder.
         presence_input: whether the encoder also gets each second's presence flags (ours).
         experts: logistic experts per target (ours; YouTube-8M's default is 2).
+        dummy_expert: whether the softmax over experts has one more slot, whose answer is 0 (YouTube-8M's form).
         dropout: rate on the concatenated encoder states (ours); 0 is none.
         feature_dropout: rate on the encoders' inputs, one mask per window (ours); 0 is none.
         modality_dropout: share of the training windows in which a modality is absent in all seconds, drawn
@@ -98,6 +99,7 @@ class ModelConfig(Section):
     encoders: dict[str, EncoderConfig] = Field(default_factory=dict)
     presence_input: bool = True
     experts: int = Field(2, ge=1, le=64)
+    dummy_expert: bool = True
     dropout: Share = 0.0
     feature_dropout: Share = 0.0
     modality_dropout: Share = 0.0

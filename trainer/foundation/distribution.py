@@ -120,8 +120,8 @@ def copies(strategy: Any, values: Mapping[str, Any]) -> Any:
     return strategy.experimental_distribute_values_from_function(on_next_device)
 
 
-def chiefs_value(strategy: Any, value: float) -> float:
-    """The first replica's value on all workers, so that all decide alike."""
+def chiefs_value(strategy: Any, value: Any) -> Any:
+    """The first replica's value on all workers, so that all decide alike: a number, or a float array of any shape."""
     if strategy.num_replicas_in_sync == 1:
         return value
 
@@ -129,7 +129,8 @@ def chiefs_value(strategy: Any, value: float) -> float:
     def share(own: Any) -> Any:
         return strategy.run(lambda: replica_sum(tf.where(tf.equal(_number(), 0), own, tf.zeros_like(own))))
 
-    return float(strategy.experimental_local_results(share(tf.constant(value, tf.float64)))[0].numpy())
+    shared = strategy.experimental_local_results(share(tf.constant(value, tf.float64)))[0].numpy()
+    return float(shared) if shared.ndim == 0 else shared
 
 
 def _number() -> Any:

@@ -1,7 +1,8 @@
-"""Batch normalisation with the statistics of one film: contract 2's "batch".
+"""Batch normalisation with statistics other than Keras's moving averages: a film's, or exactly the population's.
 
-The paper used batch statistics at inference too, and found that this helped valence. A prediction then depends on its
-batch. Here the batch is all windows of one film, so that a film's curve never depends on other films.
+The statistics of one film are contract 2's "batch". The paper used batch statistics at inference too, and found that
+this helped valence. A prediction then depends on its batch. Here the batch is all windows of one film, so that a film's
+curve never depends on other films.
 """
 
 from __future__ import annotations
@@ -59,3 +60,11 @@ class FilmBatches:
 
     def _sum(self, values: Any) -> Any:
         return tf.math.unsorted_segment_sum(values, self.index, tf.shape(self.windows)[0])
+
+
+def set_population(layer: Any, x: Any) -> Any:
+    """Makes mean and (biased) variance of x, float [N, n], the layer's population statistics; x normalised by them."""
+    mean, variance = tf.nn.moments(tf.cast(x, tf.float64), axes=[0])
+    layer.moving_mean.assign(tf.cast(mean, layer.moving_mean.dtype))
+    layer.moving_variance.assign(tf.cast(variance, layer.moving_variance.dtype))
+    return layer(x, training=False)

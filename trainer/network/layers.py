@@ -7,11 +7,13 @@ float32, float64 and mixed precision, on any Keras 3 backend. Their constructor'
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 OPEN_LOGIT = 3.0
@@ -22,6 +24,11 @@ Normalize = Callable[[keras.layers.BatchNormalization, Any], Any]
 
 Multiply = Callable[[Any, Any], Any]
 """A function (float [..., n], kernel [n, m]) -> their product, float [..., m]."""
+
+
+def weight_seed(seed: int, name: str) -> int:
+    """The seed of the weights with a name: it doesn't depend on the order in which weights are made."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4], "big") >> 1
 
 
 def l2_regularizer(l2: float) -> keras.regularizers.Regularizer | None:
@@ -120,24 +127,34 @@ class MixtureOfExperts(keras.layers.Layer):
         p_c = sum over e <= E of softmax_{E+1}(G_c x)_e * sigmoid(w_ce . x + b_ce)
 
     The gating network has no bias, and its last slot is a dummy expert whose output is 0. Source: the `MoeModel` of
-    YouTube-8M's starter code (Abu-El-Haija et al. 2016).
+    YouTube-8M's starter code (Abu-El-Haija et al. 2016), where most of many classes are absent from a film.
 
     Args:
         classes: number of targets; 2, valence and arousal.
         experts: E, logistic experts per class.
+        dummy_expert: whether there is a dummy expert; without it the softmax has E slots.
         l2: weight of the squared norm of both kernels.
         seed: seed of both kernels (Glorot uniform, as in that code).
     """
 
-    def __init__(self, classes: int = 2, experts: int = 2, l2: float = 0.0, seed: int | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        classes: int = 2,
+        experts: int = 2,
+        dummy_expert: bool = True,
+        l2: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.classes = classes
         self.experts = experts
+        self.dummy_expert = dummy_expert
         self.l2 = l2
         self.seed = seed
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Creates the gating kernel [n, classes (E+1)], the experts' [n, classes E] and their bias [classes E]."""
+        """Creates the gating kernel [n, classes slots], the experts' [n, classes E] and their bias [classes E]."""
         size = int(input_shape[-1])  # type: ignore[arg-type]
 
         def kernel(name: str, outputs: int, seed_offset: int) -> Any:
@@ -149,19 +166,32 @@ class MixtureOfExperts(keras.layers.Layer):
                 name=name,
             )
 
-        self.gating_kernel = kernel("gating_kernel", self.classes * (self.experts + 1), 0)
+        # A single expert has nobody to share with: it answers alone, and the layer is a logistic regression.
+        self.gating_kernel = kernel("gating_kernel", self.classes * self._slots, 0) if self._slots > 1 else None
         self.expert_kernel = kernel("expert_kernel", self.classes * self.experts, 1)
         self.expert_bias = self.add_weight(
             shape=(self.classes * self.experts,), initializer="zeros", name="expert_bias"
         )
 
+    @property
+    def _slots(self) -> int:
+        """The slots of a class's softmax."""
+        return self.experts + int(self.dummy_expert)
+
+    def start_at(self, p: Any) -> None:
+        """Sets the biases so that an input of zeros gives p, float [classes], or as near to it as experts can."""
+        answers = np.clip(np.asarray(p, np.float64) * self._slots / self.experts, 0.01, 0.99)
+        self.expert_bias.assign(np.repeat(np.log(answers / (1.0 - answers)), self.experts))
+
     def call(self, x: Any, multiply: Multiply = ops.matmul) -> Any:
         """Mixes the experts' outputs for x, float [..., n]; `multiply` computes the products of x and the kernels."""
         leading = ops.shape(x)[:-1]
-        gating = ops.reshape(multiply(x, self.gating_kernel), (*leading, self.classes, self.experts + 1))
         answers = ops.reshape(
             multiply(x, self.expert_kernel) + self.expert_bias, (*leading, self.classes, self.experts)
         )
+        if self.gating_kernel is None:
+            return ops.sigmoid(answers)[..., 0]
+        gating = ops.reshape(multiply(x, self.gating_kernel), (*leading, self.classes, self._slots))
         # The dummy expert takes part in the softmax; its output is 0, so it drops out of the sum.
         shares = ops.softmax(gating, axis=-1)[..., : self.experts]
         return ops.sum(shares * ops.sigmoid(answers), axis=-1)
@@ -176,6 +206,7 @@ class MixtureOfExperts(keras.layers.Layer):
             **super().get_config(),
             "classes": self.classes,
             "experts": self.experts,
+            "dummy_expert": self.dummy_expert,
             "l2": self.l2,
             "seed": self.seed,
         }

@@ -11,8 +11,7 @@ The network has two entry points with the same weights: `call` takes explicit wi
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,22 +19,17 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from beam_pipelines.contracts.records.records import slots_of
-from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.foundation.config import ModelConfig
 from trainer.foundation.distribution import normalize_over_replicas, replicas
-from trainer.network.batch_statistics import FilmBatches
+from trainer.network.batch_statistics import FilmBatches, set_population
 from trainer.network.chunked_rows import ROW_BLOCK, checked_rows, multiply_by_row_blocks, rows_to_whole_blocks
-from trainer.network.dropout import FIRST_FEATURE, STATES, dropout as _dropout, kept_modalities
+from trainer.network.dropout import FIRST_FEATURE, dropout, kept_modalities
 from trainer.network.encoders import build_encoder
-from trainer.network.layers import ContextGate, MixtureOfExperts, Multiply, Normalize
-
-
-def presence_key(modality: str) -> str:
-    """The name of a modality's presence flags."""
-    return modality + PRESENT_SUFFIX
+from trainer.network.fusion import Fusion
+from trainer.network.layers import Normalize, weight_seed
+from trainer.network.presence import presence_key, present_values
 
 
 def build_model(config: ModelConfig, dimensions: Mapping[str, int], seed: int, dtype: Any = None) -> AffectModel:
@@ -88,40 +82,37 @@ class AffectModel(keras.Model):
         self.config = config
         self.dimensions = dict(dimensions)
         self.seed = seed
-        self._rows_functions: list[Any] = []
         self.encoders = [
             build_encoder(
                 config.encoder_of(modality),
                 l2=config.l2,
-                seed=_seed(seed, f"{modality}/encoder"),
+                seed=weight_seed(seed, f"{modality}/encoder"),
                 name=f"{modality}_encoder",
                 dtype=self.dtype_policy,
             )
             for modality in config.modalities
         ]
         # The fusion is small and gives probabilities, so it keeps full precision under a mixed policy.
-        full = self.variable_dtype
-        gate = {"batch_normalization": config.batch_normalization, "l2": config.l2, "dtype": full}
-        self.normalization = (
-            keras.layers.BatchNormalization(dtype=full, name="normalization") if config.batch_normalization else None
-        )
-        self.first_gate = ContextGate(seed=_seed(seed, "first_gate"), name="first_gate", **gate)
-        self.experts = MixtureOfExperts(
-            len(TARGETS), config.experts, l2=config.l2, seed=_seed(seed, "experts"), dtype=full, name="experts"
-        )
-        self.second_gate = ContextGate(open_at_start=True, seed=_seed(seed, "second_gate"), name="second_gate", **gate)
+        self.fusion = Fusion(config, seed, dtype=self.variable_dtype, name="fusion")
+
+    @property
+    def state_size(self) -> int:
+        """The size of all encoders' states together."""
+        return sum(encoder.state_size for encoder in self.encoders)
 
     def build(self, input_shape: Any = None) -> None:
         """Creates all weights; the shapes follow from `dimensions`."""
         for modality, encoder in zip(self.config.modalities, self.encoders, strict=True):
             slots = slots_of(modality) if self.config.presence_input else 0
             encoder.build((None, self.config.window_s, self.dimensions[modality] + slots))
-        size = sum(encoder.state_size for encoder in self.encoders)
-        if self.normalization is not None:
-            self.normalization.build((None, size))
-        self.first_gate.build((None, size))
-        self.experts.build((None, size))
-        self.second_gate.build((None, len(TARGETS)))
+        self.fusion.build((None, self.state_size))
+        # Two graphs for any number of rows: population statistics need the states alone.
+        numbers = [tf.TensorSpec(shape, tf.int32) for shape in ((None,), (None,), ())]
+        states = tf.TensorSpec((None, self.state_size), self.variable_dtype)
+        self._states_graph, self._fuse_graph = (
+            tf.function(function, input_signature=(first, *numbers), autograph=False)
+            for function, first in ((self._row_states, self.row_signature()), (self._fuse_rows, states))
+        )
         self.built = True
 
     def call(
@@ -162,7 +153,7 @@ class AffectModel(keras.Model):
             if training and self.config.feature_dropout:
                 # One mask per window: a feature is dropped in all its seconds (Gal and Ghahramani 2016).
                 mask_shape = (ops.shape(values)[0], 1, values.shape[-1])
-                values = _dropout(values, self.config.feature_dropout, mask_shape, dropout_seed, FIRST_FEATURE + index)
+                values = dropout(values, self.config.feature_dropout, mask_shape, dropout_seed, FIRST_FEATURE + index)
             x = self._encoder_input(values, present)
             states.append(encoder(x, training=training, sequence=seconds is not None))
         if seconds is not None:
@@ -171,14 +162,15 @@ class AffectModel(keras.Model):
             films = tf.zeros((ops.shape(states[0])[0],), tf.int32)
         elif seconds is not None:
             films = tf.boolean_mask(tf.broadcast_to(films[:, None], tf.shape(seconds)), seconds)
-        return self._fuse(states, training, dropout_seed, films)
+        x = ops.concatenate([ops.cast(state, self.variable_dtype) for state in states], axis=-1)
+        return self.fusion(x, training=training, dropout_seed=dropout_seed, normalize=self._statistics(training, films))
 
     def predict_rows(
         self, inputs: Mapping[str, Any], row_start: Any, ends: Any = None, block: Any = ROW_BLOCK
     ) -> tf.Tensor:
         """Predicts every second of whole films, in inference mode; equal to `call` on every explicit window to 1e-5.
 
-        It runs as one compiled graph for any number of rows. Batch normalisation uses population statistics or those of
+        It runs as compiled graphs for any number of rows. Batch normalisation uses population statistics or those of
         each single film, as configured. It computes in the precision of the weights, even under a mixed policy.
 
         Args:
@@ -193,19 +185,24 @@ class AffectModel(keras.Model):
         Returns:
             float [R, 2], or [N, 2]: probabilities of valence and arousal. A film's rows don't depend on other films.
         """
-        signature = self.row_signature()
-        if not self._rows_functions:
-            size = tf.TensorSpec((), tf.int32, name="block")
-            numbers = [tf.TensorSpec((None,), tf.int32, name=name) for name in ("row_start", "ends")]
-            self._rows_functions = [
-                tf.function(self._predict_rows, input_signature=(signature, size, *numbers[:count]), autograph=False)
-                for count in (1, 2)
-            ]
-        rows = {key: tf.cast(inputs[key], self.variable_dtype) for key in signature}
-        given = (rows, tf.cast(block, tf.int32), tf.cast(row_start, tf.int32))
-        if ends is None:
-            return self._rows_functions[0](*given)
-        return self._rows_functions[1](*given, tf.cast(ends, tf.int32))
+        row_start = tf.cast(row_start, tf.int32)
+        ends = tf.range(tf.shape(row_start)[0]) if ends is None else tf.cast(ends, tf.int32)
+        block = tf.cast(block, tf.int32)
+        return self._fuse_graph(self._states(inputs, row_start, ends, block), row_start, ends, block)
+
+    def set_population_statistics(self, films: Iterable[tuple[Mapping[str, Any], Any]]) -> None:
+        """Sets the population statistics of all batch normalisations to those of some windows, in inference mode.
+
+        Moving averages lag: at Keras's momentum of 0.99, 79 % of their initial values are left after 24 steps.
+
+        Args:
+            films: for each film its rows, as for `predict_rows`, and the rows at which its windows end, int [N].
+        """
+        states = [
+            self._states(rows, tf.zeros(tf.shape(next(iter(rows.values())))[:1], tf.int32), ends)[: len(ends)]
+            for rows, ends in films
+        ]
+        self.fusion(tf.concat(states, axis=0), normalize=set_population)
 
     def row_signature(self) -> dict[str, tf.TensorSpec]:
         """The inputs of `predict_rows`: name -> specification, in the model's order."""
@@ -215,15 +212,20 @@ class AffectModel(keras.Model):
                 signature[key] = tf.TensorSpec((None, size), self.variable_dtype, name=key)
         return signature
 
-    def _predict_rows(
-        self, inputs: Mapping[str, tf.Tensor], block: tf.Tensor, row_start: tf.Tensor, ends: tf.Tensor | None = None
+    def _states(self, inputs: Mapping[str, Any], row_start: Any, ends: Any, block: Any = ROW_BLOCK) -> tf.Tensor:
+        """The concatenated states of the windows that end at `ends`, and of zeros that fill the last block."""
+        rows = {key: tf.cast(inputs[key], self.variable_dtype) for key in self.row_signature()}
+        return self._states_graph(rows, row_start, tf.cast(ends, tf.int32), tf.cast(block, tf.int32))
+
+    def _row_states(
+        self, inputs: Mapping[str, tf.Tensor], row_start: tf.Tensor, ends: tf.Tensor, block: tf.Tensor
     ) -> tf.Tensor:
         rows = tf.shape(row_start)[0]
         # Zero rows fill up whole blocks, at least one: the shape of every matrix product is then the same for all
         # films.
         padding = rows_to_whole_blocks(rows, block)
         starts = tf.pad(row_start, [[0, padding]])
-        wanted = None if ends is None else tf.pad(ends, [[0, rows_to_whole_blocks(tf.shape(ends)[0], block)]])
+        wanted = tf.pad(ends, [[0, rows_to_whole_blocks(tf.shape(ends)[0], block)]])
         states = []
         for modality, encoder in zip(self.config.modalities, self.encoders, strict=True):
             values, present = (
@@ -232,11 +234,14 @@ class AffectModel(keras.Model):
             )
             x = self._encoder_input(present_values(values, present), present)
             states.append(encoder.encode_rows(x, starts, self.config.window_s, wanted, block))
-        if ends is not None:
-            row_start, rows = tf.gather(row_start, ends), tf.shape(ends)[0]
+        return ops.concatenate([ops.cast(state, self.variable_dtype) for state in states], axis=-1)
+
+    def _fuse_rows(self, states: tf.Tensor, row_start: tf.Tensor, ends: tf.Tensor, block: tf.Tensor) -> tf.Tensor:
+        rows = tf.shape(ends)[0]
         # The rows that fill the last block count as a separate film, outside every real film's statistics.
-        films = tf.pad(row_start, [[0, rows_to_whole_blocks(rows, block)]], constant_values=-1)
-        return self._fuse(states, False, None, films, partial(multiply_by_row_blocks, block=block))[:rows]
+        films = tf.pad(tf.gather(row_start, ends), [[0, rows_to_whole_blocks(rows, block)]], constant_values=-1)
+        multiply = partial(multiply_by_row_blocks, block=block)
+        return self.fusion(states, normalize=self._statistics(False, films), multiply=multiply)[:rows]
 
     def l2_loss(self) -> Any:
         """The sum of all L2 penalties, a float scalar; 0 without any."""
@@ -263,20 +268,6 @@ class AffectModel(keras.Model):
         """The encoder's input, [..., D] and [..., slots] -> [..., D (+ slots)]; all zeros in an absent second."""
         return ops.concatenate([values, present], axis=-1) if self.config.presence_input else values
 
-    def _fuse(
-        self, states: list[Any], training: bool, dropout_seed: Any, films: Any, multiply: Multiply = ops.matmul
-    ) -> Any:
-        """The probabilities [N, 2] from the encoders' states [N, H] and the film of each, int [N]."""
-        x = ops.concatenate([ops.cast(state, self.variable_dtype) for state in states], axis=-1)
-        normalize = self._statistics(training, films)
-        if self.normalization is not None:
-            x = normalize(self.normalization, x) if normalize else self.normalization(x, training=training)
-        if training and self.config.dropout:
-            x = _dropout(x, self.config.dropout, ops.shape(x), dropout_seed, STATES)
-        x = self.first_gate(x, training=training, normalize=normalize, multiply=multiply)
-        x = self.experts(x, multiply=multiply)
-        return self.second_gate(x, training=training, normalize=normalize, multiply=multiply)
-
     def _statistics(self, training: bool, films: Any) -> Normalize | None:
         """What replaces the stock layers' normalisation: by a film's statistics, or by those of all replicas' batch."""
         if not self.config.batch_normalization:
@@ -284,17 +275,3 @@ class AffectModel(keras.Model):
         if training:
             return normalize_over_replicas if replicas() > 1 else None
         return FilmBatches.of(films).normalize if self.config.batch_statistics_at_inference == "film" else None
-
-
-def _seed(seed: int, name: str) -> int:
-    # A stable digest of seed and name, so that a weight's seed doesn't depend on the order in which weights are made.
-    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4], "big") >> 1
-
-
-def present_values(values: Any, present: Any) -> Any:
-    """The values [..., D] with zeros in absent slots; present is [..., slots]."""
-    slots, size = present.shape[-1], values.shape[-1]
-    if slots == 1:
-        return ops.where(present > 0, values, ops.zeros_like(values))
-    # A selection, not a product, since NaN * 0 is NaN.
-    return ops.where(ops.repeat(present > 0, size // slots, axis=-1), values, ops.zeros_like(values))

@@ -27,6 +27,9 @@ from trainer.training.epoch_log import EventLog, write_history
 from trainer.training.progress import TrainingProgress
 from trainer.training.step import make_optimizer, make_step
 
+POPULATION_WINDOWS = 16_384
+"""Training windows, evenly spaced, that population statistics are taken from at most: their own error is below 1 %."""
+
 
 class DivergenceError(ConfigurationError):
     """The loss is no longer finite; the text names the epoch and what to change."""
@@ -93,7 +96,11 @@ class TrainingRun:
             self.model.set_weights(distributed.get_weights())
 
     def _build_model(self) -> AffectModel:
-        return build_model(self.config.model, self._dimensions, self.config.seed, dtype=self.config.precision)
+        """The untrained network, which predicts the mean of the training labels."""
+        config, labels = self.config, self.config.labels
+        model = build_model(config.model, self._dimensions, config.seed, dtype=config.precision)
+        model.fusion.start_at((self._constant - labels.minimum) / (labels.maximum - labels.minimum))
+        return model
 
     def _write_history(self) -> None:
         if self._writes:
@@ -162,6 +169,7 @@ class TrainingRun:
             "loss": loss,
             "gradient_norm": float(state.gradient_norm_sum.numpy()) / self._batches,
         }
+        self._set_population_statistics()
         figures, score = self._validate()
         better = score is None or score > float(state.best_score.numpy()) or int(state.best_epoch.numpy()) == 0
         if better:
@@ -173,6 +181,19 @@ class TrainingRun:
         for variable in (state.batch, state.loss_sum, state.gradient_norm_sum):
             variable.assign(tf.zeros_like(variable))
         return entry
+
+    def _set_population_statistics(self) -> None:
+        """Takes batch normalisation's population statistics from the epoch's windows, since moving averages lag."""
+        if not self.config.model.batch_normalization:
+            return
+        ends = window_ends(self.table, self.config.stride_s, int(self.state.epoch.numpy()) - 1)
+        ends = ends[:: -(-len(ends) // POPULATION_WINDOWS)]
+        spans = self.table.spans.items()
+        own = {film_id: ends[(first <= ends) & (ends < stop)] - first for film_id, (first, stop) in spans}
+        self.model.set_population_statistics((self.table.film(film), rows) for film, rows in own.items() if len(rows))
+        # One worker's statistics count for all: a last digit may differ.
+        for variable in self.model.non_trainable_variables:
+            variable.assign(chiefs_value(self.strategy, variable.numpy()))
 
     def _validate(self) -> tuple[dict[str, float | None], float | None]:
         if self.validation is None:

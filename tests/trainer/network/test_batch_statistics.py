@@ -105,3 +105,22 @@ def test_a_curve_does_not_depend_on_what_else_is_scored() -> None:
 
 def test_no_rows_give_no_predictions() -> None:
     assert one_model().predict_rows(film_rows(0), np.zeros(0, np.int32)).shape == (0, 2)
+
+
+def test_population_statistics_are_those_of_the_windows_that_are_given() -> None:
+    model, inputs = make_model(mode="population"), film_rows(340)
+    parts = [{key: rows[first:stop] for key, rows in inputs.items()} for first, stop in ((0, 40), (40, 340))]
+    ends = [np.arange(40), np.arange(1, 300, 3)]
+    model.set_population_statistics(zip(parts, ends, strict=True))
+    # In NumPy: the same windows as one film, which film statistics normalise by themselves.
+    whole = make_model(mode="film")
+    states = []
+    for modality, encoder in zip(whole.config.modalities, whole.encoders, strict=True):
+        rows = reference.encoder_inputs(whole, inputs, modality)
+        chosen = [(end, 0) for end in ends[0]] + [(40 + end, 40) for end in ends[1]]
+        windows = [reference.window_of(rows, end, start, whole.config.window_s) for end, start in chosen]
+        states.append(np.stack([reference.encoder_sequence(window, encoder)[-1] for window in windows]))
+    expected = reference.fusion(whole, np.concatenate(states, axis=1), np.zeros(140, np.int32))
+    predicted = [model.predict_rows(part, np.zeros(len(part["face"]), np.int32)).numpy() for part in parts]
+    got = np.concatenate([each[rows] for each, rows in zip(predicted, ends, strict=True)])
+    np.testing.assert_allclose(got, expected, atol=1e-5)

@@ -18,6 +18,7 @@ LAYERS = [
     pytest.param(lambda **k: ContextGate(batch_normalization=True, seed=3, l2=0.1, **k), id="normalised gate"),
     pytest.param(lambda **k: ContextGate(open_at_start=True, seed=3, l2=0.1, **k), id="open gate"),
     pytest.param(lambda **k: MixtureOfExperts(experts=3, seed=3, l2=0.1, **k), id="experts"),
+    pytest.param(lambda **k: MixtureOfExperts(experts=1, dummy_expert=False, seed=3, l2=0.1, **k), id="one expert"),
 ]
 
 
@@ -86,9 +87,9 @@ def test_a_gate_that_starts_open_hardly_shrinks_and_a_plain_one_halves(batch_nor
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize(("classes", "experts"), [(2, 1), (2, 2), (3, 5)])
-def test_experts_are_the_published_formula(dtype, classes, experts):
-    layer, x = built(MixtureOfExperts(classes, experts, dtype=dtype), 24), inputs(9, 24)
+@pytest.mark.parametrize(("classes", "experts", "dummy"), [(2, 1, True), (2, 2, True), (3, 5, True), (2, 3, False)])
+def test_experts_are_the_published_formula(dtype, classes, experts, dummy):
+    layer, x = built(MixtureOfExperts(classes, experts, dummy, dtype=dtype), 24), inputs(9, 24)
     weights = [np.asarray(w, float) for w in (layer.gating_kernel, layer.expert_kernel, layer.expert_bias)]
     expected = reference.experts(x, classes, *weights)
     np.testing.assert_allclose(layer(x), expected, atol=TOLERANCE[dtype], rtol=0)

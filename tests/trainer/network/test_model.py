@@ -18,7 +18,8 @@ from tests.support import numpy_reference as reference
 from tests.support.hypothesis_profiles import examples
 from tests.support.model_cases import DIMENSIONS, explicit_windows, film_rows, starts_of
 from trainer.foundation.config import ModelConfig
-from trainer.network.model import AffectModel, _dropout, build_model
+from trainer.network.dropout import dropout as _dropout
+from trainer.network.model import AffectModel, build_model
 
 SMALL: dict[str, Any] = {"window_s": 6, "encoder": {"units": 4}, "encoders": {"face": {"units": 3, "layers": 2}}}
 TOLERANCE = {"float64": 1e-6, "float32": 1e-5}
@@ -155,6 +156,20 @@ def test_another_modality_leaves_the_weights_of_the_others():
     one = make_model(scattered=False, modalities=("face",))
     for a, b in zip(both.encoders[1].get_weights(), one.encoders[0].get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(("dummy_expert", "experts", "means"), [(True, 2, (0.32, 0.6)), (False, 3, (0.9, 0.05))])
+def test_the_untrained_prediction_is_the_mean_that_it_was_told(dummy_expert, experts, means):
+    for batch_normalization in (False, True):
+        options = {"dummy_expert": dummy_expert, "experts": experts, "batch_normalization": batch_normalization}
+        model = make_model(scattered=False, encoder={"units": 64}, encoders={}, **options)
+        model.fusion.start_at(means)
+        windows = explicit_windows(film_rows(60), starts_of([60]), 6)
+        np.testing.assert_allclose(np.mean(model(windows), axis=0), means, atol=0.03)
+    # Two experts beside the dummy can't reach 0.9: they begin as high as they can.
+    high = make_model(scattered=False, modalities=("face",))
+    high.fusion.start_at((0.9, 0.9))
+    assert 0.55 < np.mean(high(explicit_windows(film_rows(60), starts_of([60]), 6))) < 0.66
 
 
 def test_dropout_follows_from_its_seed_and_needs_one():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from beam_pipelines.foundation.errors import ConfigurationError
 from tests.support.synthetic_films import DIMENSIONS, DataSet
 from trainer.data.dataset import TrainingFilm, load_films, read_statistics
 from trainer.data.transform import load_transform
+from trainer.data.windows import stack_films, window_ends
 from trainer.evaluation.metrics import CONSTANT_MEAN
 from trainer.foundation.config import TrainConfig
+from trainer.training.checkpoint_folder import CheckpointFolder
 from trainer.training.losses import cross_entropy
 from trainer.training.progress import TrainingProgress
-from trainer.training.run import DivergenceError
+from trainer.training.run import DivergenceError, TrainingRun
 from trainer.training.train import TrainingResult, train
 
 SMALL = {
@@ -178,6 +181,35 @@ def test_without_validation_the_last_epoch_stands_and_another_seed_gives_another
     assert result.table is None
     assert result.smoothing == configure().smoothing
     assert not np.array_equal(result.predictions["film0"], undisturbed[0].predictions["film0"])
+
+
+def test_the_untrained_network_predicts_the_mean_of_the_training_labels(
+    films: dict[str, list[TrainingFilm]], tmp_path: Path
+) -> None:
+    low = [replace(film, labels=film.labels / 4 - 0.6, label_rows=film.label_rows / 4 - 0.6) for film in films["train"]]
+    network = {"modalities": ["audio"], "window_s": 4, "encoder": {"units": 32}}
+    folder = CheckpointFolder(tmp_path, str(tmp_path))
+    run = TrainingRun(low, [], configure(model=network), str(tmp_path), 0, tf.distribute.get_strategy(), folder)
+    predicted = np.concatenate(list(run.predict_all().values()))
+    wanted = np.concatenate([film.label_rows for film in low]).mean(axis=0)
+    np.testing.assert_allclose(predicted.mean(axis=0), wanted, atol=0.06)
+
+
+def test_population_statistics_are_those_of_the_chosen_epochs_windows(
+    films: dict[str, list[TrainingFilm]], undisturbed: tuple[TrainingResult, Path]
+) -> None:
+    model, table = undisturbed[0].model, stack_films(films["train"])
+    kept = [variable.numpy() for variable in model.non_trainable_variables]
+    assert len(kept) == 6
+    ends = window_ends(table, stride_s=1, epoch=0)
+    own = [
+        (table.film(name), ends[(ends >= first) & (ends < stop)] - first) for name, (first, stop) in table.spans.items()
+    ]
+    model.set_population_statistics(own)
+    for variable, value in zip(model.non_trainable_variables, kept, strict=True):
+        # Moving averages would still be nearer to their initial values, 0 and 1, than to these.
+        np.testing.assert_allclose(variable.numpy(), value, rtol=1e-4, atol=1e-5)
+        variable.assign(value)
 
 
 def test_divergence_is_an_error(films: dict[str, list[TrainingFilm]], tmp_path: Path) -> None:
