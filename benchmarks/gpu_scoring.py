@@ -110,7 +110,8 @@ class Compiled:
         starts = jax.numpy.zeros(seconds + padding, "int32")
 
         def encode(rows: Any, starts: Any) -> Any:
-            states = [self.encoders[m].encode_rows(rows[m], starts, WINDOW_S, block=block) for m in DIMENSIONS]
+            ends = jax.numpy.arange(seconds + padding, dtype="int32")
+            states = [self.encoders[m].encode_rows(rows[m], starts, WINDOW_S, ends, block) for m in DIMENSIONS]
             return ops.concatenate(states, axis=-1)
 
         with jax.default_matmul_precision("highest"):

@@ -57,7 +57,7 @@ def gathered(rows: np.ndarray, windows: int) -> Iterable[object]:
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
     def gather(ends: tf.Tensor) -> tf.Tensor:
-        return gather_windows(table, ends, tf.zeros_like(ends), WINDOW_S)
+        return gather_windows(table, ends, tf.zeros_like(ends), ends + 1, WINDOW_S - 1)
 
     return (gather(batch) for batch in by_indices(rows, windows))
 

@@ -63,8 +63,8 @@ def make_gather(table: WindowTable, window_s: int) -> Callable[[np.ndarray], obj
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)])
     def gather(ends: tf.Tensor) -> list[tf.Tensor]:
-        starts = tf.gather(table.row_start, ends)
-        windows = [gather_windows(rows, ends, starts, window_s) for rows in table.rows.values()]
+        bounds = [tf.gather(of_row, ends) for of_row in (table.row_start, table.row_stop)]
+        windows = [gather_windows(rows, ends, *bounds, window_s - 1) for rows in table.rows.values()]
         # One value a modality leaves the graph, so that copying out isn't counted.
         return [tf.reduce_max(window[:, -1, 0]) for window in windows]
 

@@ -120,6 +120,20 @@ def test_a_bad_card_is_a_configuration_error_that_names_the_file(tmp_path, text,
     assert str(tmp_path / "1") in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("further", "seen"),
+    [
+        ({"sequence_length_s": 60}, (59, 0)),  # exported before there was a look-ahead
+        ({"sequence_length_s": 60, "takes_stride": False}, (None, None)),  # film statistics
+        ({"sequence_length_s": 60, "back_s": 59, "ahead_s": 45}, (59, 45)),
+        ({"sequence_length_s": None}, (None, 0)),
+    ],
+)
+def test_the_card_says_how_far_a_model_sees(further, seen):
+    card = ModelCard.model_validate(make_card("1") | further)
+    assert (card.back_s, card.ahead_s) == seen
+
+
 def test_no_model_is_a_configuration_error(tmp_path):
     (tmp_path / "7").mkdir()
     for place in (tmp_path, tmp_path / "7", tmp_path / "absent"):

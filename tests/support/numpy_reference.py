@@ -120,12 +120,12 @@ def normalised_relu(x: np.ndarray) -> np.ndarray:
 
 
 def tcn_sequence(window: np.ndarray, encoder: Any) -> np.ndarray:
-    """Output [W, F] of the encoder-decoder TCN at every second of a window [W, D]."""
+    """Output [W, F] of the encoder-decoder TCN at every second of [W, D], with zeros behind up to whole steps."""
     kernels = [np.asarray(weight, np.float64) for weight in encoder.weights if weight.name.endswith("kernel")]
     biases = [np.asarray(weight, np.float64) for weight in encoder.weights if weight.name.endswith("bias")]
     levels = len(kernels) // 2
     activate = normalised_relu if encoder.normalized else lambda x: np.maximum(x, 0.0)
-    x = np.concatenate([np.zeros((-len(window) % 2**levels, window.shape[1])), window])
+    x = np.concatenate([window, np.zeros((-len(window) % 2**levels, window.shape[1]))])
     for level in range(levels):
         x = activate(convolution(x, kernels[level], biases[level], encoder.causal))
         x = np.stack([np.maximum(x[2 * i], x[2 * i + 1]) for i in range(len(x) // 2)])
@@ -134,24 +134,51 @@ def tcn_sequence(window: np.ndarray, encoder: Any) -> np.ndarray:
         if encoder.causal:
             doubled = np.concatenate([np.zeros((1, x.shape[1])), doubled[:-1]])
         x = activate(convolution(doubled, kernels[level], biases[level], encoder.causal))
-    return x[-len(window) :]
+    return x[: len(window)]
+
+
+def tcn_film(film: np.ndarray, encoder: Any) -> np.ndarray:
+    """The TCN's states [T, F] of a whole film [T, D] between so many zeros that more would change nothing."""
+    zeros = np.zeros((128, film.shape[1]))
+    return tcn_sequence(np.concatenate([zeros, film, zeros]), encoder)[len(zeros) : len(zeros) + len(film)]
 
 
 def encoder_sequence(window: np.ndarray, encoder: Any) -> np.ndarray:
-    """The state [W, size] of any encoder at every second of a window [W, D]."""
-    name = type(encoder).__name__
-    if name == "TCNEncoder":
-        return tcn_sequence(window, encoder)
-    sequences = {"GRUEncoder": gru_sequences, "LSTMEncoder": lstm_sequences}[name](window, recurrent_weights(encoder))
+    """The state [W, size] of a recurrent encoder at every second of a window [W, D]."""
+    sequences = {"GRUEncoder": gru_sequences, "LSTMEncoder": lstm_sequences}[type(encoder).__name__](
+        window, recurrent_weights(encoder)
+    )
     return sequences[-1] if encoder.states == "last" else np.concatenate(sequences, axis=1)
 
 
-def window_of(rows: np.ndarray, row: int, start: int, length: int) -> np.ndarray:
-    """The window that ends at a row, [length, D]; zeros before the film's first row."""
-    window = np.zeros((length, rows.shape[1]))
-    for position in range(length):
+def encoder_rows(
+    rows: np.ndarray, row_start: Sequence[int] | np.ndarray, encoder: Any, window: int, lookahead: int = 0
+) -> np.ndarray:
+    """The state [R, size] of any encoder at every second of some films' rows [R, D]."""
+    bounds = [(int(start), int(np.flatnonzero(row_start == start)[-1]) + 1) for start in np.asarray(row_start)]
+    if type(encoder).__name__ == "TCNEncoder":
+        films = [tcn_film(rows[start:stop], encoder) for start, stop in sorted(set(bounds))]
+        return np.concatenate(films)
+    states = []
+    for row, (start, stop) in enumerate(bounds):
+        around = window_of(rows, row, start, window, stop, lookahead)
+        if type(encoder).__name__ == "BidirectionalEncoder":
+            past = encoder_sequence(around[:window], encoder.past)[-1]
+            future = encoder_sequence(around[window - 1 :][::-1], encoder.future)[-1]
+            states.append(np.concatenate([past, future]))
+        else:
+            states.append(encoder_sequence(around, encoder)[-1])
+    return np.stack(states)
+
+
+def window_of(
+    rows: np.ndarray, row: int, start: int, length: int, stop: int | None = None, lookahead: int = 0
+) -> np.ndarray:
+    """The window that ends at a row, and `lookahead` rows more, [length + lookahead, D]; zeros outside the film."""
+    window = np.zeros((length + lookahead, rows.shape[1]))
+    for position in range(length + lookahead):
         source = row - (length - 1) + position
-        if source >= start:
+        if start <= source < (row + 1 if stop is None else stop):
             window[position] = rows[source]
     return window
 
@@ -228,8 +255,7 @@ def model_rows(
     states = []
     for modality, encoder in zip(config.modalities, model.encoders, strict=True):
         rows = encoder_inputs(model, inputs, modality)
-        windows = [window_of(rows, row, start, config.window_s) for row, start in enumerate(row_start)]
-        states.append(np.stack([encoder_sequence(window, encoder)[-1] for window in windows]))
+        states.append(encoder_rows(rows, row_start, encoder, config.window_s, config.lookahead_s))
     return fusion(model, np.concatenate(states, axis=1), row_start)
 
 

@@ -1,7 +1,7 @@
 """Windows without copies: films are on the device as rows, and a batch is a list of the rows at which windows end.
 
     rows of all films     A0 A1 A2 A3 | B0 B1 B2 | 0        the last row is zero
-    window of row 1       0  A0 A1                          W = 3; positions before a film's first row are the zero row
+    window of row 1       0  A0 A1                          W = 3; positions outside a film are the zero row
     window of row B1      0  B0 B1                          never a row of another film
 
 With W = 60, stored windows would hold every row sixty times. Here a step gets one int32 per window, and gathers the
@@ -43,7 +43,7 @@ class WindowTable:
     Attributes:
         rows: modality -> float32 [R + 1, D], and `<modality>_present` -> float32 [R + 1, slots]; the last row is zero.
         labels: float32 [R, 2]; zero in unknown seconds.
-        row_start: int32 [R]; for each row, the first row of its film.
+        row_start, row_stop: int32 [R]; for each row, the first row of its film, and the row after its last.
         spans: film id -> its rows [first, stop).
         known: bool [R] (NumPy); whether a row has a label.
     """
@@ -51,6 +51,7 @@ class WindowTable:
     rows: Mapping[str, Any]
     labels: Any
     row_start: Any
+    row_stop: Any
     spans: Mapping[str, tuple[int, int]]
     known: np.ndarray
 
@@ -82,38 +83,37 @@ def stack_films(films: Sequence[WindowedFilm]) -> WindowTable:
     return WindowTable(
         rows=rows,
         labels=tf.concat([film.labels for film in films], axis=0),
-        row_start=tf.constant(
-            np.concatenate([np.full(stop - start, start, np.int32) for start, stop in spans.values()])
-        ),
+        row_start=tf.constant(np.concatenate([np.full(b - a, a, np.int32) for a, b in spans.values()])),
+        row_stop=tf.constant(np.concatenate([np.full(b - a, b, np.int32) for a, b in spans.values()])),
         spans=spans,
         known=np.concatenate([film.known for film in films]),
     )
 
 
-def gather_windows(rows: Any, ends: Any, row_start: Any, window_s: int) -> Any:
-    """The windows that end at some rows.
+def gather_windows(rows: Any, ends: Any, row_start: Any, row_stop: Any, before: int, after: int = 0) -> Any:
+    """The windows around some rows.
 
     Args:
         rows: float [R + 1, D], the last row zero.
-        ends: int32 [B]; the last row of each window, which is the predicted one.
-        row_start: int32 [B]; the first row of each window's film.
-        window_s: W.
+        ends: int32 [B]; the row of each window that has `before` rows before it and `after` rows after it.
+        row_start, row_stop: int32 [B]; the first row of each window's film, and the row after its last.
+        before, after: numbers of rows.
 
     Returns:
-        float [B, W, D], in the order of time; positions before the film are the zero row.
+        float [B, before + 1 + after, D], in the order of time; positions outside the film are the zero row.
     """
-    position, inside = window_positions(ends, row_start, window_s)
+    position, inside = window_positions(ends, row_start, row_stop, before, after)
     zero_row = tf.shape(rows)[0] - 1
     return tf.gather(rows, tf.where(inside, position, zero_row))
 
 
-def window_positions(ends: Any, row_start: Any, window_s: int) -> tuple[Any, Any]:
-    """The rows of windows, int32 [B, W], and whether each belongs to the window's film, bool [B, W].
+def window_positions(ends: Any, row_start: Any, row_stop: Any, before: int, after: int = 0) -> tuple[Any, Any]:
+    """The rows of windows, int32 [B, before + 1 + after], and whether each belongs to the window's film, bool likewise.
 
-    A position before the film is another film's row or negative, and must not be read.
+    A position outside the film is another film's row or none, and must not be read.
     """
-    position = ends[:, None] + tf.range(1 - window_s, 1, dtype=tf.int32)[None, :]
-    return position, position >= row_start[:, None]
+    position = ends[:, None] + tf.range(-before, after + 1, dtype=tf.int32)[None, :]
+    return position, (position >= row_start[:, None]) & (position < row_stop[:, None])
 
 
 def window_ends(table: WindowTable, stride_s: int, epoch: int) -> np.ndarray:

@@ -89,9 +89,16 @@ def combine(
         "takes_stride": all(member.reference.card.takes_stride for member in members),
         "models": [model for member in members for model in member.card.get("models", [])],
         "sequence_length_s": None if None in windows else max(windows),
+        "back_s": _furthest([member.reference.card.back_s for member in members]),
+        "ahead_s": _furthest([member.reference.card.ahead_s for member in members]),
     }
     card = {**ensemble_card(members, smoothing, weights or equal_weights(len(members))), **(further or {})}
     return write_export(make_module(members, weights), card, known, directory)
+
+
+def _furthest(seconds: Sequence[int | None]) -> int | None:
+    known = [one for one in seconds if one is not None]
+    return max(known) if len(known) == len(seconds) else None
 
 
 def make_module(members: Sequence[Member], weights: Sequence[float] | None = None) -> ServingModule:

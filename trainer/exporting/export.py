@@ -48,7 +48,8 @@ def export_model(
             each (members that were trained on different splits have different statistics). Equal ones are shared.
         card: the model's description: fingerprints, smoothing, metrics, data digest, configuration, version.
             The export adds `format`, `version` (the directory's name), `modalities`, `dimensions` (as extracted),
-            `slots`, `sequence_length_s`, `label_range`, `targets`, `takes_stride`, `models` and `signatures`.
+            `slots`, `sequence_length_s`, `back_s`, `ahead_s`, `label_range`, `targets`, `takes_stride`, `models` and
+            `signatures`.
             NaN and infinities become null.
         directory: `<exports>/<version>`, local or `gs://`; it must be empty or absent.
         label_range: lowest and highest label; a probability p becomes lowest + p (highest - lowest).
@@ -62,13 +63,16 @@ def export_model(
     """
     assert_free(directory)
     module = NetworksModule(models, _load_transforms(transform_directory, len(models)), label_range)
+    # A network that normalises by the statistics of a film's windows needs all of them.
+    whole_films = any(
+        model.config.batch_normalization and model.config.batch_statistics_at_inference == "film" for model in models
+    )
+    seen = [model.window_rows() for model in models]
     known = {
         "sequence_length_s": max(model.config.window_s for model in models),
-        # A network that normalises by the statistics of a film's windows needs all of them.
-        "takes_stride": not any(
-            model.config.batch_normalization and model.config.batch_statistics_at_inference == "film"
-            for model in models
-        ),
+        "back_s": None if whole_films else max(before for before, _ in seen),
+        "ahead_s": None if whole_films else max(after for _, after in seen),
+        "takes_stride": not whole_films,
         "models": [{"seed": model.seed, **model.config.model_dump(mode="json")} for model in models],
     }
     return write_export(module, card, known, directory)

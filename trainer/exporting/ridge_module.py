@@ -39,8 +39,11 @@ def export_ridge(
     assert_free(directory)
     module = RidgeModule(model, load_transform(transform_directory))
     whole_film = None in model.widths_s
+    length = None if whole_film else max(width for width in model.widths_s if width is not None)
     known = {
-        "sequence_length_s": None if whole_film else max(width for width in model.widths_s if width is not None),
+        "sequence_length_s": length,
+        "back_s": None if length is None else length - 1,
+        "ahead_s": 0,
         "takes_stride": True,
         "models": [{"kind": "ridge", **further}],
     }

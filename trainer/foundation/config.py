@@ -34,26 +34,30 @@ class EncoderConfig(Section):
         layers: stacked recurrent layers (paper: 1 to 2).
         states: for stacked layers, `last`: the final state of the last layer, `all`: of all layers, concatenated (the
             paper says "its hidden state"; the default is ours).
+        bidirectional: whether a second recurrence reads the look-ahead from its end back to the predicted second; it
+            needs `lookahead_s` (ours).
         levels: how often the TCN halves time and doubles it again (paper: open; default ours).
         filters: filters of the TCN's first level, and the size of its state (default ours).
         filters_step: additional filters of each level over the one before (default ours).
         kernel_s: taps of a TCN's convolution: seconds at the first level, twice as long at each further one (default
             ours).
-        causal: whether each output of the TCN depends only on seconds up to its own; False as in Lea et al. No output
-            ever depends on seconds after the window.
+        causal: whether each output of the TCN depends only on seconds up to its own; False as in Lea et al.
         activation: the TCN's activation; `norm_relu` is Lea et al.'s normalised ReLU, `relu` the plain one.
+        dropout: share of a TCN's channels dropped after each convolution, for a whole window (Lea et al. use 0.3).
     """
 
     kind: Literal["gru", "lstm", "tcn"] = "gru"
     units: int = Field(128, ge=1, le=4096)
     layers: int = Field(1, ge=1, le=2)
     states: Literal["last", "all"] = "last"
+    bidirectional: bool = False
     levels: int = Field(2, ge=1, le=6)
     filters: int = Field(64, ge=1, le=4096)
     filters_step: int = Field(32, ge=0, le=4096)
     kernel_s: int = Field(15, ge=1, le=301)
     causal: bool = False
     activation: Literal["norm_relu", "relu"] = "norm_relu"
+    dropout: Share = 0.0
 
     @model_validator(mode="after")
     def _keys_have_an_effect(self) -> EncoderConfig:
@@ -64,8 +68,8 @@ class EncoderConfig(Section):
         return self
 
 
-_RECURRENT_KEYS = ("units", "layers", "states")
-_TCN_KEYS = ("levels", "filters", "filters_step", "kernel_s", "causal", "activation")
+_RECURRENT_KEYS = ("units", "layers", "states", "bidirectional")
+_TCN_KEYS = ("levels", "filters", "filters_step", "kernel_s", "causal", "activation", "dropout")
 
 
 class ModelConfig(Section):
@@ -73,7 +77,10 @@ class ModelConfig(Section):
 
     Attributes:
         modalities: the features that it takes, in this order of concatenation.
-        window_s: seconds per window, the last of which is predicted (paper: 60 is best).
+        window_s: seconds that a recurrent encoder reads up to and including the predicted one (paper: 60 is best). A
+            TCN runs over whole films, and over windows of so many seconds and its reach at both ends in training.
+        lookahead_s: seconds that recurrent encoders read after the predicted one (0 is the paper's). A TCN's kernels
+            decide how far it sees.
         encoder: the encoder of every modality that `encoders` doesn't name.
         encoders: modality -> its own encoder.
         presence_input: whether the encoder also gets each second's presence flags (ours).
@@ -95,6 +102,7 @@ class ModelConfig(Section):
 
     modalities: tuple[str, ...] = ("image", "audio", "face")
     window_s: int = Field(60, ge=1, le=3600)
+    lookahead_s: int = Field(0, ge=0, le=3600)
     encoder: EncoderConfig = EncoderConfig()
     encoders: dict[str, EncoderConfig] = Field(default_factory=dict)
     presence_input: bool = True
@@ -114,6 +122,8 @@ class ModelConfig(Section):
         unknown = sorted(set(self.encoders) - set(self.modalities))
         if unknown:
             raise ValueError(f"encoders names {unknown}, which modalities ({list(self.modalities)}) does not")
+        if not self.lookahead_s and any(self.encoder_of(modality).bidirectional for modality in self.modalities):
+            raise ValueError("a bidirectional encoder reads what comes after the predicted second: set lookahead_s")
         return self
 
     def encoder_of(self, modality: str) -> EncoderConfig:

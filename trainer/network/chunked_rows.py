@@ -1,7 +1,7 @@
 """Rows of whole films, processed in blocks of a fixed size.
 
     rows of a film       0   1   2   3   4           window = 3
-    window of row 1      .   0   1                   . is the zero row: positions before the film's first row
+    window of row 1      .   0   1                   . is the zero row: positions outside the film
     window of row 4          2   3   4
 
 Every encoder computes the state of the window that ends at each row, for a block of rows at a time, whatever the number
@@ -26,28 +26,27 @@ def rows_to_whole_blocks(rows: Any, block: Any = ROW_BLOCK) -> Any:
     return ops.maximum((rows + block - 1) // block, 1) * block - rows
 
 
-def map_row_blocks(
-    encode_block: Callable[[Any, Any], Any], row_start: Any, ends: Any = None, block: Any = ROW_BLOCK
-) -> Any:
-    """Runs a function over all rows, one block after another.
+def film_stops(row_start: Any) -> Any:
+    """The row after the last of each row's film, int32 [R], from its first row, int32 [R], not falling."""
+    return ops.cast(ops.searchsorted(row_start, row_start, side="right"), "int32")
+
+
+def map_row_blocks(encode_block: Callable[..., Any], row_start: Any, ends: Any, block: Any = ROW_BLOCK) -> Any:
+    """Runs a function over some rows, one block after another.
 
     Args:
-        encode_block: (rows int32 [block]; for each the first row of its film, int32 [block]) -> float [block, size].
-            Without `ends` the rows are consecutive.
-        row_start: int32 [R], R a multiple of `block`; for each row, the first row of its film.
-        ends: int32 [N], N a multiple of `block`: the rows to compute; None for all.
+        encode_block: (rows, and for each the first row of its film and the row after its last, int32 [block] each) ->
+            float [block, size].
+        row_start: int32 [R], not falling; for each row, the first row of its film.
+        ends: int32 [N], N a multiple of `block`: the rows to compute.
         block: rows at a time.
 
     Returns:
-        float [R, size], or [N, size].
+        float [N, size].
     """
-    if ends is not None:
-        row_start = ops.take(row_start, ends)
-    starts = ops.reshape(ops.cast(row_start, "int32"), (-1, block))
-    if ends is None:
-        ends = ops.arange(ops.shape(row_start)[0], dtype="int32")
-    rows = ops.reshape(ends, (-1, block))
-    states = ops.map(lambda each: encode_block(*each), (rows, starts))
+    bounds = (ends, ops.take(row_start, ends), ops.take(film_stops(row_start), ends))
+    blocks = tuple(ops.reshape(ops.cast(each, "int32"), (-1, block)) for each in bounds)
+    states = ops.map(lambda each: encode_block(*each), blocks)
     return ops.reshape(states, (-1, states.shape[-1]))
 
 

@@ -16,6 +16,9 @@ from trainer.foundation.distribution import replicas, rows_of_all
 STATES, MODALITIES, FIRST_FEATURE = 0, 1 << 20, 1
 """The places: concatenated states, choice of modalities, and the inputs of modality i at `FIRST_FEATURE + i`."""
 
+FIRST_LAYER, MOST_LAYERS = 1 << 21, 64
+"""The place of layer l of modality i's encoder: `FIRST_LAYER + i MOST_LAYERS + l`."""
+
 
 def dropout(x: Any, rate: float, mask_shape: Any, seed: Any, place: int) -> Any:
     """Inverted dropout: x, with a share of `rate` set to zero and the rest divided by 1 - rate.
@@ -32,6 +35,11 @@ def dropout(x: Any, rate: float, mask_shape: Any, seed: Any, place: int) -> Any:
     """
     kept = _uniform(mask_shape, seed, place) >= rate
     return x * ops.cast(kept, x.dtype) / (1.0 - rate)
+
+
+def channel_dropout(x: Any, layer: int, *, rate: float, seed: Any, modality: int) -> Any:
+    """Dropout of whole channels of an encoder's layer, float [B, L, F], for all seconds of a window alike."""
+    return dropout(x, rate, (ops.shape(x)[0], 1, x.shape[-1]), seed, FIRST_LAYER + modality * MOST_LAYERS + layer)
 
 
 def kept_modalities(windows: Any, modalities: int, rate: float, seed: Any) -> Any:

@@ -1,8 +1,8 @@
 """The paper's network: one encoder per modality, concatenation, context gate, mixture of experts, context gate.
 
-    image [W, D]  ─▶ encoder ─┐
-    audio [W, D]  ─▶ encoder ─┼▶ concatenate ▶ (BN) ▶ (dropout) ▶ gate ▶ experts ▶ gate ▶ valence, arousal in [0, 1]
-    face  [W, D]  ─▶ encoder ─┘
+    image [L, D]  ─▶ encoder ─┐
+    audio [L, D]  ─▶ encoder ─┼▶ concatenate ▶ (BN) ▶ (dropout) ▶ gate ▶ experts ▶ gate ▶ valence, arousal in [0, 1]
+    face  [L, D]  ─▶ encoder ─┘
 
 The network has two entry points with the same weights: `call` takes explicit windows, for training; `predict_rows`
     takes the rows of whole films, for everything else. Both take transformed features. Source: paper, sections Temporal
@@ -25,7 +25,7 @@ from trainer.foundation.config import ModelConfig
 from trainer.foundation.distribution import normalize_over_replicas, replicas
 from trainer.network.batch_statistics import FilmBatches, set_population
 from trainer.network.chunked_rows import ROW_BLOCK, checked_rows, multiply_by_row_blocks, rows_to_whole_blocks
-from trainer.network.dropout import FIRST_FEATURE, dropout, kept_modalities
+from trainer.network.dropout import FIRST_FEATURE, channel_dropout, dropout, kept_modalities
 from trainer.network.encoders import build_encoder
 from trainer.network.fusion import Fusion
 from trainer.network.layers import Normalize, weight_seed
@@ -66,7 +66,7 @@ def build_model(config: ModelConfig, dimensions: Mapping[str, int], seed: int, d
 
 @keras.saving.register_keras_serializable(package="cineaffect")
 class AffectModel(keras.Model):
-    """The model of valence and arousal in the last second of a window. `build_model` makes it.
+    """The model of valence and arousal in a second, from the rows around it. `build_model` makes it.
 
     Both entry points take a mapping with, for each modality, its values [..., D] and `<modality>_present` [..., slots];
     slots divide the values' axis evenly. Values of absent slots (presence 0) are replaced by zeros, even NaN. Other
@@ -85,6 +85,7 @@ class AffectModel(keras.Model):
         self.encoders = [
             build_encoder(
                 config.encoder_of(modality),
+                lookahead=config.lookahead_s,
                 l2=config.l2,
                 seed=weight_seed(seed, f"{modality}/encoder"),
                 name=f"{modality}_encoder",
@@ -99,6 +100,14 @@ class AffectModel(keras.Model):
     def state_size(self) -> int:
         """The size of all encoders' states together."""
         return sum(encoder.state_size for encoder in self.encoders)
+
+    def window_rows(self, sequence: bool = False) -> tuple[int, int]:
+        """The rows before and after the predicted second that `call` takes, or for a `sequence`, a window's last.
+
+        Without a sequence they are also the seconds before and after it that a prediction depends on.
+        """
+        rows = [encoder.rows(self.config.window_s, sequence) for encoder in self.encoders]
+        return max(before for before, _ in rows), max(after for _, after in rows)
 
     def build(self, input_shape: Any = None) -> None:
         """Creates all weights; the shapes follow from `dimensions`."""
@@ -123,15 +132,15 @@ class AffectModel(keras.Model):
         seconds: Any = None,
         films: Any = None,
     ) -> Any:
-        """Predicts the last second of each window, or several seconds of it.
+        """Predicts one second of each window, or several seconds of it.
 
         Args:
-            inputs: modality -> float [B, W, D], `<modality>_present` -> float [B, W, slots]. Positions before a film's
-                start are zeros with presence 0.
+            inputs: modality -> float [B, L, D], `<modality>_present` -> float [B, L, slots]: the rows around the
+                predicted seconds, as `window_rows` counts them. Rows outside the film are zeros with presence 0.
             training: whether dropout and batch statistics are on.
             dropout_seed: int [2], required if `training` is on and a dropout rate is not 0; it differs in each step.
-            seconds: bool [B, W]; the seconds of the windows to predict, N in all; None for each window's last. In
-                training, only these are the batch that is normalised.
+            seconds: bool [B, W]; which of the W seconds up to the predicted one to predict, N in all; None for that
+                one alone. In training, only these are the batch that is normalised.
             films: int [B]; the film of each window; None if all belong to one film. With film statistics at inference
                 the batch must hold all windows of each film. In training it has no effect.
 
@@ -139,8 +148,8 @@ class AffectModel(keras.Model):
             float [B, 2], or [N, 2] in the order of `seconds`: probabilities of valence and arousal, in the precision of
             the weights.
         """
-        states = []
-        kept = None
+        states, kept, sequence = [], None, seconds is not None
+        before, _ = self.window_rows(sequence)
         if training and self.config.modality_dropout:
             windows = ops.shape(inputs[presence_key(self.config.modalities[0])])[0]
             kept = kept_modalities(windows, len(self.config.modalities), self.config.modality_dropout, dropout_seed)
@@ -154,8 +163,11 @@ class AffectModel(keras.Model):
                 # One mask per window: a feature is dropped in all its seconds (Gal and Ghahramani 2016).
                 mask_shape = (ops.shape(values)[0], 1, values.shape[-1])
                 values = dropout(values, self.config.feature_dropout, mask_shape, dropout_seed, FIRST_FEATURE + index)
-            x = self._encoder_input(values, present)
-            states.append(encoder(x, training=training, sequence=seconds is not None))
+            own_before, own_after = encoder.rows(self.config.window_s, sequence)
+            x = self._encoder_input(values, present)[:, before - own_before : before + 1 + own_after]
+            rate = self.config.encoder_of(modality).dropout if training else 0.0
+            drop = partial(channel_dropout, rate=rate, seed=dropout_seed, modality=index)
+            states.append(encoder(x, training=training, sequence=sequence, **({"drop": drop} if rate else {})))
         if seconds is not None:
             states = [tf.boolean_mask(state, seconds) for state in states]
         if films is None:
@@ -168,7 +180,7 @@ class AffectModel(keras.Model):
     def predict_rows(
         self, inputs: Mapping[str, Any], row_start: Any, ends: Any = None, block: Any = ROW_BLOCK
     ) -> tf.Tensor:
-        """Predicts every second of whole films, in inference mode; equal to `call` on every explicit window to 1e-5.
+        """Predicts every second of whole films, in inference mode; equal to `call` on explicit windows to 1e-5.
 
         It runs as compiled graphs for any number of rows. Batch normalisation uses population statistics or those of
         each single film, as configured. It computes in the precision of the weights, even under a mixed policy.
@@ -224,7 +236,7 @@ class AffectModel(keras.Model):
         # Zero rows fill up whole blocks, at least one: the shape of every matrix product is then the same for all
         # films.
         padding = rows_to_whole_blocks(rows, block)
-        starts = tf.pad(row_start, [[0, padding]])
+        starts = tf.pad(row_start, [[0, padding]], constant_values=rows)
         wanted = tf.pad(ends, [[0, rows_to_whole_blocks(tf.shape(ends)[0], block)]])
         states = []
         for modality, encoder in zip(self.config.modalities, self.encoders, strict=True):

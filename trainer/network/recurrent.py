@@ -3,7 +3,9 @@
 On explicit windows they are the stock Keras layers. On rows all windows advance together, and the input projection, the
 larger part of the arithmetic, is computed once per row instead of once per row and window:
 
-    step k = 0 … W - 1: row r's input is row r - (W - 1) + k, or the zero row if that lies before the film
+    step k = 0 … W - 1: row r's input is row r - (W - 1) + k, or the zero row if that lies outside the film
+
+With a look-ahead of A seconds, the recurrence goes on for A steps and the state of second t is that at second t + A.
 """
 
 from __future__ import annotations
@@ -18,23 +20,32 @@ from trainer.network.layers import l2_regularizer
 
 
 class RecurrentEncoder(keras.layers.Layer):
-    """One or more stacked recurrent layers: float [B, W, D] -> float [B, state_size].
+    """One or more stacked recurrent layers: float [B, W + A, D] -> float [B, state_size].
 
     Args:
         units: H, size of a layer's state.
         layers: number of stacked layers.
         states: `last`: the final state of the last layer; `all`: the final states of all layers, first layer first.
+        lookahead: A, seconds after the predicted one.
         l2: weight of the squared norm of the kernels and recurrent kernels.
         seed: seed of all weights.
     """
 
     def __init__(
-        self, units: int, layers: int = 1, states: str = "last", l2: float = 0.0, seed: int | None = None, **kwargs: Any
+        self,
+        units: int,
+        layers: int = 1,
+        states: str = "last",
+        lookahead: int = 0,
+        l2: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.units = units
         self.layers = layers
         self.states = states
+        self.lookahead = lookahead
         self.l2 = l2
         self.seed = seed
         self.stack = [self._make_layer(index) for index in range(layers)]
@@ -44,27 +55,33 @@ class RecurrentEncoder(keras.layers.Layer):
         """The size of the state: units, or units times layers."""
         return self.units * (self.layers if self.states == "all" else 1)
 
+    def rows(self, window: int, sequence: bool) -> tuple[int, int]:
+        """The rows before and after a window's last that `call` takes, to give one state or `window` of them."""
+        return window - 1, self.lookahead
+
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Creates the weights for inputs [B, W, D]."""
+        """Creates the weights for inputs [B, L, D]."""
         size = input_shape[-1]
         for layer in self.stack:
             layer.build((None, None, size))
             size = self.units
 
     def call(self, x: Any, training: bool = False, sequence: bool = False) -> Any:
-        """The state after each explicit window, float [B, W, D] -> float [B, state_size].
+        """The state of each explicit window, float [B, W + A, D] -> float [B, state_size].
 
-        With `sequence` it is the state after each second, float [B, W, state_size]. A layer's final state is its output
-        at the last second (for the LSTM the hidden state).
+        With `sequence` it is the state of each of the W seconds, float [B, W, state_size]. A layer's final state is its
+        output at the last second (for the LSTM the hidden state).
         """
         outputs = []
         for layer in self.stack:
             x = layer(x, training=training)
-            outputs.append(x if sequence else x[:, -1])
+            outputs.append(x[:, self.lookahead :] if sequence else x[:, -1])
         return outputs[-1] if self.states == "last" else ops.concatenate(outputs, axis=-1)
 
-    def encode_rows(self, x: Any, row_start: Any, window: int, ends: Any = None, block: Any = ROW_BLOCK) -> Any:
-        """The state after the window that ends at each row of some films.
+    def encode_rows(
+        self, x: Any, row_start: Any, window: int, ends: Any, block: Any = ROW_BLOCK, backwards: bool = False
+    ) -> Any:
+        """The state of the windows that end at some rows of some films.
 
         It equals `call` on every explicit zero-padded window, in the precision of the weights (not in that of a mixed
         policy). Nothing differentiates it, so it keeps no intermediate states.
@@ -72,27 +89,31 @@ class RecurrentEncoder(keras.layers.Layer):
         Args:
             x: float [R, D]; the rows of one film after another, R a multiple of `block` (the caller pads once for all
                 encoders).
-            row_start: int32 [R]; for each row, the first row of its film.
-            window: W, rows per window. Positions before `row_start` are rows of zeros.
-            ends: int32 [N], N a multiple of `block`: the rows whose windows to compute; None for all.
+            row_start: int32 [R], not falling; for each row, the first row of its film.
+            window: W, rows per window. Positions outside the film are rows of zeros.
+            ends: int32 [N], N a multiple of `block`: the rows whose windows to compute.
             block: rows that are advanced at a time, a number or a tensor.
+            backwards: whether the windows begin at `ends` instead, and are read from their end to `ends`.
 
         Returns:
-            float [R, state_size], or [N, state_size].
+            float [N, state_size].
         """
         weights = [self._step_weights(layer) for layer in self.stack]
         projected = by_row_blocks(weights[0].project, ops.cast(x, self.variable_dtype), block)
         # Row 0 of the table is the projection of a row of zeros; row i + 1 that of row i.
         table = ops.concatenate([weights[0].project(ops.zeros((1, x.shape[-1]), self.variable_dtype)), projected])
 
-        def encode_block(rows: Any, starts: Any) -> Any:
-            outputs = _advance_block(weights, table, rows, starts, window)
+        steps = window + self.lookahead
+        first, step = (steps - 1, -1) if backwards else (1 - window, 1)
+
+        def encode_block(rows: Any, starts: Any, stops: Any) -> Any:
+            outputs = _advance_block(weights, table, (rows + first, step, steps), starts, stops)
             return outputs[-1] if self.states == "last" else ops.concatenate(outputs, axis=-1)
 
         return map_row_blocks(encode_block, row_start, ends, block)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """[B, W, D] -> [B, state_size]."""
+        """[B, L, D] -> [B, state_size]."""
         return (input_shape[0], self.state_size)
 
     def get_config(self) -> dict[str, Any]:
@@ -102,6 +123,7 @@ class RecurrentEncoder(keras.layers.Layer):
             "units": self.units,
             "layers": self.layers,
             "states": self.states,
+            "lookahead": self.lookahead,
             "l2": self.l2,
             "seed": self.seed,
         }
@@ -210,16 +232,22 @@ class _LSTMWeights:
         return ops.sigmoid(exit_) * ops.tanh(cell), cell
 
 
-def _advance_block(weights: list[Any], table: Any, rows: Any, starts: Any, window: int) -> list[Any]:
-    """The final states of each layer for the windows that end at `rows`, int32 [block] -> float [block, units].
+def _advance_block(
+    weights: list[Any], table: Any, positions: tuple[Any, int, int], starts: Any, stops: Any
+) -> list[Any]:
+    """The final states of each layer for some windows -> float [block, units].
+
+    `positions` are the windows' first rows, int32 [block], the step from one to the next (1 or -1) and their number.
 
     One loop advances all layers. From the second layer on, a layer's inputs are the states of the layer below *in that
     window*, so they differ between windows, and windows can't share their projection.
     """
+    first, step, steps = positions
 
-    def step(k: Any, memories: tuple[Any, ...]) -> tuple[Any, ...]:
-        position = rows - (window - 1) + k
-        projected = ops.take(table, ops.where(position >= starts, position + 1, 0), axis=0)
+    def advance(k: Any, memories: tuple[Any, ...]) -> tuple[Any, ...]:
+        position = first + step * k
+        inside = (position >= starts) & (position < stops)
+        projected = ops.take(table, ops.where(inside, position + 1, 0), axis=0)
         advanced: list[Any] = []
         for index, (weight, memory) in enumerate(zip(weights, memories, strict=True)):
             if index:
@@ -228,7 +256,7 @@ def _advance_block(weights: list[Any], table: Any, rows: Any, starts: Any, windo
         return tuple(advanced)
 
     initial = tuple(
-        tuple(ops.zeros((ops.shape(rows)[0], weight.units), table.dtype) for _ in range(weight.memories))
+        tuple(ops.zeros((ops.shape(first)[0], weight.units), table.dtype) for _ in range(weight.memories))
         for weight in weights
     )
-    return [memory[0] for memory in ops.fori_loop(0, window, step, initial)]
+    return [memory[0] for memory in ops.fori_loop(0, steps, advance, initial)]

@@ -1,43 +1,44 @@
 """The encoder-decoder temporal convolutional network of the paper, after Lea et al.
 
-    window, W seconds ──▶ zeros in front, up to a multiple of 2^levels
-      encoder, level 1 … n:  convolution over time ▶ normalised ReLU ▶ maximum of each two steps     L, L/2, … L/2^n
-      decoder, level n … 1:  every step twice      ▶ convolution over time ▶ normalised ReLU         L/2^n … L/2, L
-    ──▶ a state at every second; the window's state is that of its last second
+    a film between endless zeros
+      encoder, level 1 … n:  convolution over time ▶ normalised ReLU ▶ maximum of each two steps     T, T/2, … T/2^n
+      decoder, level n … 1:  every step twice      ▶ convolution over time ▶ normalised ReLU         T/2^n … T/2, T
+    ──▶ a state at every second
 
 Lea, Vidal, Reiter and Hager, "Temporal Convolutional Networks: A Unified Approach to Action Segmentation" (2016). The
 normalised ReLU divides by the largest activation of the same step. Their last layer, a softmax at each step, is here
 the fusion of the modalities, the same for all encoders.
 
-The use of windows is ours, and the same as for the recurrent encoders: the state of second t is the output at the last
-second of window t - W + 1 … t. So contract 2 holds (a second's prediction depends only on its own window, and a film's
-curve only on the film), encoders of different kinds can be fused, and short films need no special case. In training it
-is sequence to sequence: the outputs at all seconds of the window are compared with their labels
-(`TrainConfig.loss_seconds`). With `causal=False`, outputs before the last second also depend on later seconds of the
-window.
+As in that paper the network runs over whole films: the state of second t is its output there, from `reach` seconds
+before t to `reach` after it. In training it runs over windows that are longer by the reach at both ends, so that every
+compared second sees what it sees in the film; but the seconds that share a maximum are counted from the window's first
+there, and from the film's here. Rows outside a film are zeros, as for the recurrent encoders.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from trainer.network.chunked_rows import ROW_BLOCK, map_row_blocks, multiply_by_row_blocks
+from trainer.network.chunked_rows import ROW_BLOCK, film_stops
 from trainer.network.layers import l2_regularizer
 
-_PACKET_ROWS = 64
-"""A multiple of the rows that matrix products on processors take at a time."""
+CHUNK_S = 128
+"""Seconds of a film that are computed together, a multiple of 2^levels: always the same products, the same bits."""
 
 NORM_EPSILON = 1e-5
 """Added to the largest activation by which the normalised ReLU divides, as in the authors' code."""
 
+Drop = Callable[[Any, int], Any]
+"""A function (activations [B, L, F], number of the convolution) -> the same with some channels dropped."""
+
 
 @keras.saving.register_keras_serializable(package="cineaffect")
 class TCNEncoder(keras.layers.Layer):
-    """Encoder-decoder TCN: float [B, W, D] -> float [B, filters[0]], or, as a sequence, float [B, W, filters[0]].
+    """Encoder-decoder TCN; its state has the size of the first level's filters.
 
     Args:
         filters: filters of each level, the first at full resolution; the decoder mirrors them.
@@ -75,8 +76,21 @@ class TCNEncoder(keras.layers.Layer):
         """The size of the state: filters of the first level."""
         return self.filters[0]
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """The seconds before and after a second that its state depends on, at most."""
+        steps = 2 ** len(self.filters) - 1  # A step of level l is 2^l seconds: 1 + 2 + 4 + …
+        before, after = 2 * self._taps_before * steps, 2 * (self.kernel - 1 - self._taps_before) * steps
+        # A maximum covers all seconds of its step; in the causal network it counts a step later instead.
+        return (before + 2 * steps, 0) if self.causal else (before + steps, after + steps)
+
+    def rows(self, window: int, sequence: bool) -> tuple[int, int]:
+        """The rows before and after a window's last that `call` takes, to give one state or `window` of them."""
+        before, after = self.reach
+        return before + (window - 1 if sequence else 0), after
+
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Creates kernels [taps, in, out] and biases for inputs [B, W, D]: encoder, then decoder."""
+        """Creates kernels [taps, in, out] and biases for inputs [B, L, D]: encoder, then decoder."""
         size = int(input_shape[-1])  # type: ignore[arg-type]
         for index, outputs in enumerate([*self.filters, *reversed(self.filters)]):
             seed = None if self.seed is None else self.seed + index
@@ -92,67 +106,63 @@ class TCNEncoder(keras.layers.Layer):
             )
             size = outputs
 
-    def call(self, x: Any, training: bool = False, sequence: bool = False) -> Any:
-        """The state at the last second of each window, float [B, W, D] -> float [B, state_size].
+    def call(self, x: Any, training: bool = False, sequence: bool = False, drop: Drop | None = None) -> Any:
+        """The state at a second, float [B, before + 1 + after, D] -> float [B, state_size], with `reach` before, after.
 
-        With `sequence` it is the state at every second, float [B, W, state_size]. `training` has no effect.
+        With `sequence` it is the state at every second that has its reach on both sides, float [B, n, state_size].
+        `drop` is called after every convolution, as in the authors' code; `training` has no effect.
         """
-        window = x.shape[1]
-        x = ops.pad(x, [[0, 0], [self._padded(window) - window, 0], [0, 0]])
-        first = self._convolve(x, self._weight(0, x.dtype), self._bias(0, x.dtype))
-        states = self._after_first_convolution(first)
-        return states[:, -window:] if sequence else states[:, -1]
+        length, (before, after) = x.shape[1], self.reach
+        x = ops.pad(x, [[0, 0], [0, -length % 2 ** len(self.filters)], [0, 0]])
+        states = self._network(x, drop)[:, before : length - after]
+        return states if sequence else states[:, -1]
 
-    def encode_rows(self, x: Any, row_start: Any, window: int, ends: Any = None, block: Any = ROW_BLOCK) -> Any:
-        """The state at the last second of the window that ends at each row of some films.
+    def encode_rows(self, x: Any, row_start: Any, window: int, ends: Any, block: Any = ROW_BLOCK) -> Any:
+        """The state at some seconds of whole films, in the precision of the weights.
 
-        It equals `call` on every explicit zero-padded window, in the precision of the weights. The first convolution,
-        whose input is wide, is computed once per row and tap instead of once per row, tap and window.
+        It computes films in chunks with their surroundings, all of the same size:
+
+            film      0 … 127 | 128 … 255 | 256 … 299            chunks of `CHUNK_S`, from second 0 of each film
+            chunk     zeros and 0 … 127 and reach;  reach and 128 … 255 and reach;  reach and 256 … 299 and zeros
 
         Args:
-            x: float [R, D]; the rows of one film after another, R a multiple of `block`.
-            row_start: int32 [R]; for each row, the first row of its film.
-            window: W, rows per window. Positions before `row_start` are rows of zeros.
-            ends: int32 [N], N a multiple of `block`: the rows whose windows to compute; None for all.
-            block: rows that are computed at a time, a number or a tensor.
+            x: float [R, D]; the rows of one film after another.
+            row_start: int32 [R], not falling; for each row, the first row of its film.
+            window: has no effect.
+            ends: int32 [N]: the rows whose states to return; all are computed.
+            block: rows that are computed at a time, a number or a tensor: at least one chunk.
 
         Returns:
-            float [R, state_size], or [N, state_size].
+            float [N, state_size].
         """
-        dtype = self.variable_dtype
-        # W - 1 rows in front make the rows of a block's windows one slice. Rows behind fill that slice up to whole
-        # packets: a product sums its few last rows in another order, and a film's second must not be among them in one
-        # call and not in another.
-        behind = -(block + window - 1) % _PACKET_ROWS
-        near_rows = block + window - 1 + behind
-        padded = ops.pad(ops.cast(x, dtype), [[window - 1, behind], [0, 0]])
-        kernel = ops.convert_to_tensor(self._kernels[0])
-        bias = ops.convert_to_tensor(self._biases[0])
-        taps = ops.reshape(ops.transpose(kernel, (1, 0, 2)), (x.shape[-1], self.kernel * self.filters[0]))
+        multiple, (before, after) = 2 ** len(self.filters), self.reach
+        lead, tail = -(-before // multiple) * multiple, -(-after // multiple) * multiple
+        rows, size = ops.shape(x)[0], x.shape[-1]
+        table = ops.pad(ops.cast(x, self.variable_dtype), [[0, 1], [0, 0]])  # The last row is zero.
+        second = ops.arange(rows, dtype="int32") - row_start
+        begins = ops.equal(second % CHUNK_S, 0)
+        together = ops.maximum(block // CHUNK_S, 1)
+        chunks = ops.cast(ops.nonzero(begins)[0], "int32")
+        # Chunks that fill the last group are films without rows.
+        firsts, starts, stops = (
+            ops.reshape(ops.pad(each, [[0, -ops.shape(chunks)[0] % together]], constant_values=rows), (-1, together))
+            for each in (chunks, ops.take(row_start, chunks), ops.take(film_stops(row_start), chunks))
+        )
 
-        def table_of(products: Any) -> Any:
-            # The last row of the table is zero, for every position outside the window or the film.
-            return ops.reshape(ops.pad(products, [[0, 1], [0, 0]]), (-1, self.kernel, self.filters[0]))
+        def encode_chunks(chunk: Any) -> Any:
+            first, start, stop = (bound[:, None] for bound in chunk)
+            position = first + ops.arange(-lead, CHUNK_S + tail, dtype="int32")
+            inside = (position >= start) & (position < stop)
+            near = ops.take(table, ops.where(inside, position, rows), axis=0)
+            near = ops.reshape(near, (-1, lead + CHUNK_S + tail, size))
+            return self._network(near)[:, lead : lead + CHUNK_S]
 
-        def encode_block(rows: Any, starts: Any) -> Any:
-            near = ops.slice(padded, (rows[0], 0), (near_rows, x.shape[-1]))
-            first = self._first_convolution(table_of(ops.matmul(near, taps)), rows, starts, window, rows[0]) + bias
-            return self._after_first_convolution(first)[:, -1]
-
-        if ends is None:
-            return map_row_blocks(encode_block, row_start, block=block)
-        # Rows that are not consecutive have no common slice: their table is that of all rows.
-        missing = -ops.shape(padded)[0] % block
-        table = table_of(multiply_by_row_blocks(ops.pad(padded, [[0, missing], [0, 0]]), taps, block))
-
-        def encode_apart(rows: Any, starts: Any) -> Any:
-            first = self._first_convolution(table, rows, starts, window, 0) + bias
-            return self._after_first_convolution(first)[:, -1]
-
-        return map_row_blocks(encode_apart, row_start, ends, block)
+        states = ops.reshape(ops.map(encode_chunks, (firsts, starts, stops)), (-1, self.state_size))
+        place = (ops.cumsum(ops.cast(begins, "int32")) - 1) * CHUNK_S + second % CHUNK_S
+        return ops.take(states, ops.take(place, ends), axis=0)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """[B, W, D] -> [B, state_size]."""
+        """[B, L, D] -> [B, state_size]."""
         return (input_shape[0], self.state_size)
 
     def get_config(self) -> dict[str, Any]:
@@ -172,42 +182,22 @@ class TCNEncoder(keras.layers.Layer):
         """The number of taps before a step; the others lie at it and after it."""
         return self.kernel - 1 if self.causal else (self.kernel - 1) // 2
 
-    def _padded(self, window: int) -> int:
-        multiple = 2 ** len(self.filters)
-        return -(-window // multiple) * multiple
-
-    def _first_convolution(self, table: Any, rows: Any, starts: Any, window: int, first_row: Any) -> Any:
-        """The sum of the taps' products, [block, L, F], for the windows that end at `rows`; table [N + 1, taps, F].
-
-        The table begins W - 1 rows before `first_row`.
-        """
-        length = self._padded(window)
-        # Positions of a window count from its first second, negative in the zeros before it.
-        position = ops.arange(length, dtype="int32") - (length - window)
-        total = 0.0
-        for tap in range(self.kernel):
-            source = (position + (tap - self._taps_before))[None, :]
-            row = rows[:, None] - (window - 1) + source
-            inside = (source >= 0) & (source < window) & (row >= starts[:, None])
-            index = ops.where(inside, row - first_row + (window - 1), ops.shape(table)[0] - 1)
-            total = total + ops.take(table[:, tap], index, axis=0)
-        return total
-
-    def _after_first_convolution(self, x: Any) -> Any:
-        """Everything after the first convolution, float [B, L, filters[0]] -> float [B, L, filters[0]]."""
+    def _network(self, x: Any, drop: Drop | None = None) -> Any:
+        """The whole network, float [B, L, D] -> float [B, L, filters[0]]; L is a multiple of 2^levels."""
         levels = len(self.filters)
-        for level in range(levels):
-            if level:
-                x = self._convolve(x, self._weight(level, x.dtype), self._bias(level, x.dtype))
-            x = _halve(self._activate(x))
-        for index in range(levels, 2 * levels):
-            x = self._convolve(self._double(x), self._weight(index, x.dtype), self._bias(index, x.dtype))
-            x = self._activate(x)
+        for index in range(2 * levels):
+            if index >= levels:
+                x = self._double(x)
+            x = self._convolve(x, index)
+            x = self._activate(drop(x, index) if drop else x)
+            if index < levels:
+                x = ops.max(ops.reshape(x, (-1, x.shape[1] // 2, 2, x.shape[2])), axis=2)
         return x
 
-    def _convolve(self, x: Any, kernel: Any, bias: Any) -> Any:
+    def _convolve(self, x: Any, index: int) -> Any:
         before = self._taps_before
         x = ops.pad(x, [[0, 0], [before, self.kernel - 1 - before], [0, 0]])
+        kernel, bias = (ops.cast(weights[index], x.dtype) for weights in (self._kernels, self._biases))
         return ops.conv(x, kernel, strides=1, padding="valid", data_format="channels_last") + bias
 
     def _activate(self, x: Any) -> Any:
@@ -221,14 +211,3 @@ class TCNEncoder(keras.layers.Layer):
         x = ops.repeat(x, 2, axis=1)
         # Step i depends on seconds 2 i and 2 i + 1, so it is known at 2 i + 1 and not before.
         return ops.pad(x, [[0, 0], [1, 0], [0, 0]])[:, :-1] if self.causal else x
-
-    def _weight(self, index: int, dtype: Any) -> Any:
-        return ops.cast(self._kernels[index], dtype)
-
-    def _bias(self, index: int, dtype: Any) -> Any:
-        return ops.cast(self._biases[index], dtype)
-
-
-def _halve(x: Any) -> Any:
-    """The maximum of each two steps, float [B, L, F] -> float [B, L / 2, F]."""
-    return ops.max(ops.reshape(x, (-1, x.shape[1] // 2, 2, x.shape[2])), axis=2)

@@ -64,15 +64,17 @@ def make_step(
     supervise = supervise_windows if config.sequence_loss else supervise_last
     span = config.labels.maximum - config.labels.minimum
     targets = (table.labels - config.labels.minimum) / span
-    data = copies(strategy, {"row_start": table.row_start, "targets": targets, "known": tf.constant(table.known)})
+    bounds = {"row_start": table.row_start, "row_stop": table.row_stop}
+    data = copies(strategy, {**bounds, "targets": targets, "known": tf.constant(table.known)})
     films = copies(strategy, table.rows)
     variables, window_s = model.trainable_variables, config.model.window_s
+    before, after = model.window_rows(config.sequence_loss)
 
     def step_of_replica(batch: Any, seed: Any, data: Any, films: Any) -> tuple[Any, Any]:
         windows = tf.shape(batch)[0]
         ends = own_share(batch)
-        starts = tf.gather(data["row_start"], ends)
-        inputs = {key: gather_windows(rows, ends, starts, window_s) for key, rows in films.items()}
+        starts, stops = (tf.gather(data[key], ends) for key in bounds)
+        inputs = {key: gather_windows(rows, ends, starts, stops, before, after) for key, rows in films.items()}
         seconds, rows, weights = supervise(ends, starts, data["known"], window_s, windows)
         with tf.GradientTape() as tape:
             probabilities = model(inputs, training=True, dropout_seed=seed, seconds=seconds)
@@ -108,7 +110,7 @@ def supervise_windows(ends: Any, starts: Any, known: Any, window_s: int, windows
 
     `windows`, int32, is the number of windows of the whole batch; `ends` may be a replica's share of it.
     """
-    position, inside = window_positions(ends, starts, window_s)
+    position, inside = window_positions(ends, starts, ends + 1, window_s - 1)
     seconds = inside & tf.gather(known, tf.where(inside, position, starts[:, None]))
     share = tf.cast(seconds, tf.float32)
     weights = share / (tf.reduce_sum(share, axis=1, keepdims=True) * tf.cast(windows, tf.float32))

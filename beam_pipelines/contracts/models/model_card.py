@@ -42,6 +42,8 @@ class ModelCard(Section):
         takes_stride: whether it gives the same values for single seconds as for whole films.
         members: for an ensemble that `cineaffect ensemble` made, where each member lay, and its weight.
         data: the films that it knows (`learned_films`), and digests.
+        back_s, ahead_s: how many seconds before and after a second its prediction depends on, before smoothing; None
+            for all of the film, or if an earlier export doesn't say.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -58,6 +60,8 @@ class ModelCard(Section):
     takes_stride: bool = True
     members: tuple[dict[str, Any], ...] = ()
     data: dict[str, Any] = Field(default_factory=dict)
+    back_s: int | None = None
+    ahead_s: int | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -67,7 +71,11 @@ class ModelCard(Section):
             models = [model for model in values.get("models") or () if isinstance(model, dict)]
             normalised = [model for model in models if model.get("batch_normalization")]
             takes_stride = all(model.get("batch_statistics_at_inference") != "film" for model in normalised)
-            return {**values, "takes_stride": takes_stride}
+            values = {**values, "takes_stride": takes_stride}
+        if isinstance(values, dict) and "back_s" not in values and values["takes_stride"]:
+            # All of them looked back only.
+            length = values.get("sequence_length_s")
+            values = {**values, "back_s": None if length is None else length - 1, "ahead_s": 0}
         return values
 
     @property

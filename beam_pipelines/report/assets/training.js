@@ -16,6 +16,7 @@
     ["chosen epoch", best ? String(best) : "–"], ["training films", String(page.trainFilms)],
     ["validation films", String(page.films.length)], ["loss", page.configuration.loss?.replace("_", " ") ?? "–"],
     ["smoothing", smoothingWords(page.card.smoothing)],
+    ["seconds seen", `${page.card.back_s ?? "all"} before, ${page.card.ahead_s ?? "all"} after`],
   ].filter(([name]) => epochs.length || !["epochs run", "chosen epoch", "loss"].includes(name)).concat(
     Object.entries(page.card.penalty ?? {}).map(([target, value]) => [`ridge penalty, ${target}`, String(value)])));
   by("epochs").hidden = !epochs.length;

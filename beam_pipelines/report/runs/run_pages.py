@@ -26,7 +26,7 @@ from beam_pipelines.report.runs.table_page import TABLE_1, write_table_page
 FOLDER = "report"
 CALIBRATION_BINS = 10
 
-_OF_THE_CARD = ("version", "best_epoch", "penalty", "code_version", "seed", "smoothing")
+_OF_THE_CARD = ("version", "best_epoch", "penalty", "code_version", "seed", "smoothing", "back_s", "ahead_s")
 _FIGURES = ("predictor", "target", "scope", "film_id", "seconds", "mse", "pcc", "ccc")
 
 

@@ -34,6 +34,7 @@ def test_train_leaves_a_page_of_what_happened(trained: Path, page: Any) -> None:
     summary = dict(zip(texts(page, "#summary dt"), texts(page, "#summary dd"), strict=True))
     assert summary["chosen epoch"] == str(card["best_epoch"])
     assert (summary["epochs run"], summary["validation films"], summary["training films"]) == ("4", "2", "5")
+    assert summary["seconds seen"] == f"{card['back_s']} before, {card['ahead_s']} after"
     assert page.locator("#untrained").inner_text().startswith("Made from untrained networks (face)")
     assert page.locator("#loss canvas, #validation canvas, #valence canvas, #arousal canvas").count() == 4
     with open(trained / "evaluation.csv", newline="") as file:

@@ -32,22 +32,22 @@ def make_films(lengths: list[int]) -> list[Rows]:
     return films
 
 
-def cut_window(rows: np.ndarray, end: int, window_s: int) -> np.ndarray:
-    padded = np.concatenate([np.zeros((window_s, rows.shape[1]), np.float32), rows])
-    return padded[end + 1 : end + 1 + window_s]
+def cut_window(rows: np.ndarray, end: int, window_s: int, after: int) -> np.ndarray:
+    zeros = np.zeros((window_s + after, rows.shape[1]), np.float32)
+    return np.concatenate([zeros, rows, zeros])[end + after + 1 : end + 1 + window_s + 2 * after]
 
 
 @examples(20)
-@given(st.lists(st.integers(1, 12), min_size=1, max_size=4), st.integers(1, 15))
-def test_gathered_windows_equal_cut_windows(lengths: list[int], window_s: int) -> None:
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=4), st.integers(1, 15), st.integers(0, 9))
+def test_gathered_windows_equal_cut_windows(lengths: list[int], window_s: int, after: int) -> None:
     films = make_films(lengths)
     table = stack_films(films)
     ends = np.arange(sum(lengths), dtype=np.int32)
-    starts = table.row_start.numpy()
+    starts, stops = table.row_start.numpy(), table.row_stop.numpy()
     for key, track in (("face", "features"), ("face_present", "present")):
-        windows = gather_windows(table.rows[key], ends, starts, window_s).numpy()
+        windows = gather_windows(table.rows[key], ends, starts, stops, window_s - 1, after).numpy()
         expected = [
-            cut_window(getattr(film, track)["face"], second, window_s)
+            cut_window(getattr(film, track)["face"], second, window_s, after)
             for film in films
             for second in range(len(film.known))
         ]

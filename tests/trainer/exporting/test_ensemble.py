@@ -119,6 +119,7 @@ def test_its_card_names_the_members_and_what_was_chosen(combined: str, runs: lis
     assert [member["weight"] for member in card["members"]] == [pytest.approx(1 / 3)] * 3
     assert card["modalities"] == ["image", "audio", "face"]
     assert card["sequence_length_s"] == 18
+    assert (card["back_s"], card["ahead_s"]) == (17, 0)
     assert [model["seed"] for model in card["models"]] == [1, 2, 3]
     assert card["untrained_networks"] == ["face"]
     rows = {(row["predictor"], row["target"]) for row in card["validation_metrics"] if row["scope"] == "pooled"}

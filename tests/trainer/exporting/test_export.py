@@ -172,6 +172,7 @@ def test_the_card_says_what_it_was_given_and_what_the_model_is(exported):
     assert card["dimensions"] == DIMENSIONS
     assert card["slots"] == {"image": 1, "audio": 1, "face": 2}
     assert card["sequence_length_s"] == 30
+    assert (card["back_s"], card["ahead_s"]) == (29, 0)
     assert card["label_range"] == [-2.0, 3.0]
     assert [member["seed"] for member in card["models"]] == [0, 1]
     assert [member["window_s"] for member in card["models"]] == [12, 30]

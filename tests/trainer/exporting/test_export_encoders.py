@@ -21,11 +21,12 @@ from trainer.foundation.config import ModelConfig
 from trainer.network.model import AffectModel, build_model
 
 LSTM = {"kind": "lstm", "units": 4, "layers": 2, "states": "all"}
+BOTH = {"kind": "gru", "units": 3, "bidirectional": True}
 TCN = {"kind": "tcn", "filters": 4, "filters_step": 2, "kernel_s": 3}
 FILM = {"batch_normalization": True, "batch_statistics_at_inference": "film"}
 POPULATION = {"batch_normalization": True, "batch_statistics_at_inference": "population"}
 MEMBERS: list[tuple[str, dict[str, Any]]] = [
-    ("float32", {"window_s": 7, "encoder": LSTM, **FILM}),
+    ("float32", {"window_s": 7, "lookahead_s": 4, "encoder": LSTM, "encoders": {"face": BOTH}, **FILM}),
     ("mixed_float16", {"window_s": 6, "encoder": TCN, "modalities": ("face", "image"), **FILM}),
     ("mixed_bfloat16", {"window_s": 5, "encoders": {"audio": {**TCN, "causal": True}, "image": LSTM}, **POPULATION}),
 ]

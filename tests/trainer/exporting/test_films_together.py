@@ -30,9 +30,11 @@ WIDE_COMPONENTS = 1024
 """Of so many the last bits of a product depend on how many rows it has, from two rows up."""
 
 LENGTHS = [60, 1, 31, ROW_BLOCK, 300, 17, ROW_BLOCK - 1, 60, 2]
+POPULATION = {"batch_normalization": True, "batch_statistics_at_inference": "population"}
 NETWORKS: dict[str, dict[str, Any]] = {
     "GRU": {"encoder": {"units": 64}, "batch_normalization": True, "batch_statistics_at_inference": "film"},
     "LSTM, two layers": {"encoder": {"kind": "lstm", "units": 16, "layers": 2, "states": "all"}},
+    "both sides": {"encoder": {"units": 16, "bidirectional": True}, "lookahead_s": 12, **POPULATION},
     "TCN": {"encoder": {"kind": "tcn", "filters": 16, "filters_step": 8, "kernel_s": 5}},
 }
 
@@ -176,8 +178,8 @@ def test_single_seconds_are_those_of_the_whole_curve(exported, films):
 def test_no_window_is_computed_that_was_not_asked_for():
     seen = []
 
-    def encode_block(rows, starts):
-        tf.numpy_function(lambda values, first: seen.append((values, first)), [rows, starts], [])
+    def encode_block(rows, starts, stops):
+        tf.numpy_function(lambda values, first, _: seen.append((values, first)), [rows, starts, stops], [])
         return tf.cast(rows, tf.float32)[:, None]
 
     start = np.repeat([0, 700], [700, 1604]).astype(np.int32)

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support import numpy_reference as reference
-from tests.support.model_cases import DIMENSIONS, explicit_windows, film_rows, starts_of
+from tests.support.model_cases import DIMENSIONS, comparable, film_rows, starts_of, windows_of
 from trainer.foundation.config import ModelConfig
 from trainer.network.dropout import kept_modalities
 from trainer.network.model import AffectModel, build_model
@@ -50,7 +50,8 @@ def test_any_subset_of_modalities_and_any_mix_of_encoders(
     inputs, starts = film_rows(21), starts_of([1, 3, 17])
     expected = reference.model_rows(model, inputs, starts)
     assert expected.std() > 0.001
-    np.testing.assert_allclose(model(explicit_windows(inputs, starts, 5)), expected, atol=1e-5, rtol=0)
+    same = comparable(model, starts)
+    np.testing.assert_allclose(model(windows_of(model, inputs, starts))[same], expected[same], atol=1e-5, rtol=0)
     np.testing.assert_allclose(model.predict_rows(inputs, starts), expected, atol=1e-5, rtol=0)
     assert {key for key in model.row_signature() if not key.endswith("_present")} == set(modalities)
 
@@ -82,7 +83,7 @@ def test_each_modality_is_left_out_at_its_rate_and_never_all() -> None:
 
 def test_modality_dropout_makes_a_window_that_of_a_film_without_it() -> None:
     model = make_model(modality_dropout=0.5)
-    windows = explicit_windows(film_rows(30), starts_of([30]), 5)
+    windows = windows_of(model, film_rows(30), starts_of([30]))
     kept = kept_modalities(30, 3, 0.5, [7, 1]).numpy()
     assert not kept.all()
     lacking = dict(windows)
@@ -99,16 +100,23 @@ def test_modality_dropout_makes_a_window_that_of_a_film_without_it() -> None:
 
 
 def test_several_seconds_of_a_window_are_predicted_in_their_order() -> None:
-    model = one_model()
-    windows = explicit_windows(film_rows(9), starts_of([9]), 5)
+    model, rows, starts = one_model(), film_rows(9), starts_of([9])
+    windows = windows_of(model, rows, starts, sequence=True)
+    before, _ = model.window_rows(sequence=True)
     seconds = np.random.default_rng(0).uniform(size=(9, 5)) < 0.4
     states = []
     for modality, encoder in zip(DIMENSIONS, model.encoders, strict=True):
-        rows = [{key: values[index] for key, values in windows.items()} for index in range(9)]
-        inputs = [reference.encoder_inputs(model, row, modality) for row in rows]
-        states.append(np.stack([reference.encoder_sequence(window, encoder) for window in inputs])[seconds])
+        window_rows = [{key: values[index] for key, values in windows.items()} for index in range(9)]
+        inputs = [reference.encoder_inputs(model, row, modality) for row in window_rows]
+        if modality == "image":
+            sequences = [reference.tcn_sequence(window, encoder)[before - 4 : before + 1] for window in inputs]
+        else:
+            sequences = [reference.encoder_sequence(window[before - 4 : before + 1], encoder) for window in inputs]
+        states.append(np.stack(sequences)[seconds])
     expected = reference.fusion(model, np.concatenate(states, axis=1), np.zeros(int(seconds.sum())))
     np.testing.assert_allclose(model(windows, seconds=tf.constant(seconds)), expected, atol=1e-5)
     last = np.zeros((9, 5), bool)
     last[:, -1] = True
-    np.testing.assert_allclose(model(windows, seconds=tf.constant(last)), model(windows), atol=1e-6)
+    # Both windows pair seconds alike, since one begins four seconds before the other.
+    single = model(windows_of(model, rows, starts))
+    np.testing.assert_allclose(model(windows, seconds=tf.constant(last)), single, atol=1e-6)

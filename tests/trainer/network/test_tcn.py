@@ -12,6 +12,7 @@ import tensorflow as tf
 from tests.support import numpy_reference as reference
 from tests.trainer.network.test_encoders import TOLERANCE, films
 from trainer.foundation.config import EncoderConfig
+from trainer.network.dropout import channel_dropout
 from trainer.network.encoders import TCNEncoder, build_encoder
 
 SHAPES = [([4], 3, True), ([4, 6], 5, False), ([3, 4, 5], 2, True), ([3, 4], 4, False)]
@@ -27,16 +28,18 @@ def make_encoder(filters: list[int], kernel: int, normalized: bool, causal: bool
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize(("filters", "kernel", "normalized"), SHAPES)
-@pytest.mark.parametrize("window", [1, 5, 8])
+@pytest.mark.parametrize("window", [1, 5])
 def test_a_window_is_the_published_network(
     filters: list[int], kernel: int, normalized: bool, causal: bool, window: int
 ) -> None:
     encoder = make_encoder(filters, kernel, normalized, causal, "float64")
-    windows = np.random.default_rng(0).normal(size=(3, window, 5))
+    before, after = encoder.rows(window, sequence=True)
+    windows = np.random.default_rng(0).normal(size=(2, before + 1 + after, 5))
     expected = np.stack([reference.tcn_sequence(one, encoder) for one in windows])
+    expected = expected[:, encoder.reach[0] : before + 1]
     np.testing.assert_allclose(encoder(windows, sequence=True), expected, atol=1e-9, rtol=0)
     np.testing.assert_allclose(encoder(windows), expected[:, -1], atol=1e-9, rtol=0)
-    assert encoder(windows).shape == (3, encoder.state_size)
+    assert expected.shape == (2, window, encoder.state_size)
 
 
 def test_stock_layers_agree_on_the_centred_convolution_pooling_and_doubling() -> None:
@@ -54,53 +57,89 @@ def test_stock_layers_agree_on_the_centred_convolution_pooling_and_doubling() ->
         expected = convolution(expected)
         if index < 2:
             expected = keras.layers.MaxPooling1D(2, dtype="float64")(expected)
-    np.testing.assert_allclose(encoder(x, sequence=True), expected, atol=1e-9, rtol=0)
+    np.testing.assert_allclose(encoder._network(x), expected, atol=1e-9, rtol=0)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("window", [1, 7, 12])
-def test_rows_equal_every_explicit_window(dtype: str, causal: bool, window: int) -> None:
-    encoder = make_encoder([4, 6], 5, True, causal, dtype)
-    # A film of one second, one shorter than the window, one that crosses a block's border.
-    x, starts = films([1, 5, 2, 300])
-    windows = np.stack([reference.window_of(x, row, start, window) for row, start in enumerate(starts)])
-    np.testing.assert_allclose(encoder.encode_rows(x, starts, window), encoder(windows), atol=TOLERANCE[dtype], rtol=0)
+@pytest.mark.parametrize(("dtype", "causal"), [("float64", False), ("float32", True)])
+def test_rows_are_the_network_over_whole_films_and_over_windows_of_the_reach(dtype: str, causal: bool) -> None:
+    encoder, lengths = make_encoder([4, 6], 5, True, causal, dtype), [1, 5, 2, 300]  # the last has three chunks
+    x, starts = (values[:308] for values in films(lengths))
+    every = np.arange(308, dtype=np.int32)
+    states = np.asarray(encoder.encode_rows(x, starts, 1, every))
+    expected = [
+        reference.tcn_film(x[first : first + seconds], encoder) for first, seconds in ((0, 1), (1, 5), (8, 300))
+    ]
+    np.testing.assert_allclose(states[np.r_[:6, 8:308]], np.concatenate(expected), atol=TOLERANCE[dtype], rtol=0)
+    np.testing.assert_array_equal(encoder.encode_rows(x, starts, 1, every[7:100:3]), states[7:100:3])
+    # A window whose pairs of seconds are those of the film sees what the film shows.
+    before, after = encoder.reach
+    aligned = [row for row in range(308) if (row - starts[row] - before) % 4 == 0]
+    stop = {0: 1, 1: 6, 6: 8, 8: 308}
+    windows = [
+        reference.window_of(x, row, starts[row], before + 1, stop[starts[row]], lookahead=after) for row in aligned
+    ]
+    np.testing.assert_allclose(encoder(np.stack(windows)), states[aligned], atol=TOLERANCE[dtype], rtol=0)
 
 
 def test_a_film_comes_out_the_same_whatever_shares_the_call() -> None:
     encoder = make_encoder([32, 40], 5, True, False, "float32", size=40)
-    x, starts = films([33, 400, 61], size=40)
-    together = np.asarray(encoder.encode_rows(x.astype(np.float32), starts, 12))
-    alone = np.zeros((512, 40), np.float32)
-    alone[:400] = x[33:433]
-    start = np.where(np.arange(512) < 400, 0, np.arange(512)).astype(np.int32)
-    np.testing.assert_array_equal(np.asarray(encoder.encode_rows(alone, start, 12))[:400], together[33:433])
+    x, starts = (values[:494] for values in films([33, 400, 61], size=40))
+    every = np.arange(494, dtype=np.int32)
+    together = np.asarray(encoder.encode_rows(x.astype(np.float32), starts, 12, every))
+    alone, start = x[33:433].astype(np.float32), np.zeros(400, np.int32)
+    np.testing.assert_array_equal(encoder.encode_rows(alone, start, 12, every[:400]), together[33:433])
+    for block in (64, 512):
+        blocks = np.asarray(encoder.encode_rows(alone, start, 12, every[:400], block))
+        np.testing.assert_allclose(blocks, together[33:433], atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_a_causal_output_sees_no_second_after_its_own(causal: bool) -> None:
-    encoder = make_encoder([4, 6], 3, False, causal, "float64")
-    x = np.random.default_rng(5).normal(size=(1, 11, 5))
-    before = np.asarray(encoder(x, sequence=True))[0]
-    saw_the_future = False
-    for second in range(11):
+@pytest.mark.parametrize(("filters", "kernel"), [([4], 2), ([4, 6], 3), ([3, 4, 5], 4)])
+def test_a_second_is_seen_as_far_as_the_reach_says_and_never_across_films(
+    filters: list[int], kernel: int, causal: bool
+) -> None:
+    encoder = make_encoder(filters, kernel, False, causal, "float64")
+    before, after = encoder.reach
+    assert (after == 0) == causal
+    x, starts = (values[:230] for values in films([200, 30]))
+    every = np.arange(230, dtype=np.int32)
+    states = np.asarray(encoder.encode_rows(x, starts, 1, every))
+    reached = [0, 0]
+    for second in (96, 95 + 2 ** len(filters)):  # the first and the last of a step of the last level
         changed = x.copy()
-        changed[0, second] += 10.0
-        moved = np.abs(np.asarray(encoder(changed, sequence=True))[0] - before).max(axis=1) > 0
-        saw_the_future |= bool(moved[:second].any())
-    assert saw_the_future != causal
-
-
-def test_a_state_depends_on_its_own_window_alone() -> None:
-    encoder = make_encoder([4], 3, False, False, "float64")
-    x, starts = films([40, 50])
-    before = np.asarray(encoder.encode_rows(x, starts, 3))
+        changed[second] += 10.0
+        moved = np.flatnonzero(np.abs(np.asarray(encoder.encode_rows(changed, starts, 1, every)) - states).max(axis=1))
+        reached = [max(reached[0], moved.max() - second), max(reached[1], second - moved.min())]
+    # The bound holds, and isn't idle: some second is seen from as far as that, or nearly.
+    assert before - 2 ** len(filters) <= reached[0] <= before
+    assert after - 2 ** len(filters) <= reached[1] <= after
     changed = x.copy()
-    changed[60] += 10.0
-    moved = np.abs(np.asarray(encoder.encode_rows(changed, starts, 3)) - before).max(axis=1) > 0
-    assert set(np.flatnonzero(moved)) <= {60, 61, 62}
-    assert moved[60]
+    changed[200:] += 10.0
+    moved = np.abs(np.asarray(encoder.encode_rows(changed, starts, 1, every)) - states).max(axis=1) > 0
+    assert moved[200:].any()
+    assert not moved[:200].any()
+
+
+def test_dropped_channels_are_dropped_for_a_whole_window() -> None:
+    encoder = make_encoder([8, 8], 3, False, False, "float64")
+    before, after = encoder.rows(6, sequence=True)
+    windows = np.random.default_rng(0).normal(size=(40, before + 1 + after, 5))
+    seen = []
+
+    def drop(x: Any, layer: int) -> Any:
+        dropped = channel_dropout(x, layer, rate=0.3, seed=tf.constant([1, 2]), modality=0)
+        seen.append(np.asarray(dropped))
+        return dropped
+
+    first = np.asarray(encoder(windows, sequence=True, drop=drop))
+    assert len(seen) == 4
+    for layer in seen:
+        silent = (layer == 0.0).all(axis=1)
+        assert silent.mean() == pytest.approx(0.3, abs=0.1)
+        assert ((layer == 0.0).any(axis=1) == silent).all()
+    assert len({tuple((layer == 0.0).all(axis=1).ravel()) for layer in seen}) == 4
+    np.testing.assert_array_equal(encoder(windows, sequence=True, drop=drop), first)
+    assert np.abs(first - np.asarray(encoder(windows, sequence=True))).max() > 0.1
 
 
 def test_it_comes_back_from_its_configuration_and_penalises_its_kernels() -> None:
@@ -110,7 +149,7 @@ def test_it_comes_back_from_its_configuration_and_penalises_its_kernels() -> Non
     assert (encoder.filters, encoder.kernel, encoder.causal, encoder.normalized) == ([4, 6, 8], 3, True, False)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(encoder))
     assert again.get_config() == encoder.get_config()
-    x = np.random.default_rng(1).normal(size=(2, 5, 3)).astype(np.float32)
+    x = np.random.default_rng(1).normal(size=(2, sum(encoder.reach) + 1, 3)).astype(np.float32)
     np.testing.assert_array_equal(again(x), encoder(x))
     kernels = [np.asarray(weight) for weight in encoder.weights if weight.name.endswith("kernel")]
     assert len(kernels) == 6
@@ -120,7 +159,7 @@ def test_it_comes_back_from_its_configuration_and_penalises_its_kernels() -> Non
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_gradients_are_finite_also_where_nothing_is_active(policy: str) -> None:
     encoder = TCNEncoder([4, 6], 3, seed=3, dtype=policy)
-    x = tf.concat([tf.zeros((1, 9, 5)), tf.random.stateless_normal((2, 9, 5), [1, 2])], axis=0)
+    x = tf.concat([tf.zeros((1, 40, 5)), tf.random.stateless_normal((2, 40, 5), [1, 2])], axis=0)
     with tf.GradientTape() as tape:
         states = encoder(x, sequence=True)
         loss = tf.reduce_sum(tf.cast(states, tf.float32) ** 2)

@@ -19,6 +19,7 @@ from trainer.data.dataset import TrainingFilm, load_films, read_statistics
 from trainer.data.transform import load_transform
 from trainer.data.windows import WindowTable, stack_films
 from trainer.foundation.config import TrainConfig
+from trainer.network.encoders import TCNEncoder
 from trainer.network.model import build_model
 from trainer.training.checkpoints import TrainingState
 from trainer.training.step import make_optimizer, make_step, supervise_windows
@@ -153,11 +154,15 @@ def loss_of_the_formulas(model: Any, table: WindowTable, ends: np.ndarray, confi
     """The batch's loss in NumPy, window by window and second by second."""
     rows = {key: values.numpy()[:-1] for key, values in table.rows.items()}
     inputs, targets = reference.encoder_inputs(model, rows, "face"), (table.labels.numpy() + 1.0) / 2.0
-    states, wanted, weights = [], [], []
+    states, wanted, weights, encoder = [], [], [], model.encoders[0]
+    before, after = model.window_rows(config.sequence_loss)
     for end in ends:
-        start = int(table.row_start.numpy()[end])
-        window = reference.window_of(inputs, end, start, config.model.window_s)
-        sequence = reference.encoder_sequence(window, model.encoders[0])
+        start, stop = int(table.row_start.numpy()[end]), int(table.row_stop.numpy()[end])
+        window = reference.window_of(inputs, end, start, before + 1, stop, lookahead=after)
+        if isinstance(encoder, TCNEncoder):
+            sequence = reference.tcn_sequence(window, encoder)[: before + 1]
+        else:
+            sequence = reference.encoder_sequence(window, encoder)
         seconds = [end]
         if config.sequence_loss:
             seconds = [s for s in range(max(start, end - config.model.window_s + 1), end + 1) if table.known[s]]
