@@ -192,7 +192,7 @@ class TrainingRun:
         own = {film_id: ends[(first <= ends) & (ends < stop)] - first for film_id, (first, stop) in spans}
         self.model.set_population_statistics((self.table.film(film), rows) for film, rows in own.items() if len(rows))
         # One worker's statistics count for all: a last digit may differ.
-        for variable in self.model.non_trainable_variables:
+        for variable in self.model.non_trainable_weights:
             variable.assign(chiefs_value(self.strategy, variable.numpy()))
 
     def _validate(self) -> tuple[dict[str, float | None], float | None]:

@@ -199,14 +199,14 @@ def test_population_statistics_are_those_of_the_chosen_epochs_windows(
     films: dict[str, list[TrainingFilm]], undisturbed: tuple[TrainingResult, Path]
 ) -> None:
     model, table = undisturbed[0].model, stack_films(films["train"])
-    kept = [variable.numpy() for variable in model.non_trainable_variables]
+    kept = [variable.numpy() for variable in model.non_trainable_weights]
     assert len(kept) == 6
     ends = window_ends(table, stride_s=1, epoch=0)
     own = [
         (table.film(name), ends[(ends >= first) & (ends < stop)] - first) for name, (first, stop) in table.spans.items()
     ]
     model.set_population_statistics(own)
-    for variable, value in zip(model.non_trainable_variables, kept, strict=True):
+    for variable, value in zip(model.non_trainable_weights, kept, strict=True):
         # Moving averages would still be nearer to their initial values, 0 and 1, than to these.
         np.testing.assert_allclose(variable.numpy(), value, rtol=1e-4, atol=1e-5)
         variable.assign(value)
