@@ -86,6 +86,8 @@ class ModelConfig(Section):
         presence_input: whether the encoder also gets each second's presence flags (ours).
         experts: logistic experts per target (ours; YouTube-8M's default is 2).
         dummy_expert: whether the softmax over experts has one more slot, whose answer is 0 (YouTube-8M's form).
+        gates: whether a context gate stands before and behind the experts (paper); with one expert, no dummy and no
+            gates the head is a single logistic layer.
         dropout: rate on the concatenated encoder states (ours); 0 is none.
         feature_dropout: rate on the encoders' inputs, one mask per window (ours); 0 is none.
         modality_dropout: share of the training windows in which a modality is absent in all seconds, drawn
@@ -108,6 +110,7 @@ class ModelConfig(Section):
     presence_input: bool = True
     experts: int = Field(2, ge=1, le=64)
     dummy_expert: bool = True
+    gates: bool = True
     dropout: Share = 0.0
     feature_dropout: Share = 0.0
     modality_dropout: Share = 0.0

@@ -35,7 +35,9 @@ class Fusion(keras.layers.Layer):
             if config.batch_normalization
             else None
         )
-        self.first_gate = ContextGate(seed=weight_seed(seed, "first_gate"), name="first_gate", **gate)
+        self.first_gate = (
+            ContextGate(seed=weight_seed(seed, "first_gate"), name="first_gate", **gate) if config.gates else None
+        )
         self.experts = MixtureOfExperts(
             len(TARGETS),
             config.experts,
@@ -44,17 +46,21 @@ class Fusion(keras.layers.Layer):
             name="experts",
             **common,
         )
-        self.second_gate = ContextGate(
-            open_at_start=True, seed=weight_seed(seed, "second_gate"), name="second_gate", **gate
+        self.second_gate = (
+            ContextGate(open_at_start=True, seed=weight_seed(seed, "second_gate"), name="second_gate", **gate)
+            if config.gates
+            else None
         )
 
     def build(self, input_shape: Any) -> None:
         """Creates all weights for states [N, H]."""
         if self.normalization is not None:
             self.normalization.build(input_shape)
-        self.first_gate.build(input_shape)
+        if self.first_gate is not None:
+            self.first_gate.build(input_shape)
         self.experts.build(input_shape)
-        self.second_gate.build((None, len(TARGETS)))
+        if self.second_gate is not None:
+            self.second_gate.build((None, len(TARGETS)))
 
     def start_at(self, means: Any) -> None:
         """Sets the experts' biases so that the untrained network predicts about `means`, float [2] in [0, 1].
@@ -62,10 +68,11 @@ class Fusion(keras.layers.Layer):
         With the dummy expert no untrained prediction exceeds about 0.95 E / (E + 1), 0.63 for two experts; higher means
         start there.
         """
-        target = np.asarray(means, np.float64)
-        kernel, mixed = np.asarray(self.second_gate.kernel, np.float64), target
-        for _ in range(20):  # The second gate shrinks what the experts give by a share that depends on it.
-            mixed = target * (1.0 + np.exp(-(mixed @ kernel + OPEN_LOGIT)))
+        target = mixed = np.asarray(means, np.float64)
+        if self.second_gate is not None:
+            kernel = np.asarray(self.second_gate.kernel, np.float64)
+            for _ in range(20):  # The second gate shrinks what the experts give by a share that depends on it.
+                mixed = target * (1.0 + np.exp(-(mixed @ kernel + OPEN_LOGIT)))
         self.experts.start_at(mixed)
 
     def call(
@@ -89,6 +96,8 @@ class Fusion(keras.layers.Layer):
             x = normalize(self.normalization, x) if normalize else self.normalization(x, training=training)
         if training and self.config.dropout:
             x = dropout(x, self.config.dropout, ops.shape(x), dropout_seed, STATES)
-        x = self.first_gate(x, training=training, normalize=normalize, multiply=multiply)
+        gate = {"training": training, "normalize": normalize, "multiply": multiply}
+        if self.first_gate is not None:
+            x = self.first_gate(x, **gate)
         x = self.experts(x, multiply=multiply)
-        return self.second_gate(x, training=training, normalize=normalize, multiply=multiply)
+        return x if self.second_gate is None else self.second_gate(x, **gate)

@@ -172,6 +172,19 @@ def test_the_untrained_prediction_is_the_mean_that_it_was_told(dummy_expert, exp
     assert 0.55 < np.mean(high(explicit_windows(film_rows(60), starts_of([60]), 6))) < 0.66
 
 
+def test_without_gates_one_expert_is_a_logistic_layer():
+    model = make_model("float64", modalities=("face",), encoders={}, gates=False, experts=1, dummy_expert=False)
+    states = np.random.default_rng(4).normal(size=(30, 4))
+    logits = states @ np.asarray(model.fusion.experts.expert_kernel) + np.asarray(model.fusion.experts.expert_bias)
+    np.testing.assert_allclose(model.fusion(states), 1.0 / (1.0 + np.exp(-logits)), atol=1e-12)
+    inputs = film_rows(30)
+    windows = explicit_windows(inputs, starts_of([30]), 6)
+    np.testing.assert_allclose(model.predict_rows(inputs, starts_of([30])), model(windows), atol=1e-9)
+    assert not [weight.path for weight in model.weights if "gate/" in weight.path]
+    model.fusion.start_at((0.4, 0.7))
+    np.testing.assert_allclose(model.fusion(np.zeros((1, 4))), [[0.4, 0.7]], atol=1e-6)
+
+
 def test_dropout_follows_from_its_seed_and_needs_one():
     model = make_model(dropout=0.5, feature_dropout=0.3)
     windows = explicit_windows(film_rows(20), starts_of([20]), 6)
