@@ -88,7 +88,7 @@ def combine(
     known = {
         "takes_stride": all(member.reference.card.takes_stride for member in members),
         "models": [model for member in members for model in member.card.get("models", [])],
-        "sequence_length_s": None if None in windows else max(windows),
+        "sequence_length_s": _furthest(windows),
         "back_s": _furthest([member.reference.card.back_s for member in members]),
         "ahead_s": _furthest([member.reference.card.ahead_s for member in members]),
     }

@@ -110,7 +110,7 @@ def _text(name: str, decision: Decision, config: RetrainConfig) -> str:
         name = "the network" if decision.challenger == NETWORK else "ridge regression"
         lines.append(f"The challenger is {name}, the better of the round's two models. {decision.chosen_by}.")
     lines += decision.remarks
-    for title, films in (("Left out on both sides", decision.failed), ("Not used", decision.left_out)):
-        if films:
-            lines += ["", f"{title}:", *(f"- {film_id}: {reason}" for film_id, reason in films.items())]
+    for title, reasons in (("Left out on both sides", decision.failed), ("Not used", decision.left_out)):
+        if reasons:
+            lines += ["", f"{title}:", *(f"- {film_id}: {reason}" for film_id, reason in reasons.items())]
     return "\n".join(lines)

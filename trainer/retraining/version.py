@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,13 +78,18 @@ def choose_challenger(round_directory: str, version: int, metric: str) -> Challe
     of_each = {kind: [figures.get((name, target)) for target in TARGETS] for kind, name in names.items()}
     kind, why = NETWORK, ""
     if None not in of_each[RIDGE]:
-        # A constant curve has no correlation, which is worse than any.
-        network, ridge = (-math.inf if None in both else sum(both) / len(TARGETS) for both in of_each.values())
+        network, ridge = (_mean(both) for both in of_each.values())
         better = ridge < network if metric == "mse" else ridge > network
         kind = RIDGE if better else NETWORK
         why = f"{metric.upper()} on the validation films: network {network:.4f}, ridge regression {ridge:.4f}"
     storage.write_text(storage.join(round_directory, CHOICE), json.dumps({"kind": kind}) + "\n")
     return Challenger(kind, trained_model(round_directory, version, kind), why)
+
+
+def _mean(figures: Sequence[float | None]) -> float:
+    """The mean of both targets; a constant curve has no correlation, which is worse than any."""
+    known = [figure for figure in figures if figure is not None]
+    return sum(known) / len(known) if len(known) == len(figures) else -math.inf
 
 
 def _chosen_model(round_directory: str, version: int) -> str:

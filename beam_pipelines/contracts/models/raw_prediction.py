@@ -40,8 +40,10 @@ def mean_of_members(
     if all(len(values) == 1 for values in members.values()):
         return RawPrediction(*(members[target][0] for target in TARGETS))
     # In double precision, so that the mean doesn't depend on the order of the members.
-    means = (np.average(members[target].astype(np.float64), axis=0, weights=weights) for target in TARGETS)
-    return RawPrediction(*(mean.astype(np.float32) for mean in means), members=members)
+    valence, arousal = (
+        np.average(members[target].astype(np.float64), axis=0, weights=weights).astype(np.float32) for target in TARGETS
+    )
+    return RawPrediction(valence, arousal, members)
 
 
 def seconds_to_predict(seconds: int, stride_s: int) -> NDArray[np.int64]:
