@@ -20,6 +20,7 @@ SENTENCES: Mapping[str, str] = {
     "jumps: {number:g}",
     "damaged": "parts of the file are damaged; packets and frames lost: {number:g}",
     "frozen": "{number:g} seconds show the picture of the second before: a gap in the file, or stills",
+    "sound_goes_on": "the sound goes on for {number:g} s after the pictures; those seconds are left out",
     "sound_track_chosen": "the film has {number:g} sound tracks; taken: {taken}",
     "sound_track_not_found": "none of {number:g} sound tracks is '{wanted}' and can be decoded; taken: {taken}",
     "sound_not_decodable": "{number:g} of {tracks} sound tracks can't be decoded; taken: {taken}",
@@ -40,6 +41,10 @@ TRUNCATED_BEYOND_S = 1.0
 
 FROZEN_BEYOND_S = 1
 """A film is frozen if more seconds than this lack a picture of their own (ours): the last frame may be a long one."""
+
+
+SOUND_GOES_ON_BEYOND_S = 2.0
+"""More sound than this after the last picture is a warning (ours): encoders and editors leave a second or so."""
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from beam_pipelines.contracts.film_warnings import FilmWarning, in_order, warnings_of_quality
+from beam_pipelines.contracts.film_warnings import (
+    SOUND_GOES_ON_BEYOND_S,
+    FilmWarning,
+    film_warning,
+    in_order,
+    warnings_of_quality,
+)
 from beam_pipelines.media.damage import describe_damage
 from beam_pipelines.media.probe import FilmProbe
+from beam_pipelines.media.truncation import WITHOUT_A_LENGTH
 
 
 def warnings_of_probe(probe: FilmProbe) -> tuple[FilmWarning, ...]:
     """The warnings of a probed film, in their order; a whole film's record may have more (`warnings_of_quality`)."""
-    return in_order(warnings_of_quality({"film": describe_damage(probe), "sound": probe.sound.describe()}))
+    found = [*warnings_of_quality({"film": describe_damage(probe), "sound": probe.sound.describe()})]
+    goes_on_s = sound_goes_on_s(probe)
+    if goes_on_s > SOUND_GOES_ON_BEYOND_S:
+        found.append(film_warning("sound_goes_on", goes_on_s))
+    return in_order(found)
+
+
+def sound_goes_on_s(probe: FilmProbe) -> float:
+    """Seconds of sound after the last picture, as the file states its sound's length; 0 where nothing reliable says it.
+
+    Sound that begins later than the file goes on for longer than this.
+    """
+    if probe.container in WITHOUT_A_LENGTH or probe.jumps:
+        return 0.0
+    pictures_end_s = float(probe.first_pts_s - probe.file_start_s + probe.duration_s)
+    return max(0.0, max((track.length_s for track in probe.sound.tracks), default=0.0) - pictures_end_s)

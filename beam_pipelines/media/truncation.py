@@ -23,7 +23,8 @@ from av.container import InputContainer
 from beam_pipelines.contracts.film_warnings import TRUNCATED_BEYOND_S
 from beam_pipelines.media.decode import opened_film
 
-_WITHOUT_A_LENGTH = frozenset({"mpegts", "mpeg"})
+WITHOUT_A_LENGTH = frozenset({"mpegts", "mpeg"})
+"""FFmpeg's names of the formats whose headers say no length."""
 _TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
@@ -41,7 +42,7 @@ def missing_s(name: str, container: InputContainer, video: Any, first_pts_s: Fra
         FilmError: step `probe`, reason `unreadable`.
     """
     kind, end_s = container.format.name.split(",")[0], first_pts_s + duration_s
-    if kind in _WITHOUT_A_LENGTH:
+    if kind in WITHOUT_A_LENGTH:
         return 0.0
     by_ffmpeg = _written_by_ffmpeg(container)
     tagged_s = _tagged_s(video.metadata, by_ffmpeg)

@@ -111,7 +111,9 @@ def test_sound_longer_than_the_pictures_is_no_truncation(tmp_path: Path, suffix)
     film = write_clip(
         tmp_path / f"a.{suffix}", regular_times(75, 25), picture=picture, sound=sound, time_base=time_base
     )
-    assert warnings_of_probe(probe_film(film)) == ()
+    # Only MP4 and Matroska state how long their sound is.
+    warned = [each.code for each in warnings_of_probe(probe_film(film))]
+    assert warned == (["sound_goes_on"] if suffix in ("mp4", "mkv") else [])
 
 
 def with_tag(path: Path, key: str, value: str, folder: Path) -> Path:

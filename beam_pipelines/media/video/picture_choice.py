@@ -32,7 +32,8 @@ def choose_picture(path: str, container: InputContainer, step: str) -> Any:
     """
     videos: list[Any] = [stream for stream in container.streams.video if not stream.disposition & _PICTURES]
     if not videos:
-        raise FilmError(step, "no_video_stream", f"{path}: no video stream among {len(container.streams)} streams")
+        detail = f"{path}: none of its {len(container.streams)} streams is a film's picture (a cover is none)"
+        raise FilmError(step, "no_video_stream", detail)
     decodable = [stream for stream in videos if stream.codec_context is not None]
     if not decodable:
         raise FilmError(step, "unreadable", f"{path}: no decoder for video stream {videos[0].index}")
