@@ -8,7 +8,7 @@ from beam_pipelines import cli
 from tests.support.synthetic_films import DataSet
 
 SETTINGS = ("epochs=4", "batch_size=64", "learning_rate=0.01", "model.window_s=8", "model.encoder.units=8")
-SETTINGS += ("model.dropout=0.2",)
+SETTINGS += ("model.dropout=0.2", "model.feature_dropout=0", "model.modality_dropout=0")
 
 
 def train_arguments(dataset: DataSet, output: Path, *further: str) -> list[str]:

@@ -33,7 +33,8 @@ RUNS = {
 }
 MODEL = (
     "epochs: 3, batch_size: 64, stride_s: 2, learning_rate: 0.01, smoothing_cutoffs_hz: [], "
-    "model: {modalities: [image, audio], window_s: 6, encoder: {units: 4}}"
+    "model: {modalities: [image, audio], window_s: 6, encoder: {units: 4}, dropout: 0.0, feature_dropout: 0.0, "
+    "modality_dropout: 0.0}"
 )
 
 

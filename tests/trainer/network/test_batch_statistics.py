@@ -29,6 +29,9 @@ def make_model(dtype: str = "float32", mode: str = "film", **options: Any) -> Af
         "window_s": 4,
         "encoder": {"units": 4},
         "encoders": {"face": {"kind": "tcn", "filters": 3, "levels": 1, "kernel_s": 2}},
+        "dropout": 0.0,
+        "feature_dropout": 0.0,
+        "modality_dropout": 0.0,
         "batch_normalization": True,
         "batch_statistics_at_inference": mode,
     }

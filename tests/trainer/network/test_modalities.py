@@ -82,7 +82,7 @@ def test_each_modality_is_left_out_at_its_rate_and_never_all() -> None:
 
 
 def test_modality_dropout_makes_a_window_that_of_a_film_without_it() -> None:
-    model = make_model(modality_dropout=0.5)
+    model = make_model(modality_dropout=0.5, dropout=0.0, feature_dropout=0.0)
     windows = windows_of(model, film_rows(30), starts_of([30]))
     kept = kept_modalities(30, 3, 0.5, [7, 1]).numpy()
     assert not kept.all()

@@ -21,7 +21,13 @@ from trainer.foundation.config import ModelConfig
 from trainer.network.dropout import dropout as _dropout
 from trainer.network.model import AffectModel, build_model
 
-SMALL: dict[str, Any] = {"window_s": 6, "encoder": {"units": 4}, "encoders": {"face": {"units": 3, "layers": 2}}}
+WITHOUT_DROPOUT = {"dropout": 0.0, "feature_dropout": 0.0, "modality_dropout": 0.0}
+SMALL: dict[str, Any] = {
+    **WITHOUT_DROPOUT,
+    "window_s": 6,
+    "encoder": {"units": 4},
+    "encoders": {"face": {"units": 3, "layers": 2}},
+}
 TOLERANCE = {"float64": 1e-6, "float32": 1e-5}
 
 

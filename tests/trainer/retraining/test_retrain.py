@@ -40,13 +40,14 @@ from trainer.retraining.stages import Stages
 
 SPLITS = {"train": 4, "validation": 1, "test": 5}
 EPOCHS = 12
+WITHOUT_DROPOUT = {"dropout": 0.0, "feature_dropout": 0.0, "modality_dropout": 0.0}
 TRAIN = {
     "epochs": EPOCHS,
     "patience": 0,
     "batch_size": 64,
     "learning_rate": 0.01,
     "smoothing_cutoffs_hz": [0.05, 0.12],
-    "model": {"modalities": ["image", "audio"], "window_s": 8, "encoder": {"units": 8}},
+    "model": {"modalities": ["image", "audio"], "window_s": 8, "encoder": {"units": 8}, **WITHOUT_DROPOUT},
 }
 
 

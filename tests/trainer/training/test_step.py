@@ -28,6 +28,7 @@ from trainer.training.train import train
 TCN = {"kind": "tcn", "filters": 6, "filters_step": 2, "levels": 1, "kernel_s": 3}
 LSTM = {"kind": "lstm", "units": 6, "layers": 2, "states": "all"}
 NETWORK = {"modalities": ["audio", "face"], "window_s": 8, "dropout": 0.1, "modality_dropout": 0.2}
+WITHOUT_DROPOUT = {"dropout": 0.0, "feature_dropout": 0.0, "modality_dropout": 0.0}
 BATCH_NORMALIZATION = {"batch_normalization": True, "batch_statistics_at_inference": "film"}
 TCN_RUN, LSTM_RUN = "tcn, film statistics, bfloat16", "lstm, ccc, float16"
 RUNS: dict[str, dict[str, Any]] = {
@@ -82,7 +83,7 @@ def test_a_killed_run_ends_at_the_weights_of_an_undisturbed_one(
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse", "ccc"])
 @pytest.mark.parametrize("encoder", [TCN, LSTM], ids=["tcn", "lstm"])
 def test_one_step_takes_the_loss_of_the_formulas(tmp_path: Path, loss: str, encoder: dict[str, Any]) -> None:
-    network = {"modalities": ["face"], "window_s": 6, "encoder": encoder, "l2": 0.0}
+    network = {"modalities": ["face"], "window_s": 6, "encoder": encoder, "l2": 0.0, **WITHOUT_DROPOUT}
     config = configure(loss=loss, model=network, learning_rate=1e-12)
     table = stack_films(make_films([9, 4]))
     ends = np.array([0, 2, 8, 9, 12], np.int32)
@@ -120,7 +121,7 @@ def test_the_sequence_loss_is_that_of_a_tcn_unless_configured() -> None:
 
 @pytest.mark.usefixtures("eagerly")
 def test_gradients_are_clipped_by_their_unscaled_norm_and_an_overflow_leaves_the_step_out(tmp_path: Path) -> None:
-    network = {"modalities": ["face"], "window_s": 3, "encoder": {"units": 4}, "l2": 0.0}
+    network = {"modalities": ["face"], "window_s": 3, "encoder": {"units": 4}, "l2": 0.0, **WITHOUT_DROPOUT}
     table, ends = stack_films(make_films([40])), np.arange(0, 40, 2, dtype=np.int32)
     norms = {}
     for precision in ("float32", "mixed_float16"):

@@ -32,7 +32,7 @@ def arguments(dataset: DataSet, output: Path, trials: int, *further: str) -> lis
     argv += ["--output", str(output), "--set", f"trials={trials}", "--set", "startup_trials=2"]
     for key in SPACE:
         argv += ["--set", f"space.{key}"]
-    for key in ("epochs=2", "batch_size=128", "model.modalities=[audio]"):
+    for key in ("epochs=2", "batch_size=128", "model.modalities=[audio]", "model.feature_dropout=0"):
         argv += ["--set-train", key]
     return [*argv, *further]
 
