@@ -144,7 +144,7 @@ def _sound_warnings(described: Mapping[str, Any], sound: Callable[[str], float])
 
 _WHY = {
     "named": "as named",
-    "only": "the only one for all listeners",
+    "only": "the only one left",
     "default": "the default",
     "most_channels": "most channels",
     "first": "the first of several alike",

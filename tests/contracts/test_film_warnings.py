@@ -76,7 +76,7 @@ ONE_OF_THREE = {
             {**ONE_OF_THREE, "tracks_in_film": 2, "not_decodable": 1, "why": "only"},
             {
                 "sound_not_decodable": "1 of 2 sound tracks can't be decoded; "
-                "taken: stream 2 (stereo, eng): the only one for all listeners"
+                "taken: stream 2 (stereo, eng): the only one left"
             },
         ),
         (
@@ -87,7 +87,7 @@ ONE_OF_THREE = {
             {**ONE_OF_THREE, "tracks_in_film": 1, "not_found": "fra", "why": "only"},
             {
                 "sound_track_not_found": "none of 1 sound tracks is 'fra' and can be decoded; "
-                "taken: stream 2 (stereo, eng): the only one for all listeners"
+                "taken: stream 2 (stereo, eng): the only one left"
             },
         ),
         (

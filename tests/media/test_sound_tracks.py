@@ -27,6 +27,16 @@ def without_decoder(path: Path, track: int) -> Path:
     return path
 
 
+def test_a_material_exchange_files_eight_mono_tracks_stay_apart(tmp_path: Path):
+    """As broadcasters deliver: 5.1 and stereo, and nothing says which is which."""
+    pictures = Pictures([Fraction(number, 25) for number in range(50)], "mpeg2video")
+    tracks = [Track(rising(2, rate_hz=48_000), rate_hz=48_000), *[Track(silence(2, 48_000), rate_hz=48_000)] * 7]
+    film = write_tracks(tmp_path / "a.mxf", [pictures], tracks)
+    probe = probe_film(film)
+    assert (probe.audio_index, probe.sound.mono_tracks_apart) == (1, 8)
+    assert tones_of(film, probe) == [400, 500]
+
+
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_track_without_a_decoder_is_passed_over(tmp_path: Path, lost: int):
     tracks = [Track(rising(3), flags=Disposition.default), Track(rising(3), flags=Disposition.default)]
@@ -150,6 +160,49 @@ def test_a_transport_stream_without_sound_has_none(tmp_path: Path):
     film = write_tracks(tmp_path / "a.ts", [Pictures([Fraction(n, 5) for n in range(15)], "libx264")])
     probe = probe_film(film)
     assert (probe.audio_index, probe.sound.tracks_in_film, probe.sound.search_mb) == (None, 0, 0)
+
+
+TS_PACKET = 188
+
+
+def joined_programmes(path: Path, first: Path, second: Path, numbers: dict[int, int]) -> Path:
+    """One transport stream with two programmes, packet by packet from each; `numbers`: programme -> PID of its list."""
+    body = b"".join(number.to_bytes(2) + (0xE000 | pid).to_bytes(2) for number, pid in numbers.items())
+    section = b"\x00" + (0xB000 | (len(body) + 9)).to_bytes(2) + b"\x00\x01\xc1\x00\x00" + body
+    remainder = 0xFFFFFFFF
+    for byte in section:
+        remainder ^= byte << 24
+        for _ in range(8):
+            remainder = (remainder << 1 ^ (0x04C11DB7 if remainder >> 31 else 0)) & 0xFFFFFFFF
+    table = (b"\x00" + section + remainder.to_bytes(4)).ljust(TS_PACKET - 4, b"\xff")
+    contents, joined = [film.read_bytes() for film in (first, second)], []
+    for place in range(0, max(map(len, contents)), TS_PACKET):
+        for is_second, content in enumerate(contents):
+            packet = content[place : place + TS_PACKET]
+            pid = int.from_bytes(packet[1:3]) & 0x1FFF
+            if packet and (pid > 0x1F or (pid == 0 and not is_second)):
+                joined.append(packet if pid else packet[:4] + table)
+    path.write_bytes(b"".join(joined))
+    return path
+
+
+def test_the_sound_of_another_programme_is_not_taken_though_it_has_more_channels(tmp_path: Path):
+    pictures = Pictures([Fraction(number, 25) for number in range(75)], "libx264")
+    mine = Track(rising(3, rate_hz=16_000), rate_hz=16_000, codec="aac")
+    others = Track(np.repeat(other(3, 16_000), 2, axis=0), "stereo", rate_hz=16_000, codec="aac")
+    first = write_tracks(
+        tmp_path / "1.ts", [pictures], [mine], {"mpegts_pmt_start_pid": "4096", "mpegts_start_pid": "256"}
+    )
+    second = write_tracks(
+        tmp_path / "2.ts",
+        [Pictures(pictures.times_s[:20], "libx264")],
+        [others],
+        {"mpegts_pmt_start_pid": "4097", "mpegts_start_pid": "512", "mpegts_service_id": "2"},
+    )
+    film = joined_programmes(tmp_path / "both.ts", first, second, {1: 4096, 2: 4097})
+    probe = probe_film(film)
+    assert (probe.sound.tracks_in_film, probe.sound.why, probe.packets) == (2, "only", 75)
+    assert tones_of(film, probe) == [400, 500, 600]
 
 
 ODD = {

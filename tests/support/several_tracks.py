@@ -64,11 +64,13 @@ def silence(seconds: int, rate_hz: int = 8_000) -> np.ndarray:
     return np.zeros((1, seconds * rate_hz), np.float32)
 
 
-def write_tracks(path: Path, pictures: Sequence[Pictures] | int, tracks: Sequence[Track] = ()) -> Path:
-    """Writes a film; `pictures` may be its length in seconds, at 5 pictures a second."""
+def write_tracks(
+    path: Path, pictures: Sequence[Pictures] | int, tracks: Sequence[Track] = (), muxer: dict[str, str] | None = None
+) -> Path:
+    """Writes a film; `pictures` may be its length in seconds, at 5 pictures a second; `muxer` has FFmpeg's options."""
     if isinstance(pictures, int):
         pictures = [Pictures([Fraction(number, 5) for number in range(5 * pictures)])]
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=muxer or {}) as container:
         videos = [_add_video(container, each) for each in pictures]
         sounds = [_add_sound(container, each) for each in tracks]
         packets = [packet for video, each in zip(videos, pictures, strict=True) for packet in _encoded(video, each)]
