@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -96,6 +97,22 @@ def test_six_mono_tracks_are_mixed_as_five_channels_and_effects(tmp_path: Path):
     assert quality.frames_decoded == len(stored_packets(film, "audio")) * 6
     (part,) = audio_windows(film, probe, start=1, stop=2)
     assert part.samples.tobytes() == windows[1].samples.tobytes()
+
+
+def test_two_mono_tracks_of_an_avi_are_mixed_for_it_names_no_languages(tmp_path: Path):
+    film = write_tracks(tmp_path / "a.avi", 2, [Track(rising(2), language="eng"), Track(silence(2), language="fre")])
+    probe = probe_film(film)
+    assert [track.channel for track in probe.sound.tracks] == ["FL", "FR"]
+    assert tones_of(film, probe) == [400, 500]
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "pcm_s16le"), ("a.ts", "aac")])
+def test_audio_description_in_front_is_not_the_sound(tmp_path: Path, name: str, codec: str):
+    described = Track(other(3, 16_000), rate_hz=16_000, codec=codec, language="eng")
+    described = replace(described, flags=Disposition.visual_impaired | Disposition.default)
+    plain = Track(rising(3, rate_hz=16_000), rate_hz=16_000, codec=codec, language="eng")
+    pictures = Pictures([Fraction(number, 5) for number in range(15)], "libx264")
+    assert tones_of(write_tracks(tmp_path / name, [pictures], [described, plain])) == [400, 500, 600]
 
 
 def test_two_mono_tracks_are_left_and_right_whatever_their_rates(tmp_path: Path):
