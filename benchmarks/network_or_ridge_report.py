@@ -13,6 +13,8 @@ from benchmarks.paired_runs import FIGURES, block_interval, detectable_effect, d
 OURS, THEIRS = "d", "b"
 LEVEL = 0.05
 PRIMARY = ("pcc", "rmse")
+SEEDS = 10
+"""The protocol's seeds of a network: with fewer, what is said of the primary test is preliminary."""
 WIDTHS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 
 Arms = Mapping[str, Sequence[Mapping[int, np.ndarray]]]
@@ -82,6 +84,8 @@ def _primary(arms: Arms, labels: Mapping[int, np.ndarray]) -> str:
             found[f"{target} {figure.upper()}"] = difference(ours, theirs, figure)
     adjusted = holm({name: one.p_value for name, one in found.items()})
     lines = [f"primary: {OURS} against {THEIRS}, one-sided paired t over {len(labels)} runs, Holm over {len(found)}"]
+    if len(arms[OURS]) < SEEDS:
+        lines.append(f"  PRELIMINARY: {len(arms[OURS])} of the protocol's {SEEDS} seeds")
     for name, one in found.items():
         verdict = "better" if adjusted[name] <= LEVEL else "no difference found"
         lines.append(

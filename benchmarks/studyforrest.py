@@ -45,7 +45,7 @@ from benchmarks.studyforrest_data import RUNS, Fold, Recording, TrackConfig, loa
 from benchmarks.studyforrest_ensemble import RULES, only
 from benchmarks.studyforrest_nested import Answer, Curves, FoldCurves, Trained, answer, best_rule, nested_scores
 from benchmarks.studyforrest_report import Row, rows_of, to_csv, to_text, write_plot
-from benchmarks.studyforrest_ridge import FEATURE_SETS, chosen_ridge, constant_mean, published_ridge
+from benchmarks.studyforrest_ridge import FEATURE_SETS, chosen_ridge, constant_mean, given_ridge
 from trainer.experiments.cached_steps import step
 from trainer.foundation.config import TrainConfig
 
@@ -179,7 +179,7 @@ def table_of(
     """All rows; test run -> our curves [T, 2]; and what was chosen on each fold's validation run, line by line."""
     rows = rows_of("constant mean", [constant_mean(recording, runs)], recording)
     for name in FEATURE_SETS:
-        rows += rows_of(f"ridge, {name}", [published_ridge(recording, name, runs)], recording)
+        rows += rows_of(f"ridge, {name}", [given_ridge(recording, name, runs)], recording)
     for name, candidate in config.candidates.items():
         rows += rows_of(f"ridge, features of {name}", [chosen_ridge(recording, candidate.tracks, runs)], recording)
     answers, lines = answers_of(config, recording, trained, runs)

@@ -88,7 +88,7 @@ def to_text(rows: Sequence[Row]) -> str:
     head = ["predictor", *(f"{target} {metric.upper()}" for target in _SHOWN for metric in METRICS)]
     cells = [head, *([name, *_cells(rows, name)] for name in dict.fromkeys(row.predictor for row in rows))]
     human = [text for target in _SHOWN for text in (f"{HUMAN[target]:.3f}", "–", "–")]
-    cells.append(["one human observer (published)", *human])
+    cells.append(["one human observer (measured by us)", *human])
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     lines = ["| " + " | ".join(text.ljust(w) for text, w in zip(row, widths, strict=True)) + " |" for row in cells]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")

@@ -1,8 +1,8 @@
 """Ridge regression in NumPy on the eight folds: the rows to beat, and the same on the features that the network gets.
 
 The rows to beat have a fixed penalty and nothing to choose, so they are fitted on all seven runs besides the test run
-(less the margin around it): this reproduces the published figures. A row whose penalty is chosen leaves the validation
-run out of training, as the network does.
+(less the margin around it): this reproduces the figures in the notes beside the data, which nobody published. A row
+whose penalty is chosen leaves the validation run out of training, as the network does.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def fit_ridge(features: np.ndarray, labels: np.ndarray, penalty: float) -> np.nd
     return np.linalg.solve(gram + penalty * np.eye(len(gram)), features.T @ (labels - labels.mean(axis=0)))
 
 
-def published_ridge(recording: Recording, feature_set: str, runs: Sequence[int] = RUNS) -> dict[int, np.ndarray]:
+def given_ridge(recording: Recording, feature_set: str, runs: Sequence[int] = RUNS) -> dict[int, np.ndarray]:
     """Test run -> curve float64 [T, 2] of the ridge row of one feature set, with means over 3, 10 and 30 s each way."""
     prefixes = [prefix for modality in FEATURE_SETS[feature_set] for prefix in COLUMNS[modality]]
     values = recording.with_context(recording.of(prefixes), CONTEXT)

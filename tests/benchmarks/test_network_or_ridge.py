@@ -156,6 +156,9 @@ def test_the_report_says_what_was_found_and_what_was_not_run():
     assert text.count(": better\n") == 4
     assert "the network adds to ridge regression" in text
     assert "not run on all test runs, so not here: arms c, e, f, g" in text
+    assert "PRELIMINARY: 2 of the protocol's 10 seeds" in text
+    whole = report_of({"b": [arm(1.0)], "d": [arm(0.3)] * 10}, labels, draws=2)
+    assert "PRELIMINARY" not in whole
     equal = report_of({"b": [arm(1.0)], "d": [arm(1.0)]}, labels, draws=10)
     assert equal.count("no difference found") == 4
     assert "is not shown to add" in equal

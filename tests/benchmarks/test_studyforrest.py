@@ -1,4 +1,4 @@
-"""The benchmark on real labels: folds that don't leak, context that stays in its run, ridge rows as published."""
+"""The benchmark on real labels: folds that don't leak, context that stays in its run, ridge rows as in the notes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from benchmarks.studyforrest_data import (
 from benchmarks.studyforrest_ensemble import RULES, blocks, choose, combined, greedily, smoothed
 from benchmarks.studyforrest_nested import Curves, FoldCurves, best_rule, nested_scores
 from benchmarks.studyforrest_report import figures_of, rows_of, to_text
-from benchmarks.studyforrest_ridge import published_ridge
+from benchmarks.studyforrest_ridge import given_ridge
 from tests.support.hypothesis_profiles import examples
 from trainer.foundation.config import TrainConfig
 
@@ -366,14 +366,14 @@ def test_nor_do_they_where_the_next_fold_validates_on_it(made_up, two_seeds):
         ("all", (0.39, 0.34, 0.419), (0.09, 0.08, 0.678)),
     ],
 )
-def test_ridge_comes_out_as_published(shared_data, name, arousal, valence):
+def test_ridge_comes_out_as_given(shared_data, name, arousal, valence):
     if not (shared_data / "studyforrest").is_dir():
         pytest.skip("needs ../shared/data/studyforrest")
     recording = read_recording(shared_data / "studyforrest")
-    rows = {row.target: row for row in rows_of(name, [published_ridge(recording, name)], recording)}
-    for target, published in (("arousal", arousal), ("valence", valence)):
+    rows = {row.target: row for row in rows_of(name, [given_ridge(recording, name)], recording)}
+    for target, noted in (("arousal", arousal), ("valence", valence)):
         found = [rows[target].mean(metric) for metric in ("pcc", "ccc", "rmse")]
-        np.testing.assert_allclose(found, published, atol=0.01)
+        np.testing.assert_allclose(found, noted, atol=0.01)
 
 
 def test_figures_of_a_run_by_hand():
