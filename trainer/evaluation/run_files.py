@@ -9,6 +9,7 @@ MEDIAEVAL18_55            and then the next film
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Mapping
 
 import numpy as np
@@ -44,7 +45,7 @@ def write_run_file(uri: str, curves: Mapping[str, np.ndarray]) -> None:
 
 
 def read_run_file(uri: str) -> dict[str, np.ndarray]:
-    """Reads a run: film id -> float64 [T, 2].
+    """Reads a run: film id -> float64 [T, 2]; ids are in NFC, as all film ids are.
 
     Raises:
         RunFileError: if there is no such file, a row comes before the first film's name, a film occurs twice, or values
@@ -67,7 +68,7 @@ def read_run_file(uri: str) -> dict[str, np.ndarray]:
                 raise RunFileError(f"{uri}, line {number}: valence and arousal must be finite; it reads {line!r}")
             films[current].append(row)
         elif line.strip():
-            current = line.strip()
+            current = unicodedata.normalize("NFC", line.strip())
             if current in films:
                 raise RunFileError(f"{uri}, line {number}: the film '{current}' is there twice")
             films[current] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,10 @@ from trainer.evaluation.run_files import RunFileError, read_run_file, write_run_
 ROWS = st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), max_size=20)
 
 
-@given(st.dictionaries(st.from_regex(r"[A-Za-z]\w{0,12}( \w{1,5} \w{1,5})?", fullmatch=True), ROWS, max_size=4))
+NAMES = st.from_regex(r"[A-Za-z]\w{0,12}( \w{1,5} \w{1,5})?", fullmatch=True)
+
+
+@given(st.dictionaries(NAMES.map(lambda name: unicodedata.normalize("NFC", name)), ROWS, max_size=4))
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, films: dict[str, list[tuple[float, float]]]) -> None:
     uri = str(tmp_path_factory.mktemp("run") / "run.txt")
     curves = {film_id: np.array(rows).reshape(-1, 2) for film_id, rows in films.items()}
@@ -22,6 +26,12 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, films: dict[str, l
     assert sorted(again) == sorted(curves)
     for film_id, curve in curves.items():
         np.testing.assert_allclose(again[film_id], curve, atol=5.1e-8)
+
+
+def test_a_film_s_name_has_the_form_of_its_id(tmp_path: Path) -> None:
+    path = tmp_path / "run.txt"
+    path.write_text(unicodedata.normalize("NFD", "Café") + "\n0.1 0.2\n")
+    assert list(read_run_file(str(path))) == [unicodedata.normalize("NFC", "Café")]
 
 
 @pytest.mark.parametrize(
