@@ -56,6 +56,7 @@ def test_films_and_records_in_a_bucket_are_those_of_a_folder(emulator, films, tm
         "features/clip.mp4.tfrecord",
         "features/failures.jsonl",
         "features/run_manifest.json",
+        "features/warnings.jsonl",
         "films/clip.mp4",
         "films/text.mp4",
         "lists/films.csv",
