@@ -133,12 +133,11 @@ def read_manifest(uri: str, min_lines_px: int = MIN_LINES_PX, needs_path: bool =
         raise ConfigurationError(f"{uri}: no such manifest") from error
     _check_columns(table.header, uri, needs_path)
     places = {column: table.header.index(column) for column in MANIFEST_COLUMNS if column in table.header}
-    rows = [
-        (line, {column: cells[place] for column, place in places.items()})
+    films = [
+        _manifest_film({column: cells[place] for column, place in places.items()}, uri, line, needs_path)
         for line, cells in table.rows(may_be_short=True)
         if any(cells)
     ]
-    films = [_manifest_film(row, uri, line, needs_path) for line, row in rows]
     return _unique(_best_renditions(films, min_lines_px), uri)
 
 

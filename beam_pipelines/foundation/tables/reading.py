@@ -17,6 +17,7 @@ import csv
 import io
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -114,8 +115,8 @@ def read_table(uri: str) -> Table:
         header.pop()
     if header and not any(math.isnan(_number(name.replace(",", "."))) for name in header):
         raise TableError(f"{uri}, line {line}: a header line with a name for every column must come first")
-    for name in header:
-        if name and header.count(name) > 1:
+    for name, count in Counter(header).items():
+        if name and count > 1:
             raise TableError(f"{uri}, line {line}: the column '{name}' is there twice")
     return Table(uri, tuple(header), line, separator, text)
 
