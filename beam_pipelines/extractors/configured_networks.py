@@ -187,7 +187,7 @@ def describe_tracks(config: ExtractConfig) -> dict[str, dict[str, Any]]:
         if modality in config.modalities:
             settings = getattr(config, modality)
             described = network.describe(settings.weights, settings.seed, settings.precision)
-            descriptions[modality] = {**described, **clock, **made_now(modality)}
+            descriptions[modality] = {**described, **clock, **made_now("image")}
     if "audio" in config.modalities:
         descriptions["audio"] = {
             **VGGishAudio.describe(audio.weights, audio.seed, audio.precision),

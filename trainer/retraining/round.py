@@ -15,6 +15,7 @@ from beam_pipelines.contracts.models.current_version import read_current
 from beam_pipelines.contracts.models.exported_cards import EXPORTS, versions_of
 from beam_pipelines.contracts.models.learned_films import LearnedFilms, find_among
 from beam_pipelines.contracts.models.model_card import CARD
+from beam_pipelines.contracts.records.feature_changes import note_on_model
 from beam_pipelines.contracts.runs import FAILURES, RUN_MANIFEST
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import (
@@ -233,14 +234,14 @@ def _is_there(directory: str, name: str) -> bool:
 
 def _misfits(card: Mapping[str, Any], films: Mapping[str, RoundFilm]) -> dict[str, str]:
     """The films whose records hold other features than a model was trained on, with the difference."""
-    found = {}
+    found, note = {}, note_on_model(card.get("descriptions") or {})
     for film_id, one in films.items():
         have = one.header.fingerprints()
         for modality, expected in sorted(card["fingerprints"].items()):
             if have.get(modality) != expected:
                 found[film_id] = (
                     f"{modality}: the record of {film_id} has the fingerprint {have.get(modality)}, it was trained on "
-                    f"{expected}"
+                    f"{expected}{f'; {note}' if note else ''}"
                 )
                 break
     return found
