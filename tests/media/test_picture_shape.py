@@ -111,6 +111,25 @@ def test_interlaced_films_are_told(tmp_path: Path, name: str, codec: str, option
     assert told == ([("interlaced", 32)] if expected else [])
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("dv.avi", "dvvideo", {}),
+        ("dv.mov", "dvvideo", {}),
+        ("dvd.vob", "mpeg2video", {"flags": "+ilme+ildct"}),
+        ("broadcast.mxf", "mpeg2video", {"flags": "+ilme+ildct"}),
+    ],
+)
+def test_films_in_two_fields_of_oblong_pixels_are_told(tmp_path: Path, name: str, codec: str, options: dict[str, str]):
+    shown = Shown(codec, options, sample_aspect=PAL_WIDE)
+    probe = probe_film(write_frames(tmp_path / name, noise(576, 720, 2), shown, rate_hz=25))
+    assert (probe.shape.pixel_aspect, probe.shape.interlaced) == (PAL_WIDE, True)
+    assert {each.code: each.number for each in warnings_of_probe(probe)} == {
+        "pixels_not_square": 1.422,
+        "interlaced": 288,
+    }
+
+
 @pytest.mark.parametrize(("begins", "goes_on", "expected"), [({}, INTERLACED, True), (INTERLACED, {}, False)])
 def test_most_of_a_film_decides_whether_it_is_interlaced(tmp_path: Path, begins: dict, goes_on: dict, expected: bool):
     """A leader of 200 s, then the film; both with key frames, of which one every five minutes is looked at."""
