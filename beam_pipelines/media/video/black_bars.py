@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from av.video.reformatter import Colorspace
 
 from beam_pipelines.media.decode import (
     DecodeQuality,
@@ -90,7 +91,8 @@ def _lines_with_something(frame: Any, probe: FilmProbe) -> tuple[np.ndarray, np.
     """bool [height], bool [width] of the picture as shown: the rows and columns that aren't black."""
     sides_px = (probe.width_px, probe.height_px)
     width_px, height_px = reversed(sides_px) if probe.orientation.swaps_sides else sides_px
-    gray = frame.reformat(width=width_px, height=height_px, format="gray", threads=1)
+    # Only luma counts here, so that any matrix will do, also one that FFmpeg can't convert.
+    gray = frame.reformat(width=width_px, height=height_px, format="gray", src_colorspace=Colorspace.ITU709, threads=1)
     plane: Any = gray.planes[0]
     stored = np.frombuffer(plane, np.uint8).reshape(height_px, plane.line_size)[:, :width_px]
     luma = probe.orientation.apply(stored[:, :, None])[:, :, 0]
