@@ -41,7 +41,16 @@ from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.command_line import at_least_one
 from beam_pipelines.foundation.configuration import Section, validate
 from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, ConfigurationError
-from benchmarks.studyforrest_data import RUNS, Fold, Recording, TrackConfig, load_fold, read_recording, write_films
+from benchmarks.studyforrest_data import (
+    RUNS,
+    Fold,
+    Recording,
+    TrackConfig,
+    load_fold,
+    read_recording,
+    records_of_fold,
+    write_films,
+)
 from benchmarks.studyforrest_ensemble import RULES, only
 from benchmarks.studyforrest_nested import Answer, Curves, FoldCurves, Trained, answer, best_rule, nested_scores
 from benchmarks.studyforrest_report import Row, rows_of, to_csv, to_text, write_plot
@@ -105,20 +114,25 @@ def read_configuration(path: str | Path) -> StudyForrestConfig:
     return config.model_copy(update={"candidates": candidates})
 
 
+def directory_of(output: str, name: str) -> str:
+    """The directory of a candidate."""
+    return os.path.join(output, name.replace(", ", "-"))
+
+
 def train_candidate(config: StudyForrestConfig, data: str, output: str, name: str, test: int) -> list[str]:
     """Trains one candidate with every seed on one fold, unless that is done; returns the files of curves."""
     recording, candidate, fold = read_recording(data), config.candidates[name], None
+    directory = directory_of(output, name)
     files = []
     for seed in config.seeds:
         settings = candidate.train.model_copy(update={"seed": seed})
         tracks = {modality: track.model_dump(mode="json") for modality, track in candidate.tracks.items()}
         dependencies = {"train": settings.model_dump(mode="json"), "tracks": tracks, "data": recording.sha256}
-        folder = os.path.join(output, name.replace(", ", "-"), f"fold{test}")
-        found = step(folder, f"seed{seed}", {**dependencies, "test": test})
+        found = step(os.path.join(directory, f"fold{test}"), f"seed{seed}", {**dependencies, "test": test})
         file = os.path.join(found.directory, "curves.npz")
         if found.result() is None:
             if fold is None:
-                records = os.path.join(folder, "records")
+                records = records_of_fold(directory, Fold(test))
                 films = write_films(recording, candidate.tracks, records)
                 fold = load_fold(recording, Fold(test), films, candidate.tracks, records, settings.labels)
             started = time.process_time()
@@ -174,14 +188,15 @@ def train_all(config: StudyForrestConfig, data: str, output: str, runs: Sequence
 
 
 def table_of(
-    config: StudyForrestConfig, recording: Recording, trained: Trained, runs: Sequence[int]
+    config: StudyForrestConfig, recording: Recording, trained: Trained, output: str, runs: Sequence[int]
 ) -> tuple[list[Row], dict[int, np.ndarray], list[str]]:
     """All rows; test run -> our curves [T, 2]; and what was chosen on each fold's validation run, line by line."""
     rows = rows_of("constant mean", [constant_mean(recording, runs)], recording)
     for name in FEATURE_SETS:
         rows += rows_of(f"ridge, {name}", [given_ridge(recording, name, runs)], recording)
     for name, candidate in config.candidates.items():
-        rows += rows_of(f"ridge, features of {name}", [chosen_ridge(recording, candidate.tracks, runs)], recording)
+        ridge = chosen_ridge(recording, candidate.tracks, directory_of(output, name), runs)
+        rows += rows_of(f"ridge, features of {name}", [ridge], recording)
     answers, lines = answers_of(config, recording, trained, runs)
     for predictor, seeds in answers.items():
         rows += rows_of(predictor, [{run: one[run].test for run in runs} for one in seeds], recording)
@@ -246,7 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.choose:
             print("\n".join(answers_of(config, recording, trained, runs)[1]))
             return EXIT_OK
-        rows, curves, chosen = table_of(config, recording, trained, runs)
+        rows, curves, chosen = table_of(config, recording, trained, options.output, runs)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIGURATION

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
-from beam_pipelines.contracts.records.feature_track import fingerprint, slots_of
+from beam_pipelines.contracts.records.feature_track import slots_of
 from beam_pipelines.contracts.records.records import FeatureTrack, RecordHeader, make_record, write_record
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
@@ -24,8 +25,10 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import Section
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.labels.config import LabelConfig
-from trainer.data.dataset import Statistics, TrainingFilm, load_films
+from trainer.data.dataset import TrainingFilm, load_films, read_statistics
 from trainer.data.leaks import assert_no_leak
+from trainer.data.transform import load_transform
+from trainer.experiments.data import prepare_transform
 
 DATA_FILE = "forrest_1hz.csv.gz"
 RUNS = tuple(range(1, 9))
@@ -43,7 +46,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 """Modality -> how the names of its columns begin. Picture and sound in one (*low*) or two modalities, as one likes."""
 
 _SMALLEST_DEVIATION = 1e-6
-_HIGHEST_SCORE = 4.0
+_TRAINING = "training"
 
 
 class TrackConfig(Section):
@@ -157,37 +160,58 @@ class FoldFilms:
     test: TrainingFilm
 
 
+def records_of_fold(directory: str, fold: Fold) -> str:
+    """The folder of a fold's records below a candidate's directory."""
+    return storage.join(directory, f"fold{fold.test}", "records")
+
+
 def write_films(recording: Recording, tracks: Mapping[str, TrackConfig], directory: str) -> list[Film]:
     """Writes each run's feature record and label file; returns the catalogue of the runs, `run1` to `run8`."""
-    tables = {name: recording.with_context(recording.of(COLUMNS[name]), track) for name, track in tracks.items()}
     films = []
     for run in RUNS:
         rows = recording.run == run
-        start_us = int(recording.time_s[rows][0]) * 1_000_000
-        seconds = int(rows.sum())
-        header = RecordHeader(
-            film_id=f"run{run}",
-            source_uri=recording.uri,
-            source_size_bytes=Path(recording.uri).stat().st_size,
-            # The eight runs lie in one file; each is a film of its own.
-            source_sha256=hashlib.sha256(f"{recording.sha256}/{run}".encode()).hexdigest(),
-            seconds=seconds,
-            duration_us=seconds * 1_000_000,
-            start_us=start_us,
-        )
-        made = {}
-        for name, values in tables.items():
-            made[name] = FeatureTrack(
-                values=values[rows].astype(np.float32),
-                present=np.ones((seconds, slots_of(name)), np.float32),
-                timestamps_us=start_us + 1_000_000 * np.arange(seconds, dtype=np.int64),
-                description=_description(name, tracks[name]),
-            )
-        write_record(make_record(header, made), storage.join(directory, f"run{run}.tfrecord"))
+        _write_record(recording, tracks, rows, f"run{run}", directory)
         labels = storage.join(directory, f"run{run}_Valence-Arousal.txt")
         storage.write_text(labels, _label_lines(recording.labels[rows]))
         films.append(Film(f"run{run}", recording.uri, labels=labels))
     return films
+
+
+def prepare_fold(recording: Recording, fold: Fold, tracks: Mapping[str, TrackConfig], directory: str) -> str:
+    """Runs `cineaffect prepare` on the fold's training seconds alone, once; returns the transform's directory."""
+    _write_record(recording, tracks, fold.training_seconds(recording), _TRAINING, directory)
+    manifest, config = (storage.join(directory, name) for name in ("training.csv", "prepare.yaml"))
+    storage.write_text(manifest, f"film_id,path,split\n{_TRAINING},{recording.uri},train\n")
+    components = {name: track.components for name, track in tracks.items() if track.components}
+    storage.write_text(config, yaml.safe_dump({"prepare": {"pca_components": components}}))
+    return prepare_transform(manifest, directory, directory, config)
+
+
+def _write_record(
+    recording: Recording, tracks: Mapping[str, TrackConfig], rows: np.ndarray, film_id: str, directory: str
+) -> None:
+    """Writes some seconds of the file, bool [T], as the feature record of a film."""
+    seconds, start_us = int(rows.sum()), int(recording.time_s[rows][0]) * 1_000_000
+    header = RecordHeader(
+        film_id=film_id,
+        source_uri=recording.uri,
+        source_size_bytes=Path(recording.uri).stat().st_size,
+        # All lie in one file; each is a film of its own.
+        source_sha256=hashlib.sha256(recording.sha256.encode() + rows.tobytes()).hexdigest(),
+        seconds=seconds,
+        duration_us=seconds * 1_000_000,
+        start_us=start_us,
+    )
+    made = {
+        name: FeatureTrack(
+            values=recording.with_context(recording.of(COLUMNS[name]), track)[rows].astype(np.float32),
+            present=np.ones((seconds, slots_of(name)), np.float32),
+            timestamps_us=start_us + 1_000_000 * np.arange(seconds, dtype=np.int64),
+            description=_description(name, track),
+        )
+        for name, track in tracks.items()
+    }
+    write_record(make_record(header, made), storage.join(directory, f"{film_id}.tfrecord"))
 
 
 def load_fold(
@@ -198,61 +222,16 @@ def load_fold(
     directory: str,
     labels: LabelConfig,
 ) -> FoldFilms:
-    """The films of a fold, normalised by its training seconds only, without labels in the margins."""
-    kept = fold.training_seconds(recording)
-    transform = FoldTransform.fit(recording, tracks, kept)
-    statistics = Statistics(
-        directory=directory,
-        modalities=tuple(tracks),
-        fingerprints={name: fingerprint(_description(name, track)) for name, track in tracks.items()},
-        descriptions={name: _description(name, track) for name, track in tracks.items()},
-        films=tuple(f"run{run}" for run in fold.train),
-        settings={},
-        digest="",
-    )
+    """The films of a fold, normalised by its training seconds only (`prepare_fold`), without labels in the margins."""
+    kept, place = fold.training_seconds(recording), prepare_fold(recording, fold, tracks, directory)
+    # What the one film of the statistics holds are seconds of the training films.
+    statistics = replace(read_statistics(place), films=tuple(f"run{run}" for run in fold.train))
+    transform = load_transform(place)
     loaded = {film.film_id: film for film in load_films(directory, films, transform, statistics, labels, list(tracks))}
     train = tuple(_without_margin(loaded[f"run{run}"], kept[recording.run == run]) for run in fold.train)
     validation, test = loaded[f"run{fold.validation}"], loaded[f"run{fold.test}"]
     assert_no_leak(train, [validation, test], statistics)
     return FoldFilms(train, validation, test)
-
-
-@dataclass(frozen=True, eq=False)
-class FoldTransform:
-    """Raw rows -> rows normalised by a fold's training seconds: `cineaffect prepare`'s z-score and components.
-
-    Attributes:
-        scores: modality -> (mean, deviation), float64 [D] each.
-        projections: modality -> float64 [D, components], scaled to unit variance; only where components are wanted.
-    """
-
-    scores: Mapping[str, tuple[np.ndarray, np.ndarray]]
-    projections: Mapping[str, np.ndarray]
-
-    @classmethod
-    def fit(cls, recording: Recording, tracks: Mapping[str, TrackConfig], kept: np.ndarray) -> FoldTransform:
-        """Takes the statistics of the seconds that are kept, bool [T], and of no others."""
-        scores, projections = {}, {}
-        for name, track in tracks.items():
-            rows = recording.with_context(recording.of(COLUMNS[name]), track)[kept]
-            scores[name] = standard_scale(rows)
-            if track.components:
-                z = (rows - scores[name][0]) / scores[name][1]
-                # The eigenvectors of the covariance, largest first, and their variances.
-                variances, vectors = np.linalg.eigh(z.T @ z / len(z))
-                largest = np.argsort(-variances)[: track.components]
-                projections[name] = vectors[:, largest] / np.sqrt(variances[largest])
-        return cls(scores, projections)
-
-    def __call__(self, rows: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Normalises the modalities among `rows`; other keys pass unchanged. Values are cut at four deviations."""
-        answer = dict(rows)
-        for name, (mean, deviation) in self.scores.items():
-            z = (np.asarray(rows[name], np.float64) - mean) / deviation
-            if name in self.projections:
-                z = z @ self.projections[name]
-            answer[name] = np.clip(z, -_HIGHEST_SCORE, _HIGHEST_SCORE)
-        return answer
 
 
 def standard_scale(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

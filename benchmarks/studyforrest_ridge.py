@@ -11,16 +11,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from benchmarks.studyforrest_data import (
     COLUMNS,
     MARGIN_S,
     RUNS,
     Fold,
-    FoldTransform,
     Recording,
     TrackConfig,
+    prepare_fold,
+    records_of_fold,
     standard_scale,
 )
+from trainer.data.transform import load_transform
 from trainer.evaluation.metrics import ccc
 
 PENALTY = 3000.0
@@ -55,19 +58,21 @@ def given_ridge(recording: Recording, feature_set: str, runs: Sequence[int] = RU
 
 
 def chosen_ridge(
-    recording: Recording, tracks: Mapping[str, TrackConfig], runs: Sequence[int] = RUNS
+    recording: Recording, tracks: Mapping[str, TrackConfig], directory: str, runs: Sequence[int] = RUNS
 ) -> dict[int, np.ndarray]:
     """Test run -> curve float64 [T, 2] on the network's features, each target's penalty chosen by validation CCC.
 
-    Features, training seconds and validation run are those that the network has.
+    Features, training seconds and validation run are those that the network has; in `directory` are its folds' records.
     """
     curves = {}
     for run in runs:
         fold = Fold(run)
         kept = fold.training_seconds(recording)
         raw = {name: recording.with_context(recording.of(COLUMNS[name]), track) for name, track in tracks.items()}
-        transformed = FoldTransform.fit(recording, tracks, kept)(raw)
-        z = np.concatenate([transformed[name] for name in tracks], axis=1)
+        presence = {name + PRESENT_SUFFIX: np.ones((len(kept), 1)) for name in tracks}
+        transform = load_transform(prepare_fold(recording, fold, tracks, records_of_fold(directory, fold)))
+        transformed = transform({**raw, **presence})
+        z = np.concatenate([transformed[name].numpy() for name in tracks], axis=1).astype(np.float64)
         validation, test = recording.run == fold.validation, recording.run == run
         answers = [
             z @ fit_ridge(z[kept], recording.labels[kept], penalty) + recording.labels[kept].mean(axis=0)

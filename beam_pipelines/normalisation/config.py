@@ -15,6 +15,9 @@ class PrepareConfig(Section):
         pca_components: modality -> number of principal components per slot. A modality that isn't named keeps all its
             dimensions (the paper doesn't say that it reduced them; ours).
         pca_whiten: whether components are scaled to unit variance (YouTube-8M's form).
+        clip: the largest z-score, of either sign; larger ones are cut (ours). A feature that is active in a single
+            second of a day would else arrive at some 300 deviations. It holds for every dimension before components are
+            taken, and again for whitened components. None cuts nothing.
         rows_per_batch: seconds that tf.Transform gets at a time.
         failure_threshold: share of films without a usable record above which the run as a whole fails.
     """
@@ -22,5 +25,6 @@ class PrepareConfig(Section):
     splits: tuple[str, ...] = ("train",)
     pca_components: dict[str, int] = Field(default_factory=dict)
     pca_whiten: bool = True
+    clip: float | None = Field(8.0, gt=0.0, allow_inf_nan=False)
     rows_per_batch: int = Field(512, ge=1)
     failure_threshold: float = Field(0.0, ge=0.0, le=1.0)

@@ -31,7 +31,7 @@ def preprocessing(
 
     Returns:
         A function from `{modality: float32 [N, D], <modality>_present: float32 [N, slots]}` to
-        `{modality: float32 [N, D']}`: per slot the z-score, then, if configured, principal components.
+        `{modality: float32 [N, D']}`: per slot the z-score, cut at `clip`, then, if configured, principal components.
 
     Raises:
         ConfigurationError: if components are set for an absent modality, or more of them than a slot has dimensions.
@@ -53,7 +53,7 @@ def preprocessing(
             components = config.pca_components.get(modality)
             outputs[modality] = tf.concat(
                 [
-                    _normalise(slot, mask, components, config.pca_whiten, f"{modality}_{index}")
+                    _normalise(slot, mask, components, config, f"{modality}_{index}")
                     for index, (slot, mask) in enumerate(zip(slots, masks, strict=True))
                 ],
                 axis=1,
@@ -63,21 +63,27 @@ def preprocessing(
     return preprocessing_fn
 
 
-def _normalise(slot: tf.Tensor, mask: tf.Tensor, components: int | None, whiten: bool, name: str) -> tf.Tensor:
+def _normalise(slot: tf.Tensor, mask: tf.Tensor, components: int | None, config: PrepareConfig, name: str) -> tf.Tensor:
     """One slot's rows float32 [N, D] and its presence [N, 1] -> float32 [N, D'], zero where absent."""
     # One damaged value would spoil the statistics of the whole set: it counts as absent.
     finite = tf.reduce_all(tf.math.is_finite(slot), axis=1, keepdims=True)
     here = tf.logical_and(mask > 0, finite)
     rows = tf.where(here, slot, tf.zeros_like(slot))
     weights = tf.cast(here, tf.float64)
-    standardised = _standardise(rows, weights, name)
+    standardised = _cut(_standardise(rows, weights, name), config.clip)
     if components is None:
         return standardised
     projection = tft.pca(tf.cast(standardised, tf.float64), components, tf.float64, name=f"{name}_pca")
     # Rounded, so that the order in which workers add up the covariance doesn't change the last digits.
     projection = tf.cast(tf.round(projection * _PCA_GRID) / _PCA_GRID, tf.float32)
     projected = tf.matmul(standardised, projection)
-    return _standardise(projected, weights, f"{name}_projected") if whiten else projected
+    if not config.pca_whiten:
+        return projected  # no z-scores: the first components are large
+    return _cut(_standardise(projected, weights, f"{name}_projected"), config.clip)
+
+
+def _cut(scores: tf.Tensor, limit: float | None) -> tf.Tensor:
+    return scores if limit is None else tf.clip_by_value(scores, -limit, limit)
 
 
 def _standardise(rows: tf.Tensor, weights: tf.Tensor, name: str) -> tf.Tensor:

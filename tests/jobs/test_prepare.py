@@ -99,6 +99,29 @@ def test_principal_components_are_those_of_numpy(prepared):
     np.testing.assert_allclose(got, components * signs, atol=2e-3)
 
 
+def with_scores(films, film_ids, modality, column, scores):
+    """A film whose values lie at their means, but those of one column so many deviations away, row by row."""
+    rows = present_rows(films, modality, 0, film_ids)
+    values = np.tile(rows.mean(axis=0), (len(scores), 1))
+    values[:, column] += np.array(scores) * rows[:, column].std()
+    record = make_film_record("rare", len(scores), DIMENSIONS)
+    track = record.tracks[modality]
+    track.values[:], track.present[:] = values, 1.0
+    return record
+
+
+def test_a_rare_feature_is_cut_at_eight_deviations(prepared):
+    output, films = prepared
+    got = apply_transform(output, with_scores(films, TRAIN, "audio", 2, [310.0, -310.0, 7.5]))["audio"]
+    np.testing.assert_allclose(got[:, 2], [8.0, -8.0, 7.5], rtol=1e-5)
+    np.testing.assert_allclose(np.delete(got, 2, axis=1), 0.0, atol=1e-5)
+    # Whitened components: cut before they are taken, and after.
+    far, further = apply_transform(output, with_scores(films, TRAIN, "image", 5, [8.0, 310.0]))["image"]
+    np.testing.assert_array_equal(far, further)
+    everywhere = with_scores(films, TRAIN, "image", slice(None), [[1e6], [-1e6]])
+    assert np.abs(apply_transform(output, everywhere)["image"]).max() <= 8.0
+
+
 def test_absent_rows_are_zero_and_damaged_ones_too(prepared):
     output, films = prepared
     record = films["film0"]
@@ -134,10 +157,12 @@ def test_two_workers_give_the_same_transform(catalogue, prepared, tmp_path):
         np.testing.assert_array_equal(values, two[modality])
 
 
-def test_another_split_gives_other_statistics(catalogue, tmp_path):
-    root, _ = catalogue
-    assert run(root, tmp_path / "test-split", "--set", "splits=[test]") == 0
+def test_another_split_gives_other_statistics_and_no_clip_cuts_nothing(catalogue, tmp_path):
+    root, films = catalogue
+    assert run(root, tmp_path / "test-split", "--set", "splits=[test]", "--set", "clip=null") == 0
     assert json.loads((tmp_path / "test-split" / "statistics.json").read_text())["films"] == ["film4"]
+    rare = with_scores(films, ["film4"], "audio", 2, [310.0])
+    np.testing.assert_allclose(apply_transform(tmp_path / "test-split", rare)["audio"][0, 2], 310.0, rtol=1e-5)
 
 
 def test_a_film_without_a_record_is_a_failure_that_is_named(catalogue, tmp_path):
