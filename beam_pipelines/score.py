@@ -83,6 +83,7 @@ def define_pipeline(
             "fingerprints": model.card.fingerprints,
             "descriptions": model.card.descriptions,
             "label_range": list(model.card.label_range),
+            "label_lag_s": model.card.label_lag_s,
             "data": model.card.data,
         },
         "untrained": model.card.untrained(),

@@ -61,7 +61,7 @@ def _main(argv: list[str]) -> int:
         failures={film.film_id: film for film in run.failures},
         thumbnails=arguments.thumbnails,
         rate_hz=arguments.frame_rate,
-        label_config=load_label_config(arguments.config, run.label_range),
+        label_config=load_label_config(arguments.config, run.label_range, run.label_lag_s),
         start_timecode=arguments.start_timecode or "",
     )
     failed = read_failures(records).values() if records else ()

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -29,7 +29,7 @@ class Labels:
 
     Attributes:
         uri: the file.
-        time_s: float64 [N], rising; seconds on the film's clock, where 0 is the film's first second.
+        time_s: float64 [N], rising; seconds on the film's clock, where 0 is the film's first second, less the lag.
         values: float32 [N, 2], valence and arousal in the labels' own range.
         unpaired_rows: rows that give one target only, in a layout with two files; they are not among the N.
     """
@@ -78,7 +78,7 @@ def read_labels(uri: str, config: LabelConfig) -> Labels:
         config: its layout, the range of its values, and `first_time_s`, the label time that is second 0 of the film.
             Without `first_time_s` the first row is second 0 and must have time 0 or 1: published files count from
             either, and any other origin would be a guess. MediaEval 2017's segments have their start in the film, so
-            there it is 0.
+            there it is 0. Then `lag_s` is taken off every time.
 
     Raises:
         AnnotationError: if the file is absent, is not text, or has no header or no rows; if a row doesn't fit the
@@ -94,10 +94,15 @@ def read_labels(uri: str, config: LabelConfig) -> Labels:
     origin = _origin_s(uri, rows[0], config) if config.first_time_s is None else config.first_time_s
     return Labels(
         uri=uri,
-        time_s=np.array([row.time_s - origin for row in rows], np.float64),
+        time_s=np.array([row.time_s - origin - config.lag_s for row in rows], np.float64),
         values=np.array([row.values for row in rows], np.float32),
         unpaired_rows=unpaired_rows,
     )
+
+
+def moved(labels: Labels, seconds: int) -> Labels:
+    """The labels so many seconds earlier, as if `lag_s` were larger by so much."""
+    return replace(labels, time_s=labels.time_s - seconds)
 
 
 def align(labels: Labels, seconds: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from beam_pipelines.foundation.configuration import Section, section_values, validate
 from beam_pipelines.foundation.errors import ConfigurationError
@@ -23,6 +23,10 @@ class LabelConfig(Section):
         segment_label: how MediaEval 2017's segments of 10 s, one every 5 s, become seconds. `interpolated`: a segment's
             label belongs to its middle, with straight lines between middles; before the first middle and after the last
             one seconds are unknown. `mean`: each second has the mean of the segments that contain it (ours).
+        lag_s: how many seconds viewers rate late (ours; studies find 1 to 6): a label of time t belongs to second
+            t - lag_s of the film. Labels of the first `lag_s` seconds then lie before the film and are cut. The film's
+            last `lag_s` seconds have no label, unless the file goes on beyond the film's end: they are neither learned
+            nor measured.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -32,6 +36,7 @@ class LabelConfig(Section):
     maximum: float = 1.0
     first_time_s: float | None = None
     segment_label: Literal["interpolated", "mean"] = "interpolated"
+    lag_s: int = Field(0, ge=0, le=60)
 
     @model_validator(mode="after")
     def _has_a_range(self) -> LabelConfig:
@@ -39,13 +44,33 @@ class LabelConfig(Section):
             raise ValueError(f"minimum ({self.minimum:g}) must be below maximum ({self.maximum:g})")
         return self
 
+    def with_lag_of(self, model: str, lag_s: int | None) -> LabelConfig:
+        """The same with a model's lag, since its curves must not be compared with labels of other seconds.
 
-def load_label_config(path: str | None, label_range: tuple[float, float]) -> LabelConfig:
+        Args:
+            model: the model, for the message.
+            lag_s: `lag_s` of its training; None if that is unknown.
+
+        Raises:
+            ConfigurationError: if the section gives another lag.
+        """
+        if lag_s is None or lag_s == self.lag_s:
+            return self
+        if "lag_s" in self.model_fields_set:
+            raise ConfigurationError(
+                f"train.labels.lag_s: is {self.lag_s}, but {model} was trained with {lag_s}; leave the key out, and "
+                "labels are read as in training"
+            )
+        return self.model_copy(update={"lag_s": lag_s})
+
+
+def load_label_config(path: str | None, label_range: tuple[float, float], lag_s: int = 0) -> LabelConfig:
     """The section `train.labels` of a configuration file, for commands that only show labels.
 
     Args:
         path: the YAML file with which the model was trained, local or `gs://`; None for the defaults.
         label_range: the labels' lowest and highest value where the section gives none.
+        lag_s: the lag where the section gives none.
 
     Raises:
         ConfigurationError: if the file or the section can't be read; the text names file and key.
@@ -54,4 +79,6 @@ def load_label_config(path: str | None, label_range: tuple[float, float]) -> Lab
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path}: train.labels must hold keys, it holds {values!r}")
     minimum, maximum = label_range
-    return validate(LabelConfig, {"minimum": minimum, "maximum": maximum, **values}, f"{path}: train.labels")
+    return validate(
+        LabelConfig, {"minimum": minimum, "maximum": maximum, "lag_s": lag_s, **values}, f"{path}: train.labels"
+    )

@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.labels.annotations import (
     AnnotationError,
     Labels,
     align,
+    moved,
     read_labels,
     render_reports,
     report_alignment,
 )
-from beam_pipelines.labels.config import LabelConfig
+from beam_pipelines.labels.config import LabelConfig, load_label_config
 
 HEADER = "Time\tValence\tArousal"
 
@@ -39,6 +41,33 @@ def test_origin_of_time(tmp_path: Path, first_time_s: float | None, expected: li
     config = LabelConfig(first_time_s=first_time_s)
     labels = read_labels(write(tmp_path, "1\t0\t0", "2\t0\t0"), config)
     np.testing.assert_array_equal(labels.time_s, expected)
+
+
+def test_a_lag_moves_ratings_to_earlier_seconds_and_the_films_end_has_none(tmp_path: Path) -> None:
+    uri = write(tmp_path, *(f"{second}\t0.{second}\t-0.{second}" for second in range(7)))
+    labels = read_labels(uri, LabelConfig(lag_s=2))
+    values, known = align(labels, 7)
+    # What viewers rate at 2 s to 6 s they saw at 0 s to 4 s; what they say of the last two seconds comes after the end.
+    np.testing.assert_allclose(values[:, 0], [0.2, 0.3, 0.4, 0.5, 0.6, 0.0, 0.0], rtol=1e-6)
+    np.testing.assert_array_equal(known, [True] * 5 + [False] * 2)
+    report = report_alignment("film", labels, 7)
+    assert (report.used, report.before_film, report.after_film, report.unlabelled_seconds) == (5, 2, 0, 2)
+    # A file that goes on beyond the film's end says something of its last seconds too.
+    _, known = align(labels, 5)
+    assert known.all()
+    np.testing.assert_array_equal(moved(read_labels(uri, LabelConfig()), 2).time_s, labels.time_s)
+    by_clock = LabelConfig(first_time_s=1.0, lag_s=2)
+    np.testing.assert_array_equal(read_labels(uri, by_clock).time_s, np.arange(7) - 3.0)
+
+
+def test_labels_are_read_with_the_lag_of_the_model_unless_the_section_gives_another() -> None:
+    plain = LabelConfig(maximum=2.0)
+    assert plain.with_lag_of("run", None) == plain.with_lag_of("run", 0) == plain
+    assert plain.with_lag_of("run", 3) == LabelConfig(maximum=2.0, lag_s=3)
+    assert LabelConfig(lag_s=3).with_lag_of("run", 3).lag_s == 3
+    with pytest.raises(ConfigurationError, match=r"labels\.lag_s: is 2, but run was trained with 3"):
+        LabelConfig(lag_s=2).with_lag_of("run", 3)
+    assert load_label_config(None, (0.0, 1.0), 4) == LabelConfig(minimum=0.0, maximum=1.0, lag_s=4)
 
 
 @pytest.mark.parametrize("first", ["30", "2", "0.5", "-1"])

@@ -33,6 +33,7 @@ examples:
     cineaffect compare --what encoder --manifest films.csv --records features --output comparisons \\
                        --set model.encoder.units=64 --set-in TCN model.encoder.levels=3
 
+The spread is that of the seeds. Whether two variants differ, the differences film by film say, with their interval.
 Each writes report/<what>/index.html and <what>.txt, .json, .csv to --output. On data of `cineaffect mediaeval-demo`
 they only show that the command works: there the results are built in.
 exit codes: 0 all done, 1 an outage (run it again), 2 configuration error or a failed job.
@@ -132,11 +133,14 @@ def _report(
 ) -> None:
     from beam_pipelines.report.runs.table_page import write_table_page
     from trainer.evaluation.run_origin import untrained_note
+    from trainer.experiments.differences import differences, render_differences
     from trainer.experiments.table import render, write_table
 
     output, what = arguments.output, arguments.what
-    summaries = write_table(output, what, rows, None, **about, untrained=list(untrained))
-    lines = [render(summaries), *notes]
+    found = differences(rows)
+    about = {**about, "untrained": list(untrained), "differences": [one.to_dict() for one in found]}
+    summaries = write_table(output, what, rows, None, **about)
+    lines = [render(summaries), *notes, "", render_differences(found)]
     if untrained:
         lines.append(untrained_note(untrained))
     text = "\n".join(lines)

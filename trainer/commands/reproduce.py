@@ -80,7 +80,7 @@ def _main(argv: list[str]) -> int:
 
     def add_rows(seed: int | None, curves: Mapping[str, Mapping[str, np.ndarray]], directory: str) -> None:
         for name, run in curves.items():
-            write_run_file(storage.join(directory, f"{name}.txt"), run)
+            write_run_file(storage.join(directory, f"{name}.txt"), run, labels.lag_s)
         if labelled:
             known = {name: {film.film_id: run[film.film_id] for film in labelled} for name, run in curves.items()}
             rows.extend({"seed": seed, **row} for row in evaluate_curves(known, labelled, constant).to_dict())

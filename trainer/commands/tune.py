@@ -51,7 +51,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.foundation.tensorflow_start import start_tensorflow
     from trainer.foundation.config import TrainConfig
     from trainer.tuning.config import TuneConfig, suggest
-    from trainer.tuning.folds import load_fold, plan_folds
+    from trainer.tuning.folds import load_fold, plan_folds, with_lags
     from trainer.tuning.search import CHOSEN, Search, direction_of, work
 
     if storage.is_remote(arguments.output):
@@ -69,7 +69,8 @@ def _main(argv: list[str]) -> int:
 
     def load(*, make: bool) -> Search:
         folds = plan_folds(arguments, config, make=make)
-        return Search(arguments.output, base, config, tuple(load_fold(fold, arguments.records, base) for fold in folds))
+        splits = tuple(load_fold(fold, arguments.records, base) for fold in folds)
+        return Search(arguments.output, base, config, splits, with_lags(folds, splits, base.labels, config.space.lag_s))
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if arguments.worker:

@@ -28,7 +28,7 @@ from beam_pipelines.contracts.runs import RUN_MANIFEST, STATISTICS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
-from beam_pipelines.labels.annotations import LabelReport, align, read_labels, report_alignment
+from beam_pipelines.labels.annotations import LabelReport, Labels, align, read_labels, report_alignment
 from beam_pipelines.labels.config import LabelConfig
 from trainer.data.contiguous_rows import stack_rows
 
@@ -218,13 +218,7 @@ def _load_film(
         raw[modality] = record.tracks[modality].values
         raw[modality + PRESENT_SUFFIX] = record.tracks[modality].present
     transformed = transform(raw)
-    labels = read_labels(film.labels, config)
-    values, known = align(labels, record.header.seconds)
-    if not known.any():
-        raise ConfigurationError(
-            f"{film.labels}: none of its {len(labels.time_s)} rows lies within the {record.header.seconds} seconds of "
-            f"film '{film.film_id}'; set labels.first_time_s to the time of the film's first second"
-        )
+    labels, values, known = _read_labels(film, record.header.seconds, config)
     return TrainingFilm(
         film_id=film.film_id,
         split=film.split,
@@ -237,6 +231,37 @@ def _load_film(
         source_sha256=record.header.source_sha256,
         digest=_digest(record, modalities, values, known),
     )
+
+
+def _read_labels(film: Film, seconds: int, config: LabelConfig) -> tuple[Labels, np.ndarray, np.ndarray]:
+    labels = read_labels(film.labels, config)
+    values, known = align(labels, seconds)
+    if not known.any():
+        raise ConfigurationError(
+            f"{film.labels}: none of its {len(labels.time_s)} rows lies within the {seconds} seconds of film "
+            f"'{film.film_id}'; set labels.first_time_s to the time of the film's first second"
+        )
+    return labels, values, known
+
+
+def relabelled(loaded: Sequence[TrainingFilm], films: Sequence[Film], config: LabelConfig) -> list[TrainingFilm]:
+    """Loaded films with their labels read anew; they share the features.
+
+    Args:
+        loaded: films from `load_films`.
+        films: the same films of the manifest, in the same order.
+        config: how labels are read.
+
+    Raises:
+        ConfigurationError: as `load_films` raises it for labels.
+    """
+    found = []
+    for one, film in zip(loaded, films, strict=True):
+        labels, values, known = _read_labels(film, one.seconds, config)
+        report = report_alignment(film.film_id, labels, one.seconds)
+        digest = hashlib.sha256(one.digest.encode() + values.tobytes() + known.tobytes()).hexdigest()
+        found.append(replace(one, labels=values, known=known, label_rows=labels.values, report=report, digest=digest))
+    return found
 
 
 def _read(records_directory: str, film: Film, statistics: Statistics, modalities: Sequence[str]) -> FilmRecord:

@@ -150,10 +150,11 @@ def evaluate_run(scores: str, films: Sequence[Film], constant_films: Sequence[Fi
             regression.
         films: the films to evaluate.
         constant_films: the films whose mean label is the constant mean: those of the training split.
-        config: how labels are read.
+        config: how labels are read; `lag_s` is the model's if the run names it.
 
     Raises:
-        ConfigurationError: if a label file or curve is damaged, or there is nothing to evaluate.
+        ConfigurationError: if a label file or curve is damaged, there is nothing to evaluate, or `config` gives another
+            lag than the model's.
     """
     folder = storage.join(scores, CURVES)
 
@@ -168,7 +169,9 @@ def evaluate_run(scores: str, films: Sequence[Film], constant_films: Sequence[Fi
             return own
         return {**{ridge_rows(name): ridge[name] for name in (RAW, SMOOTHED) if name in ridge}, **own}
 
-    return _evaluate(folder, curve_of, films, constant_films, config, origin_of_run(scores), scores)
+    origin = origin_of_run(scores)
+    config = config.with_lag_of(scores, origin.label_lag_s)
+    return _evaluate(folder, curve_of, films, constant_films, config, origin, scores)
 
 
 def evaluate_run_file(

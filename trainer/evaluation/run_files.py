@@ -22,12 +22,14 @@ class RunFileError(ConfigurationError):
     """A run file can't be read or written; the text names the file, the line and the fault."""
 
 
-def write_run_file(uri: str, curves: Mapping[str, np.ndarray]) -> None:
+def write_run_file(uri: str, curves: Mapping[str, np.ndarray], lag_s: int = 0) -> None:
     """Writes a run, films sorted by name, values with seven decimals.
 
     Args:
         uri: the file, local or `gs://`.
         curves: film id -> [T, 2], valence and arousal in the labels' range.
+        lag_s: `labels.lag_s` of the training. The file has the task's time, that of the ratings: the curve comes so
+            many seconds later, and begins with its first value so many times.
 
     Raises:
         RunFileError: if a name looks like a row, or a value isn't finite.
@@ -39,6 +41,7 @@ def write_run_file(uri: str, curves: Mapping[str, np.ndarray]) -> None:
         curve = np.asarray(curves[film_id], np.float64)
         if curve.ndim != 2 or curve.shape[1] != 2 or not np.isfinite(curve).all():
             raise RunFileError(f"{uri}: film '{film_id}' must have two finite values a second; it has {curve.shape}")
+        curve = np.concatenate([np.repeat(curve[:1], lag_s, axis=0), curve])[: len(curve)]
         lines.append(film_id)
         lines.extend(f"{valence:.7f} {arousal:.7f}" for valence, arousal in curve)
     storage.write_text(uri, "".join(f"{line}\n" for line in lines))

@@ -19,10 +19,12 @@ class RunOrigin:
     Attributes:
         untrained: the modalities whose features come from untrained networks; None if the run doesn't say.
         learned: the films that the model knows; None if the run doesn't say.
+        label_lag_s: how many seconds earlier its labels were put; None if the run doesn't say.
     """
 
     untrained: tuple[str, ...] | None = None
     learned: LearnedFilms | None = None
+    label_lag_s: int | None = None
 
 
 def origin_of_run(scores: str) -> RunOrigin:
@@ -43,6 +45,7 @@ def origin_of_run(scores: str) -> RunOrigin:
     return RunOrigin(
         None if untrained is None else tuple(untrained),
         LearnedFilms.of_card(described) if described.get("data") else None,
+        described.get("label_lag_s"),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.evaluation.curve_files import RAW, SMOOTHED
 from trainer.evaluation.evaluate import FilmLabels, LabelledFilm, evaluate_curves, selection_score, smooth_curves
 from trainer.evaluation.metrics import mean_label
@@ -46,7 +47,11 @@ def compare_variants(
         configs: variant -> its train section.
         seeds: number of trainings of each variant.
         output: directory of the experiment; finished trainings there are reused.
+
+    Raises:
+        ConfigurationError: if variants read labels differently.
     """
+    _assert_same_labels(configs)
     rows: list[dict[str, Any]] = []
     filters: Filters = []
     # Before the networks: it takes minutes, and no seed changes it.
@@ -67,6 +72,16 @@ def compare_variants(
         rows += _rows(what, name, runs, filters, data, labels, config)
     assert labels is not None, "there is at least one variant"
     return _tabulated(None, ridge, labels) + rows, filters
+
+
+def _assert_same_labels(configs: Mapping[str, TrainConfig]) -> None:
+    first, *others = configs
+    for name in others:
+        if configs[name].labels != configs[first].labels:
+            raise ConfigurationError(
+                f"--set-in '{name}': the variants {first} and {name} differ in train.labels, so their figures would be "
+                "those of other labels; change labels (lag_s, too) for all variants, with --set or --config"
+            )
 
 
 def _labels(data: ExperimentData, config: TrainConfig) -> Labels:

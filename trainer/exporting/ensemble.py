@@ -175,6 +175,8 @@ def validate_members(
             f"train.labels: its range is [{config.labels.minimum:g}, {config.labels.maximum:g}], the members predict "
             f"[{low:g}, {high:g}]; give the --config that they were trained with"
         )
+    lag_s = members[0].reference.card.label_lag_s
+    config = config.model_copy(update={"labels": config.labels.with_lag_of(members[0].uri, lag_s)})
     there = list_records(records)
     sources = {f.film_id: read_header(there[f.film_id]).source_sha256 for f in films if f.film_id in there}
     for member in members:

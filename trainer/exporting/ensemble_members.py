@@ -60,7 +60,7 @@ def find_members(uris: Sequence[str]) -> list[Member]:
 
 
 def assert_members_agree(members: Sequence[Member]) -> None:
-    """Refuses models that can't be averaged: different features with one name, different sizes or label ranges.
+    """Refuses models that can't be averaged: different features with one name, other sizes, label ranges or lags.
 
     Raises:
         ConfigurationError: if two models disagree; the text names both and their values.
@@ -71,6 +71,11 @@ def assert_members_agree(members: Sequence[Member]) -> None:
             raise ConfigurationError(
                 f"{member.uri}: predicts labels in {list(member.reference.card.label_range)}, {first.uri} in "
                 f"{list(first.reference.card.label_range)}; their mean would mean nothing"
+            )
+        if member.reference.card.label_lag_s != first.reference.card.label_lag_s:
+            raise ConfigurationError(
+                f"{member.uri}: was trained with labels.lag_s {member.reference.card.label_lag_s}, {first.uri} with "
+                f"{first.reference.card.label_lag_s}; their curves speak of other seconds"
             )
     for key in ("fingerprints", "dimensions", "slots"):
         known: dict[str, tuple[Any, Member]] = {}
@@ -144,6 +149,7 @@ def ensemble_card(members: Sequence[Member], smoothing: SmoothingConfig, weights
         "descriptions": merged(members, "descriptions"),
         "untrained_networks": sorted({m for member in members for m in member.reference.card.untrained()}),
         "smoothing": smoothing.model_dump(mode="json"),
+        "label_lag_s": members[0].reference.card.label_lag_s,
         "members": [
             {
                 "uri": member.uri,

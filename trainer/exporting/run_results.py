@@ -67,6 +67,7 @@ def describe_model(
         "untrained_networks": given.untrained,
         "smoothing": smoothing.model_dump(mode="json"),
         "label_range": [config.labels.minimum, config.labels.maximum],
+        "label_lag_s": config.labels.lag_s,
         "validation_metrics": [] if table is None else [row for row in table.to_dict() if row["scope"] != "film"],
         "constant_mean": dict(zip(TARGETS, map(float, constant), strict=True)),
         "data": {

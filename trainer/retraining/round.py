@@ -24,7 +24,7 @@ from beam_pipelines.foundation.errors import (
     EXIT_TOO_MANY_FILMS_FAILED,
     ConfigurationError,
 )
-from beam_pipelines.labels.annotations import align
+from beam_pipelines.labels.annotations import align, moved
 from trainer.evaluation.curve_files import SMOOTHED, read_curve
 from trainer.evaluation.metrics import CONSTANT_MEAN, mean_label
 from trainer.evaluation.paired import Series
@@ -134,14 +134,14 @@ class Round:
         """Compares challenger and champion (or the constant mean instead) on the films that both can score."""
         config, card = self.config, self._card(champion)
         films, known = self._held_out(champion, card)
-        ours, failed = self._score(f"challenger-{version}", model, films)
+        ours, failed = self._score(f"challenger-{version}", model, films, self.labels.lag_s)
         theirs: Series = {}
         unscorable = ""
         if champion is not None:
             misfits = _misfits(card, films)
             if len(misfits) < len(films):
                 name, uri = f"champion-{champion}", storage.join(self.exports, str(champion))
-                theirs, misfits = self._score(name, uri, films)
+                theirs, misfits = self._score(name, uri, films, card.get("label_lag_s", 0))
             if theirs:
                 failed = {**misfits, **failed}
             else:
@@ -189,8 +189,13 @@ class Round:
             )
         return films, known
 
-    def _score(self, name: str, model: str, films: Mapping[str, RoundFilm]) -> tuple[Series, dict[str, str]]:
-        """The predictions and labels of each film's labelled seconds, and for other films the reason why not."""
+    def _score(
+        self, name: str, model: str, films: Mapping[str, RoundFilm], lag_s: int
+    ) -> tuple[Series, dict[str, str]]:
+        """The predictions and labels of each film's labelled seconds, and for other films the reason why not.
+
+        Each model is compared with the labels of its own lag, those that it has learned to predict.
+        """
         output = storage.join(self.directory, name)
         arguments = ["--records", self.config.records, "--manifest", self.manifest, "--model", model]
         arguments += ["--splits", ",".join(self.config.held_out_splits), "--output", output, "--workers=1"]
@@ -207,7 +212,7 @@ class Round:
             if film_id in failed:
                 continue
             curve = read_curve(curve_uri(output, film_id))[SMOOTHED]
-            values, known = align(one.labels, len(curve))
+            values, known = align(moved(one.labels, lag_s - self.labels.lag_s), len(curve))
             if known.any():
                 series[film_id] = (curve[known], values[known])
             else:

@@ -14,6 +14,7 @@ from beam_pipelines.foundation.configuration import Section
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0.0)]
+Lag = Annotated[int, Field(ge=0, le=60)]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -31,6 +32,8 @@ class SpaceConfig(Section):
         batch_normalization: whether batch normalisation is on.
         experts: logistic experts per target (bounds ours).
         learning_rate: learning rate, on a logarithmic scale (bounds ours).
+        lag_s: choices of `train.labels.lag_s` (ours); empty keeps that of the section `train`. All are judged on the
+            same ratings: those that each of them puts on a second of the film.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -45,6 +48,7 @@ class SpaceConfig(Section):
     batch_normalization: tuple[bool, ...] = Field((False, True), min_length=1)
     experts: tuple[Count, Count] = (1, 8)
     learning_rate: tuple[Positive, Positive] = (1e-4, 1e-2)
+    lag_s: tuple[Lag, ...] = ()
 
     @model_validator(mode="after")
     def _bounds_are_in_order(self) -> SpaceConfig:
@@ -115,4 +119,7 @@ def suggest(trial: Any, space: SpaceConfig, modalities: tuple[str, ...]) -> dict
         "batch_normalization": trial.suggest_categorical("batch_normalization", list(space.batch_normalization)),
         "experts": trial.suggest_int("experts", *space.experts),
     }
-    return {"learning_rate": trial.suggest_float("learning_rate", *space.learning_rate, log=True), "model": model}
+    drawn = {"learning_rate": trial.suggest_float("learning_rate", *space.learning_rate, log=True), "model": model}
+    if space.lag_s:
+        drawn["labels"] = {"lag_s": trial.suggest_categorical("lag_s", list(space.lag_s))}
+    return drawn

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import yaml
@@ -18,10 +18,13 @@ from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.foundation.text_tables import csv_text
-from trainer.data.dataset import TrainingFilm, load_films, read_statistics
+from beam_pipelines.labels.config import LabelConfig
+from trainer.data.dataset import TrainingFilm, load_films, read_statistics, relabelled
 from trainer.data.leaks import assert_no_leak
 from trainer.foundation.config import TrainConfig
 from trainer.tuning.config import TuneConfig
+
+Splits = tuple[list[TrainingFilm], list[TrainingFilm]]
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def plan_folds(arguments: argparse.Namespace, config: TuneConfig, *, make: bool)
     return folds
 
 
-def load_fold(fold: Fold, records: str, config: TrainConfig) -> tuple[list[TrainingFilm], list[TrainingFilm]]:
+def load_fold(fold: Fold, records: str, config: TrainConfig) -> Splits:
     """Reads a fold's films, transformed and labelled; raises what `dataset.load_films` raises."""
     from trainer.data.transform import load_transform
 
@@ -92,6 +95,42 @@ def load_fold(fold: Fold, records: str, config: TrainConfig) -> tuple[list[Train
     )
     assert_no_leak(train, validation, statistics)
     return train, validation
+
+
+def with_lags(
+    folds: Sequence[Fold], splits: Sequence[Splits], labels: LabelConfig, lags_s: Sequence[int]
+) -> dict[int, tuple[Splits, ...]]:
+    """The films of all folds for each lag of the labels; features are shared.
+
+    Each lag puts other ratings on a film's first and last seconds. So that all lags are judged on the same ones, the
+    validation films keep only those that every lag puts on a second of the film.
+
+    Raises:
+        ConfigurationError: if a validation film is so short that it keeps none, or as `load_fold` raises it.
+    """
+    found = {}
+    for lag_s in lags_s:
+        config = labels.model_copy(update={"lag_s": lag_s})
+        found[lag_s] = tuple(
+            (
+                relabelled(train, fold.films_train, config),
+                [_in_common(film, lag_s, max(lags_s)) for film in relabelled(held_out, fold.films_validation, config)],
+            )
+            for fold, (train, held_out) in zip(folds, splits, strict=True)
+        )
+    return found
+
+
+def _in_common(film: TrainingFilm, lag_s: int, longest_s: int) -> TrainingFilm:
+    """The film with the ratings of the seconds `longest_s` to T - 1 only, which lie `lag_s` earlier on its clock."""
+    rated_at = np.arange(film.seconds) + lag_s
+    known = film.known & (rated_at >= longest_s) & (rated_at < film.seconds)
+    if not known.any():
+        raise ConfigurationError(
+            f"tune.space.lag_s: film '{film.film_id}' has {film.seconds} seconds, and no rating that all lags up to "
+            f"{longest_s} s put on one of them; name shorter lags"
+        )
+    return replace(film, known=known, labels=np.where(known[:, None], film.labels, np.float32(0.0)))
 
 
 def _claim_folds(output: str, config: str | None) -> None:

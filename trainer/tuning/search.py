@@ -6,19 +6,19 @@ import os
 import shutil
 import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from beam_pipelines.foundation.configuration import validate
-from trainer.data.dataset import TrainingFilm, data_digest
+from trainer.data.dataset import data_digest
 from trainer.evaluation.evaluate import choose_smoothing
 from trainer.foundation.config import TrainConfig
 from trainer.tuning.config import TuneConfig, suggest
+from trainer.tuning.folds import Splits
 
 if TYPE_CHECKING:
     import optuna
 
-Splits = tuple[list[TrainingFilm], list[TrainingFilm]]
 CHOSEN = "chosen"
 """The attribute of a trial that holds what its validation films chose: `epochs` and `smoothing`."""
 
@@ -32,12 +32,14 @@ class Search:
         base: the `train` section to which a trial's draws are added.
         config: the `tune` section.
         splits: training and validation films, one pair per fold.
+        lagged: the same for each lag of the space, if it has any (`folds.with_lags`).
     """
 
     output: str
     base: TrainConfig
     config: TuneConfig
     splits: tuple[Splits, ...]
+    lagged: Mapping[int, tuple[Splits, ...]] = field(default_factory=dict)
 
     def identity(self) -> dict[str, Any]:
         """All on which the study depends, as plain values."""
@@ -51,7 +53,8 @@ class Search:
     def trial_config(self, drawn: Mapping[str, Any], chosen: Mapping[str, Any] | None = None) -> TrainConfig:
         """The `train` section of a trial; with `chosen` that of its chosen epoch and filter."""
         base = {**self.base.model_dump(mode="json"), **(chosen or {})}
-        values = {**base, **drawn, "model": {**base["model"], **drawn["model"]}}
+        sections = {key: {**base[key], **drawn.get(key, {})} for key in ("model", "labels")}
+        values = {**base, **drawn, **sections}
         return validate(TrainConfig, values, "a trial of the study")
 
     def run_trial(self, study: optuna.Study, trial: optuna.Trial) -> float:
@@ -70,7 +73,8 @@ class Search:
         config = self.trial_config(suggest(trial, self.config.space, self.base.model.modalities))
         folder = os.path.join(self.output, "trials", trial.user_attrs["directory"])
         values, epochs, curves = [], [], {}
-        for number, (films_train, films_validation) in enumerate(self.splits):
+        splits = self.lagged.get(config.labels.lag_s, self.splits)
+        for number, (films_train, films_validation) in enumerate(splits):
             keras.backend.clear_session()
             follow = self._follow(trial, number * config.most_epochs)
             with open(os.devnull, "w") as nowhere:
@@ -88,7 +92,7 @@ class Search:
             values.append(_figure(best["score"]))
             epochs.append(result.best_epoch)
             curves.update({film.film_id: result.predictions[film.film_id] for film in films_validation})
-        smoothing = choose_smoothing(curves, [film for _, held_out in self.splits for film in held_out], config)
+        smoothing = choose_smoothing(curves, [film for _, held_out in splits for film in held_out], config)
         chosen = {"epochs": round(statistics.median(epochs)), "smoothing": smoothing.model_dump(mode="json")}
         trial.set_user_attr(CHOSEN, chosen)
         return sum(values) / len(values)

@@ -41,6 +41,7 @@ class ModelCard(Section):
         targets: what it predicts.
         takes_stride: whether it gives the same values for single seconds as for whole films.
         members: for an ensemble that `cineaffect ensemble` made, where each member lay, and its weight.
+        label_lag_s: how many seconds earlier its labels were put than viewers gave them.
         data: the films that it knows (`learned_films`), and digests.
         back_s, ahead_s: how many seconds before and after a second its prediction depends on, before smoothing; None
             for all of the film, or if an earlier export doesn't say.
@@ -59,6 +60,7 @@ class ModelCard(Section):
     targets: tuple[str, ...] = TARGETS
     takes_stride: bool = True
     members: tuple[dict[str, Any], ...] = ()
+    label_lag_s: int = 0
     data: dict[str, Any] = Field(default_factory=dict)
     back_s: int | None = None
     ahead_s: int | None = None

@@ -57,6 +57,11 @@
       ] });
   }
 
+  const signed = (value) => (value > 0 ? "+" : "") + CineAffect.number(value);
+  if (by("differences")) CineAffect.table(by("differences"), ["difference", "target", "figure", "films", "mean", "interval", ""],
+    page.differences.map((one) => ({ cells: [`${one.first} − ${one.second}`, one.target, one.figure.toUpperCase(), String(one.films),
+      signed(one.mean), one.low === null ? "–" : `${signed(one.low)} to ${signed(one.high)}`, one.verdict] })));
+
   columns.forEach((column, number) => {
     const option = make("option", "", heading(column));
     option.value = number;

@@ -42,6 +42,7 @@ def write_table_page(table: Mapping[str, Any], output: str) -> str:
         "films": film_ids,
         "names": {film_id: shown_name(film_id) for film_id in film_ids},
         "byFilm": films,
+        "differences": table.get("differences", []),
         "settings": table.get("runs") or table.get("variants", {}),
     }
     folder = PageFolder(output)

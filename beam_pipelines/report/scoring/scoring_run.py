@@ -34,6 +34,11 @@ class ScoringRun:
     evaluation: tuple[dict[str, Any], ...]
 
     @property
+    def label_lag_s(self) -> int:
+        """How many seconds earlier the model's labels were put; 0 in manifests of earlier versions."""
+        return int(self.manifest.get("model", {}).get("label_lag_s", 0))
+
+    @property
     def label_range(self) -> tuple[float, float]:
         """The lowest and highest label, from the manifest's `model`; [-1, 1] if it has none."""
         low, high = self.manifest.get("model", {}).get("label_range", DEFAULT_LABEL_RANGE)

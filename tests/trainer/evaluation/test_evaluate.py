@@ -265,6 +265,23 @@ def test_films_that_the_model_knows_are_named_whatever_they_are_called(
     assert (content["learned_from"], content["chosen_on"]) == (None, None)
 
 
+def test_curves_are_compared_with_the_ratings_of_their_models_lag(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films = make_films(3, 30.0)
+    # What viewers rate 3 s late, a model with this lag gives 3 s earlier.
+    curves = {film.film_id: np.concatenate([film.labels[3:], np.zeros((3, 2), np.float32)]) for film in films}
+    manifest, scores = write_run(tmp_path, films, curves), tmp_path / "scores"
+    (scores / "run_manifest.json").write_text(json.dumps({"model": {"label_lag_s": 3}}))
+    arguments = ["--manifest", manifest, "--scores", str(scores)]
+    assert main(arguments) == 0
+    rows = json.loads((scores / "evaluation.json").read_text())["rows"]
+    errors = {row["target"]: row for row in rows if (row["predictor"], row["scope"]) == (RAW, "pooled")}
+    assert all(row["mse"] < 1e-9 and row["seconds"] == 197 for row in errors.values())
+    assert main([*arguments, "--set", "labels.lag_s=0"]) == 2
+    assert f"labels.lag_s: is 0, but {scores} was trained with 3" in capsys.readouterr().err
+
+
 def test_a_damaged_run_manifest_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     films = make_films(3, 30.0)
     manifest = write_run(tmp_path, films, noisy(films, 0.1))

@@ -49,6 +49,14 @@ def test_refusals(tmp_path: Path, text: str, message: str) -> None:
         read_run_file(str(path))
 
 
+def test_a_curve_of_a_lag_is_written_at_the_time_of_the_ratings(tmp_path: Path) -> None:
+    curve = np.arange(8.0).reshape(4, 2)
+    write_run_file(str(tmp_path / "run.txt"), {"film": curve, "short": curve[:1]}, lag_s=2)
+    found = read_run_file(str(tmp_path / "run.txt"))
+    np.testing.assert_array_equal(found["film"], curve[[0, 0, 0, 1]])
+    np.testing.assert_array_equal(found["short"], curve[:1])
+
+
 def test_names_and_values_that_cannot_be_written(tmp_path: Path) -> None:
     for curves in ({"1 2": np.zeros((1, 2))}, {"a": np.full((1, 2), np.nan)}, {" a": np.zeros((1, 2))}):
         with pytest.raises(RunFileError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -17,7 +18,9 @@ from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.commands import compare
 from trainer.evaluation.metrics import CONSTANT_MEAN
+from trainer.experiments.comparison import compare_variants
 from trainer.experiments.comparison_variants import COMPARISONS, variants
+from trainer.experiments.data import ExperimentData
 from trainer.foundation.config import TrainConfig
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -73,6 +76,13 @@ def test_every_comparison_leaves_table_and_page(what: str, data: Path, output: P
         scopes = {r["scope"] for r in content["rows"] if r["predictor"] == predictor}
         assert scopes == {"film", "mean of films", "pooled"}
     assert "comparison" in (output / "report" / what / "index.html").read_text()
+    # One test film: there is no interval, and nothing can be told apart.
+    assert {(one["films"], one["low"], one["verdict"]) for one in content["differences"]} == {
+        (1, None, "not distinguishable")
+    }
+    pairs = {(one["first"], one["second"]) for one in content["differences"]}
+    assert pairs == set(itertools.combinations(expected[1:], 2))
+    assert "paired differences over films" in (output / f"{what}.txt").read_text()
     if what == "smoothing":
         (filters,) = content["filters"]
         assert {kind: one["method"] for kind, one in filters.items()} == {
@@ -143,6 +153,20 @@ def test_features_of_the_baseline_are_those_that_are_there() -> None:
         variants("features", config, ("audio", "face", "image"))
     with pytest.raises(ConfigurationError, match="hold no face"):
         variants("faces", config, ("audio", "image"))
+
+
+def test_windows_are_compared_with_one_lag() -> None:
+    overrides = ["labels.lag_s=3"]
+    config = load_section("train", TrainConfig, None, overrides)
+    found = {
+        name: load_section("train", TrainConfig, None, [*overrides, *settings])
+        for name, settings in variants("window", config, ("image",)).items()
+    }
+    assert {one.labels.lag_s for one in found.values()} == {3}
+    found["30 s"] = load_section("train", TrainConfig, None, ["model.window_s=30", "labels.lag_s=2"])
+    nothing = ExperimentData("nowhere", "nowhere", "nowhere")  # the refusal comes before anything is read
+    with pytest.raises(ConfigurationError, match=r"variants 10 s and 30 s differ in train\.labels"):
+        compare_variants("window", nothing, found, 1, "nowhere")
 
 
 @pytest.mark.usefixtures("here")

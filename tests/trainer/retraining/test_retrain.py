@@ -205,6 +205,19 @@ def test_too_many_films_that_fail_decide_nothing(refused: Path, tmp_path: Path, 
     assert not read_reports(tmp_path)
 
 
+def test_each_model_is_compared_with_the_ratings_of_its_own_lag(films: Path, replaced: Path, tmp_path: Path) -> None:
+    config = reopen(films, replaced, tmp_path, {})
+    section, train = load_section("retrain", RetrainConfig, config), load_section("train", TrainConfig, config)
+    found = Round(section, train, Stages(config, lambda: None))
+    held_out = found.films.of(section.held_out_splits)
+    plain, failed = found._score("champion-1", "scored already", held_out, 0)
+    late, _ = found._score("champion-1", "scored already", held_out, 2)
+    assert not failed
+    for film_id, (curve, values) in plain.items():
+        np.testing.assert_array_equal(late[film_id][0], curve[:-2])
+        np.testing.assert_array_equal(late[film_id][1], values[2:])
+
+
 def test_a_champion_that_cannot_be_scored_is_kept_where_a_person_is_to_decide(
     films: Path, replaced: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -52,6 +52,7 @@ def test_card_says_what_the_model_is(dataset: DataSet, trained: Path) -> None:
     assert card["descriptions"]["image"] == dict(record.tracks["image"].description)
     assert card["untrained_networks"] == ["face"]
     assert (card["version"], card["window_s"], card["seed"], card["label_range"]) == ("1", 8, 2018, [-1.0, 1.0])
+    assert card["label_lag_s"] == 0
     assert card["configuration"]["train"]["batch_size"] == 64
     assert card["data"]["train_films"] == [f"film{index}" for index in range(5)]
     assert card["data"]["validation_films"] == ["film5", "film6"]

@@ -44,15 +44,17 @@ def rows_of(output: Path) -> list[dict[str, str]]:
 
 def test_a_stopped_study_goes_on_as_one_that_was_not(dataset: DataSet, tmp_path: Path) -> None:
     # The first two trials are drawn blindly, the third by the sampler that has seen them.
-    assert tune.main(arguments(dataset, tmp_path / "whole", 3)) == 0
-    assert tune.main(arguments(dataset, tmp_path / "parts", 2)) == 0
-    assert tune.main(arguments(dataset, tmp_path / "parts", 3)) == 0
+    lags = ["--set", "space.lag_s=[0, 3]"]
+    assert tune.main(arguments(dataset, tmp_path / "whole", 3, *lags)) == 0
+    assert tune.main(arguments(dataset, tmp_path / "parts", 2, *lags)) == 0
+    assert tune.main(arguments(dataset, tmp_path / "parts", 3, *lags)) == 0
     assert rows_of(tmp_path / "whole") == rows_of(tmp_path / "parts")
     done = [row for row in rows_of(tmp_path / "whole") if row["state"] == "complete"]
     best = min(done, key=lambda row: float(row["value"]))
     config = load_section("train", TrainConfig, str(tmp_path / "whole" / "best.yaml"))
     assert config.learning_rate == float(best["learning_rate"])
     assert config.model.encoders["audio"].units == int(best["audio.units"])
+    assert config.labels.lag_s == int(best["lag_s"])
     assert json.loads((tmp_path / "whole" / "study.json").read_text())["best"] == int(best["number"])
     assert (tmp_path / "whole" / "report" / "index.html").is_file()
     assert not list((tmp_path / "whole" / "trials").rglob("checkpoints"))
