@@ -46,6 +46,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 """Modality -> how the names of its columns begin. Picture and sound in one (*low*) or two modalities, as one likes."""
 
 _SMALLEST_DEVIATION = 1e-6
+_HIGHEST_SCORE = 4.0
 _TRAINING = "training"
 
 
@@ -183,7 +184,8 @@ def prepare_fold(recording: Recording, fold: Fold, tracks: Mapping[str, TrackCon
     manifest, config = (storage.join(directory, name) for name in ("training.csv", "prepare.yaml"))
     storage.write_text(manifest, f"film_id,path,split\n{_TRAINING},{recording.uri},train\n")
     components = {name: track.components for name, track in tracks.items() if track.components}
-    storage.write_text(config, yaml.safe_dump({"prepare": {"pca_components": components}}))
+    section = {"pca_components": components, "clip": _HIGHEST_SCORE}
+    storage.write_text(config, yaml.safe_dump({"prepare": section}))
     return prepare_transform(manifest, directory, directory, config)
 
 

@@ -121,7 +121,7 @@ def test_the_transform_is_made_from_the_training_seconds_alone(made_up, tmp_path
     assert digest(found[0], list(plain)) == digest(found[1], list(plain))
     np.testing.assert_allclose(found[0].tracks["cues"].values, recording.of(["m_"])[kept], rtol=1e-6)
     assert made[0] == (str(tmp_path / "training.csv"), str(tmp_path), str(tmp_path), str(tmp_path / "prepare.yaml"))
-    assert load_section("prepare", PrepareConfig, made[0][3]) == PrepareConfig(pca_components={"phash": 4})
+    assert load_section("prepare", PrepareConfig, made[0][3]) == PrepareConfig(pca_components={"phash": 4}, clip=4.0)
 
 
 @pytest.mark.slow
@@ -142,8 +142,8 @@ def test_the_trainer_reads_what_was_written(made_up, tmp_path):
         rows.append(film.features["phash"][film.known])
     components = np.concatenate(rows)
     assert components.shape[1] == 4
-    # Whitened over the very seconds that are trained on.
-    np.testing.assert_allclose(np.cov(components.T, bias=True), np.eye(4), atol=0.01)
+    # Whitened over the very seconds that are trained on; the cut at four deviations touches few.
+    np.testing.assert_allclose(np.cov(components.T, bias=True), np.eye(4), atol=0.05)
 
 
 SMALL = """
