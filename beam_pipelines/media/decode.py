@@ -121,8 +121,7 @@ def opened_film(path: str | os.PathLike[str], step: str, search_mb: int = 0) -> 
     try:
         # "file:" so that a colon in a name isn't read as a protocol; the whitelist so that no film opens a network
         # address; "replace" because titles in a legacy encoding are no reason to refuse a film.
-        options = {"protocol_whitelist": "file", **(_search_options(search_mb) if search_mb else {})}
-        container = av.open(f"file:{name}", "r", container_options=options, metadata_errors="replace")
+        container = av.open(f"file:{name}", "r", container_options=_options(search_mb), metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise FilmError(step, "unreadable", f"{name}: not a film that FFmpeg can open ({error})") from error
     with container:
@@ -132,9 +131,14 @@ def opened_film(path: str | os.PathLike[str], step: str, search_mb: int = 0) -> 
         yield container
 
 
-def _search_options(search_mb: int) -> dict[str, str]:
+def _options(search_mb: int) -> dict[str, str]:
+    # A transport stream that numbers its streams anew, as a joined one may, goes on with the streams that it has.
+    options = {"protocol_whitelist": "file", "merge_pmt_versions": "1"}
+    if not search_mb:
+        return options
     # The bytes are the bound. A transport stream's first list of streams need not be its last.
-    return {"probesize": str(search_mb * 1_000_000), "analyzeduration": str(_NO_BOUND_US), "scan_all_pmts": "1"}
+    search = {"probesize": str(search_mb * 1_000_000), "analyzeduration": str(_NO_BOUND_US), "scan_all_pmts": "1"}
+    return {**options, **search}
 
 
 def _check_is_a_file(name: str, step: str) -> None:

@@ -96,7 +96,7 @@ def test_refusals_say_which_side_is_the_older_one(tmp_path: Path):
     old, new = find_model(str(tmp_path / "old")).card, find_model(str(tmp_path / "new")).card
     header = write_old_record(tmp_path, film)
     check_header(header, old)
-    with pytest.raises(FilmError, match="the records are of an earlier version, since which the sound track"):
+    with pytest.raises(FilmError, match="the records are of an earlier version, since which joined recordings"):
         check_header(header, new)
     with pytest.raises(FilmError, match="the model was trained on features of an earlier version"):
         check_header(replace(header, descriptions=now), old)

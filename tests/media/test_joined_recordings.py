@@ -55,7 +55,13 @@ def joined(tmp_path_factory) -> Callable[..., Path]:
     """Makes a film of recordings of `each_s` seconds that begin at the given times; without sound if asked."""
     folder = tmp_path_factory.mktemp("recordings")
 
-    def make(suffix: str, *starts_s: Fraction | int, with_sound: bool = True, each_s: int = 5) -> Path:
+    def make(
+        suffix: str,
+        *starts_s: Fraction | int,
+        with_sound: bool = True,
+        each_s: int = 5,
+        pids: tuple[int, ...] = (256, 256, 256),
+    ) -> Path:
         picture, rate_hz = FORMATS[suffix]
         time_base = Fraction(1, 90_000) if rate_hz == 5 else Fraction(1, rate_hz)
         content = b""
@@ -70,6 +76,7 @@ def joined(tmp_path_factory) -> Callable[..., Path]:
                 time_base=time_base,
                 images=images,
                 sound=tones(start_s, seconds) if with_sound else None,
+                muxer_options={"mpegts_start_pid": str(pids[number])} if suffix == "ts" else None,
             )
             content += part.read_bytes()
         film = folder / f"film.{suffix}"
@@ -126,6 +133,14 @@ def test_a_recording_that_wraps_before_another_is_joined(joined):
     assert heard(film, probe) == [400 + 100 * t for t in range(20)]
 
 
+def test_recordings_that_number_their_streams_otherwise_are_joined_too(joined):
+    film = joined("ts", 0, 0, 100, pids=(256, 512, 768))
+    probe = probe_film(film)
+    assert (probe.seconds, probe.duration_s, len(probe.jumps)) == (15, 15, 2)
+    assert seen(film, probe) == [5 * t for t in range(15)]
+    assert heard(film, probe) == [400 + 100 * t for t in range(15)]
+
+
 def test_without_sound_only_a_step_back_is_closed(joined):
     back, ahead = probe_film(joined("ts", 0, 0, with_sound=False)), probe_film(joined("ts", 0, 65, with_sound=False))
     assert (back.seconds, ahead.seconds) == (10, 70)
@@ -148,7 +163,7 @@ def test_a_gap_stays_where_the_format_has_one_clock_or_the_sound_runs_on(tmp_pat
 def packet_times(times_ms: list[int], places: list[int], duration_ms: int, key_every: int = 1) -> PacketTimes:
     rows = array("q")
     for number, (time_ms, place) in enumerate(zip(times_ms, places, strict=True)):
-        rows.extend((number, place, time_ms, time_ms, duration_ms, number % key_every == 0))
+        rows.extend((number, place, place, time_ms, time_ms, duration_ms, number % key_every == 0))
     return PacketTimes.of(rows, Fraction(1, 1000))
 
 
@@ -185,7 +200,7 @@ def test_sound_that_begins_late_behind_a_jump_goes_with_it():
     pictures, sound = interleaved(shifted(500, 40, (125, -5000)), shifted(800, 25, (200, -5000)))
     late = np.r_[0:200, 500:800]
     found = PacketTimes(
-        *(getattr(sound, name)[late] for name in ("number", "place", "dts_s", "pts", "duration", "key")),
+        *(getattr(sound, name)[late] for name in ("number", "place", "position", "dts_s", "pts", "duration", "key")),
         sound.time_base,
     )
     (jump,) = jumps_between(0, pictures, {1: found}, starts_anew=True)

@@ -28,6 +28,12 @@ class Change:
 
 CHANGES = (
     Change(
+        "time",
+        "joined_clock",
+        ("image", "vgg16", "face", "audio", "opensmile_is10"),
+        "joined recordings are one film without gaps",
+    ),
+    Change(
         "colours",
         "sdr_bt709",
         ("image", "vgg16", "face"),

@@ -64,7 +64,7 @@ class StepWatch:
 
 
 def find_jumps(name: str, picture_index: int, search_mb: int = 0) -> tuple[ClockJump, ...]:
-    """The jumps of a film's clock, in order. All packets of pictures and sound are read; 48 bytes of each are kept.
+    """The jumps of a film's clock, in order. All packets of pictures and sound are read; 56 bytes of each are kept.
 
     Args:
         name: the film's path.
@@ -82,7 +82,8 @@ def find_jumps(name: str, picture_index: int, search_mb: int = 0) -> tuple[Clock
             if packet.dts is not None and not packet.is_discard:
                 pts = packet.dts if packet.pts is None else packet.pts
                 duration = max(packet.duration or 0, 0)
-                rows[index].extend((counts[index], place, packet.dts, pts, duration, packet.is_keyframe))
+                position = -1 if packet.pos is None else packet.pos
+                rows[index].extend((counts[index], place, position, packet.dts, pts, duration, packet.is_keyframe))
             counts[index] += 1
         found = {stream.index: PacketTimes.of(rows[stream.index], stream.time_base) for stream in streams}
         starts_anew = _starts_anew(container)
@@ -104,6 +105,7 @@ class PacketTimes:
     Attributes:
         number: int64 [packets], each packet's number in its stream.
         place: int64 [packets], its place among the packets of all streams that were read.
+        position: int64 [packets], where it begins in the file; -1 where FFmpeg doesn't say.
         dts_s: float64 [packets], decoding timestamps in seconds.
         pts, duration: int64 [packets], in ticks; duration is 0 where it is unknown.
         key: bool [packets], key frames.
@@ -112,6 +114,7 @@ class PacketTimes:
 
     number: np.ndarray
     place: np.ndarray
+    position: np.ndarray
     dts_s: np.ndarray
     pts: np.ndarray
     duration: np.ndarray
@@ -120,9 +123,9 @@ class PacketTimes:
 
     @classmethod
     def of(cls, rows: array[int], time_base: Fraction) -> PacketTimes:
-        """From rows of number, place, decoding and presentation timestamp, duration, key frame."""
-        number, place, dts, pts, duration, key = np.array(rows, np.int64).reshape(-1, 6).T
-        return cls(number, place, dts * float(time_base), pts, duration, key > 0, time_base)
+        """From rows of number, place, position, decoding and presentation timestamp, duration, key frame."""
+        number, place, position, dts, pts, duration, key = np.array(rows, np.int64).reshape(-1, 7).T
+        return cls(number, place, position, dts * float(time_base), pts, duration, key > 0, time_base)
 
 
 def jumps_between(
@@ -190,12 +193,27 @@ def _edges(picture: PacketTimes, step: _Step, begin: int, edge: int) -> tuple[in
     pts, duration = picture.pts[before], picture.duration[before]
     borrowed = is_borrowed(pts * float(picture.time_base) - picture.dts_s[before], step.step_s)
     borrowed[:-BORROWED] = False
-    behind = [*picture.pts[step.first : min(edge, step.first + _NEAR)], *pts[borrowed]]
+    near = slice(step.first, min(edge, step.first + _NEAR))
+    late = (picture.position[near] >= 0) & (picture.position[near] < picture.position[step.first])
+    behind = [*picture.pts[near][~late], *pts[borrowed]]
     pts, duration = (pts[~borrowed], duration[~borrowed]) if not borrowed.all() else (pts, duration)
     gaps = np.diff(np.sort(pts))
     usual = int(np.median(gaps[gaps > 0])) if (gaps > 0).any() else 0
-    # A picture whose time is borrowed follows the others before the step.
+    # A picture whose time is borrowed follows the others before the step. So does one that comes only at the end.
+    left = _is_left_over(picture, step)
+    pts, duration = np.append(pts, picture.pts[left]), np.append(duration, picture.duration[left])
     return int((pts + np.where(duration > 0, duration, usual)).max()), int(min(behind))
+
+
+def _is_left_over(picture: PacketTimes, step: _Step) -> np.ndarray:
+    """bool [packets]: packets of the recording before a step that FFmpeg gives only at the end of the file.
+
+    It holds back a transport stream's last packet of a recording until the next one of the same number begins.
+    """
+    before, behind = picture.position[[step.last, step.first]]
+    is_between: np.ndarray = (picture.position > before) & (picture.position < behind) & (before >= 0)
+    is_between[: step.first] = False
+    return is_between
 
 
 @dataclass(frozen=True)

@@ -34,14 +34,21 @@ class ClockJump:
 
 
 def on_joined_clock(items: Iterable[Any], stream: Any, jumps: Sequence[ClockJump]) -> Iterator[Any]:
-    """The packets of a stream, read from the film's beginning, with timestamps on the joined clock."""
+    """The packets of a stream, read from the film's beginning, with timestamps on the joined clock.
+
+    A packet that lies in the file before the last jump but comes behind it is left out: FFmpeg holds it back until the
+    film's end, where no decoder can use it.
+    """
     index = stream.index
     steps = sorted((jump.first_packets[index], jump.step_s) for jump in jumps if index in jump.first_packets)
     steps_ticks = deque((first, round(step_s / stream.time_base)) for first, step_s in steps)
-    taken = 0
+    taken, begin = 0, -1
     for number, packet in enumerate(items):
         while steps_ticks and steps_ticks[0][0] <= number:
             taken += steps_ticks.popleft()[1]
+            begin = begin if packet.pos is None else packet.pos
+        if packet.pos is not None and packet.pos < begin:
+            continue
         if packet.dts is not None:
             if packet.pts is not None:
                 ahead = steps_ticks and number >= steps_ticks[0][0] - BORROWED

@@ -68,7 +68,7 @@ def _looks(path: str | Path, probe: FilmProbe, limits: MediaLimits) -> Iterator[
         video = container.streams[probe.video_index]
         prepare_decoder(video, limits.decoder_max_pixels)
         looks = Looks(video, _LOOK_EVERY_S)
-        for packet in packets(container, video, DecodeQuality()):
+        for packet in packets(container, video, DecodeQuality(), probe.jumps):
             frame = looks.at(packet)
             if frame is not None:
                 yield _lines_with_something(frame, probe)
@@ -79,7 +79,7 @@ def _a_second(path: str | Path, probe: FilmProbe, limits: MediaLimits) -> Iterat
         video = container.streams[probe.video_index]
         prepare_decoder(video, limits.decoder_max_pixels)
         counts, last_s = RangeCounts(DecodeQuality()), None
-        for frame in decoded_frames(video, packets(container, video, DecodeQuality()), counts):
+        for frame in decoded_frames(video, packets(container, video, DecodeQuality(), probe.jumps), counts):
             time_s = None if frame.pts is None else frame.pts * video.time_base
             if frame.is_corrupt or time_s is None or (last_s is not None and abs(time_s - last_s) < 1):
                 continue
