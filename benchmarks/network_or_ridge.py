@@ -27,6 +27,7 @@ from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.foundation.command_line import at_least_one
 from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, ConfigurationError
+from beam_pipelines.normalisation.config import PrepareConfig
 from benchmarks.network_or_ridge_report import report_of
 from benchmarks.studyforrest import DATA
 from benchmarks.studyforrest_data import (
@@ -203,7 +204,7 @@ def run_arms(
                 if fold is None:
                     records = os.path.join(options.output, f"fold{test}", "records")
                     films = write_films(recording, TRACKS, records)
-                    fold = load_fold(recording, Fold(test), films, TRACKS, records, config.labels)
+                    fold = load_fold(recording, Fold(test), films, TRACKS, records, config.labels, PrepareConfig().clip)
                 fit(arm, config, fold, found)
                 print(f"run {test}, arm {name}, seed {seed}: kept", file=sys.stderr, flush=True)
     return True

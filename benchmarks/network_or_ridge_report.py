@@ -9,6 +9,7 @@ import numpy as np
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.text_tables import aligned
 from benchmarks.paired_runs import FIGURES, block_interval, detectable_effect, difference, drawn_out, holm, shift_null
+from benchmarks.studyforrest_data import RUNS
 
 OURS, THEIRS = "d", "b"
 LEVEL = 0.05
@@ -92,7 +93,7 @@ def _primary(arms: Arms, labels: Mapping[int, np.ndarray]) -> str:
             f"  {name}: better by {one.mean:+.3f} (sd {one.sd:.3f}), adjusted p {adjusted[name]:.3f}: {verdict}"
         )
     adds = min(adjusted.values()) <= LEVEL and all(one.mean >= 0.0 for one in found.values())
-    effect = detectable_effect(len(labels), LEVEL / len(found), 0.8)
+    effect = detectable_effect(len(RUNS), LEVEL / len(found), 0.8)
     lines.append(
         f"  the network {'adds' if adds else 'is not shown to add'} to ridge regression by the protocol's rule"
     )

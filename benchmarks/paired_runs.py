@@ -33,7 +33,7 @@ class Difference:
 
     Attributes:
         mean, sd: over the runs; positive is better, for RMSE too.
-        p_value: one-sided, of the paired t test.
+        p_value: one-sided, of the paired t test; this and `sd` are NaN for a single run.
     """
 
     mean: float
@@ -45,6 +45,8 @@ def difference(ours: Sequence[float], theirs: Sequence[float], figure: str) -> D
     """The paired differences of two arms' figures of the same runs."""
     sign = -1.0 if figure in LOWER_IS_BETTER else 1.0
     found = sign * (np.asarray(ours) - np.asarray(theirs))
+    if len(found) < 2:
+        return Difference(float(found.mean()), math.nan, math.nan)
     sd = float(found.std(ddof=1))
     if sd == 0.0:
         return Difference(float(found.mean()), sd, 0.0 if found.mean() > 0.0 else 1.0)

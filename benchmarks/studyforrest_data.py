@@ -178,13 +178,19 @@ def write_films(recording: Recording, tracks: Mapping[str, TrackConfig], directo
     return films
 
 
-def prepare_fold(recording: Recording, fold: Fold, tracks: Mapping[str, TrackConfig], directory: str) -> str:
+def prepare_fold(
+    recording: Recording,
+    fold: Fold,
+    tracks: Mapping[str, TrackConfig],
+    directory: str,
+    clip: float | None = _HIGHEST_SCORE,
+) -> str:
     """Runs `cineaffect prepare` on the fold's training seconds alone, once; returns the transform's directory."""
     _write_record(recording, tracks, fold.training_seconds(recording), _TRAINING, directory)
     manifest, config = (storage.join(directory, name) for name in ("training.csv", "prepare.yaml"))
     storage.write_text(manifest, f"film_id,path,split\n{_TRAINING},{recording.uri},train\n")
     components = {name: track.components for name, track in tracks.items() if track.components}
-    section = {"pca_components": components, "clip": _HIGHEST_SCORE}
+    section = {"pca_components": components, "clip": clip}
     storage.write_text(config, yaml.safe_dump({"prepare": section}))
     return prepare_transform(manifest, directory, directory, config)
 
@@ -223,9 +229,10 @@ def load_fold(
     tracks: Mapping[str, TrackConfig],
     directory: str,
     labels: LabelConfig,
+    clip: float | None = _HIGHEST_SCORE,
 ) -> FoldFilms:
     """The films of a fold, normalised by its training seconds only (`prepare_fold`), without labels in the margins."""
-    kept, place = fold.training_seconds(recording), prepare_fold(recording, fold, tracks, directory)
+    kept, place = fold.training_seconds(recording), prepare_fold(recording, fold, tracks, directory, clip)
     # What the one film of the statistics holds are seconds of the training films.
     statistics = replace(read_statistics(place), films=tuple(f"run{run}" for run in fold.train))
     transform = load_transform(place)

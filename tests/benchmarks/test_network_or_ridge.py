@@ -182,10 +182,10 @@ def test_every_arm_has_the_features_and_settings_of_the_protocol():
 @pytest.mark.slow
 def test_the_command_keeps_each_result_and_goes_on(tmp_path: Path):
     generator, names = np.random.default_rng(3), ["v_brmean", "a_logrms", *(f"v_phash{bit:03d}" for bit in range(40))]
-    features = generator.normal(size=(8 * 90, len(names))).cumsum(axis=0) / 5.0
+    features = generator.normal(size=(8 * 150, len(names))).cumsum(axis=0) / 5.0
     rows = [",".join(["t", "run", "arousal", "valence", *names])]
     for second, row in enumerate(np.column_stack([np.tanh(features[:, :2]), features])):
-        rows.append(",".join([str(second), str(second // 90 + 1), *(f"{value:.5f}" for value in row)]))
+        rows.append(",".join([str(second), str(second // 150 + 1), *(f"{value:.5f}" for value in row)]))
     with gzip.open(tmp_path / DATA_FILE, "wt") as file:
         file.write("\n".join(rows) + "\n")
     where = ["--data", str(tmp_path), "--output", str(tmp_path / "out"), "--runs", "1", "--seeds", "1"]
