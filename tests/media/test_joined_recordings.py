@@ -196,15 +196,30 @@ def test_pictures_that_step_alone_keep_their_time():
         assert jumps_between(0, pictures, {1: sound}, starts_anew=True) == ()
 
 
+def some_of(sound: PacketTimes, kept: np.ndarray) -> PacketTimes:
+    names = ("number", "place", "position", "dts_s", "pts", "duration", "key")
+    return PacketTimes(*(getattr(sound, name)[kept] for name in names), sound.time_base)
+
+
 def test_sound_that_begins_late_behind_a_jump_goes_with_it():
     pictures, sound = interleaved(shifted(500, 40, (125, -5000)), shifted(800, 25, (200, -5000)))
-    late = np.r_[0:200, 500:800]
-    found = PacketTimes(
-        *(getattr(sound, name)[late] for name in ("number", "place", "position", "dts_s", "pts", "duration", "key")),
-        sound.time_base,
-    )
-    (jump,) = jumps_between(0, pictures, {1: found}, starts_anew=True)
+    (jump,) = jumps_between(0, pictures, {1: some_of(sound, np.r_[0:200, 500:800])}, starts_anew=True)
     assert dict(jump.first_packets) == {0: 125, 1: 500}
+
+
+@pytest.mark.parametrize("early", [0, 1, 20])
+def test_a_recording_without_sound_is_joined_to_one_with(early: int):
+    changes = ((200 - early, -5000), (400 - early, -5000))
+    pictures, sound = interleaved(shifted(375, 40, (125, -5000), (250, -5000)), shifted(600, 25, *changes))
+    for kept, firsts in (
+        (np.r_[200 - early : 600], [200 - early, 400 - early]),  # the first recording has none
+        (np.r_[0 : 200 - early, 400 - early : 600], [400 - early, 400 - early]),  # the second has none
+    ):
+        silent = jumps_between(0, pictures, {1: some_of(sound, kept)}, starts_anew=True)
+        assert [jump.first_packets for jump in silent] == [{0: 125, 1: firsts[0]}, {0: 250, 1: firsts[1]}]
+    # A sound that only the later recordings have is moved beside one that all have.
+    both = jumps_between(0, pictures, {1: sound, 2: some_of(sound, np.r_[200 - early : 600])}, starts_anew=True)
+    assert [jump.first_packets[2] for jump in both] == [200 - early, 400 - early]
 
 
 def test_damaged_timestamps_of_single_packets_are_no_jumps():

@@ -240,24 +240,31 @@ class _SoundAt:
         pictures = picture.place[[begin, step.last, step.first]]
         low, last, at = np.searchsorted(sound.place, pictures)
         high = np.searchsorted(sound.place, picture.place[edge]) if edge < len(picture.place) else len(sound.place)
-        low, high = max(low if begin else 0, last - _NEAR), min(high, at + _NEAR)
+        earliest = low if begin else 0
+        low, high = max(earliest, last - _NEAR), min(high, at + _NEAR)
         if high <= at:
-            return cls()
+            # The sound goes on in a later recording, if at all.
+            return cls(int(sound.number[at]) if at < len(sound.number) else None)
         beside = np.searchsorted(picture.place, sound.place[low:high]) - 1
         beside = np.where(beside >= step.first, beside, np.clip(beside, 0, step.last))
         # How far the sound is ahead of the pictures beside it.
         ahead_s = sound.dts_s[low:high] - picture.dts_s[beside]
         usual_s = float(np.median(ahead_s[: at - low])) if at > low else 0.0
+        tells = bool(at > low)
+        # A recording's sound may lie a little before its pictures: here the one before the step has none.
+        is_late = low == earliest and 2 * (step.last - int(beside[0])) < step.last - begin
+        if tells and is_late and abs(usual_s - step.step_s) < abs(usual_s):
+            usual_s, tells = usual_s - step.step_s, False
         # By how much each packet would be off on the clock behind the step, and on the one before it.
         if_behind = ahead_s - usual_s - np.where(np.arange(low, high) < at, step.step_s, 0.0)
         is_behind = np.abs(if_behind) < np.abs(if_behind + step.step_s)
         if not np.median(is_behind[at - low :]):
-            return cls(tells=at > low)
+            return cls(tells=tells)
         within = (sound.dts_s[low:high] - picture.dts_s[step.last]) / step.step_s
         fills = step.step_s > 0 and bool(((within > 0.25) & (within < 0.75)).any())
         before = np.flatnonzero(~is_behind)
         first = low + (int(before[-1]) + 1 if len(before) else 0)
-        return cls(int(sound.number[first]) if first < high else None, at > low, fills)
+        return cls(int(sound.number[first]) if first < high else None, tells, fills)
 
 
 def _is_jump(step: _Step, sides: list[_SoundAt]) -> bool:
