@@ -117,16 +117,21 @@ def export_next(
         export: (card, directory) -> directory; exports the model.
     """
     exports, cards = storage.join(output, EXPORTS), exported_cards(output)
-    if version is None and cards:
-        newest = max(cards)
-        if _is_same_model(cards[newest], card):
-            print(f"this model is exported already, as version {newest}")
-            return storage.join(exports, str(newest))
+    there = max(cards, default=0) if version is None else version
+    # Ridge regression is exported before its network is trained: a training that was killed finds it when it goes on.
+    may_be_there = version is None or "penalty" in card
+    if may_be_there and there in cards and _identity(cards[there]) == _identity(json.loads(json.dumps(card))):
+        print(f"this model is exported already, as version {there}")
+        return storage.join(exports, str(there))
     if version is None:
         version = max(cards, default=0) + 1
     return export({**card, "version": str(version)}, storage.join(exports, str(version)))
 
 
-def _is_same_model(exported: Mapping[str, Any], card: Mapping[str, Any]) -> bool:
-    plain = json.loads(json.dumps(card))
-    return all(exported.get(key) == plain[key] for key in ("weights_sha256", "smoothing", "data", "fingerprints"))
+def _identity(card: Mapping[str, Any]) -> list[Any]:
+    """The entries by which a run's models are told apart."""
+    inputs = [card.get(key) for key in ("smoothing", "data", "fingerprints")]
+    if "penalty" not in card:
+        return [card.get("weights_sha256"), *inputs]
+    # Not ridge's weights: their last bits depend on the processor, and a killed training may go on with another one.
+    return [card["penalty"], card["configuration"]["train"]["ridge"], card.get("code_version"), *inputs]
