@@ -180,6 +180,7 @@ def evaluate_run_file(
     """Compares a run file in the task's format (`trainer.evaluation.run_files`) with label files; see `evaluate_run`.
 
     The predictor has the name of the file. As in the task's own script, the longer of a film's rows and labels is cut.
+    A run file has the time of the ratings (`run_files.write_run_file`), so the lag of `config` has no effect.
 
     Raises:
         RunFileError: if the file is no run file.
@@ -190,7 +191,7 @@ def evaluate_run_file(
     def curve_of(film_id: str) -> Mapping[str, np.ndarray] | None:
         return {name: run[film_id]} if film_id in run else None
 
-    return _evaluate(uri, curve_of, films, constant_films, config, RunOrigin())
+    return _evaluate(uri, curve_of, films, constant_films, config.model_copy(update={"lag_s": 0}), RunOrigin())
 
 
 def _evaluate(

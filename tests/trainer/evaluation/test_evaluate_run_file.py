@@ -48,6 +48,20 @@ def test_figures_are_those_of_the_shorter_of_rows_and_labels(
     assert rows["mine", "valence", "pooled", ""]["seconds"] == 100
 
 
+def test_a_run_file_has_the_time_of_the_ratings_whatever_the_lag_of_the_training(
+    tmp_path: Path, films: dict[str, np.ndarray]
+) -> None:
+    curves = {name: np.concatenate([films[name][3:], np.zeros((3, 2))]) for name in ("a", "b")}
+    write_run_file(str(tmp_path / "mine.txt"), curves, lag_s=3)
+    where = ["--manifest", str(tmp_path / "films.csv"), "--run-file", str(tmp_path / "mine.txt")]
+    assert main([*where, "--set", "labels.lag_s=3"]) == 0
+    rows = json.loads((tmp_path / "mine_evaluation" / "evaluation.json").read_text())["rows"]
+    own = [row for row in rows if (row["predictor"], row["scope"]) == ("mine", "film")]
+    assert len(own) == 4
+    # All ratings count, and all but the first three seconds of each film, which repeat one value, are those.
+    assert all(row["seconds"] == 60 and row["pcc"] > 0.9 for row in own)
+
+
 def test_a_film_that_the_run_lacks_is_named(
     tmp_path: Path, films: dict[str, np.ndarray], capsys: pytest.CaptureFixture[str]
 ) -> None:
