@@ -154,9 +154,9 @@ def evaluate_run(scores: str, films: Sequence[Film], constant_films: Sequence[Fi
 
     Raises:
         ConfigurationError: if a label file or curve is damaged, there is nothing to evaluate, or `config` gives another
-            lag than the model's.
+            lag than the model's, or the ridge regression has another lag.
     """
-    folder = storage.join(scores, CURVES)
+    folder, beside = storage.join(scores, CURVES), storage.join(scores, RIDGE)
 
     def curve_of(film_id: str) -> Mapping[str, np.ndarray] | None:
         try:
@@ -164,12 +164,12 @@ def evaluate_run(scores: str, films: Sequence[Film], constant_films: Sequence[Fi
         except FileNotFoundError:
             return None
         try:
-            ridge = read_curve(curve_uri(storage.join(scores, RIDGE), film_id))
+            ridge = read_curve(curve_uri(beside, film_id))
         except FileNotFoundError:
             return own
         return {**{ridge_rows(name): ridge[name] for name in (RAW, SMOOTHED) if name in ridge}, **own}
 
-    origin = origin_of_run(scores)
+    origin = origin_of_run(scores).with_beside(origin_of_run(beside), beside)
     config = config.with_lag_of(scores, origin.label_lag_s)
     return _evaluate(folder, curve_of, films, constant_films, config, origin, scores)
 

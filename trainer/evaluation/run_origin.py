@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from beam_pipelines.contracts.curves.done_marker import from_json, marker_uri
 from beam_pipelines.contracts.models.exported_cards import exported_cards
 from beam_pipelines.contracts.models.learned_films import LearnedFilms, find_among
 from beam_pipelines.contracts.runs import RUN_MANIFEST
 from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,26 @@ class RunOrigin:
     untrained: tuple[str, ...] | None = None
     learned: LearnedFilms | None = None
     label_lag_s: int | None = None
+
+    def with_beside(self, beside: RunOrigin, where: str) -> RunOrigin:
+        """The origin of curves and of those beside them, in the directory `where`: the films that either model knows.
+
+        Raises:
+            ConfigurationError: if the two models have other lags, since one set of ratings can't fit both.
+        """
+        lags_s = [one.label_lag_s for one in (self, beside) if one.label_lag_s is not None]
+        if len(set(lags_s)) > 1:
+            raise ConfigurationError(
+                f"{where}: its model was trained with labels.lag_s {lags_s[1]}, the one whose curves lie above it with "
+                f"{lags_s[0]}, so they speak of other seconds; evaluate each in a directory of its own"
+            )
+        known = [one.learned for one in (beside, self) if one.learned is not None]
+        train, validation = (
+            {film_id: sha256 for one in known for film_id, sha256 in getattr(one, split).items()}
+            for split in ("train", "validation")
+        )
+        learned = LearnedFilms(train, validation) if known else None
+        return replace(self, learned=learned, label_lag_s=lags_s[0] if lags_s else None)
 
 
 def origin_of_run(scores: str) -> RunOrigin:

@@ -282,6 +282,27 @@ def test_curves_are_compared_with_the_ratings_of_their_models_lag(
     assert f"labels.lag_s: is 0, but {scores} was trained with 3" in capsys.readouterr().err
 
 
+def test_what_the_ridge_regression_beside_a_model_knows_is_named_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films = make_films(4, 30.0)
+    manifest, scores = write_run(tmp_path, films, noisy(films, 0.1)), tmp_path / "scores"
+    for film_id, curve in noisy(films, 0.2).items():
+        write_curve(str(scores / "ridge"), film_id, curve, curve)
+    own = {"data": {"train_films": ["film0"], "validation_films": ["film1"]}, "label_lag_s": 0}
+    (scores / "run_manifest.json").write_text(json.dumps({"model": own}))
+    beside = {"data": {"train_films": ["film2"], "validation_films": []}, "label_lag_s": 0}
+    (scores / "ridge" / "run_manifest.json").write_text(json.dumps({"model": beside}))
+    arguments = ["--manifest", manifest, "--scores", str(scores), "--splits", "train,test"]
+    assert main(arguments) == 0
+    content = json.loads((scores / "evaluation.json").read_text())
+    assert (content["learned_from"], content["chosen_on"]) == (["film0", "film2"], ["film1"])
+    (scores / "ridge" / "run_manifest.json").write_text(json.dumps({"model": {**beside, "label_lag_s": 3}}))
+    capsys.readouterr()
+    assert main(arguments) == 2
+    assert "ridge: its model was trained with labels.lag_s 3, the one whose curves" in capsys.readouterr().err
+
+
 def test_a_damaged_run_manifest_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     films = make_films(3, 30.0)
     manifest = write_run(tmp_path, films, noisy(films, 0.1))
