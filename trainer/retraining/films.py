@@ -65,7 +65,7 @@ def read_round_films(config: RetrainConfig, train: TrainConfig) -> RoundFilms:
     """Reads headers and labels of all films of the configured splits.
 
     Films without labels are ignored; films that have labels but can't be used have failed. A held-out film whose file
-    is in training or validation too is left out.
+    is in training or validation too, or is held out under another id, is left out.
 
     Raises:
         RoundError: if the share of failed films is above `failure_threshold`.
@@ -95,10 +95,16 @@ def read_round_films(config: RetrainConfig, train: TrainConfig) -> RoundFilms:
         )
     # The challenger would have learned from the copy.
     known = RoundFilms(usable, {}).sources((*config.train_splits, *config.validation_splits))
+    counted: dict[str, str] = {}
     for film_id, sha256 in RoundFilms(usable, {}).sources(config.held_out_splits).items():
         if (original := find_among(known, film_id, sha256)) is not None:
             left_out[film_id] = f"held out, but the same file as {original}, which the challenger knows"
             del usable[film_id]
+        elif (twin := find_among(counted, film_id, sha256)) is not None:
+            left_out[film_id] = f"held out, but the same file as {twin}: one film is one observation"
+            del usable[film_id]
+        else:
+            counted[film_id] = sha256
     return RoundFilms(usable, left_out)
 
 
