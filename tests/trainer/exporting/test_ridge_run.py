@@ -115,6 +115,9 @@ def test_alone_it_leaves_the_same_model(trained: Path, dataset: DataSet, tmp_pat
         json.loads((run / "exports" / "1" / "model_card.json").read_text()) for run in (tmp_path, trained / "ridge")
     ]
     assert cards[0] == cards[1]
+    # So does a training that was killed between the two models' exports: its version of this one is there already.
+    assert train.main(train_arguments(dataset, tmp_path, "--model", "ridge", "--export-version", "1")) == 0
+    assert "exported already, as version 1" in capsys.readouterr().out
     assert train.main(train_arguments(dataset, tmp_path, "--set", "epochs=1")) == 2
     assert "holds a training run that differs in train." in capsys.readouterr().err
 
