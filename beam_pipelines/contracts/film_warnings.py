@@ -89,8 +89,8 @@ def warnings_of_quality(
 
     Args:
         quality: a record's quality, or the part that is known so far.
-        descriptions: modality -> how its track was made. In the decode mode `keyframes` pictures stand still by
-            choice, which is no warning.
+        descriptions: modality -> how its track was made. In the decode mode `keyframes`, and in `approximate` with an
+            age of a second or more, pictures stand still by choice, which is no warning.
 
     Raises:
         ValueError: if a count is no number.
@@ -109,7 +109,11 @@ def warnings_of_quality(
     if damaged:
         found.append(film_warning("damaged", damaged))
     found += _sound_warnings(quality.get("sound") or {}, sound)
-    by_choice = any(each.get("decode_mode") == "keyframes" for each in (descriptions or {}).values())
+    made = descriptions or {}
+    by_choice = any(
+        made[modality].get("decode_mode") == "keyframes" or _counts(made, modality)("approximate_age_s") >= 1
+        for modality in made
+    )
     if picture("seconds_without_a_fresh_frame") > FROZEN_BEYOND_S and not by_choice:
         found.append(film_warning("frozen", picture("seconds_without_a_fresh_frame")))
     facts = {

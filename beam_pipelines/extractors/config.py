@@ -240,6 +240,13 @@ class ExtractConfig(Section):
     refuse: tuple[str, ...] = ()
     failure_threshold: float = Field(0.5, ge=0.0, le=1.0)
 
+    @field_validator("sound_track", mode="before")
+    @classmethod
+    def _no_truth_value(cls, track: Any) -> Any:
+        if isinstance(track, bool):
+            raise ValueError("YAML takes no, yes, on and off without quotes for truth values; write 'no' in quotes")
+        return track
+
     @field_validator("refuse")
     @classmethod
     def _codes_of_warnings(cls, codes: tuple[str, ...]) -> tuple[str, ...]:

@@ -51,8 +51,13 @@ def test_warnings_follow_from_the_quality():
     # Of the 5 lost pictures the demuxer has marked one: it counts once.
     assert [(each.code, each.number) for each in found] == [("truncated", 9.96), ("damaged", 9), ("frozen", 12)]
     assert found[0].sentence.startswith("the pictures end 9.96 s before")
-    by_choice = warnings_of_quality(quality, {"image": {"decode_mode": "keyframes"}})
-    assert [each.code for each in by_choice] == ["truncated", "damaged"]
+    for mode, frozen in (
+        ({"decode_mode": "keyframes"}, []),
+        ({"decode_mode": "approximate", "approximate_age_s": 2.0}, []),
+        ({"decode_mode": "approximate", "approximate_age_s": 0.5}, ["frozen"]),
+    ):
+        codes = [each.code for each in warnings_of_quality(quality, {"image": mode})]
+        assert codes == ["truncated", "damaged", *frozen]
 
 
 ONE_OF_THREE = {

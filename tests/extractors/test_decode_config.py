@@ -1,4 +1,4 @@
-"""The decode mode: checked when it is read, and part of the fingerprints of what is made of pictures."""
+"""Decode mode and sound track: checked when they are read; the mode is part of the fingerprints of pictures."""
 
 from __future__ import annotations
 
@@ -46,3 +46,12 @@ def test_the_bound_is_taken_as_written():
 def test_a_mode_that_is_none_is_refused(override: str, expected: str):
     with pytest.raises(ConfigurationError, match=expected):
         load_section("extract", ExtractConfig, None, [override])
+
+
+def test_a_sound_track_is_an_index_or_a_name_and_no_truth_value():
+    def track(text: str) -> int | str | None:
+        return load_section("extract", ExtractConfig, None, [f"sound_track={text}"]).sound_track
+
+    assert [track("1"), track("nor"), track("'no'")] == [1, "nor", "no"]
+    with pytest.raises(ConfigurationError, match="truth values"):
+        track("no")  # Norwegian

@@ -126,10 +126,10 @@ def test_25_rows_a_second_are_averaged_into_seconds_whatever_says_when(tmp_path,
 
 
 def test_a_second_s_mean_leaves_out_rows_without_numbers_and_times_that_were_there(tmp_path):
-    rows = ["0,1,1", "0.5,3,x", "0.5,9,9", "2,,", "2.25,4,4", "1,nan,0", "2.75,6,8", "4.9996,5,5"]
+    rows = ["0,1,1", "0.5,3,x", "0.5,9,9", "2,,", "2.25,4,4", "1,nan,0", "2.75,6,8", "2.5,1e39,0", "4.9996,5,5"]
     found = means(write(tmp_path, "\n".join(["time_s,x,x2", *rows])))
     np.testing.assert_array_equal(found.means, [[1, 1], [np.nan] * 2, [5, 6], [np.nan] * 2, [np.nan] * 2, [5, 5]])
-    assert (found.absent, found.empty, found.not_numbers, found.doubled) == (2, 1, 2, 1)
+    assert (found.absent, found.empty, found.not_numbers, found.doubled) == (2, 1, 3, 1)
     assert found.first_fault == "line 3: 'x' in the column 'x2' is no finite number"
 
 

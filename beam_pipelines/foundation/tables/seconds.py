@@ -27,6 +27,8 @@ _TIMES, _FRAME = CLOCKS[:-1], CLOCKS[-1]
 _ROUNDED_S = 0.0005
 """Times with three decimals may lie so much before the second that is meant."""
 _SPARSE_S = 1.5
+_LARGEST = float(np.finfo(np.float32).max)
+"""Records hold 32 bits: a larger number would become infinite there."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +116,11 @@ def means_of_seconds(table: Table, places: Sequence[int], clock: Clock) -> Secon
         counts.setdefault(second, 0)
         values = [cells[place] for place in places]
         row = numbers.of(line, values)
-        if not np.isfinite(row).all():
+        fits = np.abs(row) <= _LARGEST
+        if not fits.all():
             found.empty += not any(values)
             found.not_numbers += any(values)
-            wrong = int(np.flatnonzero(~np.isfinite(row))[0])
+            wrong = int(np.flatnonzero(~fits)[0])
             found.first_fault = found.first_fault or (
                 f"line {line}: '{values[wrong]}' in the column '{table.header[places[wrong]]}' is no finite number"
             )
