@@ -3,7 +3,7 @@
     python -m benchmarks.ridge_size
     python -m benchmarks.ridge_size --films 5 --seconds 9000     # fewer seconds than columns: the other form
 
-Four widths of causal means make 12,808 columns of them. The command prints the processor time of summing up the normal
+Four widths of causal means make 12,816 columns of them. The command prints the processor time of summing up the normal
 equations and of each penalty, and peak resident memory; it fails above 4 GB.
 """
 

@@ -5,7 +5,7 @@ Columns are features and their causal means, both sides are centred:
     (X'X + N p I) w = X'y            if there are more seconds than columns
     (XX' + N p I) a = y,  w = X'a    otherwise: the same solution, from a smaller matrix
 
-At MediaEval 2018's size (96,000 seconds, 12,800 columns) the matrix takes 1.3 GB, and there is one of it: each
+At MediaEval 2018's size (96,000 seconds, 12,816 columns) the matrix takes 1.3 GB, and there is one of it: each
 factorisation overwrites one triangle, and the other one restores it.
 """
 
