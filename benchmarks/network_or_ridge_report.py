@@ -16,6 +16,8 @@ LEVEL = 0.05
 PRIMARY = ("pcc", "rmse")
 SEEDS = 10
 """The protocol's seeds of a network: with fewer, what is said of the primary test is preliminary."""
+SANITY = ("b shifted", "b reversed", "d shifted", "d reversed")
+"""Arms that must find nothing; otherwise the folds leak, and no other figure counts."""
 WIDTHS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 
 Arms = Mapping[str, Sequence[Mapping[int, np.ndarray]]]
@@ -39,8 +41,8 @@ def report_of(arms: Arms, labels: Mapping[int, np.ndarray], draws: int) -> str:
         parts.append(_differences_table(arms, labels, draws))
     if THEIRS in arms and OURS in arms:
         parts.append(_primary(arms, labels))
-    parts.append(_widths_table(arms, labels))
-    lacking = [name for name in ("a", "b", "c", "d", "e", "f", "g") if name not in arms]
+    parts += [_widths_table(arms, labels), _sanity(arms, labels, draws)]
+    lacking = [name for name in (*"abcdefg", *SANITY) if name not in arms]
     if lacking:
         parts.append(f"not run on all test runs, so not here: arms {', '.join(lacking)}")
     return "\n\n".join(parts)
@@ -75,8 +77,8 @@ def _differences_table(arms: Arms, labels: Mapping[int, np.ndarray], draws: int)
                 numbers = [f"{found.mean:+.3f}", f"{found.sd:.3f}", f"{found.p_value:.3f}", f"{low:+.3f} … {high:+.3f}"]
                 rows.append([name, target, figure.upper(), *numbers, said])
     note = (
-        "better by, sd and p: of each run's mean figure of all seeds; blocks: of the seeds' mean curve, which is better "
-        "than they are, so with several seeds the interval needn't lie about the difference"
+        "better by, sd and p: of each run's mean figure of all seeds; blocks: of the seeds' mean curve, which is "
+        "better than they are, so with several seeds the interval needn't lie about the difference"
     )
     return "\n".join([*aligned(rows), note])
 
@@ -118,6 +120,18 @@ def _widths_table(arms: Arms, labels: Mapping[int, np.ndarray]) -> str:
                 cells.append(" / ".join(f"{value:.3f}" for value in pair))
             rows.append([name, target, *cells])
     return "\n".join(aligned(rows))
+
+
+def _sanity(arms: Arms, labels: Mapping[int, np.ndarray], draws: int) -> str:
+    lines = ["sanity arms, PCC and 95 % of its null; outside of it the folds leak, and no other figure counts"]
+    for name in (name for name in SANITY if name in arms):
+        for column, target in enumerate(TARGETS):
+            null = shift_null(_curves(arms[name], labels, column), _labels(labels, column), draws=draws)
+            low, high = np.quantile(null, [0.025, 0.975])
+            found = float(np.mean(figures_by_run(arms[name], labels, column, "pcc")))
+            verdict = "nothing, as it must be" if low <= found <= high else "OUTSIDE"
+            lines.append(f"  {name}, {target}: {found:+.3f} in {low:+.3f} … {high:+.3f}: {verdict}")
+    return "\n".join(lines)
 
 
 def _curves(

@@ -155,7 +155,8 @@ def test_the_report_says_what_was_found_and_what_was_not_run():
     text = report_of({"b": [arm(1.0)], "d": [arm(0.3), arm(0.35)], "a": [arm(1.02)]}, labels, draws=10)
     assert text.count(": better\n") == 4
     assert "the network adds to ridge regression" in text
-    assert "not run on all test runs, so not here: arms c, e, f, g" in text
+    sanity = "b shifted, b reversed, d shifted, d reversed"
+    assert f"not run on all test runs, so not here: arms c, e, f, g, {sanity}" in text
     assert "PRELIMINARY: 2 of the protocol's 10 seeds" in text
     whole = report_of({"b": [arm(1.0)], "d": [arm(0.3)] * 10}, labels, draws=2)
     assert "PRELIMINARY" not in whole
@@ -163,6 +164,11 @@ def test_the_report_says_what_was_found_and_what_was_not_run():
     assert equal.count("no difference found") == 4
     assert "is not shown to add" in equal
     assert "not distinguishable" in equal
+    disturbed = report_of({"b": [arm(1.0)], "b shifted": [noise], "d shifted": [arm(0.3)]}, labels, draws=100)
+    for column, target in enumerate(TARGETS):
+        found = np.mean([np.corrcoef(noise[run][:, column], labels[run][:, column])[0, 1] for run in runs])
+        assert re.search(rf"b shifted, {target}: \{found:+.3f} in .*: nothing, as it must be", disturbed)
+        assert re.search(rf"d shifted, {target}: \+0.9\d\d in .*: OUTSIDE", disturbed)
 
 
 def test_every_arm_has_the_features_and_settings_of_the_protocol():
