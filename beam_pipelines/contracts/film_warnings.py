@@ -18,6 +18,7 @@ SENTENCES: Mapping[str, str] = {
     "truncated": "the pictures end {number:g} s before the end that the file states; most often a copy was cut off",
     "clock_jumped": "the file's timestamps jump, as those of joined recordings do, and were joined to one clock; "
     "jumps: {number:g}",
+    "rest_not_read": "behind this film the file holds {number:g} MB of others, as files joined by `cat` do; not read",
     "damaged": "parts of the file are damaged; packets and frames lost: {number:g}",
     "frozen": "{number:g} seconds show the picture of the second before: a gap in the file, or stills",
     "sound_goes_on": "the sound goes on for {number:g} s after the pictures; those seconds are left out",
@@ -117,6 +118,7 @@ def warnings_of_quality(
     if picture("seconds_without_a_fresh_frame") > FROZEN_BEYOND_S and not by_choice:
         found.append(film_warning("frozen", picture("seconds_without_a_fresh_frame")))
     facts = {
+        "rest_not_read": film("unread_mb"),
         "pixels_not_square": film("pixel_aspect"),
         "interlaced": film("field_lines"),
         "hdr": film("hdr_white_nits"),

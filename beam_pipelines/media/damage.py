@@ -15,7 +15,7 @@ STEP = "decode"
 
 
 def describe_damage(probe: FilmProbe) -> dict[str, Any]:
-    """The entry `film` of a record's quality: counts over the whole file, what is missing of it, and closed jumps.
+    """The entry `film` of a record's quality: counts over the whole file, what is missing or not read, closed jumps.
 
     What `PictureShape` and the colours say is there only if it isn't the usual.
     """
@@ -27,6 +27,8 @@ def describe_damage(probe: FilmProbe) -> dict[str, Any]:
         "missing_s": round(probe.missing_s, 3),
         "clock_jumps": len(probe.jumps),
     }
+    if probe.unread_mb:
+        about["unread_mb"] = probe.unread_mb
     if shape.pixel_aspect != SQUARE:
         about["pixel_aspect"] = round(float(shape.pixel_aspect), 4)
     if shape.interlaced:

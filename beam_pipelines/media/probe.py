@@ -22,6 +22,7 @@ from beam_pipelines.media.clock.joined_clock import ClockJump
 from beam_pipelines.media.clock.packet_span import PacketSpan
 from beam_pipelines.media.decode import DecodeQuality, opened_film, packets, prepare_decoder
 from beam_pipelines.media.truncation import missing_s
+from beam_pipelines.media.unread_rest import unread_mb
 from beam_pipelines.media.video.colours import hdr_of
 from beam_pipelines.media.video.key_frames import look_through
 from beam_pipelines.media.video.orientation import Orientation, orientation_of
@@ -80,12 +81,13 @@ class FilmProbe:
         packets_damaged: packets that the demuxer marks as damaged, for example the last one of a cut-off file.
         read_errors: failures of the demuxer to read the next packet of that stream.
         missing_s: how much earlier the pictures end than the container says; 0 if they don't, or it says nothing.
+        unread_mb: MB of further films in the same file, which aren't read.
         hdr: `PQ` or `HLG`, or empty for an SDR film.
         file_start_s: the timestamp that players show as time 0, on the container's clock.
         start_timecode: timecode at the file's start, from a timecode track or tag; may be empty.
         jumps: jumps of the container's clock, in order. They are closed: all times here are on the joined clock.
 
-    From `packets` to `missing_s`, and `jumps`, these are properties of the file, read to its end.
+    From `packets` to `unread_mb`, and `jumps`, these are properties of the file, read to its end.
     """
 
     path: str
@@ -106,6 +108,7 @@ class FilmProbe:
     packets_damaged: int = 0
     read_errors: int = 0
     missing_s: float = 0.0
+    unread_mb: float = 0.0
     hdr: str = ""
     file_start_s: Fraction = Fraction(0)
     start_timecode: str = ""
@@ -175,6 +178,7 @@ def probe_film(
         sides_px = (first_frame.width, first_frame.height)
         width_px, height_px = reversed(sides_px) if orientation.swaps_sides else sides_px
         first_pts_s, duration_s = span.result()
+        kind = container.format.name.split(",")[0]
         return FilmProbe(
             path=name,
             video_index=video.index,
@@ -183,7 +187,7 @@ def probe_film(
             height_px=height_px,
             rotation_deg=orientation.rotation_deg,
             mirrored=orientation.mirrored,
-            container=container.format.name.split(",")[0],
+            container=kind,
             first_pts_s=first_pts_s,
             duration_s=duration_s,
             seconds=max(1, math.ceil(duration_s)),
@@ -193,6 +197,7 @@ def probe_film(
             packets_damaged=span.packets_damaged,
             read_errors=quality.read_errors,
             missing_s=missing_s(name, container, video, first_pts_s, duration_s),
+            unread_mb=unread_mb(name, kind),
             file_start_s=file_start_s(container, first_pts_s),
             start_timecode=start_timecode(container, video),
             jumps=jumps,
