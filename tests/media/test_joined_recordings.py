@@ -231,6 +231,12 @@ def test_damaged_timestamps_of_single_packets_are_no_jumps():
                 assert jumps_between(0, pictures, sounds, starts_anew=True) == ()
 
 
+def test_with_too_many_jumps_no_more_are_looked_for(monkeypatch):
+    monkeypatch.setattr("beam_pipelines.media.clock.clock_jumps.MOST_JUMPS", 3)
+    pictures, _ = interleaved(shifted(250, 40, *((first, -5000) for first in range(10, 250, 10))), [])
+    assert len(jumps_between(0, pictures, {}, starts_anew=True)) == 4
+
+
 @pytest.mark.parametrize("name", ["concatenated.ts", "jumps_ahead.ts", "jumps_back.ts"])
 def test_films_that_people_have(shared_data: Path, name: str):
     film = shared_data / "odd_films" / name

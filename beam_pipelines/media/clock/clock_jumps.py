@@ -13,6 +13,7 @@ by the same amount, so that both stay together as they were recorded.
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -90,7 +91,7 @@ def find_jumps(name: str, picture_index: int, search_mb: int = 0) -> tuple[Clock
     picture = found.pop(picture_index)
     jumps = jumps_between(picture_index, picture, found, starts_anew)
     if len(jumps) > MOST_JUMPS:
-        raise FilmError(STEP, "too_many_jumps", f"{name}: its timestamps jump {len(jumps)} times")
+        raise FilmError(STEP, "too_many_jumps", f"{name}: its timestamps jump more than {MOST_JUMPS} times")
     return jumps
 
 
@@ -131,7 +132,7 @@ class PacketTimes:
 def jumps_between(
     picture_index: int, picture: PacketTimes, sounds: Mapping[int, PacketTimes], starts_anew: bool
 ) -> tuple[ClockJump, ...]:
-    """The jumps at which pictures and sound step together.
+    """The jumps at which pictures and sound step together; not many more than `MOST_JUMPS`.
 
     Args:
         picture_index: index of the picture stream.
@@ -155,6 +156,8 @@ def jumps_between(
                 first_packets[index] = side.first
         time_s, step_s = (first - taken) * picture.time_base, (first - end) * picture.time_base
         jumps.append(ClockJump(time_s, step_s, first_packets))
+        if len(jumps) > MOST_JUMPS:
+            break
         begin = step.first
     return tuple(jumps)
 
@@ -170,13 +173,13 @@ class _Step:
 
 def _steps(picture: PacketTimes) -> list[_Step]:
     differences = np.diff(picture.dts_s)
-    places = (np.flatnonzero((differences < -BACK_S) | (differences > AHEAD_S)) + 1).tolist()
+    places = deque((np.flatnonzero((differences < -BACK_S) | (differences > AHEAD_S)) + 1).tolist())
     steps = []
     while places:
-        first = places.pop(0)
+        first = places.popleft()
         last = first - 1
         while places and places[0] - first < _LEAST_PACKETS:
-            first = places.pop(0)
+            first = places.popleft()
         step_s = float(picture.dts_s[first] - picture.dts_s[last])
         if len(picture.place) - first >= _LEAST_PACKETS and not -BACK_S <= step_s <= AHEAD_S:
             steps.append(_Step(last, first, step_s))
