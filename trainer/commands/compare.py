@@ -91,6 +91,7 @@ def _data(arguments: argparse.Namespace) -> ExperimentData:
         TRAIN,
         VALIDATION,
         ExperimentData,
+        assert_new_test_films,
         draw_partitions,
         prepare_transform,
         write_manifest,
@@ -105,6 +106,7 @@ def _data(arguments: argparse.Namespace) -> ExperimentData:
         films = list_layout(arguments.data)
         selection, _ = draw_partitions(films, splits.validation_films, splits.split_seed)
         manifest = write_manifest(films, selection, arguments.output)
+    assert_new_test_films(manifest, arguments.records)
     transform = arguments.transform
     if not transform:
         transform = prepare_transform(manifest, arguments.records, arguments.output, arguments.config)

@@ -16,6 +16,7 @@ import pytest
 from beam_pipelines.demo.mediaeval import make_data_set, plan_films
 from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.foundation.errors import ConfigurationError
+from tests.support.synthetic_films import write_film
 from trainer.commands import compare
 from trainer.evaluation.metrics import CONSTANT_MEAN
 from trainer.experiments.comparison import compare_variants
@@ -54,6 +55,18 @@ def command(what: str, data: Path, output: Path, seeds: int = 1) -> list[str]:
     where = ["--data", str(data), "--records", str(data / "records"), "--validation-films", "1"]
     settings = [part for setting in SETTINGS for part in ("--set", setting)]
     return ["--what", what, *where, "--output", str(output), "--seeds", str(seeds), *settings]
+
+
+def test_a_test_film_that_is_a_copy_of_a_validation_film_is_refused(tmp_path: Path, capsys) -> None:
+    rows = ["film_id,path,split,labels"]
+    for film_id, split, seed in (("a", "train", 1), ("b", "validation", 2), ("copy", "test", 2)):
+        write_film(tmp_path, film_id, seed)
+        rows.append(f"{film_id},{film_id}.mp4,{split},labels/{film_id}.txt")
+    (tmp_path / "films.csv").write_text("\n".join([*rows, ""]))
+    where = ["--manifest", str(tmp_path / "films.csv"), "--records", str(tmp_path / "features")]
+    assert compare.main(["--what", "window", *where, "--output", str(tmp_path / "out")]) == 2
+    assert "training or validation and in the split test under two ids: b and copy" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())  # before anything is computed
 
 
 QUICK = ("smoothing", "ensemble")
