@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from beam_pipelines.contracts.film_warnings import (
     SOUND_GOES_ON_BEYOND_S,
+    TRUNCATED_BEYOND_S,
     FilmWarning,
     film_warning,
     in_order,
@@ -28,7 +29,8 @@ def sound_goes_on_s(probe: FilmProbe) -> float:
 
     Sound that begins later than the file goes on for longer than this.
     """
-    if probe.container in WITHOUT_A_LENGTH or probe.jumps:
+    # The sound of a film that was cut off was cut off too.
+    if probe.container in WITHOUT_A_LENGTH or probe.jumps or probe.missing_s > TRUNCATED_BEYOND_S:
         return 0.0
     pictures_end_s = float(probe.first_pts_s - probe.file_start_s + probe.duration_s)
     return max(0.0, max((track.length_s for track in probe.sound.tracks), default=0.0) - pictures_end_s)

@@ -5,7 +5,7 @@ the first of these that exists:
 
 - Matroska's tag DURATION of the video stream. FFmpeg writes the stream's end into it, mkvmerge its length. If FFmpeg
   wrote the file, tags with a language (`DURATION-eng`) are left over from an earlier file, often a longer one;
-- begin and duration of the video stream in the header (MP4, AVI);
+- begin and duration of the video stream in the header (MP4), or its number of pictures (AVI);
 - the duration of the whole file, which another stream may fill.
 
 Transport and program streams have no such header: FFmpeg estimates their duration from the content of the file.
@@ -25,6 +25,8 @@ from beam_pipelines.media.decode import opened_film
 
 WITHOUT_A_LENGTH = frozenset({"mpegts", "mpeg"})
 """FFmpeg's names of the formats whose headers say no length."""
+# A longer film isn't cut off: the count in its header is a placeholder.
+_LONGEST_S = 24 * 3600
 _TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
@@ -49,8 +51,11 @@ def missing_s(name: str, container: InputContainer, video: Any, first_pts_s: Fra
     if tagged_s is not None:
         return _positive(tagged_s - (end_s if by_ffmpeg else duration_s))
     start_s = Fraction(container.start_time or 0, av.time_base)
+    begin_s = first_pts_s if video.start_time is None else video.start_time * video.time_base
+    # Without its index, which lies at the end, FFmpeg guesses an AVI's duration from its size; the count stays.
+    if kind == "avi" and 0 < video.frames * video.time_base < _LONGEST_S:
+        return _positive(begin_s + video.frames * video.time_base - end_s)
     if _has_own_duration(container, video):
-        begin_s = first_pts_s if video.start_time is None else video.start_time * video.time_base
         return _positive(begin_s + video.duration * video.time_base - end_s)
     if container.duration is None:
         return 0.0
