@@ -8,7 +8,7 @@ were chosen on generated films alone (`benchmarks/default_settings.py`). The pap
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -59,6 +59,10 @@ class EncoderConfig(Section):
     causal: bool = False
     activation: Literal["norm_relu", "relu"] = "norm_relu"
     dropout: Share = 0.0
+
+    def settings_for(self, kind: str) -> dict[str, Any]:
+        """Those of its values that have an effect on an encoder of some kind, as plain values."""
+        return self.model_dump(mode="json", include=set(_TCN_KEYS if kind == "tcn" else _RECURRENT_KEYS))
 
     @model_validator(mode="after")
     def _keys_have_an_effect(self) -> EncoderConfig:

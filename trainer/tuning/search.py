@@ -51,9 +51,16 @@ class Search:
         }
 
     def trial_config(self, drawn: Mapping[str, Any], chosen: Mapping[str, Any] | None = None) -> TrainConfig:
-        """The `train` section of a trial; with `chosen` that of its chosen epoch and filter."""
+        """The `train` section of a trial; with `chosen` that of its chosen epoch and filter.
+
+        A drawn encoder keeps what the base says of its modality's and no draw changes, as `bidirectional`.
+        """
         base = {**self.base.model_dump(mode="json"), **(chosen or {})}
         sections = {key: {**base[key], **drawn.get(key, {})} for key in ("model", "labels")}
+        sections["model"]["encoders"] = {
+            modality: {**self.base.model.encoder_of(modality).settings_for(encoder["kind"]), **encoder}
+            for modality, encoder in sections["model"]["encoders"].items()
+        }
         values = {**base, **drawn, **sections}
         return validate(TrainConfig, values, "a trial of the study")
 
