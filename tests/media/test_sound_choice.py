@@ -79,6 +79,13 @@ def test_the_configuration_names_an_index_a_language_or_a_title():
         assert (indices(choice), choice.why, choice.not_found) == ([1], "default", str(wanted))
 
 
+def test_an_index_names_a_track_of_another_programme_too():
+    tracks = [track(1, language="eng"), track(2, same_programme=False, language="ger")]
+    choice = choose_sound(tracks, 2)
+    assert (indices(choice), choice.why, choice.not_found) == ([2], "named", "")
+    assert (indices(choose_sound(tracks, "ger")), choose_sound(tracks, "ger").not_found) == ([1], "ger")
+
+
 def test_mono_tracks_of_one_length_and_language_are_the_channels_of_one_sound():
     for count, channels in ((2, ["FL", "FR"]), (6, ["FL", "FR", "FC", "LFE", "SL", "SR"])):
         choice = choose_sound(mono(count))

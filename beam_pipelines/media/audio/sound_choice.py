@@ -130,11 +130,12 @@ def choose_sound(found: Sequence[SoundTrack], wanted: int | str | None = None) -
         wanted: the index of a stream, or a language or a title (in any case); None for none. If no track that can be
             decoded answers to it, it is as if it were None, and the result says so.
     """
-    usable = [track for track in found if track.decodable]
+    decodable = [track for track in found if track.decodable]
     # The sound of another programme, and tracks that never began, only if there is nothing else.
-    usable = [track for track in usable if track.same_programme] or usable
+    usable = [track for track in decodable if track.same_programme] or decodable
     usable = [track for track in usable if track.rate_hz] or usable
     named = [] if wanted is None else [track for track in usable if _answers_to(track, wanted)]
+    named = named or [track for track in decodable if track.index == wanted]
     candidates = named or usable
     if len(candidates) > 1:
         candidates = _for_everybody(candidates)
