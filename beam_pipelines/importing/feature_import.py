@@ -19,10 +19,15 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.foundation.tables.reading import TableError, read_table
 from beam_pipelines.importing.imported_features import KINDS, Defects, ImportedRows, read_csv_rows, read_organisers_kind
+from beam_pipelines.media.damage import describe_damage
 from beam_pipelines.media.probe import probe_film
+from beam_pipelines.media.probe_warnings import warnings_of_probe
 
 IMPORTED = "imported"
 """Key of a record's quality: modality -> the files of its track, and their defects."""
+
+_OF_THE_FILE = ("truncated", "rest_not_read", "clock_jumped", "damaged")
+"""The warnings that concern a film of which only the length is taken; pictures and sound are not looked at."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +203,7 @@ def _new_header(film: FilmImport, listed: Mapping[str, _Listed], seconds: int) -
         )
     with storage.local_copy(film.film_uri) as path:
         probe = probe_film(path)
+        warned = tuple(warning for warning in warnings_of_probe(probe) if warning.code in _OF_THE_FILE)
         with path.open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
         return records.RecordHeader(
@@ -208,6 +214,8 @@ def _new_header(film: FilmImport, listed: Mapping[str, _Listed], seconds: int) -
             seconds=probe.seconds,
             duration_us=round(probe.duration_s * 1_000_000),
             start_us=round(probe.first_pts_s * 1_000_000),
+            quality={"film": {**describe_damage(probe), records.VIDEO_STREAM: probe.video_index}},
+            warnings=warned,
             file_clock=probe.file_clock,
         )
 
