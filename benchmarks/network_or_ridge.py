@@ -28,7 +28,7 @@ from beam_pipelines.foundation.command_line import at_least_one
 from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, ConfigurationError
 from beam_pipelines.normalisation.config import PrepareConfig
-from benchmarks.network_or_ridge_report import report_of
+from benchmarks.network_or_ridge_report import DRAWS, report_of
 from benchmarks.studyforrest import DATA
 from benchmarks.studyforrest_data import (
     RUNS,
@@ -290,7 +290,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, nargs="+", choices=RUNS, help="only these test runs (default: all)")
     parser.add_argument("--stop-at", metavar="HH:MM", help="begin no training from this time on")
     parser.add_argument("--report", action="store_true", help="print the tables of what is there")
-    parser.add_argument("--draws", type=at_least_one, default=2000, help="of bootstrap and null (default: 2000)")
+    parser.add_argument("--draws", type=at_least_one, default=DRAWS, help="of intervals, nulls (default: %(default)s)")
     parser.add_argument("--set", action="append", default=[], dest="overrides", help="key=value of the section train")
     return parser
 

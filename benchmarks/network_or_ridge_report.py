@@ -14,8 +14,8 @@ from benchmarks.studyforrest_data import RUNS
 OURS, THEIRS = "d", "b"
 LEVEL = 0.05
 PRIMARY = ("pcc", "rmse")
-SEEDS = 10
-"""The protocol's seeds of a network: with fewer, what is said of the primary test is preliminary."""
+SEEDS, DRAWS = 10, 2000
+"""The protocol's seeds of a network, and draws of intervals and nulls: with fewer, what is said is preliminary."""
 SANITY = ("b shifted", "b reversed", "d shifted", "d reversed")
 """Arms that must find nothing; otherwise the folds leak, and no other figure counts."""
 WIDTHS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
@@ -37,6 +37,8 @@ def figures_by_run(
 def report_of(arms: Arms, labels: Mapping[int, np.ndarray], draws: int) -> str:
     """All tables that the arms that are there allow, as text."""
     parts = [_arms_table(arms, labels, draws)]
+    if draws < DRAWS:
+        parts.insert(0, f"PRELIMINARY: nulls and intervals are of {draws} draws, the protocol's of {DRAWS} (--draws)")
     if THEIRS in arms:
         parts.append(_differences_table(arms, labels, draws))
     if THEIRS in arms and OURS in arms:
