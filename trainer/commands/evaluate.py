@@ -59,6 +59,8 @@ def _main(argv: list[str]) -> int:
         print(untrained_note(evaluation.untrained))
     if note := known_note(evaluation.learned_from or (), evaluation.chosen_on or (), len(evaluation.reports)):
         print(note)
+    if evaluation.without_ridge:
+        print(f"ridge regression isn't shown, for it has no curve of {', '.join(evaluation.without_ridge)}")
     for film_ids, what in ((evaluation.without_labels, "no labels"), (evaluation.without_curve, "labels but no curve")):
         if film_ids:
             print(f"\nfilms with {what}, not evaluated: {', '.join(film_ids)}")

@@ -122,6 +122,7 @@ class Evaluation:
         untrained: modalities whose features come from random weights; None if the run doesn't say.
         learned_from: films that the model has learned from; None if the run doesn't say.
         chosen_on: films that chose the model's epoch and filter; None if the run doesn't say.
+        without_ridge: films without a curve of ridge regression, if others have one; its rows are left out then.
     """
 
     table: MetricsTable
@@ -131,6 +132,7 @@ class Evaluation:
     untrained: tuple[str, ...] | None
     learned_from: tuple[str, ...] | None = None
     chosen_on: tuple[str, ...] | None = None
+    without_ridge: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,7 +236,10 @@ def _evaluate(
     without_labels = tuple(film.film_id for film in films if not film.labels)
     evaluated = [film.film_id for film in labelled]
     known = (None, None) if origin.learned is None else known_films(origin.learned, scores, evaluated)
-    return Evaluation(table, tuple(reports), tuple(without_curve), without_labels, origin.untrained, *known)
+    lacking = {film_id for name in beside for film_id in evaluated if film_id not in curves[name]}
+    return Evaluation(
+        table, tuple(reports), tuple(without_curve), without_labels, origin.untrained, *known, tuple(sorted(lacking))
+    )
 
 
 def write_evaluation(evaluation: Evaluation, directory: str) -> None:

@@ -301,6 +301,12 @@ def test_what_the_ridge_regression_beside_a_model_knows_is_named_too(
     capsys.readouterr()
     assert main(arguments) == 2
     assert "ridge: its model was trained with labels.lag_s 3, the one whose curves" in capsys.readouterr().err
+    (scores / "ridge" / "run_manifest.json").unlink()
+    (scores / "ridge" / "curves" / "film3.csv").unlink()
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "ridge regression isn't shown, for it has no curve of film3" in said
+    assert "ridge, smoothed" not in said
 
 
 def test_a_damaged_run_manifest_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
