@@ -47,8 +47,9 @@ TIMEOUT, OUT_OF_MEMORY, CRASHED, UNFORESEEN = "timeout", "out_of_memory", "crash
 _QUEUE_LENGTH = 4
 _PIPE_BYTES = 1 << 20
 _START_DEADLINE_S = 120.0
-# A task reads its film at most three times (packets, by plan, entirely). A task that reads much more is in a loop.
-_MOST_READINGS = 8
+# A probe reads its film at most nine times (stills, three searches for sound, packets, jumps, joined clock, black bars
+# twice), other tasks less. A task that reads much more is in a loop.
+_MOST_READINGS = 12
 _PROJECT_ROOT = Path(__file__).resolve().parents[3]
 
 
