@@ -86,7 +86,10 @@ def _print_defects(run_folder: str) -> None:
 
 def _rate(text: str) -> Fraction:
     """The rate of a text such as `25`, `29.97` or `30000/1001`."""
-    rate_hz = Fraction(text)
+    try:
+        rate_hz = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate_hz = Fraction(0)
     if not 0 < rate_hz <= 1_000_000:
         raise argparse.ArgumentTypeError(f"'{text}' is no rate, such as 25 or 30000/1001")
     return rate_hz
