@@ -235,10 +235,17 @@ def _evaluate(
         raise ConfigurationError(f"{source}: {error}") from error
     without_labels = tuple(film.film_id for film in films if not film.labels)
     evaluated = [film.film_id for film in labelled]
-    known = (None, None) if origin.learned is None else known_films(origin.learned, scores, evaluated)
+    learned, chosen = (None, None) if origin.learned is None else known_films(origin.learned, scores, evaluated)
     lacking = {film_id for name in beside for film_id in evaluated if film_id not in curves[name]}
     return Evaluation(
-        table, tuple(reports), tuple(without_curve), without_labels, origin.untrained, *known, tuple(sorted(lacking))
+        table,
+        tuple(reports),
+        tuple(without_curve),
+        without_labels,
+        origin.untrained,
+        learned,
+        chosen,
+        tuple(sorted(lacking)),
     )
 
 
