@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from beam_pipelines.contracts.targets import TARGETS
 from trainer.evaluation import metrics
@@ -47,6 +46,8 @@ def p_value(gains: np.ndarray, figure: Figure, margin: float = 0.0) -> np.ndarra
         figure: the figure that they are differences of.
         margin: the gain to exceed.
     """
+    from scipy import stats  # here, for whoever reads a configuration compares nothing
+
     beyond = np.asarray(gains, np.float64) - margin
     if figure == "mse":
         mean, error = beyond.mean(axis=-1), _standard_error(beyond)
@@ -61,6 +62,8 @@ def p_value(gains: np.ndarray, figure: Figure, margin: float = 0.0) -> np.ndarra
 
 def interval(differences: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
     """The two-sided interval of the mean of some differences [films], by Student's t; infinite for fewer than two."""
+    from scipy import stats
+
     films = len(differences)
     if films < 2:
         return -math.inf, math.inf

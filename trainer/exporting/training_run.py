@@ -18,12 +18,12 @@ from trainer.evaluation.curve_files import RIDGE, SMOOTHED, ridge_rows
 from trainer.evaluation.evaluate import selection_score
 from trainer.evaluation.metrics import MetricsTable
 from trainer.evaluation.run_origin import untrained_note
-from trainer.exporting.ridge_run import RidgeRun, fit_and_export
 from trainer.exporting.run_results import RunInput, describe_model, export_next, write_results
 from trainer.foundation.config import TrainConfig
 
 if TYPE_CHECKING:
     from trainer.data.transform import RowTransform
+    from trainer.exporting.ridge_run import RidgeRun
     from trainer.training.train import TrainingResult
 
 
@@ -115,6 +115,7 @@ def train_and_export(
     strategy = make_strategy("one" if model == RIDGE else devices)
 
     from trainer.data.transform import load_transform
+    from trainer.exporting.ridge_run import fit_and_export
 
     transform = load_transform(data.transform)
     films_train, films_validation = data.load(config, statistics, transform)
@@ -162,6 +163,8 @@ def _ridge_beside(given: RunInput, output: str, export_version: int | None) -> R
     """The ridge regression beside a network; None if nothing chooses its penalty, where the network needs none."""
     if not given.films_validation and given.config.ridge.penalty is None:
         return None
+    from trainer.exporting.ridge_run import fit_and_export
+
     return fit_and_export(given, storage.join(output, RIDGE), export_version)
 
 
