@@ -27,6 +27,10 @@ _MAX_READ_ERRORS_IN_A_ROW = 100
 # Three days, in microseconds.
 _NO_BOUND_US = 3 * 86_400 * 1_000_000
 
+MPEG_STREAMS = frozenset({"mpegts", "mpeg"})
+"""Transport and program streams, by FFmpeg's names. Made for broadcast, they have no header over the whole file: none
+says how long it is, which streams come or what a decoder must leave out, and a clock may start anew in the middle."""
+
 # Formats that list other files, or draw plain text as a picture: refused, so that no other file is opened.
 _REFUSED_FORMATS = frozenset({"concat", "hls", "dash", "imf", "tty", "lavfi"})
 
@@ -129,6 +133,11 @@ def opened_film(path: str | os.PathLike[str], step: str, search_mb: int = 0) -> 
         if refused:
             raise FilmError(step, "unreadable", f"{name}: its format is '{', '.join(sorted(refused))}', not a film")
         yield container
+
+
+def format_of(container: InputContainer) -> str:
+    """FFmpeg's first name of a container's format, for example `mov` for MP4 or `matroska` for WebM."""
+    return container.format.name.split(",")[0]
 
 
 def _options(search_mb: int) -> dict[str, str]:

@@ -20,7 +20,7 @@ from beam_pipelines.media.clock.clock_jumps import StepWatch, find_jumps
 from beam_pipelines.media.clock.file_clock import file_start_s, start_timecode
 from beam_pipelines.media.clock.joined_clock import ClockJump
 from beam_pipelines.media.clock.packet_span import PacketSpan
-from beam_pipelines.media.decode import DecodeQuality, opened_film, packets, prepare_decoder
+from beam_pipelines.media.decode import DecodeQuality, format_of, opened_film, packets, prepare_decoder
 from beam_pipelines.media.truncation import missing_s
 from beam_pipelines.media.unread_rest import unread_mb
 from beam_pipelines.media.video.colours import hdr_of
@@ -175,16 +175,15 @@ def probe_film(
         if jumps:
             span = _joined_span(span, name, video, jumps)
         orientation = orientation_of(first_frame)
-        sides_px = (first_frame.width, first_frame.height)
-        width_px, height_px = reversed(sides_px) if orientation.swaps_sides else sides_px
+        shape = _shape(video, first_frame, orientation, interlaced)
         first_pts_s, duration_s = span.result()
-        kind = container.format.name.split(",")[0]
+        kind = format_of(container)
         return FilmProbe(
             path=name,
             video_index=video.index,
             codec=video.codec_context.name,
-            width_px=width_px,
-            height_px=height_px,
+            width_px=shape.width_px,
+            height_px=shape.height_px,
             rotation_deg=orientation.rotation_deg,
             mirrored=orientation.mirrored,
             container=kind,
@@ -201,13 +200,7 @@ def probe_film(
             file_start_s=file_start_s(container, first_pts_s),
             start_timecode=start_timecode(container, video),
             jumps=jumps,
-            shape=PictureShape(
-                width_px,
-                height_px,
-                pixel_aspect_of(video, orientation.swaps_sides),
-                interlaced,
-                orientation.swaps_sides,
-            ),
+            shape=shape,
             hdr=hdr_of(first_frame),
         )
 
@@ -220,6 +213,13 @@ def _check_sizes(video: Any, sound: Sequence[SoundTrack], limits: MediaLimits, n
         if track.rate_hz > limits.max_audio_rate_hz or track.channels > limits.max_audio_channels:
             about = f"sound of {track.channels} channels at {track.rate_hz} Hz"
             raise FilmError(STEP, "too_large", f"{name}: {about} is beyond the limits")
+
+
+def _shape(video: Any, frame: Any, orientation: Orientation, interlaced: bool) -> PictureShape:
+    """The shape of the pictures as shown, by the first frame; it knows no black bars."""
+    turned, sides_px = orientation.swaps_sides, (frame.width, frame.height)
+    width_px, height_px = reversed(sides_px) if turned else sides_px
+    return PictureShape(width_px, height_px, pixel_aspect_of(video, turned), interlaced, fields_in_columns=turned)
 
 
 def _joined_span(span: PacketSpan, name: str, video: Any, jumps: tuple[ClockJump, ...]) -> PacketSpan:

@@ -11,8 +11,8 @@ from beam_pipelines.contracts.film_warnings import (
     warnings_of_quality,
 )
 from beam_pipelines.media.damage import describe_damage
+from beam_pipelines.media.decode import MPEG_STREAMS
 from beam_pipelines.media.probe import FilmProbe
-from beam_pipelines.media.truncation import WITHOUT_A_LENGTH
 
 
 def warnings_of_probe(probe: FilmProbe) -> tuple[FilmWarning, ...]:
@@ -30,7 +30,7 @@ def sound_goes_on_s(probe: FilmProbe) -> float:
     Sound that begins later than the file goes on for longer than this.
     """
     # The sound of a film that was cut off was cut off too.
-    if probe.container in WITHOUT_A_LENGTH or probe.jumps or probe.missing_s > TRUNCATED_BEYOND_S:
+    if probe.container in MPEG_STREAMS or probe.jumps or probe.missing_s > TRUNCATED_BEYOND_S:
         return 0.0
     pictures_end_s = float(probe.first_pts_s - probe.file_start_s + probe.duration_s)
     return max(0.0, max((track.length_s for track in probe.sound.tracks), default=0.0) - pictures_end_s)

@@ -21,10 +21,8 @@ import av
 from av.container import InputContainer
 
 from beam_pipelines.contracts.film_warnings import TRUNCATED_BEYOND_S
-from beam_pipelines.media.decode import opened_film
+from beam_pipelines.media.decode import MPEG_STREAMS, format_of, opened_film
 
-WITHOUT_A_LENGTH = frozenset({"mpegts", "mpeg"})
-"""FFmpeg's names of the formats whose headers say no length."""
 # A longer film isn't cut off: the count in its header is a placeholder.
 _LONGEST_S = 24 * 3600
 _TAG = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
@@ -43,8 +41,8 @@ def missing_s(name: str, container: InputContainer, video: Any, first_pts_s: Fra
     Raises:
         FilmError: step `probe`, reason `unreadable`.
     """
-    kind, end_s = container.format.name.split(",")[0], first_pts_s + duration_s
-    if kind in WITHOUT_A_LENGTH:
+    kind, end_s = format_of(container), first_pts_s + duration_s
+    if kind in MPEG_STREAMS:
         return 0.0
     by_ffmpeg = _written_by_ffmpeg(container)
     tagged_s = _tagged_s(video.metadata, by_ffmpeg)

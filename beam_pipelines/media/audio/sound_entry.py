@@ -30,6 +30,7 @@ import av
 
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.decode import (
+    MPEG_STREAMS,
     DecodeQuality,
     RangeCounts,
     counts_within,
@@ -66,7 +67,7 @@ def begins_with_priming(container: str, codec: str) -> bool:
     An AAC packet needs the one before it. Transport and program streams don't say what to leave out; other containers
     do, and FFmpeg follows them.
     """
-    return container in ("mpegts", "mpeg") and codec in ("aac", "aac_latm")
+    return container in MPEG_STREAMS and codec in ("aac", "aac_latm")
 
 
 @contextmanager

@@ -9,11 +9,18 @@ from av.container import InputContainer
 
 from beam_pipelines.media.audio.downmix import named_layout
 from beam_pipelines.media.audio.sound_choice import SoundTrack
-from beam_pipelines.media.decode import DecodeQuality, RangeCounts, decode_packet, opened_film, packets, prepare_decoder
+from beam_pipelines.media.decode import (
+    MPEG_STREAMS,
+    DecodeQuality,
+    RangeCounts,
+    decode_packet,
+    format_of,
+    opened_film,
+    packets,
+    prepare_decoder,
+)
 
 STEP = "probe"
-# Their headers don't list the streams, or not how they are coded: that shows when they begin.
-_WITHOUT_LISTS = frozenset({"mpegts", "mpeg"})
 _FFMPEGS_OWN_MB, _FIRST_SEARCH_MB, _FURTHER = 5, 20, 4
 # Decoders refuse a packet here and there; a track whose first packets are all refused is no sound.
 _PACKETS_TRIED = 25
@@ -35,7 +42,7 @@ def sound_tracks(path: str, container: InputContainer, video: Any, max_search_mb
         FilmError: step `probe`, reason `unreadable`.
     """
     found, searched_mb, search_mb = _tracks(container, video.index), 0, 0
-    is_searched = container.format.name.split(",")[0] in _WITHOUT_LISTS and max_search_mb > _FFMPEGS_OWN_MB
+    is_searched = format_of(container) in MPEG_STREAMS and max_search_mb > _FFMPEGS_OWN_MB
     while is_searched and search_mb < max_search_mb and not (found and all(track.rate_hz for track in found)):
         search_mb = min(max(_FIRST_SEARCH_MB, search_mb * _FURTHER), max_search_mb)
         with opened_film(path, STEP, search_mb) as again:

@@ -23,12 +23,9 @@ import numpy as np
 
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.clock.joined_clock import BORROWED, ClockJump, is_borrowed
-from beam_pipelines.media.decode import DecodeQuality, opened_film, packets
+from beam_pipelines.media.decode import MPEG_STREAMS, DecodeQuality, format_of, opened_film, packets
 
 STEP = "probe"
-STARTS_ANEW = frozenset({"mpegts", "mpeg"})
-"""Formats in which a clock may start anew in the middle, by FFmpeg's names."""
-
 BACK_S = 0.5
 """A step back is more than this (ours); decoding timestamps of one recording never step back."""
 
@@ -50,7 +47,7 @@ class StepWatch:
 
     def __init__(self, container: Any, stream: Any):
         self._time_base = stream.time_base
-        self._starts_anew = _starts_anew(container)
+        self._starts_anew = format_of(container) in MPEG_STREAMS
         self._last: int | None = None
         self.steps = False
 
@@ -87,16 +84,12 @@ def find_jumps(name: str, picture_index: int, search_mb: int = 0) -> tuple[Clock
                 rows[index].extend((counts[index], place, position, packet.dts, pts, duration, packet.is_keyframe))
             counts[index] += 1
         found = {stream.index: PacketTimes.of(rows[stream.index], stream.time_base) for stream in streams}
-        starts_anew = _starts_anew(container)
+        starts_anew = format_of(container) in MPEG_STREAMS
     picture = found.pop(picture_index)
     jumps = jumps_between(picture_index, picture, found, starts_anew)
     if len(jumps) > MOST_JUMPS:
         raise FilmError(STEP, "too_many_jumps", f"{name}: its timestamps jump more than {MOST_JUMPS} times")
     return jumps
-
-
-def _starts_anew(container: Any) -> bool:
-    return container.format.name.split(",")[0] in STARTS_ANEW
 
 
 @dataclass(frozen=True, eq=False)

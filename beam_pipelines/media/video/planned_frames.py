@@ -16,7 +16,7 @@ import numpy as np
 from av.container import InputContainer
 
 from beam_pipelines.media.clock.joined_clock import ClockJump
-from beam_pipelines.media.decode import DecodeQuality, RangeCounts, decode_packet, packets
+from beam_pipelines.media.decode import DecodeQuality, RangeCounts, decode_packet, format_of, packets
 from beam_pipelines.media.video.decode_plan import DecodePlan
 
 
@@ -38,7 +38,7 @@ def entered(container: InputContainer, stream: Any, plan: DecodePlan) -> int | N
         The place in the plan of the next packet; None if the jump led elsewhere, so that the film must be opened again.
     """
     first = plan.begin
-    if container.format.name.split(",")[0] not in _INDEXED:
+    if format_of(container) not in _INDEXED:
         return None
     try:
         container.seek(int(plan.times[first]), stream=stream, backward=True)
