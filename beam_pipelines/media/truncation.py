@@ -86,7 +86,12 @@ def _has_own_duration(container: InputContainer, video: Any) -> bool:
 def _tagged_s(tags: dict[str, str], by_ffmpeg: bool) -> Fraction | None:
     # mkvmerge adds a language: DURATION-eng.
     names = sorted(key for key in tags if key == "DURATION" or (key.startswith("DURATION-") and not by_ffmpeg))
-    found = _TAG.match(tags[names[0]]) if names else None
+    return duration_tag_s(tags[names[0]]) if names else None
+
+
+def duration_tag_s(value: str) -> Fraction | None:
+    """The seconds of Matroska's tag DURATION, 00:00:00.000000000; None if the value is none."""
+    found = _TAG.match(value)
     if found is None:
         return None
     hours, minutes, seconds = found.groups()

@@ -19,6 +19,7 @@ from beam_pipelines.media.decode import (
     packets,
     prepare_decoder,
 )
+from beam_pipelines.media.truncation import duration_tag_s
 
 STEP = "probe"
 _FFMPEGS_OWN_MB, _FIRST_SEARCH_MB, _FURTHER = 5, 20, 4
@@ -79,19 +80,17 @@ def _track(stream: Any, same_programme: bool) -> SoundTrack:
         title=tags.get("title", ""),
         channel="" if named == "NONE" else named,
         disposition=int(stream.disposition),
-        length_s=float(stream.duration * stream.time_base) if stream.duration is not None else _tagged_s(tags),
+        length_s=_length_s(stream),
         decodable=context is not None,
         same_programme=same_programme,
     )
 
 
-def _tagged_s(tags: dict[str, str]) -> float:
-    """The length in Matroska's tag DURATION, 00:00:00.000000000; 0 without one."""
-    try:
-        hours, minutes, seconds = tags.get("DURATION", "").split(":")
-        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
-    except ValueError:
-        return 0.0
+def _length_s(stream: Any) -> float:
+    """A stream's length from its header or Matroska's tag; 0 without either."""
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    return float(duration_tag_s(stream.metadata.get("DURATION", "")) or 0)
 
 
 def _refused(path: str, indices: list[int], search_mb: int) -> set[int]:
