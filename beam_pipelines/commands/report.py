@@ -86,7 +86,7 @@ def _frame_rate(text: str) -> Fraction:
 
 
 def _timecode(text: str) -> str:
-    from beam_pipelines.report.markers.file_times import is_timecode
+    from beam_pipelines.contracts.records.file_clock import is_timecode
 
     if not is_timecode(text):
         raise argparse.ArgumentTypeError(f"'{text}' is no timecode, such as 10:00:00:00, or 10:00:00;00 in drop-frame")

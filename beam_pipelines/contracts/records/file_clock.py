@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+_TIMECODE = re.compile(r"\d\d:[0-5]\d:[0-5]\d[:;]\d\d", re.ASCII)
+
+
+def is_timecode(text: str) -> bool:
+    """Whether a text is a timecode, hh:mm:ss:ff, or hh:mm:ss;ff with drop-frame counting."""
+    return _TIMECODE.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,15 @@ pictures       |0       |1       |2                time 0 of the film is the fir
 
 from __future__ import annotations
 
-import re
 from fractions import Fraction
 from typing import Any
 
 import av
 from av.container import InputContainer
 
-_KEY, _TIMECODE = "timecode", re.compile(r"\d\d:[0-5]\d:[0-5]\d[:;]\d\d", re.ASCII)
+from beam_pipelines.contracts.records.file_clock import is_timecode
+
+_KEY = "timecode"
 
 
 def file_start_s(container: InputContainer, first_pts_s: Fraction) -> Fraction:
@@ -28,6 +29,6 @@ def start_timecode(container: InputContainer, video: Any) -> str:
     """The timecode of the file's start, hh:mm:ss:ff or hh:mm:ss;ff, from a timecode track or a tag; else empty."""
     for source in (video, *container.streams, container):
         for key, value in source.metadata.items():
-            if key.lower() == _KEY and _TIMECODE.fullmatch(value):
+            if key.lower() == _KEY and is_timecode(value):
                 return str(value)
     return ""

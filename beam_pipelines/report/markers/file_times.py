@@ -6,14 +6,11 @@ film                              0s      1s      curves: from the first picture
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 
 USUAL_START = "01:00:00:00"
 """Where most programs begin."""
-
-_TIMECODE = re.compile(r"\d\d:[0-5]\d:[0-5]\d[:;]\d\d", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -33,8 +30,3 @@ class FileTimes:
 
 FROM_FIRST_PICTURE = FileTimes()
 """The times of a film whose file begins with its first picture."""
-
-
-def is_timecode(text: str) -> bool:
-    """Whether a text is a timecode, hh:mm:ss:ff, or hh:mm:ss;ff with drop-frame counting."""
-    return _TIMECODE.fullmatch(text) is not None
