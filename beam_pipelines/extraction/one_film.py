@@ -32,7 +32,7 @@ from beam_pipelines.extractors.tracks import FilmPart, extract_tracks, start_us
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import DiskFullError, FilmError
-from beam_pipelines.media.damage import describe_damage, refuse_too_damaged
+from beam_pipelines.media.damage import describe_file, refuse_too_damaged
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
 from beam_pipelines.media.probe_warnings import warnings_of_probe
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
@@ -206,7 +206,7 @@ def write_record(
 
 def _quality(probe: FilmProbe, part: FilmPart) -> dict[str, Any]:
     """A record's quality: only properties of the film and counts that add up, not those that depend on cuts."""
-    quality: dict[str, Any] = {"film": {**describe_damage(probe), records.VIDEO_STREAM: probe.video_index}}
+    quality: dict[str, Any] = {"film": describe_file(probe)}
     if part.picture is not None:
         damaged = {"frames_corrupt": part.picture.frames_corrupt, "packet_errors": part.picture.packet_errors}
         quality["picture"] = {"seconds_without_a_fresh_frame": part.without_a_fresh_frame, **damaged}

@@ -19,7 +19,7 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.foundation.tables.reading import TableError, read_table
 from beam_pipelines.importing.imported_features import KINDS, Defects, ImportedRows, read_csv_rows, read_organisers_kind
-from beam_pipelines.media.damage import describe_damage
+from beam_pipelines.media.damage import describe_file
 from beam_pipelines.media.probe import probe_film
 from beam_pipelines.media.probe_warnings import warnings_of_probe
 
@@ -214,7 +214,7 @@ def _new_header(film: FilmImport, listed: Mapping[str, _Listed], seconds: int) -
             seconds=probe.seconds,
             duration_us=round(probe.duration_s * 1_000_000),
             start_us=round(probe.first_pts_s * 1_000_000),
-            quality={"film": {**describe_damage(probe), records.VIDEO_STREAM: probe.video_index}},
+            quality={"film": describe_file(probe)},
             warnings=warned,
             file_clock=probe.file_clock,
         )

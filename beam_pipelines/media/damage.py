@@ -1,10 +1,11 @@
-"""How much of a film is damaged, and from which share on the film fails."""
+"""What a record says of a film's file, and from which share of damage on the film fails."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
+from beam_pipelines.contracts.records.feature_track import VIDEO_STREAM
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe
@@ -14,8 +15,8 @@ from beam_pipelines.media.video.picture_shape import NO_BARS, SQUARE
 STEP = "decode"
 
 
-def describe_damage(probe: FilmProbe) -> dict[str, Any]:
-    """The entry `film` of a record's quality: counts over the whole file, what is missing or not read, closed jumps.
+def describe_file(probe: FilmProbe) -> dict[str, Any]:
+    """The entry `film` of a record's quality: counts over the whole file, what isn't there or not read.
 
     What `PictureShape` and the colours say is there only if it isn't the usual.
     """
@@ -26,6 +27,7 @@ def describe_damage(probe: FilmProbe) -> dict[str, Any]:
         "read_errors": probe.read_errors,
         "missing_s": round(probe.missing_s, 3),
         "clock_jumps": len(probe.jumps),
+        VIDEO_STREAM: probe.video_index,
     }
     if probe.unread_mb:
         about["unread_mb"] = probe.unread_mb

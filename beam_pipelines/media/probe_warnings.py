@@ -10,14 +10,14 @@ from beam_pipelines.contracts.film_warnings import (
     in_order,
     warnings_of_quality,
 )
-from beam_pipelines.media.damage import describe_damage
+from beam_pipelines.media.damage import describe_file
 from beam_pipelines.media.decode import MPEG_STREAMS
 from beam_pipelines.media.probe import FilmProbe
 
 
 def warnings_of_probe(probe: FilmProbe) -> tuple[FilmWarning, ...]:
     """The warnings of a probed film, in their order; a whole film's record may have more (`warnings_of_quality`)."""
-    found = [*warnings_of_quality({"film": describe_damage(probe), "sound": probe.sound.describe()})]
+    found = [*warnings_of_quality({"film": describe_file(probe), "sound": probe.sound.describe()})]
     goes_on_s = sound_goes_on_s(probe)
     if goes_on_s > SOUND_GOES_ON_BEYOND_S:
         found.append(film_warning("sound_goes_on", goes_on_s))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.contracts.film_warnings import warnings_of_quality
-from beam_pipelines.media.damage import describe_damage
+from beam_pipelines.media.damage import describe_file
 from beam_pipelines.media.probe import MediaLimits, probe_film
 from beam_pipelines.media.probe_warnings import warnings_of_probe
 from beam_pipelines.media.video.black_bars import find_bars
@@ -210,9 +210,9 @@ def test_pictures_without_their_bars(tmp_path: Path):
     for whole, part in zip(sample_frames(film, probe), sample_frames(film, cut), strict=True):
         np.testing.assert_array_equal(part.image, whole.image[16:72, 8:])
         assert part.image.flags.c_contiguous
-    quality = describe_damage(cut)
+    quality = describe_file(cut)
     assert quality["black_bars_px"] == {"left_px": 8, "top_px": 16, "right_px": 0, "bottom_px": 24}
-    assert "black_bars_px" not in describe_damage(probe)
+    assert "black_bars_px" not in describe_file(probe)
     assert warnings_of_quality({"film": quality}) == ()
     # A box over all of what is left.
     assert cut.shape.share_of_picture(0, 0) == (0.1, pytest.approx(1 / 6))

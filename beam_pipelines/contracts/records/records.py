@@ -15,7 +15,6 @@ import numpy as np
 from beam_pipelines.contracts.records.feature_track import (
     PRESENT_SUFFIX as PRESENT_SUFFIX,
     SOUND_TRACK as SOUND_TRACK,
-    VIDEO_STREAM as VIDEO_STREAM,
     FeatureTrack as FeatureTrack,
     FilmRecord as FilmRecord,
     RecordHeader as RecordHeader,
