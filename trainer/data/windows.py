@@ -12,28 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from trainer.data.contiguous_rows import block_of
-
-
-class WindowedFilm(Protocol):
-    """The attributes of a film that windows need (see `dataset.TrainingFilm`)."""
-
-    @property
-    def film_id(self) -> str: ...
-    @property
-    def features(self) -> Mapping[str, np.ndarray]: ...
-    @property
-    def present(self) -> Mapping[str, np.ndarray]: ...
-    @property
-    def labels(self) -> np.ndarray: ...
-    @property
-    def known(self) -> np.ndarray: ...
+from trainer.data.film_protocols import LabelledRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +47,7 @@ class WindowTable:
         return {key: rows[first:stop] for key, rows in self.rows.items()}
 
 
-def stack_films(films: Sequence[WindowedFilm]) -> WindowTable:
+def stack_films(films: Sequence[LabelledRows]) -> WindowTable:
     """Puts the films' rows on the device, one film after another.
 
     All films of one call of `dataset.load_films`, in its order, already lie like this in memory; on a CPU they are not

@@ -6,21 +6,11 @@ all so far             0 1 2 3 4
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 import numpy as np
 
-
-class FilmRows(Protocol):
-    """The attributes of a film that a prediction needs (see `dataset.TrainingFilm`)."""
-
-    @property
-    def film_id(self) -> str: ...
-    @property
-    def features(self) -> Mapping[str, np.ndarray]: ...
-    @property
-    def present(self) -> Mapping[str, np.ndarray]: ...
+from trainer.data.film_protocols import FilmRows
 
 
 def input_rows(film: FilmRows, modalities: Sequence[str], presence_input: bool) -> np.ndarray:

@@ -12,26 +12,17 @@ factorisation overwrites one triangle, and the other one restores it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 import numpy as np
 from scipy.linalg import blas, lapack
 
 from beam_pipelines.foundation.errors import ConfigurationError
+from trainer.data.film_protocols import LabelledRows
 from trainer.foundation.ridge_config import RidgeConfig
-from trainer.ridge.causal_means import FilmRows, causal_mean, input_rows, running_sums
+from trainer.ridge.causal_means import causal_mean, input_rows, running_sums
 
 ROWS = 512
 """Seconds whose columns are made at a time."""
-
-
-class LabelledRows(FilmRows, Protocol):
-    """A film to learn from: its rows, labels float [T, 2] and known bool [T]."""
-
-    @property
-    def labels(self) -> np.ndarray: ...
-    @property
-    def known(self) -> np.ndarray: ...
 
 
 class RidgeEquations:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.ridge.causal_means import FilmRows, causal_mean, input_rows, running_sums
+from trainer.data.film_protocols import FilmRows
+from trainer.ridge.causal_means import causal_mean, input_rows, running_sums
 
 
 @dataclass(frozen=True, eq=False)
