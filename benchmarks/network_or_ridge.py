@@ -43,6 +43,7 @@ from benchmarks.studyforrest_data import (
 from trainer.data.dataset import TrainingFilm
 from trainer.evaluation.evaluate import choose_smoothing, smooth_curves
 from trainer.experiments.cached_steps import Step, step
+from trainer.experiments.ridge import RIDGE_KEYS
 from trainer.foundation.config import TrainConfig
 
 CONFIGURATION = Path(__file__).with_suffix(".yaml")
@@ -87,15 +88,6 @@ ARMS = {
     )
 }
 SANITY = tuple(name for name, arm in ARMS.items() if arm.disturbed)
-RIDGE_KEYS = {
-    "selection": True,
-    "smoothing": True,
-    "smoothing_cutoffs_hz": True,
-    "labels": True,
-    "ridge": True,
-    "model": {"modalities", "presence_input"},
-}
-"""All keys of the section train on which ridge regression depends."""
 MEAN_OF = {"f": ("b", "d")}
 """An arm that is the mean of two others, seed by seed."""
 

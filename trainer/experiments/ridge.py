@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,16 @@ from trainer.foundation.config import TrainConfig
 from trainer.foundation.ridge_config import PenaltyConfig
 from trainer.ridge.fit import fit_ridge
 
+RIDGE_KEYS: dict[str, Any] = {
+    "selection": True,
+    "smoothing": True,
+    "smoothing_cutoffs_hz": True,
+    "labels": True,
+    "ridge": True,
+    "model": {"modalities", "presence_input"},
+}
+"""All keys of the section train on which ridge regression depends, in pydantic's form."""
+
 
 @dataclass(frozen=True)
 class SelectedRidge:
@@ -33,13 +44,8 @@ class SelectedRidge:
 
 
 def ridge_settings(config: TrainConfig) -> TrainConfig:
-    """The configuration with defaults for all that only a network depends on, `modalities` and presence kept."""
-    plain = TrainConfig()
-    model = plain.model.model_copy(
-        update={"modalities": config.model.modalities, "presence_input": config.model.presence_input}
-    )
-    kept = {"selection", "smoothing_cutoffs_hz", "smoothing", "labels", "ridge"}
-    return plain.model_copy(update={"model": model, **{key: getattr(config, key) for key in kept}})
+    """The configuration with defaults for all that only a network depends on."""
+    return TrainConfig.model_validate(config.model_dump(include=RIDGE_KEYS))
 
 
 def fit_selecting(output: str, data: ExperimentData, config: TrainConfig, *, predict_test: bool) -> SelectedRidge:
