@@ -22,11 +22,11 @@ def assert_no_leak(train: Sequence[TrainingFilm], held_out: Sequence[TrainingFil
     Raises:
         ConfigurationError: if there is a leak; the text names the films.
     """
-    trained = sources_of(train)
-    shared = sorted(trained.keys() & sources_of(held_out).keys())
+    trained, others = sources_of(train), sources_of(held_out)
+    shared = sorted(trained.keys() & others.keys())
     if shared:
         raise ConfigurationError(f"films in training and in validation at once: {', '.join(shared)}")
-    _assert_no_copies(trained, sources_of(held_out), "training", "validation")
+    _assert_no_copies(trained, others, "training", "validation")
     foreign = sorted(set(statistics.films) - trained.keys())
     if foreign:
         raise ConfigurationError(
