@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from beam_pipelines import cli
 from tests.support.synthetic_films import DataSet
@@ -20,3 +22,11 @@ def train_arguments(dataset: DataSet, output: Path, *further: str) -> list[str]:
 def train_small(dataset: DataSet, output: Path) -> None:
     """Trains, exports and evaluates in this process."""
     assert cli.main(["train", *train_arguments(dataset, output)]) == 0
+
+
+def evaluated_rows(dataset: DataSet, run: Path, output: Path) -> list[dict[str, Any]]:
+    """The rows that `cineaffect evaluate` writes to `output` for a run's validation films."""
+    argv = ["--manifest", dataset.manifest, "--scores", str(run), "--splits", "validation", "--output", str(output)]
+    assert cli.main(["evaluate", *argv]) == 0
+    rows: list[dict[str, Any]] = json.loads((output / "evaluation.json").read_text())["rows"]
+    return rows

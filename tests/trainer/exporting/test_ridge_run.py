@@ -12,8 +12,8 @@ import tensorflow as tf
 from beam_pipelines.contracts.models.exported_model import ExportedModel, FilmFeatures, features_of, find_model
 from beam_pipelines.contracts.records.records import list_records, read_record
 from tests.support.synthetic_films import DataSet
-from tests.support.trained_run import train_arguments
-from trainer.commands import ensemble, evaluate, train
+from tests.support.trained_run import evaluated_rows, train_arguments
+from trainer.commands import ensemble, train
 from trainer.evaluation.curve_files import RAW, read_curve
 
 
@@ -91,18 +91,7 @@ def test_its_rows_stand_before_the_networks(trained: Path, dataset: DataSet, tmp
         assert [row["mse"] for row in ours] == [row["mse"] for row in again]
     card = json.loads((trained / "exports" / "1" / "model_card.json").read_text())
     assert {row["predictor"] for row in card["validation_metrics"]} == set(names)
-    argv = [
-        "--manifest",
-        dataset.manifest,
-        "--scores",
-        str(trained),
-        "--splits",
-        "validation",
-        "--output",
-        str(tmp_path),
-    ]
-    assert evaluate.main(argv) == 0
-    found = json.loads((tmp_path / "evaluation.json").read_text())["rows"]
+    found = evaluated_rows(dataset, trained, tmp_path)
     assert list(dict.fromkeys(row["predictor"] for row in found)) == names
 
 

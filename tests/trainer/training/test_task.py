@@ -22,8 +22,8 @@ from beam_pipelines.contracts.records.records import (
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.foundation.output_directory import assert_output_directory
 from tests.support.synthetic_films import DataSet, prepare
-from tests.support.trained_run import train_arguments as arguments
-from trainer.commands import evaluate, train as task
+from tests.support.trained_run import evaluated_rows, train_arguments as arguments
+from trainer.commands import train as task
 from trainer.data.transform import load_transform
 from trainer.evaluation.curve_files import RAW, read_curve
 
@@ -68,18 +68,8 @@ def test_card_says_what_the_model_is(dataset: DataSet, trained: Path) -> None:
 
 
 def test_evaluate_finds_the_same_figures(dataset: DataSet, trained: Path, tmp_path: Path) -> None:
-    argv = [
-        "--manifest",
-        dataset.manifest,
-        "--scores",
-        str(trained),
-        "--splits",
-        "validation",
-        "--output",
-        str(tmp_path),
-    ]
-    assert evaluate.main(argv) == 0
-    ours, again = (json.loads((root / "evaluation.json").read_text())["rows"] for root in (trained, tmp_path))
+    ours = json.loads((trained / "evaluation.json").read_text())["rows"]
+    again = evaluated_rows(dataset, trained, tmp_path)
     assert len(ours) == len(again)
     for one, other in zip(ours, again, strict=True):
         assert one["mse"] == pytest.approx(other["mse"], rel=1e-5)
