@@ -21,13 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from beam_pipelines.contracts.records.feature_track import slots_of
 from beam_pipelines.demo.mediaeval import MediaEvalFilm
 from beam_pipelines.labels.annotations import LabelReport
+from benchmarks.training_memory import DIMENSIONS
 from trainer.data.dataset import TrainingFilm
 from trainer.evaluation.evaluate import evaluate_curves, smooth_curves
 from trainer.foundation.config import TrainConfig
 
-DIMENSIONS = {"image": 2048, "audio": 128, "face": 1024}
 SEEDS = (1,)
 FILMS = {"train": 24, "validation": 6, "test": 12}
 SECONDS = 240
@@ -71,7 +72,7 @@ def make_films(components: int) -> dict[str, list[TrainingFilm]]:
                 film_id=f"film{number}",
                 split=split,
                 features={m: values[number] for m, values in features.items()},
-                present={m: np.ones((SECONDS, 2 if m == "face" else 1), np.float32) for m in DIMENSIONS},
+                present={m: np.ones((SECONDS, slots_of(m)), np.float32) for m in DIMENSIONS},
                 labels=labels,
                 known=np.ones(SECONDS, bool),
                 label_rows=labels,

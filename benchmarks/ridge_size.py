@@ -13,29 +13,17 @@ import argparse
 import resource
 import sys
 import time
-from dataclasses import dataclass
 
 import numpy as np
 
 from beam_pipelines.contracts.records.records import slots_of
-from benchmarks.training_memory import DIMENSIONS, FILMS, LIMIT_BYTES, SECONDS, film_seconds, report
+from benchmarks.training_memory import DIMENSIONS, FILMS, LIMIT_BYTES, SECONDS, RandomFilm, film_seconds, report
 from trainer.data.contiguous_rows import stack_rows
 from trainer.foundation.ridge_config import RidgeConfig
 from trainer.ridge.equations import RidgeEquations
 
 
-@dataclass(frozen=True, eq=False)
-class MadeUpFilm:
-    """A film of random features; see `dataset.TrainingFilm`."""
-
-    film_id: str
-    features: dict[str, np.ndarray]
-    present: dict[str, np.ndarray]
-    labels: np.ndarray
-    known: np.ndarray
-
-
-def make_films(films: int, seconds: int) -> list[MadeUpFilm]:
+def make_films(films: int, seconds: int) -> list[RandomFilm]:
     """The films; each modality lies in one block, as the trainer's loader leaves it."""
     lengths, generator = film_seconds(films, seconds), np.random.default_rng(0)
     features: list[dict[str, np.ndarray]] = [{} for _ in lengths]
@@ -45,7 +33,7 @@ def make_films(films: int, seconds: int) -> list[MadeUpFilm]:
             generator.standard_normal(out=view, dtype=np.float32)
             each[modality] = view
     return [
-        MadeUpFilm(
+        RandomFilm(
             f"film{index}",
             features[index],
             {modality: np.ones((length, slots_of(modality)), np.float32) for modality in DIMENSIONS},

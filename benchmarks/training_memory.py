@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,20 @@ from beam_pipelines.contracts.records.records import (
 from beam_pipelines.films.catalogue import Film
 
 DIMENSIONS = {"image": 2048, "audio": 128, "face": 1024}
+"""3,200 values a second, as of MediaEval 2018's size."""
 FILMS, SECONDS = 54, 96_000
 LIMIT_BYTES = 4 * 10**9
+
+
+@dataclass(frozen=True, eq=False)
+class RandomFilm:
+    """A film of random rows; see `film_protocols.LabelledRows`."""
+
+    film_id: str
+    features: dict[str, np.ndarray]
+    present: dict[str, np.ndarray]
+    labels: np.ndarray
+    known: np.ndarray
 
 
 def film_seconds(films: int, seconds: int) -> list[int]:

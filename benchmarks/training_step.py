@@ -17,12 +17,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from beam_pipelines.contracts.records.feature_track import slots_of
+from benchmarks.training_memory import DIMENSIONS, RandomFilm
 from trainer.data.windows import WindowTable, epoch_batches, gather_windows, stack_films, window_ends
 from trainer.foundation.config import EncoderConfig, ModelConfig, TrainConfig
 from trainer.network.model import build_model
@@ -30,20 +30,7 @@ from trainer.training.checkpoints import TrainingState
 from trainer.training.run import dropout_seed
 from trainer.training.step import make_optimizer, make_step
 
-DIMENSIONS = {"image": 2048, "audio": 128, "face": 1024}
-"""3,200 values a second, as of MediaEval 2018's size."""
 PARTS = ("chosen on the host: what the step waits for", "gathered on the device, within the step", "the whole step")
-
-
-@dataclass(frozen=True, eq=False)
-class RandomFilm:
-    """A film of random rows, in the trainer's form."""
-
-    film_id: str
-    features: dict[str, np.ndarray]
-    present: dict[str, np.ndarray]
-    labels: np.ndarray
-    known: np.ndarray
 
 
 def make_film(index: int, seconds: int) -> RandomFilm:
