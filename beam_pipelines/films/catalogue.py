@@ -193,8 +193,7 @@ def _manifest_film(row: Mapping[str, str], uri: str, line: int, needs_path: bool
 
 
 def _list_by_path(source: str, suffixes: Sequence[str]) -> tuple[list[Film], dict[str, int]]:
-    source = storage.as_it_lies(source)
-    listed = storage.list_files(source)
+    source, listed = storage.list_as_it_lies(source)
     folder = source.rstrip("/") + "/"
     # The files found decide, not the characters of the name: `films [1920]` may be a folder.
     is_folder = all(info.uri.startswith(folder) for info in listed)

@@ -85,9 +85,9 @@ def csv_imports(
     if not version:
         raise ConfigurationError("--version: needed with --csv; change it whenever the features are computed otherwise")
     known = _films(films)
-    source = storage.as_it_lies(source)
+    source, files = storage.list_as_it_lies(source)
     folder = source.rstrip("/") + "/"
-    listed = [info.uri for info in storage.list_files(source) if info.uri.lower().endswith(TABLE_SUFFIXES)]
+    listed = [info.uri for info in files if info.uri.lower().endswith(TABLE_SUFFIXES)]
     direct = [uri for uri in listed if not uri.startswith(folder) or "/" not in uri.removeprefix(folder)]
     if not direct:
         raise ConfigurationError(f"--csv {source}: holds no .csv file; name a folder of <film_id>.csv or a quoted glob")

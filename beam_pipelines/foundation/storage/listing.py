@@ -25,17 +25,22 @@ def list_files(pattern: str) -> list[FileInfo]:
     Raises:
         StorageError: if a bucket is absent or can't be read.
     """
-    found = _list(as_it_lies(pattern))
+    return list_as_it_lies(pattern)[1]
+
+
+def list_as_it_lies(pattern: str) -> tuple[str, list[FileInfo]]:
+    """The pattern in the Unicode form in which something is there, as given if nothing is; and what `list_files` gives.
+
+    Raises:
+        StorageError: if a bucket is absent or can't be read.
+    """
+    found = _list(pattern)
+    if not found and not pattern.isascii():
+        elsewhere = found_elsewhere(pattern)
+        listed = ((form, _list(form)) for form in ([elsewhere] if elsewhere else forms_of(pattern)))
+        pattern, found = next((one for one in listed if one[1]), (elsewhere or pattern, []))
     visible = (info for info in found if not os.path.basename(info.uri).startswith("."))
-    return sorted(visible, key=lambda info: info.uri)
-
-
-def as_it_lies(pattern: str) -> str:
-    """A folder, file or glob in the Unicode form in which something is there; as given if nothing is."""
-    if pattern.isascii() or _list(pattern):
-        return pattern
-    elsewhere = found_elsewhere(pattern)
-    return elsewhere or next((form for form in forms_of(pattern) if _list(form)), pattern)
+    return pattern, sorted(visible, key=lambda info: info.uri)
 
 
 def _list(pattern: str) -> list[FileInfo]:
