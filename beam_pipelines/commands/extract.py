@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from beam_pipelines.foundation.command_line import guarded, make_parser, parse_known
 from beam_pipelines.launch.driver_log import start_log
 from beam_pipelines.launch.options import add_job_options
+
+if TYPE_CHECKING:
+    from beam_pipelines.films.catalogue import Film
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,17 +61,15 @@ def _main(argv: list[str]) -> int:
 
     config = load_section("extract", ExtractConfig, arguments.config, arguments.overrides)
 
-    from beam_pipelines.contracts.records.feature_changes import note_on_records
-    from beam_pipelines.contracts.runs import TRIED_AGAIN, FilmOutcome, read_failures
+    from beam_pipelines.contracts.runs import TRIED_AGAIN, read_failures
     from beam_pipelines.extract import define_pipeline
+    from beam_pipelines.extraction.dry_run import print_dry_run
     from beam_pipelines.extraction.earlier_runs import EarlierRuns, name_attempt
-    from beam_pipelines.extraction.finished_films import set_apart
-    from beam_pipelines.extraction.missing import descriptions_there
+    from beam_pipelines.extraction.finished_films import SetApart, set_apart
     from beam_pipelines.extraction.parts_folder import remove_parts
     from beam_pipelines.extractors.configured_networks import describe_tracks
     from beam_pipelines.extractors.weights.needed_weights import require_weights
-    from beam_pipelines.films.catalogue import Film, list_catalogue
-    from beam_pipelines.films.passed_over import passed_over_line
+    from beam_pipelines.films.catalogue import list_catalogue
     from beam_pipelines.foundation import storage
     from beam_pipelines.launch import job
     from beam_pipelines.launch.local_work import largest_first, looks_up, workers_for
@@ -75,41 +77,32 @@ def _main(argv: list[str]) -> int:
     options = job.beam_options(
         beam_arguments, arguments.workers, one_process=lambda: job.films_share_batches(config.device)
     )
-    films: Sequence[Film]
     films, passed_over = list_catalogue(arguments.films, config.suffixes, config.min_lines_px)
     require_weights(config)
     descriptions = describe_tracks(config)
-    there = descriptions_there(films, arguments.output)
-    if note := note_on_records({modality: made for modality, made in there.items() if modality in descriptions}):
-        _LOG.warning("%s: %s", arguments.output, note)
+    _note_older_records(films, arguments.output, descriptions)
     failures = {} if arguments.retry_failed or arguments.force else read_failures(arguments.output)
     earlier = EarlierRuns(arguments.force, failures=failures, attempt=name_attempt(config, descriptions))
     if arguments.dry_run:
-        from beam_pipelines.extraction.dry_run import print_dry_run
-
-        code = print_dry_run(films, config, arguments.output, descriptions, earlier)
-        if passed_over:
-            print(passed_over_line(passed_over))
-        return code
+        return print_dry_run(films, config, arguments.output, descriptions, earlier, passed_over)
     storage.remove_unfinished(arguments.output)
     if arguments.force:
         remove_parts(arguments.output)
     earlier = replace(earlier, run_started_s=job.storage_time_s(arguments.output))
-    known: Sequence[FilmOutcome] = ()
+    work = SetApart(tuple(films), ())
     if job.is_local(options):
         if looks_up(len(films), arguments.output):
-            found = set_apart(films, arguments.output, descriptions, earlier, config.refuse)
-            films, known = found.films, found.outcomes
-        films = largest_first(films)
+            work = set_apart(films, arguments.output, descriptions, earlier, config.refuse)
+        work = replace(work, films=tuple(largest_first(work.films)))
         if not arguments.workers:
-            job.use_at_most(options, beam_arguments, workers_for(films))
+            job.use_at_most(options, beam_arguments, workers_for(work.films))
     code = job.run(
         lambda pipeline: define_pipeline(
-            pipeline, films, config, arguments.output, descriptions, earlier, known, passed_over
+            pipeline, work.films, config, arguments.output, descriptions, earlier, work.outcomes, passed_over
         ),
         options,
         arguments.output,
-        len(films),
+        len(work.films),
         count_done=".tfrecord",
         film_seconds=_film_seconds,
     )
@@ -119,6 +112,16 @@ def _main(argv: list[str]) -> int:
     failed = read_failures(arguments.output).values()
     remove_parts(arguments.output, [film.film_id for film in failed if film.reason in TRIED_AGAIN])
     return code
+
+
+def _note_older_records(films: Sequence[Film], output: str, descriptions: Mapping[str, Mapping[str, Any]]) -> None:
+    """Says so if the directory's records are of an earlier version, whose features this run makes again."""
+    from beam_pipelines.contracts.records.feature_changes import note_on_records
+    from beam_pipelines.extraction.missing import descriptions_there
+
+    there = descriptions_there(films, output)
+    if note := note_on_records({modality: made for modality, made in there.items() if modality in descriptions}):
+        _LOG.warning("%s: %s", output, note)
 
 
 def _film_seconds(uri: str) -> float:

@@ -26,6 +26,7 @@ from beam_pipelines.extraction.missing import existing_header, missing_modalitie
 from beam_pipelines.extraction.one_film import media_limits
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film
+from beam_pipelines.films.passed_over import passed_over_line
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED, FilmError
 from beam_pipelines.media.audio.sound_choice import SoundChoice
@@ -67,8 +68,13 @@ def print_dry_run(
     directory: str,
     descriptions: Mapping[str, Mapping[str, Any]],
     earlier: EarlierRuns,
+    passed_over: Mapping[str, int],
 ) -> int:
-    """Prints a row for every film and the totals; returns the exit code, 3 if some films can't be extracted."""
+    """Prints a row for every film, the totals and the files passed over (suffix -> their number).
+
+    Returns:
+        The exit code, 3 if some films can't be extracted.
+    """
 
     def look(film: Film, decoder: DecodingProcess) -> Forecast:
         return forecast(film, config, directory, descriptions, earlier, decoder)
@@ -96,6 +102,8 @@ def print_dry_run(
         highlight=False,
         soft_wrap=True,
     )
+    if passed_over:
+        print(passed_over_line(passed_over))
     return EXIT_SOME_FILMS_FAILED if failed else EXIT_OK
 
 
