@@ -20,9 +20,8 @@ from rich.text import Text
 
 from beam_pipelines.contracts.film_ids import shown_name
 from beam_pipelines.contracts.film_warnings import FilmWarning, count_by_code, headline, line_of, refuse
-from beam_pipelines.contracts.records.records import record_uri
 from beam_pipelines.extraction.earlier_runs import EarlierRuns
-from beam_pipelines.extraction.missing import existing_header, missing_modalities, stat_source
+from beam_pipelines.extraction.missing import current_header, missing_of, stat_source
 from beam_pipelines.extraction.one_film import media_limits
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film
@@ -118,15 +117,14 @@ def forecast(
     """The forecast of what the extract job would do with one film."""
     try:
         source = stat_source(film)
-        missing = missing_modalities(film, source, directory, descriptions)
-        wanted = sorted(descriptions if earlier.force else missing)
+        existing = current_header(film, source, directory)
+        wanted = sorted(descriptions if earlier.force or existing is None else missing_of(existing, descriptions))
         failure = earlier.carried_over(film)
         if failure:
             return Forecast(film.film_id, f"failed before ({failure.reason}), see --retry-failed", failed=True)
         with storage.local_copy(film.uri) as path:
             probe = decoder.probe(path, media_limits(config), config.sound_track)
-        header = None if wanted else existing_header(record_uri(directory, film.film_id))
-        warnings = header.warnings if header else warnings_of_probe(probe)
+        warnings = existing.warnings if existing and not wanted else warnings_of_probe(probe)
         refuse(film.uri, warnings, config.refuse)
     except FilmError as error:
         return Forecast(film.film_id, f"would fail ({error.reason})", failed=True)

@@ -20,23 +20,16 @@ _HASH_CHUNK_BYTES = 1 << 20
 _LOOKED_UP = 20
 
 
-def missing_modalities(
-    film: Film, source: storage.FileInfo, directory: str, descriptions: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Mapping[str, Any]]:
-    """The modalities that a film's record lacks, judged by name, size and times: all if the film was touched."""
-    existing = _current_header(film, source, directory)
-    return dict(descriptions) if existing is None else missing_of(existing, descriptions)
-
-
 def up_to_date_header(
     film: Film, source: storage.FileInfo, directory: str, descriptions: Mapping[str, Mapping[str, Any]]
 ) -> records.RecordHeader | None:
     """The header of a film's record that lacks nothing, judged by name, size and times; else None."""
-    existing = _current_header(film, source, directory)
+    existing = current_header(film, source, directory)
     return None if existing is None or missing_of(existing, descriptions) else existing
 
 
-def _current_header(film: Film, source: storage.FileInfo, directory: str) -> records.RecordHeader | None:
+def current_header(film: Film, source: storage.FileInfo, directory: str) -> records.RecordHeader | None:
+    """The header of a film's record, if that was made from its current file, judged by name, size and times."""
     uri = records.record_uri(directory, film.film_id)
     existing = existing_header(uri)
     return existing if existing is not None and is_current(existing, film, source, storage.stat(uri)) else None
