@@ -28,7 +28,7 @@ from beam_pipelines.foundation.command_line import at_least_one
 from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, ConfigurationError
 from beam_pipelines.normalisation.config import PrepareConfig
-from benchmarks.network_or_ridge_report import DRAWS, report_of
+from benchmarks.network_or_ridge_report import DRAWS, SANITY, report_of
 from benchmarks.studyforrest import DATA
 from benchmarks.studyforrest_data import (
     RUNS,
@@ -87,7 +87,6 @@ ARMS = {
         Arm("d reversed", "network", disturbed="reversed"),
     )
 }
-SANITY = tuple(name for name, arm in ARMS.items() if arm.disturbed)
 MEAN_OF = {"f": ("b", "d")}
 """An arm that is the mean of two others, seed by seed."""
 

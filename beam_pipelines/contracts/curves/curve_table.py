@@ -82,7 +82,6 @@ def read_markers(uri: str) -> list[DoneMarker]:
 
     The log names a file that exists but can't be read, because this run loses its films.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
@@ -91,7 +90,7 @@ def read_markers(uri: str) -> list[DoneMarker]:
         return [DoneMarker.from_values(values) for values in json.loads(metadata.get(_MARKERS_KEY, b"[]"))]
     except FileNotFoundError:
         return []
-    except (pa.ArrowInvalid, ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:  # a damaged file is a ValueError, too
         _LOG.warning("%s: damaged or of another version, so nothing of it is kept (%s)", uri, error)
         return []
 

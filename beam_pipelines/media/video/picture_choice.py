@@ -41,10 +41,9 @@ def choose_picture(path: str, container: InputContainer, step: str) -> Any:
         moving = [stream for stream in decodable if not stream.disposition & Disposition.still_image] or decodable
         intervals = _intervals(path, moving, step)
         longest_s = max(length_s for _, length_s in intervals)
-        moving = [
+        decodable = [
             stream for stream, (count, _) in zip(moving, intervals, strict=True) if count * _STILL_BEYOND_S >= longest_s
         ] or moving
-        decodable = moving
     best = container.streams.best("video")
     return next((stream for stream in decodable if stream is best), None) or max(decodable, key=_rank)
 
