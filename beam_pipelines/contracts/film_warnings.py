@@ -44,9 +44,6 @@ FROZEN_BEYOND_S = 1
 """A film is frozen if more seconds than this lack a picture of their own (ours): the last frame may be a long one."""
 
 
-CLIPPED_FROM_PERCENT = 0.1
-"""From this share of clipped pixels on an HDR film has a warning (ours): single highlights are nothing to tell."""
-
 SOUND_GOES_ON_BEYOND_S = 2.0
 """More sound than this after the last picture is a warning (ours): encoders and editors leave a second or so."""
 
@@ -125,7 +122,7 @@ def warnings_of_quality(
         "pixels_not_square": film("pixel_aspect"),
         "interlaced": film("field_lines"),
         "hdr": film("hdr_white_nits"),
-        "hdr_clipped": clipped if (clipped := picture("clipped_percent")) >= CLIPPED_FROM_PERCENT else 0,
+        "hdr_clipped": picture("clipped_percent"),
     }
     found += [film_warning(code, number) for code, number in facts.items() if number]
     return tuple(found)
