@@ -1,4 +1,4 @@
-"""The odd films of ../shared/data by the commands that people run: extract, score, report, import-features. 30 core s."""
+"""The odd films of ../shared/data by the commands that people run, from extract to import-features: 30 core seconds."""
 
 from __future__ import annotations
 
