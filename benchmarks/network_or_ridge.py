@@ -29,8 +29,8 @@ from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, ConfigurationError
 from beam_pipelines.normalisation.config import PrepareConfig
 from benchmarks.network_or_ridge_report import DRAWS, SANITY, report_of
-from benchmarks.studyforrest import DATA
 from benchmarks.studyforrest_data import (
+    DATA,
     RUNS,
     Fold,
     FoldFilms,
@@ -51,7 +51,7 @@ TRACKS = {
     "low": TrackConfig(means_half_s=(3, 10, 30, 60, 120), deviations_half_s=(5, 15, 45)),
     "phash": TrackConfig(means_half_s=(3, 10, 30), components=32),
 }
-"""The features of *low, deviations* in studyforrest.yaml."""
+"""Picture and sound with running means and deviations, and 32 components of the perceptual hash."""
 SHIFT_S = 300
 
 

@@ -30,6 +30,7 @@ from trainer.data.leaks import assert_no_leak
 from trainer.data.transform import load_transform
 from trainer.experiments.data import prepare_transform
 
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "studyforrest"
 DATA_FILE = "forrest_1hz.csv.gz"
 RUNS = tuple(range(1, 9))
 MARGIN_S = 30
@@ -159,11 +160,6 @@ class FoldFilms:
     train: tuple[TrainingFilm, ...]
     validation: TrainingFilm
     test: TrainingFilm
-
-
-def records_of_fold(directory: str, fold: Fold) -> str:
-    """The folder of a fold's records below a candidate's directory."""
-    return storage.join(directory, f"fold{fold.test}", "records")
 
 
 def write_films(recording: Recording, tracks: Mapping[str, TrackConfig], directory: str) -> list[Film]:

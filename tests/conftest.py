@@ -58,7 +58,6 @@ HEAVIEST = (
     "test_transform",
     "test_import_features",
     "test_prepare",
-    "test_studyforrest",
 )
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"

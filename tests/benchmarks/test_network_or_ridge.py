@@ -27,8 +27,7 @@ from benchmarks.network_or_ridge import (
 )
 from benchmarks.network_or_ridge_report import report_of
 from benchmarks.paired_runs import block_interval, detectable_effect, difference, drawn_out, holm, shift_null
-from benchmarks.studyforrest import read_configuration
-from benchmarks.studyforrest_data import DATA_FILE, FoldFilms, Recording
+from benchmarks.studyforrest_data import DATA_FILE, FoldFilms, Recording, TrackConfig
 from trainer.data.dataset import TrainingFilm
 
 
@@ -173,14 +172,13 @@ def test_the_report_says_what_was_found_and_what_was_not_run():
 
 
 def test_every_arm_has_the_features_and_settings_of_the_protocol():
-    candidate = read_configuration(Path(CONFIGURATION).with_name("studyforrest.yaml")).candidates["low, deviations"]
-    assert candidate.tracks == TRACKS
+    assert TRACKS["low"] == TrackConfig(means_half_s=(3, 10, 30, 60, 120), deviations_half_s=(5, 15, 45))
+    assert TRACKS["phash"] == TrackConfig(means_half_s=(3, 10, 30), components=32)
     ours = settings_of(ARMS["d"], 3, [], str(CONFIGURATION))
     assert ours.seed == 3
     assert (ours.loss, ours.selection) == ("mse", "mse")
-    assert ours.model == candidate.train.model
-    for key in ("stride_s", "batch_size", "epochs", "patience", "learning_rate"):
-        assert getattr(ours, key) == getattr(candidate.train, key)
+    assert (ours.model.modalities, ours.model.window_s, ours.model.encoder.units) == (("low", "phash"), 10, 16)
+    assert (ours.batch_size, ours.epochs, ours.patience, ours.learning_rate) == (128, 25, 10, 0.005)
     assert settings_of(ARMS["b"], 3, [], str(CONFIGURATION)).ridge == type(ours)().ridge
     text = CONFIGURATION.with_suffix(".md").read_text()
     assert all(re.search(rf"^\| {name} \|", text, re.M) for name in "abcdefg")
