@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 
+from beam_pipelines.contracts.curves.curves import columns_of
 from beam_pipelines.contracts.curves.done_marker import scorer_digest
 from beam_pipelines.contracts.curves.score_config import ScoreConfig
 from beam_pipelines.contracts.models.exported_model import ModelReference
@@ -82,6 +83,9 @@ def define_pipeline(
             "sha256": model.sha256,
             "fingerprints": model.card.fingerprints,
             "descriptions": model.card.descriptions,
+            "targets": list(model.card.targets),
+            "own_range": model.card.own_range,
+            "about": model.card.about,
             "label_range": list(model.card.label_range),
             "label_lag_s": model.card.label_lag_s,
             "data": model.card.data,
@@ -107,7 +111,7 @@ def curve_files(model: ModelReference, config: ScoreConfig, output: str, run_sta
         config.plots,
         config.shards,
         scorer_digest(model.sha256, smoothing, model.card.is_ensemble, config.stride_s),
-        spread=model.card.is_ensemble,
+        columns=columns_of(model.card.targets, model.card.is_ensemble),
         run_started_s=run_started_s,
     )
 

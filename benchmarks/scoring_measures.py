@@ -106,7 +106,7 @@ class _Steps:
             raws = self.model.predict_films(films)
         with self._timed("smoothing"):
             curves = {
-                Path(uri).stem: smoothed_curve(Path(uri).stem, raw.valence, raw.arousal, card.smoothing, (-1.0, 1.0))
+                Path(uri).stem: smoothed_curve(Path(uri).stem, raw.values, card.smoothing, (-1.0, 1.0))
                 for uri, raw in zip(uris, raws, strict=True)
             }
         markers = [
@@ -203,7 +203,7 @@ def measure_stride(arguments: argparse.Namespace) -> dict[str, Any]:
         raws = [model.predict(film, stride) for film in features]
         core_s = time.process_time() - started
         for raw in raws:
-            curve = smoothed_curve("f", raw.valence, raw.arousal, model.card.smoothing, model.card.label_range)
+            curve = smoothed_curve("f", raw.values, model.card.smoothing, model.card.label_range)
             curves.append(np.stack([curve.valence, curve.arousal], axis=1))
         joined = np.concatenate(curves)
         every_second = joined if every_second is None else every_second

@@ -82,7 +82,7 @@ def score_features(record: FilmRecord, model: ExportedModel, smoothing: Smoothin
 
     Returns:
         `valence`, `arousal` (smoothed), `valence_raw`, `arousal_raw`, each float64 [T]; for an ensemble also
-        `valence_spread`, `arousal_spread`.
+        `valence_spread`, `arousal_spread`. Those of a target that the model doesn't predict are None.
 
     Raises:
         FilmError: if the features are not those that the model was trained on; the error names both.
@@ -90,7 +90,7 @@ def score_features(record: FilmRecord, model: ExportedModel, smoothing: Smoothin
     raw = model.predict(features_of(record, model.card))
     filter_ = smoothing or model.card.smoothing
     film_id, label_range = record.header.film_id, model.card.label_range
-    return smoothed_curve(film_id, raw.valence, raw.arousal, filter_, label_range, raw.members)
+    return smoothed_curve(film_id, raw.values, filter_, label_range, raw.members)
 
 
 def score_film(

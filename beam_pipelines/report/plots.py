@@ -1,4 +1,4 @@
-"""Plots as PNG files: the two curves of a film."""
+"""Plots as PNG files: the curves of a film."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.film_ids import shown_name
-from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.report.canvas import Output, canvas
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ _LONGEST_NAME = 45
 
 
 def plot_film(output: Output, curve: AffectCurve, label_range: Range = (-1.0, 1.0), remark: str = "") -> None:
-    """Draws a film's two curves, one above the other: smoothed bold, raw faint, an ensemble's spread as a band.
+    """Draws a film's curves, one above the other: smoothed bold, raw faint, an ensemble's spread as a band.
 
     Args:
         output: a path (local or `gs://`), or a binary file.
@@ -36,8 +35,9 @@ def plot_film(output: Output, curve: AffectCurve, label_range: Range = (-1.0, 1.
     seconds = np.arange(curve.seconds)
     # A line needs two seconds; a single one is drawn as a point.
     marker = "o" if seconds.size == 1 else None
-    with canvas(output, _heading(curve.film_id, remark), rows=2, size_in=(10.0, 5.4)) as panels:
-        for target, panel in zip(TARGETS, panels, strict=True):
+    rows = len(curve.targets)
+    with canvas(output, _heading(curve.film_id, remark), rows=rows, size_in=(10.0, 0.6 + 2.4 * rows)) as panels:
+        for target, panel in zip(curve.targets, panels, strict=True):
             values, raw, spread = (getattr(curve, target + suffix) for suffix in ("", "_raw", "_spread"))
             colour = COLOURS[target]
             panel.plot(seconds, values, color=colour, lw=2.4, marker=marker, label="smoothed", zorder=4)

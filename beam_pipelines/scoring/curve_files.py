@@ -29,15 +29,7 @@ from beam_pipelines.contracts.curves.curve_table import (
     shard_of,
     write_part,
 )
-from beam_pipelines.contracts.curves.curves import (
-    COLUMNS,
-    PLOTS,
-    SPREAD_COLUMNS,
-    AffectCurve,
-    curve_uri,
-    from_csv,
-    to_csv,
-)
+from beam_pipelines.contracts.curves.curves import COLUMNS, PLOTS, AffectCurve, curve_uri, from_csv, to_csv
 from beam_pipelines.contracts.curves.done_marker import DoneMarker, from_json, marker_uri, to_json
 from beam_pipelines.foundation import storage
 
@@ -52,7 +44,7 @@ class CurveFiles:
         plots: whether each film has a plot.
         shards: the number of Parquet parts.
         scorer: digest of the model and the smoothing of this run (`scorer_digest`).
-        spread: whether curves have the columns of an ensemble.
+        columns: the value columns of the curves (`curves.columns_of`).
         run_started_s: when this run began (`job.storage_time_s`).
     """
 
@@ -61,7 +53,7 @@ class CurveFiles:
     plots: bool
     shards: int
     scorer: str
-    spread: bool = False
+    columns: tuple[str, ...] = COLUMNS
     run_started_s: float = math.inf
 
     def csv_uri(self, film_id: str) -> str:
@@ -125,7 +117,7 @@ class CurveFiles:
 
         uri = self.part_uri(shard)
         if storage.stat(uri) is None or read_markers(uri) != films:
-            write_part(uri, films, load, (*COLUMNS, *SPREAD_COLUMNS) if self.spread else COLUMNS)
+            write_part(uri, films, load, self.columns)
         return WrittenPart(uri, len(carried), len(left_out))
 
     def remove_other_parts(self, uris: Sequence[str]) -> None:

@@ -173,9 +173,7 @@ class _SmoothCurve(beam.DoFn):
     def process(self, element: FilmOutput) -> Iterator[Any]:
         film, raw = element
         try:
-            curve = smoothed_curve(
-                film.film_id, raw.valence, raw.arousal, self.smoothing, self.label_range, raw.members
-            )
+            curve = smoothed_curve(film.film_id, raw.values, self.smoothing, self.label_range, raw.members)
         except FilmError as error:
             yield beam.pvalue.TaggedOutput(FAILED_TAG, failed_film(film, error))
         else:

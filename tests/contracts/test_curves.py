@@ -14,15 +14,7 @@ from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from beam_pipelines.contracts.curves import curve_table
-from beam_pipelines.contracts.curves.curves import (
-    COLUMNS,
-    SPREAD_COLUMNS,
-    AffectCurve,
-    CurveError,
-    from_csv,
-    smoothed_curve,
-    to_csv,
-)
+from beam_pipelines.contracts.curves.curves import COLUMNS, AffectCurve, CurveError, from_csv, smoothed_curve, to_csv
 from beam_pipelines.contracts.curves.done_marker import DoneMarker, from_json, to_json
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig, smooth
 from beam_pipelines.contracts.film_warnings import film_warning
@@ -35,6 +27,10 @@ ODD_ID = "a'b\"c <x> é 電影, 50%"
 def make_curve(film_id="film", seconds=30, seed=0):
     values = np.random.default_rng(seed).uniform(-1, 1, (4, seconds))
     return AffectCurve(film_id, *values)
+
+
+def both(values):
+    return dict(zip(("valence", "arousal"), values, strict=True))
 
 
 def marker_of(curve, scorer="s"):
@@ -111,7 +107,7 @@ assert threading.active_count() == 1
 def test_columns_of_different_length_are_refused():
     with pytest.raises(ValueError, match="one length"):
         AffectCurve("f", np.zeros(3), np.zeros(3), np.zeros(2), np.zeros(3))
-    with pytest.raises(ValueError, match="one length"):
+    with pytest.raises(ValueError, match="all columns of a target"):
         AffectCurve("f", *np.zeros((5, 3)))
 
 
@@ -119,7 +115,7 @@ def test_smoothed_curve_equals_the_filter_and_keeps_the_raw_values():
     raw = np.random.default_rng(1).uniform(-1, 1, (2, 120))
     raw[0, 7] = np.nan
     config = SmoothingConfig(cutoff_hz=0.1)
-    curve = smoothed_curve("f", raw[0], raw[1], config, (-1.0, 1.0))
+    curve = smoothed_curve("f", both(raw), config, (-1.0, 1.0))
     np.testing.assert_allclose(curve.valence, smooth(raw[0], config), atol=5e-7)
     np.testing.assert_allclose(curve.arousal_raw, raw[1], atol=5e-7)
     assert np.isnan(curve.valence_raw[7])
@@ -132,16 +128,37 @@ def test_the_curve_of_an_ensemble_says_how_far_its_members_lie_apart():
     members[0, 1, 4] = np.nan
     config = SmoothingConfig(cutoff_hz=0.1)
     raw = members.mean(axis=1)
-    curve = smoothed_curve("f", *raw, config, (-1.0, 1.0), {"valence": members[0], "arousal": members[1]})
-    assert curve.columns == ("valence", "arousal", "valence_raw", "arousal_raw", *SPREAD_COLUMNS)
-    for name, target in zip(SPREAD_COLUMNS, members, strict=True):
+    curve = smoothed_curve("f", both(raw), config, (-1.0, 1.0), both(members))
+    spread_columns = ("valence_spread", "arousal_spread")
+    assert curve.columns == ("valence", "arousal", "valence_raw", "arousal_raw", *spread_columns)
+    for name, target in zip(spread_columns, members, strict=True):
         smoothed = np.stack([smooth(member, config) for member in target])
         expected = np.sqrt(np.mean(np.square(smoothed - smoothed.mean(axis=0)), axis=0))
         np.testing.assert_allclose(getattr(curve, name), expected, atol=6e-7)
         assert expected.max() > 0.1
-    alone = smoothed_curve("f", *raw, config, (-1.0, 1.0))
+    alone = smoothed_curve("f", both(raw), config, (-1.0, 1.0))
     assert alone.columns == COLUMNS
     assert to_csv(alone).splitlines() == [line.rsplit(",", 2)[0] for line in to_csv(curve).splitlines()]
+
+
+@pytest.mark.parametrize("members", [None, {"arousal": [[0.0, 1.0, 0.5], [1.0, 0.0, 0.5]]}])
+def test_a_model_of_one_target_has_no_columns_of_the_other(members, tmp_path):
+    raw = {"arousal": np.array([0.5, np.nan, 0.25])}
+    curve = smoothed_curve("f", raw, SmoothingConfig(method="none"), (-1.0, 1.0), members)
+    further = ("arousal_spread",) if members else ()
+    assert curve.targets == ("arousal",)
+    assert curve.columns == ("arousal", "arousal_raw", *further)
+    assert curve.valence is None
+    assert (curve.seconds, curve.seconds_without_value) == (3, 1)
+    text = to_csv(curve)
+    assert text.splitlines()[0] == ",".join(["time_s", *curve.columns])
+    assert_same(from_csv(text, "f"), curve)
+    uri = str(tmp_path / "p.parquet")
+    curve_table.write_part(uri, [marker_of(curve)], lambda _: curve, curve.columns)
+    assert pq.read_table(uri).column_names == ["film_id", "time_s", *curve.columns]
+    assert_same(curve_table.read_part(uri)["f"], curve)
+    with pytest.raises(KeyError):
+        curve.of("valence")
 
 
 @pytest.mark.parametrize("target", [0, 1])
@@ -149,7 +166,7 @@ def test_a_film_without_any_finite_value_is_a_film_error(target):
     raw = np.zeros((2, 20))
     raw[target] = np.nan
     with pytest.raises(FilmError, match=f"no_finite_value.*{('valence', 'arousal')[target]}"):
-        smoothed_curve("f", raw[0], raw[1], SmoothingConfig(), (-1.0, 1.0))
+        smoothed_curve("f", both(raw), SmoothingConfig(), (-1.0, 1.0))
 
 
 def test_a_part_is_sorted_typed_and_deterministic(tmp_path):

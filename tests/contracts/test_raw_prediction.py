@@ -42,3 +42,10 @@ def test_one_member_is_no_ensemble():
     single = mean_of_members({"valence": curves[0, :1], "arousal": curves[1, :1]})
     np.testing.assert_array_equal(single.arousal, curves[1, 0])
     assert not single.members
+
+
+def test_a_model_of_one_target_has_nothing_for_the_other():
+    raw = mean_of_members({"arousal": np.array([[0.0, 1.0], [1.0, 1.0]], np.float32)})
+    assert raw.valence is None
+    assert list(raw.values) == ["arousal"]
+    np.testing.assert_array_equal(raw.values["arousal"], [0.5, 1.0])

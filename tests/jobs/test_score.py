@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines import score
+from beam_pipelines.commands import report
 from beam_pipelines.contracts.curves.curve_table import shard_of
 from beam_pipelines.contracts.curves.curves import COLUMNS, from_csv
 from beam_pipelines.contracts.curves.done_marker import record_checksum
@@ -326,3 +327,36 @@ def test_the_job_knows_nothing_of_the_trainer():
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_model_of_one_target_leaves_nothing_of_the_other(tmp_path):
+    """Neither a column nor a marker, a curve on the page or a made-up zero."""
+    model = write_model(tmp_path / "exports", "1", targets=["arousal"])
+    write_films(tmp_path / "features", {"one": 60})
+    output = tmp_path / "out"
+    code, manifest = run(tmp_path / "features", model, output, "--set", "plots=true")
+    assert (code, manifest["model"]["targets"]) == (0, ["arousal"])
+    assert (output / "curves" / "one.csv").read_text().splitlines()[0] == "time_s,arousal,arousal_raw"
+    assert list(read_table(output)) == ["film_id", "time_s", "arousal", "arousal_raw"]
+    assert (output / "plots" / "one.png").read_bytes().startswith(b"\x89PNG")
+    expected = expected_raw(make_film_record("one", 60, seed=0))["arousal"]
+    np.testing.assert_allclose(read_table(output)["arousal_raw"], expected, atol=2e-6)
+    assert report.main(["--scores", str(output), "--records", str(tmp_path / "features")]) == 0
+    shown = contents(output / "report")
+    assert [name for name, content in shown.items() if b"valence" in content and not name.startswith("assets/")] == [
+        "data/run.js",  # which says why
+        "index.html",
+    ]
+    assert b"There is no valence: the model predicts arousal only." in shown["data/run.js"]
+    run(tmp_path / "features", model, output, "--set", "plots=true")
+    assert list(read_table(output)) == ["film_id", "time_s", "arousal", "arousal_raw"]
+
+
+@pytest.mark.parametrize("targets", [["joy"], [], ["arousal", "arousal"]])
+def test_a_card_of_other_targets_is_refused(tmp_path, targets, capsys):
+    model = write_model(tmp_path / "exports", "1")
+    card = json.loads((model / "model_card.json").read_text())
+    (model / "model_card.json").write_text(json.dumps({**card, "targets": targets}))
+    write_films(tmp_path / "features", {"one": 3})
+    assert run(tmp_path / "features", model, tmp_path / "out")[0] == 2
+    assert "model_card.json" in capsys.readouterr().err

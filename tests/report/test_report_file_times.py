@@ -46,7 +46,9 @@ def test_second_20_of_the_curve_is_second_23_of_the_player() -> None:
     (row,) = csv.DictReader(to_csv([PEAK], rate, THREE_S_LATE).splitlines())
     assert row["In"] == "00:00:23:00"
     values = np.linspace(-1, 1, 30)
-    assert "00:00:23.000 --> 00:00:24.000\n" in metadata_vtt("film", values, values, 30.0, THREE_S_LATE)
+    assert "00:00:23.000 --> 00:00:24.000\n" in metadata_vtt(
+        "film", {"valence": values, "arousal": values}, 30.0, THREE_S_LATE
+    )
     assert "00:00:03.000 --> 00:00:33.000\n" in chapters_vtt("film", [Chapter(0, 30, "calm")], THREE_S_LATE)
 
 
@@ -85,7 +87,7 @@ def test_joined_clocks_are_said_in_the_files() -> None:
         *notes,
         to_edl("film", [PEAK], rate, times),
         chapters_vtt("film", [Chapter(0, 10, "calm")], times),
-        metadata_vtt("film", [0.5], [0.5], 1.0, times),
+        metadata_vtt("film", {"arousal": [0.5]}, 1.0, times),
     ):
         assert "joined clock; from 5 s on" in text
 

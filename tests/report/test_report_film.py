@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from matplotlib import image
 
 from beam_pipelines.commands.report import main
@@ -171,3 +172,28 @@ def test_an_ensemble_has_a_band_around_its_curve_and_a_single_model_none(page: A
         assert written == (None if spread is None else [round(10_000 * spread)] * 60)
     assert shown["narrow"] > 1.1 * shown["single"]
     assert shown["wide"] > 1.5 * shown["narrow"]
+
+
+@pytest.mark.parametrize(("target", "other"), [("arousal", "valence"), ("valence", "arousal")])
+def test_a_model_of_one_target_has_one_chart_and_no_plane(page: Any, tmp_path: Path, target: str, other: str) -> None:
+    curves = [curve_of(name, 60, seed, targets=[target]) for seed, name in enumerate(["one", "two"])]
+    write_scores(tmp_path, curves, [{"film_id": "lost", "source_uri": "", "step": "s", "reason": "r", "detail": "d"}])
+    assert main(["--scores", str(tmp_path)]) == 0
+    page.goto((tmp_path / "report" / "index.html").as_uri())
+    wait_until(page, "document.querySelectorAll('.row').length === 3")
+    assert page.inner_text("#about-model") == f"There is no {other}: the model predicts {target} only."
+    assert other not in page.inner_text("#catalogue").lower()
+    assert page.locator(".arc").count() == 0
+    assert page.locator(".row .spark").first.bounding_box()["width"] > 150
+    page.select_option("#sort", target)
+    page.set_viewport_size({"width": 400, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.click(".row a")
+    page.wait_for_selector(f"#chart-{target} canvas")
+    for place in (f"#chart-{other}", "#plane", "#event-choices"):
+        assert not page.locator(place).is_visible()
+    assert other not in page.inner_text("#film").lower()
+    assert page.inner_text(f"#now-{target}") != ""
+    page.keyboard.press("ArrowRight")
+    assert second(page) == 1
+    assert f"{target} " in page.get_attribute("#timeline", "aria-valuetext")

@@ -46,7 +46,7 @@ def test_timestamps_carry() -> None:
 def test_metadata_has_one_cue_a_second(film: str, valence: list[float], last: float) -> None:
     duration_s = len(valence) - 1 + last
     arousal = [-value for value in valence]
-    read = cues(metadata_vtt(film, valence, arousal, duration_s))
+    read = cues(metadata_vtt(film, {"valence": valence, "arousal": arousal}, duration_s))
     assert [start for start, _, _ in read] == list(range(len(valence)))
     assert abs(read[-1][1] - duration_s) <= 0.0005 + 1e-9
     for (_, _, text), value in zip(read, valence, strict=True):
@@ -57,7 +57,7 @@ def test_metadata_has_one_cue_a_second(film: str, valence: list[float], last: fl
 @given(st.text(max_size=60), st.lists(st.floats(-1, 1), min_size=1, max_size=400), st.floats(0.01, 1))
 def test_chapters_cover_the_film_without_gap(film: str, curve: list[float], last: float) -> None:
     duration_s = len(curve) - 1 + last
-    parts = chapters(curve, curve, find_events(curve, "valence"), duration_s)
+    parts = chapters({"valence": curve, "arousal": curve}, find_events(curve, "valence"), duration_s)
     assert parts[0].start_s == 0
     assert parts[-1].end_s == duration_s
     assert all(earlier.end_s == later.start_s for earlier, later in pairwise(parts))
@@ -68,22 +68,31 @@ def test_chapters_cover_the_film_without_gap(film: str, curve: list[float], last
 def test_chapters_are_named_by_their_place_on_the_plane_and_are_few() -> None:
     valence = np.where(np.arange(600) < 300, 0.5, -0.5)
     turn = Event(300, "valence", "fall", 0.0, 1.0)
-    names = [part.name for part in chapters(valence, np.full(600, 0.4), [turn], 600.0)]
+    names = [part.name for part in chapters({"valence": valence, "arousal": np.full(600, 0.4)}, [turn], 600.0)]
     assert names == ["joyful (valence +0.50, arousal +0.40)", "tense (valence −0.50, arousal +0.40)"]
     turns = [Event(second, "valence", "fall", 0.0, 1.0) for second in range(30, 10_800, 30)]
-    assert len(chapters(np.zeros(10_800), np.zeros(10_800), turns, 10_800.0)) == MOST_CHAPTERS
+    assert len(chapters({"valence": np.zeros(10_800), "arousal": np.zeros(10_800)}, turns, 10_800.0)) == MOST_CHAPTERS
 
 
 def test_what_is_near_the_middle_is_neutral_and_no_nought_is_negative() -> None:
     assert mood(-0.001, -0.07) == "neutral"
-    (part,) = chapters(np.full(30, -0.001), np.full(30, -0.07), [], 30.0)
+    (part,) = chapters({"valence": np.full(30, -0.001), "arousal": np.full(30, -0.07)}, [], 30.0)
     assert part.name == "neutral (valence +0.00, arousal −0.07)"
     words = [[mood(valence, arousal) for valence in (-0.5, 0, 0.5)] for arousal in (0.5, 0, -0.5)]
     assert words == [["tense", "excited", "joyful"], ["unpleasant", "neutral", "pleasant"], ["sad", "calm", "serene"]]
     assert mood(3.0, 1.2, (1, 5)) == "calm"  # of labels from 1 to 5 the middle is 3
 
 
+def test_a_film_without_valence_is_calm_neutral_or_excited_and_nothing_is_said_of_valence() -> None:
+    words = [mood(None, arousal) for arousal in (-0.5, 0, 0.5)]
+    assert words == ["calm", "neutral", "excited"]
+    (part,) = chapters({"arousal": np.full(30, 0.4)}, [], 30.0)
+    assert part.name == "excited (arousal +0.40)"
+    ((_, _, text),) = cues(metadata_vtt("film", {"arousal": [0.25]}, 1.0))
+    assert json.loads(text) == {"arousal": 0.25}
+
+
 def test_a_name_can_not_end_the_header() -> None:
-    document = metadata_vtt("a\n\n00:00.000 --> 00:09.000\nfalse & <b>", [0.1], [0.2], 1.0)
+    document = metadata_vtt("a\n\n00:00.000 --> 00:09.000\nfalse & <b>", {"valence": [0.1], "arousal": [0.2]}, 1.0)
     assert len(cues(document)) == 1
     assert "&lt;b&gt;" in document

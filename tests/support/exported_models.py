@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from beam_pipelines.contracts.records import records
+from beam_pipelines.contracts.targets import TARGETS
 
 DIMENSIONS = {"image": 16, "audio": 8}
 DESCRIPTIONS = {modality: {"network": f"test-{modality}", "weights": "untrained-seed-0"} for modality in DIMENSIONS}
@@ -22,6 +23,7 @@ def write_model(
     gain: float = 0.2,
     dimensions: Mapping[str, int] = DIMENSIONS,
     descriptions: Mapping[str, Any] = DESCRIPTIONS,
+    targets: Sequence[str] = TARGETS,
 ) -> Path:
     """Exports a model of the modalities that `dimensions` names.
 
@@ -40,10 +42,11 @@ def write_model(
         @tf.function(autograph=False)
         def film(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
             present = (tf.reduce_mean(features[last], axis=1) + 0.1) * features[f"{last}_present"][:, 0]
-            return {
+            curves = {
                 "valence": tf.tanh(self.gain * (tf.reduce_mean(features[first], axis=1) - 3.0)),
                 "arousal": tf.tanh(self.gain * present),
             }
+            return {target: curves[target] for target in targets}
 
         @tf.function(autograph=False)
         def films(self, row_splits: tf.Tensor, **features: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -68,7 +71,7 @@ def write_model(
     }
     directory = exports / version
     tf.saved_model.save(scorer, str(directory), signatures=signatures)
-    card = make_card(version, dimensions, descriptions)
+    card = {**make_card(version, dimensions, descriptions), "targets": list(targets)}
     (directory / "model_card.json").write_text(json.dumps(card), encoding="utf-8")
     return directory
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from beam_pipelines.contracts.curves.done_marker import DoneMarker
 from beam_pipelines.contracts.film_ids import escape_film_id
 from beam_pipelines.contracts.film_warnings import FilmWarning
 from beam_pipelines.contracts.records.records import write_record
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.report.scoring.sheets import film_key
 from tests.support.feature_records import make_film_record
 from tests.support.synthetic_clips import regular_times, write_clip
@@ -27,13 +28,28 @@ ODD_REASON = "</script><script>window.hacked=2</script><b>bold</b>"
 FILM_SECONDS = 40
 
 
-def curve_of(film_id: str, seconds: int, seed: int, lift: float = 0.0, spread: float | None = None) -> AffectCurve:
+def curve_of(
+    film_id: str,
+    seconds: int,
+    seed: int,
+    lift: float = 0.0,
+    spread: float | None = None,
+    targets: Sequence[str] = TARGETS,
+) -> AffectCurve:
     """Waves of a pace of their own; with `spread` the curve of an ensemble whose members lie so far apart."""
     random, time_s = np.random.default_rng(seed), np.arange(seconds)
     pace, phase = random.uniform(8, 14, 2), random.uniform(0, 6, 2)
     smooth = [0.5 * np.sin(2 * np.pi * time_s / pace[n] + phase[n]) + lift for n in range(2)]
     raw = [values + random.normal(0, 0.05, seconds) for values in smooth]
-    return AffectCurve(film_id, *smooth, *raw, *([] if spread is None else [np.full(seconds, spread)] * 2))
+    columns = {
+        name: values
+        for target, *given in zip(TARGETS, smooth, raw, strict=True)
+        for name, values in zip((target, f"{target}_raw"), given, strict=True)
+        if target in targets
+    }
+    if spread is not None:
+        columns |= {f"{target}_spread": np.full(seconds, spread) for target in targets}
+    return AffectCurve(film_id, **columns)
 
 
 def write_scores(
@@ -47,7 +63,8 @@ def write_scores(
     markers = [DoneMarker(c.film_id, "s", "r", c.seconds, 0, found.get(c.film_id, ())) for c in curves]
     by_id = {curve.film_id: curve for curve in curves}
     write_part(part_uri(str(directory), 0, 1), markers, lambda marker: by_id[marker.film_id], curves[0].columns)
-    manifest = {"job": "score", "model": {"version": "7"}, "smoothing": {"method": "none"}, "untrained": ["face"]}
+    model = {"version": "7", "targets": list(curves[0].targets)}
+    manifest = {"job": "score", "model": model, "smoothing": {"method": "none"}, "untrained": ["face"]}
     films = {"in": len(curves) + len(failures), "done": len(curves), "skipped": 0, "failed": len(failures)}
     (directory / "run_manifest.json").write_text(json.dumps({**manifest, "films": films}))
     (directory / "failures.jsonl").write_text("".join(json.dumps(row) + "\n" for row in failures))

@@ -230,7 +230,7 @@ def _predict(
         curves = []
         for member, model in zip(members, models, strict=True):
             raw = model.predict(features_of(record, member.reference.card))
-            curves.append(np.stack([raw.valence, raw.arousal], axis=1))
+            curves.append(np.stack([getattr(raw, target) for target in member.reference.card.targets], axis=1))
     except FileNotFoundError as error:
         raise ConfigurationError(f"{uri}: no such record; run `cineaffect extract`") from error
     except (RecordError, FilmError) as error:

@@ -3,6 +3,7 @@
     curves.parquet/part-00003-of-00016.parquet
         film_id string, time_s int32, valence double, arousal double, valence_raw double, arousal_raw double
         and for an ensemble valence_spread double, arousal_spread double
+        without the columns of a target that the model doesn't predict
 
 A part is sorted by film id and second. Parts without films are not written, except the first, so that there is always
 a table. An absent value is null. The done markers of a part's films are in its metadata under `cineaffect.receipts`, so
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines.contracts.curves.curves import COLUMNS, SPREAD_COLUMNS, AffectCurve
+from beam_pipelines.contracts.curves.curves import COLUMNS, AffectCurve, columns_of
 from beam_pipelines.contracts.curves.done_marker import DoneMarker
 from beam_pipelines.foundation import storage
 
@@ -106,12 +107,12 @@ def read_part(uri: str) -> dict[str, AffectCurve]:
     with storage.local_copy(uri) as path:
         table = pq.read_table(path)
     film_ids = np.asarray(table["film_id"].to_pylist(), dtype=object)
-    columns = [table[name].to_numpy() for name in (*COLUMNS, *SPREAD_COLUMNS) if name in table.column_names]
+    columns = {name: table[name].to_numpy() for name in columns_of(spread=True) if name in table.column_names}
     # The rows of a film are contiguous, so a film begins wherever the film id changes.
     starts = [0, *(np.flatnonzero(film_ids[1:] != film_ids[:-1]) + 1).tolist()] if len(film_ids) else []
     stops = [*starts[1:], len(film_ids)]
     return {
-        film_ids[start]: AffectCurve(film_ids[start], *(column[start:stop] for column in columns))
+        film_ids[start]: AffectCurve(film_ids[start], **{name: column[start:stop] for name, column in columns.items()})
         for start, stop in zip(starts, stops, strict=False)
     }
 
@@ -151,6 +152,6 @@ def _to_table(curves: Sequence[AffectCurve], columns: Sequence[str]) -> Any:
         "time_s": pa.array(np.concatenate([np.arange(curve.seconds) for curve in curves]), pa.int32()),
     }
     for name in columns:
-        values = np.concatenate([getattr(curve, name) for curve in curves])
+        values = np.concatenate([curve.of(name) for curve in curves])
         arrays[name] = pa.array(values, pa.float64(), from_pandas=True)  # NaN becomes null
     return pa.table(arrays, schema=_schema(columns))

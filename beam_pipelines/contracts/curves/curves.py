@@ -7,14 +7,15 @@ all show the same numbers, and CSV files and table can be rebuilt from each othe
     0,-0.120311,0.304410,-0.153217,0.310054
     1,-0.118874,0.305920,,                              a second for which the model gave no finite value
 
-The curve of an ensemble has two more columns, `valence_spread` and `arousal_spread`: how far apart its members are.
+The curve of an ensemble has two more columns, `valence_spread` and `arousal_spread`: how far apart its members are. The
+columns of a target that the model doesn't predict are left out: never zeros.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +29,24 @@ from beam_pipelines.foundation.errors import FilmError
 TIME = "time_s"
 """The first column of a curve file: seconds, 0 … T-1."""
 
-COLUMNS = (*TARGETS, *(f"{target}_raw" for target in TARGETS))
-"""The value columns of a curve, in the order of the files, after `TIME`."""
+_SUFFIXES = ("", "_raw")
+_SPREAD = "_spread"
 
-SPREAD_COLUMNS = tuple(f"{target}_spread" for target in TARGETS)
-"""The further value columns of an ensemble's curve, after `COLUMNS`."""
+
+def columns_of(targets: Iterable[str] = TARGETS, spread: bool = False) -> tuple[str, ...]:
+    """The value columns of a curve, in the order of the files, after `TIME`.
+
+    Args:
+        targets: what the model predicts.
+        spread: whether the curve is an ensemble's.
+    """
+    given = tuple(targets)
+    suffixes = (*_SUFFIXES, _SPREAD) if spread else _SUFFIXES
+    return tuple(target + suffix for suffix in suffixes for target in TARGETS if target in given)
+
+
+COLUMNS = columns_of()
+"""The value columns of a curve with both targets."""
 
 DECIMALS = 6
 CURVES, PLOTS = "curves", "plots"
@@ -54,17 +68,18 @@ class AffectCurve:
 
     Attributes:
         film_id: the film.
-        valence, arousal: float64 [T]; smoothed, in the labels' range.
+        valence, arousal: float64 [T]; smoothed, in the labels' range. None if the model doesn't predict it; then its
+            other columns are None, too.
         valence_raw, arousal_raw: float64 [T]; the model's values, NaN where they are not finite.
         valence_spread, arousal_spread: float64 [T]; for an ensemble the population standard deviation of its members'
             smoothed curves at each second, in the labels' unit. None for a single model.
     """
 
     film_id: str
-    valence: NDArray[np.float64]
-    arousal: NDArray[np.float64]
-    valence_raw: NDArray[np.float64]
-    arousal_raw: NDArray[np.float64]
+    valence: NDArray[np.float64] | None = None
+    arousal: NDArray[np.float64] | None = None
+    valence_raw: NDArray[np.float64] | None = None
+    arousal_raw: NDArray[np.float64] | None = None
     valence_spread: NDArray[np.float64] | None = None
     arousal_spread: NDArray[np.float64] | None = None
 
@@ -74,30 +89,57 @@ class AffectCurve:
             # Adding zero turns -0.0 into 0.0; otherwise it would be printed as -0.000000.
             rounded = np.where(np.isfinite(values), np.round(values, DECIMALS) + 0.0, np.nan)
             object.__setattr__(self, name, rounded)
+        if set(self.columns) != set(columns_of(self.targets, self.has_spread)) or not self.targets:
+            raise ValueError(f"{self.film_id}: a curve has all columns of a target or none; it has {self.columns}")
         shapes = {name: getattr(self, name).shape for name in self.columns}
-        if len(set(shapes.values())) != 1 or self.valence.ndim != 1:
+        if len(set(shapes.values())) != 1 or len(next(iter(shapes.values()))) != 1:
             raise ValueError(f"{self.film_id}: the columns of a curve are of one length [T]; these are {shapes}")
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What the curve holds: valence, arousal or both, in the order of `TARGETS`."""
+        return tuple(target for target in TARGETS if getattr(self, target) is not None)
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether it is the curve of an ensemble."""
+        return any(getattr(self, target + _SPREAD) is not None for target in TARGETS)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of the value columns, in the order of the files."""
-        return COLUMNS if self.valence_spread is None else (*COLUMNS, *SPREAD_COLUMNS)
+        return tuple(name for name in columns_of(spread=True) if getattr(self, name) is not None)
+
+    def of(self, column: str) -> NDArray[np.float64]:
+        """A column by its name, float64 [T].
+
+        Raises:
+            KeyError: if the curve hasn't got it.
+        """
+        if column not in self.columns:
+            raise KeyError(column)
+        values: NDArray[np.float64] = getattr(self, column)
+        return values
+
+    @property
+    def smoothed(self) -> dict[str, NDArray[np.float64]]:
+        """Target -> smoothed values, float64 [T], for each target that the curve holds."""
+        return {target: self.of(target) for target in self.targets}
 
     @property
     def seconds(self) -> int:
         """T, the number of seconds."""
-        return len(self.valence)
+        return len(self.of(self.targets[0]))
 
     @property
     def seconds_without_value(self) -> int:
-        """How many seconds have no finite valence or arousal from the model; smoothing interpolated them."""
-        return int(np.sum(np.isnan(self.valence_raw) | np.isnan(self.arousal_raw)))
+        """How many seconds lack a finite value of a target from the model; smoothing interpolated them."""
+        return int(np.isnan([self.of(f"{target}_raw") for target in self.targets]).any(axis=0).sum())
 
 
 def smoothed_curve(
     film_id: str,
-    valence_raw: ArrayLike,
-    arousal_raw: ArrayLike,
+    raw: Mapping[str, ArrayLike],
     smoothing: SmoothingConfig,
     label_range: tuple[float, float],
     members: Mapping[str, ArrayLike] | None = None,
@@ -106,36 +148,30 @@ def smoothed_curve(
 
     Args:
         film_id: the film.
-        valence_raw, arousal_raw: float [T]; for an ensemble the mean of its members.
+        raw: target -> float [T], for each target of the model; for an ensemble the mean of its members.
         smoothing: the filter, also for the members' curves.
         label_range: lowest and highest label.
-        members: for an ensemble, `valence` and `arousal` of each member before smoothing, float [members, T].
+        members: for an ensemble, target -> each member's values before smoothing, float [members, T].
 
     Raises:
-        FilmError: if valence or arousal has no finite value at all, so that nothing can be interpolated.
+        FilmError: if a target has no finite value at all, so that nothing can be interpolated.
     """
-    smoothed = {}
-    for target, raw in (("valence", valence_raw), ("arousal", arousal_raw)):
-        curve = smooth(raw, smoothing, label_range=label_range)
+    columns: dict[str, NDArray[np.float64]] = {}
+    for target, values in raw.items():
+        curve = smooth(values, smoothing, label_range=label_range)
         if np.isnan(curve).all():
             raise FilmError(
                 "score", "no_finite_value", f"the model gave no finite {target} for any of {len(curve)} seconds"
             )
-        smoothed[target] = curve
-    spread = [_spread(members[target], smoothing, label_range) for target in smoothed] if members else []
-    return AffectCurve(
-        film_id,
-        smoothed["valence"],
-        smoothed["arousal"],
-        np.asarray(valence_raw, np.float64),
-        np.asarray(arousal_raw, np.float64),
-        *spread,
-    )
+        columns |= {target: curve, f"{target}_raw": np.asarray(values, np.float64)}
+        if members:
+            columns[target + _SPREAD] = _spread(members[target], smoothing, label_range)
+    return AffectCurve(film_id, **columns)
 
 
 def to_csv(curve: AffectCurve) -> str:
     """The CSV text of a curve: a header, then one row per second; an absent value is an empty cell."""
-    columns = [[_cell(value) for value in getattr(curve, name).tolist()] for name in curve.columns]
+    columns = [[_cell(value) for value in curve.of(name).tolist()] for name in curve.columns]
     rows = (f"{second},{','.join(cells)}" for second, cells in enumerate(zip(*columns, strict=True)))
     return "\n".join([",".join((TIME, *curve.columns)), *rows, ""])
 
@@ -147,10 +183,11 @@ def from_csv(text: str, film_id: str) -> AffectCurve:
         CurveError: if the text is no such file, or its seconds are not 0 … T-1.
     """
     columns = read_columns(text, film_id)
-    names = tuple(columns)
-    if names[0] != TIME or names[1:] not in (COLUMNS, (*COLUMNS, *SPREAD_COLUMNS)):
-        raise CurveError(f"{film_id}: the columns of a curve are {TIME}, {', '.join(COLUMNS)}; not {list(names)}")
-    return AffectCurve(film_id, *(columns[name] for name in names[1:]))
+    first, *names = columns
+    targets = [target for target in TARGETS if target in names]
+    if first != TIME or not targets or tuple(names) not in (columns_of(targets), columns_of(targets, spread=True)):
+        raise CurveError(f"{film_id}: the columns of a curve are {TIME}, {', '.join(COLUMNS)}; not {[first, *names]}")
+    return AffectCurve(film_id, **{name: columns[name] for name in names})
 
 
 def read_columns(text: str, source: str) -> dict[str, NDArray[np.float64]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.records.feature_changes import note_on_model
@@ -38,10 +38,14 @@ class ModelCard(Section):
         smoothing: the settings chosen on the validation films.
         label_range: lowest and highest label.
         signatures: name -> inputs, if the card gives them.
-        targets: what it predicts.
+        targets: what it predicts: valence, arousal or both.
         takes_stride: whether it gives the same values for single seconds as for whole films.
         members: for an ensemble that `cineaffect ensemble` made, where each member lay, and its weight.
         label_lag_s: how many seconds earlier its labels were put than viewers gave them.
+        trained: whether it was trained on labels. A formula wasn't.
+        own_range: whether every film has a range of its own, so that levels of two films can't be compared, and only
+            correlations with labels mean something.
+        about: what people who look at its curves must know; may be empty.
         data: the films that it knows (`learned_films`), and digests.
         back_s, ahead_s: how many seconds before and after a second its prediction depends on, before smoothing; None
             for all of the film, or if an earlier export doesn't say.
@@ -61,6 +65,9 @@ class ModelCard(Section):
     takes_stride: bool = True
     members: tuple[dict[str, Any], ...] = ()
     label_lag_s: int = 0
+    trained: bool = True
+    own_range: bool = False
+    about: str = ""
     data: dict[str, Any] = Field(default_factory=dict)
     back_s: int | None = None
     ahead_s: int | None = None
@@ -79,6 +86,15 @@ class ModelCard(Section):
             length = values.get("sequence_length_s")
             values = {**values, "back_s": None if length is None else length - 1, "ahead_s": 0}
         return values
+
+    @field_validator("targets")
+    @classmethod
+    def _known_targets(cls, targets: tuple[str, ...]) -> tuple[str, ...]:
+        # In the order of all files, whatever the card's.
+        known = tuple(target for target in TARGETS if target in targets)
+        if len(known) != len(targets) or not known:
+            raise ValueError(f"targets are {' and '.join(TARGETS)}, or one of them; not {list(targets)}")
+        return known
 
     @property
     def is_ensemble(self) -> bool:

@@ -13,37 +13,42 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from beam_pipelines.contracts.targets import TARGETS
-
 
 @dataclass(frozen=True, eq=False)
 class RawPrediction:
     """A model's prediction for one film, before smoothing, in the labels' range.
 
     Attributes:
-        valence, arousal: float32 [T].
-        members: for an ensemble, `valence` and `arousal` of each member, float32 [members, T]; else empty.
+        valence, arousal: float32 [T]; None if the model doesn't predict it.
+        members: for an ensemble, target -> each member's values, float32 [members, T]; else empty.
     """
 
-    valence: NDArray[np.float32]
-    arousal: NDArray[np.float32]
+    valence: NDArray[np.float32] | None = None
+    arousal: NDArray[np.float32] | None = None
     members: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, NDArray[np.float32]]:
+        """Target -> float32 [T], for each target of the model."""
+        given = {"valence": self.valence, "arousal": self.arousal}
+        return {target: values for target, values in given.items() if values is not None}
 
 
 def mean_of_members(
     members: Mapping[str, NDArray[np.float32]], weights: Sequence[float] | None = None
 ) -> RawPrediction:
-    """A film's prediction from each member's valence and arousal, float32 [members, T] each.
+    """A film's prediction from each member's values, target -> float32 [members, T].
 
     Without weights, all members count alike.
     """
     if all(len(values) == 1 for values in members.values()):
-        return RawPrediction(*(members[target][0] for target in TARGETS))
+        return RawPrediction(**{target: values[0] for target, values in members.items()})
     # In double precision, so that the mean doesn't depend on the order of the members.
-    valence, arousal = (
-        np.average(members[target].astype(np.float64), axis=0, weights=weights).astype(np.float32) for target in TARGETS
-    )
-    return RawPrediction(valence, arousal, members)
+    means = {
+        target: np.average(values.astype(np.float64), axis=0, weights=weights).astype(np.float32)
+        for target, values in members.items()
+    }
+    return RawPrediction(**means, members=members)
 
 
 def seconds_to_predict(seconds: int, stride_s: int) -> NDArray[np.int64]:

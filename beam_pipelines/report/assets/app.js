@@ -19,7 +19,7 @@
       $("loading").hidden = true;
       // Shown before it is built: the list asks the layout how many rows are in sight.
       $("catalogue").hidden = false;
-      catalogue = new CineAffect.Catalogue(rows, run.range);
+      catalogue = new CineAffect.Catalogue(rows, run);
       await route();
     } catch (error) {
       $("loading").hidden = false;
@@ -45,6 +45,11 @@
       $("untrained").textContent = `The networks for ${run.untrained.join(", ")} are untrained here: this shows the way `
         + "from film to curve, not what people feel.";
     }
+    if (run.about) {
+      $("about-model").hidden = false;
+      $("about-model").textContent = run.about;
+    }
+    CineAffect.hideTargets(run.targets);
     const versions = Object.entries(run.versions).map(([name, version]) => `${name} ${version}`);
     $("footer").textContent = versions.join(" · ");
     evaluation(run.evaluation);
@@ -137,7 +142,7 @@
       const oldest = opened.shift();
       if (!opened.includes(oldest)) CineAffect.forget(oldest);
     }
-    film = new CineAffect.Film(data, row, run.range);
+    film = new CineAffect.Film(data, row, run);
     if (time) film.seek(time);
     $("film-title").focus({ preventScroll: true });
   };

@@ -11,13 +11,13 @@
     valence: (row) => row.valence && row.valence[1],
     arousal: (row) => row.arousal && row.arousal[1],
     events: (row) => row.events,
-    agreement: (row) => row.agreement && (row.agreement[0] + row.agreement[1]) / 2,
+    agreement: (row) => row.agreement && row.agreement.reduce((sum, pcc) => sum + pcc, 0) / row.agreement.length,
   };
 
   CineAffect.Catalogue = class {
-    constructor(rows, range) {
+    constructor(rows, { targets }) {
       this.rows = rows;
-      this.range = range;
+      this.targets = targets;
       this.show = "all";
       this.sort = "id";
       this.down = false;
@@ -167,8 +167,9 @@
         why.append(make("b", "", `Failed in ${row.failed[0]}: ${row.failed[1]}`), make("span", "quiet", row.failed[2]));
         link.append(why);
       } else {
-        link.append(make("canvas", "arc"), make("canvas", "spark"));
-        for (const target of ["valence", "arousal"])
+        if (this.targets.length > 1) link.append(make("canvas", "arc"));
+        link.append(make("canvas", "spark"));
+        for (const target of this.targets)
           link.append(make("span", `number ${target}-text`, CineAffect.signed(row[target][1])));
         link.append(make("span", "number events-number", String(row.events)));
         link.append(make("span", "number length", CineAffect.clock(row.seconds)));
@@ -179,12 +180,12 @@
 
     draw(node, row) {
       if (row.failed) return;
-      const valence = CineAffect.levels(row.valence_line), arousal = CineAffect.levels(row.arousal_line);
+      const lines = this.targets.map((target) => [target, CineAffect.levels(row[`${target}_line`])]);
       const spark = node.querySelector(".spark");
       // Width comes from the grid, not from the canvas, so that it is asked before the canvas has one.
       spark.style.width = "100%";
-      CineAffect.drawArc(node.querySelector(".arc"), valence, arousal, 52);
-      const lines = [["valence", valence], ["arousal", arousal]];
+      const arc = node.querySelector(".arc");
+      if (arc) CineAffect.drawArc(arc, lines[0][1], lines[1][1], 52);
       CineAffect.drawSpark(spark, lines, Math.max(40, spark.clientWidth), 48);
     }
 

@@ -1,4 +1,4 @@
-// The two charts of a film, one time axis for both: smoothed bold, raw faint, labels dashed, an ensemble's spread as a
+// The charts of a film, one time axis for all: smoothed bold, raw faint, labels dashed, an ensemble's spread as a
 // band around the smoothed curve, a playhead above.
 "use strict";
 (() => {

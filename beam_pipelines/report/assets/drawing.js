@@ -106,7 +106,8 @@
   CineAffect.mood = (valence, arousal, [low, high]) => {
     if (valence === null || arousal === null) return "";
     const middle = (low + high) / 2, near = NEUTRAL_SHARE * (high - low) / 2;
-    const side = (value) => (Math.abs(value - middle) < near ? 1 : value > middle ? 2 : 0);
+    // Undefined is a target that the model doesn't predict.
+    const side = (value) => (value === undefined || Math.abs(value - middle) < near ? 1 : value > middle ? 2 : 0);
     return MOODS[side(valence)][side(arousal)];
   };
 

@@ -6,26 +6,30 @@
   const KINDS = { peak: "peak ▲", low: "low ▼", rise: "turns up ◆", fall: "turns down ◆" };
 
   CineAffect.Film = class {
-    constructor(film, row, range) {
+    constructor(film, row, { range, targets }) {
       this.film = film;
       this.range = range;
+      this.targets = targets;
       // The film's time counts from its first picture, a player's from the start of its file. Shown is the player's.
       this.offset = film.offset || 0;
       this.time = 0;
       this.stopped = new AbortController();
       const curve = (name) => film[name].map((number) => (number === null ? null : number / film.scale));
       this.curves = {};
-      for (const target of ["valence", "arousal"]) {
+      for (const target of targets) {
         const label = film.labels && film.labels[target];
         this.curves[target] = { smoothed: curve(target), raw: curve(`${target}_raw`),
           spread: film[`${target}_spread`] && curve(`${target}_spread`),
           label: label && label.map((number) => (number === null ? null : number / film.scale)) };
       }
-      this.seconds = film.valence.length;
+      this.seconds = film[targets[0]].length;
       this.facts(row);
       this.screen(row);
-      this.plane = new CineAffect.Plane($("plane"));
-      this.plane.set(this.curves.valence.smoothed, this.curves.arousal.smoothed, range);
+      this.plane = null;
+      if (targets.length > 1) {
+        this.plane = new CineAffect.Plane($("plane"));
+        this.plane.set(this.curves.valence.smoothed, this.curves.arousal.smoothed, range);
+      }
       this.sprite();
       this.makeCharts();
       this.lists("all");
@@ -41,7 +45,7 @@
       const film = this.film, fit = (row.agreement || []).map((pcc) => CineAffect.signed(pcc)).join(" and ");
       const parts = [CineAffect.clock(film.duration), `${film.events.length} peaks and turning points`];
       if (row.split) parts.push(`split: ${row.split}`);
-      if (row.agreement) parts.push(`correlation with the labels ${fit} (valence, arousal)`);
+      if (row.agreement) parts.push(`correlation with the labels ${fit} (${this.targets.join(", ")})`);
       $("film-facts").textContent = parts.join(" · ");
       $("film-warnings").replaceChildren(...film.warnings.map(([code, , sentence]) => {
         const line = make("li");
@@ -50,9 +54,11 @@
       }));
       $("film-notes").replaceChildren(...film.notes.map((note) => make("li", "", note)));
       const legend = [make("i", "stroke bold"), "smoothed ", make("i", "stroke thin"), "raw "];
-      if (film.valence_spread) legend.push(make("i", "stroke band"), "spread of the ensemble ");
+      if (film[`${this.targets[0]}_spread`]) legend.push(make("i", "stroke band"), "spread of the ensemble ");
       if (film.labels) legend.push(make("i", "stroke dashed"), "label");
       $("legend").replaceChildren(...legend);
+      // It stands beside the first chart's title, in that chart's colour.
+      document.querySelector(`.chart-title[data-target="${this.targets[0]}"]`).append($("legend"));
       $("timeline").setAttribute("aria-valuemax", String(this.seconds - 1));
     }
 
@@ -118,7 +124,7 @@
       if (this.charts) this.charts.destroy();
       const { film, seconds, range, curves } = this;
       this.charts = new CineAffect.Charts(
-        { valence: $("chart-valence"), arousal: $("chart-arousal") },
+        Object.fromEntries(this.targets.map((target) => [target, $(`chart-${target}`)])),
         { seconds, range, curves, duration: film.duration, offset: this.offset, events: film.events,
           onSeek: (time) => this.seek(time),
           onView: (view, whole) => {
@@ -153,16 +159,17 @@
         return;
       }
       this.second = second;
-      const valence = this.curves.valence.smoothed[second], arousal = this.curves.arousal.smoothed[second];
-      this.plane.dot([valence, arousal]);
-      $("now-valence").textContent = CineAffect.signed(valence);
-      $("now-arousal").textContent = CineAffect.signed(arousal);
+      const [valence, arousal] = ["valence", "arousal"].map((target) =>
+        this.curves[target] && this.curves[target].smoothed[second]);
+      if (this.plane) this.plane.dot([valence, arousal]);
+      const said = this.targets.map((target) => `${target} ${CineAffect.signed(this.curves[target].smoothed[second])}`);
+      for (const target of this.targets)
+        $(`now-${target}`).textContent = CineAffect.signed(this.curves[target].smoothed[second]);
       $("now-mood").textContent = CineAffect.mood(valence, arousal, this.range);
       this.clock();
       const slider = $("timeline");
       slider.setAttribute("aria-valuenow", String(second));
-      slider.setAttribute("aria-valuetext",
-        `${this.shown(second)}, valence ${CineAffect.signed(valence)}, arousal ${CineAffect.signed(arousal)}`);
+      slider.setAttribute("aria-valuetext", [this.shown(second), ...said].join(", "));
       this.markCurrent();
     }
 
@@ -219,7 +226,8 @@
     listen() {
       this.on($("play"), "click", () => this.toggle());
       this.on($("unzoom"), "click", () => this.charts.setView(null));
-      this.on($("plane"), "click", (event) => this.seek(this.plane.nearest(event.offsetX, event.offsetY)));
+      if (this.plane)
+        this.on($("plane"), "click", (event) => this.seek(this.plane.nearest(event.offsetX, event.offsetY)));
       this.on($("tracks"), "click", (event) => {
         const inner = $("timeline").clientWidth - CineAffect.gutter() - CineAffect.RIGHT;
         const share = (event.offsetX - CineAffect.gutter()) / inner;
@@ -232,9 +240,10 @@
       this.redrawn = () => {
         if (this.stopped.signal.aborted) return;
         this.makeCharts();
-        this.plane.draw();
+        if (this.plane) this.plane.draw();
       };
       CineAffect.onScheme(this.redrawn);
+      if (!this.plane) return;
       this.watch = new ResizeObserver(() => this.plane.draw());
       this.watch.observe($("plane").parentElement);
     }

@@ -43,6 +43,17 @@ CineAffect.element = (tag, className, text) => {
   return node;
 };
 
+// What belongs to a target that the model doesn't predict is hidden, and so is what needs both.
+CineAffect.hideTargets = (targets) => {
+  document.body.classList.toggle("one-target", targets.length < 2);
+  for (const node of document.querySelectorAll("[data-target]")) {
+    node.hidden = !targets.includes(node.dataset.target);
+    // Safari shows hidden choices.
+    if (node.hidden && node.tagName === "OPTION") node.remove();
+  }
+  for (const node of document.querySelectorAll("[data-both]")) node.hidden = targets.length < 2;
+};
+
 CineAffect.clock = (seconds) => {
   const whole = Math.max(0, Math.floor(seconds + 1e-6));
   const two = (n) => String(n).padStart(2, "0");

@@ -5,20 +5,21 @@ A chapter is the stretch between two turning points. Its name is its place on th
     tense       excited   joyful
     unpleasant  neutral   pleasant
     sad         calm      serene
+
+A curve of one target is a line through the middle of the plane.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.report.markers.events import Event
 from beam_pipelines.report.markers.file_times import FROM_FIRST_PICTURE, FileTimes
 
@@ -51,8 +52,7 @@ class Chapter:
 
 
 def chapters(
-    valence: ArrayLike,
-    arousal: ArrayLike,
+    curves: Mapping[str, ArrayLike],
     events: Sequence[Event],
     duration_s: float,
     *,
@@ -63,8 +63,8 @@ def chapters(
     Every chapter is at least `SHORTEST_CHAPTER_S` long, and there are at most `MOST_CHAPTERS`.
 
     Args:
-        valence, arousal: float [T], smoothed.
-        events: events of both curves.
+        curves: target -> float [T], smoothed, for each target of the model.
+        events: events of these curves.
         duration_s: D, the film's length; the last chapter ends there.
         label_range: lowest and highest label; its middle is neutral.
     """
@@ -79,17 +79,20 @@ def chapters(
         if all(abs(turn.time_s - cut) >= SHORTEST_CHAPTER_S for cut in cuts) and turn.time_s < duration_s:
             cuts.append(float(turn.time_s))
     cuts.sort()
-    curves = np.asarray(valence, np.float64), np.asarray(arousal, np.float64)
-    return [Chapter(start, end, _name(curves, start, end, label_range)) for start, end in pairwise(cuts) if end > start]
+    values = {target: np.asarray(curve, np.float64) for target, curve in curves.items()}
+    return [Chapter(start, end, _name(values, start, end, label_range)) for start, end in pairwise(cuts) if end > start]
 
 
-def mood(valence: float, arousal: float, label_range: tuple[float, float] = (-1.0, 1.0)) -> str:
-    """The word for a place on the valence-arousal plane; values near the middle of an axis are on neither side."""
+def mood(valence: float | None, arousal: float | None, label_range: tuple[float, float] = (-1.0, 1.0)) -> str:
+    """The word for a place on the valence-arousal plane; values near the middle of an axis are on neither side.
+
+    None stands for a target that the model doesn't predict.
+    """
     low, high = label_range
     middle, near = (low + high) / 2, NEUTRAL_SHARE * (high - low) / 2
 
-    def side(value: float) -> int:
-        return 0 if abs(value - middle) < near else 1 if value > middle else -1
+    def side(value: float | None) -> int:
+        return 0 if value is None or abs(value - middle) < near else 1 if value > middle else -1
 
     return _MOODS[side(valence), side(arousal)]
 
@@ -112,22 +115,23 @@ def chapters_vtt(film: str, parts: Iterable[Chapter], times: FileTimes = FROM_FI
 
 
 def metadata_vtt(
-    film: str, valence: ArrayLike, arousal: ArrayLike, duration_s: float, times: FileTimes = FROM_FIRST_PICTURE
+    film: str, curves: Mapping[str, ArrayLike], duration_s: float, times: FileTimes = FROM_FIRST_PICTURE
 ) -> str:
-    """A WebVTT metadata track: one cue per second, whose text is a JSON object with `valence` and `arousal`.
+    """A WebVTT metadata track: one cue per second, whose text is a JSON object with the second's value of each target.
 
     Args:
         film: the film's name, untrusted; it stands in a comment.
-        valence, arousal: float [T], smoothed; a value that is not finite is null.
+        curves: target -> float [T], smoothed; a value that is not finite is null.
         duration_s: D; the last cue ends there.
         times: where the film lies on its file's clock, by which cues count.
     """
     cues = []
-    for second, pair in enumerate(zip(np.asarray(valence).tolist(), np.asarray(arousal).tolist(), strict=True)):
+    columns = [np.asarray(curve).tolist() for curve in curves.values()]
+    for second, row in enumerate(zip(*columns, strict=True)):
         end_s = min(second + 1.0, duration_s)
         if end_s > second:
-            numbers = [round(value, 4) if math.isfinite(value) else None for value in pair]
-            text = json.dumps(dict(zip(TARGETS, numbers, strict=True)))
+            numbers = [round(value, 4) if math.isfinite(value) else None for value in row]
+            text = json.dumps(dict(zip(curves, numbers, strict=True)))
             cues.append(f"{_span(second, end_s, times)}\n{text}")
     return _document(film, "metadata", cues, times)
 
@@ -155,12 +159,13 @@ def _text(text: str) -> str:
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _name(curves: tuple[np.ndarray, np.ndarray], start_s: float, end_s: float, label_range: tuple[float, float]) -> str:
-    means = [_mean(curve[int(start_s) : max(int(start_s) + 1, math.ceil(end_s))]) for curve in curves]
-    if any(mean is None for mean in means):
+def _name(curves: Mapping[str, np.ndarray], start_s: float, end_s: float, label_range: tuple[float, float]) -> str:
+    part = slice(int(start_s), max(int(start_s) + 1, math.ceil(end_s)))
+    means = {target: mean for target, curve in curves.items() if (mean := _mean(curve[part])) is not None}
+    if len(means) < len(curves):
         return "no values"
-    valence, arousal = (float(mean) for mean in means if mean is not None)
-    return f"{mood(valence, arousal, label_range)} (valence {signed(valence)}, arousal {signed(arousal)})"
+    named = ", ".join(f"{target} {signed(mean)}" for target, mean in means.items())
+    return f"{mood(means.get('valence'), means.get('arousal'), label_range)} ({named})"
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from beam_pipelines.contracts.runs import FilmOutcome
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.report.markers.editing_markers import to_csv, to_edl
 from beam_pipelines.report.markers.timecode import FrameRate
 from beam_pipelines.report.markers.webvtt import chapters_vtt, metadata_vtt
@@ -85,13 +86,17 @@ class PageWriter:
     def _about(
         self, manifest: Mapping[str, Any], evaluation: Sequence[Mapping[str, Any]], row_files: int
     ) -> dict[str, Any]:
+        model = manifest.get("model", {})
+        targets = [target for target in TARGETS if target in model.get("targets", TARGETS)]
         shown = ("predictor", "target", "scope", "seconds", "mse", "pcc", "ccc")
         return {
             "rowFiles": row_files,
             "range": list(self.label_range),
+            "targets": targets,
+            "about": model.get("about") or _about_targets(targets),
             "films": manifest.get("films", {}),
             "hours": manifest.get("film_hours", {}),
-            "model": manifest.get("model", {}).get("version", ""),
+            "model": model.get("version", ""),
             "smoothing": manifest.get("smoothing", {}),
             "untrained": manifest.get("untrained", []),
             "versions": manifest.get("versions", {}),
@@ -106,11 +111,14 @@ class PageWriter:
             "EDL markers": (".edl", to_edl(name, sheet.events, rate, times)),
             "CSV markers": (".csv", to_csv(sheet.events, rate, times)),
             "WebVTT chapters": (".chapters.vtt", chapters_vtt(name, sheet.chapters, times)),
-            "WebVTT metadata": (
-                ".metadata.vtt",
-                metadata_vtt(name, curve.valence, curve.arousal, sheet.duration_s, times),
-            ),
+            "WebVTT metadata": (".metadata.vtt", metadata_vtt(name, curve.smoothed, sheet.duration_s, times)),
         }
         for suffix, text in files.values():
             self._folder.write(f"markers/{file_name}{suffix}", text.encode("utf-8"))
         return {what: f"markers/{quote(file_name + suffix)}" for what, (suffix, _) in files.items()}
+
+
+def _about_targets(targets: Sequence[str]) -> str:
+    """Why a target is absent from the page; empty if none is."""
+    lacking = [target for target in TARGETS if target not in targets]
+    return f"There is no {lacking[0]}: the model predicts {targets[0]} only." if lacking else ""

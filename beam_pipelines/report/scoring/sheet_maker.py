@@ -17,7 +17,6 @@ from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.film_warnings import FilmWarning
 from beam_pipelines.contracts.records.file_clock import FileClock
 from beam_pipelines.contracts.runs import FilmOutcome
-from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
@@ -77,8 +76,8 @@ class SheetMaker:
         tracks = self._tracks(curve, notes)
         events = in_order(
             event
-            for target in TARGETS
-            for event in find_events(getattr(curve, target), target, label_range=self.label_range)
+            for target in curve.targets
+            for event in find_events(curve.of(target), target, label_range=self.label_range)
         )
         duration_s = tracks.duration_s or float(curve.seconds)
         path = _path_on_disk(film.uri or tracks.source_uri)
@@ -88,7 +87,7 @@ class SheetMaker:
             curve=curve,
             duration_s=duration_s,
             events=events,
-            chapters=chapters(curve.valence, curve.arousal, events, duration_s, label_range=self.label_range),
+            chapters=chapters(curve.smoothed, events, duration_s, label_range=self.label_range),
             split=film.split,
             labels=self._labels(film, curve.seconds, notes),
             faces=tracks.faces,

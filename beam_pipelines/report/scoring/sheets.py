@@ -39,7 +39,7 @@ class FilmSheet:
     Attributes:
         curve: its curve.
         duration_s: D; T if D isn't known.
-        events: peaks and turning points of both curves, in the order of time.
+        events: peaks and turning points of the curves, in the order of time.
         chapters: the film's parts.
         split: the film's split in the manifest; may be empty.
         labels: float64 [T, 2], the film's valence and arousal, NaN in seconds without labels; or None.
@@ -100,8 +100,7 @@ def catalogue_row(sheet: FilmSheet, label_range: tuple[float, float]) -> dict[st
         "seconds": sheet.curve.seconds,
         "events": len(sheet.events),
     }
-    for target in TARGETS:
-        values = getattr(sheet.curve, target)
+    for target, values in sheet.curve.smoothed.items():
         row[target] = [_number(value, 4) for value in _low_mean_high(values)]
         row[f"{target}_line"] = spark(values, label_range)
     if sheet.failed_since:
@@ -111,7 +110,7 @@ def catalogue_row(sheet: FilmSheet, label_range: tuple[float, float]) -> dict[st
     if sheet.warnings:
         row["warnings"] = [warning.code for warning in sheet.warnings]
     if sheet.agreement:
-        row["agreement"] = [_number(sheet.agreement.get(target), 4) for target in TARGETS]
+        row["agreement"] = [_number(sheet.agreement.get(target), 4) for target in sheet.curve.targets]
     return row
 
 
@@ -146,9 +145,11 @@ def film_data(sheet: FilmSheet, downloads: Mapping[str, str]) -> dict[str, Any]:
     if sheet.file_times.offset_s:
         data["offset"] = round(float(sheet.file_times.offset_s), 6)
     for name in curve.columns:
-        data[name] = whole_numbers(getattr(curve, name))
+        data[name] = whole_numbers(curve.of(name))
     if sheet.labels is not None:
-        data["labels"] = {target: whole_numbers(sheet.labels[:, i]) for i, target in enumerate(TARGETS)}
+        data["labels"] = {
+            target: whole_numbers(sheet.labels[:, i]) for i, target in enumerate(TARGETS) if target in curve.targets
+        }
     if sheet.faces is not None:
         data["faces"] = "".join(str(min(9, int(count))) for count in sheet.faces)
     if sheet.sound is not None:
