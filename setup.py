@@ -32,12 +32,18 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    license_files=["LICENSE"],
     python_requires=">=3.11,<3.13",
-    # The paper's runs lie in configs/, and are installed as trainer/paper.
-    packages=[*find_packages(include=["beam_pipelines", "beam_pipelines.*", "trainer", "trainer.*"]), "trainer.paper"],
-    package_dir={"trainer.paper": "configs/paper"},
+    # The paper's runs lie in configs/, and are installed as trainer/paper; a page of docs/ as beam_pipelines/docs.
+    packages=[
+        *find_packages(include=["beam_pipelines", "beam_pipelines.*", "trainer", "trainer.*"]),
+        "trainer.paper",
+        "beam_pipelines.docs",
+    ],
+    package_dir={"trainer.paper": "configs/paper", "beam_pipelines.docs": "docs"},
     package_data={
         "beam_pipelines": ["py.typed", "demo/*.yaml", "report/assets/*"],
+        "beam_pipelines.docs": ["responsible-use.md"],
         "trainer": ["py.typed"],
         "trainer.paper": ["*.yaml"],
     },

@@ -24,6 +24,7 @@ def test_the_same_run_gives_the_same_bytes_and_what_is_gone_goes(tmp_path: Path)
     assert main(["--scores", str(scores), "--output", str(page)]) == 0
     assert {path.relative_to(page): path.read_bytes() for path in page.rglob("*") if path.is_file()} == first
     assert (page / "markers" / "two.edl").is_file()
+    assert b"isn't for" in (page / "responsible-use.txt").read_bytes()
     write_scores(scores, [curve_of("one", 30, 1)], [])
     (page / "markers" / "notes").mkdir()
     assert main(["--scores", str(scores), "--output", str(page)]) == 0

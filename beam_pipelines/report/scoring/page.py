@@ -6,6 +6,7 @@
     data/rows-000.js …  the catalogue, `ROWS_PER_FILE` films per file
     data/film-<key>.js  one film's curves, events and tracks; loaded when a reader opens the film
     thumbs/<key>.jpg    its thumbnails
+    responsible-use.txt whose feelings these are, and what the curves aren't for
     markers/<film id>.… its markers and WebVTT tracks, for other programs
 
 `page_folder` has the common part of all pages.
@@ -24,6 +25,7 @@ from beam_pipelines.report.markers.editing_markers import to_csv, to_edl
 from beam_pipelines.report.markers.timecode import FrameRate
 from beam_pipelines.report.markers.webvtt import chapters_vtt, metadata_vtt
 from beam_pipelines.report.page_folder import SCORING, PageFolder
+from beam_pipelines.report.responsible_use import PAGE as RESPONSIBLE_USE, responsible_use
 from beam_pipelines.report.scoring.sheets import FilmSheet, catalogue_row, failed_row, film_data
 
 ROWS_PER_FILE = 1000
@@ -81,6 +83,7 @@ class PageWriter:
         for number, part in enumerate(files):
             self._folder.write_data(f"rows-{number:03d}", part)
         self._folder.write_data("run", self._about(manifest, evaluation, len(files)))
+        self._folder.write(RESPONSIBLE_USE, responsible_use())
         return self._folder.finish(SCORING)
 
     def _about(

@@ -1,0 +1,33 @@
+"""The wheel holds every file that the packages need at run time: what setup.py forgets is missing only after installation."""
+
+from __future__ import annotations
+
+import ast
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = next(
+    ast.literal_eval(keyword.value)
+    for node in ast.walk(ast.parse((ROOT / "setup.py").read_text()))
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setup"
+    for keyword in node.keywords
+    if keyword.arg == "package_data"
+)
+
+
+@pytest.mark.parametrize("package", ["beam_pipelines", "trainer"])
+def test_every_file_beside_the_modules_is_package_data(package: str) -> None:
+    files = [path.relative_to(ROOT / package) for path in (ROOT / package).rglob("*") if path.is_file()]
+    data = [path.as_posix() for path in files if path.suffix not in (".py", ".pyc")]
+    assert data
+    assert [path for path in data if not any(fnmatch(path, pattern) for pattern in DATA[package])] == []
+
+
+def test_every_pattern_finds_files() -> None:
+    places = {"trainer.paper": ROOT / "configs" / "paper", "beam_pipelines.docs": ROOT / "docs"}
+    for package, patterns in DATA.items():
+        for pattern in patterns:
+            assert list(places.get(package, ROOT / package).glob(pattern)), f"{package}: {pattern}"
