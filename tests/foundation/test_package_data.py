@@ -1,4 +1,4 @@
-"""The wheel holds every file that the packages need at run time: what setup.py forgets is missing only after installation."""
+"""The wheel holds every file that the packages need at run time: what setup.py forgets would be missing there only."""
 
 from __future__ import annotations
 
