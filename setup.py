@@ -60,6 +60,8 @@ setup(
         "google-cloud-storage>=3.0,<4",
         "google-crc32c>=1.6,<2",
         "av>=18,<19",
+        # Dynamic time warping in C, for `similar` and `families`: Apache-2.0, needs numpy alone.
+        "dtaidistance>=2.5,<3",
         "mtcnn==1.0.0",
         "h5py>=3.12,<4",
         "matplotlib>=3.9,<4",

@@ -28,6 +28,8 @@ COMMANDS = {
         "beam_pipelines.commands.report",
         "a page of a scoring run to look at, and markers for editing programs",
     ),
+    "similar": ("beam_pipelines.commands.similar", "the films of a run whose curves go the way of a given one"),
+    "families": ("beam_pipelines.commands.families", "groups of films whose curves have one shape"),
     "retrain": ("trainer.commands.retrain", "scheduled: trains a challenger, promotes it if it beats the champion"),
     "rollback": ("trainer.commands.rollback", "returns to an earlier exported version"),
     "weights": ("beam_pipelines.commands.weights", "list, fetch and verify the networks' weights"),

@@ -53,13 +53,15 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 @contextmanager
-def canvas(output: Output, title: str, rows: int, size_in: tuple[float, float]) -> Iterator[list[Axes]]:
-    """Panels one above the other, over one horizontal axis; written as PNG if the `with` block ends without an error.
+def canvas(
+    output: Output, title: str, rows: int, size_in: tuple[float, float], columns: int = 1
+) -> Iterator[list[Axes]]:
+    """Panels row by row, over one horizontal axis; written as PNG if the `with` block ends without an error.
 
     Args:
         output: a path (local or `gs://`), or a binary file.
         title: untrusted text: never read as a formula, and cut at the edge of the figure.
-        rows: number of panels.
+        rows, columns: number of panels above and beside each other.
         size_in: width and height in inches.
     """
     import matplotlib as mpl
@@ -75,7 +77,7 @@ def canvas(output: Output, title: str, rows: int, size_in: tuple[float, float]) 
         figure = Figure(figsize=size_in, dpi=DOTS_PER_INCH, layout=layout)
         FigureCanvasAgg(figure)
         _write_title(figure, title)
-        yield list(figure.subplots(rows, 1, sharex=True, squeeze=False).flat)
+        yield list(figure.subplots(rows, columns, sharex=True, squeeze=False).flat)
         content = io.BytesIO()
         figure.savefig(content, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     if isinstance(output, str):

@@ -96,8 +96,8 @@ def read_markers(uri: str) -> list[DoneMarker]:
         return []
 
 
-def read_part(uri: str) -> dict[str, AffectCurve]:
-    """The curves of a part, by film id.
+def read_part(uri: str, film_id: str | None = None) -> dict[str, AffectCurve]:
+    """The curves of a part, by film id; of one film alone if it is named.
 
     Raises:
         FileNotFoundError: if there is no such part.
@@ -105,7 +105,7 @@ def read_part(uri: str) -> dict[str, AffectCurve]:
     import pyarrow.parquet as pq
 
     with storage.local_copy(uri) as path:
-        table = pq.read_table(path)
+        table = pq.read_table(path, filters=None if film_id is None else [("film_id", "=", film_id)])
     film_ids = np.asarray(table["film_id"].to_pylist(), dtype=object)
     columns = {name: table[name].to_numpy() for name in columns_of(spread=True) if name in table.column_names}
     # The rows of a film are contiguous, so a film begins wherever the film id changes.

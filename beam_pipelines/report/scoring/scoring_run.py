@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from beam_pipelines.contracts.curves.curve_table import list_parts, read_markers, read_part
 from beam_pipelines.contracts.curves.curves import AffectCurve
+from beam_pipelines.contracts.film_ids import shown_name
 from beam_pipelines.contracts.film_warnings import FilmWarning
 from beam_pipelines.contracts.runs import EVALUATION, RUN_MANIFEST, FilmOutcome, read_failures
 from beam_pipelines.contracts.targets import TARGETS
@@ -56,6 +58,22 @@ class ScoringRun:
             for film_id in sorted(curves):
                 yield curves[film_id]
 
+    def film_ids(self) -> list[str]:
+        """The films of the table, sorted; read from the footers of its parts."""
+        return sorted(marker.film_id for uri in list_parts(self.directory) for marker in read_markers(uri))
+
+    def curve(self, film: str) -> AffectCurve:
+        """The curve of one film, by its id or by its name as people wrote it.
+
+        Raises:
+            ConfigurationError: if there is no such film; the text names the nearest.
+        """
+        film_id = film_named(film, self.film_ids())
+        for uri in list_parts(self.directory):
+            if any(marker.film_id == film_id for marker in read_markers(uri)):
+                return read_part(uri, film_id)[film_id]
+        raise ConfigurationError(f"{self.directory}: its table was changed while {film_id} was looked up; try again")
+
     def warnings(self) -> dict[str, tuple[FilmWarning, ...]]:
         """Film id -> the film's warnings, from the done markers of the table."""
         return {m.film_id: m.warnings for uri in list_parts(self.directory) for m in read_markers(uri)}
@@ -67,6 +85,22 @@ class ScoringRun:
             if row.get("scope") == "film" and row.get("predictor") == "smoothed" and row.get("target") in TARGETS:
                 found.setdefault(str(row["film_id"]), {})[row["target"]] = row.get("pcc")
         return found
+
+
+def film_named(film: str, film_ids: Sequence[str]) -> str:
+    """The id of a film that somebody asks for by its id or by its name as people wrote it.
+
+    Raises:
+        ConfigurationError: if there is no such film; the text names the nearest.
+    """
+    if film in film_ids:
+        return film
+    by_name = {shown_name(film_id): film_id for film_id in film_ids}
+    if film in by_name:
+        return by_name[film]
+    near = get_close_matches(film, by_name, n=1) or [name for name in by_name if film.casefold() in name.casefold()][:1]
+    meant = f"; did you mean '{near[0]}'?" if near else f" (they hold {len(film_ids)} films)"
+    raise ConfigurationError(f"--film: these scores have no film '{film}'{meant}")
 
 
 def read_scoring_run(directory: str) -> ScoringRun:
