@@ -30,6 +30,7 @@ COMMANDS = {
     ),
     "similar": ("beam_pipelines.commands.similar", "the films of a run whose curves go the way of a given one"),
     "families": ("beam_pipelines.commands.families", "groups of films whose curves have one shape"),
+    "highlights": ("beam_pipelines.commands.highlights", "a film's strongest moments as lists for programs that cut"),
     "retrain": ("trainer.commands.retrain", "scheduled: trains a challenger, promotes it if it beats the champion"),
     "rollback": ("trainer.commands.rollback", "returns to an earlier exported version"),
     "weights": ("beam_pipelines.commands.weights", "list, fetch and verify the networks' weights"),

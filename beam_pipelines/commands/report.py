@@ -47,8 +47,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.report.scoring.sheet_maker import SheetMaker, write_report
 
     run = read_scoring_run(arguments.scores)
-    own_records = storage.join(arguments.scores, "records")
-    records = arguments.records or (own_records if storage.list_files(own_records) else None)
+    records = arguments.records or records_beside(arguments.scores)
     maker = SheetMaker(
         output=arguments.output or storage.join(arguments.scores, "report"),
         label_range=run.label_range,
@@ -69,6 +68,12 @@ def _main(argv: list[str]) -> int:
     page = write_report(run, maker, before, progress=sys.stderr.isatty())
     print(f"report: {page}")
     return EXIT_OK
+
+
+def records_beside(scores: str) -> str | None:
+    """The directory of records that a scoring run made itself, if it has one."""
+    own = storage.join(scores, "records")
+    return own if storage.list_files(own) else None
 
 
 def _frame_rate(text: str) -> Fraction:
@@ -112,12 +117,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--thumbnails", action="store_true", help="pictures along the time axis, if the films are available"
     )
+    add_timecode(parser)
+    return parser
+
+
+def add_timecode(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say how editing programs count, as `frame_rate` and `start_timecode`."""
     parser.add_argument(
-        "--frame-rate", type=_frame_rate, help="frame rate of the markers' timecode (default: each film's own, else 25)"
+        "--frame-rate", type=_frame_rate, help="frame rate of the timecode (default: each film's own, else 25)"
     )
     parser.add_argument(
         "--start-timecode",
         type=_timecode,
         help="timecode of the file's start in the EDL (default: the film's own timecode track, else 01:00:00:00)",
     )
-    return parser

@@ -47,7 +47,7 @@ def to_edl(title: str, events: Sequence[Event], rate: FrameRate, times: FileTime
         by_frame.setdefault(first + rate.frame_at(event.time_s + times.offset_s), []).append(event)
     heaviest = sorted(by_frame, key=lambda frame: (-max(event.prominence for event in by_frame[frame]), frame))
     counting = "DROP FRAME" if rate.drop else "NON-DROP FRAME"
-    lines = [f"TITLE: {_ascii_line(title)[:_TITLE_CHARACTERS]}", f"FCM: {counting}"]
+    lines = [f"TITLE: {ascii_line(title)[:_TITLE_CHARACTERS]}", f"FCM: {counting}"]
     lines += [f"* COMMENT: {times.note}", ""] if times.note else [""]
     for number, frame in enumerate(sorted(heaviest[:EDL_MAX_EVENTS]), start=1):
         span = f"{rate.timecode(frame)} {rate.timecode(frame + 1)}"
@@ -92,7 +92,8 @@ def _comment(events: Sequence[Event]) -> str:
     return f"{note} |C:ResolveColor{colour} |M:{name} |D:1"
 
 
-def _ascii_line(text: str) -> str:
+def ascii_line(text: str) -> str:
+    """A text as one line that every editing program reads: other characters than ASCII's become `_`."""
     plain = unicodedata.normalize("NFKD", text)
     plain = "".join(character for character in plain if not unicodedata.combining(character))
     return "".join(character if " " <= character <= "~" and character != "|" else "_" for character in plain)

@@ -1,0 +1,57 @@
+"""Highlights: the stretches of a film around its strongest peaks and turns, not overlapping, in whole seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from beam_pipelines.report.markers.events import Event, Kind
+
+KINDS: tuple[Kind, ...] = ("peak", "rise", "fall")
+"""What counts by default: a low is seldom what a trailer wants."""
+
+
+@dataclass(frozen=True)
+class Highlight:
+    """A stretch of a film, [start_s, end_s), and what happens in its middle.
+
+    Attributes:
+        start_s, end_s: whole seconds, counted as the curves count.
+        event: the peak or turn that it shows.
+    """
+
+    start_s: int
+    end_s: int
+    event: Event
+
+    @property
+    def seconds(self) -> int:
+        """Its length."""
+        return self.end_s - self.start_s
+
+
+def choose_highlights(
+    events: Sequence[Event], film_s: int, total_s: int, each_s: int, kinds: Collection[Kind] = KINDS
+) -> list[Highlight]:
+    """The strongest events' stretches in the order of time; equally strong ones: the earlier.
+
+    An event's strength is its prominence: how far a peak stands out, how large the step of a rise or fall is. A stretch
+    that would overlap a stronger one is left out, so there may be fewer than fit.
+
+    Args:
+        events: the events of a film's curves.
+        film_s: T, the film's seconds.
+        total_s: how long all stretches may be together.
+        each_s: how long each is; the film's length or `total_s` if that is less.
+        kinds: which events count.
+    """
+    each_s = min(each_s, film_s, total_s)
+    chosen: list[Highlight] = []
+    counted = (event for event in events if event.kind in kinds)
+    for event in sorted(counted, key=lambda e: (-e.prominence, e.time_s, e.target != "valence", e.kind)):
+        if len(chosen) == total_s // each_s:
+            break
+        start_s = min(max(0, event.time_s - each_s // 2), film_s - each_s)
+        if all(start_s + each_s <= other.start_s or other.end_s <= start_s for other in chosen):
+            chosen.append(Highlight(start_s, start_s + each_s, event))
+    return sorted(chosen, key=lambda highlight: highlight.start_s)
