@@ -64,10 +64,10 @@ def warm_networks() -> Any:
     from beam_pipelines.extractors.configured_networks import Networks
 
     networks = Networks(settings())
-    networks.image(np.zeros((1, 299, 299, 3), np.uint8))
-    networks.audio(np.zeros((1, 15_360), np.float32))
+    networks.network("image")(np.zeros((1, 299, 299, 3), np.uint8))
+    networks.network("audio")(np.zeros((1, 15_360), np.float32))
     networks.detector(np.zeros((1, 270, 480, 3), np.uint8))
-    networks.face(np.zeros((1, 160, 160, 3), np.uint8))
+    networks.network("face")(np.zeros((1, 160, 160, 3), np.uint8))
     return networks
 
 
@@ -90,9 +90,9 @@ def limit(paths: Sequence[str], folder: str) -> dict[str, Any]:
         film_s += float(probe.duration_s)
         clock.call("decoding", _decode, path, probe)
         for stage, network, batches in (
-            ("image network", networks.image.network, pictures),
-            ("sound network", networks.audio.network, sound),
-            ("face network", networks.face.network, faces),
+            ("image network", networks.network("image").network, pictures),
+            ("sound network", networks.network("audio").network, sound),
+            ("face network", networks.network("face").network, faces),
         ):
             clock.call(stage, lambda network=network, batches=batches: [*map(network.predict_on_batch, batches)])
         clock.call("face detector", lambda patches=patches: [*map(networks.detector, patches)])
@@ -163,7 +163,7 @@ def plain(paths: Sequence[str], seconds: int) -> dict[str, Any]:
         for face in found[-2:]:
             left, top, width, height = face["box"]
             crop = cv2.resize(picture[max(top, 0) : top + height, max(left, 0) : left + width], (160, 160))
-            predict(networks.face, (crop.astype(np.float32) - 127.5) / 128)
+            predict(networks.network("face"), (crop.astype(np.float32) - 127.5) / 128)
 
     def film(path: str, until_s: int) -> float:
         capture, second = cv2.VideoCapture(path), 0
@@ -175,12 +175,12 @@ def plain(paths: Sequence[str], seconds: int) -> dict[str, Any]:
             if number / rate_hz >= second:
                 picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
                 image = cv2.resize(picture, (299, 299)).astype(np.float32) / 127.5 - 1
-                clock.call("image network", predict, networks.image, image)
+                clock.call("image network", predict, networks.network("image"), image)
                 clock.call("faces", faces, picture)
                 second += 1
             number += 1
         for patch in clock.call("decoding", _patches, path, second):
-            clock.call("sound network", predict, networks.audio, patch)
+            clock.call("sound network", predict, networks.network("audio"), patch)
         return float(second)
 
     film(paths[0], 2)

@@ -128,13 +128,13 @@ def run_once(networks: Any, modalities: list[str]) -> None:
     """Builds the networks and runs each on a batch."""
     config = networks.config
     if "image" in modalities:
-        networks.image(np.zeros((networks.batch_size("image"), 299, 299, 3), np.uint8))
+        networks.network("image")(np.zeros((networks.batch_size("image"), 299, 299, 3), np.uint8))
     if "audio" in modalities:
-        networks.audio(np.zeros((networks.batch_size("audio"), 15_360), np.float32))
+        networks.network("audio")(np.zeros((networks.batch_size("audio"), 15_360), np.float32))
     if "face" in modalities:
         lines = config.face.detect_height_px
         networks.detector(np.zeros((config.face.detector_batch_size, lines, lines * 4 // 3, 3), np.uint8))
-        networks.face(np.zeros((networks.batch_size("face"), 160, 160, 3), np.uint8))
+        networks.network("face")(np.zeros((networks.batch_size("face"), 160, 160, 3), np.uint8))
 
 
 def measured(path: Path, modalities: list[str]) -> dict[str, float]:

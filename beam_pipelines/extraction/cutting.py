@@ -12,7 +12,8 @@ from typing import Any
 
 from beam_pipelines.extraction.film_parts import CutFilm, Segment, part_key
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.configured_networks import PICTURE_NETWORKS
+from beam_pipelines.extractors.configured_networks import network_input
+from beam_pipelines.extractors.network_inputs import SoundInput
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.media.probe import FilmProbe
@@ -30,7 +31,7 @@ def is_cut(
     """Whether cutting a film pays: it is long, and decoding its parts costs no more than decoding the whole."""
     if probe.seconds <= config.segment_s or probe.read_errors:
         return False
-    if not any(modality == "face" or modality in PICTURE_NETWORKS for modality in descriptions):
+    if all(isinstance(network_input(config, modality), SoundInput) for modality in descriptions):
         return False  # sound decodes quickly, and for most containers only from the film's beginning
     return decoder.is_planned(path, probe, config.decode.mode())
 

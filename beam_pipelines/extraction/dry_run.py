@@ -24,6 +24,7 @@ from beam_pipelines.extraction.earlier_runs import EarlierRuns
 from beam_pipelines.extraction.missing import current_header, missing_of, stat_source
 from beam_pipelines.extraction.one_film import media_limits
 from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.extractors.configured_networks import core_seconds
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.films.passed_over import passed_over_line
 from beam_pipelines.foundation import storage
@@ -32,9 +33,6 @@ from beam_pipelines.media.audio.sound_choice import SoundChoice
 from beam_pipelines.media.probe import FilmProbe
 from beam_pipelines.media.probe_warnings import warnings_of_probe
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
-
-CORE_SECONDS: Mapping[str, float] = {"image": 0.08, "audio": 0.013, "face": 0.08, "vgg16": 0.17, "opensmile_is10": 0.09}
-"""The core seconds of each modality's networks for a second of film."""
 
 _WIDTH_OF_FILES = 1000
 DECODING_CORE_SECONDS_PER_PIXEL = 0.1 / (1920 * 1080)
@@ -133,11 +131,11 @@ def forecast(
     segments = -(-probe.seconds // config.segment_s)
     parts = f" in up to {segments} segments" if segments > 1 else ""
     action = f"extract {', '.join(wanted)}{parts}"
-    return Forecast(film.film_id, action, probe, _core_s(probe, wanted), warnings=warnings)
+    return Forecast(film.film_id, action, probe, _core_s(probe, config, wanted), warnings=warnings)
 
 
-def _core_s(probe: FilmProbe, modalities: Sequence[str]) -> float:
-    a_second = sum(CORE_SECONDS[modality] for modality in modalities)
+def _core_s(probe: FilmProbe, config: ExtractConfig, modalities: Sequence[str]) -> float:
+    a_second = sum(core_seconds(config, modality) for modality in modalities)
     a_second += probe.width_px * probe.height_px * DECODING_CORE_SECONDS_PER_PIXEL
     return float(probe.duration_s) * a_second
 

@@ -52,7 +52,6 @@ def extract_features(film: str | os.PathLike[str], config: ExtractConfig | None 
     """
     config = config or ExtractConfig()
     require_weights(config)
-    start_tensorflow(config.threads_per_worker)
     with tempfile.TemporaryDirectory() as directory:
         uri = _address(film)
         named = Film(escape_film_id(uri.rsplit("/", 1)[-1]), uri)

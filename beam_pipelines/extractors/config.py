@@ -6,120 +6,65 @@ the speed, and perhaps a vector's last bits.
 
 from __future__ import annotations
 
-import math
+import re
 from fractions import Fraction
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from beam_pipelines.contracts.film_warnings import SENTENCES
-from beam_pipelines.extractors.networks.precision import FULL, Precision
+from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
+from beam_pipelines.extractors.network_config import (
+    AudioConfig as AudioConfig,
+    FaceConfig as FaceConfig,
+    ImageConfig as ImageConfig,
+    NetworkConfig as NetworkConfig,
+    RegisteredConfig as RegisteredConfig,
+    VGG16Config as VGG16Config,
+)
+from beam_pipelines.extractors.onnx_networks.config import (
+    LogMelConfig,
+    OnnxConfig,
+    OnnxFaceConfig,
+    PictureConfig,
+    SoundConfig,
+)
+from beam_pipelines.extractors.registry import registered_names
 from beam_pipelines.films.catalogue import MIN_LINES_PX, VIDEO_SUFFIXES
 from beam_pipelines.foundation.configuration import Section
 from beam_pipelines.foundation.errors import nearest
 from beam_pipelines.media.video.decode_mode import DecodeMode
 
-BatchSize = Annotated[int, Field(ge=2, le=1024)]
-"""At least 2: a batch of one takes another path through the kernels, which changes the last bits."""
-
 Suffix = Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]
 """A suffix in small letters; files may have it in capitals too."""
 
-SMALLEST_FACE_PX = 12
-"""The side of the field of MTCNN's first network, in pixels."""
+MODALITY_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+OTHER_MODALITIES = ("opensmile_is10",)
+"""Modalities that no network makes."""
 
-Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
-
-
-class NetworkConfig(Section):
-    """The weights, batch size and precision of a network.
-
-    Attributes:
-        weights: a name in the weights table (`cineaffect weights list`), or `untrained` for random weights. These are
-            for demos and tests only, and every record names them.
-        seed: seed of untrained weights.
-        batch_size: the network's fixed batch; None for `cpu_batch_size` or `gpu_batch_size`.
-        precision: the type in which the network computes; vectors are always float32. Part of the fingerprint.
-    """
-
-    cpu_batch_size: ClassVar[int] = 16
-    gpu_batch_size: ClassVar[int] = 64
-
-    weights: str
-    seed: int = Field(0, ge=0)
-    batch_size: BatchSize | None = None
-    precision: Precision = FULL
-
-    def rows_a_batch(self, gpu: bool) -> int:
-        """The batch size on a CPU or a GPU."""
-        return self.batch_size or (self.gpu_batch_size if gpu else self.cpu_batch_size)
+_RESERVED = ("rgb", "cineaffect", "example")
+"""Names of other keys of a record."""
 
 
-class ImageConfig(NetworkConfig):
-    """InceptionV3 on the whole picture (paper: Inception-Image)."""
-
-    weights: str = "inception_v3_imagenet"
-
-
-class VGG16Config(NetworkConfig):
-    """VGG16's `fc1` on the whole picture (paper: the baseline)."""
-
-    weights: str = "vgg16_imagenet"
+def _kind_of(section: Any) -> str | None:
+    """Which section an entry of `networks` is: what it `takes`, or `registered` if it has no file."""
+    values = section if isinstance(section, dict) else vars(section) if isinstance(section, Section) else {}
+    takes = values.get("takes")
+    return str(takes) if takes is not None else None if "file" in values else "registered"
 
 
-class AudioConfig(NetworkConfig):
-    """VGGish on the sound that starts at each second (paper: AudioSet).
-
-    `postprocess: youtube8m` is the form in which AudioSet and YouTube-8M publish these vectors: whitened by PCA (the
-    table's `vggish_pca`), clipped to [-2, 2], in 8 bits.
-
-    `window_s` is contract 1's 0.96 s. The last of VGGish's 96 frames reaches 15 ms further. With 0.975 it gets those
-    samples instead of zeros, as in VGGish's own code on a whole waveform.
-    """
-
-    weights: str = "vggish_audioset"
-    window_s: float = 0.96
-    postprocess: Literal["none", "youtube8m"] = "none"
-
-    @field_validator("window_s")
-    @classmethod
-    def _a_window_vggish_takes(cls, value: float) -> float:
-        if value not in (0.96, 0.975):
-            raise ValueError("window_s must be 0.96 or 0.975")
-        return value
-
-
-class FaceConfig(NetworkConfig):
-    """MTCNN and Inception-ResNet-v1 on the two largest faces (paper: Inception-Face, a network never published).
-
-    Attributes:
-        detect_height_px: larger pictures are shrunk to this many lines before detection. At 360 it finds as many faces
-            as at 480 or 720, in three quarters of the time (benchmarks/extraction.md).
-        smallest_face: the smallest face to find, as a share of the picture's height. It decides most of the cost of
-            detection. MTCNN can't see faces of less than 12 of the shrunk picture's lines.
-        thresholds: thresholds of MTCNN's three stages.
-        pyramid_factor: ratio of MTCNN's picture sizes.
-        margin: border around a face that is cut out with it, as a share of its box.
-        detector_batch_size: pictures per batch of the detector.
-    """
-
-    weights: str = "facenet_vggface2"
-    detect_height_px: int = Field(360, ge=48, le=4320)
-    smallest_face: float = Field(0.042, gt=0.0, le=1.0)
-    thresholds: tuple[Probability, Probability, Probability] = (0.6, 0.7, 0.8)
-    pyramid_factor: Probability = 0.709
-    margin: float = Field(0.2, ge=0.0, le=2.0)
-    detector_batch_size: BatchSize = 8
-
-    @model_validator(mode="after")
-    def _faces_that_can_be_seen(self) -> FaceConfig:
-        needed_px = math.ceil(SMALLEST_FACE_PX / self.smallest_face)
-        if self.detect_height_px < needed_px:
-            raise ValueError(
-                f"faces of {self.smallest_face:g} of the height can't be seen in {self.detect_height_px} lines: "
-                f"detect_height_px must be at least {needed_px}, or smallest_face larger"
-            )
-        return self
+NETWORK_KINDS = ("picture", "face", "sound", "log_mel")
+NetworkSection = Annotated[
+    Annotated[PictureConfig, Tag("picture")]
+    | Annotated[OnnxFaceConfig, Tag("face")]
+    | Annotated[SoundConfig, Tag("sound")]
+    | Annotated[LogMelConfig, Tag("log_mel")]
+    | Annotated[RegisteredConfig, Tag("registered")],
+    Discriminator(
+        _kind_of, custom_error_type="takes", custom_error_message=f"'takes' must be one of {', '.join(NETWORK_KINDS)}"
+    ),
+]
+"""An entry of `extract.networks`: an ONNX file by what it takes, or the settings of a registered network."""
 
 
 class DecodeConfig(Section):
@@ -200,7 +145,9 @@ class ExtractConfig(Section):
     Attributes:
         modalities: the features to extract; those that a record already holds are kept. `vgg16` and `opensmile_is10`
             are the paper's baseline. openSMILE is an optional extra, and its licence is for research only: neither it
-            nor features extracted with it may be used in a product.
+            nor features extracted with it may be used in a product. Others are the names of `networks` and those that
+            the registry has.
+        networks: name -> an ONNX file as a modality, or the settings of a registered network without a section.
         encoding: the type of the networks' vectors in records, to which they are rounded. openSMILE's values are always
             float32, since some exceed float16; those of `audio.postprocess: youtube8m` are bytes.
         sound_track: the sound track to take: the index of its stream in the file (as `--dry-run` and ffprobe show it),
@@ -219,9 +166,8 @@ class ExtractConfig(Section):
         failure_threshold: share of failed films above which the run as a whole fails (exit code 4 instead of 3).
     """
 
-    modalities: tuple[Literal["image", "audio", "face", "vgg16", "opensmile_is10"], ...] = Field(
-        ("image", "audio", "face"), min_length=1
-    )
+    modalities: tuple[str, ...] = Field(("image", "audio", "face"), min_length=1)
+    networks: dict[str, NetworkSection] = Field(default_factory=dict)
     encoding: Literal["float32", "float16"] = "float32"
     image: ImageConfig = ImageConfig()
     vgg16: VGG16Config = VGG16Config()
@@ -254,3 +200,33 @@ class ExtractConfig(Section):
             if code not in SENTENCES:
                 raise ValueError(f"no warning has the code '{code}'{nearest(code, SENTENCES)}")
         return codes
+
+    @field_validator("networks")
+    @classmethod
+    def _names_of_networks(cls, networks: dict[str, NetworkSection]) -> dict[str, NetworkSection]:
+        for name, section in networks.items():
+            registered = [each for each in registered_names() if each not in cls.model_fields]
+            if not isinstance(section, OnnxConfig):
+                if name not in registered:
+                    no_file = f"'{name}' has no 'takes' and 'file', and is no registered network"
+                    raise ValueError(f"{no_file}{nearest(name, registered)}")
+                continue
+            taken = (*OTHER_MODALITIES, *registered_names(), *_RESERVED)
+            if not MODALITY_NAME.fullmatch(name) or name.endswith(PRESENT_SUFFIX) or name in taken:
+                raise ValueError(
+                    f"the name '{name}' must be small letters, digits and _, begin with a letter, not end in "
+                    f"{PRESENT_SUFFIX}, and be none of {', '.join(taken)}"
+                )
+        return networks
+
+    @model_validator(mode="after")
+    def _known_modalities(self) -> ExtractConfig:
+        known = (*registered_names(), *OTHER_MODALITIES, *self.networks)
+        for modality in self.modalities:
+            if modality not in known:
+                raise ValueError(f"modalities: there is no '{modality}'{nearest(modality, known)}")
+        return self
+
+    def section_of(self, modality: str) -> Any:
+        """The section of a modality's network."""
+        return self.networks.get(modality) or getattr(self, modality, None) or RegisteredConfig()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any, TypeVar, overload
@@ -19,33 +18,19 @@ from beam_pipelines.extractors.batching.shared_batches import FilmsAtWork, Share
 from beam_pipelines.extractors.config import ExtractConfig, NetworkConfig
 from beam_pipelines.extractors.face_track import FACES
 from beam_pipelines.extractors.faces import FaceDetector
-from beam_pipelines.extractors.networks.inception_resnet_v1 import InceptionResnetV1Face
-from beam_pipelines.extractors.networks.inception_v3 import InceptionV3Image
+from beam_pipelines.extractors.network_inputs import FaceInput, NetworkInput, SoundInput
+from beam_pipelines.extractors.networks import opensmile_is10
 from beam_pipelines.extractors.networks.opensmile_is10 import OpenSmileIS10
 from beam_pipelines.extractors.networks.published_network import PublishedNetwork
-from beam_pipelines.extractors.networks.vgg16 import VGG16Image
-from beam_pipelines.extractors.networks.vggish import VGGishAudio
-from beam_pipelines.extractors.networks.vggish_postprocess import VGGishPostprocessor
-from beam_pipelines.extractors.weights import weight_files
-from beam_pipelines.extractors.weights.weights_table import VGGISH_PCA
+from beam_pipelines.extractors.registry import network_class, registered_names
 from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
 
-PICTURE_NETWORKS: Mapping[str, type[InceptionV3Image] | type[VGG16Image]] = {
-    "image": InceptionV3Image,
-    "vgg16": VGG16Image,
-}
-"""The modalities that are one vector of the whole picture, with their networks."""
-
-_NETWORKS: Mapping[str, type[PublishedNetwork]] = {
-    **PICTURE_NETWORKS,
-    "audio": VGGishAudio,
-    "face": InceptionResnetV1Face,
-}
 _SMILE_BATCH = 16
+_SMILE_CORE_S = 0.09
+_SMILE_INPUT = SoundInput(opensmile_is10.RATE_HZ, opensmile_is10.WINDOW_SAMPLES, is_centred=True)
 
 
 T = TypeVar("T")
-N = TypeVar("N", bound=PublishedNetwork)
 
 
 class _built_once(cached_property[T]):
@@ -79,6 +64,7 @@ class Networks:
         self.building = threading.RLock()
         self._gpu = gpu
         self._films = FilmsAtWork()
+        self._networks: dict[str, Network] = {}
         self._shared: dict[str, SharedBatches] = {}
 
     @_built_once
@@ -94,40 +80,16 @@ class Networks:
         start_tensorflow(self.config.threads_per_worker, at_once=os.cpu_count() or 1 if is_shared else 1)
         return True
 
-    @_built_once
-    def image(self) -> InceptionV3Image:
-        """InceptionV3 for the whole picture."""
-        return self._build(InceptionV3Image, self.config.image)
+    def network(self, modality: str) -> Network:
+        """The network of a modality: raw inputs [n, …], any n -> float32 [n, D]."""
+        with self.building:
+            if modality not in self._networks:
+                self._networks[modality] = self._make(modality)
+            return self._networks[modality]
 
-    @_built_once
-    def vgg16(self) -> VGG16Image:
-        """VGG16 for the whole picture."""
-        return self._build(VGG16Image, self.config.vgg16)
-
-    @_built_once
-    def audio(self) -> Network:
-        """VGGish for the sound; with `postprocess: youtube8m` its vectors are rounded to 8 bits and converted back."""
-        network = self._build(VGGishAudio, self.config.audio)
-        if self.config.audio.postprocess == "none":
-            return network
-        postprocessor = VGGishPostprocessor(VGGISH_PCA)
-        return lambda samples: quantisation.dequantise(postprocessor(network(samples)))
-
-    @_built_once
-    def opensmile_is10(self) -> Network:
-        """openSMILE for the sound, in a child process."""
-        smile, one_at_a_time = OpenSmileIS10(), threading.Lock()
-
-        def ask(samples: np.ndarray) -> np.ndarray:
-            with one_at_a_time:
-                return smile(samples)
-
-        return ask
-
-    @_built_once
-    def face(self) -> InceptionResnetV1Face:
-        """Inception-ResNet-v1 for cut-out faces."""
-        return self._build(InceptionResnetV1Face, self.config.face)
+    def takes(self, modality: str) -> NetworkInput | None:
+        """What a modality's network takes of a film each second; None if no network makes it."""
+        return network_input(self.config, modality)
 
     @_built_once
     def detector(self) -> FaceDetector:
@@ -148,27 +110,62 @@ class Networks:
     def rows(self, modality: str) -> FilmRows:
         """The object to which a film adds its rows for a modality's network, which is built when it first runs."""
         if modality == OpenSmileIS10.modality:
-            return OwnBatches(lambda samples: self.opensmile_is10(samples), OpenSmileIS10.dimensions, _SMILE_BATCH)
-        device, dimensions = self.config.device, _NETWORKS[modality].dimensions
+            return OwnBatches(self._run(modality), OpenSmileIS10.dimensions, _SMILE_BATCH)
+        device, dimensions = self.config.device, self._dimensions(modality)
         if not device.shares_batches(self.gpu):
-            return OwnBatches(self._network(modality), dimensions, self.batch_size(modality))
+            return OwnBatches(self._run(modality), dimensions, self.batch_size(modality))
         with self.building:
             if modality not in self._shared:
-                network, size = self._network(modality), self.batch_size(modality)
+                network, size = self._run(modality), self.batch_size(modality)
                 self._shared[modality] = SharedBatches(network, size, self._films, device.share_wait_s)
             return self._shared[modality].rows(dimensions)
 
     def batch_size(self, modality: str) -> int:
         """The number of rows in a batch of a modality's network."""
-        config: NetworkConfig = getattr(self.config, modality)
+        config: NetworkConfig = self.config.section_of(modality)
         return config.rows_a_batch(self.gpu)
 
-    def _network(self, modality: str) -> Network:
-        return lambda rows: getattr(self, modality)(rows)
+    def _dimensions(self, modality: str) -> int:
+        return network_class(modality).dimensions
 
-    def _build(self, network: type[N], config: NetworkConfig) -> N:
+    def _run(self, modality: str) -> Network:
+        return lambda rows: self.network(modality)(rows)
+
+    def _make(self, modality: str) -> Network:
+        if modality == OpenSmileIS10.modality:
+            return _one_at_a_time(OpenSmileIS10())
+        kind, section = network_class(modality), self.config.section_of(modality)
+        network, finish = self._build(kind, section), kind.postprocess(section)
+        return network if finish is None else lambda rows: finish(network(rows))
+
+    def _build(self, network: type[PublishedNetwork], config: NetworkConfig) -> PublishedNetwork:
         size = config.rows_a_batch(self._started and self.gpu)
         return network(config.weights, config.seed, size, config.precision, self.config.device.xla)
+
+
+def _one_at_a_time(network: Network) -> Network:
+    """The network, for one thread at a time."""
+    lock = threading.Lock()
+
+    def ask(rows: np.ndarray) -> np.ndarray:
+        with lock:
+            return network(rows)
+
+    return ask
+
+
+def network_input(config: ExtractConfig, modality: str) -> NetworkInput | None:
+    """What a modality's network takes of a film each second; None if no network makes it."""
+    if modality == OpenSmileIS10.modality:
+        return _SMILE_INPUT
+    if modality in registered_names():
+        return network_class(modality).takes(config.section_of(modality))
+    return None
+
+
+def core_seconds(config: ExtractConfig, modality: str) -> float:
+    """The core seconds that a modality's network takes for a second of film."""
+    return _SMILE_CORE_S if modality == OpenSmileIS10.modality else network_class(modality).core_s
 
 
 def describe_tracks(config: ExtractConfig) -> dict[str, dict[str, Any]]:
@@ -178,46 +175,42 @@ def describe_tracks(config: ExtractConfig) -> dict[str, dict[str, Any]]:
         WeightsError: if weights are not in the cache or not the published ones.
         ConfigurationError: if openSMILE is configured but not installed.
     """
-    audio, face = config.audio, config.face
-    clock = {"rate_hz": 1, **config.decode.describe(), "resize": "area_or_bilinear"}
+    return {modality: _describe(config, modality) for modality in config.modalities}
+
+
+def _describe(config: ExtractConfig, modality: str) -> dict[str, Any]:
+    takes = network_input(config, modality)
+    if modality == OpenSmileIS10.modality:
+        described = {**OpenSmileIS10.describe(), "rate_hz": 1, **made_now(modality)}
+    else:
+        kind, section = network_class(modality), config.section_of(modality)
+        described = {
+            **kind.describe(section.weights, section.seed, section.precision),
+            **kind.describe_options(section),
+        }
+        described |= _describe_input(config, takes)
+        if config.encoding == quantisation.FLOAT16:
+            described.setdefault(quantisation.STORED, quantisation.FLOAT16)
+    if isinstance(takes, SoundInput) and config.sound_track is not None:
+        described[SOUND_TRACK] = config.sound_track
+    return described
+
+
+def _describe_input(config: ExtractConfig, takes: NetworkInput | None) -> dict[str, Any]:
+    """How the input of a network is made of a film."""
+    if isinstance(takes, SoundInput):
+        return {"rate_hz": 1, **made_now("audio")}
+    described: dict[str, Any] = {"rate_hz": 1, **config.decode.describe(), "resize": "area_or_bilinear"}
     if config.crop_bars:
-        clock["black_bars"] = "cut_off"
-    descriptions: dict[str, dict[str, Any]] = {}
-    for modality, network in PICTURE_NETWORKS.items():
-        if modality in config.modalities:
-            settings = getattr(config, modality)
-            described = network.describe(settings.weights, settings.seed, settings.precision)
-            descriptions[modality] = {**described, **clock, **made_now("image")}
-    if "audio" in config.modalities:
-        descriptions["audio"] = {
-            **VGGishAudio.describe(audio.weights, audio.seed, audio.precision),
-            "rate_hz": 1,
-            **made_now("audio"),
-            "window_s": audio.window_s,
-        }
-        if audio.postprocess == "youtube8m":
-            descriptions["audio"]["postprocess"] = {"pca": weight_files.identity(VGGISH_PCA)}
-            descriptions["audio"][quantisation.STORED] = quantisation.UINT8
-    if "face" in config.modalities:
-        detector = FaceDetector.describe(face.thresholds, face.smallest_face, face.pyramid_factor)
-        descriptions["face"] = {
-            **InceptionResnetV1Face.describe(face.weights, face.seed, face.precision),
-            **clock,
-            **made_now("face"),
-            "detector": {**detector, "detect_height_px": face.detect_height_px},
-            "faces": FACES,
-            "margin": face.margin,
-        }
-    if config.encoding == quantisation.FLOAT16:
-        for description in descriptions.values():
-            description.setdefault(quantisation.STORED, quantisation.FLOAT16)
-    if OpenSmileIS10.modality in config.modalities:
-        descriptions[OpenSmileIS10.modality] = {
-            **OpenSmileIS10.describe(),
-            "rate_hz": 1,
-            **made_now(OpenSmileIS10.modality),
-        }
-    if config.sound_track is not None:
-        for modality in descriptions.keys() & {"audio", OpenSmileIS10.modality}:
-            descriptions[modality][SOUND_TRACK] = config.sound_track
-    return descriptions
+        described["black_bars"] = "cut_off"
+    if not isinstance(takes, FaceInput):
+        return {**described, **made_now("image")}
+    face = config.face
+    detector = FaceDetector.describe(face.thresholds, face.smallest_face, face.pyramid_factor)
+    return {
+        **described,
+        **made_now("face"),
+        "detector": {**detector, "detect_height_px": face.detect_height_px},
+        "faces": FACES,
+        "margin": takes.margin,
+    }

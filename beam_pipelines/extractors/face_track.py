@@ -18,7 +18,7 @@ from beam_pipelines.contracts.records.feature_track import FeatureTrack, slots_o
 from beam_pipelines.extractors.batching.film_rows import FilmRows
 from beam_pipelines.extractors.config import FaceConfig
 from beam_pipelines.extractors.faces import FaceBox, FaceDetector, crop_face
-from beam_pipelines.extractors.networks.inception_resnet_v1 import InceptionResnetV1Face
+from beam_pipelines.extractors.network_inputs import FaceInput
 from beam_pipelines.media.video.picture_shape import PictureShape
 from beam_pipelines.media.video.resize import resize_image
 from beam_pipelines.media.video.sample_frames import SampledFrame
@@ -38,14 +38,18 @@ class FaceNetworks(Protocol):
 
 
 class FaceAccumulator:
-    """Turns pictures of successive seconds into the face track, float32 [T, 2 x 512], largest face first."""
+    """Turns pictures of successive seconds into tracks of faces, float32 [T, 2 x D], largest face first.
 
-    def __init__(self, networks: FaceNetworks, config: FaceConfig, shape: PictureShape):
+    Faces are found once, however many networks take them.
+    """
+
+    def __init__(self, networks: FaceNetworks, config: FaceConfig, shape: PictureShape, takes: Mapping[str, FaceInput]):
         self._networks = networks
         self._config = config
         self._shape = shape
         self._pictures: list[np.ndarray] = []
-        self._faces = networks.rows("face")
+        self._takes = takes
+        self._faces = {modality: networks.rows(modality) for modality in takes}
         # Second and slot of each face in the order in which the network got them.
         self._places: list[tuple[int, int]] = []
         self._boxes: list[np.ndarray] = []
@@ -59,13 +63,16 @@ class FaceAccumulator:
         if len(self._pictures) == self._config.detector_batch_size:
             self._find()
 
-    def finish(self, description: Mapping[str, Any]) -> FeatureTrack:
-        """Runs the waiting pictures and faces, and returns the track."""
+    def finish(self, descriptions: Mapping[str, Mapping[str, Any]]) -> dict[str, FeatureTrack]:
+        """Runs the waiting pictures and faces, and returns the track of each modality."""
         self.flush()
+        return {modality: self._track(rows.vectors(), descriptions[modality]) for modality, rows in self._faces.items()}
+
+    def _track(self, found: np.ndarray, description: Mapping[str, Any]) -> FeatureTrack:
         seconds = len(self._timestamps_us)
-        vectors = np.zeros((seconds, FACES, InceptionResnetV1Face.dimensions), np.float32)
+        vectors = np.zeros((seconds, FACES, found.shape[1]), np.float32)
         if self._places:
-            vectors[tuple(np.transpose(self._places))] = self._faces.vectors()
+            vectors[tuple(np.transpose(self._places))] = found
         scores = np.concatenate(self._scores)
         return FeatureTrack(
             values=vectors.reshape(seconds, -1),
@@ -79,7 +86,8 @@ class FaceAccumulator:
     def flush(self) -> None:
         """Begins a new stretch of the film: runs the waiting pictures, although their batch isn't full."""
         self._find()
-        self._faces.flush()
+        for rows in self._faces.values():
+            rows.flush()
 
     def _find(self) -> None:
         """Finds the faces of the waiting pictures, cuts them out and adds them to the network's rows."""
@@ -92,7 +100,8 @@ class FaceAccumulator:
         for number, (image, faces) in enumerate(zip(images, self._detect(images), strict=True)):
             height_px, width_px = image.shape[:2]
             for slot, face in enumerate(faces[:FACES]):
-                self._faces.add(crop_face(image, face, self._config.margin, InceptionResnetV1Face.image_size_px))
+                for modality, takes in self._takes.items():
+                    self._faces[modality].add(crop_face(image, face, takes.margin, takes.size_px))
                 self._places.append((first + number, slot))
                 boxes[number, slot] = self._relative_box(face, width_px, height_px)
                 scores[number, slot] = face.score

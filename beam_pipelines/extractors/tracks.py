@@ -7,9 +7,8 @@ always gets second t in batch t % 300 // B of its stretch of 300 s, whatever els
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +16,20 @@ import numpy as np
 
 from beam_pipelines.contracts.records import quantisation
 from beam_pipelines.contracts.records.feature_track import FeatureTrack
-from beam_pipelines.extractors.configured_networks import PICTURE_NETWORKS, Networks
+from beam_pipelines.extractors.configured_networks import Networks
 from beam_pipelines.extractors.face_track import FaceAccumulator
-from beam_pipelines.extractors.networks.opensmile_is10 import OpenSmileIS10
-from beam_pipelines.extractors.sound_context import centred_windows, seconds_around
+from beam_pipelines.extractors.network_inputs import FaceInput, NetworkInput, PictureInput, SoundInput
+from beam_pipelines.extractors.sound_context import sound_windows
 from beam_pipelines.media.audio.audio_windows import AudioWindow
 from beam_pipelines.media.audio.sound_entry import ENTRY_EVERY_S
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
-from beam_pipelines.media.video.resize import resize_image
+from beam_pipelines.media.video.picture_shape import PictureShape
 from beam_pipelines.media.video.sample_frames import SampledFrame
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
 BATCHES_RESTART_EVERY_S = ENTRY_EVERY_S
 """A batch never crosses multiples of this, so that a part of a film is computed in the same batches as the whole."""
-
-_SMILE_REACH_S = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,60 +73,47 @@ def extract_tracks(
         FilmError: if nothing of the film can be decoded.
     """
     seconds = range(probe.seconds) if seconds is None else seconds
-    accumulators: dict[str, ImageAccumulator | FaceAccumulator | AudioAccumulator] = {}
+    accumulators: list[ImageAccumulator | FaceAccumulator | AudioAccumulator] = []
     stale: int | None = None
     picture: DecodeQuality | None = None
     sound: DecodeQuality | None = None
+    takes = {modality: networks.takes(modality) for modality in descriptions}
     with networks.film():
-        if descriptions.keys() & {*PICTURE_NETWORKS, "face"}:
+        if any(isinstance(wanted, (PictureInput, FaceInput)) for wanted in takes.values()):
             picture = DecodeQuality()
             frames = decoder.pictures(path, probe, seconds, picture, limits, networks.config.decode.mode())
-            found, stale = _take_pictures(frames, networks, descriptions, probe)
-            accumulators.update(found)
-        if "audio" in descriptions:
-            sound = DecodeQuality()
-            windows = decoder.sound(path, probe, seconds, sound, networks.config.audio.window_s)
-            accumulators["audio"] = _take_sound(windows, networks, "audio", probe)
-        if OpenSmileIS10.modality in descriptions:
-            counts = DecodeQuality()
-            windows = _five_seconds(path, probe, decoder, seconds, counts)
-            accumulators[OpenSmileIS10.modality] = _take_sound(windows, networks, OpenSmileIS10.modality, probe)
-            sound = sound or counts
+            found, stale = _take_pictures(frames, networks, takes, probe.shape)
+            accumulators += found
+        for modality, wanted in takes.items():
+            if isinstance(wanted, SoundInput):
+                counts = DecodeQuality()
+                windows = sound_windows(path, probe, decoder, seconds, counts, wanted)
+                accumulators.append(_take_sound(windows, networks, modality, probe))
+                sound = sound or counts
         # All vectors are asked for at the end, since a film that asks may have to wait for others.
-        tracks = {modality: made.finish(descriptions[modality]) for modality, made in accumulators.items()}
+        tracks = {modality: track for each in accumulators for modality, track in each.finish(descriptions).items()}
     for modality, track in tracks.items():
         if quantisation.stored_form(track.description) == quantisation.FLOAT16:
             tracks[modality] = quantisation.as_stored(track, quantisation.FLOAT16, str(path))
     return FilmPart(tracks, stale, picture, sound)
 
 
-def _five_seconds(
-    path: str | Path, probe: FilmProbe, decoder: DecodingProcess, seconds: range, quality: DecodeQuality
-) -> Iterator[AudioWindow]:
-    """openSMILE's windows. `quality` counts only sound of `seconds`, not what is decoded around them."""
-    before, after = seconds_around(seconds, _SMILE_REACH_S, probe.seconds)
-    pieces = chain.from_iterable(
-        decoder.sound(path, probe, part, counts, 1.0)
-        for part, counts in ((before, DecodeQuality()), (seconds, quality), (after, DecodeQuality()))
-        if part
-    )
-    return centred_windows(pieces, seconds, _SMILE_REACH_S)
-
-
 def _take_pictures(
-    frames: Iterable[SampledFrame], networks: Networks, descriptions: Mapping[str, Mapping[str, Any]], probe: FilmProbe
-) -> tuple[dict[str, ImageAccumulator | FaceAccumulator], int]:
+    frames: Iterable[SampledFrame], networks: Networks, takes: Mapping[str, NetworkInput | None], shape: PictureShape
+) -> tuple[list[ImageAccumulator | FaceAccumulator], int]:
     """The accumulators with all pictures, and the number of seconds whose picture is that of the second before."""
-    accumulators: dict[str, ImageAccumulator | FaceAccumulator] = {}
-    for modality in PICTURE_NETWORKS:
-        if modality in descriptions:
-            accumulators[modality] = ImageAccumulator(networks, modality)
-    if "face" in descriptions:
-        accumulators["face"] = FaceAccumulator(networks, networks.config.face, probe.shape)
+    accumulators: list[ImageAccumulator | FaceAccumulator] = [
+        ImageAccumulator(networks, modality, wanted, shape)
+        for modality, wanted in takes.items()
+        if isinstance(wanted, PictureInput)
+    ]
+    faces = {modality: wanted for modality, wanted in takes.items() if isinstance(wanted, FaceInput)}
+    if faces:
+        accumulators.append(FaceAccumulator(networks, networks.config.face, shape, faces))
     stale = 0
     for frame in frames:
         stale += not frame.fresh
-        for accumulator in accumulators.values():
+        for accumulator in accumulators:
             if frame.t % BATCHES_RESTART_EVERY_S == 0:
                 accumulator.flush()
             accumulator.add(frame)
@@ -146,30 +130,33 @@ def _take_sound(
 
 
 class ImageAccumulator:
-    """Turns pictures of successive seconds into the track of a modality of `PICTURE_NETWORKS`, float32 [T, D]."""
+    """Turns pictures of successive seconds into the track of a modality, float32 [T, D]."""
 
-    def __init__(self, networks: Networks, modality: str):
-        self._size_px = PICTURE_NETWORKS[modality].image_size_px
+    def __init__(self, networks: Networks, modality: str, takes: PictureInput, shape: PictureShape):
+        self._modality = modality
+        self._takes = takes
+        self._shape = shape
         self._rows = networks.rows(modality)
         self._timestamps_us: list[int] = []
 
     def add(self, frame: SampledFrame) -> None:
         """Takes the picture of the next second."""
-        self._rows.add(resize_image(frame.image, self._size_px, self._size_px))
+        self._rows.add(self._takes.fit(frame.image, self._shape))
         self._timestamps_us.append(frame.timestamp_us)
 
     def flush(self) -> None:
         """Begins a new stretch of the film."""
         self._rows.flush()
 
-    def finish(self, description: Mapping[str, Any]) -> FeatureTrack:
+    def finish(self, descriptions: Mapping[str, Mapping[str, Any]]) -> dict[str, FeatureTrack]:
         """Runs the rest and returns the track."""
-        return FeatureTrack(
+        track = FeatureTrack(
             values=self._rows.vectors(),
             present=np.ones((len(self._timestamps_us), 1), np.float32),
             timestamps_us=np.array(self._timestamps_us, np.int64),
-            description=description,
+            description=descriptions[self._modality],
         )
+        return {self._modality: track}
 
 
 class AudioAccumulator:
@@ -179,6 +166,7 @@ class AudioAccumulator:
     """
 
     def __init__(self, networks: Networks, modality: str, probe: FilmProbe):
+        self._modality = modality
         self._rows = networks.rows(modality)
         self._start_us = start_us(probe)
         self._seconds: list[int] = []
@@ -193,17 +181,18 @@ class AudioAccumulator:
         self._present.append(window.present)
         self._seconds.append(window.t)
 
-    def finish(self, description: Mapping[str, Any]) -> FeatureTrack:
+    def finish(self, descriptions: Mapping[str, Mapping[str, Any]]) -> dict[str, FeatureTrack]:
         """Runs the rest and returns the track."""
         vectors, present = self._rows.vectors(), np.array(self._present, bool)
         values = np.zeros((len(present), vectors.shape[1]), np.float32)
         values[present] = vectors
-        return FeatureTrack(
+        track = FeatureTrack(
             values=values,
             present=present.astype(np.float32)[:, None],
             timestamps_us=self._start_us + 1_000_000 * np.array(self._seconds, np.int64),
-            description=description,
+            description=descriptions[self._modality],
         )
+        return {self._modality: track}
 
 
 def start_us(probe: FilmProbe) -> int:

@@ -6,11 +6,11 @@ checks that the others have a known name, so that one file describes a whole exp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError, nearest
@@ -123,17 +123,44 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
 
 
 def _explain(model: type[BaseModel], detail: Any, where: str) -> str:
-    location = [str(part) for part in detail["loc"]]
+    location, keys = _place(model, detail["loc"])
     key = ".".join(location)
     if detail["type"] == "extra_forbidden":
-        return f"{where}.{key}: unknown key{nearest(location[-1], _keys_at(model, location[:-1]))}"
+        return f"{where}.{key}: unknown key{nearest(location[-1], keys)}"
     return f"{where}.{key}: {detail['msg']} (it is {detail['input']!r})" if key else f"{where}: {detail['msg']}"
 
 
-def _keys_at(model: Any, location: Iterable[str]) -> list[str]:
+def _place(model: Any, location: Sequence[Any]) -> tuple[list[str], list[str]]:
+    """The keys that lead to a fault as a file has them, and the valid ones beside the last.
+
+    pydantic's location also has the tag of a section that is one of several kinds.
+    """
+    path: list[str] = []
+    annotation, keys = model, list(model.model_fields)
     for part in location:
-        field = model.model_fields.get(part)
-        model = getattr(field, "annotation", None)
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            return []
-    return list(model.model_fields)
+        tagged = _tagged(annotation)
+        if tagged:
+            annotation = tagged.get(part)
+            keys = list(annotation.model_fields) if _is_section(annotation) else []
+            continue
+        path.append(str(part))
+        if _is_section(annotation):
+            keys = list(annotation.model_fields)
+            field = annotation.model_fields.get(part)
+            annotation = field.annotation if field else None
+        else:
+            values = get_args(annotation) if get_origin(annotation) is dict else ()
+            annotation, keys = values[1] if values else None, []
+    return path, keys
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _tagged(annotation: Any) -> dict[str, Any]:
+    """The kinds of a section by their tags; empty if it has only one kind."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    kinds = [get_args(kind) for kind in get_args(annotation) if get_origin(kind) is Annotated]
+    return {note.tag: kind[0] for kind in kinds for note in kind[1:] if isinstance(note, Tag)}

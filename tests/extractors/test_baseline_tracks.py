@@ -15,6 +15,7 @@ from beam_pipelines.contracts.records.quantisation import dequantise, quantise
 from beam_pipelines.extractors.batching.film_rows import Network
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import Networks, describe_tracks
+from beam_pipelines.extractors.network_inputs import SoundInput
 from beam_pipelines.extractors.networks import vgg16
 from beam_pipelines.extractors.networks.vgg16 import VGG16Image
 from beam_pipelines.extractors.networks.vggish import VGGishAudio
@@ -46,7 +47,7 @@ def extract(
     config = ExtractConfig.model_validate(keys)
     networks = Networks(config)
     if network is not None:
-        vars(networks)[config.modalities[0]] = network
+        networks._networks[config.modalities[0]] = network
     with DecodingProcess() as decoder:
         descriptions = describe_tracks(config)
         found = extract_tracks(clip, probe_film(clip), networks, descriptions, MediaLimits(), decoder, seconds)
@@ -105,12 +106,13 @@ def test_windows_are_the_seconds_around_each_second_with_zeros_outside(clip: Pat
     probe = probe_film(clip)
     whole = np.concatenate([w.samples for w in audio_windows(clip, probe, window_s=1.0)])
     padded = np.concatenate([np.zeros(2 * 16_000, np.float32), whole, np.zeros(2 * 16_000, np.float32)])
+    five = SoundInput(16_000, 80_000, is_centred=True)
     for seconds in (range(SECONDS), range(1, 4), range(SECONDS - 1, SECONDS), range(5, 5)):
         before, after = seconds_around(seconds, 2, SECONDS)
         pieces: list[AudioWindow] = []
         for part in (before, seconds, after):
             pieces += audio_windows(clip, probe, window_s=1.0, start=part.start, stop=part.stop) if part else []
-        windows = list(centred_windows(pieces, seconds, 2))
+        windows = list(centred_windows(pieces, seconds, five))
         assert [window.t for window in windows] == list(seconds)
         for window in windows:
             np.testing.assert_array_equal(window.samples, padded[window.t * 16_000 : (window.t + 5) * 16_000])

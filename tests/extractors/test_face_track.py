@@ -15,6 +15,7 @@ from beam_pipelines.contracts.records.feature_track import FeatureTrack
 from beam_pipelines.extractors.config import FaceConfig
 from beam_pipelines.extractors.face_track import FaceAccumulator
 from beam_pipelines.extractors.faces import FaceBox, FaceDetector
+from beam_pipelines.extractors.network_inputs import FaceInput
 from beam_pipelines.media.probe import probe_film
 from beam_pipelines.media.video.picture_shape import BlackBars, PictureShape
 from beam_pipelines.media.video.resize import resize_image
@@ -58,10 +59,10 @@ class OneBox:
 
 
 def track_of(images: list[np.ndarray], shape: PictureShape, networks: Networks) -> FeatureTrack:
-    faces = FaceAccumulator(networks, CONFIG, shape)
+    faces = FaceAccumulator(networks, CONFIG, shape, {"face": FaceInput(160, CONFIG.margin)})
     for t, image in enumerate(images):
         faces.add(SampledFrame(t, image, t, True))
-    return faces.finish({})
+    return faces.finish({"face": {}})["face"]
 
 
 def test_a_squeezed_picture_is_stretched_for_the_detector_and_cut_as_it_is():

@@ -232,7 +232,7 @@ def test_several_threads_build_one_copy(monkeypatch: pytest.MonkeyPatch) -> None
 
     def image() -> object:
         together.wait()
-        return networks.image
+        return networks.network("image")
 
     with ThreadPoolExecutor(4) as threads:
         assert {task.result(DEADLINE_S) for task in [threads.submit(image) for _ in range(4)]} == {"network"}

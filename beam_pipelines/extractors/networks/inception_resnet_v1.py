@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from beam_pipelines.extractors.batching.fixed_batch import check_keras_settings
+from beam_pipelines.extractors.network_inputs import FaceInput, NetworkInput
 from beam_pipelines.extractors.networks.convolution import convolution
 from beam_pipelines.extractors.networks.published_network import PictureNetwork
 from beam_pipelines.extractors.weights.facenet_weights import RESIDUAL_SCALES, load_facenet
@@ -91,10 +92,16 @@ class InceptionResnetV1Face(PictureNetwork):
     image_size_px = IMAGE_SIZE_PX
     published = "facenet_vggface2"
     recipe = MappingProxyType({"network": "inception_resnet_v1_l2", "preprocessing": "rgb_160px_(x-127.5)/128"})
+    core_s = 0.08
     gains = RESIDUAL_SCALES
     build = staticmethod(build_network)
     load = staticmethod(load_facenet)
     prepare = staticmethod(standardise)
+
+    @classmethod
+    def takes(cls, config: Any) -> NetworkInput:
+        """The two largest faces."""
+        return FaceInput(cls.image_size_px, config.margin)
 
 
 def _max_pool(x: Any) -> Any:

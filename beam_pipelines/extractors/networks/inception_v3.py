@@ -47,6 +47,7 @@ class InceptionV3Image(PictureNetwork):
     modality = "image"
     dimensions = 2048
     image_size_px = IMAGE_SIZE_PX
+    core_s = 0.08
     published = "inception_v3_imagenet"
     recipe = MappingProxyType({"network": "inception_v3_avg_pool", "preprocessing": "rgb_299px_x/127.5-1"})
     build = staticmethod(build_network)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from beam_pipelines.extractors.batching.fixed_batch import FixedBatchNetwork, check_images
+from beam_pipelines.extractors.network_inputs import NetworkInput, PictureInput
 from beam_pipelines.extractors.networks.precision import FULL, Precision, in_precision
 from beam_pipelines.extractors.weights import weight_files
 from beam_pipelines.extractors.weights.network_weights import draw_weights
+from beam_pipelines.extractors.weights.weights_table import TABLE, Weights
 
 if TYPE_CHECKING:
     import keras
@@ -36,6 +38,8 @@ class PublishedNetwork(ABC):
         dimensions: length of a vector.
         published: the name of its weights in `weights_table.TABLE`.
         recipe: `network` and `preprocessing` of its description.
+        core_s: core seconds that it takes for a second of film, for the forecast of a dry run.
+        table: the weights table that its names come from; a new network brings its own entries.
         gains: factors on untrained kernels of some layers (`draw_weights`).
         network: the Keras model; float32 batches in, vectors out.
 
@@ -47,6 +51,8 @@ class PublishedNetwork(ABC):
     dimensions: ClassVar[int]
     published: ClassVar[str]
     recipe: ClassVar[Mapping[str, str]]
+    core_s: ClassVar[float] = 0.1
+    table: ClassVar[Mapping[str, Weights]] = TABLE
     gains: ClassVar[Mapping[str, float]] = MappingProxyType({})
 
     def __init__(
@@ -59,7 +65,7 @@ class PublishedNetwork(ABC):
     ):
         name = weights or self.published
         # Absent weights are detected before a network is built for them.
-        path = None if name == weight_files.UNTRAINED else weight_files.locate(name)
+        path = None if name == weight_files.UNTRAINED else weight_files.locate(name, self.table)
         self.network = in_precision(self.build(), precision)
         if path is None:
             draw_weights(self.network, seed, self.gains)
@@ -84,7 +90,23 @@ class PublishedNetwork(ABC):
         Raises:
             WeightsError: if the weights are absent or not the published ones.
         """
-        return {**cls.recipe, "weights": weight_files.identity(weights, seed), "precision": precision}
+        identity = weight_files.identity(weights or cls.published, seed, cls.table)
+        return {**cls.recipe, "weights": identity, "precision": precision}
+
+    @classmethod
+    @abstractmethod
+    def takes(cls, config: Any) -> NetworkInput:
+        """What it takes of a film each second, by its section of the configuration."""
+
+    @classmethod
+    def describe_options(cls, config: Any) -> dict[str, Any]:
+        """What else of its section changes the vectors, for fingerprints."""
+        return {}
+
+    @classmethod
+    def postprocess(cls, config: Any) -> Callable[[np.ndarray], np.ndarray] | None:
+        """What is done with the vectors, float32 [n, D] -> float32 [n, D']; None for nothing."""
+        return None
 
     @staticmethod
     @abstractmethod
@@ -114,3 +136,8 @@ class PictureNetwork(PublishedNetwork):
     def check(self, inputs: np.ndarray) -> None:
         """Refuses other inputs with a ValueError."""
         check_images(inputs, self.image_size_px)
+
+    @classmethod
+    def takes(cls, config: Any) -> NetworkInput:
+        """The whole picture, whatever its aspect ratio is."""
+        return PictureInput(cls.image_size_px, cls.image_size_px)

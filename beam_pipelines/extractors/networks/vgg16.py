@@ -77,6 +77,7 @@ class VGG16Image(PictureNetwork):
     modality = "vgg16"
     dimensions = DIMENSIONS
     image_size_px = IMAGE_SIZE_PX
+    core_s = 0.17
     published = "vgg16_imagenet"
     recipe = MappingProxyType({"network": "vgg16_fc1", "preprocessing": "bgr_224px_minus_imagenet_means"})
     build = staticmethod(build_network)

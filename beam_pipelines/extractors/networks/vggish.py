@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from beam_pipelines.contracts.records import quantisation
 from beam_pipelines.extractors.batching.fixed_batch import check_keras_settings
+from beam_pipelines.extractors.network_inputs import NetworkInput, SoundInput
 from beam_pipelines.extractors.networks import log_mel
 from beam_pipelines.extractors.networks.convolution import convolution
 from beam_pipelines.extractors.networks.published_network import PublishedNetwork
+from beam_pipelines.extractors.networks.vggish_postprocess import VGGishPostprocessor
+from beam_pipelines.extractors.weights import weight_files
 from beam_pipelines.extractors.weights.network_weights import assign_by_name, check_shape
+from beam_pipelines.extractors.weights.weights_table import VGGISH_PCA
 from beam_pipelines.foundation.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -94,6 +100,7 @@ class VGGishAudio(PublishedNetwork):
     modality = "audio"
     dimensions = DIMENSIONS
     window_samples = log_mel.WINDOW_SAMPLES
+    core_s = 0.013
     published = "vggish_audioset"
     recipe = MappingProxyType(
         {"network": "vggish_embedding", "preprocessing": "16khz_log_mel_96x64_125-7500hz_0.96s_zero_padded"}
@@ -101,6 +108,28 @@ class VGGishAudio(PublishedNetwork):
     build = staticmethod(build_network)
     load = staticmethod(load_checkpoint)
     prepare = staticmethod(log_mel.log_mel_patches)
+
+    @classmethod
+    def takes(cls, config: Any) -> NetworkInput:
+        """The sound that starts at the second."""
+        return SoundInput(log_mel.SAMPLE_RATE_HZ, round(config.window_s * log_mel.SAMPLE_RATE_HZ))
+
+    @classmethod
+    def describe_options(cls, config: Any) -> dict[str, Any]:
+        """The window, and the form of YouTube-8M."""
+        options: dict[str, Any] = {"window_s": config.window_s}
+        if config.postprocess == "youtube8m":
+            options["postprocess"] = {"pca": weight_files.identity(VGGISH_PCA)}
+            options[quantisation.STORED] = quantisation.UINT8
+        return options
+
+    @classmethod
+    def postprocess(cls, config: Any) -> Callable[[np.ndarray], np.ndarray] | None:
+        """The form of YouTube-8M: vectors are rounded to 8 bits and converted back."""
+        if config.postprocess == "none":
+            return None
+        postprocessor = VGGishPostprocessor(VGGISH_PCA)
+        return lambda vectors: quantisation.dequantise(postprocessor(vectors))
 
     def check(self, inputs: np.ndarray) -> None:
         """Refuses windows of another length with a ValueError."""

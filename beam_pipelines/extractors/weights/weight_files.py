@@ -92,13 +92,13 @@ def digest(name: str, table: Mapping[str, Weights] = TABLE) -> str:
     return _digest_of(locate(name, table), "sha256")
 
 
-def identity(name: str, seed: int = 0) -> str:
+def identity(name: str, seed: int = 0, table: Mapping[str, Weights] = TABLE) -> str:
     """The weights as a fingerprint names them: the sha256 of the checked file, or `untrained-seed-<seed>`.
 
     Raises:
         WeightsError: as `locate` does.
     """
-    return f"{UNTRAINED}-seed-{seed}" if name == UNTRAINED else digest(name)
+    return f"{UNTRAINED}-seed-{seed}" if name == UNTRAINED else digest(name, table)
 
 
 def _download(entry: Weights, url: str, path: Path, progress: bool) -> None:

@@ -1,4 +1,4 @@
-"""One window of sound per second: 16 kHz mono, on the clock of the film's pictures.
+"""One window of sound per second: mono, at 16 kHz or another rate, on the clock of the film's pictures.
 
 Time 0 is the first timestamp of the chosen video stream. Window t holds the samples of [t, t + 0.96 s) by the sound's
 own timestamps. Sound before time 0 is cut. Zeros fill the time before a late start, gaps, and the time after the
@@ -40,7 +40,7 @@ class AudioWindow:
 
     Attributes:
         t: the second, counted from the film's first video timestamp.
-        samples: float32 [window_s * 16000] in [-1, 1], mono; sample n is n / 16000 s after t.
+        samples: float32 [window_s * rate_hz] in [-1, 1], mono; sample n is n / rate_hz s after t.
         present: whether any sample is the film's own sound; if not, all are zero.
     """
 
@@ -54,13 +54,14 @@ def audio_windows(
     probe: FilmProbe,
     *,
     window_s: float = 0.96,
+    rate_hz: int = AUDIO_RATE_HZ,
     start: int = 0,
     stop: int | None = None,
     quality: DecodeQuality | None = None,
 ) -> Iterator[AudioWindow]:
     """Decodes a film's sound and yields exactly one window for every second in [start, stop).
 
-    Each window is converted to 16 kHz separately, together with the sound on either side of it, from source samples
+    Each window is converted to `rate_hz` separately, together with the sound on either side of it, from source samples
     that are counted from time 0. So a window doesn't depend on where reading started, and nothing drifts over hours.
     `downmix` mixes the channels, and mono tracks that are channels of one sound with the same weights. Sound packets
     that can't be decoded leave zeros.
@@ -74,6 +75,7 @@ def audio_windows(
         path: the film; may be another copy of the probed file.
         probe: what `probe_film` found.
         window_s: length of a window in seconds, rounded to whole samples.
+        rate_hz: sampling rate of the windows.
         start: first second.
         stop: end of the seconds, exclusive; None for the film's T.
         quality: counters that the iterator increases.
@@ -85,13 +87,13 @@ def audio_windows(
     stop = probe.seconds if stop is None else stop
     if not 0 <= start <= stop <= probe.seconds:
         raise ValueError(f"{path}: seconds [{start}, {stop}) are not within the film's [0, {probe.seconds})")
-    window_samples = round(window_s * AUDIO_RATE_HZ)
+    window_samples = round(window_s * rate_hz)
     if window_samples < 1:
-        raise ValueError(f"a window of {window_s} s holds no sample at {AUDIO_RATE_HZ} Hz")
+        raise ValueError(f"a window of {window_s} s holds no sample at {rate_hz} Hz")
     counted = DecodeQuality() if quality is None else quality
     if probe.audio_index is None:
         return _silence(range(start, stop), window_samples)
-    return _windows(path, probe, range(start, stop), window_samples, counted)
+    return _windows(path, probe, range(start, stop), window_samples, rate_hz, counted)
 
 
 def _silence(seconds: range, window_samples: int) -> Iterator[AudioWindow]:
@@ -100,7 +102,7 @@ def _silence(seconds: range, window_samples: int) -> Iterator[AudioWindow]:
 
 
 def _windows(
-    path: str | Path, probe: FilmProbe, seconds: range, window_samples: int, quality: DecodeQuality
+    path: str | Path, probe: FilmProbe, seconds: range, window_samples: int, rate_hz: int, quality: DecodeQuality
 ) -> Iterator[AudioWindow]:
     tracks = probe.sound.tracks
     weights = channel_weights(tuple(track.channel for track in tracks)) if len(tracks) > 1 else (1.0,)
@@ -118,7 +120,7 @@ def _windows(
                 if not timeline.is_silent:
                     mixed.append((timeline, weight))
             for t in part:
-                yield _mixed_window(mixed, t, window_samples)
+                yield _mixed_window(mixed, t, window_samples, rate_hz)
             for timeline, _ in mixed:
                 # Sound between the last window and the part's end counts here: the next part will skip it.
                 end = part.stop * timeline.rate_hz
@@ -126,26 +128,26 @@ def _windows(
         seconds = range(part.stop, seconds.stop)
 
 
-def _mixed_window(mixed: list[tuple[SoundTimeline, float]], t: int, window_samples: int) -> AudioWindow:
+def _mixed_window(mixed: list[tuple[SoundTimeline, float]], t: int, window_samples: int, rate_hz: int) -> AudioWindow:
     """The window of second t from tracks with their weights; each is converted by itself, since rates may differ."""
     samples: np.ndarray = np.zeros(window_samples, dtype=np.float32)
     present = False
     for timeline, weight in mixed:
-        own = _own_samples(timeline, t, window_samples)
+        own = _own_samples(timeline, t, window_samples, rate_hz)
         if own is not None:
             present, samples = True, samples + np.float32(weight) * own
     # Filters, lossy codecs and mixes overshoot full scale.
     return AudioWindow(t, np.clip(samples, -1.0, 1.0), present)
 
 
-def _own_samples(timeline: SoundTimeline, t: int, window_samples: int) -> np.ndarray | None:
+def _own_samples(timeline: SoundTimeline, t: int, window_samples: int, target_hz: int) -> np.ndarray | None:
     """float32 [window_samples]: a track's sound from second t on, or None if it has none there."""
     rate_hz = timeline.rate_hz
-    ratio, margin = conversion(rate_hz, AUDIO_RATE_HZ)
+    ratio, margin = conversion(rate_hz, target_hz)
     begin, end = t * rate_hz, t * rate_hz + math.ceil(window_samples / ratio)
     source = timeline.read(begin - margin, end + margin)
     if not timeline.covers(begin, end):
         return None
     lead = int(margin * ratio)
-    converted = resample_piece(source, rate_hz, AUDIO_RATE_HZ)[lead : lead + window_samples]
+    converted = resample_piece(source, rate_hz, target_hz)[lead : lead + window_samples]
     return converted.astype(np.float32, copy=False)

@@ -121,8 +121,8 @@ def _pictures(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
 def _sound(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
     quality = DecodeQuality()
     probe = probe_from_message(task["probe"])
-    seconds = {"start": task["start"], "stop": task["stop"], "window_s": task["window_s"]}
-    for window in audio_windows(task["path"], probe, **seconds, quality=quality):
+    wanted = {name: task[name] for name in ("start", "stop", "window_s", "rate_hz")}
+    for window in audio_windows(task["path"], probe, **wanted, quality=quality):
         send(answers, {"kind": "sound", "t": window.t, "present": window.present}, window.samples)
     return {"quality": vars(quality)}
 

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines.foundation.errors import FilmError
-from beam_pipelines.media.audio.audio_windows import AudioWindow
+from beam_pipelines.media.audio.audio_windows import AUDIO_RATE_HZ, AudioWindow
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
 from beam_pipelines.media.video.decode_mode import EXACT, DecodeMode
@@ -123,11 +123,17 @@ class DecodingProcess:
             yield SampledFrame(message["t"], image, message["timestamp_us"], message["fresh"])
 
     def sound(
-        self, path: str | Path, probe: FilmProbe, seconds: range, quality: DecodeQuality, window_s: float
+        self,
+        path: str | Path,
+        probe: FilmProbe,
+        seconds: range,
+        quality: DecodeQuality,
+        window_s: float,
+        rate_hz: int = AUDIO_RATE_HZ,
     ) -> Iterator[AudioWindow]:
         """Yields windows as `media.audio.audio_windows.audio_windows` does; `quality` is increased at the end."""
         task = {"task": "sound", **_film(path, probe), "start": seconds.start, "stop": seconds.stop}
-        for message, content in self._answers({**task, "window_s": window_s}):
+        for message, content in self._answers({**task, "window_s": window_s, "rate_hz": rate_hz}):
             if message["kind"] == "end":
                 _add(quality, message["quality"])
             else:

@@ -1,0 +1,156 @@
+"""The sections of `extract.networks`: an ONNX file, and what is made of pictures, sound, faces or text for it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from beam_pipelines.extractors.network_config import BatchSize
+from beam_pipelines.extractors.network_inputs import FaceInput, PictureInput, Resize, SoundInput
+from beam_pipelines.extractors.networks import log_mel
+from beam_pipelines.foundation.configuration import Section
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Side = Annotated[int, Field(ge=1, le=4096)]
+Three = tuple[float, float, float]
+
+NOT_IN_FINGERPRINTS = ("file", "sha256", "external_sha256", "batch_size")
+"""Keys that change no vector, or that a description names by content: the hashes are computed."""
+
+
+class OnnxConfig(Section):
+    """An ONNX file, the output that is taken, and how a vector is made of it.
+
+    Attributes:
+        file: the file; a relative path is looked for in the working directory, then in the directory of weights.
+        sha256: its hash; None takes any file. Workers compare theirs with the driver's in either case.
+        external_sha256: name -> hash of the files beside it that hold its large arrays.
+        input: the name of the input; None if there is only one.
+        output: the name of the output, or several, whose vectors are joined; None if there is only one.
+        pool: how an output with more axes than [batch, D] becomes one vector: the mean or the largest value over all
+            other axes (tokens, time, places), or the first or last of them.
+        vector_axis: the axis of an output along which a vector lies.
+        batch_size: None for the file's own, else 16 on a CPU and 64 on a GPU.
+    """
+
+    cpu_batch_size: ClassVar[int] = 16
+    gpu_batch_size: ClassVar[int] = 64
+
+    file: str = Field(min_length=1)
+    sha256: Sha256 | None = None
+    external_sha256: dict[str, Sha256] = Field(default_factory=dict)
+    input: str | None = None
+    output: str | tuple[str, ...] | None = None
+    pool: Literal["none", "mean", "max", "first", "last"] = "none"
+    vector_axis: int = -1
+    batch_size: BatchSize | None = None
+
+    def preprocessing(self) -> dict[str, Any]:
+        """The keys that change a vector, for fingerprints; those at their default are left out."""
+        return self.model_dump(mode="json", exclude=set(NOT_IN_FINGERPRINTS), exclude_defaults=True)
+
+
+class PixelConfig(OnnxConfig):
+    """What is common to pictures and faces: how pixels become numbers.
+
+    Attributes:
+        channels: the order of colours.
+        layout: the order of axes: [n, 3, height, width] or [n, height, width, 3].
+        scaling: what the pixel values 0 and 255 become, before `mean` is subtracted.
+        mean, deviation: (x - mean) / deviation, one number a colour in the network's order.
+    """
+
+    channels: Literal["rgb", "bgr"] = "rgb"
+    layout: Literal["nchw", "nhwc"] = "nchw"
+    scaling: tuple[float, float] = (0.0, 1.0)
+    mean: Three = (0.0, 0.0, 0.0)
+    deviation: Three = (1.0, 1.0, 1.0)
+
+    @field_validator("deviation")
+    @classmethod
+    def _divisors(cls, deviation: Three) -> Three:
+        if min(deviation) <= 0:
+            raise ValueError("deviations must be above 0")
+        return deviation
+
+
+class PictureConfig(PixelConfig):
+    """A network that takes whole pictures.
+
+    Attributes:
+        size_px: side of its pictures, or their height and width.
+        resize: how a picture gets there: `stretch` ignores its aspect ratio, `shorter_side_then_crop` cuts the middle
+            out (torchvision, CLIP), `pad` puts black bars around it.
+        shorter_side_px: of `shorter_side_then_crop`: the shorter side before cutting; None for `size_px` itself.
+    """
+
+    takes: Literal["picture"]
+    size_px: Side | tuple[Side, Side]
+    resize: Resize = "stretch"
+    shorter_side_px: Side | None = None
+
+    def network_input(self) -> PictureInput:
+        """What is made of a second's picture."""
+        height_px, width_px = (self.size_px, self.size_px) if isinstance(self.size_px, int) else self.size_px
+        return PictureInput(height_px, width_px, self.resize, self.shorter_side_px)
+
+
+class OnnxFaceConfig(PixelConfig):
+    """A network that takes cut-out faces; `extract.face` has the detector's settings.
+
+    Attributes:
+        size_px: side of a cut-out face.
+        margin: border around a face that is cut out with it, as a share of its box.
+    """
+
+    takes: Literal["face"]
+    size_px: Side
+    margin: float = Field(0.2, ge=0.0, le=2.0)
+
+    def network_input(self) -> FaceInput:
+        """What is made of a face."""
+        return FaceInput(self.size_px, self.margin)
+
+
+class SoundConfig(OnnxConfig):
+    """A network that takes a waveform, mono in [-1, 1].
+
+    Attributes:
+        rate_hz: its sampling rate.
+        window_s: length of the window, whose middle is that of the second.
+        standardise: whether each window gets mean 0 and variance 1 first (wav2vec 2.0's feature extractor).
+    """
+
+    takes: Literal["sound"]
+    rate_hz: int = Field(ge=1000, le=192_000)
+    window_s: float = Field(ge=0.01, le=60.0)
+    standardise: bool = False
+
+    def network_input(self) -> SoundInput:
+        """What is made of a second's sound."""
+        return SoundInput(self.rate_hz, round(self.window_s * self.rate_hz), is_centred=True)
+
+
+class LogMelConfig(OnnxConfig):
+    """A network that takes VGGish's log-mel patches, 96 frames of the 0.96 s that start at the second.
+
+    Attributes:
+        bands: number of mel bands.
+        lowest_hz, highest_hz: the range of the bands.
+        log_offset: what is added to a band before its logarithm is taken.
+        window_s: as `extract.audio.window_s`.
+        layout: where a network with four axes has its one channel.
+    """
+
+    takes: Literal["log_mel"]
+    bands: int = Field(log_mel.BANDS, ge=1, le=256)
+    lowest_hz: float = Field(log_mel.LOWEST_HZ, ge=0.0)
+    highest_hz: float = Field(log_mel.HIGHEST_HZ, le=log_mel.SAMPLE_RATE_HZ / 2)
+    log_offset: float = Field(log_mel.LOG_OFFSET, gt=0.0)
+    window_s: Literal[0.96, 0.975] = 0.96
+    layout: Literal["nchw", "nhwc"] = "nchw"
+
+    def network_input(self) -> SoundInput:
+        """What is made of a second's sound."""
+        return SoundInput(log_mel.SAMPLE_RATE_HZ, round(self.window_s * log_mel.SAMPLE_RATE_HZ))
