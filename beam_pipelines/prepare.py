@@ -39,11 +39,13 @@ class RecordShape:
     Attributes:
         dimensions: modality -> width of its rows.
         descriptions: modality -> description of its features.
+        slots: modality -> slots per second.
     """
 
     def __init__(self, dimensions: Mapping[str, int], descriptions: Mapping[str, Mapping[str, Any]]):
         self.dimensions = dict(dimensions)
         self.descriptions = {modality: dict(description) for modality, description in descriptions.items()}
+        self.slots = {modality: records.slots_of(modality, self.descriptions.get(modality)) for modality in dimensions}
 
     def fingerprints(self) -> dict[str, str]:
         """The fingerprint of each modality."""
@@ -72,8 +74,8 @@ def define_pipeline(
     """
     read = pipeline | "Films" >> beam.Create(films) | ReadRows(directory, shape.dimensions, config.rows_per_batch)
     with tft_beam.Context(temp_dir=temporary, use_deep_copy_optimization=True):
-        transform_fn = (read[ROWS_TAG], adapter_config(shape.dimensions)) | tft_beam.AnalyzeDataset(
-            preprocessing(config, shape.dimensions)
+        transform_fn = (read[ROWS_TAG], adapter_config(shape.dimensions, shape.slots)) | tft_beam.AnalyzeDataset(
+            preprocessing(config, shape.dimensions, shape.slots)
         )
     written = transform_fn | "WriteTransform" >> WriteTransform(output)
     statistics = (

@@ -153,7 +153,7 @@ def films_source(
     catalogue, passed_over = list_catalogue(films, config.suffixes, config.min_lines_px)
     chosen = films_of_splits(catalogue, splits, films) if splits else catalogue
     # Imported late: it imports all networks, which a run on existing records doesn't need.
-    from beam_pipelines.extractors.configured_networks import describe_tracks
+    from beam_pipelines.extractors.configured_networks import describe_tracks, pin_networks
 
     card = model.card
     lacking = [modality for modality in card.modalities if modality not in config.modalities]
@@ -165,5 +165,6 @@ def films_source(
     config = config.model_copy(update={"modalities": tuple(m for m in config.modalities if m in card.modalities)})
     require_weights(config)
     descriptions = describe_tracks(config)
+    config = pin_networks(config)
     card.refuse_descriptions(descriptions)
     return FromFilms(chosen, config, directory, descriptions, passed_over=passed_over)

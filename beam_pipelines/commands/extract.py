@@ -67,7 +67,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.extraction.earlier_runs import EarlierRuns, name_attempt
     from beam_pipelines.extraction.finished_films import SetApart, set_apart
     from beam_pipelines.extraction.parts_folder import remove_parts
-    from beam_pipelines.extractors.configured_networks import describe_tracks
+    from beam_pipelines.extractors.configured_networks import describe_tracks, pin_networks
     from beam_pipelines.extractors.weights.needed_weights import require_weights
     from beam_pipelines.films.catalogue import list_catalogue
     from beam_pipelines.foundation import storage
@@ -80,6 +80,7 @@ def _main(argv: list[str]) -> int:
     films, passed_over = list_catalogue(arguments.films, config.suffixes, config.min_lines_px)
     require_weights(config)
     descriptions = describe_tracks(config)
+    config = pin_networks(config)
     _note_older_records(films, arguments.output, descriptions)
     failures = {} if arguments.retry_failed or arguments.force else read_failures(arguments.output)
     earlier = EarlierRuns(arguments.force, failures=failures, attempt=name_attempt(config, descriptions))

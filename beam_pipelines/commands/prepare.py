@@ -70,7 +70,7 @@ def _main(argv: list[str]) -> int:
     logging.getLogger("absl").addFilter(_is_not_about_the_cache)
     films = films_of_splits(read_manifest(arguments.manifest), config.splits, arguments.manifest)
     shape = common_shape(arguments.records, films)
-    preprocessing(config, shape.dimensions)
+    preprocessing(config, shape.dimensions, shape.slots)
     with _temporary_directory(options) as temporary:
         return job.run(
             lambda pipeline: define_pipeline(

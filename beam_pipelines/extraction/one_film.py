@@ -84,7 +84,9 @@ def media_limits(config: ExtractConfig) -> MediaLimits:
     """The limits of a configuration, in the form that `media` takes."""
     limits = config.limits
     search_mb = min(limits.sound_search_mb, limits.decoder_memory_mb // _SEARCHED_SHARE)
-    return MediaLimits(**{**limits.model_dump(exclude={"decoder_memory_mb"}), "sound_search_mb": search_mb})
+    return MediaLimits(
+        **{**limits.model_dump(exclude={"decoder_memory_mb", "network_memory_mb"}), "sound_search_mb": search_mb}
+    )
 
 
 def extract_film(film: Film, extractor: Extractor, in_parts: bool = True) -> ExtractedFilm | list[Segment]:

@@ -103,6 +103,7 @@ class LimitsConfig(Section):
         sound_search_mb: how far a transport or program stream is read to find its sound, if its beginning shows none;
             at most a quarter of `decoder_memory_mb`, since it is held in memory meanwhile.
         decoder_memory_mb: data of the decoding process, in MB; a film that needs more fails (decode/out_of_memory).
+        network_memory_mb: data of the process that tries the first batch of each of `networks`, in MB.
     """
 
     max_duration_s: int = Field(6 * 3600, gt=0)
@@ -111,6 +112,7 @@ class LimitsConfig(Section):
     max_pixels: int = Field(8192 * 4320, gt=0)
     sound_search_mb: int = Field(256, ge=0)
     decoder_memory_mb: int = Field(4096, ge=256)
+    network_memory_mb: int = Field(8192, ge=256)
 
 
 class DeviceConfig(Section):

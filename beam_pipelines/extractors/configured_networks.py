@@ -12,7 +12,7 @@ import numpy as np
 
 from beam_pipelines.contracts.records import quantisation
 from beam_pipelines.contracts.records.feature_changes import made_now
-from beam_pipelines.contracts.records.feature_track import SOUND_TRACK
+from beam_pipelines.contracts.records.feature_track import SLOTS_KEY, SOUND_TRACK, slots_of
 from beam_pipelines.extractors.batching.film_rows import FilmRows, Network, OwnBatches
 from beam_pipelines.extractors.batching.shared_batches import FilmsAtWork, SharedBatches
 from beam_pipelines.extractors.config import ExtractConfig, NetworkConfig
@@ -22,6 +22,10 @@ from beam_pipelines.extractors.network_inputs import FaceInput, NetworkInput, So
 from beam_pipelines.extractors.networks import opensmile_is10
 from beam_pipelines.extractors.networks.opensmile_is10 import OpenSmileIS10
 from beam_pipelines.extractors.networks.published_network import PublishedNetwork
+from beam_pipelines.extractors.onnx_networks.config import OnnxConfig
+from beam_pipelines.extractors.onnx_networks.first_batch import describe_onnx, first_batch
+from beam_pipelines.extractors.onnx_networks.network import OnnxNetwork, checked_file, onnx_sees_gpu
+from beam_pipelines.extractors.onnx_networks.preparation import Configured
 from beam_pipelines.extractors.registry import network_class, registered_names
 from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
 
@@ -112,7 +116,7 @@ class Networks:
         if modality == OpenSmileIS10.modality:
             return OwnBatches(self._run(modality), OpenSmileIS10.dimensions, _SMILE_BATCH)
         device, dimensions = self.config.device, self._dimensions(modality)
-        if not device.shares_batches(self.gpu):
+        if not device.shares_batches(self._gpu_for(modality)):
             return OwnBatches(self._run(modality), dimensions, self.batch_size(modality))
         with self.building:
             if modality not in self._shared:
@@ -122,11 +126,25 @@ class Networks:
 
     def batch_size(self, modality: str) -> int:
         """The number of rows in a batch of a modality's network."""
-        config: NetworkConfig = self.config.section_of(modality)
-        return config.rows_a_batch(self.gpu)
+        section: NetworkConfig | Configured = self.config.section_of(modality)
+        if isinstance(section, OnnxConfig):
+            network = self.network(modality)
+            assert isinstance(network, OnnxNetwork)
+            return network.batch_size
+        return section.rows_a_batch(self.gpu)
 
     def _dimensions(self, modality: str) -> int:
-        return network_class(modality).dimensions
+        if modality in registered_names():
+            return network_class(modality).dimensions
+        network = self.network(modality)
+        assert isinstance(network, OnnxNetwork)
+        return network.dimensions
+
+    def _gpu_for(self, modality: str) -> bool:
+        """Whether a modality's network runs on a GPU: ONNX Runtime may see none where TensorFlow does."""
+        if self._gpu is None and isinstance(self.config.section_of(modality), OnnxConfig):
+            return onnx_sees_gpu()
+        return self.gpu
 
     def _run(self, modality: str) -> Network:
         return lambda rows: self.network(modality)(rows)
@@ -134,7 +152,10 @@ class Networks:
     def _make(self, modality: str) -> Network:
         if modality == OpenSmileIS10.modality:
             return _one_at_a_time(OpenSmileIS10())
-        kind, section = network_class(modality), self.config.section_of(modality)
+        section = self.config.section_of(modality)
+        if isinstance(section, OnnxConfig):
+            return OnnxNetwork(modality, section, self.config.threads_per_worker, self._gpu_for(modality))
+        kind = network_class(modality)
         network, finish = self._build(kind, section), kind.postprocess(section)
         return network if finish is None else lambda rows: finish(network(rows))
 
@@ -158,6 +179,8 @@ def network_input(config: ExtractConfig, modality: str) -> NetworkInput | None:
     """What a modality's network takes of a film each second; None if no network makes it."""
     if modality == OpenSmileIS10.modality:
         return _SMILE_INPUT
+    if modality in config.networks and isinstance(config.networks[modality], OnnxConfig):
+        return config.networks[modality].network_input()
     if modality in registered_names():
         return network_class(modality).takes(config.section_of(modality))
     return None
@@ -165,7 +188,21 @@ def network_input(config: ExtractConfig, modality: str) -> NetworkInput | None:
 
 def core_seconds(config: ExtractConfig, modality: str) -> float:
     """The core seconds that a modality's network takes for a second of film."""
+    section = config.section_of(modality)
+    if isinstance(section, OnnxConfig):
+        return first_batch(modality, section, config.limits.network_memory_mb).core_s
     return _SMILE_CORE_S if modality == OpenSmileIS10.modality else network_class(modality).core_s
+
+
+def pin_networks(config: ExtractConfig) -> ExtractConfig:
+    """The configuration with the hashes of the ONNX files that this machine has, so that workers refuse others."""
+    pinned = dict(config.networks)
+    for name in set(config.modalities) & config.networks.keys():
+        section = pinned[name]
+        if isinstance(section, OnnxConfig):
+            file = checked_file(name, section)
+            pinned[name] = section.model_copy(update={"sha256": file.sha256, "external_sha256": dict(file.external)})
+    return config.model_copy(update={"networks": pinned})
 
 
 def describe_tracks(config: ExtractConfig) -> dict[str, dict[str, Any]]:
@@ -183,12 +220,16 @@ def _describe(config: ExtractConfig, modality: str) -> dict[str, Any]:
     if modality == OpenSmileIS10.modality:
         described = {**OpenSmileIS10.describe(), "rate_hz": 1, **made_now(modality)}
     else:
-        kind, section = network_class(modality), config.section_of(modality)
-        described = {
-            **kind.describe(section.weights, section.seed, section.precision),
-            **kind.describe_options(section),
-        }
+        section = config.section_of(modality)
+        if isinstance(section, OnnxConfig):
+            described = describe_onnx(modality, section, config.limits.network_memory_mb)
+        else:
+            kind = network_class(modality)
+            described = kind.describe(section.weights, section.seed, section.precision)
+            described |= kind.describe_options(section)
         described |= _describe_input(config, takes)
+        if isinstance(takes, FaceInput) and slots_of(modality) != FACES:
+            described[SLOTS_KEY] = FACES
         if config.encoding == quantisation.FLOAT16:
             described.setdefault(quantisation.STORED, quantisation.FLOAT16)
     if isinstance(takes, SoundInput) and config.sound_track is not None:

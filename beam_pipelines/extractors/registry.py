@@ -1,7 +1,7 @@
 """The registry of networks: the name of each one's modality and its class. A network that stays is a line here.
 
-Other distributions add theirs by an entry point of the group `cineaffect.networks`: its name is the modality, its object
-a class derived from `PublishedNetwork`. See docs/adding-a-network.md.
+Other distributions add theirs by an entry point of the group `cineaffect.networks`: its name is the modality, its
+object a class derived from `PublishedNetwork`. See docs/adding-a-network.md.
 """
 
 from __future__ import annotations

@@ -43,9 +43,14 @@ def start_tensorflow(threads: int | None = None, at_once: int = 1) -> None:
     tf.config.list_physical_devices()
 
 
+def has_gpu_device() -> bool:
+    """Whether this machine may have a GPU, by its drivers' device files; True where there are none to look for."""
+    return sys.platform != "linux" or any(map(os.path.exists, _GPU_DEVICES))
+
+
 def sees_gpu() -> bool:
     """Whether TensorFlow sees a GPU on this machine; TensorFlow is imported only if there may be one."""
-    if sys.platform == "linux" and not any(map(os.path.exists, _GPU_DEVICES)):
+    if not has_gpu_device():
         return False
     start_tensorflow()
     import tensorflow as tf

@@ -12,7 +12,6 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
-from beam_pipelines.contracts.records.records import slots_of
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.normalisation.config import PrepareConfig
 
@@ -21,13 +20,14 @@ _PCA_GRID = 2.0**16
 
 
 def preprocessing(
-    config: PrepareConfig, dimensions: Mapping[str, int]
+    config: PrepareConfig, dimensions: Mapping[str, int], slots: Mapping[str, int]
 ) -> Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]:
     """The preprocessing function for tf.Transform.
 
     Args:
         config: the prepare section.
         dimensions: modality -> width of its raw rows.
+        slots: modality -> slots per second.
 
     Returns:
         A function from `{modality: float32 [N, D], <modality>_present: float32 [N, slots]}` to
@@ -37,7 +37,7 @@ def preprocessing(
         ConfigurationError: if components are set for an absent modality, or more of them than a slot has dimensions.
     """
     for modality, components in config.pca_components.items():
-        width = dimensions.get(modality, 0) // slots_of(modality)
+        width = dimensions.get(modality, 0) // slots.get(modality, 1)
         if not 1 <= components <= width:
             raise ConfigurationError(
                 f"prepare.pca_components.{modality}: {components} components of {width} dimensions a slot "
@@ -48,13 +48,13 @@ def preprocessing(
         outputs = {}
         for modality in sorted(dimensions):
             present = inputs[modality + PRESENT_SUFFIX]
-            slots = tf.split(inputs[modality], slots_of(modality), axis=1)
-            masks = tf.split(present, slots_of(modality), axis=1)
+            parts = tf.split(inputs[modality], slots[modality], axis=1)
+            masks = tf.split(present, slots[modality], axis=1)
             components = config.pca_components.get(modality)
             outputs[modality] = tf.concat(
                 [
                     _normalise(slot, mask, components, config, f"{modality}_{index}")
-                    for index, (slot, mask) in enumerate(zip(slots, masks, strict=True))
+                    for index, (slot, mask) in enumerate(zip(parts, masks, strict=True))
                 ],
                 axis=1,
             )

@@ -14,7 +14,6 @@ from tfx_bsl.public.tfxio import TensorAdapterConfig
 
 from beam_pipelines.contracts.records import records
 from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
-from beam_pipelines.contracts.records.records import slots_of
 from beam_pipelines.contracts.runs import DONE, FAILED, FilmOutcome
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation.logs.structured_log import about
@@ -61,9 +60,9 @@ def _films_of(grouped: tuple[str, Iterable[Film]]) -> Iterable[Film]:
     return grouped[1]
 
 
-def adapter_config(dimensions: Mapping[str, int]) -> TensorAdapterConfig:
+def adapter_config(dimensions: Mapping[str, int], slots: Mapping[str, int]) -> TensorAdapterConfig:
     """The configuration with which tfx-bsl turns the columns of a record batch into dense tensors."""
-    widths = _column_widths(dimensions)
+    widths = {**dimensions, **{modality + PRESENT_SUFFIX: count for modality, count in slots.items()}}
     representations = {}
     for column, width in widths.items():
         dense = schema_pb2.TensorRepresentation.DenseTensor(column_name=column)
@@ -113,16 +112,9 @@ def _failed(film: Film, reason: str, detail: str) -> beam.pvalue.TaggedOutput:
     return beam.pvalue.TaggedOutput(OUTCOME_TAG, FilmOutcome(film.film_id, film.uri, FAILED, "read", reason, detail))
 
 
-def _column_widths(dimensions: Mapping[str, int]) -> dict[str, int]:
-    widths = {}
-    for modality in sorted(dimensions):
-        widths[modality] = dimensions[modality]
-        widths[modality + PRESENT_SUFFIX] = slots_of(modality)
-    return widths
-
-
 def _schema(dimensions: Mapping[str, int]) -> pa.Schema:
-    return pa.schema([(column, pa.large_list(pa.float32())) for column in _column_widths(dimensions)])
+    columns = [column for modality in sorted(dimensions) for column in (modality, modality + PRESENT_SUFFIX)]
+    return pa.schema([(column, pa.large_list(pa.float32())) for column in columns])
 
 
 def _list_column(rows: np.ndarray) -> pa.Array:

@@ -32,7 +32,13 @@ from trainer.network.layers import Normalize, weight_seed
 from trainer.network.presence import presence_key, present_values
 
 
-def build_model(config: ModelConfig, dimensions: Mapping[str, int], seed: int, dtype: Any = None) -> AffectModel:
+def build_model(
+    config: ModelConfig,
+    dimensions: Mapping[str, int],
+    seed: int,
+    dtype: Any = None,
+    slots: Mapping[str, int] | None = None,
+) -> AffectModel:
     """Builds the network with all its weights.
 
     Args:
@@ -42,6 +48,7 @@ def build_model(config: ModelConfig, dimensions: Mapping[str, int], seed: int, d
         seed: the seed of all weights. Each weight has its own seed derived from it, so that another modality or option
             doesn't change the others' initial weights.
         dtype: a Keras dtype or policy (`float64`, `mixed_float16`, …); None for Keras's global policy.
+        slots: modality -> slots per second; a modality that it doesn't name has those of its name (`slots_of`).
 
     Raises:
         ConfigurationError: if a modality has no dimension, or one that its slots don't divide, or Keras has another
@@ -51,15 +58,16 @@ def build_model(config: ModelConfig, dimensions: Mapping[str, int], seed: int, d
         raise ConfigurationError(
             f"the trainer needs Keras on TensorFlow, it runs on {keras.config.backend()}: set KERAS_BACKEND=tensorflow"
         )
+    known = {modality: (slots or {}).get(modality, slots_of(modality)) for modality in config.modalities}
     for modality in config.modalities:
         if modality not in dimensions:
             raise ConfigurationError(f"train.model.modalities names '{modality}'; the data holds {sorted(dimensions)}")
-        if dimensions[modality] < 1 or dimensions[modality] % slots_of(modality):
+        if dimensions[modality] < 1 or dimensions[modality] % known[modality]:
             raise ConfigurationError(
-                f"{modality} has {dimensions[modality]} values a second, which its {slots_of(modality)} slots don't "
+                f"{modality} has {dimensions[modality]} values a second, which its {known[modality]} slots don't "
                 "divide; prepare it with a number of components that they do"
             )
-    model = AffectModel(config, {m: dimensions[m] for m in config.modalities}, seed, dtype=dtype)
+    model = AffectModel(config, {m: dimensions[m] for m in config.modalities}, seed, known, dtype=dtype)
     model.build()
     return model
 
@@ -77,10 +85,13 @@ class AffectModel(keras.Model):
     `tf.train.Checkpoint` omits Keras's seed generators: nothing draws from those in the stock layers.
     """
 
-    def __init__(self, config: ModelConfig, dimensions: Mapping[str, int], seed: int, **kwargs: Any):
+    def __init__(
+        self, config: ModelConfig, dimensions: Mapping[str, int], seed: int, slots: Mapping[str, int], **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self.config = config
         self.dimensions = dict(dimensions)
+        self.slots = dict(slots)
         self.seed = seed
         self.encoders = [
             build_encoder(
@@ -112,7 +123,7 @@ class AffectModel(keras.Model):
     def build(self, input_shape: Any = None) -> None:
         """Creates all weights; the shapes follow from `dimensions`."""
         for modality, encoder in zip(self.config.modalities, self.encoders, strict=True):
-            slots = slots_of(modality) if self.config.presence_input else 0
+            slots = self.slots[modality] if self.config.presence_input else 0
             encoder.build((None, self.config.window_s, self.dimensions[modality] + slots))
         self.fusion.build((None, self.state_size))
         # Two graphs for any number of rows: population statistics need the states alone.
@@ -220,7 +231,7 @@ class AffectModel(keras.Model):
         """The inputs of `predict_rows`: name -> specification, in the model's order."""
         signature = {}
         for modality in self.config.modalities:
-            for key, size in ((modality, self.dimensions[modality]), (presence_key(modality), slots_of(modality))):
+            for key, size in ((modality, self.dimensions[modality]), (presence_key(modality), self.slots[modality])):
                 signature[key] = tf.TensorSpec((None, size), self.variable_dtype, name=key)
         return signature
 
@@ -266,6 +277,7 @@ class AffectModel(keras.Model):
             "config": self.config.model_dump(mode="json"),
             "dimensions": dict(self.dimensions),
             "seed": self.seed,
+            "slots": dict(self.slots),
         }
 
     @classmethod

@@ -60,6 +60,7 @@ class TrainingRun:
         self.table = stack_films(films_train)
         self.validation = stack_films(films_validation) if films_validation else None
         self._dimensions = {modality: values.shape[1] for modality, values in films_train[0].features.items()}
+        self._slots = {modality: present.shape[1] for modality, present in films_train[0].present.items()}
         with strategy.scope():
             self.model = self._build_model()
             self.optimizer = make_optimizer(config)
@@ -98,7 +99,7 @@ class TrainingRun:
     def _build_model(self) -> AffectModel:
         """The untrained network, which predicts the mean of the training labels."""
         config, labels = self.config, self.config.labels
-        model = build_model(config.model, self._dimensions, config.seed, dtype=config.precision)
+        model = build_model(config.model, self._dimensions, config.seed, config.precision, self._slots)
         model.fusion.start_at((self._constant - labels.minimum) / (labels.maximum - labels.minimum))
         return model
 

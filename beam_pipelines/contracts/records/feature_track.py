@@ -18,7 +18,9 @@ from beam_pipelines.contracts.film_warnings import FilmWarning
 from beam_pipelines.contracts.records.file_clock import FileClock
 
 SLOTS: Mapping[str, int] = {"face": 2}
-"""The slots per second of each modality; 1 if it isn't named. The values of a second are its slots side by side."""
+"""The slots per second of each modality; 1 if neither this nor its description (`SLOTS_KEY`) names them.
+
+The values of a second are its slots side by side."""
 
 PRESENT_SUFFIX = "_present"
 """`<modality>_present` is the name of a modality's presence in the transform graph, the model and its signatures."""
@@ -26,9 +28,13 @@ PRESENT_SUFFIX = "_present"
 UNTRAINED = "untrained"
 
 
-def slots_of(modality: str) -> int:
-    """The number of slots per second of a modality: 2 for faces, 1 for all others."""
-    return SLOTS.get(modality, 1)
+SLOTS_KEY = "slots"
+"""Key of a description: the slots per second of a modality that `SLOTS` doesn't name, if they aren't 1."""
+
+
+def slots_of(modality: str, description: Mapping[str, Any] | None = None) -> int:
+    """The number of slots per second of a modality with this description: 2 for faces, 1 for all others."""
+    return int((description or {}).get(SLOTS_KEY, SLOTS.get(modality, 1)))
 
 
 VIDEO_STREAM = "video_stream"
@@ -149,7 +155,7 @@ class FilmRecord:
 
     def __post_init__(self) -> None:
         for modality, track in self.tracks.items():
-            slots, steps = slots_of(modality), self.header.seconds
+            slots, steps = slots_of(modality, track.description), self.header.seconds
             if track.values.ndim != 2 or len(track.values) != steps or track.present.shape != (steps, slots):
                 raise ValueError(
                     f"{self.header.film_id}: {modality} has values {track.values.shape} and presence "

@@ -159,10 +159,10 @@ class _Segment:
             return warnings_of_quality(quality, descriptions)
         return from_rows(json.loads(self.text(layout.WARNINGS)))
 
-    def presence_only(self, modality: str, _: Mapping[str, Any] | None = None) -> _Lists:
-        present = self._rows(modality, layout.PRESENT, INTEGERS)
-        if present.shape[1] != slots_of(modality):
-            raise RecordError(f"{self._uri}: {modality} has presence {present.shape} for {slots_of(modality)} slots")
+    def presence_only(self, modality: str, description: Mapping[str, Any]) -> _Lists:
+        present, slots = self._rows(modality, layout.PRESENT, INTEGERS), slots_of(modality, description)
+        if present.shape[1] != slots:
+            raise RecordError(f"{self._uri}: {modality} has presence {present.shape} for {slots} slots")
         return {layout.PRESENT: present}
 
     def every_list(self, modality: str, description: Mapping[str, Any]) -> _Lists:
@@ -173,7 +173,7 @@ class _Segment:
             kinds[layout.FLOATS] = FLOATS
         if key_of(modality, layout.BOXES[0]) in self._lists:
             kinds.update(dict.fromkeys((*layout.BOXES, layout.CONFIDENCE), FLOATS))
-        lists = self.presence_only(modality)
+        lists = self.presence_only(modality, description)
         seconds = len(lists[layout.PRESENT])
         for name, kind in kinds.items():
             lists[name] = self._rows(modality, name, kind)

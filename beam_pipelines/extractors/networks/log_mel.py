@@ -32,7 +32,13 @@ SPAN_SAMPLES = (FRAMES - 1) * HOP_SAMPLES + FRAME_SAMPLES
 """15,600 samples: the span of 96 frames of 25 ms every 10 ms, 15 ms more than 0.96 s."""
 
 
-def log_mel_patches(samples: np.ndarray) -> np.ndarray:
+def log_mel_patches(
+    samples: np.ndarray,
+    bands: int = BANDS,
+    lowest_hz: float = LOWEST_HZ,
+    highest_hz: float = HIGHEST_HZ,
+    log_offset: float = LOG_OFFSET,
+) -> np.ndarray:
     """Log-mel patches of a batch of windows.
 
     A window of 15,360 samples is the 0.96 s of one second; zeros replace the 240 samples after it, so that a second's
@@ -40,9 +46,10 @@ def log_mel_patches(samples: np.ndarray) -> np.ndarray:
 
     Args:
         samples: float32 [n, 15360] or [n, 15600], mono, 16 kHz, in [-1, 1].
+        bands, lowest_hz, highest_hz, log_offset: VGGish's own, or another network's.
 
     Returns:
-        float32 [n, 96, 64].
+        float32 [n, 96, bands].
 
     Raises:
         ValueError: if the shape differs.
@@ -56,14 +63,14 @@ def log_mel_patches(samples: np.ndarray) -> np.ndarray:
     frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME_SAMPLES, axis=1)[:, ::HOP_SAMPLES]
     magnitudes = np.abs(np.fft.rfft(frames * _hann_window(), FFT_SAMPLES))
     # matmul works window by window: a patch has the same bits whatever other windows are in the batch.
-    return np.log(np.matmul(magnitudes, mel_weights()) + LOG_OFFSET).astype(np.float32)
+    return np.log(np.matmul(magnitudes, mel_weights(bands, lowest_hz, highest_hz)) + log_offset).astype(np.float32)
 
 
-@lru_cache(maxsize=1)
-def mel_weights() -> np.ndarray:
-    """The weights of the bands: float64 [257, 64], triangles on the mel scale; the bin of 0 Hz has weight 0."""
+@lru_cache(maxsize=4)
+def mel_weights(bands: int = BANDS, lowest_hz: float = LOWEST_HZ, highest_hz: float = HIGHEST_HZ) -> np.ndarray:
+    """The weights of the bands: float64 [257, bands], triangles on the mel scale; the bin of 0 Hz has weight 0."""
     bins = _mel_of(np.linspace(0.0, SAMPLE_RATE_HZ / 2, FFT_SAMPLES // 2 + 1))[:, None]
-    edges = np.linspace(_mel_of(np.float64(LOWEST_HZ)), _mel_of(np.float64(HIGHEST_HZ)), BANDS + 2)
+    edges = np.linspace(_mel_of(np.float64(lowest_hz)), _mel_of(np.float64(highest_hz)), bands + 2)
     lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
     weights = np.maximum(0.0, np.minimum((bins - lower) / (centre - lower), (upper - bins) / (upper - centre)))
     weights[0] = 0.0

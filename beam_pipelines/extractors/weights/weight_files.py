@@ -74,7 +74,7 @@ def fetch(name: str, table: Mapping[str, Weights] = TABLE, progress: bool = Fals
     entry = entry_of(name, table)
     path = cache_directory() / entry.file_name
     algorithm, expected = entry.published_hash
-    if path.is_file() and _digest_of(path, algorithm) == expected:
+    if path.is_file() and file_digest(path, algorithm) == expected:
         return path
     if entry.url is None:
         raise WeightsError(f"weights '{name}' can't be fetched: they have no published address\n{_how_to_get(entry)}")
@@ -89,7 +89,7 @@ def digest(name: str, table: Mapping[str, Weights] = TABLE) -> str:
     Raises:
         WeightsError: as `locate` does.
     """
-    return _digest_of(locate(name, table), "sha256")
+    return file_digest(locate(name, table), "sha256")
 
 
 def identity(name: str, seed: int = 0, table: Mapping[str, Weights] = TABLE) -> str:
@@ -128,7 +128,7 @@ def _download(entry: Weights, url: str, path: Path, progress: bool) -> None:
 
 def _check(entry: Weights, path: Path) -> None:
     algorithm, expected = entry.published_hash
-    found = _digest_of(path, algorithm)
+    found = file_digest(path, algorithm)
     if found != expected:
         raise WeightsError(
             f"weights '{entry.name}': {path} has the {algorithm} {found}, not the expected {expected}; "
@@ -136,7 +136,8 @@ def _check(entry: Weights, path: Path) -> None:
         )
 
 
-def _digest_of(path: Path, algorithm: str) -> str:
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """The hash of a file, hexadecimal; computed once per process, and again if its size or time has changed."""
     status = path.stat()
     return _hash_file(str(path), algorithm, status.st_size, status.st_mtime_ns)
 

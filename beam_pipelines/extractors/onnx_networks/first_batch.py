@@ -1,0 +1,121 @@
+"""The first batch of a network by configuration, run in a child process before a job starts.
+
+A file may come from anywhere: here it may crash, need more memory than it is allowed or never end, and costs only a
+sentence. The child also finds out what the file need not say: the length of a vector, and what a row costs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from beam_pipelines.extractors.onnx_networks.network import OnnxNetwork, checked_file
+from beam_pipelines.extractors.onnx_networks.preparation import Configured, row_shape, row_type
+from beam_pipelines.foundation.errors import ConfigurationError
+
+_PROJECT_ROOT = Path(__file__).resolve().parents[3]
+_DEADLINE_S = 600.0
+
+
+@dataclass(frozen=True)
+class FirstBatch:
+    """What the first batch has shown: the length of a vector, and the core seconds of a row."""
+
+    dimensions: int
+    core_s: float
+
+
+def first_batch(name: str, section: Configured, memory_mb: int) -> FirstBatch:
+    """Runs the first batch of a network in a child process, once per process and content of the file.
+
+    Raises:
+        ConfigurationError: if the file doesn't fit the section, crashes, or needs more memory than `memory_mb`.
+    """
+    file = checked_file(name, section)
+    content = json.dumps([file.sha256, dict(file.external)], sort_keys=True)
+    return _run(name, section.model_dump_json(), memory_mb, content, os.getcwd())
+
+
+def describe_onnx(name: str, section: Configured, memory_mb: int) -> dict[str, Any]:
+    """All that determines the vectors of a network by configuration but the film's side, for fingerprints.
+
+    Raises:
+        ConfigurationError: as `first_batch` does.
+    """
+    file = checked_file(name, section)
+    described: dict[str, Any] = {"network": "onnx", "weights": file.sha256, "preprocessing": section.preprocessing()}
+    if file.external:
+        described["external"] = dict(file.external)
+    dimensions = first_batch(name, section, memory_mb).dimensions
+    return {**described, "dimensions": dimensions, "precision": "as_in_file"}
+
+
+@lru_cache(maxsize=64)
+def _run(name: str, section: str, memory_mb: int, content: str, directory: str) -> FirstBatch:
+    """`content` and `directory` are arguments only so that another file has another cache key."""
+    paths = os.pathsep.join(filter(None, [str(_PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]))
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "beam_pipelines.extractors.onnx_networks.first_batch", str(memory_mb)]
+    task = json.dumps({"name": name, "section": json.loads(section)})
+    try:
+        done = subprocess.run(
+            command, input=task, capture_output=True, text=True, env=environment, timeout=_DEADLINE_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ConfigurationError(
+            f"extract.networks.{name}: its first batch took more than {_DEADLINE_S:g} s"
+        ) from error
+    if done.returncode:
+        how = f"signal {signal.Signals(-done.returncode).name}" if done.returncode < 0 else "an error"
+        raise ConfigurationError(
+            f"extract.networks.{name}: its first batch ended with {how}; it may use limits.network_memory_mb = "
+            f"{memory_mb}\n{done.stderr.strip()[-2000:]}"
+        )
+    answer = json.loads(done.stdout)
+    if "error" in answer:
+        raise ConfigurationError(answer["error"])
+    return FirstBatch(**answer)
+
+
+def _answer(name: str, section: Configured) -> dict[str, Any]:
+    try:
+        network = OnnxNetwork(name, section)
+        rows = np.zeros((network.batch_size, *row_shape(section)), row_type(section))
+        # Zeros fill batches; noise is what no network expects, and must give finite vectors too.
+        rows[1:] = np.random.default_rng(0).uniform(0, 1 if rows.dtype == np.float32 else 255, rows[1:].shape)
+        before_s = time.process_time()
+        vectors = network(rows)
+    except ConfigurationError as error:
+        return {"error": str(error)}
+    return {"dimensions": vectors.shape[1], "core_s": max(0.001, (time.process_time() - before_s) / len(rows))}
+
+
+def _main() -> int:
+    import resource
+
+    from beam_pipelines.extractors.config import NetworkSection
+
+    limit = int(sys.argv[1]) << 20
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    answers = os.fdopen(os.dup(1), "w")
+    # Output of a native library must not mix with the answer.
+    os.dup2(2, 1)
+    task = json.load(sys.stdin)
+    json.dump(_answer(task["name"], TypeAdapter(NetworkSection).validate_python(task["section"])), answers)
+    answers.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -1,0 +1,207 @@
+"""An ONNX file as a function of raw rows, run by ONNX Runtime in batches of one size."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from beam_pipelines.extractors.batching.fixed_batch import fixed_batches
+from beam_pipelines.extractors.onnx_networks.config import OnnxConfig
+from beam_pipelines.extractors.onnx_networks.model_file import ModelFile, Tensor, find_file, read_model_file
+from beam_pipelines.extractors.onnx_networks.preparation import (
+    FLOATS,
+    PIXELS,
+    Configured,
+    preparation,
+    row_shape,
+    row_type,
+    vectors_of,
+)
+from beam_pipelines.foundation.errors import ConfigurationError, nearest
+from beam_pipelines.foundation.tensorflow_start import has_gpu_device
+
+CUDA = "CUDAExecutionProvider"
+
+
+def onnx_sees_gpu() -> bool:
+    """Whether ONNX Runtime can use a GPU of this machine."""
+    if not has_gpu_device():
+        return False
+    import onnxruntime
+
+    return CUDA in onnxruntime.get_available_providers()
+
+
+class OnnxNetwork:
+    """A network by configuration: raw rows [n, …], any n -> float32 [n, D].
+
+    Its results don't depend on the other rows of a batch, as all batches have one size and are filled with zeros.
+
+    Args:
+        name: the modality, for errors.
+        section: its section of `extract.networks`.
+        threads: compute threads of an operation.
+        gpu: whether it runs on a GPU.
+
+    Raises:
+        ConfigurationError: if the file is absent, not the one with the section's hash, or doesn't fit the section; the
+            text shows its inputs and outputs.
+    """
+
+    def __init__(self, name: str, section: Configured, threads: int = 1, gpu: bool = False):
+        self._name, self._section = name, section
+        self.file = checked_file(name, section)
+        self._input = _input_of(name, section, self.file)
+        self._outputs = _outputs_of(name, section, self.file)
+        self.batch_size = batch_size(name, section, self._input, gpu)
+        self._check_input()
+        self._prepare = preparation(section, self._input)
+        self._session = self._start(threads, gpu)
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """The vectors of rows [n, …], any n: float32 [n, D].
+
+        Raises:
+            ConfigurationError: if a value is infinite or NaN.
+        """
+        wanted = row_shape(self._section)
+        if rows.shape[1:] != wanted or rows.dtype != row_type(self._section):
+            raise ValueError(f"{self._name}: rows of {rows.dtype} {list(rows.shape)}, wanted [n, {list(wanted)}]")
+        vectors = [self._run(batch)[:real] for batch, real in fixed_batches(rows, self.batch_size)]
+        found = np.concatenate(vectors) if vectors else np.empty((0, self.dimensions), np.float32)
+        if not np.isfinite(found).all():
+            raise ConfigurationError(f"{self._place()}: the network gives vectors that are not finite")
+        return found
+
+    @property
+    def dimensions(self) -> int:
+        """The length of a vector."""
+        lengths = [self._static_length(output) for output in self._outputs]
+        if all(lengths):
+            return sum(lengths)
+        zeros = np.zeros((self.batch_size, *row_shape(self._section)), row_type(self._section))
+        return self._run(zeros).shape[1]
+
+    def _static_length(self, output: Tensor) -> int:
+        """The length of an output's vector by the file; 0 if it doesn't say."""
+        if self._section.pool == "none" and len(output.axes) != 2:
+            return 0
+        axis = self._section.vector_axis if self._section.pool != "none" else -1
+        length = output.axes[axis] if len(output.axes) > 1 else 0
+        return length if isinstance(length, int) else 0
+
+    def _run(self, batch: np.ndarray) -> np.ndarray:
+        feeds = {self._input.name: self._prepare(batch)}
+        outputs = self._session.run([output.name for output in self._outputs], feeds)
+        for output, values in zip(self._outputs, outputs, strict=True):
+            if values.ndim < 1 or len(values) != self.batch_size:
+                raise self._error(
+                    f"its output {output.name} has the shape {list(values.shape)} for {self.batch_size} rows"
+                )
+        try:
+            return vectors_of(self._section, outputs)
+        except ValueError as error:
+            raise self._error(str(error)) from error
+
+    def _start(self, threads: int, gpu: bool) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.use_deterministic_compute = True
+        options.log_severity_level = 3
+        # Threads of several processes share the cores: none spins while it waits.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # "float32" means float32: an Ampere GPU would otherwise round factors to 10 bits.
+        providers: list[Any] = [(CUDA, {"use_tf32": "0"})] if gpu else []
+        try:
+            return onnxruntime.InferenceSession(
+                os.fspath(self.file.path), options, providers=[*providers, "CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's errors have no common base but Exception
+            raise self._error(f"ONNX Runtime refuses the file: {error}") from error
+
+    def _check_input(self) -> None:
+        section, tensor = self._section, self._input
+        types = (*FLOATS, *PIXELS) if row_type(section) == "uint8" else FLOATS
+        if tensor.type not in types:
+            raise self._error(f"the input {tensor.name} has the type {tensor.type}, not one of {', '.join(types)}")
+        if tensor.type in PIXELS and {"scaling", "mean", "deviation"} & section.preprocessing().keys():
+            raise self._error(f"the input {tensor.name} takes bytes: scaling, mean and deviation don't apply")
+        given = preparation(section, tensor)(np.zeros((1, *row_shape(section)), row_type(section))).shape
+        fits = len(given) == len(tensor.axes) and all(
+            not isinstance(axis, int) or axis == length
+            for axis, length in zip(tensor.axes[1:], given[1:], strict=False)
+        )
+        if not fits:
+            raise self._error(f"the section makes an input of [n, {', '.join(map(str, given[1:]))}]")
+
+    def _place(self) -> str:
+        return f"extract.networks.{self._name}"
+
+    def _error(self, what: str) -> ConfigurationError:
+        return ConfigurationError(f"{self._place()}: {what}\n{self.file.shown()}")
+
+
+def checked_file(name: str, section: OnnxConfig) -> ModelFile:
+    """The file of a section, with the hashes that it names.
+
+    Raises:
+        ConfigurationError: if it is absent, no ONNX file, or another one.
+    """
+    place = f"extract.networks.{name}"
+    try:
+        file = read_model_file(find_file(section.file))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{place}.file: {error}") from error
+    if section.sha256 not in (None, file.sha256):
+        raise ConfigurationError(f"{place}.sha256: {file.path} has the sha256 {file.sha256}, not {section.sha256}")
+    for other, wanted in section.external_sha256.items():
+        if file.external.get(other) != wanted:
+            found = file.external.get(other, "no such file")
+            raise ConfigurationError(f"{place}.external_sha256.{other}: not {wanted} but {found}")
+    return file
+
+
+def batch_size(name: str, section: OnnxConfig, tensor: Tensor, gpu: bool) -> int:
+    """The size of every batch: the file's own, if it says one.
+
+    Raises:
+        ConfigurationError: if the section names another one than the file has.
+    """
+    own = tensor.axes[0] if tensor.axes else "?"
+    if not isinstance(own, int):
+        return section.batch_size or (section.gpu_batch_size if gpu else section.cpu_batch_size)
+    if section.batch_size not in (None, own):
+        place = f"extract.networks.{name}.batch_size"
+        raise ConfigurationError(f"{place}: {section.batch_size}; the file takes batches of {own} only: leave it out")
+    return own
+
+
+def _input_of(name: str, section: OnnxConfig, file: ModelFile) -> Tensor:
+    place, known = f"extract.networks.{name}.input", {each.name: each for each in file.inputs}
+    wanted = section.input or (next(iter(known)) if len(known) == 1 else None)
+    if wanted is None:
+        raise ConfigurationError(f"{place}: name one of {', '.join(known)}\n{file.shown()}")
+    if wanted not in known:
+        raise ConfigurationError(f"{place}: there is no '{wanted}'{nearest(wanted, known)}\n{file.shown()}")
+    others = ", ".join(each for each in known if each != wanted)
+    if others:
+        raise ConfigurationError(
+            f"{place}: the network needs {others} too; export only the part that computes the output\n{file.shown()}"
+        )
+    return known[wanted]
+
+
+def _outputs_of(name: str, section: OnnxConfig, file: ModelFile) -> tuple[Tensor, ...]:
+    place, known = f"extract.networks.{name}.output", {each.name: each for each in file.outputs}
+    if section.output is None and len(known) > 1:
+        raise ConfigurationError(f"{place}: name one of {', '.join(known)}\n{file.shown()}")
+    named = (section.output,) if isinstance(section.output, str) else section.output
+    for each in named or ():
+        if each not in known:
+            raise ConfigurationError(f"{place}: there is no '{each}'{nearest(each, known)}\n{file.shown()}")
+    return tuple(known[each] for each in named or known)

@@ -1,0 +1,110 @@
+"""Small ONNX files with random weights, and their outputs by another engine: onnx's reference implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+OPSET = 19
+TYPES = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "uint8": TensorProto.UINT8}
+
+
+def write_onnx(
+    path: Path,
+    nodes: Sequence[Any],
+    inputs: Mapping[str, Sequence[int | str]],
+    outputs: Mapping[str, Sequence[int | str]],
+    arrays: Mapping[str, np.ndarray],
+    type_: str = "float32",
+    **external: Any,
+) -> Path:
+    """Writes a network; `external` goes to onnx.save."""
+    kinds = [
+        [helper.make_tensor_value_info(name, TYPES[kind], axes) for name, axes in named.items()]
+        for named, kind in ((inputs, type_), (outputs, "float32" if type_ == "uint8" else type_))
+    ]
+    constants = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    graph = helper.make_graph(list(nodes), "network", kinds[0], kinds[1], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
+    onnx.save(model, path, **external)
+    return path
+
+
+def node(kind: str, inputs: str, outputs: str, **attributes: Any) -> Any:
+    """A node; names are separated by spaces."""
+    return helper.make_node(kind, inputs.split(), outputs.split(), **attributes)
+
+
+def pictures_network(
+    path: Path, size_px: int = 24, batch: int | str = "batch", type_: str = "float32", **external: Any
+) -> Path:
+    """[n, 3, size, size] -> `embeds` [n, 5], and `tokens` [n, 9, 4]: what a vision transformer gives."""
+    generator = np.random.default_rng(1)
+    arrays = {
+        "kernel": generator.normal(0, 0.3, (4, 3, size_px // 3, size_px // 3)),
+        "matrix": generator.normal(0, 1, (4, 5)),
+    }
+    typed = {name: array.astype(type_) for name, array in arrays.items()}
+    nodes = [
+        node("Conv", "pixels kernel", "places", strides=[size_px // 3] * 2),
+        node("Relu", "places", "active"),
+        node("Reshape", "active four", "flat"),
+        node("Transpose", "flat", "tokens", perm=[0, 2, 1]),
+        node("GlobalAveragePool", "active", "mean"),
+        node("Flatten", "mean", "row"),
+        node("MatMul", "row matrix", "embeds"),
+    ]
+    inputs = {"pixels": [batch, 3, size_px, size_px]}
+    outputs = {"embeds": [batch, 5], "tokens": [batch, 9, 4]}
+    return write_onnx(path, nodes, inputs, outputs, {**typed, "four": np.array([0, 4, 9])}, type_, **external)
+
+
+def quantised_network(path: Path, size_px: int) -> Path:
+    """uint8 [n, size, size, 3] -> [n, 6], with weights in 8 bits and a static batch of 4."""
+    generator = np.random.default_rng(2)
+    arrays = {
+        "weights": generator.integers(-128, 128, (size_px * size_px * 3, 6), np.int8),
+        "scale": np.float32(0.004),
+        "zero": np.int8(3),
+    }
+    nodes = [
+        node("Cast", "bytes", "numbers", to=TensorProto.FLOAT),
+        node("Flatten", "numbers", "row"),
+        node("DequantizeLinear", "weights scale zero", "matrix"),
+        node("MatMul", "row matrix", "vectors"),
+    ]
+    inputs = {"bytes": [4, size_px, size_px, 3]}
+    return write_onnx(path, nodes, inputs, {"vectors": [4, 6]}, {k: np.asarray(v) for k, v in arrays.items()}, "uint8")
+
+
+def sounds_network(path: Path, samples: int, step: int) -> Path:
+    """[n, samples] -> `hidden` [n, samples / step, 3], one vector a step of time."""
+    kernel = np.random.default_rng(3).normal(0, 0.2, (3, 1, step)).astype(np.float32)
+    nodes = [
+        node("Unsqueeze", "wave one", "channel"),
+        node("Conv", "channel kernel", "steps", strides=[step]),
+        node("Tanh", "steps", "bounded"),
+        node("Transpose", "bounded", "hidden", perm=[0, 2, 1]),
+    ]
+    outputs = {"hidden": ["n", "time", 3]}
+    return write_onnx(path, nodes, {"wave": ["n", samples]}, outputs, {"kernel": kernel, "one": np.array([1])})
+
+
+def patches_network(path: Path, bands: int) -> Path:
+    """[n, 1, 96, bands] -> [n, 7]."""
+    matrix = np.random.default_rng(4).normal(0, 0.05, (96 * bands, 7)).astype(np.float32)
+    nodes = [node("Flatten", "patches", "row"), node("MatMul", "row matrix", "vectors")]
+    return write_onnx(path, nodes, {"patches": ["n", 1, 96, bands]}, {"vectors": ["n", 7]}, {"matrix": matrix})
+
+
+def reference(path: Path, output: str, values: np.ndarray) -> np.ndarray:
+    """An output of a file by onnx's reference implementation, which shares no code with ONNX Runtime."""
+    evaluator = ReferenceEvaluator(str(path))
+    (found,) = evaluator.run([output], {evaluator.input_names[0]: values})
+    return np.asarray(found)
