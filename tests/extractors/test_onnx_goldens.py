@@ -65,15 +65,13 @@ def test_pictures(clip: tuple[Path, np.ndarray], tmp_path: Path) -> None:
         clip[0],
         embeds={**keys, "output": "embeds"},
         tokens={**keys, "output": ["tokens", "embeds"], "pool": "mean", "batch_size": 2},
-        first={**keys, "output": "tokens", "pool": "first", "resize": "stretch"},
-        padded={**keys, "output": "embeds", "resize": "pad"},
+        largest={**keys, "output": "tokens", "pool": "max", "resize": "pad"},
     )
-    cropped, stretched, padded = [], [], []
+    cropped, padded = [], []
     for image in pictures(clip[0]):
-        # 128 x 64 -> 48 x 24 -> the middle 24 x 24; -> 24 x 24; -> 24 x 12 on black. Pillow's box is the mean of areas.
+        # 128 x 64 -> 48 x 24 -> the middle 24 x 24; -> 24 x 12 on black. Pillow's box is the mean of areas.
         whole = Image.fromarray(image)
         cropped.append(np.asarray(whole.resize((48, 24), Image.Resampling.BOX).crop((12, 0, 36, 24))))
-        stretched.append(np.asarray(whole.resize((24, 24), Image.Resampling.BOX)))
         black = Image.new("RGB", (24, 24))
         black.paste(whole.resize((24, 12), Image.Resampling.BOX), (0, 6))
         padded.append(np.asarray(black))
@@ -83,17 +81,16 @@ def test_pictures(clip: tuple[Path, np.ndarray], tmp_path: Path) -> None:
         return reference(path, output, np.ascontiguousarray(scaled.transpose(0, 3, 1, 2), np.float32))
 
     # Half a level of a pixel is 0.008 of a network's input here; vectors are about 5.
-    near = {"rtol": 0.005, "atol": 0.03}
+    near = {"rtol": 0.005, "atol": 0.05}
     np.testing.assert_allclose(tracks["embeds"].values, answer(cropped, "embeds"), **near)
     both = np.concatenate([answer(cropped, "tokens").mean(axis=1), answer(cropped, "embeds")], axis=1)
     np.testing.assert_allclose(tracks["tokens"].values, both, **near)
-    np.testing.assert_allclose(tracks["first"].values, answer(stretched, "tokens")[:, 0], **near)
-    np.testing.assert_allclose(tracks["padded"].values, answer(padded, "embeds"), **near)
-    for other in (stretched, padded, cropped[1:] + cropped[:1]):
+    np.testing.assert_allclose(tracks["largest"].values, answer(padded, "tokens").max(axis=1), **near)
+    for other in (padded, cropped[1:] + cropped[:1]):
         assert np.abs(answer(other, "embeds") - answer(cropped, "embeds")).max() > 0.3, (
             "the tolerance must tell them apart"
         )
-    assert len({track.fingerprint for track in tracks.values()}) == 4
+    assert len({track.fingerprint for track in tracks.values()}) == 3
 
 
 def test_sound_of_another_rate_around_the_second(clip: tuple[Path, np.ndarray], tmp_path: Path) -> None:

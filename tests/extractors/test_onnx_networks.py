@@ -1,0 +1,242 @@
+"""What is refused of a network by configuration before a job starts, and what its vectors don't depend on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from beam_pipelines.extractors import registry
+from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.extractors.configured_networks import Networks, describe_tracks, pin_networks
+from beam_pipelines.extractors.network_inputs import PictureInput, SoundInput
+from beam_pipelines.extractors.onnx_networks import first_batch as first_batch_module
+from beam_pipelines.extractors.onnx_networks.first_batch import FirstBatch, first_batch
+from beam_pipelines.extractors.onnx_networks.network import OnnxNetwork
+from beam_pipelines.extractors.sound_context import centred_windows
+from beam_pipelines.foundation.configuration import load_section
+from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.media.audio.audio_windows import AudioWindow
+from tests.support.onnx_files import node, pictures_network, write_onnx
+
+SIZE_PX = 12
+
+
+@pytest.fixture(scope="module")
+def vision(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pictures_network(tmp_path_factory.mktemp("networks") / "vision.onnx", SIZE_PX)
+
+
+def section_of(path: Path | str, **keys: Any) -> Any:
+    values = {"takes": "picture", "file": str(path), "size_px": SIZE_PX, "output": "embeds", **keys}
+    values = {key: value for key, value in values.items() if value is not ...}
+    return ExtractConfig.model_validate({"networks": {"mine": values}}).networks["mine"]
+
+
+INPUT = "input   pixels  float32 [batch, 3, 12, 12]"
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"output": "embed"}, ["mine.output: there is no 'embed'; did you mean 'embeds'?", INPUT]),
+        ({"output": ...}, ["mine.output: name one of embeds, tokens", INPUT, "output  tokens  float32 [batch, 9, 4]"]),
+        ({"input": "pixel"}, ["mine.input: there is no 'pixel'; did you mean 'pixels'?", INPUT]),
+        ({"size_px": 16}, ["makes an input of [n, 3, 16, 16]", INPUT]),
+        ({"layout": "nhwc"}, ["makes an input of [n, 12, 12, 3]", INPUT]),
+        ({"output": "tokens"}, ["several vectors: say with `pool`", INPUT]),
+        ({"output": "tokens", "pool": "mean", "vector_axis": 3}, ["vector_axis: 3 is no axis"]),
+        ({"sha256": "0" * 64}, ["mine.sha256: ", "has the sha256 ", f", not {'0' * 64}"]),
+        ({"external_sha256": {"a.bin": "0" * 64}}, ["external_sha256.a.bin", "no such file"]),
+        ({"file": "absent.onnx"}, ["mine.file: there is no file", "absent.onnx"]),
+        ({"file": __file__}, ["not readable as an ONNX file"]),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_networks_own_inputs_and_outputs(
+    vision: Path, keys: dict[str, Any], said: list[str]
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        OnnxNetwork("mine", section_of(vision, **keys))(np.zeros((1, SIZE_PX, SIZE_PX, 3), np.uint8))
+    assert all(part in str(caught.value) for part in said), caught.value
+
+
+def test_a_static_batch_an_input_in_bytes_and_a_second_input(tmp_path: Path) -> None:
+    static = pictures_network(tmp_path / "static.onnx", SIZE_PX, batch=3)
+    assert OnnxNetwork("mine", section_of(static)).batch_size == 3
+    with pytest.raises(ConfigurationError, match=r"mine.batch_size: 4; the file takes batches of 3 only"):
+        OnnxNetwork("mine", section_of(static, batch_size=4))
+    axes: list[int | str] = ["n", 3, SIZE_PX, SIZE_PX]
+    pixels = write_onnx(
+        tmp_path / "bytes.onnx",
+        [node("Cast", "x", "y", to=TensorProto.FLOAT), node("GlobalMaxPool", "y", "embeds")],
+        {"x": axes},
+        {"embeds": ["n", 3, 1, 1]},
+        {},
+        "uint8",
+    )
+    found = OnnxNetwork("mine", section_of(pixels))(np.full((1, SIZE_PX, SIZE_PX, 3), [1, 2, 255], np.uint8))
+    np.testing.assert_array_equal(found, [[1, 2, 255]])
+    with pytest.raises(ConfigurationError, match="takes bytes: scaling, mean and deviation don't apply"):
+        OnnxNetwork("mine", section_of(pixels, mean=[0.5, 0.5, 0.5]))
+    two = write_onnx(
+        tmp_path / "two.onnx", [node("Add", "x mask", "embeds")], {"x": axes, "mask": axes}, {"embeds": axes}, {}
+    )
+    with pytest.raises(ConfigurationError, match="the network needs mask too"):
+        OnnxNetwork("mine", section_of(two, input="x"))
+
+
+def test_custom_operators_and_files_outside_the_folder_are_refused(tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    path = pictures_network(
+        inside / "net.onnx", SIZE_PX, save_as_external_data=True, location="arrays.bin", size_threshold=64
+    )
+    (inside / "arrays.bin").rename(tmp_path / "arrays.bin")
+    with pytest.raises(ConfigurationError, match=r"'arrays\.bin', which holds its array 'kernel', isn't beside it"):
+        OnnxNetwork("mine", section_of(path))
+    (inside / "arrays.bin").symlink_to(tmp_path / "arrays.bin")
+    outside = r"lies in '.*arrays.bin', outside the file's folder: not opened"
+    with pytest.raises(ConfigurationError, match=outside):
+        OnnxNetwork("mine", section_of(path))
+    model = onnx.load(path, load_external_data=False)
+    for array in model.graph.initializer:
+        for entry in array.external_data:
+            if entry.key == "location":
+                entry.value = "../arrays.bin"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ConfigurationError, match=outside):
+        OnnxNetwork("mine", section_of(path))
+    foreign = helper.make_node("Read", ["pixels"], ["embeds"], domain="evil")
+    axes: list[int | str] = ["n", 3, SIZE_PX, SIZE_PX]
+    custom = write_onnx(tmp_path / "custom.onnx", [foreign], {"pixels": axes}, {"embeds": axes}, {})
+    with pytest.raises(ConfigurationError, match=r"operators evil\.Read aren't ONNX Runtime's own"):
+        OnnxNetwork("mine", section_of(custom))
+
+
+def test_the_first_batch_that_needs_too_much_memory_costs_a_sentence(tmp_path: Path) -> None:
+    axes: list[int | str] = ["n", 3, SIZE_PX, SIZE_PX]
+    shape = np.array([1, 1, 1, 1 << 30])
+    arrays = {"shape": shape, "axes": np.array([1, 2, 3])}
+    nodes = [
+        node("Slice", "pixels a b c", "one"),
+        node("Expand", "one shape", "wide"),
+        node("ReduceMean", "wide axes", "embeds"),
+    ]
+    arrays |= {"a": np.zeros(3, np.int64), "b": np.ones(3, np.int64), "c": np.array([1, 2, 3])}
+    greedy = write_onnx(tmp_path / "greedy.onnx", nodes, {"pixels": axes}, {"embeds": ["n", 1, 1, 1]}, arrays)
+    with pytest.raises(ConfigurationError, match=r"extract.networks.mine: .*(alloc|memory)"):
+        first_batch("mine", section_of(greedy, batch_size=4), 1024)
+
+
+def test_a_vector_depends_on_nothing_but_its_row(vision: Path) -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (7, SIZE_PX, SIZE_PX, 3), np.uint8)
+    network = OnnxNetwork("mine", section_of(vision, batch_size=4))
+    whole = network(rows)
+    assert whole.shape == (7, 5) == (7, network.dimensions)
+    assert whole.dtype == np.float32
+    for number, row in enumerate(rows):
+        assert network(row[None])[0].tobytes() == whole[number].tobytes()
+    assert network(rows[:0]).shape == (0, 5)
+    axes: list[int | str] = ["n", 3, SIZE_PX, SIZE_PX]
+    nodes = [node("Log", "x", "logs"), node("GlobalAveragePool", "logs", "embeds")]
+    infinite = write_onnx(vision.parent / "infinite.onnx", nodes, {"x": axes}, {"embeds": ["n", 3, 1, 1]}, {})
+    with pytest.raises(ConfigurationError, match="not finite"):
+        OnnxNetwork("mine", section_of(infinite))(np.zeros_like(rows))
+
+
+def test_fingerprints_name_what_changes_a_vector_and_nothing_else(
+    vision: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A child process for each would take a second; test_onnx_goldens.py has real ones.
+    monkeypatch.setattr(first_batch_module, "first_batch", lambda *_: FirstBatch(5, 0.1))
+
+    def description(**keys: Any) -> dict[str, Any]:
+        config = ExtractConfig.model_validate(
+            {"modalities": ["mine"], "networks": {"mine": section_of(vision).model_dump() | keys}}
+        )
+        assert pin_networks(config).networks["mine"].sha256 == describe_tracks(config)["mine"]["weights"]
+        return describe_tracks(config)["mine"]
+
+    plain = description()
+    assert plain["dimensions"] == 5
+    assert description(batch_size=2, pool="none") == plain
+    for change in ({"channels": "bgr"}, {"mean": [0.5, 0.5, 0.5]}, {"resize": "pad"}):
+        assert description(**change) != plain
+
+
+def test_modalities_are_those_that_are_known_and_errors_name_the_nearest() -> None:
+    network = "networks={clip: {takes: picture, file: clip.onnx, size_px: 224}}"
+    wrong = "networks={clip: {takes: picture, file: clip.onnx, size_px: 224, chanels: bgr}}"
+
+    def load(*overrides: str) -> ExtractConfig:
+        return load_section("extract", ExtractConfig, None, overrides)
+
+    assert load(network, "modalities=[image, clip]").modalities == ("image", "clip")
+    for overrides, said in (
+        ((network, "modalities=[clp]"), "there is no 'clp'; did you mean 'clip'?"),
+        (("modalities=[imag]",), "there is no 'imag'; did you mean 'image'?"),
+        (("networks={clip: {file: a.onnx}}",), "'takes' must be one of picture, face, sound, log_mel"),
+        ((wrong,), "extract.networks.clip.chanels: unknown key; did you mean 'channels'?"),
+        (("networks={audio: {takes: picture, file: a, size_px: 2}}",), "the name 'audio' must be"),
+        (("networks={other: {weights: a}}",), "is no registered network"),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            load(*overrides)
+        assert said in str(caught.value)
+
+
+def test_an_entry_point_adds_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def points(group: str) -> list[metadata.EntryPoint]:
+        name = "beam_pipelines.extractors.networks.inception_v3:InceptionV3Image"
+        return [metadata.EntryPoint("theirs", name, group)] if group == registry.ENTRY_POINTS else []
+
+    monkeypatch.setattr(registry, "entry_points", points)
+    registry._others.cache_clear()
+    try:
+        config = ExtractConfig.model_validate(
+            {"modalities": ["theirs"], "networks": {"theirs": {"weights": "untrained"}}}
+        )
+        assert config.section_of("theirs").weights == "untrained"
+        with pytest.raises(ConfigurationError, match="must be a PublishedNetwork of that modality"):
+            describe_tracks(config)
+        monkeypatch.setattr("beam_pipelines.extractors.networks.inception_v3.InceptionV3Image.modality", "theirs")
+        assert describe_tracks(config)["theirs"]["weights"] == "untrained-seed-0"
+        assert Networks(config).takes("theirs") == PictureInput(299, 299)
+    finally:
+        registry._others.cache_clear()
+
+
+def test_windows_that_are_no_whole_seconds_lie_around_the_middle_of_their_second() -> None:
+    rate_hz, seconds = 10, range(4)
+    sound = np.arange(40, dtype=np.float32)
+    pieces = [AudioWindow(t, sound[t * rate_hz :][:rate_hz], True) for t in seconds]
+    padded = np.concatenate([np.zeros(20, np.float32), sound, np.zeros(20, np.float32)])
+    for samples in (4, 10, 15, 25, 31):
+        takes = SoundInput(rate_hz, samples, is_centred=True)
+        for window in centred_windows(pieces, seconds, takes):
+            first = 20 + 10 * window.t + (rate_hz - samples) // 2
+            np.testing.assert_array_equal(window.samples, padded[first : first + samples])
+
+
+def test_a_process_with_onnx_networks_alone_imports_no_tensorflow(vision: Path) -> None:
+    code = """if True:
+        import sys
+        import numpy as np
+        from beam_pipelines.extraction.one_film import extract_film
+        from beam_pipelines.extractors.config import ExtractConfig
+        from beam_pipelines.extractors.configured_networks import Networks, describe_tracks
+        network = {"takes": "picture", "file": sys.argv[1], "size_px": 12, "output": "embeds"}
+        config = ExtractConfig.model_validate({"modalities": ["mine"], "networks": {"mine": network}})
+        rows = Networks(config).rows("mine")
+        rows.add(np.zeros((12, 12, 3), np.uint8))
+        print(rows.vectors().shape, sorted({"tensorflow", "keras", "apache_beam"} & set(sys.modules)))
+    """
+    done = subprocess.run([sys.executable, "-c", code, str(vision)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "(1, 5) []"
