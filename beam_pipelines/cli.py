@@ -33,6 +33,7 @@ COMMANDS = {
     "highlights": ("beam_pipelines.commands.highlights", "a film's strongest moments as lists for programs that cut"),
     "retrain": ("trainer.commands.retrain", "scheduled: trains a challenger, promotes it if it beats the champion"),
     "rollback": ("trainer.commands.rollback", "returns to an earlier exported version"),
+    "networks": ("beam_pipelines.commands.networks", "what an ONNX file is, and the section that makes it a modality"),
     "weights": ("beam_pipelines.commands.weights", "list, fetch and verify the networks' weights"),
     "reproduce": ("trainer.commands.reproduce", "the paper's five runs on MediaEval 2018, its Table 1 beside ours"),
     "compare": (

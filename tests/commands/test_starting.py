@@ -13,7 +13,17 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_pipelines.commands import extract, import_features, prepare, score
 from beam_pipelines.foundation.command_line import BEAMS_OWN, nearly
 
-HEAVY = ("apache_beam", "tensorflow", "keras", "tensorflow_transform", "matplotlib", "scipy", "pyarrow")
+HEAVY = (
+    "apache_beam",
+    "tensorflow",
+    "keras",
+    "tensorflow_transform",
+    "matplotlib",
+    "scipy",
+    "pyarrow",
+    "onnx",
+    "onnxruntime",
+)
 PLACES = ("--manifest", "m.csv", "--records", "r", "--output", "o")
 WRONG_KEYS = {
     "extract": ("--films", "f", "--output", "o", "--set", "imge.batch_size=2"),

@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from beam_pipelines.extractors.registry import ENTRY_POINTS
 from tests.support.page_reader import DOCS, ROOT, Reader
 
 
@@ -21,9 +22,9 @@ def test_adding_a_network(reader: Reader) -> None:
     for place in re.findall(r"`((?:beam_pipelines|configs|docs|tests)/[\w./]+\w)`", text):
         assert (ROOT / place).is_file(), place
     for place, names in {
-        "configured_networks": ("PICTURE_NETWORKS", "Networks"),
-        "tracks": ("AudioAccumulator",),
-        "config": ("NetworkConfig",),
+        "extractors.registry": ("NETWORKS",),
+        "extractors.networks.published_network": ("PublishedNetwork", "PictureNetwork"),
     }.items():
-        module = importlib.import_module(f"beam_pipelines.extractors.{place}")
+        module = importlib.import_module(f"beam_pipelines.{place}")
         assert all(name in text and hasattr(module, name) for name in names)
+    assert f'[project.entry-points."{ENTRY_POINTS}"]' in text

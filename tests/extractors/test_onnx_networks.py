@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import yaml
 from onnx import TensorProto, helper
 
+from beam_pipelines.commands import networks as networks_command
 from beam_pipelines.extractors import registry
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import Networks, describe_tracks, pin_networks
@@ -24,7 +26,14 @@ from beam_pipelines.extractors.sound_context import centred_windows
 from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.media.audio.audio_windows import AudioWindow
-from tests.support.onnx_files import node, pictures_network, write_onnx
+from tests.support.onnx_files import (
+    node,
+    patches_network,
+    pictures_network,
+    quantised_network,
+    sounds_network,
+    write_onnx,
+)
 
 SIZE_PX = 12
 
@@ -190,6 +199,34 @@ def test_modalities_are_those_that_are_known_and_errors_name_the_nearest() -> No
         with pytest.raises(ConfigurationError) as caught:
             load(*overrides)
         assert said in str(caught.value)
+
+
+def test_show_prints_a_section_that_fits_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pictures_network(Path("vision-24.onnx"), save_as_external_data=True, location="arrays.bin", size_threshold=64)
+    quantised_network(Path("bytes.onnx"), 12)
+    sounds_network(Path("sound.onnx"), 32_000, 8_000)
+    patches_network(Path("patches.onnx"), 32)
+    takes = {"vision": "picture", "bytes": "picture", "sound": "sound", "patches": "log_mel"}
+    for file, (name, kind) in zip(("vision-24", "bytes", "sound", "patches"), takes.items(), strict=True):
+        assert networks_command.main(["show", f"{file}.onnx"]) == 0
+        shown, _, section = capsys.readouterr().out.partition("a section to paste:")
+        config = ExtractConfig.model_validate(yaml.safe_load(section)["extract"])
+        assert config.modalities == (name,)
+        assert config.networks[name].takes == kind
+        network = OnnxNetwork(name, config.networks[name])
+        for part in (network.file.sha256, *network.file.external.values(), *map(str, network.file.inputs)):
+            assert part in shown
+        assert pin_networks(config) == config
+    assert "operators Cast, DequantizeLinear, Flatten, MatMul" in run_show("bytes.onnx", capsys)
+    assert networks_command.main(["show", "absent.onnx"]) == 2
+
+
+def run_show(file: str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert networks_command.main(["show", file]) == 0
+    return capsys.readouterr().out
 
 
 def test_an_entry_point_adds_a_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,92 @@
+"""What `cineaffect networks show` prints of a file: its own data, and a section of a configuration guessed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from beam_pipelines.extractors.networks import log_mel
+from beam_pipelines.extractors.onnx_networks.model_file import ModelFile, Tensor
+
+_MEAN_DEVIATION = "mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225]"
+"""ImageNet's, in torchvision."""
+
+
+def described(file: ModelFile) -> Iterator[str]:
+    """A file's inputs, outputs, operators and the files beside it, as lines."""
+    yield f"file      {file.path}"
+    yield f"sha256    {file.sha256}"
+    for name, digest in file.external.items():
+        yield f"beside it {name}  sha256 {digest}"
+    for tensor in file.inputs:
+        yield f"input     {tensor}"
+    for tensor in file.outputs:
+        yield f"output    {tensor}"
+    counted = (f"{name} {count}" if count > 1 else name for name, count in file.operators.items())
+    yield f"operators {', '.join(counted)}"
+
+
+def suggested_section(name: str, path: str, file: ModelFile) -> Iterator[str]:
+    """A section of `extract.networks`, as lines of YAML. What can't be read from the file has a question mark."""
+    yield "extract:"
+    yield f"  modalities: [{name}]    # and others, for example [image, audio, face, {name}]"
+    yield "  networks:"
+    yield f"    {name}:"
+    fed = file.inputs[0]
+    for line in _input_keys(fed):
+        yield f"      {line}"
+    yield f"      file: {path}"
+    yield f"      sha256: {file.sha256}"
+    if file.external:
+        yield f"      external_sha256: {{{', '.join(f'{other}: {digest}' for other, digest in file.external.items())}}}"
+    if len(file.inputs) > 1:
+        needed = ", ".join(each.name for each in file.inputs)
+        yield f"      input: {fed.name}    # but it needs all of {needed}: export the part that needs one"
+    output = _vector_output(file)
+    if len(file.outputs) > 1:
+        yield f"      output: {output.name}"
+    if len([axis for axis in output.axes[1:] if axis != 1]) > 1:
+        yield "      pool: mean    # or first (a class token), last, max"
+        if len(output.axes) == 4:
+            yield "      vector_axis: 1    # of [n, D, height, width]; -1 of [n, height, width, D]"
+
+
+def _vector_output(file: ModelFile) -> Tensor:
+    """The first output that is one vector, else the first."""
+    return next((each for each in file.outputs if len(each.axes) == 2), file.outputs[0])
+
+
+def _input_keys(tensor: Tensor) -> Iterator[str]:
+    """The keys that say what the network takes, by the axes of its input."""
+    axes = tensor.axes
+    if len(axes) == 4 and 3 in (axes[1], axes[3]):
+        yield from _picture_keys(tensor)
+    elif len(axes) in (3, 4) and log_mel.FRAMES in axes:
+        bands = next((each for each in axes[1:] if each not in (1, log_mel.FRAMES)), log_mel.BANDS)
+        yield "takes: log_mel"
+        yield f"bands: {bands}"
+        if len(axes) == 4:
+            yield f"layout: {'nchw' if axes[1] == 1 else 'nhwc'}"
+    elif len(axes) == 2 or (len(axes) == 3 and axes[1] == 1):
+        yield "takes: sound"
+        yield "rate_hz: 16000    # ? the rate it was trained with"
+        samples = axes[-1]
+        yield (
+            f"window_s: {samples / 16000:g}" if isinstance(samples, int) else "window_s: 2.0    # ? around each second"
+        )
+    else:
+        yield "takes: unknown    # picture, face, sound or log_mel"
+
+
+def _picture_keys(tensor: Tensor) -> Iterator[str]:
+    layout = "nchw" if tensor.axes[1] == 3 else "nhwc"
+    height, width = tensor.axes[2:] if layout == "nchw" else tensor.axes[1:3]
+    is_square = height == width or not isinstance(height, int)
+    size = height if isinstance(height, int) else "224    # ?"
+    yield "takes: picture    # or face: the two largest, cut out"
+    yield f"size_px: {size if is_square else f'[{height}, {width}]'}"
+    yield "resize: shorter_side_then_crop    # or stretch, pad"
+    yield "channels: rgb"
+    yield f"layout: {layout}"
+    if tensor.type != "uint8":
+        yield "scaling: [0, 1]    # or [-1, 1], [0, 255]"
+        yield f"# {_MEAN_DEVIATION}    # ImageNet's, if it was trained with them"
