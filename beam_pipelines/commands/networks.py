@@ -35,8 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     # Imported late: help needs neither ONNX nor its runtime.
-    from beam_pipelines.extractors.onnx_networks.model_file import find_file, read_model_file
+    from beam_pipelines.extractors.onnx_networks.model_file import read_model_file
     from beam_pipelines.extractors.onnx_networks.suggestion import described, suggested_section
+    from beam_pipelines.extractors.weights.weight_files import find_file
 
     file = read_model_file(find_file(options.file))
     name = options.name or re.sub(r"[^a-z0-9_]+", "_", Path(options.file).stem.lower()).strip("_0123456789") or "mine"

@@ -161,7 +161,8 @@ class Networks:
 
     def _build(self, network: type[PublishedNetwork], config: NetworkConfig) -> PublishedNetwork:
         size = config.rows_a_batch(self._started and self.gpu)
-        return network(config.weights, config.seed, size, config.precision, self.config.device.xla)
+        options = network.options(config)
+        return network(config.weights, config.seed, size, config.precision, self.config.device.xla, **options)
 
 
 def _one_at_a_time(network: Network) -> Network:

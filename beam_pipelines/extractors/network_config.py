@@ -23,8 +23,8 @@ class NetworkConfig(Section):
     """The weights, batch size and precision of a network.
 
     Attributes:
-        weights: a name in the weights table (`cineaffect weights list`), or `untrained` for random weights. These are
-            for demos and tests only, and every record names them.
+        weights: a name in the weights table (`cineaffect weights list`), a file of one's own for the same network, or
+            `untrained` for random weights. These are for demos and tests only, and every record names them.
         seed: seed of untrained weights.
         batch_size: the network's fixed batch; None for `cpu_batch_size` or `gpu_batch_size`.
         precision: the type in which the network computes; vectors are always float32. Part of the fingerprint.
@@ -50,9 +50,23 @@ class RegisteredConfig(NetworkConfig):
 
 
 class ImageConfig(NetworkConfig):
-    """InceptionV3 on the whole picture (paper: Inception-Image)."""
+    """InceptionV3 on the whole picture (paper: Inception-Image).
+
+    Attributes:
+        scaling: what the pixel values 0 and 255 become, for `weights` of one's own: an `.h5` file of Keras 2, or a
+            `.weights.h5` file of Keras 3. The published weights want [-1, 1].
+    """
 
     weights: str = "inception_v3_imagenet"
+    scaling: tuple[float, float] = (-1.0, 1.0)
+
+    @model_validator(mode="after")
+    def _as_it_was_trained(self) -> ImageConfig:
+        if self.scaling not in ((-1.0, 1.0), (0.0, 1.0)):
+            raise ValueError("scaling must be [-1, 1] or [0, 1]")
+        if self.scaling != (-1.0, 1.0) and not self.weights.endswith(".h5"):
+            raise ValueError(f"scaling: '{self.weights}' takes [-1, 1]; another one is for weights of your own")
+        return self
 
 
 class VGG16Config(NetworkConfig):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import h5py
@@ -9,7 +10,16 @@ import keras
 import numpy as np
 import pytest
 
+from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.extractors.configured_networks import describe_tracks
 from beam_pipelines.extractors.networks.inception_v3 import InceptionV3Image, build_network, load_published, standardise
+from beam_pipelines.extractors.weights.network_weights import (
+    KERAS_3_SUFFIX,
+    assign_by_name,
+    assign_by_order,
+    read_keras3_h5,
+    read_keras_h5,
+)
 from beam_pipelines.foundation.errors import WeightsError
 
 
@@ -50,6 +60,68 @@ def test_standardisation_is_the_one_of_keras_applications() -> None:
     images = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=-1)
     expected = keras.applications.inception_v3.preprocess_input(images.astype(np.float32))
     np.testing.assert_allclose(standardise(images), expected, atol=1e-6)
+
+
+def small_network(top: bool) -> keras.Model:
+    """Layers of the kinds of InceptionV3, and, as a fine-tuned network has them, two above them."""
+    x = pictures = keras.Input((8, 8, 3))
+    for filters in (4, 5):
+        x = keras.layers.Conv2D(filters, 3, use_bias=False)(x)
+        x = keras.layers.BatchNormalization(scale=False)(x)
+        x = keras.layers.Activation("relu")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    if top:
+        x = keras.layers.Dense(2)(keras.layers.Dense(3)(x))
+    network = keras.Model(pictures, x)
+    generator = np.random.default_rng(len(network.weights))
+    network.set_weights([generator.uniform(0.5, 1, weight.shape) for weight in network.weights])
+    return network
+
+
+@pytest.mark.parametrize("top", [False, True])
+def test_weights_of_a_fine_tuned_network_in_both_layouts(top: bool, tmp_path: Path) -> None:
+    theirs, pictures = small_network(top), np.random.default_rng(1).uniform(size=(1, 8, 8, 3))
+    expected = theirs.layers[-3 if top else -1].output
+    answer = keras.Model(theirs.input, expected).predict_on_batch(pictures)
+    theirs.save_weights(tmp_path / "mine.weights.h5")
+    theirs.save(tmp_path / "mine.h5")
+    for name in ("mine.weights.h5", "mine.h5"):
+        mine = small_network(top=False)
+        mine.set_weights([np.zeros(weight.shape) for weight in mine.weights])
+        path = tmp_path / name
+        if name.endswith(KERAS_3_SUFFIX):
+            assign_by_name(mine, read_keras3_h5(path, mine), path)
+        else:
+            assign_by_order(mine, read_keras_h5(path), path)
+        np.testing.assert_array_equal(mine.predict_on_batch(pictures), answer)
+    larger = keras.Model(
+        theirs.input, keras.layers.Conv2D(2, 1)(theirs.layers[-3 if top else -1].output[:, None, None])
+    )
+    with pytest.raises(WeightsError, match=r"mine\.weights\.h5: '/layers/conv2d_2/vars/0' is absent or a link"):
+        read_keras3_h5(tmp_path / "mine.weights.h5", larger)
+    larger.save_weights(tmp_path / "larger.weights.h5")
+    with pytest.raises(WeightsError, match="'conv2d_2' belongs to no layer"):
+        read_keras3_h5(tmp_path / "larger.weights.h5", small_network(top=False))
+    with pytest.raises(WeightsError, match=r"not a \.weights\.h5 file of Keras 3"):
+        read_keras3_h5(tmp_path / "mine.h5", small_network(top=False))
+
+
+def test_weights_of_ones_own_are_in_the_fingerprint_with_their_scaling(tmp_path: Path) -> None:
+    (tmp_path / "mine.h5").write_bytes(b"weights")
+
+    def described(**image: object) -> dict[str, object]:
+        section = {"weights": str(tmp_path / "mine.h5"), **image}
+        return describe_tracks(ExtractConfig.model_validate({"modalities": ["image"], "image": section}))["image"]
+
+    plain, scaled = described(), described(scaling=[0, 1])
+    assert plain["weights"] == hashlib.sha256(b"weights").hexdigest()
+    assert plain["licence"] == "own"
+    assert (plain["preprocessing"], scaled["preprocessing"]) == ("rgb_299px_x/127.5-1", "rgb_299px_x/255")
+    assert {**scaled, "preprocessing": plain["preprocessing"]} == plain
+    np.testing.assert_allclose(standardise(np.array([0, 51, 255], np.uint8), (0.0, 1.0)), [0, 0.2, 1], rtol=1e-7)
+    for wrong in ({"scaling": [0, 255]}, {"weights": "inception_v3_imagenet", "scaling": [0, 1]}):
+        with pytest.raises(ValueError, match="scaling"):
+            described(**wrong)
 
 
 def test_a_wrong_shape_and_a_missing_layer_name_file_and_key(

@@ -106,14 +106,29 @@ def test_an_address_that_answers_404_and_one_that_is_closed(server: Server, cach
         weights.fetch("net", {"net": closed})
 
 
-def test_a_wrong_file_is_replaced_only_by_the_right_one(server: Server, cache: Path) -> None:
+def test_a_file_that_the_user_put_there_stays_and_may_be_named(server: Server, cache: Path) -> None:
     cache.mkdir()
-    (cache / "net.bin").write_bytes(b"damaged")
-    with pytest.raises(WeightsError):
-        weights.fetch("net", entry(server, "/cut", sha256=SHA256))
-    assert (cache / "net.bin").read_bytes() == b"damaged"
-    weights.fetch("net", entry(server, sha256=SHA256))
-    assert (cache / "net.bin").read_bytes() == CONTENT
+    (cache / "net.bin").write_bytes(b"fine-tuned")
+    table = entry(server, sha256=SHA256)
+    for use in (weights.fetch, weights.locate):
+        with pytest.raises(WeightsError, match=rf"extract\.tests\.weights: {cache / 'net.bin'}") as caught:
+            use("net", table)
+        assert "remove" not in str(caught.value)
+    assert (cache / "net.bin").read_bytes() == b"fine-tuned"
+    assert server.requests == []
+
+
+def test_weights_of_ones_own_are_named_by_their_file(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.mkdir()
+    (cache / "mine.h5").write_bytes(CONTENT)
+    monkeypatch.chdir(cache.parent)
+    for name in (str(cache / "mine.h5"), "mine.h5", "cache/mine.h5"):
+        assert weights.locate(name) == cache / "mine.h5"
+        assert weights.identity(name) == SHA256
+    with pytest.raises(WeightsError, match=rf"there is no file {cache.parent / 'other.h5'} or {cache / 'other.h5'}"):
+        weights.locate("other.h5")
+    with pytest.raises(WeightsError, match=r"a file of yours is known by its name's end \(\.h5"):
+        weights.locate("other")
 
 
 def test_a_cache_filled_by_hand(cache: Path) -> None:

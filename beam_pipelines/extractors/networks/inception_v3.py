@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import keras
 
 IMAGE_SIZE_PX = 299
+SCALING = (-1.0, 1.0)
+"""What the published weights want the pixel values 0 and 255 to become."""
 
 
 def build_network() -> keras.Model:
@@ -28,7 +30,7 @@ def build_network() -> keras.Model:
 
 
 def load_published(network: keras.Model, path: Path) -> None:
-    """Loads Keras's published `…_notop.h5`; layers are matched by their order.
+    """Loads Keras's published `…_notop.h5`, or a file of that layout; layers are matched by their order.
 
     Raises:
         WeightsError: if the file doesn't fit the network; the text names file and key.
@@ -36,13 +38,20 @@ def load_published(network: keras.Model, path: Path) -> None:
     assign_by_order(network, read_keras_h5(path), path)
 
 
-def standardise(images: np.ndarray) -> np.ndarray:
-    """uint8 -> float32 in [-1, 1]: x / 127.5 - 1."""
+def standardise(images: np.ndarray, scaling: tuple[float, float] = SCALING) -> np.ndarray:
+    """uint8 -> float32 in [-1, 1]: x / 127.5 - 1; or in [0, 1]: x / 255."""
+    if scaling != SCALING:
+        return images.astype(np.float32) / np.float32(255)
     return images.astype(np.float32) / np.float32(127.5) - np.float32(1.0)
 
 
 class InceptionV3Image(PictureNetwork):
-    """InceptionV3 over a batch of images: uint8 [n, 299, 299, 3] RGB -> float32 [n, 2048]."""
+    """InceptionV3 over a batch of images: uint8 [n, 299, 299, 3] RGB -> float32 [n, 2048].
+
+    Args:
+        given: as `PublishedNetwork` takes them.
+        scaling: what the pixel values 0 and 255 become, for weights of one's own.
+    """
 
     modality = "image"
     dimensions = 2048
@@ -52,4 +61,21 @@ class InceptionV3Image(PictureNetwork):
     recipe = MappingProxyType({"network": "inception_v3_avg_pool", "preprocessing": "rgb_299px_x/127.5-1"})
     build = staticmethod(build_network)
     load = staticmethod(load_published)
-    prepare = staticmethod(standardise)
+
+    def __init__(self, *given: Any, scaling: tuple[float, float] = SCALING, **named: Any):
+        self._scaling = scaling
+        super().__init__(*given, **named)
+
+    def prepare(self, batch: np.ndarray) -> np.ndarray:
+        """Turns pictures into the network's input."""
+        return standardise(batch, self._scaling)
+
+    @classmethod
+    def options(cls, config: Any) -> dict[str, Any]:
+        """The scaling, if its section has one."""
+        return {"scaling": getattr(config, "scaling", SCALING)}
+
+    @classmethod
+    def describe_options(cls, config: Any) -> dict[str, Any]:
+        """The preprocessing, if it isn't that of the published weights."""
+        return {} if cls.options(config)["scaling"] == SCALING else {"preprocessing": "rgb_299px_x/255"}

@@ -14,7 +14,12 @@ from beam_pipelines.extractors.batching.fixed_batch import FixedBatchNetwork, ch
 from beam_pipelines.extractors.network_inputs import NetworkInput, PictureInput
 from beam_pipelines.extractors.networks.precision import FULL, Precision, in_precision
 from beam_pipelines.extractors.weights import weight_files
-from beam_pipelines.extractors.weights.network_weights import draw_weights
+from beam_pipelines.extractors.weights.network_weights import (
+    KERAS_3_SUFFIX,
+    assign_by_name,
+    draw_weights,
+    read_keras3_h5,
+)
 from beam_pipelines.extractors.weights.weights_table import TABLE, Weights
 
 if TYPE_CHECKING:
@@ -27,7 +32,7 @@ class PublishedNetwork(ABC):
     A subclass defines the class attributes below and `build`, `load` and `prepare`.
 
     Args:
-        weights: a name in `weights_table.TABLE`, or `untrained`; None for the published weights.
+        weights: a name in `weights_table.TABLE`, `untrained`, or a file of the user's; None for the published ones.
         seed: seed of untrained weights.
         batch_size: inputs of every batch; a result does not depend on the other inputs of its batch.
         precision: the type in which its layers compute.
@@ -69,6 +74,8 @@ class PublishedNetwork(ABC):
         self.network = in_precision(self.build(), precision)
         if path is None:
             draw_weights(self.network, seed, self.gains)
+        elif path.name.endswith(KERAS_3_SUFFIX):
+            assign_by_name(self.network, read_keras3_h5(path, self.network), path)
         else:
             self.load(self.network, path)
         self._description = self.describe(name, seed, precision)
@@ -90,13 +97,21 @@ class PublishedNetwork(ABC):
         Raises:
             WeightsError: if the weights are absent or not the published ones.
         """
-        identity = weight_files.identity(weights or cls.published, seed, cls.table)
-        return {**cls.recipe, "weights": identity, "precision": precision}
+        name = weights or cls.published
+        described = {**cls.recipe, "weights": weight_files.identity(name, seed, cls.table), "precision": precision}
+        if weight_files.is_own_file(name, cls.table):
+            described["licence"] = weight_files.OWN_LICENCE
+        return described
 
     @classmethod
     @abstractmethod
     def takes(cls, config: Any) -> NetworkInput:
         """What it takes of a film each second, by its section of the configuration."""
+
+    @classmethod
+    def options(cls, config: Any) -> dict[str, Any]:
+        """Further arguments of its constructor, by its section."""
+        return {}
 
     @classmethod
     def describe_options(cls, config: Any) -> dict[str, Any]:

@@ -74,21 +74,6 @@ def check_installed() -> None:
         )
 
 
-def find_file(name: str) -> Path:
-    """A file by its name in a configuration: as it is, in the working directory, or in the directory of weights.
-
-    Raises:
-        ConfigurationError: if it is in none of them; the text names the places.
-    """
-    places = [Path(name).expanduser(), weight_files.cache_directory() / name]
-    for place in places:
-        if place.is_file():
-            return place.absolute()
-    raise ConfigurationError(
-        f"there is no file {' or '.join(str(place.absolute()) for place in dict.fromkeys(places))}"
-    )
-
-
 def read_model_file(path: Path) -> ModelFile:
     """Reads and checks a file. It is read once per process, and again when it has changed.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from beam_pipelines.extractors.batching.fixed_batch import fixed_batches
 from beam_pipelines.extractors.onnx_networks.config import OnnxConfig
-from beam_pipelines.extractors.onnx_networks.model_file import ModelFile, Tensor, find_file, read_model_file
+from beam_pipelines.extractors.onnx_networks.model_file import ModelFile, Tensor, read_model_file
 from beam_pipelines.extractors.onnx_networks.preparation import (
     FLOATS,
     PIXELS,
@@ -19,6 +19,7 @@ from beam_pipelines.extractors.onnx_networks.preparation import (
     row_type,
     vectors_of,
 )
+from beam_pipelines.extractors.weights import weight_files
 from beam_pipelines.foundation.errors import ConfigurationError, nearest
 from beam_pipelines.foundation.tensorflow_start import has_gpu_device
 
@@ -154,7 +155,7 @@ def checked_file(name: str, section: OnnxConfig) -> ModelFile:
     """
     place = f"extract.networks.{name}"
     try:
-        file = read_model_file(find_file(section.file))
+        file = read_model_file(weight_files.find_file(section.file))
     except ConfigurationError as error:
         raise ConfigurationError(f"{place}.file: {error}") from error
     if section.sha256 not in (None, file.sha256):

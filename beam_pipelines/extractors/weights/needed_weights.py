@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.extractors.registry import network_class, registered_names
 from beam_pipelines.extractors.weights import weight_files as weights
 from beam_pipelines.extractors.weights.weights_table import UNTRAINED, VGGISH_PCA, Weights
 from beam_pipelines.foundation.errors import WeightsError
@@ -11,13 +12,15 @@ from beam_pipelines.foundation.errors import WeightsError
 def needed_weights(config: ExtractConfig) -> dict[str, str]:
     """The needed names of the weights table and the modality that needs each, in the configuration's order.
 
-    The face detector's weights come with its package; openSMILE and untrained networks have none.
+    The face detector's weights come with its package; untrained networks have none, and users' own files no name.
     """
     needed: dict[str, str] = {}
     for modality in config.modalities:
-        # openSMILE has no section.
-        name = getattr(getattr(config, modality, None), "weights", UNTRAINED)
-        if name != UNTRAINED:
+        if modality not in registered_names():
+            continue
+        kind = network_class(modality)
+        name = config.section_of(modality).weights or kind.published
+        if name != UNTRAINED and not weights.is_own_file(name, kind.table):
             needed.setdefault(name, modality)
         if modality == "audio" and config.audio.postprocess == "youtube8m":
             needed.setdefault(VGGISH_PCA, modality)
@@ -31,7 +34,10 @@ def require_weights(config: ExtractConfig) -> None:
         WeightsError: if a name is not in the table or files are absent; the text names every absent file, and says how
             to get it or how to try the job without it.
     """
-    wanted = [(modality, weights.entry_of(name)) for name, modality in needed_weights(config).items()]
+    wanted = [
+        (modality, weights.entry_of(name, network_class(modality).table))
+        for name, modality in needed_weights(config).items()
+    ]
     directory = weights.cache_directory()
     absent = [(modality, entry) for modality, entry in wanted if not (directory / entry.file_name).is_file()]
     if not absent:

@@ -6,8 +6,11 @@ refused; from an npz file only plain arrays, without pickle.
 
 from __future__ import annotations
 
+import logging
 import math
+import re
 import zipfile
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +22,12 @@ from beam_pipelines.foundation.errors import WeightsError
 
 if TYPE_CHECKING:
     import keras
+
+_LOG = logging.getLogger(__name__)
+_MOST_AXES_OF_DENSE = 2
+KERAS_3_SUFFIX = ".weights.h5"
+_KERAS_3_ROOTS = ("layers", "_layer_checkpoint_dependencies")
+"""Where a functional model's layers lie; the second name was that of Keras 3.0."""
 
 
 def draw_weights(network: keras.Model, seed: int, gains: Mapping[str, float] | None = None) -> None:
@@ -76,6 +85,12 @@ def assign_by_order(network: keras.Model, layers: Mapping[str, Mapping[str, np.n
     """
     mine = [layer for layer in network.layers if layer.weights]
     theirs = {name: arrays for name, arrays in layers.items() if arrays}
+    top = list(theirs)[len(mine) :]
+    if all(array.ndim <= _MOST_AXES_OF_DENSE for name in top for array in theirs[name].values()):
+        # Dense layers above the network, as a fine-tuned one has them.
+        for name in top:
+            _LOG.info("%s: '%s' lies above the layers of %s and is left out", source, name, network.name)
+            del theirs[name]
     if len(mine) != len(theirs):
         raise WeightsError(f"{source}: it holds {len(theirs)} layers with weights, {network.name} has {len(mine)}")
     for layer, (name, arrays) in zip(mine, theirs.items(), strict=True):
@@ -112,6 +127,43 @@ def read_keras_h5(path: Path) -> dict[str, dict[str, np.ndarray]]:
             return {name: _read_layer(path, root, name) for name in _names(path, root, "layer_names")}
     except OSError as error:
         raise WeightsError(f"{path}: not readable as HDF5: {error}") from error
+
+
+def read_keras3_h5(path: Path, network: keras.Model) -> dict[str, np.ndarray]:
+    """Reads a `.weights.h5` file of Keras 3, which knows layers by their class and number, for a network's own layers.
+
+    Dense layers above the network, as a fine-tuned one has them, are left out.
+
+    Returns:
+        `<layer>/<variable>` -> array, for `assign_by_name`.
+
+    Raises:
+        WeightsError: if the file is not HDF5, has another layout, or more layers of a class than the network has.
+    """
+    found: dict[str, np.ndarray] = {}
+    numbers: Counter[str] = Counter()
+    try:
+        with h5py.File(path, "r") as file:
+            root = next((file[name] for name in _KERAS_3_ROOTS if name in file), None)
+            if not isinstance(root, h5py.Group):
+                raise WeightsError(f"{path}: has no '{_KERAS_3_ROOTS[0]}': not a .weights.h5 file of Keras 3")
+            for layer in network.layers:
+                kind = _snake_case(type(layer).__name__)
+                name = f"{kind}_{numbers[kind]}" if numbers[kind] else kind
+                numbers[kind] += 1
+                for place, variable in enumerate(layer.weights):
+                    found[f"{layer.name}/{variable.name}"] = _read_array(path, root, f"{name}/vars/{place}")
+            for kind, count in numbers.items():
+                if f"{kind}_{count}" in root and len(root[f"{kind}_{count}"].get("vars", ())):
+                    raise WeightsError(f"{path}: '{kind}_{count}' belongs to no layer of the network {network.name}")
+    except OSError as error:
+        raise WeightsError(f"{path}: not readable as HDF5: {error}") from error
+    return found
+
+
+def _snake_case(name: str) -> str:
+    """A class's name as Keras 3 writes it: Conv2D -> conv2d, BatchNormalization -> batch_normalization."""
+    return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
 
 
 def _read_layer(path: Path, root: h5py.Group, name: str) -> dict[str, np.ndarray]:

@@ -16,6 +16,10 @@ from beam_pipelines.extractors.weights.weights_table import TABLE, UNTRAINED, We
 from beam_pipelines.foundation.errors import WeightsError
 
 DIRECTORY_VARIABLE = "CINEAFFECT_WEIGHTS"
+OWN_LICENCE = "own"
+"""The licence of weights that a configuration names by their file: only its user knows it."""
+
+_OWN_SUFFIXES = (".h5", ".npz", ".ckpt")
 CONNECTION_TIMEOUT_S = 30
 _CHUNK_BYTES = 1 << 16
 
@@ -37,18 +41,42 @@ def entry_of(name: str, table: Mapping[str, Weights] = TABLE) -> Weights:
         WeightsError: if the name is not in the table.
     """
     if name not in table:
-        raise WeightsError(f"weights '{name}': no such name; known: {', '.join(table)}, and '{UNTRAINED}'")
+        raise WeightsError(
+            f"weights '{name}': no such name; known: {', '.join(table)}, and '{UNTRAINED}'; a file of yours is known "
+            f"by its name's end ({', '.join(_OWN_SUFFIXES)})"
+        )
     return table[name]
 
 
-def locate(name: str, table: Mapping[str, Weights] = TABLE) -> Path:
-    """The checked file of a name in the cache directory. It never downloads.
+def is_own_file(name: str, table: Mapping[str, Weights] = TABLE) -> bool:
+    """Whether a configuration's `weights` name a file of its user's, and no entry of the table."""
+    return name not in table and (name.endswith(_OWN_SUFFIXES) or "/" in name)
 
-    A file is hashed once per process, and again if its size or its time of change has changed.
+
+def find_file(name: str) -> Path:
+    """A user's file by its name in a configuration: as it is, in the working directory, or in that of weights.
+
+    Raises:
+        WeightsError: if it is in none of them; the text names the places.
+    """
+    places = [Path(name).expanduser(), cache_directory() / name]
+    for place in places:
+        if place.is_file():
+            return place.absolute()
+    looked_at = " or ".join(dict.fromkeys(str(place.absolute()) for place in places))
+    raise WeightsError(f"there is no file {looked_at}")
+
+
+def locate(name: str, table: Mapping[str, Weights] = TABLE) -> Path:
+    """The checked file of a name in the cache directory, or a user's own file. It never downloads.
+
+    A published file is hashed once per process, and again if its size or its time of change has changed.
 
     Raises:
         WeightsError: if the file is absent or has another hash; the text names file, address, hash and directory.
     """
+    if is_own_file(name, table):
+        return find_file(name)
     entry = entry_of(name, table)
     path = cache_directory() / entry.file_name
     if not path.is_file():
@@ -58,9 +86,10 @@ def locate(name: str, table: Mapping[str, Weights] = TABLE) -> Path:
 
 
 def fetch(name: str, table: Mapping[str, Weights] = TABLE, progress: bool = False) -> Path:
-    """The checked file of a name; it is downloaded into the cache directory if it is absent or wrong.
+    """The checked file of a name; it is downloaded into the cache directory if it is absent.
 
-    The download has a temporary name until its hash is right, so an incomplete file never has the final name.
+    The download has a temporary name until its hash is right, so an incomplete file never has the final name. A file
+    that is there already is the user's: with another hash it is refused, and stays.
 
     Args:
         name: a name of the table.
@@ -73,8 +102,8 @@ def fetch(name: str, table: Mapping[str, Weights] = TABLE, progress: bool = Fals
     """
     entry = entry_of(name, table)
     path = cache_directory() / entry.file_name
-    algorithm, expected = entry.published_hash
-    if path.is_file() and file_digest(path, algorithm) == expected:
+    if path.is_file():
+        _check(entry, path)
         return path
     if entry.url is None:
         raise WeightsError(f"weights '{name}' can't be fetched: they have no published address\n{_how_to_get(entry)}")
@@ -131,8 +160,9 @@ def _check(entry: Weights, path: Path) -> None:
     found = file_digest(path, algorithm)
     if found != expected:
         raise WeightsError(
-            f"weights '{entry.name}': {path} has the {algorithm} {found}, not the expected {expected}; "
-            f"remove the file\n{_how_to_get(entry)}"
+            f"weights '{entry.name}': {path} has the {algorithm} {found}, not the published {expected}. The file stays "
+            f"as it is. To use it, name it: extract.{entry.used_by.partition(':')[0]}.weights: {path}. To have the "
+            f"published one, move it to another place first.\n{_how_to_get(entry)}"
         )
 
 

@@ -60,7 +60,7 @@ _ENTRIES = (
         md5="64373286793e3c8b2b4e3219cbf3544b",
         licence="CC BY 4.0 (Visual Geometry Group, Oxford)",
         trained_on="ImageNet (ILSVRC-2014)",
-        used_by="image baseline of the paper",
+        used_by="vgg16: VGG16Image, the image baseline of the paper",
     ),
     Weights(
         name="vggish_audioset",
