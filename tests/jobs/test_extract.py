@@ -16,6 +16,7 @@ from av.stream import Disposition
 
 from beam_pipelines import extract
 from beam_pipelines.contracts.records import records
+from tests.support.onnx_files import pictures_network
 from tests.support.several_tracks import Track, other, rising, write_tracks
 from tests.support.synthetic_clips import Sound, regular_times, write_clip
 
@@ -41,6 +42,23 @@ def films(tmp_path_factory) -> Path:
     (folder / "empty.mp4").touch()
     write_sound_only(folder / "sound_only.mp4")
     return folder
+
+
+def test_a_network_by_configuration_is_added_to_records_and_workers_compare_its_hash(films, tmp_path):
+    film = tmp_path / "films" / "with_sound.mp4"
+    film.parent.mkdir()
+    film.write_bytes((films / "with_sound.mp4").read_bytes())
+    network = {"takes": "picture", "file": str(pictures_network(tmp_path / "net.onnx")), "size_px": 24}
+    setting = f"--set=networks={json.dumps({'mine': {**network, 'output': 'embeds'}})}"
+    output = tmp_path / "out"
+    for modalities in ("audio", "mine"):
+        assert run(film.parent, output, setting, f"--set=modalities=[{modalities}]", "--workers", "1") == 0
+    tracks = records.read_record(str(output / "with_sound.mp4.tfrecord")).tracks
+    assert {modality: track.values.shape for modality, track in tracks.items()} == {"audio": (3, 128), "mine": (3, 5)}
+    manifest = read_json(output / "run_manifest.json")
+    weights = manifest["descriptions"]["mine"]["weights"]
+    assert manifest["configuration"]["networks"]["mine"]["sha256"] == weights
+    assert run(film.parent, output, setting, "--set=modalities=[mine]", f"--set=networks.mine.sha256={'0' * 64}") == 2
 
 
 def write_sound_only(path: Path) -> None:

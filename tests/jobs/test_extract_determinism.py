@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from beam_pipelines.contracts.records import records
 from beam_pipelines.demo.films import make_demo_films, plan_demo_films
 from beam_pipelines.extractors.configured_networks import Networks
 from tests.golden.regenerate import GOLDEN, VALUES, first_values
+from tests.support.onnx_files import patches_network, pictures_network, quantised_network, sounds_network
 
 FILMS = {"films": 2, "seconds": 6, "seed": 2018}
 # Small batches, so that a film has several, the last of them padded.
@@ -44,6 +46,32 @@ def test_one_worker_and_two_write_the_same_bytes_of_films_with_faces(tmp_path: P
         assert (np.abs(faces.values).reshape(len(faces.values), 2, -1).max(axis=2) > 0).tolist() == (
             faces.present > 0
         ).tolist()
+
+
+@pytest.mark.slow
+def test_one_worker_and_two_write_the_same_bytes_of_networks_by_configuration(tmp_path: Path) -> None:
+    manifest = make_demo_films(tmp_path / "data", **FILMS)
+    picture = {"takes": "picture", "file": str(pictures_network(tmp_path / "vision.onnx")), "size_px": 24}
+    wave = str(sounds_network(tmp_path / "wave.onnx", 32_000, 4_000))
+    networks = {
+        "vision": {**picture, "output": ["embeds", "tokens"], "pool": "mean", "batch_size": 4},
+        "wave": {"takes": "sound", "file": wave, "rate_hz": 16_000, "window_s": 2.0, "pool": "max"},
+        "tones": {"takes": "log_mel", "file": str(patches_network(tmp_path / "tones.onnx", 64))},
+        "expression": {
+            "takes": "face",
+            "file": str(quantised_network(tmp_path / "bytes.onnx", 24)),
+            "size_px": 24,
+            "layout": "nhwc",
+        },
+    }
+    settings = [f"--set=networks={json.dumps(networks)}", f"--set=modalities={json.dumps(list(networks))}"]
+    one, two = (extracted(manifest, tmp_path / f"{count}", count, *settings) for count in (1, 2))
+    assert len(one) == 2
+    assert {film_id for film_id in one if one[film_id] != two[film_id]} == set()
+    for film_id in one:
+        tracks = records.read_record(str(tmp_path / "1" / f"{film_id}.tfrecord")).tracks
+        assert all(track.values.any() for track in tracks.values())
+        assert tracks["expression"].present.shape[1] == 2
 
 
 @pytest.mark.slow
