@@ -78,6 +78,8 @@ setup(
         "python-json-logger>=4,<5",
         "rich>=14,<16",
         "tqdm>=4.66,<5",
+        # MIT, 126 kB with its lexicon, needs nothing that isn't here already: the sentiment of `speech_text`.
+        "vaderSentiment>=3.3.2,<4",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],

@@ -31,6 +31,15 @@ SENTENCES: Mapping[str, str] = {
     "interlaced": "a picture holds two fields; faces are looked for in one of them, which has {number:g} lines",
     "hdr": "the film is HDR; its pictures become SDR, with {number:g} cd/m² as white",
     "hdr_clipped": "{number:g} % of the HDR film's pixels are brighter than SDR's white, and became white",
+    "subtitles_chosen": "{number:g} subtitles are in the wanted language; taken: {taken}",
+    "subtitles_not_taken": "none of {number:g} subtitles is text of the whole film in '{wanted}', so it has no text; "
+    "found: {found}",
+    "subtitles_not_read": "{taken} can't be read ({why}), so the film has no text; subtitles found: {number:g}",
+    "subtitles_encoding": "{taken} was read as {encoding}, which is a guess; bytes that depend on it: {number:g}",
+    "subtitles_mended": "{number:g} cues have no end behind their start, or last too long; their ends are guessed",
+    "subtitles_left_out": "{number:g} cues of {taken} lie outside the film, or have no time or text that can be read",
+    "subtitles_span": "the subtitles span {number:g} % of the film; perhaps they belong to a part of it",
+    "subtitles_language": "{number:g} % of the subtitles' words are the commonest of English, too few for English",
 }
 """Code -> its sentence, a format with `number` and perhaps further words; in the order in which warnings are shown.
 
@@ -46,6 +55,14 @@ FROZEN_BEYOND_S = 1
 
 SOUND_GOES_ON_BEYOND_S = 2.0
 """More sound than this after the last picture is a warning (ours): encoders and editors leave a second or so."""
+
+
+SPAN_BELOW_PERCENT = 50
+"""Subtitles from whose first to whose last cue less of a film lies are a warning (ours)."""
+
+COMMON_BELOW_PERCENT, COMMON_OF_WORDS = 10, 100
+"""English subtitles have 20 to 30 % of the commonest words, those of other languages at most 5 % (ours): fewer, among
+so many words or more, are a warning."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +142,7 @@ def warnings_of_quality(
         "hdr_clipped": picture("clipped_percent"),
     }
     found += [film_warning(code, number) for code, number in facts.items() if number]
+    found += _text_warnings(quality.get("text") or {}, _counts(quality, "text"))
     return tuple(found)
 
 
@@ -146,6 +164,30 @@ def _sound_warnings(described: Mapping[str, Any], sound: Callable[[str], float])
         yield film_warning("mono_tracks_mixed", len(tracks), layout=described.get("layout"))
     if apart:
         yield film_warning("mono_tracks_apart", apart, taken=taken)
+
+
+def _text_warnings(described: Mapping[str, Any], text: Callable[[str], float]) -> Iterator[FilmWarning]:
+    """The warnings about a film's subtitles, from what a record says of them; none in records without text."""
+    taken, there = described.get("taken") or {}, text("found")
+    if there and not taken:
+        found = ", ".join(map(str, described.get("not_taken") or []))
+        yield film_warning("subtitles_not_taken", there, wanted=described.get("wanted"), found=found)
+        return
+    which = str(taken.get("sidecar") or f"stream {taken.get('stream')}")
+    if text("alike") > 1:
+        yield film_warning("subtitles_chosen", text("alike"), taken=which)
+    if described.get("not_read"):
+        yield film_warning("subtitles_not_read", there, taken=which, why=described["not_read"])
+    if guessed := _counts(described, "taken")("not_ascii"):
+        yield film_warning("subtitles_encoding", guessed, taken=which, encoding=taken.get("encoding"))
+    if text("mended"):
+        yield film_warning("subtitles_mended", text("mended"))
+    if left_out := text("outside") + text("damaged"):
+        yield film_warning("subtitles_left_out", left_out, taken=which)
+    if 0 < text("span_percent") < SPAN_BELOW_PERCENT:
+        yield film_warning("subtitles_span", text("span_percent"))
+    if text("words") >= COMMON_OF_WORDS and text("common_percent") < COMMON_BELOW_PERCENT:
+        yield film_warning("subtitles_language", text("common_percent"))
 
 
 _WHY = {

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from beam_pipelines.contracts.film_ids import has_digest
-from beam_pipelines.contracts.film_warnings import FilmWarning, count_by_code, from_rows, to_rows
+from beam_pipelines.contracts.film_warnings import SENTENCES, FilmWarning, count_by_code, from_rows, to_rows
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import (
     EXIT_OK,
@@ -70,6 +70,8 @@ class FilmOutcome:
 
 TRIED_AGAIN = frozenset(
     {"not_found", "not_readable", "changed", "disk_full", "out_of_memory", "timeout", "crashed", "unforeseen_error"}
+    # Subtitles may lie beside the film: its own file need not change for another result.
+    | {code for code in SENTENCES if code.startswith("subtitles_")}
 )
 """Reasons whose cause may be the machine, the network or people who move files: the next run tries the film again.
 

@@ -43,6 +43,7 @@ def cut_film(
     probe: FilmProbe,
     descriptions: Mapping[str, Mapping[str, Any]],
     segment_s: int,
+    sidecar: storage.FileInfo | None = None,
 ) -> list[Segment]:
     """The segments of a film, in order."""
     cut = CutFilm(
@@ -52,7 +53,8 @@ def cut_film(
         sha256=checksum,
         probe=json.dumps(probe_to_message(probe), sort_keys=True),
         modalities=tuple(sorted(descriptions)),
-        key=part_key(checksum, segment_s, probe.seconds, descriptions),
+        key=part_key(checksum, segment_s, probe.seconds, descriptions, sidecar),
+        sidecar=sidecar,
     )
     starts = range(0, probe.seconds, segment_s)
     return [Segment(cut, start, min(start + segment_s, probe.seconds)) for start in starts]

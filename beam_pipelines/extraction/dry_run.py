@@ -19,10 +19,20 @@ from rich.table import Table
 from rich.text import Text
 
 from beam_pipelines.contracts.film_ids import shown_name
-from beam_pipelines.contracts.film_warnings import FilmWarning, count_by_code, headline, line_of, refuse
+from beam_pipelines.contracts.film_warnings import (
+    FilmWarning,
+    count_by_code,
+    headline,
+    in_order,
+    line_of,
+    refuse,
+    warnings_of_quality,
+)
+from beam_pipelines.contracts.records import records
 from beam_pipelines.extraction.earlier_runs import EarlierRuns
 from beam_pipelines.extraction.missing import current_header, missing_of, stat_source
 from beam_pipelines.extraction.one_film import media_limits
+from beam_pipelines.extraction.subtitles import read_text, subtitles_beside
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import core_seconds
 from beam_pipelines.films.catalogue import Film
@@ -116,13 +126,20 @@ def forecast(
     try:
         source = stat_source(film)
         existing = current_header(film, source, directory)
-        wanted = sorted(descriptions if earlier.force or existing is None else missing_of(existing, descriptions))
+        missing = descriptions
+        if existing is not None and not earlier.force:
+            record = storage.stat(records.record_uri(directory, film.film_id))
+            missing = missing_of(existing, descriptions, film, record)
+        wanted = sorted(missing)
         failure = earlier.carried_over(film)
         if failure:
             return Forecast(film.film_id, f"failed before ({failure.reason}), see --retry-failed", failed=True)
         with storage.local_copy(film.uri) as path:
             probe = decoder.probe(path, media_limits(config), config.sound_track)
+            text = read_text(film, path, probe, subtitles_beside(film, missing), decoder, config.refuse)
         warnings = existing.warnings if existing and not wanted else warnings_of_probe(probe)
+        if text is not None:
+            warnings = in_order([*warnings, *warnings_of_quality({"text": text.quality})])
         refuse(film.uri, warnings, config.refuse)
     except FilmError as error:
         return Forecast(film.film_id, f"would fail ({error.reason})", failed=True)

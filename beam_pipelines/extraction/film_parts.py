@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines.contracts.records.feature_track import SOUND_TRACK, FeatureTrack, fingerprint
+from beam_pipelines.contracts.records.feature_track import CHOSEN, FeatureTrack, fingerprint
 from beam_pipelines.extraction.parts_folder import PARTS_FOLDER, part_name
 from beam_pipelines.extractors.tracks import FilmPart
 from beam_pipelines.films.catalogue import Film
@@ -45,6 +45,7 @@ class CutFilm:
         probe: its probe as JSON.
         modalities: the modalities to extract.
         key: the key in the names of its parts.
+        sidecar: the subtitle file that is read beside the film; None if there is none, or no modality takes text.
     """
 
     film: Film
@@ -54,6 +55,7 @@ class CutFilm:
     probe: str
     modalities: tuple[str, ...]
     key: str
+    sidecar: storage.FileInfo | None = None
 
     def read_probe(self) -> FilmProbe:
         """The film's probe."""
@@ -74,11 +76,17 @@ class Segment:
         return range(self.start, self.stop)
 
 
-def part_key(sha256: str, segment_s: int, seconds: int, descriptions: Mapping[str, Mapping[str, Any]]) -> str:
+def part_key(
+    sha256: str,
+    segment_s: int,
+    seconds: int,
+    descriptions: Mapping[str, Mapping[str, Any]],
+    sidecar: storage.FileInfo | None = None,
+) -> str:
     """The key in the names of a film's parts."""
     about = {"source": sha256, "segment_s": segment_s, "seconds": seconds, "version": __version__}
-    made = {modality: [fingerprint(d), d.get(SOUND_TRACK)] for modality, d in descriptions.items()}
-    return fingerprint({**about, "made": made})
+    made = {modality: [fingerprint(d), [d.get(key) for key in CHOSEN]] for modality, d in descriptions.items()}
+    return fingerprint({**about, "made": made, "sidecar": None if sidecar is None else asdict(sidecar)})
 
 
 def part_uri(directory: str, segment: Segment) -> str:
@@ -98,6 +106,7 @@ def write_part(part: FilmPart, uri: str) -> None:
         "without_a_fresh_frame": part.without_a_fresh_frame,
         "picture": None if part.picture is None else asdict(part.picture),
         "sound": None if part.sound is None else asdict(part.sound),
+        "text": part.text,
         "modalities": sorted(part.tracks),
     }
     with storage.whole_file(uri) as path, path.open("wb") as file:
@@ -122,7 +131,8 @@ def read_part(uri: str, descriptions: Mapping[str, Mapping[str, Any]]) -> FilmPa
             }
     except (FileNotFoundError, zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
         raise PartAbsentError(f"{uri}: {error}") from error
-    return FilmPart(tracks, message["without_a_fresh_frame"], _counts(message["picture"]), _counts(message["sound"]))
+    picture, sound = _counts(message["picture"]), _counts(message["sound"])
+    return FilmPart(tracks, message["without_a_fresh_frame"], picture, sound, message["text"])
 
 
 def join_parts(parts: Sequence[FilmPart]) -> FilmPart:
@@ -132,6 +142,7 @@ def join_parts(parts: Sequence[FilmPart]) -> FilmPart:
         None if parts[0].without_a_fresh_frame is None else sum(part.without_a_fresh_frame or 0 for part in parts),
         _sum([part.picture for part in parts]),
         _sum([part.sound for part in parts]),
+        parts[0].text,
     )
 
 

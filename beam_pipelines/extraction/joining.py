@@ -30,6 +30,7 @@ from beam_pipelines.extraction.one_film import (
     on_local_disk,
     write_record,
 )
+from beam_pipelines.extraction.subtitles import read_text, subtitles_beside
 from beam_pipelines.extractors.tracks import FilmPart
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
@@ -55,9 +56,13 @@ def extract_segment(segment: Segment, extractor: Extractor) -> str:
     source = stat_source(cut.film)
     if (source.size_bytes, source.modified_s) != (cut.size_bytes, cut.modified_s):
         raise FilmError("read", "changed", f"{cut.film.uri}: was changed while it was extracted; run again")
+    beside = subtitles_beside(cut.film, descriptions)
+    if (beside.taken if beside else None) != cut.sidecar:
+        raise FilmError("read", "changed", f"{cut.film.uri}: its subtitles were changed while it was read; run again")
     with ExitStack() as copies:
         path = on_local_disk(cut.film, copies)
-        part = extract_part(path, cut.read_probe(), descriptions, extractor, segment.seconds)
+        text = read_text(cut.film, path, cut.read_probe(), beside, extractor.decoder, extractor.config.refuse)
+        part = extract_part(path, cut.read_probe(), descriptions, extractor, segment.seconds, text)
     write_part(part, uri)
     return uri
 

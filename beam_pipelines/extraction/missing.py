@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from beam_pipelines.contracts.records import records
+from beam_pipelines.extraction.subtitles import is_text_current
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
@@ -25,7 +26,8 @@ def up_to_date_header(
 ) -> records.RecordHeader | None:
     """The header of a film's record that lacks nothing, judged by name, size and times; else None."""
     existing = current_header(film, source, directory)
-    return None if existing is None or missing_of(existing, descriptions) else existing
+    record = storage.stat(records.record_uri(directory, film.film_id))
+    return None if existing is None or missing_of(existing, descriptions, film, record) else existing
 
 
 def current_header(film: Film, source: storage.FileInfo, directory: str) -> records.RecordHeader | None:
@@ -108,8 +110,21 @@ def is_current(
 
 
 def missing_of(
-    header: records.RecordHeader, descriptions: Mapping[str, Mapping[str, Any]]
+    header: records.RecordHeader,
+    descriptions: Mapping[str, Mapping[str, Any]],
+    film: Film,
+    record: storage.FileInfo | None,
 ) -> dict[str, Mapping[str, Any]]:
-    """The wanted modalities that a record lacks, or holds with another fingerprint or of another sound track."""
+    """The wanted modalities that a record lacks, or holds with another fingerprint or of another sound track or text.
+
+    Args:
+        header: the header of the film's record.
+        descriptions: wanted modality -> description of its features.
+        film: the film.
+        record: the record's file.
+    """
     have = header.descriptions
-    return {m: d for m, d in descriptions.items() if m not in have or not records.same_features(have[m], d)}
+    kept = {m for m, d in descriptions.items() if m in have and records.same_features(have[m], d)}
+    if not is_text_current(header, film, {m: descriptions[m] for m in kept}, record):
+        kept = {m for m in kept if records.SUBTITLES not in descriptions[m]}
+    return {m: d for m, d in descriptions.items() if m not in kept}

@@ -26,6 +26,7 @@ from beam_pipelines.extraction.missing import (
     sha256_of,
     stat_source,
 )
+from beam_pipelines.extraction.subtitles import read_text, subtitles_beside
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import Networks
 from beam_pipelines.extractors.tracks import FilmPart, extract_tracks, start_us
@@ -35,6 +36,7 @@ from beam_pipelines.foundation.errors import DiskFullError, FilmError
 from beam_pipelines.media.damage import describe_file, refuse_too_damaged
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
 from beam_pipelines.media.probe_warnings import warnings_of_probe
+from beam_pipelines.media.text.film_text import FilmText
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
 _LOG = logging.getLogger(__name__)
@@ -112,7 +114,7 @@ def extract_film(film: Film, extractor: Extractor, in_parts: bool = True) -> Ext
     record = storage.stat(uri)
     by_this_run = extractor.earlier.made_by_this_run(record)
     is_kept = by_this_run or not extractor.earlier.force
-    is_done = existing is not None and is_kept and not missing_of(existing, descriptions)
+    is_done = existing is not None and is_kept and not missing_of(existing, descriptions, film, record)
     if existing is not None and is_done and is_current(existing, film, source, record):
         refuse(film.uri, existing.warnings, extractor.config.refuse)
         return ExtractedFilm(existing.duration_us / 1_000_000, by_this_run, existing.warnings)
@@ -120,7 +122,9 @@ def extract_film(film: Film, extractor: Extractor, in_parts: bool = True) -> Ext
         path = on_local_disk(film, copies)
         checksum = sha256_of(path)
         kept = kept_record(uri, existing, checksum)
-        missing = missing_of(kept.header, descriptions) if kept and not extractor.earlier.force else dict(descriptions)
+        missing = dict(descriptions)
+        if kept and not extractor.earlier.force:
+            missing = missing_of(kept.header, descriptions, film, record)
         if kept and not missing:
             refuse(film.uri, kept.header.warnings, extractor.config.refuse)
             if kept.header.source_uri != film.uri:  # the same film at another address
@@ -132,9 +136,12 @@ def extract_film(film: Film, extractor: Extractor, in_parts: bool = True) -> Ext
         refuse(film.uri, warnings_of_probe(probe), extractor.config.refuse)
         if kept and not fits(kept, probe):
             kept, missing = None, dict(descriptions)
+        beside = subtitles_beside(film, missing)
         if in_parts and is_cut(path, probe, missing, extractor.config, extractor.decoder):
-            return cut_film(film, source, checksum, probe, missing, extractor.config.segment_s)
-        part = extract_part(path, probe, missing, extractor, range(probe.seconds))
+            sidecar = beside.taken if beside else None
+            return cut_film(film, source, checksum, probe, missing, extractor.config.segment_s, sidecar)
+        text = read_text(film, path, probe, beside, extractor.decoder, extractor.config.refuse)
+        part = extract_part(path, probe, missing, extractor, range(probe.seconds), text)
     return write_record(film, source.size_bytes, checksum, probe, part, kept, extractor)
 
 
@@ -163,10 +170,16 @@ def on_local_disk(film: Film, copies: ExitStack) -> Path:
 
 
 def extract_part(
-    path: Path, probe: FilmProbe, descriptions: Mapping[str, Mapping[str, Any]], extractor: Extractor, seconds: range
+    path: Path,
+    probe: FilmProbe,
+    descriptions: Mapping[str, Mapping[str, Any]],
+    extractor: Extractor,
+    seconds: range,
+    text: FilmText | None = None,
 ) -> FilmPart:
     """Extracts the wanted modalities of some seconds of a film."""
-    part = extract_tracks(path, probe, extractor.networks, descriptions, extractor.limits, extractor.decoder, seconds)
+    networks, limits, decoder = extractor.networks, extractor.limits, extractor.decoder
+    part = extract_tracks(path, probe, networks, descriptions, limits, decoder, seconds, text)
     _LOG.info("%s: seconds [%d, %d): %s %s", path.name, seconds.start, seconds.stop, part.picture, part.sound)
     return part
 
@@ -218,4 +231,6 @@ def _quality(probe: FilmProbe, part: FilmPart) -> dict[str, Any]:
     if part.sound is not None:
         damaged = {"frames_corrupt": part.sound.frames_corrupt, "packet_errors": part.sound.packet_errors}
         quality["sound"] = {**probe.sound.describe(), **damaged}
+    if part.text is not None:
+        quality["text"] = part.text
     return quality

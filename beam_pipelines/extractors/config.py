@@ -33,13 +33,14 @@ from beam_pipelines.extractors.registry import registered_names
 from beam_pipelines.films.catalogue import MIN_LINES_PX, VIDEO_SUFFIXES
 from beam_pipelines.foundation.configuration import Section
 from beam_pipelines.foundation.errors import nearest
+from beam_pipelines.media.text.subtitles_config import SubtitlesConfig
 from beam_pipelines.media.video.decode_mode import DecodeMode
 
 Suffix = Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]
 """A suffix in small letters; files may have it in capitals too."""
 
 MODALITY_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-OTHER_MODALITIES = ("opensmile_is10",)
+OTHER_MODALITIES = ("opensmile_is10", "speech_text")
 """Modalities that no network makes."""
 
 _RESERVED = ("rgb", "cineaffect", "example")
@@ -155,6 +156,7 @@ class ExtractConfig(Section):
         sound_track: the sound track to take: the index of its stream in the file (as `--dry-run` and ffprobe show it),
             its language (eng) or its title. A film without such a track has the one that rules choose, and a warning.
             A track of another name is extracted again; its features have the same fingerprint.
+        subtitles: the subtitles that `speech_text` reads.
         crop_bars: whether black bars are cut off the pictures before image features and faces are made of them. They
             are found once a film, over many of its seconds. Part of the fingerprints.
         suffixes: the suffixes of films in a folder.
@@ -179,6 +181,7 @@ class ExtractConfig(Section):
     device: DeviceConfig = DeviceConfig()
     limits: LimitsConfig = LimitsConfig()
     sound_track: Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1)] | None = None
+    subtitles: SubtitlesConfig = SubtitlesConfig()
     crop_bars: bool = False
     suffixes: tuple[Suffix, ...] = Field(VIDEO_SUFFIXES, min_length=1)
     min_lines_px: int = Field(MIN_LINES_PX, ge=1)

@@ -13,6 +13,7 @@ import numpy as np
 from beam_pipelines.contracts.records import quantisation
 from beam_pipelines.contracts.records.feature_changes import made_now
 from beam_pipelines.contracts.records.feature_track import SLOTS_KEY, SOUND_TRACK, slots_of
+from beam_pipelines.extractors import speech_text
 from beam_pipelines.extractors.batching.film_rows import FilmRows, Network, OwnBatches
 from beam_pipelines.extractors.batching.shared_batches import FilmsAtWork, SharedBatches
 from beam_pipelines.extractors.config import ExtractConfig, NetworkConfig
@@ -189,6 +190,8 @@ def network_input(config: ExtractConfig, modality: str) -> NetworkInput | None:
 
 def core_seconds(config: ExtractConfig, modality: str) -> float:
     """The core seconds that a modality's network takes for a second of film."""
+    if modality == speech_text.MODALITY:
+        return speech_text.CORE_S
     section = config.section_of(modality)
     if isinstance(section, OnnxConfig):
         return first_batch(modality, section, config.limits.network_memory_mb).core_s
@@ -217,6 +220,8 @@ def describe_tracks(config: ExtractConfig) -> dict[str, dict[str, Any]]:
 
 
 def _describe(config: ExtractConfig, modality: str) -> dict[str, Any]:
+    if modality == speech_text.MODALITY:
+        return speech_text.describe_speech_text(config.subtitles)
     takes = network_input(config, modality)
     if modality == OpenSmileIS10.modality:
         described = {**OpenSmileIS10.describe(), "rate_hz": 1, **made_now(modality)}

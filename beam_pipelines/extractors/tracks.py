@@ -16,6 +16,7 @@ import numpy as np
 
 from beam_pipelines.contracts.records import quantisation
 from beam_pipelines.contracts.records.feature_track import FeatureTrack
+from beam_pipelines.extractors import speech_text
 from beam_pipelines.extractors.configured_networks import Networks
 from beam_pipelines.extractors.face_track import FaceAccumulator
 from beam_pipelines.extractors.network_inputs import FaceInput, NetworkInput, PictureInput, SoundInput
@@ -24,6 +25,7 @@ from beam_pipelines.media.audio.audio_windows import AudioWindow
 from beam_pipelines.media.audio.sound_entry import ENTRY_EVERY_S
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
+from beam_pipelines.media.text.film_text import FilmText
 from beam_pipelines.media.video.picture_shape import PictureShape
 from beam_pipelines.media.video.sample_frames import SampledFrame
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
@@ -40,12 +42,14 @@ class FilmPart:
         tracks: modality -> track of these seconds.
         without_a_fresh_frame: seconds whose picture is that of the second before; None if no pictures were decoded.
         picture, sound: the decoder's counts; None if it didn't decode pictures or sound.
+        text: what a record says of the film's subtitles; None if they weren't read.
     """
 
     tracks: Mapping[str, FeatureTrack]
     without_a_fresh_frame: int | None = None
     picture: DecodeQuality | None = None
     sound: DecodeQuality | None = None
+    text: Mapping[str, Any] | None = None
 
 
 def extract_tracks(
@@ -56,6 +60,7 @@ def extract_tracks(
     limits: MediaLimits,
     decoder: DecodingProcess,
     seconds: range | None = None,
+    text: FilmText | None = None,
 ) -> FilmPart:
     """Extracts the modalities that `descriptions` names from a film or some seconds of it.
 
@@ -68,6 +73,7 @@ def extract_tracks(
         decoder: decodes while the networks compute.
         seconds: the seconds to extract; None for the whole film. If they begin at a multiple of
             `BATCHES_RESTART_EVERY_S`, features have the bits of those of the whole film.
+        text: what is said in the whole film, if `descriptions` has a modality that takes text.
 
     Raises:
         FilmError: if nothing of the film can be decoded.
@@ -92,10 +98,13 @@ def extract_tracks(
                 sound = sound or counts
         # All vectors are asked for at the end, since a film that asks may have to wait for others.
         tracks = {modality: track for each in accumulators for modality, track in each.finish(descriptions).items()}
+    if text is not None and speech_text.MODALITY in descriptions:
+        described = descriptions[speech_text.MODALITY]
+        tracks[speech_text.MODALITY] = speech_text.speech_text_track(text, seconds, start_us(probe), described)
     for modality, track in tracks.items():
         if quantisation.stored_form(track.description) == quantisation.FLOAT16:
             tracks[modality] = quantisation.as_stored(track, quantisation.FLOAT16, str(path))
-    return FilmPart(tracks, stale, picture, sound)
+    return FilmPart(tracks, stale, picture, sound, None if text is None else text.quality)
 
 
 def _take_pictures(

@@ -19,7 +19,19 @@ from beam_pipelines.foundation.tables.reading import TABLE_SUFFIXES
 from beam_pipelines.importing.feature_import import FilmImport, describe_csv, describe_kind
 from beam_pipelines.importing.imported_features import read_csv_columns
 
-_OTHERS_NAMES = ("image", "audio", "face", "rgb", "clip", "cineaffect", "example", "vgg16", "opensmile_is10", *KINDS)
+_OTHERS_NAMES = (
+    "image",
+    "audio",
+    "face",
+    "rgb",
+    "clip",
+    "cineaffect",
+    "example",
+    "vgg16",
+    "opensmile_is10",
+    "speech_text",
+    *KINDS,
+)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 

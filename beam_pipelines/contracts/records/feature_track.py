@@ -44,6 +44,13 @@ SOUND_TRACK = "sound_track"
 """Key of a description: the sound track that the configuration named. It isn't part of the fingerprint, since a model
 takes the features of any track; a record made of another track is made again (`same_features`)."""
 
+SUBTITLES = "subtitles"
+"""Key of a description whose features come from subtitles: which of them the configuration wants. Likewise it isn't
+part of the fingerprint."""
+
+CHOSEN = (SOUND_TRACK, SUBTITLES)
+"""The keys of a description that say of what in the film's file features are made, and not how."""
+
 
 def fingerprint(description: Mapping[str, Any]) -> str:
     """The stable name of a description of features: 16 hexadecimal digits of the SHA-256 of its canonical JSON.
@@ -52,14 +59,14 @@ def fingerprint(description: Mapping[str, Any]) -> str:
         description: network, weights (by hash), preprocessing, sampling, decode mode and precision. Device, batch size
             and versions don't belong here, since the features don't depend on them.
     """
-    identity = {key: value for key, value in description.items() if key != SOUND_TRACK}
+    identity = {key: value for key, value in description.items() if key not in CHOSEN}
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:16]
 
 
 def same_features(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether features with these descriptions of the same film are the same."""
-    return fingerprint(one) == fingerprint(other) and one.get(SOUND_TRACK) == other.get(SOUND_TRACK)
+    return fingerprint(one) == fingerprint(other) and all(one.get(key) == other.get(key) for key in CHOSEN)
 
 
 def is_untrained(description: Mapping[str, Any]) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 from beam_pipelines.contracts.records.feature_track import (
     PRESENT_SUFFIX as PRESENT_SUFFIX,
     SOUND_TRACK as SOUND_TRACK,
+    SUBTITLES as SUBTITLES,
     FeatureTrack as FeatureTrack,
     FilmRecord as FilmRecord,
     RecordHeader as RecordHeader,

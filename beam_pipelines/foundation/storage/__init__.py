@@ -24,4 +24,8 @@ from beam_pipelines.foundation.storage.files import (
     write_file as write_file,
     write_text as write_text,
 )
-from beam_pipelines.foundation.storage.listing import list_as_it_lies as list_as_it_lies, list_files as list_files
+from beam_pipelines.foundation.storage.listing import (
+    list_as_it_lies as list_as_it_lies,
+    list_beside as list_beside,
+    list_files as list_files,
+)

@@ -43,6 +43,27 @@ def list_as_it_lies(pattern: str) -> tuple[str, list[FileInfo]]:
     return pattern, sorted(visible, key=lambda info: info.uri)
 
 
+def list_beside(uri: str) -> list[FileInfo]:
+    """The files of a file's folder whose names begin with its own name without the suffix; sorted by address.
+
+    Raises:
+        StorageError: if a bucket is absent or can't be read.
+    """
+    stem = os.path.splitext(uri)[0] + "."
+    if is_remote(uri):
+        bucket, name = object_storage.split(stem)
+        found = [one for one in object_storage.list_prefix(stem) if "/" not in one.name.removeprefix(name)]
+        infos = [FileInfo(f"{object_storage.SCHEME}{bucket}/{o.name}", o.size_bytes, o.modified_s) for o in found]
+    else:
+        folder = os.path.dirname(uri) or "."
+        try:
+            names = [name for name in os.listdir(folder) if name.startswith(os.path.basename(stem))]
+        except (FileNotFoundError, NotADirectoryError):
+            names = []
+        infos = list(_existing(os.path.join(folder, name) for name in names))
+    return sorted(infos, key=lambda info: info.uri)
+
+
 def _list(pattern: str) -> list[FileInfo]:
     return _list_remote(pattern) if is_remote(pattern) else list(_list_local(pattern))
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from av.stream import Disposition
 
+from beam_pipelines.media.languages import one_form
+
 # What is beside the film's sound, or only a part of it.
 _OTHER_LISTENERS = (
     Disposition.comment
@@ -36,14 +38,6 @@ _CHANNEL_TITLES = {
     "SL": "ls|sl|bl|left surround|surround left|left side|side left|back left|rear left",
     "SR": "rs|sr|br|right surround|surround right|right side|side right|back right|rear right",
 }
-# The same language in ISO 639-2's two forms: Matroska has the first, MP4 the second.
-_LANGUAGES: dict[str, str] = dict(
-    re.findall(
-        r"(\w+)/(\w+)",
-        "alb/sqi arm/hye baq/eus bur/mya chi/zho cze/ces dut/nld fre/fra geo/kat ger/deu gre/ell ice/isl mac/mkd "
-        "mao/mri may/msa per/fas rum/ron slo/slk tib/bod wel/cym",
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -158,11 +152,7 @@ def _answers_to(track: SoundTrack, wanted: int | str) -> bool:
     if isinstance(wanted, int):
         return track.index == wanted
     name = wanted.casefold()
-    return name != "" and (name == track.title.casefold() or _one_form(name) == _one_form(track.language.casefold()))
-
-
-def _one_form(language: str) -> str:
-    return _LANGUAGES.get(language, language)
+    return name != "" and (name == track.title.casefold() or one_form(name) == one_form(track.language))
 
 
 def _for_everybody(tracks: list[SoundTrack]) -> list[SoundTrack]:

@@ -6,6 +6,7 @@ ends when standard input is closed, as happens however the worker ends. It impor
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import signal
@@ -25,6 +26,9 @@ from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.audio.audio_windows import audio_windows
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import MediaLimits, probe_film
+from beam_pipelines.media.text.film_text import read_film_text
+from beam_pipelines.media.text.subtitle_choice import Subtitles
+from beam_pipelines.media.text.subtitles_config import SubtitlesConfig
 from beam_pipelines.media.video.black_bars import find_bars
 from beam_pipelines.media.video.decode_mode import DecodeMode
 from beam_pipelines.media.video.decode_plan import make_plan
@@ -127,12 +131,25 @@ def _sound(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
     return {"quality": vars(quality)}
 
 
+def _text(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
+    text = read_film_text(
+        task["path"],
+        probe_from_message(task["probe"]),
+        SubtitlesConfig(**task["config"]),
+        [Subtitles(**one) for one in task["beside"]],
+        task["sidecar"],
+    )
+    rows = [(cue.start_us, cue.end_us, cue.text) for cue in text.cues]
+    send(answers, {"kind": "text"}, json.dumps(rows).encode())
+    return {"quality": text.quality}
+
+
 def _mode(task: Mapping[str, Any]) -> DecodeMode:
     name, age_s = task["mode"]
     return DecodeMode(name, Fraction(age_s))
 
 
-_TASKS = {"probe": _probe, "plan": _plan, "pictures": _pictures, "sound": _sound}
+_TASKS = {"probe": _probe, "plan": _plan, "pictures": _pictures, "sound": _sound, "text": _text}
 
 
 if __name__ == "__main__":

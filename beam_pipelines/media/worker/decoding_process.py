@@ -10,17 +10,15 @@ is replaced after a film that made it fail. Its pipes close when the worker ends
 
 from __future__ import annotations
 
-import fcntl
+import json
 import os
 import queue
 import signal
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,33 +28,22 @@ from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.audio.audio_windows import AUDIO_RATE_HZ, AudioWindow
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
+from beam_pipelines.media.text.cues import Cue
+from beam_pipelines.media.text.film_text import FilmText
+from beam_pipelines.media.text.subtitle_choice import Subtitles
+from beam_pipelines.media.text.subtitles_config import SubtitlesConfig
 from beam_pipelines.media.video.decode_mode import EXACT, DecodeMode
 from beam_pipelines.media.video.sample_frames import SampledFrame
-from beam_pipelines.media.worker.decoding_messages import (
-    EXIT_OUT_OF_MEMORY,
-    probe_from_message,
-    probe_to_message,
-    receive,
-    send,
-)
+from beam_pipelines.media.worker.decoding_messages import EXIT_OUT_OF_MEMORY, probe_from_message, probe_to_message, send
+from beam_pipelines.media.worker.started_child import PIPE_BYTES, Child, size_bytes, start_child
 
 STEP = "decode"
 TIMEOUT, OUT_OF_MEMORY, CRASHED, UNFORESEEN = "timeout", "out_of_memory", "crashed", "unforeseen_error"
 
-# So many pictures wait; one of 1080p has 6 MB.
-_QUEUE_LENGTH = 4
-_PIPE_BYTES = 1 << 20
 _START_DEADLINE_S = 120.0
 # A probe reads its film at most nine times (stills, three searches for sound, packets, jumps, joined clock, black bars
 # twice), other tasks less. A task that reads much more is in a loop.
 _MOST_READINGS = 12
-_PROJECT_ROOT = Path(__file__).resolve().parents[3]
-
-
-@dataclass
-class _Child:
-    process: subprocess.Popen[bytes]
-    messages: queue.Queue[tuple[dict[str, Any], bytearray] | None]
 
 
 class DecodingProcess:
@@ -75,7 +62,7 @@ class DecodingProcess:
     def __init__(self, deadline_s: float = 120.0, memory_limit_mb: int = 4096):
         self._deadline_s = deadline_s
         self._memory_limit_mb = memory_limit_mb
-        self._child: _Child | None = None
+        self._child: Child | None = None
         self._answering = False
 
     def __enter__(self) -> DecodingProcess:
@@ -139,6 +126,24 @@ class DecodingProcess:
             else:
                 yield AudioWindow(message["t"], np.frombuffer(content, np.float32), message["present"])
 
+    def text(
+        self,
+        path: str | Path,
+        probe: FilmProbe,
+        config: SubtitlesConfig,
+        beside: Sequence[Subtitles] = (),
+        sidecar: str | Path | None = None,
+    ) -> FilmText:
+        """Reads what is said in a film as `media.text.film_text.read_film_text` does."""
+        task = {
+            "task": "text",
+            **_film(path, probe),
+            "config": config.model_dump(),
+            "sidecar": sidecar and str(sidecar),
+        }
+        found, end = self._answers({**task, "beside": [asdict(one) for one in beside]})
+        return FilmText(tuple(Cue(*row) for row in json.loads(found[1])), end[0]["quality"])
+
     def close(self) -> None:
         """Ends the child. The next call of another method starts a new one."""
         child, self._child, self._answering = self._child, None, False
@@ -168,7 +173,7 @@ class DecodingProcess:
         self._answering, complete = True, False
         try:
             self._send(child, task)
-            allowed_bytes = _bytes_read(child) + _MOST_READINGS * (_size_bytes(task["path"]) + _PIPE_BYTES)
+            allowed_bytes = child.bytes_read() + _MOST_READINGS * (size_bytes(task["path"]) + PIPE_BYTES)
             while not complete:
                 if child is not self._child:
                     raise RuntimeError(f"{task['path']}: another task began before all answers to this one were taken")
@@ -189,33 +194,19 @@ class DecodingProcess:
                 if not complete:
                     self.close()
 
-    def _start(self) -> _Child:
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-            # The child finds this package as its parent did, and nothing by chance in the current folder.
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(_PROJECT_ROOT), os.environ.get("PYTHONPATH", "")])),
-            "PYTHONSAFEPATH": "1",
-        }
-        command = [sys.executable, "-m", "beam_pipelines.media.worker.decoding_child", str(self._memory_limit_mb)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-        assert process.stdout is not None
-        if hasattr(fcntl, "F_SETPIPE_SZ"):
-            _widen(process.stdout.fileno())
-        child = _Child(process, queue.Queue(_QUEUE_LENGTH))
-        threading.Thread(target=_read, args=(process.stdout, child.messages), daemon=True).start()
+    def _start(self) -> Child:
+        child = start_child(self._memory_limit_mb)
         try:
             ready = self._next(child, "", _START_DEADLINE_S, sys.maxsize)
         except FilmError:
             ready = None
         if ready is None:
             # Not a film's fault: a broken installation, or no memory for a process at all.
-            process.kill()
-            raise RuntimeError(f"the decoding process did not start: exit code {process.wait()}, {' '.join(command)}")
+            child.process.kill()
+            raise RuntimeError(f"the decoding process did not start: exit code {child.process.wait()}, {child.command}")
         return child
 
-    def _send(self, child: _Child, task: dict[str, Any]) -> None:
+    def _send(self, child: Child, task: dict[str, Any]) -> None:
         assert child.process.stdin is not None
         try:
             send(child.process.stdin, task)  # type: ignore[arg-type]
@@ -224,21 +215,21 @@ class DecodingProcess:
             return
 
     def _next(
-        self, child: _Child, path: str, deadline_s: float, allowed_bytes: int
+        self, child: Child, path: str, deadline_s: float, allowed_bytes: int
     ) -> tuple[dict[str, Any], bytearray] | None:
-        since_s, seen_bytes = time.monotonic(), _bytes_read(child)
+        since_s, seen_bytes = time.monotonic(), child.bytes_read()
         while True:
             try:
                 return child.messages.get(timeout=min(1.0, deadline_s / 4))
             except queue.Empty:
-                now_bytes = _bytes_read(child)
+                now_bytes = child.bytes_read()
                 if seen_bytes < now_bytes < allowed_bytes:
                     since_s, seen_bytes = time.monotonic(), now_bytes
                 if time.monotonic() - since_s > deadline_s:
                     detail = f"{path}: the decoder made no progress for decode_deadline_s = {deadline_s:g} s"
                     raise FilmError(STEP, TIMEOUT, detail) from None
 
-    def _ended(self, child: _Child, path: str) -> FilmError:
+    def _ended(self, child: Child, path: str) -> FilmError:
         code = child.process.wait()
         # close() waits for this end mark.
         child.messages.put(None)
@@ -260,33 +251,3 @@ def _message(mode: DecodeMode) -> tuple[str, str]:
 def _add(quality: DecodeQuality, counts: dict[str, int]) -> None:
     for name, count in counts.items():
         setattr(quality, name, getattr(quality, name) + count)
-
-
-def _read(pipe: Any, messages: queue.Queue[tuple[dict[str, Any], bytearray] | None]) -> None:
-    while (message := receive(pipe)) is not None:
-        messages.put(message)
-    messages.put(None)
-
-
-def _widen(descriptor: int) -> None:
-    try:
-        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    except OSError:
-        # The system's limit for pipes is lower: the pipe is then slower, but works.
-        return
-
-
-def _size_bytes(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except (OSError, ValueError):
-        return 0
-
-
-def _bytes_read(child: _Child) -> int:
-    """How many bytes the child has read so far, from any file; 0 if the system doesn't say."""
-    try:
-        text = Path(f"/proc/{child.process.pid}/io").read_text()
-    except OSError:
-        return 0
-    return int(text.split("rchar:", 1)[1].split(None, 1)[0])

@@ -1,0 +1,113 @@
+"""The subtitle files beside a film: found, compared with those that a record was made of, and read with the film."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from beam_pipelines.contracts.film_warnings import refuse, warnings_of_quality
+from beam_pipelines.contracts.records import records
+from beam_pipelines.films.catalogue import Film
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.media.probe import FilmProbe
+from beam_pipelines.media.text.film_text import FilmText
+from beam_pipelines.media.text.subtitle_choice import Subtitles, choose_subtitles, sidecars
+from beam_pipelines.media.text.subtitles_config import SubtitlesConfig
+from beam_pipelines.media.worker.decoding_process import DecodingProcess
+
+
+@dataclass(frozen=True)
+class SubtitlesBeside:
+    """The subtitle files beside a film.
+
+    Attributes:
+        config: which subtitles are wanted.
+        found: all of them.
+        taken: the one to read; None leaves the film's own tracks.
+    """
+
+    config: SubtitlesConfig
+    found: tuple[Subtitles, ...] = ()
+    taken: storage.FileInfo | None = None
+
+
+def subtitles_beside(film: Film, descriptions: Mapping[str, Mapping[str, Any]]) -> SubtitlesBeside | None:
+    """Looks for subtitle files beside a film; None if none of the wanted modalities takes text.
+
+    Args:
+        film: the film.
+        descriptions: wanted modality -> description of its features.
+
+    Raises:
+        StorageError: if the film's bucket can't be listed.
+    """
+    wanted = [d[records.SUBTITLES] for d in descriptions.values() if records.SUBTITLES in d]
+    if not wanted:
+        return None
+    config = SubtitlesConfig.model_validate(wanted[0])
+    there = {info.uri.rsplit("/", 1)[-1]: info for info in storage.list_beside(film.uri)}
+    found = sidecars(film.uri.rsplit("/", 1)[-1], there)
+    taken = choose_subtitles(found, config.language).taken
+    return SubtitlesBeside(config, tuple(found), None if taken is None else there[str(taken.where)])
+
+
+def is_text_current(
+    header: records.RecordHeader,
+    film: Film,
+    descriptions: Mapping[str, Mapping[str, Any]],
+    record: storage.FileInfo | None,
+) -> bool:
+    """Whether a record was made of the subtitle file that is beside the film now, by name, size and times.
+
+    It also is if none of `descriptions` takes text.
+    """
+    beside = subtitles_beside(film, descriptions)
+    if beside is None:
+        return True
+    of_text = header.quality.get("text") or {}
+    was = of_text.get("taken") or {}
+    if beside.taken is None:
+        return "sidecar" not in was
+    return (
+        record is not None
+        and was.get("sidecar") == beside.taken.uri.rsplit("/", 1)[-1]
+        and was.get("size_bytes") == beside.taken.size_bytes
+        and beside.taken.modified_s <= record.modified_s
+    )
+
+
+def read_text(
+    film: Film,
+    path: Path,
+    probe: FilmProbe,
+    beside: SubtitlesBeside | None,
+    decoder: DecodingProcess,
+    refused: Sequence[str] = (),
+) -> FilmText | None:
+    """Reads what is said in a film; None if no modality takes text.
+
+    Args:
+        film: the film.
+        path: its file, local.
+        probe: the probe of that file.
+        beside: the subtitle files beside it.
+        decoder: reads them in its process.
+        refused: the codes of `extract.refuse`.
+
+    Raises:
+        FilmError: if the film or its subtitle file can't be read, or there is a warning that `refused` names.
+    """
+    if beside is None:
+        return None
+    with ExitStack() as copies:
+        try:
+            sidecar = copies.enter_context(storage.local_copy(beside.taken.uri)) if beside.taken else None
+            text = decoder.text(path, probe, beside.config, beside.found, sidecar)
+        except FileNotFoundError as error:
+            raise FilmError("read", "changed", f"{error}: was removed while the film was read; run again") from error
+    refuse(film.uri, warnings_of_quality({"text": text.quality}), refused)
+    return text
