@@ -16,7 +16,7 @@ from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.probe import FilmProbe
 from beam_pipelines.media.text.film_text import FilmText
 from beam_pipelines.media.text.subtitle_choice import Subtitles, choose_subtitles, sidecars
-from beam_pipelines.media.text.subtitles_config import SubtitlesConfig
+from beam_pipelines.media.text.wanted_subtitles import WantedSubtitles
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
 
@@ -25,12 +25,12 @@ class SubtitlesBeside:
     """The subtitle files beside a film.
 
     Attributes:
-        config: which subtitles are wanted.
+        wanted: which subtitles are wanted.
         found: all of them.
         taken: the one to read; None leaves the film's own tracks.
     """
 
-    config: SubtitlesConfig
+    wanted: WantedSubtitles
     found: tuple[Subtitles, ...] = ()
     taken: storage.FileInfo | None = None
 
@@ -45,14 +45,14 @@ def subtitles_beside(film: Film, descriptions: Mapping[str, Mapping[str, Any]]) 
     Raises:
         StorageError: if the film's bucket can't be listed.
     """
-    wanted = [d[records.SUBTITLES] for d in descriptions.values() if records.SUBTITLES in d]
-    if not wanted:
+    described = [d[records.SUBTITLES] for d in descriptions.values() if records.SUBTITLES in d]
+    if not described:
         return None
-    config = SubtitlesConfig.model_validate(wanted[0])
+    wanted = WantedSubtitles(**described[0])
     there = {info.uri.rsplit("/", 1)[-1]: info for info in storage.list_beside(film.uri)}
     found = sidecars(film.uri.rsplit("/", 1)[-1], there)
-    taken = choose_subtitles(found, config.language).taken
-    return SubtitlesBeside(config, tuple(found), None if taken is None else there[str(taken.where)])
+    taken = choose_subtitles(found, wanted.language).taken
+    return SubtitlesBeside(wanted, tuple(found), None if taken is None else there[str(taken.where)])
 
 
 def is_text_current(
@@ -106,7 +106,7 @@ def read_text(
     with ExitStack() as copies:
         try:
             sidecar = copies.enter_context(storage.local_copy(beside.taken.uri)) if beside.taken else None
-            text = decoder.text(path, probe, beside.config, beside.found, sidecar)
+            text = decoder.text(path, probe, beside.wanted, beside.found, sidecar)
         except FileNotFoundError as error:
             raise FilmError("read", "changed", f"{error}: was removed while the film was read; run again") from error
     refuse(film.uri, warnings_of_quality({"text": text.quality}), refused)

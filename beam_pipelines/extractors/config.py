@@ -30,10 +30,10 @@ from beam_pipelines.extractors.onnx_networks.config import (
     SoundConfig,
 )
 from beam_pipelines.extractors.registry import registered_names
+from beam_pipelines.extractors.speech_text import SubtitlesConfig
 from beam_pipelines.films.catalogue import MIN_LINES_PX, VIDEO_SUFFIXES
 from beam_pipelines.foundation.configuration import Section
 from beam_pipelines.foundation.errors import nearest
-from beam_pipelines.media.text.subtitles_config import SubtitlesConfig
 from beam_pipelines.media.video.decode_mode import DecodeMode
 
 Suffix = Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]

@@ -14,24 +14,52 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field, field_validator
 
 from beam_pipelines.contracts.records.feature_track import SUBTITLES, FeatureTrack
+from beam_pipelines.foundation.configuration import Section
 from beam_pipelines.media.text.cues import LONGEST_US, Cue
 from beam_pipelines.media.text.film_text import FilmText
 from beam_pipelines.media.text.spoken_words import count_words
-from beam_pipelines.media.text.subtitles_config import SubtitlesConfig
+from beam_pipelines.media.text.wanted_subtitles import WantedSubtitles
 
 MODALITY = "speech_text"
 COLUMNS = ("words_hz", "speech_share", "sentiment")
 """What a second has: spoken words a second; the share of it in which a cue is on screen; VADER's compound score of what
 is spoken, from -1 to 1, 0 if nothing is. The last one is there only for English."""
 
+CORE_S = 0.001
+"""Core seconds for a second of film."""
+
 _SECOND_US = 1_000_000
+
+
+class SubtitlesConfig(Section):
+    """Which subtitles are wanted. None of it is in a fingerprint, but of others features are extracted again.
+
+    Attributes:
+        language: their language: two letters, three, or the English word. Subtitles that state none count too.
+        encoding: the encoding of subtitles that are neither UTF-8 nor UTF-16, for example cp1251; None takes them for
+            cp1252, with a warning.
+    """
+
+    language: str = Field("en", min_length=2)
+    encoding: str | None = None
+
+    @field_validator("encoding")
+    @classmethod
+    def _of_text(cls, encoding: str | None) -> str | None:
+        try:
+            b"text".decode(encoding or "utf-8", "replace")
+        except (LookupError, ValueError) as error:
+            raise ValueError(f"no encoding of text: {encoding!r}; for example cp1251, iso8859-2, gb18030") from error
+        return encoding
 
 
 def describe_speech_text(config: SubtitlesConfig) -> dict[str, Any]:
     """The description of the track."""
-    columns = COLUMNS if config.is_english else COLUMNS[:-1]
+    is_english = WantedSubtitles(config.language).is_english
+    columns = COLUMNS if is_english else COLUMNS[:-1]
     described = {
         "signal": MODALITY,
         "rate_hz": 1,
@@ -39,7 +67,7 @@ def describe_speech_text(config: SubtitlesConfig) -> dict[str, Any]:
         "longest_cue_s": LONGEST_US // _SECOND_US,
         SUBTITLES: config.model_dump(),
     }
-    if config.is_english:
+    if is_english:
         described["sentiment"] = {"name": "vader", "lexicon_sha256": _lexicon_sha256()}
     return described
 

@@ -7,12 +7,18 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from pydantic import ValidationError
 
 from beam_pipelines.contracts.records.feature_track import fingerprint, same_features
-from beam_pipelines.extractors.speech_text import describe_speech_text, rows_of_cues, sentiment, speech_text_track
+from beam_pipelines.extractors.speech_text import (
+    SubtitlesConfig,
+    describe_speech_text,
+    rows_of_cues,
+    sentiment,
+    speech_text_track,
+)
 from beam_pipelines.media.text.cues import Cue
 from beam_pipelines.media.text.film_text import FilmText
-from beam_pipelines.media.text.subtitles_config import SubtitlesConfig
 from tests.support.hypothesis_profiles import examples
 
 SECONDS = 12
@@ -99,3 +105,10 @@ def test_other_languages_have_no_sentiment_and_the_choice_is_no_fingerprint():
     assert fingerprint(described(language="de")) == fingerprint(described(language="fr", encoding="cp1252"))
     assert fingerprint(described(language="de")) != fingerprint(described())
     assert not same_features(described(language="de"), described(language="fr"))
+
+
+def test_an_encoding_must_exist():
+    assert SubtitlesConfig(encoding="cp1251").encoding == "cp1251"
+    for wrong in ("cp12510", "hex", "rot13"):
+        with pytest.raises(ValidationError, match="no encoding of text"):
+            SubtitlesConfig(encoding=wrong)

@@ -15,7 +15,7 @@ from beam_pipelines.media.probe import probe_film
 from beam_pipelines.media.text import read_cues
 from beam_pipelines.media.text.film_text import FilmText, read_film_text
 from beam_pipelines.media.text.subtitle_choice import sidecars
-from beam_pipelines.media.text.subtitles_config import SubtitlesConfig
+from beam_pipelines.media.text.wanted_subtitles import WantedSubtitles
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
 from tests.support.subtitle_clips import SubtitleTrack, srt, write_subtitled
 
@@ -32,13 +32,13 @@ def codes(text: FilmText) -> list[str]:
 
 
 def read(film: Path, **settings: Any) -> FilmText:
-    return read_film_text(film, probe_film(film), SubtitlesConfig(**settings))
+    return read_film_text(film, probe_film(film), WantedSubtitles(**settings))
 
 
 def read_beside(film: Path, content: bytes, name: str = "film.srt", **settings: Any) -> FilmText:
     (film.parent / name).write_bytes(content)
     beside = sidecars(film.name, [name])
-    return read_film_text(film, probe_film(film), SubtitlesConfig(**settings), beside, film.parent / name)
+    return read_film_text(film, probe_film(film), WantedSubtitles(**settings), beside, film.parent / name)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_the_language_decides(tmp_path):
 def test_the_decoding_process_reads_the_same(tmp_path):
     film = write_subtitled(tmp_path / "film.mkv", 4, [SubtitleTrack(CUES)])
     (tmp_path / "film.en.srt").write_text(srt((1000, 2000, "Beside it")))
-    beside, probe, config = sidecars(film.name, ["film.en.srt"]), probe_film(film), SubtitlesConfig()
+    beside, probe, config = sidecars(film.name, ["film.en.srt"]), probe_film(film), WantedSubtitles()
     with DecodingProcess() as decoder:
         assert decoder.text(film, probe, config) == read_film_text(film, probe, config)
         text = decoder.text(film, probe, config, beside, tmp_path / "film.en.srt")
@@ -105,7 +105,7 @@ def test_a_file_counts_from_the_files_start_and_a_track_by_its_timestamps(tmp_pa
     # The file's sound, say, begins a second before its pictures: players count from there.
     probe, name = replace(probe_film(film), file_start_s=Fraction(1)), "film.srt"
     (tmp_path / name).write_text(srt((2000, 2500, "late")))
-    text = read_film_text(film, probe, SubtitlesConfig(), sidecars(film.name, [name]), tmp_path / name)
+    text = read_film_text(film, probe, WantedSubtitles(), sidecars(film.name, [name]), tmp_path / name)
     assert spoken(text) == [(1000, 1500, "late")]
 
 
@@ -114,7 +114,7 @@ def test_jumps_of_the_clock_are_closed(tmp_path):
     cues = [(1000, 2000, "before"), (4200, 4800, "behind")]
     film = write_subtitled(tmp_path / "film.mkv", 6, [SubtitleTrack(cues)])
     jumped = replace(probe_film(film), jumps=(ClockJump(Fraction(2), Fraction(1), {0: 3}),))
-    assert spoken(read_film_text(film, jumped, SubtitlesConfig())) == [(1000, 2000, "before"), (3200, 3800, "behind")]
+    assert spoken(read_film_text(film, jumped, WantedSubtitles())) == [(1000, 2000, "before"), (3200, 3800, "behind")]
 
 
 @pytest.mark.parametrize(("encoding", "expected"), [("utf-8", []), ("utf-16", []), ("cp1252", ["subtitles_encoding"])])
@@ -157,5 +157,5 @@ def test_a_track_is_limited(tmp_path, monkeypatch):
 def test_subtitles_of_a_part_of_the_film_are_a_warning(film):
     probe = replace(probe_film(film), duration_s=Fraction(3600), seconds=3600)
     (film.parent / "film.srt").write_text(srt((0, 1000, "a"), (1_700_000, 1_701_000, "b")))
-    text = read_film_text(film, probe, SubtitlesConfig(), sidecars(film.name, ["film.srt"]), film.parent / "film.srt")
+    text = read_film_text(film, probe, WantedSubtitles(), sidecars(film.name, ["film.srt"]), film.parent / "film.srt")
     assert codes(text) == ["subtitles_span"]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import ValidationError
 
 from beam_pipelines.media.languages import one_form
 from beam_pipelines.media.text.subtitle_choice import Subtitles, choose_subtitles, purpose_in, sidecars
-from beam_pipelines.media.text.subtitles_config import SubtitlesConfig
+from beam_pipelines.media.text.wanted_subtitles import WantedSubtitles
 
 
 def taken(*found: Subtitles, language: str = "en") -> int | str | None:
@@ -83,12 +82,5 @@ def test_forms_of_a_language_are_one():
     assert {one_form(name) for name in ("en", "eng", "EN-us", "en_GB", "English")} == {"en"}
     assert one_form("ger") == one_form("deu") == one_form("de")
     assert one_form("klingon") == "klingon"
-    assert SubtitlesConfig(language="eng").is_english
-    assert not SubtitlesConfig(language="de").is_english
-
-
-def test_an_encoding_must_exist():
-    assert SubtitlesConfig(encoding="cp1251").encoding == "cp1251"
-    for wrong in ("cp12510", "hex", "rot13"):
-        with pytest.raises(ValidationError, match="no encoding of text"):
-            SubtitlesConfig(encoding=wrong)
+    assert WantedSubtitles(language="eng").is_english
+    assert not WantedSubtitles(language="de").is_english

@@ -15,7 +15,7 @@ from beam_pipelines.media.text.read_cues import MOST_BYTES, UnreadableSubtitles,
 from beam_pipelines.media.text.spoken_words import words_of
 from beam_pipelines.media.text.subtitle_choice import Subtitles, choose_subtitles
 from beam_pipelines.media.text.subtitle_tracks import subtitle_tracks
-from beam_pipelines.media.text.subtitles_config import SubtitlesConfig
+from beam_pipelines.media.text.wanted_subtitles import WantedSubtitles
 
 # In a short film a few cues may well be all.
 _SPAN_FROM_S = 600
@@ -45,7 +45,7 @@ class FilmText:
 def read_film_text(
     path: str | Path,
     probe: FilmProbe,
-    settings: SubtitlesConfig,
+    wanted: WantedSubtitles,
     beside: Sequence[Subtitles] = (),
     sidecar: str | Path | None = None,
 ) -> FilmText:
@@ -54,7 +54,7 @@ def read_film_text(
     Args:
         path: the film's file, local.
         probe: the probe of that file.
-        settings: the wanted subtitles.
+        wanted: which subtitles are wanted.
         beside: the subtitle files beside the film (`subtitle_choice.sidecars`).
         sidecar: a local path of the one of them that `choose_subtitles` takes, if it takes one.
 
@@ -62,19 +62,19 @@ def read_film_text(
         FilmError: if the film's file can't be read.
     """
     # The file beside the film comes first, so its own tracks need not be looked at.
-    choice = choose_subtitles(beside, settings.language)
+    choice = choose_subtitles(beside, wanted.language)
     if choice.taken is None:
-        choice = choose_subtitles([*beside, *subtitle_tracks(path)], settings.language)
-    quality: dict[str, Any] = {"wanted": settings.language, **choice.describe()}
+        choice = choose_subtitles([*beside, *subtitle_tracks(path)], wanted.language)
+    quality: dict[str, Any] = {"wanted": wanted.language, **choice.describe()}
     if choice.taken is None:
         return FilmText((), quality)
     try:
         if choice.taken.is_sidecar:
             assert sidecar is not None
             quality["taken"]["size_bytes"] = Path(sidecar).stat().st_size
-            found, about = _read_sidecar(Path(sidecar), probe, settings.encoding)
+            found, about = _read_sidecar(Path(sidecar), probe, wanted.encoding)
         else:
-            found, about = cues_of_track(path, probe, int(choice.taken.where), settings.encoding)
+            found, about = cues_of_track(path, probe, int(choice.taken.where), wanted.encoding)
         cues, counts = cues_of_speech(found, round(probe.duration_s * 1_000_000))
     except UnreadableSubtitles as error:
         return FilmText((), {**quality, "not_read": str(error)})
@@ -83,7 +83,7 @@ def read_film_text(
     if cues and probe.duration_s >= _SPAN_FROM_S:
         span_us = max(cue.end_us for cue in cues) - cues[0].start_us
         quality["span_percent"] = round(span_us / 10_000 / float(probe.duration_s), 1)
-    if settings.is_english and cues:
+    if wanted.is_english and cues:
         words = [word for cue in cues for word in words_of(cue.text)]
         common = sum(word.casefold() in _COMMON for word in words)
         quality.update(words=len(words), common_percent=round(100 * common / len(words), 1))

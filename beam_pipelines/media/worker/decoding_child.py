@@ -28,7 +28,7 @@ from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import MediaLimits, probe_film
 from beam_pipelines.media.text.film_text import read_film_text
 from beam_pipelines.media.text.subtitle_choice import Subtitles
-from beam_pipelines.media.text.subtitles_config import SubtitlesConfig
+from beam_pipelines.media.text.wanted_subtitles import WantedSubtitles
 from beam_pipelines.media.video.black_bars import find_bars
 from beam_pipelines.media.video.decode_mode import DecodeMode
 from beam_pipelines.media.video.decode_plan import make_plan
@@ -135,7 +135,7 @@ def _text(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
     text = read_film_text(
         task["path"],
         probe_from_message(task["probe"]),
-        SubtitlesConfig(**task["config"]),
+        WantedSubtitles(**task["wanted"]),
         [Subtitles(**one) for one in task["beside"]],
         task["sidecar"],
     )

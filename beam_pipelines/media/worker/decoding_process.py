@@ -31,7 +31,7 @@ from beam_pipelines.media.probe import FilmProbe, MediaLimits
 from beam_pipelines.media.text.cues import Cue
 from beam_pipelines.media.text.film_text import FilmText
 from beam_pipelines.media.text.subtitle_choice import Subtitles
-from beam_pipelines.media.text.subtitles_config import SubtitlesConfig
+from beam_pipelines.media.text.wanted_subtitles import WantedSubtitles
 from beam_pipelines.media.video.decode_mode import EXACT, DecodeMode
 from beam_pipelines.media.video.sample_frames import SampledFrame
 from beam_pipelines.media.worker.decoding_messages import EXIT_OUT_OF_MEMORY, probe_from_message, probe_to_message, send
@@ -130,17 +130,12 @@ class DecodingProcess:
         self,
         path: str | Path,
         probe: FilmProbe,
-        config: SubtitlesConfig,
+        wanted: WantedSubtitles,
         beside: Sequence[Subtitles] = (),
         sidecar: str | Path | None = None,
     ) -> FilmText:
         """Reads what is said in a film as `media.text.film_text.read_film_text` does."""
-        task = {
-            "task": "text",
-            **_film(path, probe),
-            "config": config.model_dump(),
-            "sidecar": sidecar and str(sidecar),
-        }
+        task = {"task": "text", **_film(path, probe), "wanted": asdict(wanted), "sidecar": sidecar and str(sidecar)}
         found, end = self._answers({**task, "beside": [asdict(one) for one in beside]})
         return FilmText(tuple(Cue(*row) for row in json.loads(found[1])), end[0]["quality"])
 
