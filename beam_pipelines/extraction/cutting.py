@@ -12,8 +12,7 @@ from typing import Any
 
 from beam_pipelines.extraction.film_parts import CutFilm, Segment, part_key
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.configured_networks import network_input
-from beam_pipelines.extractors.network_inputs import FaceInput, PictureInput
+from beam_pipelines.extractors.configured_networks import takes_pictures
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.media.probe import FilmProbe
@@ -31,8 +30,7 @@ def is_cut(
     """Whether cutting a film pays: it is long, and decoding its parts costs no more than decoding the whole."""
     if probe.seconds <= config.segment_s or probe.read_errors:
         return False
-    takes = (network_input(config, modality) for modality in descriptions)
-    if not any(isinstance(wanted, (PictureInput, FaceInput)) for wanted in takes):
+    if not any(takes_pictures(config, modality) for modality in descriptions):
         return False  # sound decodes quickly, and for most containers only from the film's beginning; so does text
     return decoder.is_planned(path, probe, config.decode.mode())
 

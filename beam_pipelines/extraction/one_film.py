@@ -29,7 +29,8 @@ from beam_pipelines.extraction.missing import (
 from beam_pipelines.extraction.subtitles import read_text, subtitles_beside
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import Networks
-from beam_pipelines.extractors.tracks import FilmPart, extract_tracks, start_us
+from beam_pipelines.extractors.signals.accumulators import of_whole_film
+from beam_pipelines.extractors.tracks import FilmPart, extract_tracks
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import DiskFullError, FilmError
@@ -198,7 +199,7 @@ def write_record(
         if counts is not None:
             refuse_too_damaged(film.uri, what, counts, extractor.config.decode.max_damaged_share)
     quality = {**(kept.header.quality if kept else {}), **_quality(probe, part)}
-    tracks = {**(kept.tracks if kept else {}), **part.tracks}
+    tracks = {**(kept.tracks if kept else {}), **of_whole_film(part.tracks)}
     made = {modality: track.description for modality, track in tracks.items()}
     warnings = in_order([*warnings_of_probe(probe), *warnings_of_quality(quality, made)])
     refuse(film.uri, warnings, extractor.config.refuse)
@@ -209,7 +210,7 @@ def write_record(
         source_sha256=checksum,
         seconds=probe.seconds,
         duration_us=round(probe.duration_s * 1_000_000),
-        start_us=start_us(probe),
+        start_us=probe.start_us,
         quality=quality,
         warnings=warnings,
         file_clock=probe.file_clock,

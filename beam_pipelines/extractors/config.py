@@ -30,6 +30,7 @@ from beam_pipelines.extractors.onnx_networks.config import (
     SoundConfig,
 )
 from beam_pipelines.extractors.registry import registered_names
+from beam_pipelines.extractors.signals.columns import COLUMNS
 from beam_pipelines.extractors.speech_text import SubtitlesConfig
 from beam_pipelines.films.catalogue import MIN_LINES_PX, VIDEO_SUFFIXES
 from beam_pipelines.foundation.configuration import Section
@@ -40,7 +41,7 @@ Suffix = Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]
 """A suffix in small letters; files may have it in capitals too."""
 
 MODALITY_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-OTHER_MODALITIES = ("opensmile_is10", "speech_text")
+OTHER_MODALITIES = ("opensmile_is10", "speech_text", *COLUMNS)
 """Modalities that no network makes."""
 
 _RESERVED = ("rgb", "cineaffect", "example")
@@ -148,11 +149,12 @@ class ExtractConfig(Section):
     Attributes:
         modalities: the features to extract; those that a record already holds are kept. `vgg16` and `opensmile_is10`
             are the paper's baseline. openSMILE is an optional extra, and its licence is for research only: neither it
-            nor features extracted with it may be used in a product. Others are the names of `networks` and those that
+            nor features extracted with it may be used in a product. `picture_signals` and `sound_signals` need no
+            network and no weights; docs/formats.md has their columns. Others are the names of `networks` and those that
             the registry has.
         networks: name -> an ONNX file as a modality, or the settings of a registered network without a section.
-        encoding: the type of the networks' vectors in records, to which they are rounded. openSMILE's values are always
-            float32, since some exceed float16; those of `audio.postprocess: youtube8m` are bytes.
+        encoding: the type of the networks' vectors in records, to which they are rounded. openSMILE's values and the
+            signals are always float32, since some exceed float16; those of `audio.postprocess: youtube8m` are bytes.
         sound_track: the sound track to take: the index of its stream in the file (as `--dry-run` and ffprobe show it),
             its language (eng) or its title. A film without such a track has the one that rules choose, and a warning.
             A track of another name is extracted again; its features have the same fingerprint.

@@ -19,7 +19,7 @@ from beam_pipelines.extractors.batching.shared_batches import FilmsAtWork, Share
 from beam_pipelines.extractors.config import ExtractConfig, NetworkConfig
 from beam_pipelines.extractors.face_track import FACES
 from beam_pipelines.extractors.faces import FaceDetector
-from beam_pipelines.extractors.network_inputs import FaceInput, NetworkInput, SoundInput
+from beam_pipelines.extractors.network_inputs import FaceInput, NetworkInput, PictureInput, SoundInput
 from beam_pipelines.extractors.networks import opensmile_is10
 from beam_pipelines.extractors.networks.opensmile_is10 import OpenSmileIS10
 from beam_pipelines.extractors.networks.published_network import PublishedNetwork
@@ -28,6 +28,8 @@ from beam_pipelines.extractors.onnx_networks.first_batch import describe_onnx, f
 from beam_pipelines.extractors.onnx_networks.network import OnnxNetwork, checked_file, onnx_sees_gpu
 from beam_pipelines.extractors.onnx_networks.preparation import Configured
 from beam_pipelines.extractors.registry import network_class, registered_names
+from beam_pipelines.extractors.signals.columns import COLUMNS, PICTURE_SIGNALS, SOUND_SIGNALS
+from beam_pipelines.extractors.signals.describe import CORE_SECONDS, describe_signals
 from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
 
 _SMILE_BATCH = 16
@@ -188,8 +190,15 @@ def network_input(config: ExtractConfig, modality: str) -> NetworkInput | None:
     return None
 
 
+def takes_pictures(config: ExtractConfig, modality: str) -> bool:
+    """Whether a modality is made of a film's pictures."""
+    return modality == PICTURE_SIGNALS or isinstance(network_input(config, modality), (PictureInput, FaceInput))
+
+
 def core_seconds(config: ExtractConfig, modality: str) -> float:
-    """The core seconds that a modality's network takes for a second of film."""
+    """The core seconds that a modality takes for a second of film, decoding excluded."""
+    if modality in CORE_SECONDS:
+        return CORE_SECONDS[modality]
     if modality == speech_text.MODALITY:
         return speech_text.CORE_S
     section = config.section_of(modality)
@@ -225,6 +234,8 @@ def _describe(config: ExtractConfig, modality: str) -> dict[str, Any]:
     takes = network_input(config, modality)
     if modality == OpenSmileIS10.modality:
         described = {**OpenSmileIS10.describe(), "rate_hz": 1, **made_now(modality)}
+    elif modality in COLUMNS:
+        described = describe_signals(modality) | (_describe_pictures(config) if modality == PICTURE_SIGNALS else {})
     else:
         section = config.section_of(modality)
         if isinstance(section, OnnxConfig):
@@ -238,7 +249,7 @@ def _describe(config: ExtractConfig, modality: str) -> dict[str, Any]:
             described[SLOTS_KEY] = FACES
         if config.encoding == quantisation.FLOAT16:
             described.setdefault(quantisation.STORED, quantisation.FLOAT16)
-    if isinstance(takes, SoundInput) and config.sound_track is not None:
+    if (modality == SOUND_SIGNALS or isinstance(takes, SoundInput)) and config.sound_track is not None:
         described[SOUND_TRACK] = config.sound_track
     return described
 
@@ -247,9 +258,7 @@ def _describe_input(config: ExtractConfig, takes: NetworkInput | None) -> dict[s
     """How the input of a network is made of a film."""
     if isinstance(takes, SoundInput):
         return {"rate_hz": 1, **made_now("audio")}
-    described: dict[str, Any] = {"rate_hz": 1, **config.decode.describe(), "resize": "area_or_bilinear"}
-    if config.crop_bars:
-        described["black_bars"] = "cut_off"
+    described = _describe_pictures(config)
     if not isinstance(takes, FaceInput):
         return {**described, **made_now("image")}
     face = config.face
@@ -261,3 +270,11 @@ def _describe_input(config: ExtractConfig, takes: NetworkInput | None) -> dict[s
         "faces": FACES,
         "margin": takes.margin,
     }
+
+
+def _describe_pictures(config: ExtractConfig) -> dict[str, Any]:
+    """How a film's pictures are made."""
+    described: dict[str, Any] = {"rate_hz": 1, **config.decode.describe(), "resize": "area_or_bilinear"}
+    if config.crop_bars:
+        described["black_bars"] = "cut_off"
+    return described

@@ -17,9 +17,11 @@ import numpy as np
 from beam_pipelines.contracts.records import quantisation
 from beam_pipelines.contracts.records.feature_track import FeatureTrack
 from beam_pipelines.extractors import speech_text
-from beam_pipelines.extractors.configured_networks import Networks
+from beam_pipelines.extractors.configured_networks import Networks, takes_pictures
 from beam_pipelines.extractors.face_track import FaceAccumulator
 from beam_pipelines.extractors.network_inputs import FaceInput, NetworkInput, PictureInput, SoundInput
+from beam_pipelines.extractors.signals.accumulators import PictureSignals, SoundSignals
+from beam_pipelines.extractors.signals.columns import PICTURE_SIGNALS, SOUND_SIGNALS
 from beam_pipelines.extractors.sound_context import sound_windows
 from beam_pipelines.media.audio.audio_windows import AudioWindow
 from beam_pipelines.media.audio.sound_entry import ENTRY_EVERY_S
@@ -79,15 +81,15 @@ def extract_tracks(
         FilmError: if nothing of the film can be decoded.
     """
     seconds = range(probe.seconds) if seconds is None else seconds
-    accumulators: list[ImageAccumulator | FaceAccumulator | AudioAccumulator] = []
+    accumulators: list[PictureAccumulator | AudioAccumulator | SoundSignals] = []
     stale: int | None = None
     picture: DecodeQuality | None = None
     sound: DecodeQuality | None = None
     takes = {modality: networks.takes(modality) for modality in descriptions}
     with networks.film():
-        if any(isinstance(wanted, (PictureInput, FaceInput)) for wanted in takes.values()):
-            picture = DecodeQuality()
-            frames = decoder.pictures(path, probe, seconds, picture, limits, networks.config.decode.mode())
+        if any(takes_pictures(networks.config, modality) for modality in takes):
+            picture, pairs = DecodeQuality(), PICTURE_SIGNALS in takes
+            frames = decoder.pictures(path, probe, seconds, picture, limits, networks.config.decode.mode(), pairs)
             found, stale = _take_pictures(frames, networks, takes, probe.shape)
             accumulators += found
         for modality, wanted in takes.items():
@@ -96,11 +98,15 @@ def extract_tracks(
                 windows = sound_windows(path, probe, decoder, seconds, counts, wanted)
                 accumulators.append(_take_sound(windows, networks, modality, probe))
                 sound = sound or counts
+        if SOUND_SIGNALS in takes:
+            counts = DecodeQuality()
+            accumulators.append(SoundSignals.of_film(decoder, path, probe, seconds, counts))
+            sound = sound or counts
         # All vectors are asked for at the end, since a film that asks may have to wait for others.
         tracks = {modality: track for each in accumulators for modality, track in each.finish(descriptions).items()}
     if text is not None and speech_text.MODALITY in descriptions:
         described = descriptions[speech_text.MODALITY]
-        tracks[speech_text.MODALITY] = speech_text.speech_text_track(text, seconds, start_us(probe), described)
+        tracks[speech_text.MODALITY] = speech_text.speech_text_track(text, seconds, probe.start_us, described)
     for modality, track in tracks.items():
         if quantisation.stored_form(track.description) == quantisation.FLOAT16:
             tracks[modality] = quantisation.as_stored(track, quantisation.FLOAT16, str(path))
@@ -109,9 +115,9 @@ def extract_tracks(
 
 def _take_pictures(
     frames: Iterable[SampledFrame], networks: Networks, takes: Mapping[str, NetworkInput | None], shape: PictureShape
-) -> tuple[list[ImageAccumulator | FaceAccumulator], int]:
+) -> tuple[list[PictureAccumulator], int]:
     """The accumulators with all pictures, and the number of seconds whose picture is that of the second before."""
-    accumulators: list[ImageAccumulator | FaceAccumulator] = [
+    accumulators: list[PictureAccumulator] = [
         ImageAccumulator(networks, modality, wanted, shape)
         for modality, wanted in takes.items()
         if isinstance(wanted, PictureInput)
@@ -119,6 +125,8 @@ def _take_pictures(
     faces = {modality: wanted for modality, wanted in takes.items() if isinstance(wanted, FaceInput)}
     if faces:
         accumulators.append(FaceAccumulator(networks, networks.config.face, shape, faces))
+    if PICTURE_SIGNALS in takes:
+        accumulators.append(PictureSignals(shape))
     stale = 0
     for frame in frames:
         stale += not frame.fresh
@@ -177,7 +185,7 @@ class AudioAccumulator:
     def __init__(self, networks: Networks, modality: str, probe: FilmProbe):
         self._modality = modality
         self._rows = networks.rows(modality)
-        self._start_us = start_us(probe)
+        self._start_us = probe.start_us
         self._seconds: list[int] = []
         self._present: list[bool] = []
 
@@ -204,6 +212,4 @@ class AudioAccumulator:
         return {self._modality: track}
 
 
-def start_us(probe: FilmProbe) -> int:
-    """The timestamp of second 0 on the container's clock, in microseconds."""
-    return round(probe.first_pts_s * 1_000_000)
+PictureAccumulator = ImageAccumulator | FaceAccumulator | PictureSignals

@@ -10,6 +10,7 @@ from typing import Any
 
 from beam_pipelines.contracts.film_ids import escape_film_id, shown_name
 from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
+from beam_pipelines.extractors.signals.columns import COLUMNS
 from beam_pipelines.films import mediaeval2018
 from beam_pipelines.films.catalogue import list_films
 from beam_pipelines.films.mediaeval2018 import AUDIO_KIND, KINDS
@@ -30,6 +31,7 @@ _OTHERS_NAMES = (
     "vgg16",
     "opensmile_is10",
     "speech_text",
+    *COLUMNS,
     *KINDS,
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")

@@ -122,6 +122,11 @@ class FilmProbe:
         return FileClock(round(self.file_start_s * 1_000_000), self.start_timecode, in_us)
 
     @property
+    def start_us(self) -> int:
+        """The timestamp of second 0 on the container's clock, in microseconds."""
+        return round(self.first_pts_s * 1_000_000)
+
+    @property
     def audio_index(self) -> int | None:
         """Index of the (first) chosen audio stream in the file; None without sound that can be decoded."""
         return self.sound.tracks[0].index if self.sound.tracks else None

@@ -30,13 +30,13 @@ CHANGES = (
     Change(
         "time",
         "joined_clock",
-        ("image", "vgg16", "face", "audio", "opensmile_is10"),
+        ("image", "vgg16", "face", "audio", "opensmile_is10", "picture_signals", "sound_signals"),
         "joined recordings are one film without gaps",
     ),
     Change(
         "colours",
         "sdr_bt709",
-        ("image", "vgg16", "face"),
+        ("image", "vgg16", "face", "picture_signals"),
         "HDR films become SDR, and large pictures without a colour matrix are BT.709",
     ),
     Change(

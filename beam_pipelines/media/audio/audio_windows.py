@@ -15,14 +15,15 @@ go. Therefore the whole film isn't decoded in one go either: see `sound_entry`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from beam_pipelines.media.audio.downmix import channel_weights
+from beam_pipelines.media.audio.downmix import channel_weights, mono_samples
 from beam_pipelines.media.audio.resample import conversion, resample_piece
 from beam_pipelines.media.audio.sound_entry import begins_with_priming, entry_seconds, sound_from
 from beam_pipelines.media.audio.sound_timeline import SoundTimeline
@@ -106,22 +107,42 @@ def _windows(
 ) -> Iterator[AudioWindow]:
     tracks = probe.sound.tracks
     weights = channel_weights(tuple(track.channel for track in tracks)) if len(tracks) > 1 else (1.0,)
+    for t, timelines in timelines_by_second(path, probe, seconds, quality):
+        mixed = [(timeline, weights[number]) for number, timeline in timelines.items()]
+        yield _mixed_window(mixed, t, window_samples, rate_hz)
+
+
+def timelines_by_second(
+    path: str | Path,
+    probe: FilmProbe,
+    seconds: range,
+    quality: DecodeQuality,
+    samples_of: Callable[[Any], np.ndarray] = mono_samples,
+) -> Iterator[tuple[int, dict[int, SoundTimeline]]]:
+    """Yields each second with the timelines of the film's sound tracks, by the place of the track among the chosen.
+
+    A track without a frame that can be decoded has none. The arguments are those of `audio_windows`, and `samples_of`
+    of `SoundTimeline`.
+
+    Raises:
+        FilmError: step `decode`, reason `unreadable`.
+    """
     while seconds:
         entry_s, until_s = entry_seconds(probe, seconds.start)
         part = range(seconds.start, min(seconds.stop, until_s))
         with ExitStack() as opened:
-            mixed = []
-            for track, weight in zip(tracks, weights, strict=True):
+            timelines = {}
+            for number, track in enumerate(probe.sound.tracks):
                 frames, time_base, counts = opened.enter_context(
                     sound_from(path, probe, track.index, entry_s, part, quality)
                 )
                 priming = begins_with_priming(probe.container, track.codec)
-                timeline = SoundTimeline(frames, time_base, probe.first_pts_s, counts, priming)
+                timeline = SoundTimeline(frames, time_base, probe.first_pts_s, counts, priming, samples_of)
                 if not timeline.is_silent:
-                    mixed.append((timeline, weight))
+                    timelines[number] = timeline
             for t in part:
-                yield _mixed_window(mixed, t, window_samples, rate_hz)
-            for timeline, _ in mixed:
+                yield t, timelines
+            for timeline in timelines.values():
                 # Sound between the last window and the part's end counts here: the next part will skip it.
                 end = part.stop * timeline.rate_hz
                 timeline.read(end - 1, end + timeline.rate_hz // _BEYOND)

@@ -38,17 +38,31 @@ def mono_samples(frame: Any) -> np.ndarray:
     Raises:
         av.FFmpegError, ValueError: if FFmpeg doesn't understand the frame's layout or sample format.
     """
+    return mixed(channel_samples(frame), channel_names(frame.layout))
+
+
+def mixed(samples: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """float32 [channels, samples] -> float32 [samples]: the mono sound of named channels; NaN becomes 0."""
+    weights = np.asarray(channel_weights(names), dtype=np.float32)
+    # No matrix product: BLAS would start threads, and add in another order on another CPU.
+    mono: np.ndarray = (samples * weights[:, None]).sum(axis=0)
+    np.nan_to_num(mono, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    return mono
+
+
+def channel_samples(frame: Any) -> np.ndarray:
+    """The channels of a decoded audio frame: float32 [channels, samples], full scale is 1.
+
+    Raises:
+        av.FFmpegError, ValueError: if FFmpeg doesn't understand the frame's layout or sample format.
+    """
     channels = len(frame.layout.channels)
     if frame.format.is_planar and channels > _MOST_PLANES:
         frame = _interleaved(frame)
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, channels).T
-    weights = np.asarray(channel_weights(channel_names(frame.layout)), dtype=np.float32)
-    # No matrix product: BLAS would start threads, and add in another order on another CPU.
-    mono: np.ndarray = (_full_scale_one(samples) * weights[:, None]).sum(axis=0)
-    np.nan_to_num(mono, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-    return mono
+    return _full_scale_one(samples)
 
 
 @lru_cache(maxsize=64)

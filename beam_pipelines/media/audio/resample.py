@@ -35,7 +35,7 @@ def conversion(rate_hz: int, target_hz: int) -> tuple[Fraction, int]:
 
 
 def resample_piece(samples: np.ndarray, rate_hz: int, target_hz: int) -> np.ndarray:
-    """float32 [samples] at `rate_hz` -> float32 [ceil(samples * target / rate)]; the first samples coincide in time."""
+    """float32 [..., samples] at `rate_hz` -> float32 [..., ceil(samples * target / rate)]; the first ones coincide."""
     ratio, _ = conversion(rate_hz, target_hz)
     if ratio == 1:
         return samples
@@ -43,7 +43,7 @@ def resample_piece(samples: np.ndarray, rate_hz: int, target_hz: int) -> np.ndar
     from scipy.signal import resample_poly
 
     up, down = ratio.as_integer_ratio()
-    resampled: np.ndarray = resample_poly(samples, up, down, window=_filter(max(up, down)))
+    resampled: np.ndarray = resample_poly(samples, up, down, axis=-1, window=_filter(max(up, down)))
     return resampled
 
 

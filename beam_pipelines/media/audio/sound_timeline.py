@@ -1,4 +1,4 @@
-"""The sound of a film as one row of samples, counted from the film's time 0, with zeros where there is no sound.
+"""The sound of a film as one row of samples (or one a channel), counted from time 0; zeros where there is no sound.
 
 audio frames (timestamps)         [----][----]      [----][----]
 timeline, first pts = 0      0 0 0 x x x x x x 0 0 0 x x x x x x 0 0 0
@@ -7,7 +7,7 @@ timeline, first pts = 0      0 0 0 x x x x x x 0 0 0 x x x x x x 0 0 0
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -34,11 +34,11 @@ class _Piece:
 
     @property
     def end(self) -> int:
-        return self.begin + len(self.samples)
+        return self.begin + self.samples.shape[-1]
 
 
 class SoundTimeline:
-    """Mono samples of decoded audio frames by position: sample n is n / `rate_hz` seconds after the film's time 0.
+    """Samples of decoded audio frames by position: sample n is n / `rate_hz` seconds after the film's time 0.
 
     It reads positions forwards only, and drops everything before the last `begin`, so memory stays constant.
 
@@ -48,6 +48,7 @@ class SoundTimeline:
         first_pts_s: the film's time 0.
         counts: what counts frames that can't be used.
         first_is_priming: whether the first frame is the codec's own, and no sound of the film.
+        samples_of: a frame's samples, float32 [..., n]; mono without it.
     """
 
     def __init__(
@@ -57,13 +58,16 @@ class SoundTimeline:
         first_pts_s: Fraction,
         counts: RangeCounts,
         first_is_priming: bool = False,
+        samples_of: Callable[[Any], np.ndarray] = mono_samples,
     ):
-        self._pieces = _placed(frames, time_base, first_pts_s, counts, first_is_priming)
+        self._pieces = _placed(frames, time_base, first_pts_s, counts, first_is_priming, samples_of)
         self._held: deque[_Piece] = deque()
         first = next(self._pieces, None)
         self.rate_hz = 0
+        self._channels: tuple[int, ...] = ()
         if first is not None:
             self.rate_hz, piece = first
+            self._channels = piece.samples.shape[:-1]
             self._held.append(piece)
         self._ended = first is None
 
@@ -73,13 +77,13 @@ class SoundTimeline:
         return self.rate_hz == 0
 
     def read(self, begin: int, end: int) -> np.ndarray:
-        """float32 [end - begin]: the samples of the half-open range, zero where the film has no sound."""
+        """float32 [..., end - begin]: the samples of the half-open range, zero where the film has no sound."""
         self._advance(begin, end)
-        samples = np.zeros(end - begin, dtype=np.float32)
+        samples = np.zeros((*self._channels, end - begin), dtype=np.float32)
         for piece in self._held:
             low, high = max(begin, piece.begin), min(end, piece.end)
             if low < high:
-                samples[low - begin : high - begin] = piece.samples[low - piece.begin : high - piece.begin]
+                samples[..., low - begin : high - begin] = piece.samples[..., low - piece.begin : high - piece.begin]
         return samples
 
     def covers(self, begin: int, end: int) -> bool:
@@ -102,7 +106,12 @@ class SoundTimeline:
 
 
 def _placed(
-    frames: Iterator[Any], time_base: Fraction, first_pts_s: Fraction, counts: RangeCounts, first_is_priming: bool
+    frames: Iterator[Any],
+    time_base: Fraction,
+    first_pts_s: Fraction,
+    counts: RangeCounts,
+    first_is_priming: bool,
+    samples_of: Callable[[Any], np.ndarray],
 ) -> Iterator[tuple[int, _Piece]]:
     """The frames as pieces in ascending order without overlap, each with the timeline's rate: the first frame's."""
     rate_hz, expected = 0, 0
@@ -110,7 +119,7 @@ def _placed(
         if frame.is_corrupt or frame.sample_rate not in _RATES_HZ or frame.samples == 0:
             continue
         try:
-            samples = mono_samples(frame)
+            samples = samples_of(frame)
         except (av.FFmpegError, ValueError):
             quality = counts.at(frame.pts)
             quality.frames_decoded -= 1
@@ -126,9 +135,10 @@ def _placed(
             if placed_before and abs(begin - expected) <= _JITTER_S * rate_hz:
                 begin = expected
         # Sound whose time has passed is dropped.
-        samples = samples[max(expected - begin, 0) :] if placed_before else samples
+        samples = samples[..., max(expected - begin, 0) :] if placed_before else samples
         begin = max(begin, expected) if placed_before else begin
-        if len(samples):
-            expected = begin + len(samples)
-        if len(samples) and (placed_before or not first_is_priming):
+        count = samples.shape[-1]
+        if count:
+            expected = begin + count
+        if count and (placed_before or not first_is_priming):
             yield rate_hz, _Piece(begin, samples)

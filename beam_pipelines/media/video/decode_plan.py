@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,14 @@ class DecodePlan:
         times: int64 [packets]: presentation timestamps in ticks.
         given: bool [packets]: whether the packet goes to the decoder.
         wanted: int64 [pictures]: timestamps of the wanted frames, ascending.
+        returned: int64 [frames]: these, and the timestamps of the frames after them, if those are asked for.
         emptied_before: packets before which the decoder returns all frames that it holds, and resets its state.
     """
 
     times: np.ndarray
     given: np.ndarray
     wanted: np.ndarray
+    returned: np.ndarray
     emptied_before: frozenset[int]
 
     @property
@@ -83,12 +86,18 @@ def make_plan(path: str | Path, probe: FilmProbe, seconds: range, mode: DecodeMo
 
 
 def plan_of(
-    container: InputContainer, stream: Any, probe: FilmProbe, seconds: range, mode: DecodeMode = EXACT
+    container: InputContainer,
+    stream: Any,
+    probe: FilmProbe,
+    seconds: range,
+    mode: DecodeMode = EXACT,
+    within_s: Fraction | None = None,
 ) -> DecodePlan | None:
     """The plan as `make_plan` gives it, for an open film; its decoder is not used.
 
     The function reads the packets from the film's beginning, where the film must stand, to the end of the last stretch
-    that matters. It keeps 17 bytes per packet.
+    that matters. It keeps 17 bytes per packet. `within_s` asks for the frame after each wanted one too, where that is
+    shown no more than so many seconds later.
     """
     context = stream.codec_context
     make_reader = ROLE_READERS.get(context.name) if context is not None else None
@@ -106,7 +115,21 @@ def plan_of(
     if quality.read_errors:
         return None
     wanted = _wanted(table, np.array(ticks, np.int64), mode, math.floor(mode.age_s / stream.time_base))
-    return None if wanted is None else _plan(table, wanted)
+    if wanted is None:
+        return None
+    after = wanted[:0] if within_s is None else _after(table, wanted, math.floor(within_s / stream.time_base))
+    return _plan(table, wanted, after)
+
+
+def _after(table: PacketTable, wanted: np.ndarray, within_ticks: int) -> np.ndarray:
+    """The places of the packets that are shown next after the wanted ones, and soon enough."""
+    places = np.flatnonzero(table.candidate)
+    places = places[np.argsort(table.times[places], kind="stable")]
+    shown_from = table.times[places]
+    following = np.searchsorted(shown_from, table.times[wanted], side="right")
+    there = following < len(places)
+    wanted, following = wanted[there], following[there]
+    return places[following[shown_from[following] - table.times[wanted] <= within_ticks]]
 
 
 def _wanted(table: PacketTable, ticks: np.ndarray, mode: DecodeMode, age_ticks: int) -> np.ndarray | None:
@@ -138,10 +161,11 @@ def _cheapest(table: PacketTable, places: np.ndarray, begin: int, last: int) -> 
     return int(references.min()) if len(references) else int(places[last])
 
 
-def _plan(table: PacketTable, wanted: np.ndarray) -> DecodePlan:
+def _plan(table: PacketTable, wanted: np.ndarray, after: np.ndarray) -> DecodePlan:
     given = np.zeros(len(table.times), bool)
     is_wanted = given.copy()
     is_wanted[wanted] = True
+    is_wanted[after] = True
     starts = np.flatnonzero(table.start)
     edges = [*starts.tolist(), len(given)]
     used = ~table.disposable
@@ -167,10 +191,14 @@ def _plan(table: PacketTable, wanted: np.ndarray) -> DecodePlan:
             if table.start[begin] == Start.OPEN:
                 complete_before.append((begin, edges[number - 1] if number else 0))
     emptied = [begin for begin, before in complete_before if (~given & used & ~leading)[before:begin].any()]
-    # Not np.unique: it imports numpy.ma, which takes longer than a plan.
-    times = np.sort(table.times[wanted])
-    times = times[np.append(True, np.diff(times) > 0)]
-    return DecodePlan(table.times, given, times, frozenset(emptied))
+    shown, returned = _different(table.times[wanted]), _different(table.times[is_wanted])
+    return DecodePlan(table.times, given, shown, returned, frozenset(emptied))
+
+
+def _different(times: np.ndarray) -> np.ndarray:
+    """The different times, ascending. Not np.unique: it imports numpy.ma, which takes longer than a plan."""
+    times = np.sort(times)
+    return times[np.append(True, np.diff(times) > 0)]
 
 
 def _leading(table: PacketTable, edges: list[int]) -> np.ndarray:

@@ -61,7 +61,7 @@ def planned_frames(
     entry: int = 0,
     jumps: Sequence[ClockJump] = (),
 ) -> Iterator[tuple[int, Any]]:
-    """The wanted frames with their timestamps in ticks, ascending.
+    """The frames to return with their timestamps in ticks, ascending.
 
     Args:
         container, stream: the film, just opened, or as `entered` has left it.
@@ -73,7 +73,7 @@ def planned_frames(
     Raises:
         PlanFailed: before it yields a frame that could differ from full decoding's, or take the place of another.
     """
-    expected = iter(plan.wanted.tolist())
+    expected = iter(plan.returned.tolist())
     awaited = next(expected, None)
     last = None
     for frame in _decoded(stream, plan, counts, entry, packets(container, stream, counts.quality, jumps)):

@@ -1,10 +1,16 @@
-"""Scaling of pictures to a network's input size: FFmpeg's scaler, without a detour through another colour space."""
+"""Scaling of pictures by FFmpeg: RGB to a network's input size, and a decoded frame to small grey squares of motion."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import av
 import numpy as np
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+
+from beam_pipelines.media.video.orientation import Orientation
+from beam_pipelines.media.video.picture_shape import PictureShape
 
 # These flags give the same bytes on every kind of CPU: without them swscale's assembly rounds differently.
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT
@@ -40,3 +46,56 @@ def resize_image(image: np.ndarray, height_px: int, width_px: int) -> np.ndarray
     frame = av.VideoFrame.from_ndarray(planes, format="yuv444p")
     scaled = frame.reformat(width=width_px, height=height_px, interpolation=method | _EXACT, threads=1)
     return np.ascontiguousarray(np.moveaxis(scaled.to_ndarray(), 0, -1))
+
+
+@dataclass(frozen=True, eq=False)
+class FramePair:
+    """Two frames that are shown one after the other, small and grey (`ToSmallGrey`).
+
+    Attributes:
+        first, second: uint8 [height, width]; the first is the picture of the second.
+        apart_s: by how much the second frame is shown later.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    apart_s: float
+
+
+class ToSmallGrey:
+    """Turns a film's decoded frames into small grey pictures of square pixels, as shown; for one thread.
+
+    Args:
+        shape: the shape of the film's pictures; its black bars are cut off.
+        orientation: the turn from stored to shown.
+        longest_px: the longer side of a result; smaller pictures keep their size.
+    """
+
+    def __init__(self, shape: PictureShape, orientation: Orientation, longest_px: int = 160):
+        height, width = shape.height_px, shape.width_px * shape.pixel_aspect
+        scale = min(1, longest_px / max(height, width))
+        self._height_px, self._width_px = max(1, round(height * scale)), max(1, round(width * scale))
+        self._orientation, self._reformatter = orientation, VideoReformatter()
+        across, down = self._width_px / shape.width_px, self._height_px / shape.height_px
+        bars = shape.bars
+        self._rows = slice(round(bars.top_px * down), self._height_px - round(bars.bottom_px * down))
+        self._columns = slice(round(bars.left_px * across), self._width_px - round(bars.right_px * across))
+
+    def __call__(self, frame: Any) -> np.ndarray:
+        """uint8 [height, width]: the frame's luma, from 0 (black) to 255."""
+        sides_px = (self._width_px, self._height_px)
+        width_px, height_px = reversed(sides_px) if self._orientation.swaps_sides else sides_px
+        # Only luma counts here, so that any matrix will do, also one that FFmpeg can't convert.
+        small = self._reformatter.reformat(
+            frame,
+            width=width_px,
+            height=height_px,
+            format="gray",
+            src_colorspace=Colorspace.ITU709,
+            interpolation=Interpolation.AREA | _EXACT,
+            threads=1,
+        )
+        plane: Any = small.planes[0]
+        stored = np.frombuffer(plane, np.uint8).reshape(height_px, plane.line_size)[:, :width_px]
+        shown = self._orientation.apply(stored[:, :, None])[:, :, 0]
+        return np.ascontiguousarray(shown[self._rows, self._columns])

@@ -33,8 +33,11 @@ from beam_pipelines.media.video.colours import ToRgb
 from beam_pipelines.media.video.decode_mode import EXACT, DecodeMode
 from beam_pipelines.media.video.decode_plan import DecodePlan, plan_of
 from beam_pipelines.media.video.planned_frames import PlanFailed, entered, planned_frames
+from beam_pipelines.media.video.resize import FramePair, ToSmallGrey
 
 STEP = "decode"
+PAIR_WITHIN_S = Fraction(1)
+"""A frame that stays for longer stands still: it makes no pair with the next one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +50,14 @@ class SampledFrame:
             share it.
         timestamp_us: the frame's own presentation timestamp in microseconds, on the container's clock.
         fresh: whether the frame differs from that of second t - 1; that of a still or lost picture doesn't.
+        pair: the frame and the next one, if pairs are asked for; None if there is none within `PAIR_WITHIN_S`.
     """
 
     t: int
     image: np.ndarray
     timestamp_us: int
     fresh: bool
+    pair: FramePair | None = None
 
 
 def sample_frames(
@@ -65,6 +70,7 @@ def sample_frames(
     limits: MediaLimits = MediaLimits(),  # noqa: B008 - frozen
     mode: DecodeMode = EXACT,
     planned: bool = True,
+    pairs: bool = False,
 ) -> Iterator[SampledFrame]:
     """Decodes as little of a film as possible, and yields exactly one picture for every second in [start, stop).
 
@@ -91,6 +97,7 @@ def sample_frames(
         limits: the decoder refuses larger pictures.
         mode: which frame represents a second.
         planned: False decodes everything, for comparison.
+        pairs: whether the frame after each wanted one is decoded too. It changes no picture.
 
     Raises:
         FilmError: step `decode`, reason `no_frames` if no frame can be decoded, `unknown_colours`, or `unreadable`.
@@ -100,7 +107,7 @@ def sample_frames(
     if not 0 <= start <= stop <= probe.seconds:
         raise ValueError(f"{path}: seconds [{start}, {stop}) are not within the film's [0, {probe.seconds})")
     counted = DecodeQuality() if quality is None else quality
-    return _sampled_frames(path, probe, range(start, stop), counted, limits, mode, planned)
+    return _sampled_frames(path, probe, range(start, stop), counted, limits, mode, planned, pairs)
 
 
 def _sampled_frames(
@@ -111,19 +118,22 @@ def _sampled_frames(
     limits: MediaLimits,
     mode: DecodeMode,
     planned: bool,
+    pairs: bool,
 ) -> Iterator[SampledFrame]:
     if not seconds:
         return
     # The second before the first one is decoded too: it shows whether the first picture is fresh.
     looked_at = range(max(seconds.start - 1, 0), seconds.stop)
-    plan, done, before = None, 0, replace(quality)
+    plan, chosen, done, before = None, None, 0, replace(quality)
     if planned or mode != EXACT:
         with _opened_video(path, probe, limits) as opened:
-            plan = plan_of(*opened, probe, looked_at, mode)
+            plan = plan_of(*opened, probe, looked_at, mode, PAIR_WITHIN_S if pairs else None)
+            # In modes other than `exact` the plan's choice of frames stays, even if everything is decoded.
+            chosen = None if plan is None or mode == EXACT else frozenset(plan.wanted.tolist())
             if plan is not None and planned:
                 frames = _planned_frames(path, probe, opened, plan, seconds, quality, limits)
                 try:
-                    for picture in _on_screen(path, probe, seconds, quality, frames):
+                    for picture in _on_screen(path, probe, seconds, quality, frames, chosen, pairs):
                         yield picture
                         done += 1
                     return
@@ -131,24 +141,33 @@ def _sampled_frames(
                     # The pictures given so far are right, and so is what they have clipped.
                     vars(quality).update({**vars(before), "pixels_clipped": quality.pixels_clipped})
     quality.full_decodings += 1
-    # In modes other than `exact` the plan's choice of frames stays, even if everything is decoded.
-    chosen = None if plan is None or mode == EXACT else frozenset(plan.wanted.tolist())
     rest = range(seconds.start + done, seconds.stop)
-    frames = _all_frames(path, probe, chosen, seconds, quality, limits)
-    yield from _on_screen(path, probe, rest, quality, frames)
+    returned = None if plan is None or mode == EXACT else frozenset(plan.returned.tolist())
+    frames = _all_frames(path, probe, returned, seconds, quality, limits)
+    yield from _on_screen(path, probe, rest, quality, frames, chosen, pairs)
 
 
 def _on_screen(
-    path: str | Path, probe: FilmProbe, seconds: range, quality: DecodeQuality, frames: Iterator[tuple[Fraction, Any]]
+    path: str | Path,
+    probe: FilmProbe,
+    seconds: range,
+    quality: DecodeQuality,
+    frames: Iterator[tuple[Fraction, Any]],
+    chosen: frozenset[int] | None,
+    pairs: bool,
 ) -> Iterator[SampledFrame]:
-    """The picture of each second, from frames with their times, which never run backwards."""
-    screen = _Screen(path, probe, quality)
+    """The picture of each second, from frames with their times, which never run backwards.
+
+    Only those with `chosen` timestamps are shown, if any are given; the others are only the next of a pair.
+    """
+    screen = _Screen(path, probe, quality, pairs)
     waiting = deque(range(max(seconds.start - 1, 0), seconds.stop))
     with closing(frames):  # type: ignore[type-var]
         for time_s, frame in frames:
+            screen.follow(time_s, frame)
             while screen.has_frame and waiting and time_s > probe.first_pts_s + waiting[0]:
                 yield from screen.show(waiting.popleft(), seconds)
-            if waiting:
+            if waiting and (chosen is None or frame.pts in chosen):
                 screen.put(time_s, frame)
     if not screen.has_frame:
         detail = f"no frame of video stream {probe.video_index} ({probe.codec}) can be decoded"
@@ -190,12 +209,12 @@ def _planned_frames(
 def _all_frames(
     path: str | Path,
     probe: FilmProbe,
-    chosen: frozenset[int] | None,
+    returned: frozenset[int] | None,
     counted: range,
     quality: DecodeQuality,
     limits: MediaLimits,
 ) -> Iterator[tuple[Fraction, Any]]:
-    """The frames to show (if `chosen` is given, only those timestamps), with their times, which never run backwards.
+    """The frames (if `returned` is given, only those timestamps), with their times, which never run backwards.
 
     Decoding goes on to the end of the counted seconds, so that the counts are complete, and beyond only to a first
     frame.
@@ -214,18 +233,22 @@ def _all_frames(
             if frame.is_corrupt and seen_intact:
                 continue
             seen_intact = not frame.is_corrupt
-            if time_s >= until_s and given and not is_last:
-                return
-            if chosen is None or frame.pts in chosen:
+            is_beyond = time_s >= until_s and given and not is_last
+            if returned is None or frame.pts in returned:
                 given = True
                 yield time_s, frame
+            if is_beyond:
+                return
 
 
 class _Screen:
     """The frame on screen. It is converted to an image once, however many seconds it stays."""
 
-    def __init__(self, path: str | Path, probe: FilmProbe, quality: DecodeQuality):
+    def __init__(self, path: str | Path, probe: FilmProbe, quality: DecodeQuality, pairs: bool):
         self._probe, self._quality = probe, quality
+        self._to_grey = ToSmallGrey(probe.shape, probe.orientation) if pairs else None
+        self._next: tuple[Fraction, Any] | None = None
+        self._pair: FramePair | None = None
         self._frame: Any = None
         self._time_s = Fraction(0)
         self._fresh = True
@@ -240,6 +263,21 @@ class _Screen:
 
     def put(self, time_s: Fraction, frame: Any) -> None:
         self._frame, self._time_s, self._fresh, self._image = frame, time_s, True, None
+        self._next = self._pair = None
+
+    def follow(self, time_s: Fraction, frame: Any) -> None:
+        """Takes a further frame: the first after the one on screen makes a pair with it."""
+        if self._to_grey is not None and self._frame is not None and self._next is None:
+            self._next = (time_s, frame)
+
+    def pair(self) -> FramePair | None:
+        """The frame on screen and the next one; None without one that comes soon."""
+        if self._to_grey is None or self._next is None or self._pair is not None:
+            return self._pair
+        time_s, frame = self._next
+        if time_s - self._time_s <= PAIR_WITHIN_S:
+            self._pair = FramePair(self._to_grey(self._frame), self._to_grey(frame), float(time_s - self._time_s))
+        return self._pair
 
     def show(self, t: int, wanted: range) -> Iterator[SampledFrame]:
         """Yields the picture of second t if it is wanted, and resets `fresh` even if it isn't."""
@@ -251,4 +289,4 @@ class _Screen:
             self._image = self._probe.shape.bars.without(self._probe.orientation.apply(stored))
             self._image.setflags(write=False)
         self._quality.pixels_clipped += self._clipped
-        yield SampledFrame(t, self._image, round(self._time_s * 1_000_000), fresh)
+        yield SampledFrame(t, self._image, round(self._time_s * 1_000_000), fresh, self.pair())

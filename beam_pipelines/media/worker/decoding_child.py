@@ -24,6 +24,7 @@ import numpy as np
 
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.audio.audio_windows import audio_windows
+from beam_pipelines.media.audio.channel_windows import channel_windows
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import MediaLimits, probe_film
 from beam_pipelines.media.text.film_text import read_film_text
@@ -113,8 +114,12 @@ def _pictures(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
         quality=quality,
         limits=MediaLimits(**task["limits"]),
         mode=_mode(task),
+        pairs=task["pairs"],
     )
     for frame in frames:
+        if frame.pair is not None:
+            pair = np.stack([frame.pair.first, frame.pair.second])
+            send(answers, {"kind": "pair", "apart_s": frame.pair.apart_s, "shape": pair.shape}, pair)
         # Seconds may share a picture; it is sent once.
         is_new, shown = frame.image is not shown, frame.image
         message = {"t": frame.t, "timestamp_us": frame.timestamp_us, "fresh": frame.fresh, "shape": frame.image.shape}
@@ -144,12 +149,23 @@ def _text(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
     return {"quality": text.quality}
 
 
+def _channels(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
+    quality = DecodeQuality()
+    probe = probe_from_message(task["probe"])
+    seconds = {"start": task["start"], "stop": task["stop"]}
+    around = {"before_s": Fraction(task["before_s"]), "after_s": Fraction(task["after_s"])}
+    for window in channel_windows(task["path"], probe, **seconds, **around, quality=quality):
+        message = {"t": window.t, "present": window.present, "rate_hz": window.rate_hz, "names": window.names}
+        send(answers, {"kind": "channels", **message, "shape": window.samples.shape}, window.samples)
+    return {"quality": vars(quality)}
+
+
 def _mode(task: Mapping[str, Any]) -> DecodeMode:
     name, age_s = task["mode"]
     return DecodeMode(name, Fraction(age_s))
 
 
-_TASKS = {"probe": _probe, "plan": _plan, "pictures": _pictures, "sound": _sound, "text": _text}
+_TASKS = {"probe": _probe, "plan": _plan, "pictures": _pictures, "sound": _sound, "channels": _channels, "text": _text}
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ import numpy as np
 
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.audio.audio_windows import AUDIO_RATE_HZ, AudioWindow
+from beam_pipelines.media.audio.channel_windows import ChannelWindow
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
 from beam_pipelines.media.text.cues import Cue
@@ -33,6 +35,7 @@ from beam_pipelines.media.text.film_text import FilmText
 from beam_pipelines.media.text.subtitle_choice import Subtitles
 from beam_pipelines.media.text.wanted_subtitles import WantedSubtitles
 from beam_pipelines.media.video.decode_mode import EXACT, DecodeMode
+from beam_pipelines.media.video.resize import FramePair
 from beam_pipelines.media.video.sample_frames import SampledFrame
 from beam_pipelines.media.worker.decoding_messages import EXIT_OUT_OF_MEMORY, probe_from_message, probe_to_message, send
 from beam_pipelines.media.worker.started_child import PIPE_BYTES, Child, size_bytes, start_child
@@ -96,18 +99,25 @@ class DecodingProcess:
         quality: DecodeQuality,
         limits: MediaLimits,
         mode: DecodeMode = EXACT,
+        pairs: bool = False,
     ) -> Iterator[SampledFrame]:
         """Yields pictures as `media.video.sample_frames.sample_frames` does; `quality` is increased at the end."""
-        task = {"task": "pictures", **_film(path, probe), "start": seconds.start, "stop": seconds.stop}
+        task = {"task": "pictures", **_film(path, probe), "start": seconds.start, "stop": seconds.stop, "pairs": pairs}
         image: Any = None
+        pair: FramePair | None = None
         for message, content in self._answers({**task, "mode": _message(mode), "limits": asdict(limits)}):
             if message["kind"] == "end":
                 _add(quality, message["quality"])
                 continue
-            if content:
-                image = np.frombuffer(content, np.uint8).reshape(message["shape"])
+            sent = np.frombuffer(content, np.uint8).reshape(message["shape"]) if content else None
+            if message["kind"] == "pair" and sent is not None:
+                pair = FramePair(*sent, message["apart_s"])
+                continue
+            if sent is not None:
+                image = sent
                 image.setflags(write=False)
-            yield SampledFrame(message["t"], image, message["timestamp_us"], message["fresh"])
+            yield SampledFrame(message["t"], image, message["timestamp_us"], message["fresh"], pair)
+            pair = None
 
     def sound(
         self,
@@ -138,6 +148,24 @@ class DecodingProcess:
         task = {"task": "text", **_film(path, probe), "wanted": asdict(wanted), "sidecar": sidecar and str(sidecar)}
         found, end = self._answers({**task, "beside": [asdict(one) for one in beside]})
         return FilmText(tuple(Cue(*row) for row in json.loads(found[1])), end[0]["quality"])
+
+    def channels(
+        self,
+        path: str | Path,
+        probe: FilmProbe,
+        seconds: range,
+        quality: DecodeQuality,
+        before_s: Fraction,
+        after_s: Fraction,
+    ) -> Iterator[ChannelWindow]:
+        """Yields windows as `media.audio.channel_windows.channel_windows` does; `quality` is increased at the end."""
+        task = {"task": "channels", **_film(path, probe), "start": seconds.start, "stop": seconds.stop}
+        for message, content in self._answers({**task, "before_s": str(before_s), "after_s": str(after_s)}):
+            if message.pop("kind") == "end":
+                _add(quality, message["quality"])
+                continue
+            samples = np.frombuffer(content, np.float32).reshape(message.pop("shape"))
+            yield ChannelWindow(samples=samples, **{**message, "names": tuple(message["names"])})
 
     def close(self) -> None:
         """Ends the child. The next call of another method starts a new one."""

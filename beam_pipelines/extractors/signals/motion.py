@@ -1,0 +1,115 @@
+"""How fast things move from one frame to the next: block flow by Lucas and Kanade (1981), from coarse to fine.
+
+Blocks of 8 x 8 pixels are followed from the first frame to the second, on a pyramid of halved pictures. A block without
+texture in two directions, or whose texture isn't found again (a cut, a flash), says nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from beam_pipelines.media.video.resize import FramePair
+
+BLOCK_PX = 8
+_LEVELS, _STEPS = 4, 3
+# The least texture that tells a direction, in grey levels squared a pixel, and how much of it may stay unexplained.
+_LEAST_TEXTURE, _MOST_UNEXPLAINED = 4.0, 0.3
+_LEAST_FOLLOWED = 0.2
+
+
+def motion_of(pair: FramePair | None) -> tuple[float, float, float]:
+    """The difference of two frames, and the median and 90th percentile of the speed of their blocks.
+
+    Args:
+        pair: the frames; None if the picture stands still for more than a second, which is no motion.
+
+    Returns:
+        Mean absolute difference as a share of white; speeds in picture heights a second.
+    """
+    if pair is None:
+        return 0.0, 0.0, 0.0
+    first, second = pair.first.astype(np.float32), pair.second.astype(np.float32)
+    difference = float(np.abs(second - first).mean(dtype=np.float64)) / 255
+    if not difference:
+        return 0.0, 0.0, 0.0
+    flow, followed, textured = block_flow(first, second)
+    if not followed.any() or followed.sum() < _LEAST_FOLLOWED * textured.sum():
+        # A cut, or too fast: the few blocks that seem to be found again are chance.
+        return difference, 0.0, 0.0
+    speeds = np.hypot(*flow[followed].T) / (first.shape[0] * pair.apart_s)
+    return difference, float(np.median(speeds)), float(np.percentile(speeds, 90))
+
+
+def block_flow(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where the blocks of a frame go.
+
+    Args:
+        first, second: float32 [height, width].
+
+    Returns:
+        float32 [blocks, 2] (right, down) in pixels; bool [blocks]: the block was found again; and: it has texture.
+    """
+    corners = _corners(first.shape)
+    flow = np.zeros((len(corners), 2), np.float32)
+    followed = textured = np.zeros(len(corners), bool)
+    if not len(corners):
+        return flow, followed, textured
+    pyramid = [(first, second)]
+    while len(pyramid) < _LEVELS and min(pyramid[-1][0].shape) >= 4 * BLOCK_PX:
+        pyramid.append(tuple(map(_halved, pyramid[-1])))  # type: ignore[arg-type]
+    # On coarse levels blocks overlap: their windows keep the size and the middle.
+    middles = corners + (BLOCK_PX - 1) / 2
+    for level, frames in reversed(list(enumerate(pyramid))):
+        flow, followed, textured = _follow(*frames, (middles + 0.5) / 2**level - BLOCK_PX / 2, flow * 2)
+    return flow, followed, textured
+
+
+def _corners(shape: tuple[int, ...]) -> np.ndarray:
+    """float32 [blocks, 2] (x, y): the blocks' first pixels; a border of half a block is left out."""
+    rows, columns = (np.arange(BLOCK_PX // 2, side - BLOCK_PX - BLOCK_PX // 2 + 1, BLOCK_PX) for side in shape[:2])
+    x, y = np.meshgrid(columns, rows)
+    return np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
+
+
+def _halved(frame: np.ndarray) -> np.ndarray:
+    height, width = (side // 2 * 2 for side in frame.shape)
+    even = frame[:height, :width]
+    halved: np.ndarray = (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
+    return halved
+
+
+def _follow(
+    first: np.ndarray, second: np.ndarray, corners: np.ndarray, flow: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Improves the flow at one level; `corners` are the blocks' first pixels in it."""
+    patch = _patches(first, corners)
+    down, right = np.gradient(patch, axis=(1, 2))
+    xx, yy, xy = ((a * b).sum(axis=(1, 2)) for a, b in ((right, right), (down, down), (right, down)))
+    determinant = xx * yy - xy * xy
+    smallest = (xx + yy - np.sqrt((xx - yy) ** 2 + 4 * xy * xy)) / 2
+    textured = smallest > _LEAST_TEXTURE * BLOCK_PX**2 / 4
+    safe = np.where(textured, determinant, 1)
+    flow = flow.copy()
+    for _ in range(_STEPS):
+        error = patch - _patches(second, corners + flow)
+        across, along = ((error * slope).sum(axis=(1, 2)) for slope in (right, down))
+        step = np.stack([yy * across - xy * along, xx * along - xy * across], axis=1) / safe[:, None]
+        flow += np.where(textured[:, None], np.clip(step, -BLOCK_PX / 2, BLOCK_PX / 2), 0)
+    error = patch - _patches(second, corners + flow)
+    contrast = ((patch - patch.mean(axis=(1, 2), keepdims=True)) ** 2).sum(axis=(1, 2))
+    explained = (error**2).sum(axis=(1, 2)) <= _MOST_UNEXPLAINED * contrast
+    return flow, textured & explained, textured
+
+
+def _patches(frame: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """float32 [blocks, 8, 8]: blocks of a frame from any point on, between the pixels; its border goes on outside."""
+    height, width = frame.shape
+    whole = np.floor(corners)
+    x_share, y_share = (corners - whole).T[:, :, None, None]
+    offsets = np.arange(BLOCK_PX + 1)
+    columns = np.clip(whole[:, 0].astype(int)[:, None] + offsets, 0, width - 1)
+    rows = np.clip(whole[:, 1].astype(int)[:, None] + offsets, 0, height - 1)
+    pixels = frame[rows[:, :, None], columns[:, None, :]]
+    across = pixels[:, :, :-1] * (1 - x_share) + pixels[:, :, 1:] * x_share
+    patches: np.ndarray = across[:, :-1] * (1 - y_share) + across[:, 1:] * y_share
+    return patches
