@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 
+from beam_pipelines.extractors.registry import all_weights
 from beam_pipelines.extractors.weights import weight_files as weights
-from beam_pipelines.extractors.weights.weights_table import TABLE
+from beam_pipelines.extractors.weights.weights_table import TABLE, Weights
 from beam_pipelines.foundation.command_line import guarded, make_parser
 from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, WeightsError
 
@@ -71,9 +72,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list(console: Console) -> int:
     console.print(f"directory: {weights.cache_directory()}\n", markup=False)
-    for entry in TABLE.values():
+    for entry in all_weights().values():
         for label, value in (
-            (entry.name, _state(entry.name)),
+            (entry.name, _state(entry)),
             ("  used by", entry.used_by),
             ("  trained on", entry.trained_on),
             ("  licence", entry.licence),
@@ -86,13 +87,13 @@ def _list(console: Console) -> int:
     return EXIT_OK
 
 
-def _state(name: str) -> str:
-    if not (weights.cache_directory() / TABLE[name].file_name).is_file():
+def _state(entry: Weights) -> str:
+    if not (weights.cache_directory() / entry.file_name).is_file():
         return "absent"
     try:
-        weights.locate(name)
+        weights.locate(entry.name, all_weights())
     except WeightsError:
-        return "WRONG: it differs from its hash"
+        return "here, but not the published file: it differs from its hash"
     return "here, hash right"
 
 
@@ -110,17 +111,17 @@ def _print_each(console: Console, names: Sequence[str], lines_of: Callable[[str]
 
 
 def _fetch(name: str) -> Iterator[str]:
-    yield f"{name}: {weights.fetch(name, progress=True)}"
+    yield f"{name}: {weights.fetch(name, all_weights(), progress=True)}"
     yield _self_test(name)
 
 
 def _verify(console: Console, names: list[str], self_test: bool) -> int:
-    here = [entry.name for entry in TABLE.values() if (weights.cache_directory() / entry.file_name).is_file()]
+    here = [entry.name for entry in all_weights().values() if (weights.cache_directory() / entry.file_name).is_file()]
     if not names and not here:
         console.print(f"no weights in {weights.cache_directory()}: nothing to verify", markup=False)
 
     def verify(name: str) -> Iterator[str]:
-        yield f"{name}: hash right: {weights.locate(name)}"
+        yield f"{name}: hash right: {weights.locate(name, all_weights())}"
         if self_test:
             yield _self_test(name)
 

@@ -17,6 +17,7 @@ from beam_pipelines.foundation.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from beam_pipelines.extractors.networks.published_network import PublishedNetwork
+    from beam_pipelines.extractors.weights.weights_table import Weights
 
 _ROOM = "beam_pipelines.extractors.networks"
 NETWORKS: Mapping[str, str] = MappingProxyType(
@@ -48,6 +49,16 @@ def _others() -> Mapping[str, EntryPoint]:
 def registered_names() -> tuple[str, ...]:
     """The modalities of all registered networks; none is imported."""
     return (*NETWORKS, *sorted(_others()))
+
+
+def all_weights() -> Mapping[str, Weights]:
+    """Every file of weights by name: those of the table, and those that registered networks bring."""
+    from beam_pipelines.extractors.weights.weights_table import TABLE
+
+    found = dict(TABLE)
+    for name in registered_names():
+        found |= network_class(name).table
+    return found
 
 
 def network_class(modality: str) -> type[PublishedNetwork]:

@@ -29,7 +29,7 @@ def test_list_shows_all_that_one_needs_to_fill_the_cache_by_hand(
         for part in (row.name, row.file_name, row.url or "by hand", row.licence, row.trained_on, row.published_hash[1]):
             assert part in text
     assert text.count("absent") == len(TABLE) - 1
-    assert text.count("WRONG") == 1
+    assert text.count("here, but not the published file") == 1
 
 
 def test_verify_tells_right_wrong_and_absent_files_apart(

@@ -17,14 +17,15 @@ from onnx import TensorProto, helper
 from beam_pipelines.commands import networks as networks_command
 from beam_pipelines.extractors import registry
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.configured_networks import Networks, describe_tracks, pin_networks
+from beam_pipelines.extractors.configured_networks import Networks, core_seconds, describe_tracks, pin_networks
 from beam_pipelines.extractors.network_inputs import PictureInput, SoundInput
 from beam_pipelines.extractors.onnx_networks import first_batch as first_batch_module
 from beam_pipelines.extractors.onnx_networks.first_batch import FirstBatch, first_batch
 from beam_pipelines.extractors.onnx_networks.network import OnnxNetwork
 from beam_pipelines.extractors.sound_context import centred_windows
+from beam_pipelines.extractors.weights.needed_weights import require_weights
 from beam_pipelines.foundation.configuration import load_section
-from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.foundation.errors import ConfigurationError, WeightsError
 from beam_pipelines.media.audio.audio_windows import AudioWindow
 from tests.support.onnx_files import (
     node,
@@ -229,23 +230,44 @@ def run_show(file: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-def test_an_entry_point_adds_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def points(group: str) -> list[metadata.EntryPoint]:
-        name = "beam_pipelines.extractors.networks.inception_v3:InceptionV3Image"
-        return [metadata.EntryPoint("theirs", name, group)] if group == registry.ENTRY_POINTS else []
+THEIR_MODULE = """
+from beam_pipelines.extractors.networks.inception_v3 import InceptionV3Image
+from beam_pipelines.extractors.weights.weights_table import Weights
 
-    monkeypatch.setattr(registry, "entry_points", points)
+class Theirs(InceptionV3Image):
+    modality = "theirs"
+    published = "their_weights"
+    table = {"their_weights": Weights("their_weights", "mine.h5", None, "CC0", "nothing", "theirs", sha256="0" * 64)}
+    core_s = 0.5
+"""
+
+
+def test_an_entry_point_adds_a_network_in_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "their_module.py").write_text(THEIR_MODULE)
+    named = {"theirs": "their_module:Theirs", "wrong": "their_module:Theirs", "absent": "their_module:Other"}
+    points = [metadata.EntryPoint(name, value, registry.ENTRY_POINTS) for name, value in named.items()]
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == registry.ENTRY_POINTS else [])
     registry._others.cache_clear()
     try:
-        config = ExtractConfig.model_validate(
-            {"modalities": ["theirs"], "networks": {"theirs": {"weights": "untrained"}}}
-        )
-        assert config.section_of("theirs").weights == "untrained"
-        with pytest.raises(ConfigurationError, match="must be a PublishedNetwork of that modality"):
-            describe_tracks(config)
-        monkeypatch.setattr("beam_pipelines.extractors.networks.inception_v3.InceptionV3Image.modality", "theirs")
-        assert describe_tracks(config)["theirs"]["weights"] == "untrained-seed-0"
+        sections = {name: {"weights": "untrained"} for name in named}
+        config = ExtractConfig.model_validate({"modalities": ["theirs"], "networks": sections})
+        described = describe_tracks(config)["theirs"]
+        assert (described["network"], described["weights"]) == ("inception_v3_avg_pool", "untrained-seed-0")
         assert Networks(config).takes("theirs") == PictureInput(299, 299)
+        assert core_seconds(config, "theirs") == 0.5
+        with pytest.raises(WeightsError, match=r"theirs: their_weights\n    file:    mine\.h5"):
+            require_weights(ExtractConfig(modalities=("theirs",)))
+        for name, said in (("wrong", "must be a PublishedNetwork of that modality"), ("absent", "can't be imported")):
+            with pytest.raises(ConfigurationError, match=said):
+                describe_tracks(config.model_copy(update={"modalities": (name,)}))
+        points[1:] = []
+        registry._others.cache_clear()
+        assert registry.all_weights()["their_weights"].file_name == "mine.h5"
+        points.append(metadata.EntryPoint("image", "their_module:Theirs", registry.ENTRY_POINTS))
+        registry._others.cache_clear()
+        with pytest.raises(ConfigurationError, match="takes a name that another network has"):
+            ExtractConfig(modalities=("theirs",))
     finally:
         registry._others.cache_clear()
 

@@ -38,7 +38,7 @@ def test_an_error_that_is_not_about_one_file_is_printed_without_a_trace(
     from beam_pipelines.commands import weights as weights_command
     from beam_pipelines.foundation.errors import EXIT_FAILED, DiskFullError
 
-    def full(name: str) -> Path:
+    def full(name: str, table: object) -> Path:
         raise DiskFullError(f"{tmp_path}: no room")
 
     monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path))
