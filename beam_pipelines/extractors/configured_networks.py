@@ -23,10 +23,9 @@ from beam_pipelines.extractors.network_inputs import FaceInput, NetworkInput, Pi
 from beam_pipelines.extractors.networks import opensmile_is10
 from beam_pipelines.extractors.networks.opensmile_is10 import OpenSmileIS10
 from beam_pipelines.extractors.networks.published_network import PublishedNetwork
-from beam_pipelines.extractors.onnx_networks.config import OnnxConfig
+from beam_pipelines.extractors.onnx_networks.config import Configured
 from beam_pipelines.extractors.onnx_networks.first_batch import describe_onnx, first_batch
 from beam_pipelines.extractors.onnx_networks.network import OnnxNetwork, checked_file, onnx_sees_gpu
-from beam_pipelines.extractors.onnx_networks.preparation import Configured
 from beam_pipelines.extractors.registry import network_class, registered_names
 from beam_pipelines.extractors.signals.columns import COLUMNS, PICTURE_SIGNALS, SOUND_SIGNALS
 from beam_pipelines.extractors.signals.describe import CORE_SECONDS, describe_signals
@@ -130,7 +129,7 @@ class Networks:
     def batch_size(self, modality: str) -> int:
         """The number of rows in a batch of a modality's network."""
         section: NetworkConfig | Configured = self.config.section_of(modality)
-        if isinstance(section, OnnxConfig):
+        if isinstance(section, Configured):
             network = self.network(modality)
             assert isinstance(network, OnnxNetwork)
             return network.batch_size
@@ -145,7 +144,7 @@ class Networks:
 
     def _gpu_for(self, modality: str) -> bool:
         """Whether a modality's network runs on a GPU: ONNX Runtime may see none where TensorFlow does."""
-        if self._gpu is None and isinstance(self.config.section_of(modality), OnnxConfig):
+        if self._gpu is None and isinstance(self.config.section_of(modality), Configured):
             return onnx_sees_gpu()
         return self.gpu
 
@@ -156,7 +155,7 @@ class Networks:
         if modality == OpenSmileIS10.modality:
             return _one_at_a_time(OpenSmileIS10())
         section = self.config.section_of(modality)
-        if isinstance(section, OnnxConfig):
+        if isinstance(section, Configured):
             return OnnxNetwork(modality, section, self.config.threads_per_worker, self._gpu_for(modality))
         kind = network_class(modality)
         network, finish = self._build(kind, section), kind.postprocess(section)
@@ -183,8 +182,9 @@ def network_input(config: ExtractConfig, modality: str) -> NetworkInput | None:
     """What a modality's network takes of a film each second; None if no network makes it."""
     if modality == OpenSmileIS10.modality:
         return _SMILE_INPUT
-    if modality in config.networks and isinstance(config.networks[modality], OnnxConfig):
-        return config.networks[modality].network_input()
+    section = config.networks.get(modality)
+    if isinstance(section, Configured):
+        return section.network_input()
     if modality in registered_names():
         return network_class(modality).takes(config.section_of(modality))
     return None
@@ -202,7 +202,7 @@ def core_seconds(config: ExtractConfig, modality: str) -> float:
     if modality == speech_text.MODALITY:
         return speech_text.CORE_S
     section = config.section_of(modality)
-    if isinstance(section, OnnxConfig):
+    if isinstance(section, Configured):
         return first_batch(modality, section, config.limits.network_memory_mb).core_s
     return _SMILE_CORE_S if modality == OpenSmileIS10.modality else network_class(modality).core_s
 
@@ -212,7 +212,7 @@ def pin_networks(config: ExtractConfig) -> ExtractConfig:
     pinned = dict(config.networks)
     for name in set(config.modalities) & config.networks.keys():
         section = pinned[name]
-        if isinstance(section, OnnxConfig):
+        if isinstance(section, Configured):
             file = checked_file(name, section)
             pinned[name] = section.model_copy(update={"sha256": file.sha256, "external_sha256": dict(file.external)})
     return config.model_copy(update={"networks": pinned})
@@ -238,7 +238,7 @@ def _describe(config: ExtractConfig, modality: str) -> dict[str, Any]:
         described = describe_signals(modality) | (_describe_pictures(config) if modality == PICTURE_SIGNALS else {})
     else:
         section = config.section_of(modality)
-        if isinstance(section, OnnxConfig):
+        if isinstance(section, Configured):
             described = describe_onnx(modality, section, config.limits.network_memory_mb)
         else:
             kind = network_class(modality)

@@ -136,7 +136,8 @@ def _place(model: Any, location: Sequence[Any]) -> tuple[list[str], list[str]]:
     pydantic's location also has the tag of a section that is one of several kinds.
     """
     path: list[str] = []
-    annotation, keys = model, list(model.model_fields)
+    annotation: Any = model
+    keys = list(model.model_fields)
     for part in location:
         tagged = _tagged(annotation)
         if tagged:

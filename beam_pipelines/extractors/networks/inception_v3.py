@@ -66,7 +66,7 @@ class InceptionV3Image(PictureNetwork):
         self._scaling = scaling
         super().__init__(*given, **named)
 
-    def prepare(self, batch: np.ndarray) -> np.ndarray:
+    def prepare(self, batch: np.ndarray) -> np.ndarray:  # type: ignore[override]  # its scaling is the instance's
         """Turns pictures into the network's input."""
         return standardise(batch, self._scaling)
 

@@ -148,9 +148,20 @@ class LogMelConfig(OnnxConfig):
     lowest_hz: float = Field(log_mel.LOWEST_HZ, ge=0.0)
     highest_hz: float = Field(log_mel.HIGHEST_HZ, le=log_mel.SAMPLE_RATE_HZ / 2)
     log_offset: float = Field(log_mel.LOG_OFFSET, gt=0.0)
-    window_s: Literal[0.96, 0.975] = 0.96
+    window_s: float = 0.96
     layout: Literal["nchw", "nhwc"] = "nchw"
+
+    @field_validator("window_s")
+    @classmethod
+    def _a_window_of_96_frames(cls, value: float) -> float:
+        if value not in (0.96, 0.975):
+            raise ValueError("window_s must be 0.96 or 0.975")
+        return value
 
     def network_input(self) -> SoundInput:
         """What is made of a second's sound."""
         return SoundInput(log_mel.SAMPLE_RATE_HZ, round(self.window_s * log_mel.SAMPLE_RATE_HZ))
+
+
+Configured = PictureConfig | OnnxFaceConfig | SoundConfig | LogMelConfig
+"""The sections that are whole."""

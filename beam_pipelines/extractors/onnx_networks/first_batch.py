@@ -15,17 +15,19 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
+from beam_pipelines.extractors.onnx_networks.config import Configured
 from beam_pipelines.extractors.onnx_networks.network import OnnxNetwork, checked_file
-from beam_pipelines.extractors.onnx_networks.preparation import Configured, row_shape, row_type
+from beam_pipelines.extractors.onnx_networks.preparation import row_shape, row_type
 from beam_pipelines.foundation.errors import ConfigurationError
 
 _PROJECT_ROOT = Path(__file__).resolve().parents[3]
 _DEADLINE_S = 600.0
+_SECTION: TypeAdapter[Configured] = TypeAdapter(Annotated[Configured, Field(discriminator="takes")])
 
 
 @dataclass(frozen=True)
@@ -104,15 +106,13 @@ def _answer(name: str, section: Configured) -> dict[str, Any]:
 def _main() -> int:
     import resource
 
-    from beam_pipelines.extractors.config import NetworkSection
-
     limit = int(sys.argv[1]) << 20
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     answers = os.fdopen(os.dup(1), "w")
     # Output of a native library must not mix with the answer.
     os.dup2(2, 1)
     task = json.load(sys.stdin)
-    json.dump(_answer(task["name"], TypeAdapter(NetworkSection).validate_python(task["section"])), answers)
+    json.dump(_answer(task["name"], _SECTION.validate_python(task["section"])), answers)
     answers.close()
     return 0
 

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines.extractors.batching.fixed_batch import fixed_batches
-from beam_pipelines.extractors.onnx_networks.config import OnnxConfig
+from beam_pipelines.extractors.onnx_networks.config import Configured, OnnxConfig
 from beam_pipelines.extractors.onnx_networks.model_file import ModelFile, Tensor, read_model_file
 from beam_pipelines.extractors.onnx_networks.preparation import (
     FLOATS,
     PIXELS,
-    Configured,
     preparation,
     row_shape,
     row_type,

@@ -10,16 +10,15 @@ import numpy as np
 from beam_pipelines.extractors.network_inputs import SoundInput
 from beam_pipelines.extractors.networks import log_mel
 from beam_pipelines.extractors.onnx_networks.config import (
+    Configured,
     LogMelConfig,
     OnnxConfig,
-    OnnxFaceConfig,
     PictureConfig,
     PixelConfig,
     SoundConfig,
 )
 from beam_pipelines.extractors.onnx_networks.model_file import Tensor
 
-Configured = PictureConfig | OnnxFaceConfig | SoundConfig | LogMelConfig
 PIXELS, FLOATS = ("uint8",), ("float32", "float16", "float64")
 _SMALLEST_VARIANCE = 1e-7
 """What wav2vec 2.0's feature extractor adds to a window's variance."""
