@@ -27,7 +27,8 @@ Families are groups around films of the catalogue itself (k-medoids by PAM, on t
 much nearer films are to their own family than to the next; below 0.25 that is hardly a structure. Stability: how far
 the same families come back from half of the films (1: wholly; 0: as by chance). Above 2,000 films, the families are
 found on a sample of 2,000, always the same, and the others are given to the nearest.
-Each film's family is the column family of SCORES/arcs.parquet.
+Each film's family is the column family of SCORES/arcs.parquet, and a filter on the page that cineaffect report writes
+afterwards.
 """
 
 

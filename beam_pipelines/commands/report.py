@@ -43,6 +43,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.contracts.runs import read_failures
     from beam_pipelines.films.catalogue import list_films
     from beam_pipelines.labels.config import load_label_config
+    from beam_pipelines.report.arcs.arc_table import families_of
     from beam_pipelines.report.scoring.scoring_run import read_scoring_run
     from beam_pipelines.report.scoring.sheet_maker import SheetMaker, write_report
 
@@ -57,6 +58,7 @@ def _main(argv: list[str]) -> int:
         records=records,
         agreement=run.agreement(),
         warnings=run.warnings(),
+        families=families_of(run),
         failures={film.film_id: film for film in run.failures},
         thumbnails=arguments.thumbnails,
         rate_hz=arguments.frame_rate,

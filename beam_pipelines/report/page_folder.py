@@ -53,8 +53,19 @@ SCORING = PageKind(
     "scoring.html",
     "CineAffect report",
     "valence and arousal, second by second",
-    ("store.js", "drawing.js", "catalogue.js", "charts.js", "film.js", "app.js"),
-    ("style.css",),
+    (
+        "store.js",
+        "drawing.js",
+        "arcs.js",
+        "catalogue.js",
+        "curve_pad.js",
+        "map.js",
+        "explore.js",
+        "charts.js",
+        "film.js",
+        "app.js",
+    ),
+    ("style.css", "explore.css"),
     " media-src 'self' file:;",
 )
 TRAINING = PageKind("training.html", "CineAffect training run", "a training run", (*_RUN_CHARTS, "training.js"))

@@ -74,6 +74,17 @@ def read_arcs(run: ScoringRun) -> Arcs | None:
         return None
 
 
+def families_of(run: ScoringRun) -> dict[str, int]:
+    """Film id -> family, from the table of a run; empty before `cineaffect families`, or if the scores have changed."""
+    if storage.stat(table_uri(run.directory)) is None:
+        return {}
+    arcs = read_arcs(run)
+    if arcs is None or arcs.family is None:
+        _LOG.info("%s: holds no families of these scores; cineaffect families finds them", table_uri(run.directory))
+        return {}
+    return dict(zip(arcs.film_ids, arcs.family.tolist(), strict=True))
+
+
 def write_arcs(run: ScoringRun, arcs: Arcs) -> None:
     """Writes the table of a run; equal scores and families give equal bytes."""
     import pyarrow as pa

@@ -5,7 +5,7 @@
   const make = CineAffect.element;
   const KEPT_FILMS = 4;
   const SCOPES = { pooled: "all seconds" };  // as the other pages call it
-  let run, byId, catalogue, film, left = null;
+  let run, byId, catalogue, explore, film, left = null;
   const opened = [];
 
   const start = async () => {
@@ -20,6 +20,7 @@
       // Shown before it is built: the list asks the layout how many rows are in sight.
       $("catalogue").hidden = false;
       catalogue = new CineAffect.Catalogue(rows, run);
+      explore = new CineAffect.Explore(rows, run, catalogue);
       await route();
     } catch (error) {
       $("loading").hidden = false;
@@ -143,6 +144,8 @@
       if (!opened.includes(oldest)) CineAffect.forget(oldest);
     }
     film = new CineAffect.Film(data, row, run);
+    const shown = film;
+    explore.like(row, () => film === shown);
     if (time) film.seek(time);
     $("film-title").focus({ preventScroll: true });
   };

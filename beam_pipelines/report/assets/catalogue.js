@@ -29,6 +29,7 @@
       this.space = CineAffect.element("div", "space");
       this.list.replaceChildren(this.space);
       this.warnings();
+      this.families();
       this.listen();
       this.update();
     }
@@ -45,6 +46,16 @@
         ...[...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([code, count]) => option(code, `${code} (${count})`)));
     }
 
+    // The choice of families, with how many films each has.
+    families() {
+      const counts = new Map();
+      for (const row of this.rows) if (row.family) counts.set(row.family, (counts.get(row.family) || 0) + 1);
+      $("family-choice").hidden = !counts.size;
+      const option = (value, text) => Object.assign(CineAffect.element("option", "", text), { value });
+      $("family").replaceChildren(option("", "all"),
+        ...[...counts].sort(([a], [b]) => a - b).map(([family, count]) => option(String(family), `${family} (${count})`)));
+    }
+
     listen() {
       const list = this.list;
       list.addEventListener("scroll", () => this.later(), { passive: true });
@@ -53,6 +64,7 @@
       $("search").addEventListener("input", () => this.update());
       $("sort").addEventListener("change", () => this.sortBy($("sort").value, this.down));
       $("warning").addEventListener("change", () => this.update());
+      $("family").addEventListener("change", () => this.update());
       $("direction").addEventListener("click", () => this.sortBy(this.sort, !this.down));
       for (const button of $("list-head").querySelectorAll("button"))
         button.addEventListener("click", () => this.sortBy(
@@ -66,6 +78,7 @@
     }
 
     sortBy(key, down) {
+      if (this.order && this.onSort) this.onSort();
       this.sort = key;
       this.down = down;
       this.update();
@@ -73,12 +86,24 @@
 
     update() {
       const wanted = words($("search").value).split(/\s+/).filter(Boolean);
-      const warning = $("warning").value;
+      const warning = $("warning").value, family = $("family").value;
       const key = keys[this.sort], sign = this.down ? -1 : 1;
-      const kept = this.rows.filter((row) =>
+      let kept = this.rows.filter((row) =>
         (this.show === "all" || (this.show === "failed" ? row.failed || row.stale : !row.failed))
         && (!warning || (row.warnings || []).some((code) => warning === "*" || code === warning))
+        && (!family || String(row.family) === family)
         && wanted.every((word) => row.words.includes(word)));
+      // An order that a drawn curve asks for: the nearest films and how far they are.
+      const nearest = this.order && this.order(kept);
+      this.far = new Map(nearest || []);
+      if (nearest) kept = nearest.map(([row]) => row);
+      else this.sortRows(kept, key, sign);
+      this.kept = kept;
+      this.shown();
+      if (this.onUpdate) this.onUpdate();
+    }
+
+    sortRows(kept, key, sign) {
       // What has no value (films that failed, films without labels) comes last, whichever way the rest runs.
       const absent = (value) => value === undefined || value === null || Number.isNaN(value);
       kept.sort((a, b) => {
@@ -91,16 +116,19 @@
         }
         return this.collator.compare(a.name, b.name) || this.collator.compare(a.id, b.id);
       });
-      this.kept = kept;
+    }
+
+    shown() {
+      const kept = this.kept;
       for (const button of document.querySelectorAll("[data-show]"))
         button.setAttribute("aria-pressed", String(button.dataset.show === this.show));
       for (const button of $("list-head").querySelectorAll("button")) {
-        const order = button.dataset.sort === this.sort ? (this.down ? "down" : "up") : "";
+        const order = !this.order && button.dataset.sort === this.sort ? (this.down ? "down" : "up") : "";
         button.dataset.order = order;
         button.setAttribute("aria-label",
           button.textContent + (order && `, sorted ${order === "down" ? "descending" : "ascending"}`));
       }
-      $("sort").value = this.sort;
+      $("sort").value = this.order ? "drawn" : this.sort;
       $("direction").textContent = this.down ? "↓" : "↑";
       $("count").textContent = kept.length === this.rows.length
         ? `${kept.length} films` : `${kept.length} of ${this.rows.length} films`;
@@ -157,7 +185,8 @@
       const title = make("bdi", "title", row.name);
       title.title = row.name;
       name.append(title);
-      const under = [row.stale, row.split].filter(Boolean).join(" · ");
+      const far = this.far.get(row), distance = far === undefined ? "" : `distance ${far.toFixed(2)}`;
+      const under = [distance, row.stale, row.split].filter(Boolean).join(" · ");
       if (under) name.append(make("span", "quiet split", under));
       if (row.warnings) name.append(make("span", "warned", row.warnings.join(" · ")));
       link.append(name);

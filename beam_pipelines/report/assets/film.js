@@ -45,6 +45,7 @@
       const film = this.film, fit = (row.agreement || []).map((pcc) => CineAffect.signed(pcc)).join(" and ");
       const parts = [CineAffect.clock(film.duration), `${film.events.length} peaks and turning points`];
       if (row.split) parts.push(`split: ${row.split}`);
+      if (row.family) parts.push(`family ${row.family}`);
       if (row.agreement) parts.push(`correlation with the labels ${fit} (${this.targets.join(", ")})`);
       $("film-facts").textContent = parts.join(" · ");
       $("film-warnings").replaceChildren(...film.warnings.map(([code, , sentence]) => {

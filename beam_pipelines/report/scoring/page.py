@@ -4,6 +4,7 @@
     assets/             its script and style, and uPlot for the charts
     data/run.js         the run: counts, model, smoothing, evaluation
     data/rows-000.js …  the catalogue, `ROWS_PER_FILE` films per file
+    data/arcs-000.js …  the arcs of these films, row by row; loaded when a reader first compares films
     data/film-<key>.js  one film's curves, events and tracks; loaded when a reader opens the film
     thumbs/<key>.jpg    its thumbnails
     responsible-use.txt whose feelings these are, and what the curves aren't for
@@ -26,7 +27,7 @@ from beam_pipelines.report.markers.timecode import FrameRate
 from beam_pipelines.report.markers.webvtt import chapters_vtt, metadata_vtt
 from beam_pipelines.report.page_folder import SCORING, PageFolder
 from beam_pipelines.report.responsible_use import PAGE as RESPONSIBLE_USE, responsible_use
-from beam_pipelines.report.scoring.sheets import FilmSheet, catalogue_row, failed_row, film_data
+from beam_pipelines.report.scoring.sheets import ARC, FilmSheet, catalogue_row, failed_row, film_data
 
 ROWS_PER_FILE = 1000
 
@@ -81,7 +82,8 @@ class PageWriter:
         rows += [failed_row(film) for film in sorted(failures, key=lambda film: film.film_id)]
         files = [rows[first : first + ROWS_PER_FILE] for first in range(0, len(rows), ROWS_PER_FILE)]
         for number, part in enumerate(files):
-            self._folder.write_data(f"rows-{number:03d}", part)
+            self._folder.write_data(f"rows-{number:03d}", [{k: v for k, v in row.items() if k != ARC} for row in part])
+            self._folder.write_data(f"arcs-{number:03d}", [row.get(ARC, "") for row in part])
         self._folder.write_data("run", self._about(manifest, evaluation, len(files)))
         self._folder.write(RESPONSIBLE_USE, responsible_use())
         return self._folder.finish(SCORING)

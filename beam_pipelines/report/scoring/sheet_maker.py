@@ -47,6 +47,7 @@ class SheetMaker:
         agreement: film id -> target -> correlation with the labels.
         warnings: film id -> the film's warnings.
         failures: film id -> why it failed in this run. It may still have a curve of an earlier run.
+        families: film id -> the film's family.
         thumbnails: whether to make thumbnails.
         rate_hz: frame rate of the markers, instead of each film's own.
         label_config: how label files are read.
@@ -60,6 +61,7 @@ class SheetMaker:
     agreement: dict[str, dict[str, float | None]] = field(default_factory=dict)
     warnings: dict[str, tuple[FilmWarning, ...]] = field(default_factory=dict)
     failures: dict[str, FilmOutcome] = field(default_factory=dict)
+    families: dict[str, int] = field(default_factory=dict)
     thumbnails: bool = False
     rate_hz: Fraction | None = None
     label_config: LabelConfig = field(default_factory=LabelConfig)
@@ -98,6 +100,7 @@ class SheetMaker:
             sprite=sprite,
             agreement=self.agreement.get(curve.film_id, {}),
             file_times=times,
+            family=self.families.get(curve.film_id),
             failed_since=failure is not None,
         )
         return sheet, rate

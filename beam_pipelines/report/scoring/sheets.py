@@ -20,6 +20,7 @@ from beam_pipelines.contracts.film_ids import shown_name
 from beam_pipelines.contracts.film_warnings import FilmWarning
 from beam_pipelines.contracts.runs import FilmOutcome
 from beam_pipelines.contracts.targets import TARGETS
+from beam_pipelines.report.arcs.arcs import resample
 from beam_pipelines.report.markers.events import Event
 from beam_pipelines.report.markers.file_times import FROM_FIRST_PICTURE, FileTimes
 from beam_pipelines.report.markers.webvtt import Chapter
@@ -28,6 +29,8 @@ from beam_pipelines.report.scoring.thumbnails import Sprite
 SPARK_POINTS = 64
 LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 ABSENT = "."
+ARC = "arc"
+"""A row's arcs, target by target. The page loads them in files of their own, when a reader first compares films."""
 SCALE = 10_000
 """The page's curves are whole numbers, value * SCALE."""
 
@@ -50,6 +53,7 @@ class FilmSheet:
         notes: sentences for the reader: why there is no video, no label, ….
         sprite: thumbnails, or None.
         file_times: how its seconds become times of its file, for players and other programs.
+        family: its family, from 1, if `cineaffect families` found any.
         failed_since: whether the curve is of an earlier run and the film failed in this one.
         agreement: `valence` and `arousal` -> Pearson correlation with the labels, if it was evaluated.
     """
@@ -68,6 +72,7 @@ class FilmSheet:
     sprite: Sprite | None = None
     agreement: Mapping[str, float | None] = field(default_factory=dict)
     file_times: FileTimes = FROM_FIRST_PICTURE
+    family: int | None = None
     failed_since: bool = False
 
     @property
@@ -103,8 +108,11 @@ def catalogue_row(sheet: FilmSheet, label_range: tuple[float, float]) -> dict[st
     for target, values in sheet.curve.smoothed.items():
         row[target] = [_number(value, 4) for value in _low_mean_high(values)]
         row[f"{target}_line"] = spark(values, label_range)
+    row[ARC] = "".join(arc_letters(values, label_range) for values in sheet.curve.smoothed.values())
     if sheet.failed_since:
         row["stale"] = "failed in the last run"
+    if sheet.family is not None:
+        row["family"] = sheet.family
     if sheet.split:
         row["split"] = sheet.split
     if sheet.warnings:
@@ -187,6 +195,15 @@ def spark(values: NDArray[np.float64], label_range: tuple[float, float]) -> str:
     means = np.add.reduceat(np.where(finite, values, 0.0), starts) / np.maximum(known, 1)
     levels = np.clip(np.round((means - low) / (high - low) * 63), 0, 63).astype(int)
     return "".join(LEVELS[level] if count else ABSENT for level, count in zip(levels, known, strict=True))
+
+
+def arc_letters(values: NDArray[np.float64], label_range: tuple[float, float]) -> str:
+    """A curve's arc (`resample`), two letters a point, its place in the range in 1/4095; empty without any value."""
+    if not np.isfinite(values).any():
+        return ""
+    low, high = label_range
+    places = np.clip(np.round((resample(values) - low) / (high - low) * 4095), 0, 4095).astype(int)
+    return "".join(LEVELS[place // 64] + LEVELS[place % 64] for place in places)
 
 
 def _low_mean_high(values: NDArray[np.float64]) -> tuple[float, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from beam_pipelines.commands import families, similar
 from beam_pipelines.contracts.curves.curves import AffectCurve
-from beam_pipelines.report.arcs import arc_table, families as families_module
+from beam_pipelines.report.arcs import arc_plots, arc_table, families as families_module
 from beam_pipelines.report.arcs.arc_table import load_arcs, read_arcs, table_uri
 from beam_pipelines.report.arcs.arcs import arcs_of
 from beam_pipelines.report.arcs.families import find_families
@@ -20,6 +21,14 @@ from tests.support.documentation import blocks_of
 
 ROOT = Path(__file__).resolve().parents[3]
 FILMS = 18
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture costs more than all else that these tests do: only the tests of pictures draw."""
+    if "pictures" not in request.node.name:
+        for name in ("plot_similar", "plot_families"):
+            monkeypatch.setattr(arc_plots, name, lambda *_: None)
 
 
 @pytest.fixture
@@ -44,7 +53,6 @@ def test_films_of_the_same_shape_are_the_most_similar(scores: Path, capsys: pyte
     far = [float(cells[1]) for cells in found]
     assert far == sorted(far)
     assert all(cells[0] in out for cells in found)
-    assert (scores / "similar" / "Cinderella 2.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_films_like_a_written_arc_by_its_shape_and_by_its_level(scores: Path, tmp_path: Path) -> None:
@@ -96,7 +104,6 @@ def test_families_are_the_known_shapes_and_a_column_of_the_table(
         assert len(row["valence"]) == len(row["arousal"]) == 100
     assert sorted(map(len, by_family.values())) == [1, 1, 1]
     assert sorted(by_family) == [1, 2, 3]
-    assert (scores / "families" / "families.png").is_file()
     before = (scores / "arcs.parquet").read_bytes()
     assert families.main(["--scores", str(scores)]) == 0
     assert (scores / "arcs.parquet").read_bytes() == before
@@ -185,3 +192,19 @@ def test_the_query_of_the_documentation_finds_the_ten_nearest(scores: Path, monk
     expected = [arcs.film_ids[place] for place in np.argsort(far, kind="stable")[1:11]]
     assert [row[0] for row in found] == expected
     assert Path(table_uri(str(scores))).name == "arcs.parquet"
+
+
+def test_the_pictures_have_a_panel_for_every_film_and_family(scores: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--scores", str(scores), "--film", "Cinderella 2"]
+    assert similar.main([*arguments, "--top", "2", "--by", "both"]) == 0
+    assert families.main(["--scores", str(scores), "--families", "2"]) == 0
+    sizes = []
+    for name in ("similar/Cinderella 2.png", "families/families.png"):
+        head = (scores / name).read_bytes()[:24]
+        assert head.startswith(b"\x89PNG")
+        sizes.append(struct.unpack(">II", head[16:]))
+    (similar_px, _), (families_px, families_high_px) = sizes
+    # Two panels beside each other; two families, each with valence above arousal.
+    assert similar_px == families_px
+    assert families_high_px > 700
+    assert f"{scores}/families/families.png" in capsys.readouterr().out

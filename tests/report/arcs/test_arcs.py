@@ -31,7 +31,7 @@ def means_by_fractions(values: list[int]) -> list[float]:
     return means
 
 
-@pytest.mark.parametrize("seconds", [1, 7, 100, 101, 250, 1234])
+@pytest.mark.parametrize("seconds", [1, 7, 100, 101, 432])
 def test_a_point_is_the_exact_mean_of_its_part(seconds: int) -> None:
     values = np.random.default_rng(seconds).integers(-9, 9, seconds).tolist()
     np.testing.assert_allclose(resample(values), means_by_fractions(values), atol=1e-9)

@@ -1,0 +1,122 @@
+// Films by the way they go: the pad that orders the catalogue's list, the map, and the films like one on its own page.
+"use strict";
+(() => {
+  const $ = (id) => document.getElementById(id);
+  const make = CineAffect.element;
+  const SHOWN = 50, FIRST = 4, LIKE = 8;
+  const FAR = 0.6;  // by shape: nearer than this, two of the six shapes of stories don't come to each other
+
+  CineAffect.Explore = class {
+    constructor(rows, run, catalogue) {
+      Object.assign(this, { rows, run, catalogue, arcs: null });
+      $("explore").addEventListener("toggle", () => $("explore").open && this.begin());
+    }
+
+    async begin() {
+      if (this.pad) return;
+      this.pad = new CineAffect.CurvePad($("pad"), this.run, () => this.later());
+      this.catalogue.onSort = () => this.clear();
+      try {
+        this.arcs = await CineAffect.loadArcs(this.rows, this.run);
+      } catch (error) {
+        $("explore-loading").textContent = `${error.message}. Write the report again with cineaffect report.`;
+        return;
+      }
+      $("explore-loading").hidden = true;
+      $("explore-body").hidden = false;
+      this.tools();
+      if (this.run.targets.length > 1) {
+        this.map = new CineAffect.CatalogueMap($("map"), this.rows, this.run.range, (text) => { $("map-said").textContent = text; });
+        this.catalogue.onUpdate = () => this.map.show(this.catalogue.kept);
+        this.map.show(this.catalogue.kept);
+      }
+      this.pad.draw();
+    }
+
+    tools() {
+      const { targets, range } = this.run, option = (value, text) => Object.assign(make("option", "", text), { value });
+      $("pad-targets").replaceChildren(...targets.map((target) => {
+        const button = make("button", `${target}-text`, target);
+        button.type = "button";
+        button.addEventListener("click", () => this.choose(target));
+        return button;
+      }));
+      $("pad-targets").hidden = targets.length < 2;
+      this.choose(targets[0]);
+      $("pad-preset").replaceChildren(option("", "nothing"), ...CineAffect.STORIES.map((name) => option(name, name)));
+      $("pad-preset").addEventListener("change", () => {
+        const name = $("pad-preset").value;
+        if (name) this.pad.set(this.pad.target, CineAffect.story(name, range));
+        else this.pad.clear();
+      });
+      $("pad-by").addEventListener("change", () => this.later());
+      $("pad-clear").addEventListener("click", () => this.clear());
+    }
+
+    clear() {
+      $("pad-preset").value = "";
+      this.pad.clear();
+      this.search();
+    }
+
+    choose(target) {
+      this.pad.target = target;
+      for (const button of $("pad-targets").children) button.setAttribute("aria-pressed", String(button.textContent === target));
+      $("pad").setAttribute("aria-label", `The curve of ${target} that you look for`);
+      this.pad.draw();
+    }
+
+    // Once for each picture of the screen, however fast the pointer is.
+    later() {
+      if (this.frame) return;
+      this.frame = requestAnimationFrame(() => {
+        this.frame = 0;
+        this.search();
+      });
+    }
+
+    search() {
+      if (!this.arcs) return;
+      const query = this.arcs.drawn(this.pad.curves()), drawn = Object.keys(query);
+      this.catalogue.order = drawn.length ? (rows) => this.arcs.nearest(query, rows, $("pad-by").value, SHOWN) : null;
+      this.catalogue.update();
+      const { kept, far } = this.catalogue, by = $("pad-by").value;
+      $("pad-found").replaceChildren(...(drawn.length ? kept.slice(0, FIRST) : []).map((row) => this.entry(row, far.get(row))));
+      const none = kept.length && by === "shape" && far.get(kept[0]) > FAR ? " No film goes quite that way." : "";
+      $("pad-said").textContent = !drawn.length ? ""
+        : kept.length ? `By ${drawn.join(" and ")}: ${kept.length} films, nearest first.${none}` : "No film matches.";
+    }
+
+    // The films like one, on its page. `still()` says whether it is still the one that is shown.
+    async like(row, still) {
+      const list = $("like"), by = $("like-by");
+      list.replaceChildren(make("li", "quiet", "Loading…"));
+      let arcs;
+      try {
+        arcs = await CineAffect.loadArcs(this.rows, this.run);
+      } catch (error) {
+        if (still()) list.replaceChildren(make("li", "quiet", `${error.message}. Write the report again with cineaffect report.`));
+        return;
+      }
+      const fill = () => {
+        const film = arcs.films.get(row);
+        const found = film ? arcs.nearest(film, this.rows.filter((other) => other !== row), by.value, LIKE) : [];
+        list.replaceChildren(...found.map(([other, far]) => this.entry(other, far)));
+        if (!found.length) list.append(make("li", "quiet", "There is no other film to compare."));
+      };
+      if (!still()) return;
+      by.onchange = fill;
+      fill();
+    }
+
+    entry(row, far) {
+      const item = make("li"), link = make("a", "like"), spark = make("canvas", "spark");
+      link.href = CineAffect.address(row.id);
+      link.append(make("bdi", "title", row.name), spark, make("span", "number quiet", far.toFixed(2)));
+      item.append(link);
+      const lines = this.run.targets.map((target) => [target, CineAffect.levels(row[`${target}_line`])]);
+      CineAffect.drawSpark(spark, lines, 120, 34);
+      return item;
+    }
+  };
+})();
