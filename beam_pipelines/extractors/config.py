@@ -28,6 +28,7 @@ from beam_pipelines.extractors.onnx_networks.config import (
     OnnxFaceConfig,
     PictureConfig,
     SoundConfig,
+    TextConfig,
 )
 from beam_pipelines.extractors.registry import registered_names
 from beam_pipelines.extractors.signals.columns import COLUMNS
@@ -55,12 +56,13 @@ def _kind_of(section: Any) -> str | None:
     return str(takes) if takes is not None else None if "file" in values else "registered"
 
 
-NETWORK_KINDS = ("picture", "face", "sound", "log_mel")
+NETWORK_KINDS = ("picture", "face", "sound", "log_mel", "text")
 NetworkSection = Annotated[
     Annotated[PictureConfig, Tag("picture")]
     | Annotated[OnnxFaceConfig, Tag("face")]
     | Annotated[SoundConfig, Tag("sound")]
     | Annotated[LogMelConfig, Tag("log_mel")]
+    | Annotated[TextConfig, Tag("text")]
     | Annotated[RegisteredConfig, Tag("registered")],
     Discriminator(
         _kind_of, custom_error_type="takes", custom_error_message=f"'takes' must be one of {', '.join(NETWORK_KINDS)}"
@@ -158,7 +160,7 @@ class ExtractConfig(Section):
         sound_track: the sound track to take: the index of its stream in the file (as `--dry-run` and ffprobe show it),
             its language (eng) or its title. A film without such a track has the one that rules choose, and a warning.
             A track of another name is extracted again; its features have the same fingerprint.
-        subtitles: the subtitles that `speech_text` reads.
+        subtitles: the subtitles that `speech_text` and `networks` that take text read.
         crop_bars: whether black bars are cut off the pictures before image features and faces are made of them. They
             are found once a film, over many of its seconds. Part of the fingerprints.
         suffixes: the suffixes of films in a folder.

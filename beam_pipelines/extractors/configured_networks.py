@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any, TypeVar, overload
@@ -12,20 +13,21 @@ import numpy as np
 
 from beam_pipelines.contracts.records import quantisation
 from beam_pipelines.contracts.records.feature_changes import made_now
-from beam_pipelines.contracts.records.feature_track import SLOTS_KEY, SOUND_TRACK, slots_of
+from beam_pipelines.contracts.records.feature_track import SLOTS_KEY, SOUND_TRACK, SUBTITLES, slots_of
 from beam_pipelines.extractors import speech_text
 from beam_pipelines.extractors.batching.film_rows import FilmRows, Network, OwnBatches
 from beam_pipelines.extractors.batching.shared_batches import FilmsAtWork, SharedBatches
 from beam_pipelines.extractors.config import ExtractConfig, NetworkConfig
 from beam_pipelines.extractors.face_track import FACES
 from beam_pipelines.extractors.faces import FaceDetector
-from beam_pipelines.extractors.network_inputs import FaceInput, NetworkInput, PictureInput, SoundInput
+from beam_pipelines.extractors.network_inputs import FaceInput, NetworkInput, PictureInput, SoundInput, TextInput
 from beam_pipelines.extractors.networks import opensmile_is10
 from beam_pipelines.extractors.networks.opensmile_is10 import OpenSmileIS10
 from beam_pipelines.extractors.networks.published_network import PublishedNetwork
-from beam_pipelines.extractors.onnx_networks.config import Configured
+from beam_pipelines.extractors.onnx_networks.config import Configured, TextConfig
 from beam_pipelines.extractors.onnx_networks.first_batch import describe_onnx, first_batch
 from beam_pipelines.extractors.onnx_networks.network import OnnxNetwork, checked_file, onnx_sees_gpu
+from beam_pipelines.extractors.onnx_networks.tokens import checked_tokenizer
 from beam_pipelines.extractors.registry import network_class, registered_names
 from beam_pipelines.extractors.signals.columns import COLUMNS, PICTURE_SIGNALS, SOUND_SIGNALS
 from beam_pipelines.extractors.signals.describe import CORE_SECONDS, describe_signals
@@ -108,6 +110,13 @@ class Networks:
             config.detector_batch_size,
             "GPU:0" if on_gpu else "CPU:0",
         )
+
+    def tokens(self, modality: str) -> Callable[[str], np.ndarray]:
+        """From a text to the tokens that a modality's network takes."""
+        network = self.network(modality)
+        assert isinstance(network, OnnxNetwork)
+        assert network.tokens is not None
+        return network.tokens
 
     def film(self) -> AbstractContextManager[None]:
         """A context that a thread holds while it adds a film's rows: others may wait for it to fill their batches."""
@@ -214,7 +223,10 @@ def pin_networks(config: ExtractConfig) -> ExtractConfig:
         section = pinned[name]
         if isinstance(section, Configured):
             file = checked_file(name, section)
-            pinned[name] = section.model_copy(update={"sha256": file.sha256, "external_sha256": dict(file.external)})
+            hashes: dict[str, Any] = {"sha256": file.sha256, "external_sha256": dict(file.external)}
+            if isinstance(section, TextConfig):
+                hashes["tokenizer_sha256"] = checked_tokenizer(name, section)[1]
+            pinned[name] = section.model_copy(update=hashes)
     return config.model_copy(update={"networks": pinned})
 
 
@@ -258,6 +270,8 @@ def _describe_input(config: ExtractConfig, takes: NetworkInput | None) -> dict[s
     """How the input of a network is made of a film."""
     if isinstance(takes, SoundInput):
         return {"rate_hz": 1, **made_now("audio")}
+    if isinstance(takes, TextInput):
+        return {"rate_hz": 1, SUBTITLES: config.subtitles.model_dump()}
     described = _describe_pictures(config)
     if not isinstance(takes, FaceInput):
         return {**described, **made_now("image")}

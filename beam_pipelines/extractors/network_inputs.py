@@ -1,4 +1,4 @@
-"""What a network takes of a film each second: the whole picture, a window of sound, or the two largest faces."""
+"""What a network takes of a film each second: the whole picture, sound, the two largest faces, or what is spoken."""
 
 from __future__ import annotations
 
@@ -82,4 +82,17 @@ class FaceInput:
     margin: float
 
 
-NetworkInput = PictureInput | SoundInput | FaceInput
+@dataclass(frozen=True)
+class TextInput:
+    """A network takes what is spoken, as tokens, int64 [2, tokens]: their numbers, and 1 where there is one.
+
+    Attributes:
+        window_s: the text is that of the cues on screen within so many seconds, up to the end of the second.
+        tokens: the length of a row.
+    """
+
+    window_s: int
+    tokens: int
+
+
+NetworkInput = PictureInput | SoundInput | FaceInput | TextInput

@@ -19,10 +19,11 @@ from beam_pipelines.contracts.records.feature_track import FeatureTrack
 from beam_pipelines.extractors import speech_text
 from beam_pipelines.extractors.configured_networks import Networks, takes_pictures
 from beam_pipelines.extractors.face_track import FaceAccumulator
-from beam_pipelines.extractors.network_inputs import FaceInput, NetworkInput, PictureInput, SoundInput
+from beam_pipelines.extractors.network_inputs import FaceInput, NetworkInput, PictureInput, SoundInput, TextInput
 from beam_pipelines.extractors.signals.accumulators import PictureSignals, SoundSignals
 from beam_pipelines.extractors.signals.columns import PICTURE_SIGNALS, SOUND_SIGNALS
 from beam_pipelines.extractors.sound_context import sound_windows
+from beam_pipelines.extractors.text_track import TextAccumulator, texts_of_seconds
 from beam_pipelines.media.audio.audio_windows import AudioWindow
 from beam_pipelines.media.audio.sound_entry import ENTRY_EVERY_S
 from beam_pipelines.media.decode import DecodeQuality
@@ -81,7 +82,7 @@ def extract_tracks(
         FilmError: if nothing of the film can be decoded.
     """
     seconds = range(probe.seconds) if seconds is None else seconds
-    accumulators: list[PictureAccumulator | AudioAccumulator | SoundSignals] = []
+    accumulators: list[PictureAccumulator | AudioAccumulator | SoundSignals | TextAccumulator] = []
     stale: int | None = None
     picture: DecodeQuality | None = None
     sound: DecodeQuality | None = None
@@ -98,6 +99,10 @@ def extract_tracks(
                 windows = sound_windows(path, probe, decoder, seconds, counts, wanted)
                 accumulators.append(_take_sound(windows, networks, modality, probe))
                 sound = sound or counts
+            if isinstance(wanted, TextInput) and text is not None:
+                texts = texts_of_seconds(text.cues, seconds, wanted.window_s)
+                rows, tokens = networks.rows(modality), networks.tokens(modality)
+                accumulators.append(TextAccumulator(modality, rows, tokens, texts, seconds, start_us(probe)))
         if SOUND_SIGNALS in takes:
             counts = DecodeQuality()
             accumulators.append(SoundSignals.of_film(decoder, path, probe, seconds, counts))

@@ -13,6 +13,7 @@ from beam_pipelines.extractors.onnx_networks.config import (
     OnnxFaceConfig,
     PictureConfig,
     SoundConfig,
+    TextConfig,
 )
 from tests.support.onnx_files import pictures_network
 from tests.support.page_reader import DOCS, Reader
@@ -30,13 +31,13 @@ def test_your_own_network(reader: Reader) -> None:
 
 
 def test_the_page_names_every_key_and_no_other() -> None:
-    sections = (PictureConfig, OnnxFaceConfig, SoundConfig, LogMelConfig)
+    sections = (PictureConfig, OnnxFaceConfig, SoundConfig, LogMelConfig, TextConfig)
     keys = {key for section in sections for key in section.model_fields} - {"takes"}
     text = PAGE.read_text(encoding="utf-8")
     tables = "\n".join(line for line in text.splitlines() if line.startswith("|"))
     named = set(re.findall(r"`(\w+)`", tables))
     assert keys <= named
-    kinds = {"picture", "face", "sound", "log_mel"}
+    kinds = {"picture", "face", "sound", "log_mel", "text"}
     values = {"takes", "stretch", "shorter_side_then_crop", "pad", "mean", "max", "first", "last"}
     assert named - keys - kinds - values == set()
     assert set(OnnxConfig.model_fields) <= keys

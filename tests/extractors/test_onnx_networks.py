@@ -192,7 +192,7 @@ def test_modalities_are_those_that_are_known_and_errors_name_the_nearest() -> No
     for overrides, said in (
         ((network, "modalities=[clp]"), "there is no 'clp'; did you mean 'clip'?"),
         (("modalities=[imag]",), "there is no 'imag'; did you mean 'image'?"),
-        (("networks={clip: {file: a.onnx}}",), "'takes' must be one of picture, face, sound, log_mel"),
+        (("networks={clip: {file: a.onnx}}",), "'takes' must be one of picture, face, sound, log_mel, text"),
         ((wrong,), "extract.networks.clip.chanels: unknown key; did you mean 'channels'?"),
         (("networks={audio: {takes: picture, file: a, size_px: 2}}",), "the name 'audio' must be"),
         (("networks={other: {weights: a}}",), "is no registered network"),

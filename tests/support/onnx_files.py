@@ -12,7 +12,12 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 OPSET = 19
-TYPES = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "uint8": TensorProto.UINT8}
+TYPES = {
+    "float32": TensorProto.FLOAT,
+    "float16": TensorProto.FLOAT16,
+    "uint8": TensorProto.UINT8,
+    "int64": TensorProto.INT64,
+}
 
 
 def write_onnx(
@@ -27,7 +32,7 @@ def write_onnx(
     """Writes a network; `external` goes to onnx.save."""
     kinds = [
         [helper.make_tensor_value_info(name, TYPES[kind], axes) for name, axes in named.items()]
-        for named, kind in ((inputs, type_), (outputs, "float32" if type_ == "uint8" else type_))
+        for named, kind in ((inputs, type_), (outputs, "float32" if type_ in ("uint8", "int64") else type_))
     ]
     constants = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
     graph = helper.make_graph(list(nodes), "network", kinds[0], kinds[1], constants)
@@ -103,8 +108,39 @@ def patches_network(path: Path, bands: int) -> Path:
     return write_onnx(path, nodes, {"patches": ["n", 1, 96, bands]}, {"vectors": ["n", 7]}, {"matrix": matrix})
 
 
-def reference(path: Path, output: str, values: np.ndarray) -> np.ndarray:
+def texts_network(path: Path, words: int, tokens: int | str = "tokens") -> Path:
+    """`input_ids`, `attention_mask`, `token_type_ids`: int64 [n, tokens] -> `hidden` [n, tokens, 4], `first` [n, 4].
+
+    The mean over the unmasked tokens is added to each, as attention does it.
+    """
+    generator = np.random.default_rng(5)
+    arrays = {
+        "words": generator.normal(0, 1, (words, 4)).astype(np.float32),
+        "kinds": generator.normal(0, 1, (2, 4)).astype(np.float32),
+        "one": np.array([1]),
+        "two": np.array([2]),
+        "zero": np.array(0),
+    }
+    nodes = [
+        node("Gather", "words input_ids", "embedded"),
+        node("Gather", "kinds token_type_ids", "kind"),
+        node("Add", "embedded kind", "all"),
+        node("Cast", "attention_mask", "mask", to=TensorProto.FLOAT),
+        node("Unsqueeze", "mask two", "column"),
+        node("Mul", "all column", "there"),
+        node("ReduceSum", "there one", "sum", keepdims=1),
+        node("ReduceSum", "column one", "count", keepdims=1),
+        node("Div", "sum count", "mean"),
+        node("Add", "all mean", "hidden"),
+        node("Gather", "hidden zero", "first", axis=1),
+    ]
+    inputs = {name: ["n", tokens] for name in ("input_ids", "attention_mask", "token_type_ids")}
+    outputs: dict[str, list[int | str]] = {"hidden": ["n", tokens, 4], "first": ["n", 4]}
+    return write_onnx(path, nodes, inputs, outputs, arrays, "int64")
+
+
+def reference(path: Path, output: str, *values: np.ndarray) -> np.ndarray:
     """An output of a file by onnx's reference implementation, which shares no code with ONNX Runtime."""
     evaluator = ReferenceEvaluator(str(path))
-    (found,) = evaluator.run([output], {evaluator.input_names[0]: values})
+    (found,) = evaluator.run([output], dict(zip(evaluator.input_names, values, strict=True)))
     return np.asarray(found)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from beam_pipelines.extractors.network_config import BatchSize
-from beam_pipelines.extractors.network_inputs import FaceInput, PictureInput, Resize, SoundInput
+from beam_pipelines.extractors.network_inputs import FaceInput, PictureInput, Resize, SoundInput, TextInput
 from beam_pipelines.extractors.networks import log_mel
 from beam_pipelines.foundation.configuration import Section
 
@@ -15,7 +15,7 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Side = Annotated[int, Field(ge=1, le=4096)]
 Three = tuple[float, float, float]
 
-NOT_IN_FINGERPRINTS = ("file", "sha256", "external_sha256", "batch_size")
+NOT_IN_FINGERPRINTS = ("file", "sha256", "external_sha256", "batch_size", "tokenizer", "tokenizer_sha256")
 """Keys that change no vector, or that a description names by content: the hashes are computed."""
 
 
@@ -48,7 +48,9 @@ class OnnxConfig(Section):
 
     def preprocessing(self) -> dict[str, Any]:
         """The keys that change a vector, for fingerprints; those at their default are left out."""
-        return self.model_dump(mode="json", exclude=set(NOT_IN_FINGERPRINTS), exclude_defaults=True)
+        return self.model_dump(
+            mode="json", exclude=set(NOT_IN_FINGERPRINTS) & type(self).model_fields.keys(), exclude_defaults=True
+        )
 
 
 class PixelConfig(OnnxConfig):
@@ -163,5 +165,31 @@ class LogMelConfig(OnnxConfig):
         return SoundInput(log_mel.SAMPLE_RATE_HZ, round(self.window_s * log_mel.SAMPLE_RATE_HZ))
 
 
-Configured = PictureConfig | OnnxFaceConfig | SoundConfig | LogMelConfig
+class TextConfig(OnnxConfig):
+    """A network that takes what is spoken, by the film's subtitles (`extract.subtitles`).
+
+    Its inputs are `input_ids` (or `input`) and, if it has them, `attention_mask` and `token_type_ids`. `pool` sees only
+    the text's own tokens.
+
+    Attributes:
+        tokenizer: the tokenizer's file, `tokenizer.json`; looked for as `file` is.
+        tokenizer_sha256: its hash; None takes any file, as `sha256` does.
+        max_tokens: the length of every text in tokens; what is beyond is cut, what is short is filled.
+        window_s: the text is that of the cues on screen within so many seconds, up to the end of the second.
+        normalise: whether a vector gets length 1, as networks for similarity want it.
+    """
+
+    takes: Literal["text"]
+    tokenizer: str = Field(min_length=1)
+    tokenizer_sha256: Sha256 | None = None
+    max_tokens: int = Field(128, ge=2, le=8192)
+    window_s: int = Field(1, ge=1, le=600)
+    normalise: bool = False
+
+    def network_input(self) -> TextInput:
+        """What is made of a second's text."""
+        return TextInput(self.window_s, self.max_tokens)
+
+
+Configured = PictureConfig | OnnxFaceConfig | SoundConfig | LogMelConfig | TextConfig
 """The sections that are whole."""

@@ -20,9 +20,10 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, TypeAdapter
 
-from beam_pipelines.extractors.onnx_networks.config import Configured
+from beam_pipelines.extractors.onnx_networks.config import Configured, TextConfig
 from beam_pipelines.extractors.onnx_networks.network import OnnxNetwork, checked_file
 from beam_pipelines.extractors.onnx_networks.preparation import row_shape, row_type
+from beam_pipelines.extractors.onnx_networks.tokens import checked_tokenizer
 from beam_pipelines.foundation.errors import ConfigurationError
 
 _PROJECT_ROOT = Path(__file__).resolve().parents[3]
@@ -45,7 +46,8 @@ def first_batch(name: str, section: Configured, memory_mb: int) -> FirstBatch:
         ConfigurationError: if the file doesn't fit the section, crashes, or needs more memory than `memory_mb`.
     """
     file = checked_file(name, section)
-    content = json.dumps([file.sha256, dict(file.external)], sort_keys=True)
+    tokenizer = checked_tokenizer(name, section)[1] if isinstance(section, TextConfig) else None
+    content = json.dumps([file.sha256, dict(file.external), tokenizer], sort_keys=True)
     return _run(name, section.model_dump_json(), memory_mb, content, os.getcwd())
 
 
@@ -59,6 +61,8 @@ def describe_onnx(name: str, section: Configured, memory_mb: int) -> dict[str, A
     described: dict[str, Any] = {"network": "onnx", "weights": file.sha256, "preprocessing": section.preprocessing()}
     if file.external:
         described["external"] = dict(file.external)
+    if isinstance(section, TextConfig):
+        described["tokenizer"] = checked_tokenizer(name, section)[1]
     dimensions = first_batch(name, section, memory_mb).dimensions
     return {**described, "dimensions": dimensions, "precision": "as_in_file"}
 
@@ -95,7 +99,10 @@ def _answer(name: str, section: Configured) -> dict[str, Any]:
         network = OnnxNetwork(name, section)
         rows = np.zeros((network.batch_size, *row_shape(section)), row_type(section))
         # Zeros fill batches; noise is what no network expects, and must give finite vectors too.
-        rows[1:] = np.random.default_rng(0).uniform(0, 1 if rows.dtype == np.float32 else 255, rows[1:].shape)
+        if network.tokens:
+            rows[:] = network.tokens("What is said in a film.")
+        else:
+            rows[1:] = np.random.default_rng(0).uniform(0, 1 if rows.dtype == np.float32 else 255, rows[1:].shape)
         before_s = time.process_time()
         vectors = network(rows)
     except ConfigurationError as error:

@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines.extractors.batching.fixed_batch import fixed_batches
-from beam_pipelines.extractors.onnx_networks.config import Configured, OnnxConfig
+from beam_pipelines.extractors.onnx_networks.config import Configured, OnnxConfig, TextConfig
 from beam_pipelines.extractors.onnx_networks.model_file import ModelFile, Tensor, read_model_file
 from beam_pipelines.extractors.onnx_networks.preparation import (
     FLOATS,
+    KINDS,
+    MASK,
     PIXELS,
+    TOKENS,
     preparation,
     row_shape,
     row_type,
     vectors_of,
 )
+from beam_pipelines.extractors.onnx_networks.tokens import Tokenizer
 from beam_pipelines.extractors.weights import weight_files
 from beam_pipelines.foundation.errors import ConfigurationError, nearest
 from beam_pipelines.foundation.tensorflow_start import has_gpu_device
@@ -53,11 +57,13 @@ class OnnxNetwork:
     def __init__(self, name: str, section: Configured, threads: int = 1, gpu: bool = False):
         self._name, self._section = name, section
         self.file = checked_file(name, section)
-        self._input = _input_of(name, section, self.file)
+        self._inputs = _inputs_of(name, section, self.file)
         self._outputs = _outputs_of(name, section, self.file)
-        self.batch_size = batch_size(name, section, self._input, gpu)
-        self._check_input()
-        self._prepare = preparation(section, self._input)
+        self.batch_size = batch_size(name, section, self._inputs[0], gpu)
+        for tensor in self._inputs:
+            self._check_input(tensor)
+        self._prepare = {tensor.name: preparation(section, tensor) for tensor in self._inputs}
+        self.tokens = Tokenizer(name, section) if isinstance(section, TextConfig) else None
         self._session = self._start(threads, gpu)
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
@@ -93,7 +99,7 @@ class OnnxNetwork:
         return length if isinstance(length, int) else 0
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
-        feeds = {self._input.name: self._prepare(batch)}
+        feeds = {name: prepare(batch) for name, prepare in self._prepare.items()}
         outputs = self._session.run([output.name for output in self._outputs], feeds)
         for output, values in zip(self._outputs, outputs, strict=True):
             if values.ndim < 1 or len(values) != self.batch_size:
@@ -101,7 +107,7 @@ class OnnxNetwork:
                     f"its output {output.name} has the shape {list(values.shape)} for {self.batch_size} rows"
                 )
         try:
-            return vectors_of(self._section, outputs)
+            return vectors_of(self._section, outputs, batch)
         except ValueError as error:
             raise self._error(str(error)) from error
 
@@ -124,9 +130,9 @@ class OnnxNetwork:
         except Exception as error:  # ONNX Runtime's errors have no common base but Exception
             raise self._error(f"ONNX Runtime refuses the file: {error}") from error
 
-    def _check_input(self) -> None:
-        section, tensor = self._section, self._input
-        types = (*FLOATS, *PIXELS) if row_type(section) == "uint8" else FLOATS
+    def _check_input(self, tensor: Tensor) -> None:
+        section = self._section
+        types = {"uint8": (*FLOATS, *PIXELS), "int64": TOKENS}.get(row_type(section), FLOATS)
         if tensor.type not in types:
             raise self._error(f"the input {tensor.name} has the type {tensor.type}, not one of {', '.join(types)}")
         if tensor.type in PIXELS and {"scaling", "mean", "deviation"} & section.preprocessing().keys():
@@ -181,8 +187,12 @@ def batch_size(name: str, section: OnnxConfig, tensor: Tensor, gpu: bool) -> int
     return own
 
 
-def _input_of(name: str, section: OnnxConfig, file: ModelFile) -> Tensor:
+def _inputs_of(name: str, section: OnnxConfig, file: ModelFile) -> tuple[Tensor, ...]:
+    """The inputs that are fed: one, and those beside the tokens of a text."""
     place, known = f"extract.networks.{name}.input", {each.name: each for each in file.inputs}
+    beside = (
+        tuple(known.pop(each) for each in (MASK, KINDS) if each in known) if isinstance(section, TextConfig) else ()
+    )
     wanted = section.input or (next(iter(known)) if len(known) == 1 else None)
     if wanted is None:
         raise ConfigurationError(f"{place}: name one of {', '.join(known)}\n{file.shown()}")
@@ -193,7 +203,7 @@ def _input_of(name: str, section: OnnxConfig, file: ModelFile) -> Tensor:
         raise ConfigurationError(
             f"{place}: the network needs {others} too; export only the part that computes the output\n{file.shown()}"
         )
-    return known[wanted]
+    return (known[wanted], *beside)
 
 
 def _outputs_of(name: str, section: OnnxConfig, file: ModelFile) -> tuple[Tensor, ...]:

@@ -16,12 +16,18 @@ from beam_pipelines.extractors.onnx_networks.config import (
     PictureConfig,
     PixelConfig,
     SoundConfig,
+    TextConfig,
 )
 from beam_pipelines.extractors.onnx_networks.model_file import Tensor
 
-PIXELS, FLOATS = ("uint8",), ("float32", "float16", "float64")
+PIXELS, FLOATS, TOKENS = ("uint8",), ("float32", "float16", "float64"), ("int64", "int32")
+MASK, KINDS = "attention_mask", "token_type_ids"
+"""What a network for text may take beside tokens: where there are any, and to which of two texts they belong."""
+
 _SMALLEST_VARIANCE = 1e-7
 """What wav2vec 2.0's feature extractor adds to a window's variance."""
+
+_SMALLEST_LENGTH = 1e-12
 
 
 def row_shape(section: Configured) -> tuple[int, ...]:
@@ -29,6 +35,8 @@ def row_shape(section: Configured) -> tuple[int, ...]:
     takes = section.network_input()
     if isinstance(takes, SoundInput):
         return (takes.samples,)
+    if isinstance(section, TextConfig):
+        return (2, section.max_tokens)
     if isinstance(section, PictureConfig):
         return (section.network_input().height_px, section.network_input().width_px, 3)
     return (section.size_px, section.size_px, 3)  # type: ignore[union-attr]
@@ -36,12 +44,16 @@ def row_shape(section: Configured) -> tuple[int, ...]:
 
 def row_type(section: OnnxConfig) -> str:
     """The type of a row as a film gives it."""
+    if isinstance(section, TextConfig):
+        return "int64"
     return "uint8" if isinstance(section, PixelConfig) else "float32"
 
 
 def preparation(section: Configured, tensor: Tensor) -> Callable[[np.ndarray], np.ndarray]:
-    """The function from rows [n, …] to the network's input [n, …], in the input's type."""
-    if isinstance(section, PixelConfig):
+    """The function from rows [n, …] to one of the network's inputs [n, …], in the input's type."""
+    if isinstance(section, TextConfig):
+        prepare = partial(_tokens, name=tensor.name)
+    elif isinstance(section, PixelConfig):
         prepare = partial(_pixels, section, is_raw=tensor.type in PIXELS)
     elif isinstance(section, LogMelConfig):
         prepare = partial(_log_mel, section, axes=len(tensor.axes))
@@ -60,6 +72,12 @@ def _pixels(section: PixelConfig, pixels: np.ndarray, is_raw: bool) -> np.ndarra
     return np.moveaxis(pixels, -1, 1) if section.layout == "nchw" else pixels
 
 
+def _tokens(rows: np.ndarray, name: str) -> np.ndarray:
+    if name == KINDS:
+        return np.zeros_like(rows[:, 0])
+    return rows[:, 1] if name == MASK else rows[:, 0]
+
+
 def _sound(section: SoundConfig, samples: np.ndarray, axes: int) -> np.ndarray:
     if section.standardise:
         wide = samples.astype(np.float64)
@@ -75,16 +93,21 @@ def _log_mel(section: LogMelConfig, samples: np.ndarray, axes: int) -> np.ndarra
     return patches[:, None] if section.layout == "nchw" else patches[..., None]
 
 
-def vectors_of(section: OnnxConfig, outputs: Sequence[np.ndarray]) -> np.ndarray:
-    """The vectors of a batch, float32 [n, D], of the outputs that the section names.
+def vectors_of(section: OnnxConfig, outputs: Sequence[np.ndarray], batch: np.ndarray) -> np.ndarray:
+    """The vectors of a batch of rows, float32 [n, D], of the outputs that the section names.
 
     Raises:
         ValueError: if an output doesn't give one vector for each of the batch; the text says why.
     """
-    return np.concatenate([_pooled(section, output) for output in outputs], axis=1)
+    mask = batch[:, 1] > 0 if isinstance(section, TextConfig) else None
+    vectors = np.concatenate([_pooled(section, output, mask) for output in outputs], axis=1)
+    if isinstance(section, TextConfig) and section.normalise:
+        lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+        return (vectors / np.maximum(lengths, _SMALLEST_LENGTH)).astype(np.float32)
+    return vectors
 
 
-def _pooled(section: OnnxConfig, output: np.ndarray) -> np.ndarray:
+def _pooled(section: OnnxConfig, output: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     if output.ndim < 2 or section.pool == "none":
         others = [length for length in output.shape[1:] if length != 1]
         if len(others) > 1:
@@ -95,9 +118,14 @@ def _pooled(section: OnnxConfig, output: np.ndarray) -> np.ndarray:
         raise ValueError(f"vector_axis: {section.vector_axis} is no axis of a vector in {list(output.shape)}")
     rows = np.moveaxis(output, axis, -1)
     rows = rows.reshape(len(rows), -1, rows.shape[-1])
-    if section.pool == "first":
-        return rows[:, 0].astype(np.float32)
-    if section.pool == "last":
-        return rows[:, -1].astype(np.float32)
-    wide = rows.astype(np.float64)
-    return (wide.mean(axis=1) if section.pool == "mean" else wide.max(axis=1)).astype(np.float32)
+    if mask is None:
+        mask = np.ones(rows.shape[:2], bool)
+    elif mask.shape != rows.shape[:2]:
+        raise ValueError(f"an output of shape {list(output.shape)} has no vector for each of {mask.shape[1]} tokens")
+    if section.pool in ("first", "last"):
+        place = 0 if section.pool == "first" else np.maximum(mask.sum(axis=1), 1) - 1
+        return rows[np.arange(len(rows)), place].astype(np.float32)
+    wide, there = rows.astype(np.float64), mask[:, :, None]
+    if section.pool == "max":
+        return wide.max(axis=1, where=there, initial=-np.inf).astype(np.float32)
+    return (wide.sum(axis=1, where=there) / np.maximum(there.sum(axis=1), 1)).astype(np.float32)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from beam_pipelines.extractors.networks import log_mel
 from beam_pipelines.extractors.onnx_networks.model_file import ModelFile, Tensor
+from beam_pipelines.extractors.onnx_networks.preparation import KINDS, MASK, TOKENS
 
 _MEAN_DEVIATION = "mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225]"
 """ImageNet's, in torchvision."""
@@ -31,14 +32,14 @@ def suggested_section(name: str, path: str, file: ModelFile) -> Iterator[str]:
     yield f"  modalities: [{name}]    # and others, for example [image, audio, face, {name}]"
     yield "  networks:"
     yield f"    {name}:"
-    fed = file.inputs[0]
+    fed = next((each for each in file.inputs if each.type in TOKENS and each.name not in (MASK, KINDS)), file.inputs[0])
     for line in _input_keys(fed):
         yield f"      {line}"
     yield f"      file: {path}"
     yield f"      sha256: {file.sha256}"
     if file.external:
         yield f"      external_sha256: {{{', '.join(f'{other}: {digest}' for other, digest in file.external.items())}}}"
-    if len(file.inputs) > 1:
+    if len(file.inputs) > 1 and fed.type not in TOKENS:
         needed = ", ".join(each.name for each in file.inputs)
         yield f"      input: {fed.name}    # but it needs all of {needed}: export the part that needs one"
     output = _vector_output(file)
@@ -58,7 +59,12 @@ def _vector_output(file: ModelFile) -> Tensor:
 def _input_keys(tensor: Tensor) -> Iterator[str]:
     """The keys that say what the network takes, by the axes of its input."""
     axes = tensor.axes
-    if len(axes) == 4 and 3 in (axes[1], axes[3]):
+    if tensor.type in TOKENS:
+        yield "takes: text"
+        yield "tokenizer: tokenizer.json    # ? the file beside it"
+        yield f"max_tokens: {axes[-1] if isinstance(axes[-1], int) else '128    # ? longer texts are cut'}"
+        yield "normalise: false    # true if it was trained for similarity"
+    elif len(axes) == 4 and 3 in (axes[1], axes[3]):
         yield from _picture_keys(tensor)
     elif len(axes) in (3, 4) and log_mel.FRAMES in axes:
         bands = next((each for each in axes[1:] if each not in (1, log_mel.FRAMES)), log_mel.BANDS)
@@ -74,7 +80,7 @@ def _input_keys(tensor: Tensor) -> Iterator[str]:
             f"window_s: {samples / 16000:g}" if isinstance(samples, int) else "window_s: 2.0    # ? around each second"
         )
     else:
-        yield "takes: unknown    # picture, face, sound or log_mel"
+        yield "takes: unknown    # picture, face, sound, log_mel or text"
 
 
 def _picture_keys(tensor: Tensor) -> Iterator[str]:
