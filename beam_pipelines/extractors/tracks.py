@@ -102,7 +102,7 @@ def extract_tracks(
             if isinstance(wanted, TextInput) and text is not None:
                 texts = texts_of_seconds(text.cues, seconds, wanted.window_s)
                 rows, tokens = networks.rows(modality), networks.tokens(modality)
-                accumulators.append(TextAccumulator(modality, rows, tokens, texts, seconds, start_us(probe)))
+                accumulators.append(TextAccumulator(modality, rows, tokens, texts, seconds, probe.start_us))
         if SOUND_SIGNALS in takes:
             counts = DecodeQuality()
             accumulators.append(SoundSignals.of_film(decoder, path, probe, seconds, counts))
