@@ -7,6 +7,7 @@ checks that the others have a known name, so that one file describes a whole exp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import UnionType
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import yaml
@@ -145,6 +146,8 @@ def _place(model: Any, location: Sequence[Any]) -> tuple[list[str], list[str]]:
             keys = list(annotation.model_fields) if _is_section(annotation) else []
             continue
         path.append(str(part))
+        if get_origin(annotation) is UnionType:  # a section may be optional
+            annotation = next(filter(_is_section, get_args(annotation)), None)
         if _is_section(annotation):
             keys = list(annotation.model_fields)
             field = annotation.model_fields.get(part)

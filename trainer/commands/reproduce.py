@@ -85,8 +85,9 @@ def _main(argv: list[str]) -> int:
             known = {name: {film.film_id: run[film.film_id] for film in labelled} for name, run in curves.items()}
             rows.extend({"seed": seed, **row} for row in evaluate_curves(known, labelled, constant).to_dict())
 
-    ridge = ridge_curves(of_all_films, datasets, arguments.output, write_run_page)
-    add_rows(None, {RIDGE: ridge}, arguments.output)  # no seed changes it
+    if of_all_films.train.ridge is not None:
+        ridge = ridge_curves(of_all_films, datasets, arguments.output, write_run_page)
+        add_rows(None, {RIDGE: ridge}, arguments.output)  # no seed changes it
     for seed in range(arguments.seeds):
         output = storage.join(arguments.output, f"seed{seed}")
         add_rows(seed, curves_of_runs(runs, seed, datasets, output, write_run_page), output)
@@ -101,6 +102,7 @@ def _report(
     rows: Sequence[Mapping[str, Any]], runs: Sequence[PaperRun], data: ExperimentData, arguments: argparse.Namespace
 ) -> None:
     from beam_pipelines.report.runs.run_pages import write_run_page
+    from trainer.evaluation.curve_files import RIDGE
     from trainer.evaluation.run_origin import untrained_note
     from trainer.experiments.paper_runs import TABLE_1
     from trainer.experiments.table import render, write_table
@@ -123,19 +125,19 @@ def _report(
         [
             ("page", write_run_page(arguments.output)),
             ("table", storage.join(arguments.output, "table1.txt")),
-            *places_of_runs(arguments.output),
+            *places_of_runs(arguments.output, ridge=any(row["predictor"] == RIDGE for row in rows)),
         ]
     )
 
 
-def places_of_runs(output: str) -> Places:
+def places_of_runs(output: str, *, ridge: bool = True) -> Places:
     """The places of the run files and models, as patterns; runs have the names of their configuration files."""
     from beam_pipelines.contracts.models.exported_cards import EXPORTS
 
     return [
         ("run files", storage.join(output, "seed*", "*.txt")),
         ("models", storage.join(output, "seed*", "*-final-*", EXPORTS)),
-        ("ridge regression", storage.join(output, "ridge-final-*", EXPORTS)),
+        *([("ridge regression", storage.join(output, "ridge-final-*", EXPORTS))] if ridge else []),
     ]
 
 

@@ -76,7 +76,11 @@ def whole_run(datasets: Datasets, runs: Sequence[PaperRun]) -> PaperRun:
 def ridge_curves(
     run: PaperRun, datasets: Datasets, output: str, write_page: Callable[[str], object]
 ) -> dict[str, np.ndarray]:
-    """The smoothed curves of the test films by ridge regression on a run's films: film id -> float64 [T, 2]."""
+    """The smoothed curves of the test films by ridge regression on a run's films: film id -> float64 [T, 2].
+
+    Raises:
+        ConfigurationError: if the run leaves ridge regression out.
+    """
     selection, final = datasets[run.name]
     return fit_final(output, selection, final, run.train, write_page)
 

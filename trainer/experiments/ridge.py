@@ -87,9 +87,10 @@ def ridges_of_variants(
 ) -> dict[str, dict[str, np.ndarray]]:
     """The smoothed curves of the test films: name of the row -> film id -> float64 [T, 2].
 
-    One row `ridge` if the variants don't differ in what it depends on, else one for each variant.
+    One row `ridge` if the variants don't differ in what it depends on, else one for each variant that has it.
     """
-    fitted = {name: fit_selecting(output, data, config, predict_test=True) for name, config in configs.items()}
+    with_ridge = {name: config for name, config in configs.items() if config.ridge is not None}
+    fitted = {name: fit_selecting(output, data, config, predict_test=True) for name, config in with_ridge.items()}
     curves = {name: read_curves(one.directory, data.films(TEST)) for name, one in fitted.items()}
     if len({one.directory for one in fitted.values()}) == 1:
         return {RIDGE: next(iter(curves.values()))}
@@ -110,7 +111,7 @@ def fit_final(
     """
     config = ridge_settings(config)
     chosen = fit_selecting(output, selection, config, predict_test=False)
-    ridge = config.ridge.model_copy(update={"penalty": chosen.penalty})
+    ridge = config.needed_ridge().model_copy(update={"penalty": chosen.penalty})
     config = config.model_copy(update={"ridge": ridge, "smoothing": chosen.smoothing})
     directory = train_final(output, f"{RIDGE}-final", final, config, write_page, model=RIDGE)
     return read_curves(directory, final.films(TEST))

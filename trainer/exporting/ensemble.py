@@ -124,26 +124,36 @@ def make_module(members: Sequence[Member], weights: Sequence[float] | None = Non
                     self.loaded.append(tf.saved_model.load(str(path)))
 
         def member_curves(
-            self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor | None, rows: tf.Tensor | None = None
+            self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor, rows: tf.Tensor
         ) -> list[tf.Tensor]:
-            further = {key: value for key, value in (("row_splits", row_splits), ("rows", rows)) if value is not None}
-            name = "serving_default" if row_splits is None else "films" if rows is None else "films_at"
-            return [_member_curve(loaded, name, {**features, **further}) for loaded in self.loaded]
+            given = {**features, "row_splits": row_splits, "rows": rows}
+            return [
+                member_curve(loaded, member.reference.card.weights, given)
+                for loaded, member in zip(self.loaded, members, strict=True)
+            ]
 
     return MembersModule()
 
 
-def _member_curve(loaded: Any, name: str, given: Mapping[str, Any]) -> Any:
-    """The prediction of a loaded member, float32 [T, 2], or at some rows [N, 2]."""
+def member_curve(loaded: Any, weights: Sequence[float] | None, given: Mapping[str, Any]) -> Any:
+    """The prediction of a loaded member at some rows, float32 [N, 2].
+
+    Args:
+        loaded: the SavedModel, or anything with its `signatures`.
+        weights: the shares of its own members, if it is an ensemble with such.
+        given: the inputs of its signature `films_at`, and perhaps others.
+    """
     import tensorflow as tf
 
-    everywhere = name == "films_at" and name not in loaded.signatures  # exported before this signature existed
-    function = loaded.signatures["films" if everywhere else name]
+    everywhere = "films_at" not in loaded.signatures  # exported before this signature existed
+    function = loaded.signatures["films" if everywhere else "films_at"]
     answer = function(**{key: given[key] for key in function.structured_input_signature[1]})
     curve = tf.stack([answer[target] for target in TARGETS], axis=-1)
     if everywhere:
         return tf.gather(curve, given["rows"])
-    return tf.reduce_mean(curve, axis=0) if name == "films_at" else curve
+    if weights is None:
+        return tf.reduce_mean(curve, axis=0)
+    return tf.reduce_sum(tf.reshape(tf.constant(weights, tf.float32), (-1, 1, 1)) * curve, axis=0)
 
 
 def validate_members(

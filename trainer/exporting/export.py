@@ -129,13 +129,10 @@ class NetworksModule(ServingModule):
         self.row_block = tf.Variable(ROW_BLOCK, trainable=False, dtype=tf.int32, name="row_block")
 
     def member_curves(
-        self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor | None, rows: tf.Tensor | None = None
+        self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor, rows: tf.Tensor
     ) -> list[tf.Tensor]:
         """Computes each member's curves; see `ServingModule`."""
-        if row_splits is None:
-            row_start = tf.zeros((tf.shape(features[self.modalities[0]])[0],), tf.int32)
-        else:
-            row_start = tf.cast(tf.repeat(row_splits[:-1], row_splits[1:] - row_splits[:-1]), tf.int32)
+        row_start = tf.cast(tf.repeat(row_splits[:-1], row_splits[1:] - row_splits[:-1]), tf.int32)
         low, high = self.label_range
         block = self.row_block.read_value()
         transformed: dict[int, dict[str, tf.Tensor]] = {}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from beam_pipelines.contracts.models.exported_cards import exported_cards
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.configuration import load_section
+from beam_pipelines.foundation.configuration import load_section, section_values
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.evaluation.curve_files import RIDGE
 from trainer.foundation.config import TrainConfig
@@ -36,9 +36,10 @@ def settings_like(run: str, path: str | None, overrides: Sequence[str]) -> Train
             chosen["epochs"] = card["best_epoch"]
         beside = exported_cards(storage.join(run, RIDGE))
         penalty = card.get("penalty") or (beside[max(beside)]["penalty"] if beside else None)
-        if penalty:
+        given = section_values("train", path) if path else card["configuration"]["train"]
+        if penalty and given.get("ridge", {}) is not None:
             chosen["ridge.penalty"] = penalty
-        settings = {**({} if path else card["configuration"]["train"]), **chosen}
+        settings = {**({} if path else given), **chosen}
     except KeyError as error:
         raise ConfigurationError(
             f"--like {run}: the card of version {max(cards)} has no {error}; name a training run, not an ensemble"

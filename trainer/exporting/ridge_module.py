@@ -80,12 +80,11 @@ class RidgeModule(ServingModule):
         self.row_block = tf.Variable(ROW_BLOCK, trainable=False, dtype=tf.int32, name="row_block")
 
     def member_curves(
-        self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor | None, rows: tf.Tensor | None = None
+        self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor, rows: tf.Tensor
     ) -> list[tf.Tensor]:
         """Computes the curves; see `ServingModule`."""
         count = tf.shape(features[self.modalities[0]], out_type=tf.int64)[0]
-        splits = tf.stack([tf.zeros((), tf.int64), count]) if row_splits is None else row_splits
-        first = tf.repeat(splits[:-1], splits[1:] - splits[:-1])
+        first = tf.repeat(row_splits[:-1], row_splits[1:] - row_splits[:-1])
         position = tf.range(count) - first
         block = self.row_block.read_value()
         products = tf.cast(self._products(transform_in_blocks(self._transform, features, block), block), tf.float64)
@@ -95,7 +94,7 @@ class RidgeModule(ServingModule):
         for index, width_s in enumerate(self._model.widths_s):
             curve += _causal_mean(sums[:, index], position, width_s)
         clipped = tf.cast(tf.clip_by_value(curve, *self.label_range), tf.float32)
-        return [clipped if rows is None else tf.gather(clipped, rows)]
+        return [tf.gather(clipped, rows)]
 
     def _products(self, transformed: Mapping[str, tf.Tensor], block: tf.Tensor) -> tf.Tensor:
         """Each second multiplied by the weights of every causal mean, float32 [R, widths * 2]."""

@@ -60,7 +60,7 @@ def fit_and_export(given: RunInput, output: str, export_version: int | None) -> 
     card = describe_model(given, fit.smoothing, fit.constant, table, fit.model.sha256())
     card["penalty"] = {target: fit.penalty[target] for target in TARGETS}
     write_results(given, fit.predictions, fit.smoothing, fit.constant, table, output)
-    further = {**config.ridge.model_dump(mode="json"), "penalty": card["penalty"], **settings}
+    further = {**config.needed_ridge().model_dump(mode="json"), "penalty": card["penalty"], **settings}
     directory = export_next(
         output, card, export_version, lambda card, place: export_ridge(fit.model, given.transform, card, further, place)
     )

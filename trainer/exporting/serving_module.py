@@ -8,13 +8,17 @@ film_members  one film, for an ensemble                   target -> float32 [mem
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import tensorflow as tf
 
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.network.presence import presence_key
+
+Curves = Callable[..., tf.Tensor]
+"""`ServingModule.curves`, as a method or traced."""
 
 
 class ServingModule(tf.Module):
@@ -46,39 +50,46 @@ class ServingModule(tf.Module):
         self.label_range = tuple(float(value) for value in label_range)
 
     def member_curves(
-        self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor | None, rows: tf.Tensor | None = None
+        self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor, rows: tf.Tensor
     ) -> list[tf.Tensor]:
-        """Each member's valence and arousal, float32 [T, 2], in the labels' range.
+        """Each member's valence and arousal at some rows, float32 [N, 2], in the labels' range.
 
         Args:
             features: the inputs of the signatures.
-            row_splits: int64 [films + 1], checked; None if all rows are one film.
-            rows: int64 [N], the rows to compute, which gives float32 [N, 2]; None for all.
+            row_splits: int64 [films + 1], checked.
+            rows: int64 [N], checked; the rows to compute.
         """
         raise TypeError(f"{type(self).__name__} gives no members")
 
-    def film(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Predicts one film: modality -> float32 [T, D], `<modality>_present` -> float32 [T, slots]."""
-        return self._mean(self.member_curves(features, None))
+    def curves(self, row_splits: tf.Tensor, rows: tf.Tensor, **features: tf.Tensor) -> tf.Tensor:
+        """What all signatures are made of: `member_curves` as one tensor, float32 [members, N, 2]."""
+        return tf.stack(self.member_curves(features, row_splits, rows))
 
-    def films(self, row_splits: tf.Tensor, **features: tf.Tensor) -> dict[str, tf.Tensor]:
+    def film(self, curves: Curves, **features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Predicts one film: modality -> float32 [T, D], `<modality>_present` -> float32 [T, slots]."""
+        return self._mean(self._of_one_film(curves, features))
+
+    def films(self, curves: Curves, row_splits: tf.Tensor, **features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts several films as concatenated rows; film i has the rows [row_splits[i], row_splits[i + 1]).
 
         Inputs and outputs are those of `film`, for all rows; each film has the values that it has alone.
         """
-        return self._mean(self.member_curves(features, self._checked(row_splits, features)))
+        splits = self._checked(row_splits, features)
+        return self._mean(curves(row_splits=splits, rows=tf.range(self._count(features)), **features))
 
-    def film_members(self, **features: tf.Tensor) -> dict[str, tf.Tensor]:
+    def film_members(self, curves: Curves, **features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts one film by each member: target -> float32 [members, T], whose (weighted) mean `film` returns."""
-        return _by_member(self.member_curves(features, None))
+        return _by_target(self._of_one_film(curves, features))
 
-    def films_at(self, row_splits: tf.Tensor, rows: tf.Tensor, **features: tf.Tensor) -> dict[str, tf.Tensor]:
+    def films_at(
+        self, curves: Curves, row_splits: tf.Tensor, rows: tf.Tensor, **features: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         """Predicts some rows of several films, int64 [N]: target -> float32 [members, N]; other inputs as for `films`.
 
         Each film has the values that it has alone. The windows of other rows are not computed.
         """
         splits, wanted = self._checked(row_splits, features), self._checked_rows(rows, features)
-        return _by_member(self.member_curves(features, splits, wanted))
+        return _by_target(curves(row_splits=splits, rows=wanted, **features))
 
     def feature_signature(self) -> dict[str, tf.TensorSpec]:
         """The features that all signatures take: name -> specification."""
@@ -111,14 +122,23 @@ class ServingModule(tf.Module):
         if self.members > 1:
             taken["film_members"] = (self.film_members, features)
         # Functions of this call alone: those that were attributes would be traced and saved a second time.
+        # All call one graph of the members: tracing it takes most of an export, and loading it most of a start.
+        curves = tf.function(self.curves, autograph=False).get_concrete_function(**splits, **rows, **features)
         signatures = {
-            name: tf.function(method, autograph=False).get_concrete_function(**given)
+            name: tf.function(partial(method, curves), autograph=False).get_concrete_function(**given)
             for name, (method, given) in taken.items()
         }
         tf.saved_model.save(self, path, signatures=signatures)
 
+    def _count(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        return tf.shape(features[self.modalities[0]], out_type=tf.int64)[0]
+
+    def _of_one_film(self, curves: Curves, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        count = self._count(features)
+        return curves(row_splits=tf.stack([tf.zeros((), tf.int64), count]), rows=tf.range(count), **features)
+
     def _checked(self, row_splits: tf.Tensor, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        rows = tf.shape(features[self.modalities[0]], out_type=tf.int64)[0]
+        rows = self._count(features)
         checks = [
             tf.debugging.assert_equal(row_splits[:1], tf.zeros((1,), tf.int64), "row_splits must begin with 0"),
             tf.debugging.assert_equal(row_splits[-1:], rows[None], "row_splits must end with the number of rows"),
@@ -128,7 +148,7 @@ class ServingModule(tf.Module):
             return tf.identity(row_splits)
 
     def _checked_rows(self, rows: tf.Tensor, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        count = tf.shape(features[self.modalities[0]], out_type=tf.int64)[0]
+        count = self._count(features)
         checks = [
             tf.debugging.assert_non_negative(rows, "rows must not be negative"),
             tf.debugging.assert_less(rows, count, "rows must be below the number of rows"),
@@ -136,14 +156,14 @@ class ServingModule(tf.Module):
         with tf.control_dependencies([check for check in checks if check is not None]):
             return tf.identity(rows)
 
-    def _mean(self, curves: list[tf.Tensor]) -> dict[str, tf.Tensor]:
+    def _mean(self, curves: tf.Tensor) -> dict[str, tf.Tensor]:
+        members = tf.unstack(curves, self.members)
         if self._weights is None:
-            mean = tf.add_n(curves) / len(curves)
+            mean = tf.add_n(members) / len(members)
         else:
-            mean = tf.add_n([weight * curve for weight, curve in zip(self._weights, curves, strict=True)])
+            mean = tf.add_n([weight * curve for weight, curve in zip(self._weights, members, strict=True)])
         return {target: mean[:, index] for index, target in enumerate(TARGETS)}
 
 
-def _by_member(curves: list[tf.Tensor]) -> dict[str, tf.Tensor]:
-    stacked = tf.stack(curves)
-    return {target: stacked[:, :, index] for index, target in enumerate(TARGETS)}
+def _by_target(curves: tf.Tensor) -> dict[str, tf.Tensor]:
+    return {target: curves[:, :, index] for index, target in enumerate(TARGETS)}

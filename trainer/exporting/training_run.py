@@ -86,8 +86,8 @@ def train_and_export(
 ) -> str | None:
     """Loads, trains, chooses the smoothing, evaluates and exports; resumes the run in `output`.
 
-    Beside a network it fits ridge regression to the same seconds, in `<output>/ridge`. It prints what was cut of the
-    labels, and the figures of the validation films.
+    Beside a network it fits ridge regression to the same seconds, in `<output>/ridge`, unless `config.ridge` is None.
+    It prints what was cut of the labels, and the figures of the validation films.
 
     Args:
         data: films, features and transform.
@@ -105,7 +105,9 @@ def train_and_export(
     Raises:
         ConfigurationError: if data or configuration are wrong.
     """
-    if model != RIDGE:
+    if model == RIDGE:
+        config.needed_ridge()
+    else:
         config.assert_an_epoch_is_chosen(bool(data.validation_splits))
     statistics = read_statistics(data.transform)
     _use_threads(threads)
@@ -160,8 +162,9 @@ def _train_network(
 
 
 def _ridge_beside(given: RunInput, output: str, export_version: int | None) -> RidgeRun | None:
-    """The ridge regression beside a network; None if nothing chooses its penalty, where the network needs none."""
-    if not given.films_validation and given.config.ridge.penalty is None:
+    """The ridge regression beside a network; None if it isn't wanted, or nothing chooses its penalty."""
+    ridge = given.config.ridge
+    if ridge is None or (ridge.penalty is None and not given.films_validation):
         return None
     from trainer.exporting.ridge_run import fit_and_export
 

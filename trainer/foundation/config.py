@@ -163,7 +163,7 @@ class TrainConfig(Section):
         smoothing_cutoffs_hz: cutoffs from which, besides that of `smoothing` and no filter at all, the best on the
             validation films is chosen; empty: the filter of `smoothing` stays.
         smoothing: the filter; the first candidate.
-        ridge: the linear model beside the network.
+        ridge: the linear model beside the network; None leaves it out.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -183,7 +183,19 @@ class TrainConfig(Section):
     smoothing: SmoothingConfig = SmoothingConfig()
     labels: LabelConfig = LabelConfig()
     model: ModelConfig = ModelConfig()
-    ridge: RidgeConfig = RidgeConfig()
+    ridge: RidgeConfig | None = RidgeConfig()
+
+    def needed_ridge(self) -> RidgeConfig:
+        """The section `ridge`, where ridge regression is asked for.
+
+        Raises:
+            ConfigurationError: if it is null.
+        """
+        if self.ridge is None:
+            raise ConfigurationError(
+                "train.ridge: is null, which leaves ridge regression out; for a ridge regression take the line away"
+            )
+        return self.ridge
 
     @property
     def most_epochs(self) -> int:

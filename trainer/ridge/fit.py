@@ -60,13 +60,13 @@ def fit_ridge(
     """
     constant = mean_label(film.label_rows for film in films_train)
     penalties = _candidates(config, films_validation)
-    equations = RidgeEquations(films_train, config.model.modalities, config.model.presence_input, config.ridge)
+    equations = RidgeEquations(films_train, config.model.modalities, config.model.presence_input, config.needed_ridge())
     models: dict[str, RidgeModel] = {}
     chosen = dict.fromkeys(TARGETS, penalties[0])
     best = dict.fromkeys(TARGETS, -math.inf)
     for penalty in penalties:
         model = _model(films_train[0], config, *equations.solve(penalty))
-        if films_validation and config.ridge.penalty is None:
+        if films_validation and config.needed_ridge().penalty is None:
             curves = model.predict_films(films_validation)
             table = evaluate_curves({RAW: curves}, films_validation, constant)
             scores = {target: _score(table, config.selection, target) for target in TARGETS}
@@ -82,7 +82,7 @@ def fit_ridge(
 
 def _candidates(config: TrainConfig, films_validation: Sequence[TrainingFilm]) -> list[float]:
     """The penalties to try, the largest first, which wins among equals."""
-    given = config.ridge.penalty
+    given = config.needed_ridge().penalty
     if given is not None:
         return sorted({given.valence, given.arousal}, reverse=True)
     if not films_validation:
@@ -90,11 +90,11 @@ def _candidates(config: TrainConfig, films_validation: Sequence[TrainingFilm]) -
             "train.ridge.penalty: without validation films nothing chooses it; take it from a run that had some "
             "(its model card says `penalty`), for example --set 'ridge.penalty={valence: 1, arousal: 1}'"
         )
-    return sorted(set(config.ridge.penalties), reverse=True)
+    return sorted(set(config.needed_ridge().penalties), reverse=True)
 
 
 def _fixed(config: TrainConfig, target: str) -> float:
-    return float(getattr(config.ridge.penalty, target))
+    return float(getattr(config.needed_ridge().penalty, target))
 
 
 def _score(table: MetricsTable, selection: str, target: str) -> float:
@@ -109,7 +109,7 @@ def _model(film: TrainingFilm, config: TrainConfig, weights: np.ndarray, offset:
     return RidgeModel(
         {modality: film.features[modality].shape[1] for modality in config.model.modalities},
         config.model.presence_input,
-        config.ridge.widths_s,
+        config.needed_ridge().widths_s,
         weights.astype(np.float32),
         offset.astype(np.float32),
         (config.labels.minimum, config.labels.maximum),

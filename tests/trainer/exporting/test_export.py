@@ -221,7 +221,7 @@ def test_members_may_have_statistics_of_their_own(dataset):
     plain = load_transform(dataset.transform)
     transforms = [plain, Doubled(plain.graph)]
     scorer = NetworksModule(models, transforms, (0.0, 1.0))
-    scored = scorer.film(**rows)
+    scored = scorer.film(scorer.curves, **rows)
     members = [m.predict_rows(t(rows), [0] * 5).numpy() for m, t in zip(models, transforms, strict=True)]
     np.testing.assert_allclose(scored["valence"], np.mean(members, axis=0)[:, 0], atol=1e-6)
     assert np.abs(members[1] - models[1].predict_rows(plain(rows), [0] * 5).numpy()).max() > 1e-3

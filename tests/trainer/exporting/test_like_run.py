@@ -62,3 +62,6 @@ def test_ridges_penalties_come_from_the_run_beside_the_network_or_from_one_of_ri
         found = settings_like(str(place), None, []).ridge.penalty
         assert found is not None
         assert found.model_dump() == penalty
+    (run / "own.yaml").write_text("train: {ridge: null}\n")
+    assert settings_like(str(run), str(run / "own.yaml"), []).ridge is None
+    assert settings_like(str(run), None, ["ridge=null"]).ridge is None

@@ -15,6 +15,7 @@ from tests.support.synthetic_films import DataSet
 from tests.support.trained_run import evaluated_rows, train_arguments
 from trainer.commands import ensemble, train
 from trainer.evaluation.curve_files import RAW, read_curve
+from trainer.exporting.ensemble import member_curve
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +135,13 @@ def test_it_joins_a_network_with_the_weights_that_validation_chose(
     inputs = {**film.values, **{f"{name}_present": values for name, values in film.present.items()}}
     answer = joined._loaded.signatures["serving_default"](**{key: tf.constant(rows) for key, rows in inputs.items()})
     np.testing.assert_allclose(answer["arousal"], expected, atol=1e-5)
+    # As a member of another ensemble it is the same weighted mean.
+    given = {**inputs, "row_splits": np.array([0, film.seconds]), "rows": np.arange(0, film.seconds, 9)}
+    curve = member_curve(joined._loaded, reference.card.weights, {key: tf.constant(v) for key, v in given.items()})
+    np.testing.assert_allclose(curve[:, 1], expected[::9], atol=1e-5)
+
+
+def test_where_it_is_left_out_it_is_not_trained_alone(dataset: DataSet, tmp_path: Path, capsys):
+    assert train.main(train_arguments(dataset, tmp_path, "--model", "ridge", "--set", "ridge=null")) == 2
+    assert "train.ridge: is null, which leaves ridge regression out" in capsys.readouterr().err
+    assert not (tmp_path / "run.json").exists()

@@ -44,6 +44,7 @@ WITHOUT_DROPOUT = {"dropout": 0.0, "feature_dropout": 0.0, "modality_dropout": 0
 TRAIN = {
     "epochs": EPOCHS,
     "patience": 0,
+    "ridge": None,  # the choice between the two models is tested in `test_challenger`
     "batch_size": 64,
     "learning_rate": 0.01,
     "smoothing_cutoffs_hz": [0.05, 0.12],

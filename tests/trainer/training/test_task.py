@@ -102,6 +102,7 @@ def test_second_run_changes_nothing_and_a_named_version_is_added(
     ("further", "message"),
     [
         (["--set", "model.windw_s=3"], "train.model.windw_s: unknown key; did you mean 'window_s'"),
+        (["--set", "ridge.penaltys=[1]"], "train.ridge.penaltys: unknown key; did you mean 'penalties'"),
         (["--train-splits", "train,validation"], "in training and in validation at once: film5, film6"),
         (["--validation-splits", "valid"], "the split 'valid'; did you mean 'validation'"),
         (["--validation-splits", "", "--set", "epochs=null"], "train.epochs: must be given where no validation films"),
@@ -163,10 +164,13 @@ def test_training_films_without_any_face_train(
             make_record(record.header, {**record.tracks, "face": absent}), record_uri(faceless.records, film_id)
         )
     prepare(faceless, faceless.transform)
-    less = ["--set", "epochs=1", "--set", "model.modalities=[audio, face]"]
+    less = ["--set", "epochs=1", "--set", "model.modalities=[audio, face]", "--set", "ridge=null"]
     assert task.main(arguments(faceless, tmp_path / "run", *less)) == 0
     rows = json.loads((tmp_path / "run" / "evaluation.json").read_text())["rows"]
     assert all(np.isfinite(row["mse"]) for row in rows)
+    # Nor is a ridge regression there, which this run leaves out.
+    assert {row["predictor"] for row in rows} == {"constant mean", "raw", "smoothed"}
+    assert not (tmp_path / "run" / "ridge").exists()
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_data_are_loaded(
