@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,7 @@ def is_within(module: str, places: tuple[str, ...]) -> bool:
     return any(module == place or module.startswith(place + ".") for place in places)
 
 
+@functools.cache
 def imports_of(path: Path) -> set[str]:
     """Every module that a file imports anywhere, also inside functions; not what only type checkers read."""
     found: set[str] = set()

@@ -1,4 +1,4 @@
-"""Untrained networks: the seed decides, and what the demonstration puts into pictures and sound can be read again."""
+"""Untrained networks: they give what they gave before, the seed decides, and they keep what the demonstration shows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from beam_pipelines.extractors.networks.vggish import VGGishAudio, build_network
 from beam_pipelines.extractors.weights import weight_files as weights
 from beam_pipelines.extractors.weights.network_weights import draw_weights
 from beam_pipelines.foundation.errors import WeightsError
+from tests.golden.regenerate import GOLDEN, VALUES, first_value
 
 EXAMPLES = 40
 
@@ -24,6 +25,18 @@ def correlation_held_out(vectors: np.ndarray, target: np.ndarray) -> float:
     ridge = kernel[:train, :train] + 0.01 * centred.shape[1] * np.eye(train)
     predicted = kernel[train:, :train] @ np.linalg.solve(ridge, target[:train] - target[:train].mean())
     return float(np.corrcoef(predicted, target[train:])[0, 1])
+
+
+@pytest.mark.parametrize("modality", ["image", "audio", "face"])
+def test_they_give_what_they_gave_before(modality: str, request: pytest.FixtureRequest) -> None:
+    """Between kinds of CPU the last bits differ: the bound is 1e-4 of the largest value."""
+    with np.load(GOLDEN, allow_pickle=False) as golden:
+        recorded = golden[modality]
+    assert recorded.shape == (VALUES,)
+    scale = np.abs(recorded).max()
+    assert scale > 0
+    found = first_value(modality, request.getfixturevalue(f"untrained_{modality}"))
+    np.testing.assert_allclose(found, recorded, rtol=0, atol=1e-4 * scale)
 
 
 def test_pictures_keep_their_brightness_and_colour(untrained_image: InceptionV3Image) -> None:

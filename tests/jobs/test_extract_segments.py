@@ -31,10 +31,12 @@ def films(tmp_path_factory) -> Path:
     noise = [(Fraction(at_s), rng.uniform(-0.3, 0.3, (1, 16_000 * 12)).astype(np.float32)) for at_s in (294, 594)]
     picture = Picture(options={"preset": "ultrafast", "g": "20", "crf": "40"})
     sound = Sound(noise, 16_000, codec="aac")
-    long = write_clip(folder / "long.mp4", regular_times(2 * SECONDS, 2), picture=picture, sound=sound, rate_hz=2)
+    write_clip(folder / "long.mp4", regular_times(2 * SECONDS, 2), picture=picture, sound=sound, rate_hz=2)
     # Damage in the second segment that is met only in decoding: packets still say what they are.
-    content = bytearray(long.read_bytes())
-    for packet in [packet for packet in stored_packets(long) if packet.is_keyframe][35:37]:
+    sound = Sound(noise[:1], 16_000, codec="aac")
+    shorter = write_clip(folder / "damaged.mp4", regular_times(2 * 340, 2), picture=picture, sound=sound, rate_hz=2)
+    content = bytearray(shorter.read_bytes())
+    for packet in [packet for packet in stored_packets(shorter) if packet.is_keyframe][31:33]:
         place = content.find(bytes(packet))
         content[place + packet.size // 2 : place + packet.size] = b"\xff" * (packet.size - packet.size // 2)
     (folder / "damaged.mp4").write_bytes(content)

@@ -105,7 +105,7 @@ def test_a_second_run_does_only_what_has_changed(
 
 def test_from_the_organisers_features_to_curves(data: Path, tmp_path: Path) -> None:
     features, manifest = tmp_path / "features", tmp_path / "films.csv"
-    kinds = "fc6,emobase2010"
+    kinds = "cl,tamura"
     assert run("--mediaeval2018", data, "--kinds", kinds, "--output", features) == 0
     splits = ["train"] * 5 + ["validation", "test"]
     rows = [
@@ -116,7 +116,8 @@ def test_from_the_organisers_features_to_curves(data: Path, tmp_path: Path) -> N
     transform, trained, scored = (str(tmp_path / name) for name in ("transform", "run", "scores"))
     where = ["--records", str(features), "--manifest", str(manifest)]
     assert prepare.main([*where, "--output", transform]) == 0
-    settings = ["epochs=2", "batch_size=64", "model.window_s=8", "model.encoder.units=8", f"model.modalities=[{kinds}]"]
+    settings = ["epochs=1", "batch_size=64", "model.window_s=4", "model.encoder.units=4", f"model.modalities=[{kinds}]"]
+    settings += ["ridge=null"]
     keys = [argument for setting in settings for argument in ("--set", setting)]
     assert task.main([*where, "--transform", transform, "--output", trained, *keys]) == 0
     model = ["--model", f"{trained}/exports", "--output", scored, "--workers", "1", "--set", "plots=false"]

@@ -157,23 +157,36 @@ def test_two_workers_give_the_same_transform(catalogue, prepared, tmp_path):
         np.testing.assert_array_equal(values, two[modality])
 
 
-def test_another_split_gives_other_statistics_and_no_clip_cuts_nothing(catalogue, tmp_path):
-    root, films = catalogue
-    assert run(root, tmp_path / "test-split", "--set", "splits=[test]", "--set", "clip=null") == 0
-    assert json.loads((tmp_path / "test-split" / "statistics.json").read_text())["films"] == ["film4"]
-    rare = with_scores(films, ["film4"], "audio", 2, [310.0])
-    np.testing.assert_allclose(apply_transform(tmp_path / "test-split", rare)["audio"][0, 2], 310.0, rtol=1e-5)
-
-
-def test_a_film_without_a_record_is_a_failure_that_is_named(catalogue, tmp_path):
+@pytest.fixture(scope="module")
+def of_test_split(catalogue, tmp_path_factory):
+    """A run over another split, without clipping; one film has no record, and the temporary folder is its own."""
     root, _ = catalogue
-    manifest = tmp_path / "films.csv"
-    manifest.write_text((root / "films.csv").read_text() + "lost,lost.mp4,train\n")
-    places = ["--records", str(root / "features"), "--manifest", str(manifest), "--output", str(tmp_path / "out")]
-    code = prepare.main([*places, "--set", "failure_threshold=0.5"])
-    assert code == 3
-    (row,) = map(json.loads, (tmp_path / "out" / "failures.jsonl").read_text().splitlines())
+    place = tmp_path_factory.mktemp("test-split")
+    (place / "tmp").mkdir()
+    manifest = place / "films.csv"
+    manifest.write_text((root / "films.csv").read_text() + "lost,lost.mp4,test\n")
+    settings = ("splits=[test]", "clip=null", "failure_threshold=0.6")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(place / "tmp"))
+        places = ("--manifest", str(manifest), *(f"--set={setting}" for setting in settings))
+        assert run(root, place / "out", *places) == 3
+    return place
+
+
+def test_another_split_gives_other_statistics_and_no_clip_cuts_nothing(catalogue, of_test_split):
+    _, films = catalogue
+    assert json.loads((of_test_split / "out" / "statistics.json").read_text())["films"] == ["film4"]
+    rare = with_scores(films, ["film4"], "audio", 2, [310.0])
+    np.testing.assert_allclose(apply_transform(of_test_split / "out", rare)["audio"][0, 2], 310.0, rtol=1e-5)
+
+
+def test_a_film_without_a_record_is_a_failure_that_is_named(of_test_split):
+    (row,) = map(json.loads, (of_test_split / "out" / "failures.jsonl").read_text().splitlines())
     assert (row["film_id"], row["reason"]) == ("lost", "no_record")
+
+
+def test_nothing_is_left_in_the_temporary_folder(of_test_split):
+    assert list((of_test_split / "tmp").iterdir()) == []
 
 
 def test_mixed_features_are_refused_with_both_named(catalogue, tmp_path, capsys):
@@ -193,15 +206,6 @@ def test_mixed_features_are_refused_with_both_named(catalogue, tmp_path, capsys)
     message = capsys.readouterr().err
     assert "film0" in message
     assert "film2" in message
-
-
-def test_nothing_is_left_in_the_temporary_folder(catalogue, tmp_path, monkeypatch):
-    root, _ = catalogue
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    assert run(root, tmp_path / "out") == 0
-    assert list(temporary.iterdir()) == []
 
 
 def test_a_cluster_needs_a_directory_that_all_workers_see(catalogue, tmp_path, capsys):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import tensorflow as tf
 
@@ -114,7 +115,7 @@ class ServingModule(tf.Module):
         features = self.feature_signature()
         splits = {"row_splits": tf.TensorSpec((None,), tf.int64, name="row_splits")}
         rows = {"rows": tf.TensorSpec((None,), tf.int64, name="rows")}
-        taken = {
+        taken: dict[str, tuple[Callable[..., Any], dict[str, tf.TensorSpec]]] = {
             "serving_default": (self.film, features),
             "films": (self.films, {**splits, **features}),
             "films_at": (self.films_at, {**splits, **rows, **features}),

@@ -42,7 +42,7 @@ class Exported:
 def make_models(**options) -> list[AffectModel]:
     configs = [
         ModelConfig(window_s=12, encoder={"units": 6}, batch_normalization=True, **options),
-        ModelConfig(window_s=30, encoder={"units": 4, "layers": 2}, modalities=("audio", "image")),
+        ModelConfig(window_s=30, encoder={"units": 4, "layers": 2}, modalities=("audio",)),
     ]
     models = [build_model(config, DIMENSIONS, seed) for seed, config in enumerate(configs)]
     for seed, model in enumerate(models):

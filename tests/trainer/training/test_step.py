@@ -27,8 +27,9 @@ from trainer.training.train import train
 
 TCN = {"kind": "tcn", "filters": 6, "filters_step": 2, "levels": 1, "kernel_s": 3}
 LSTM = {"kind": "lstm", "units": 6, "layers": 2, "states": "all"}
-NETWORK = {"modalities": ["audio", "face"], "window_s": 8, "dropout": 0.1, "modality_dropout": 0.2}
+NETWORK = {"modalities": ["face"], "window_s": 8, "dropout": 0.1}
 WITHOUT_DROPOUT = {"dropout": 0.0, "feature_dropout": 0.0, "modality_dropout": 0.0}
+TWO = {"modalities": ["audio", "face"], "modality_dropout": 0.2}
 BATCH_NORMALIZATION = {"batch_normalization": True, "batch_statistics_at_inference": "film"}
 TCN_RUN, LSTM_RUN = "tcn, film statistics, bfloat16", "lstm, ccc, float16"
 RUNS: dict[str, dict[str, Any]] = {
@@ -36,7 +37,7 @@ RUNS: dict[str, dict[str, Any]] = {
         "precision": "mixed_bfloat16",
         "loss": "mse",
         "stride_s": 4,
-        "model": {**NETWORK, **BATCH_NORMALIZATION, "encoder": TCN, "encoders": {"face": {"units": 6}}},
+        "model": {**NETWORK, **BATCH_NORMALIZATION, **TWO, "encoder": TCN, "encoders": {"face": {"units": 6}}},
     },
     LSTM_RUN: {
         "precision": "mixed_float16",
