@@ -68,7 +68,7 @@ class OptionsOfJob(PipelineOptions):
         views = self.__dict__.setdefault("_views", {})
         if cls not in views:
             views[cls] = super().view_as(cls)
-        return views[cls]  # type: ignore[no-any-return]
+        return views[cls]
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in super().__getstate__().items() if key != "_views"}
