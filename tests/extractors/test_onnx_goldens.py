@@ -14,6 +14,9 @@ from beam_pipelines.contracts.records.feature_track import FeatureTrack
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import Networks, describe_tracks
 from beam_pipelines.extractors.faces import FaceBox
+from beam_pipelines.extractors.onnx_networks import first_batch as first_batch_module
+from beam_pipelines.extractors.onnx_networks.first_batch import FirstBatch
+from beam_pipelines.extractors.onnx_networks.network import OnnxNetwork
 from beam_pipelines.extractors.tracks import extract_tracks
 from beam_pipelines.media.probe import MediaLimits, probe_film
 from beam_pipelines.media.video.sample_frames import sample_frames
@@ -40,6 +43,16 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
     sound = Sound([(Fraction(0), samples.astype(np.float32)[None])], RATE_HZ)
     write_clip(path, regular_times(SECONDS, 1), images=images, sound=sound, rate_hz=1)
     return path, samples.astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def first_batches_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten child processes would cost 7 s of a core; tests/jobs/test_extract.py has a real one."""
+
+    def run(name: str, section: Any, memory_mb: int) -> FirstBatch:
+        return FirstBatch(OnnxNetwork(name, section).dimensions, 0.1)
+
+    monkeypatch.setattr(first_batch_module, "first_batch", run)
 
 
 def extract(clip: Path, detector: Any = None, **networks: Any) -> dict[str, FeatureTrack]:
@@ -119,13 +132,11 @@ def test_log_mel_patches_with_other_bands_and_offset(clip: tuple[Path, np.ndarra
     from scipy.signal import resample_poly
 
     at_16khz = resample_poly(clip[1].astype(np.float64), 1, 3)
+    windows = np.zeros((SOUND_S, 15_600))
+    windows[:, :15_360] = [at_16khz[t * 16_000 :][:15_360] for t in range(SOUND_S)]
+    bands = np.exp([independent_log_mel(window) for window in windows]) - 0.01
     for name, offset in (("tones", 0.01), ("louder", 1.0)):
-        patches = []
-        for t in range(SOUND_S):
-            window = np.zeros(15_600)
-            window[:15_360] = at_16khz[t * 16_000 :][:15_360]
-            patches.append(np.log(np.exp(independent_log_mel(window)) - 0.01 + offset))
-        expected = reference(path, "vectors", np.stack(patches)[:, None].astype(np.float32))
+        expected = reference(path, "vectors", np.log(bands + offset)[:, None].astype(np.float32))
         # SciPy's own filter is another one at the edge of the band.
         np.testing.assert_allclose(tracks[name].values[:SOUND_S], expected, rtol=0, atol=0.02)
         np.testing.assert_array_equal(tracks[name].present[:, 0], [1, 1, 1, 0, 0])
