@@ -47,6 +47,18 @@ def test_what_is_written_is_read(tmp_path_factory, seconds, seed, names):
     assert records.read_whole_header(uri) == record.header
 
 
+def test_a_description_says_how_many_slots_a_modality_of_any_name_has(tmp_path):
+    faces = make_film_record("film", 5, {"face": 6}, 1).tracks["face"]
+    track = dataclasses.replace(faces, description={**faces.description, "slots": 2})
+    header = make_film_record("film", 5, {"image": 4}, 1).header
+    record = records.make_record(header, {"expression": track})
+    uri = str(tmp_path / "film.tfrecord")
+    records.write_record(record, uri)
+    assert_same(records.read_record(uri), record)
+    with pytest.raises(ValueError, match=r"expression has .* presence \(5, 2\) for 5 seconds and 1 slots"):
+        records.make_record(header, {"expression": faces})
+
+
 @examples(25)
 @given(
     seconds=st.integers(1, 30),

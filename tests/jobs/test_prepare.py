@@ -9,6 +9,9 @@ import pytest
 
 from beam_pipelines import prepare
 from beam_pipelines.contracts.records import records
+from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.normalisation.config import PrepareConfig
+from beam_pipelines.normalisation.preprocessing import preprocessing
 from tests.support.feature_records import make_film_record
 
 DIMENSIONS = {"image": 16, "audio": 8, "face": 12}
@@ -85,6 +88,14 @@ def test_z_scores_are_those_of_present_training_rows(prepared):
             rows = present_rows(films, modality, slot, TRAIN)
             expected = (raw[:, slot] - rows.mean(axis=0)) / rows.std(axis=0) * track.present[:, slot, None]
             np.testing.assert_allclose(got[:, slot], expected, atol=2e-6)
+
+
+def test_slots_of_a_modality_are_those_of_its_description():
+    shape = prepare.RecordShape({"expression": 8, "audio": 3}, {"expression": {"slots": 2}, "audio": {}})
+    assert shape.slots == {"expression": 2, "audio": 1}
+    config = PrepareConfig(pca_components={"expression": 5})
+    with pytest.raises(ConfigurationError, match="5 components of 4 dimensions a slot"):
+        preprocessing(config, shape.dimensions, shape.slots)
 
 
 def test_principal_components_are_those_of_numpy(prepared):

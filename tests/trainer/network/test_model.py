@@ -278,6 +278,21 @@ def test_dimensions_that_do_not_fit_are_refused(dimensions, message):
         build_model(ModelConfig(**SMALL), dimensions, 1)
 
 
+def test_a_modality_of_any_name_may_have_two_slots():
+    config = ModelConfig(**{**SMALL, "modalities": ("expression",), "encoders": {}})
+    model = build_model(config, {"expression": 6}, 1, slots={"expression": 2})
+    assert model.row_signature()["expression_present"].shape.as_list() == [None, 2]
+    again = AffectModel.from_config(model.get_config())
+    assert again.row_signature() == model.row_signature()
+    values = tf.random.stateless_normal((9, 6), (1, 2))
+    rows = {"expression": values, "expression_present": tf.constant([[1.0, 0.0]] * 9)}
+    other = {**rows, "expression": tf.concat([values[:, :3], values[:, 3:] + 1.0], axis=1)}
+    starts = starts_of([9])
+    np.testing.assert_array_equal(model.predict_rows(rows, starts), model.predict_rows(other, starts))
+    with pytest.raises(ConfigurationError, match="its 2 slots don't divide"):
+        build_model(config, {"expression": 5}, 1, slots={"expression": 2})
+
+
 class Training:
     """A small training loop: Adam on cross entropy, dropout seeds from the step's number, data fixed."""
 
