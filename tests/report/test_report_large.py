@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 
 from beam_pipelines.contracts.runs import FAILED, FilmOutcome
+from beam_pipelines.report.arcs.arcs import arcs_of
+from beam_pipelines.report.arcs.distance import BYS
+from beam_pipelines.report.arcs.similar_films import similar_films
+from beam_pipelines.report.arcs.story_shapes import story_arc
 from beam_pipelines.report.scoring.page import PageWriter
 from beam_pipelines.report.scoring.sheet_maker import SheetMaker
 from beam_pipelines.report.scoring.sheets import FilmSheet, catalogue_row
@@ -63,3 +67,25 @@ def test_in_a_film_of_three_hours_the_cursor_moves_without_drawing(page: Any, la
     assert second(page) == 30
     assert page.evaluate("window.drawn") == 0
     assert page.evaluate("document.querySelectorAll('#events button').length") > 5
+
+
+def test_of_five_thousand_films_those_like_one_are_the_commands(page: Any, tmp_path: Path) -> None:
+    """Most films are left out by a bound before they are warped; the rest must be the same all the same."""
+    writer = PageWriter(str(tmp_path))
+    curves = [curve_of(f"film {n:04d}", 60 + n % 90, n, lift=n % 7 / 20) for n in range(5000)]
+    for curve in curves:
+        writer.add_row(catalogue_row(FilmSheet(curve, 100.0, (), ()), (-1.0, 1.0)))
+    writer.finish({"job": "score"})
+    page.goto((tmp_path / "index.html").as_uri())
+    page.wait_for_selector("#list .row")
+    page.click("#explore summary")
+    page.wait_for_selector("#explore-body:not([hidden])")
+    arcs = arcs_of(curves, (-1.0, 1.0))
+    asked = story_arc("man in a hole")
+    page.select_option("#pad-preset", "man in a hole")
+    for by in BYS:
+        page.select_option("#pad-by", by)
+        expected = [film.distance for film in similar_films(asked, arcs.of(["valence"]), by, 4)]
+        shown = "[...document.querySelectorAll('#pad-found .number')].map((n) => Number(n.textContent))"
+        wait_until(page, f"{shown}.every((far, n) => Math.abs(far - {expected}[n]) < 0.006)")
+        assert len(page.evaluate(shown)) == 4

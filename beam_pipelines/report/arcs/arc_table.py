@@ -65,6 +65,8 @@ def read_arcs(run: ScoringRun) -> Arcs | None:
             table = pq.read_table(path)
         about = json.loads((table.schema.metadata or {}).get(_KEY, b"{}"))
         if about.get("scores") != _scores_digest(run):
+            if not table["family"].null_count:
+                _LOG.warning("%s: its families are of other scores; cineaffect families finds those of these", uri)
             return None
         return _from_table(table, tuple(about["targets"]), run.label_range)
     except FileNotFoundError:
@@ -80,7 +82,6 @@ def families_of(run: ScoringRun) -> dict[str, int]:
         return {}
     arcs = read_arcs(run)
     if arcs is None or arcs.family is None:
-        _LOG.info("%s: holds no families of these scores; cineaffect families finds them", table_uri(run.directory))
         return {}
     return dict(zip(arcs.film_ids, arcs.family.tolist(), strict=True))
 

@@ -97,8 +97,7 @@
       event.preventDefault();
       this.keys = true;
       actions[event.key]();
-      this.draw();
-      this.canvas.setAttribute("aria-valuetext", this.said());
+      this.changed();
     }
 
     // The height at the key's place; the curve runs straight to the places beside it.
@@ -115,10 +114,12 @@
       this.set(this.target, now);
     }
 
+    // Where the keys are, for those who don't see it.
     said() {
+      if (!this.keys) return "";
       const curve = this.curves()[this.target], percent = (this.place * 100) / (PLACES - 1);
       const at = Math.min(POINTS - 1, Math.round((this.place * POINTS) / (PLACES - 1)));
-      return `${this.target} at ${percent} % of the film: ${curve ? CineAffect.signed(curve[at]) : "not drawn"}`;
+      return `${this.target} at ${percent} % of the film: ${curve ? CineAffect.signed(curve[at]) : "not drawn"}. `;
     }
 
     draw() {

@@ -3,6 +3,7 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const make = CineAffect.element;
+  const MANY = 20000;  // their arcs take 8 megabytes: not for everybody who opens a film
   const SHOWN = 50, FIRST = 4, LIKE = 8;
   const FAR = 0.6;  // by shape: nearer than this, two of the six shapes of stories don't come to each other
 
@@ -83,13 +84,24 @@
       const { kept, far } = this.catalogue, by = $("pad-by").value;
       $("pad-found").replaceChildren(...(drawn.length ? kept.slice(0, FIRST) : []).map((row) => this.entry(row, far.get(row))));
       const none = kept.length && by === "shape" && far.get(kept[0]) > FAR ? " No film goes quite that way." : "";
-      $("pad-said").textContent = !drawn.length ? ""
-        : kept.length ? `By ${drawn.join(" and ")}: ${kept.length} films, nearest first.${none}` : "No film matches.";
+      $("pad-said").textContent = this.pad.said() + (!drawn.length ? ""
+        : kept.length ? `By ${drawn.join(" and ")}: ${kept.length} films, nearest first.${none}` : "No film matches.");
     }
 
     // The films like one, on its page. `still()` says whether it is still the one that is shown.
     async like(row, still) {
       const list = $("like"), by = $("like-by");
+      if (this.rows.length > MANY && !this.asked) {
+        const button = make("button", "", `Compare with all ${this.rows.length} films`);
+        button.addEventListener("click", () => {
+          this.asked = true;
+          this.like(row, still);
+        });
+        const item = make("li");
+        item.append(button);
+        list.replaceChildren(item);
+        return;
+      }
       list.replaceChildren(make("li", "quiet", "Loading…"));
       let arcs;
       try {

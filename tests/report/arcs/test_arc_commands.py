@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from beam_pipelines.commands import families, similar
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.report.arcs import arc_plots, arc_table, families as families_module
-from beam_pipelines.report.arcs.arc_table import load_arcs, read_arcs, table_uri
+from beam_pipelines.report.arcs.arc_table import families_of, load_arcs, read_arcs, table_uri, write_arcs
 from beam_pipelines.report.arcs.arcs import arcs_of
 from beam_pipelines.report.arcs.families import find_families
 from beam_pipelines.report.scoring.scoring_run import read_scoring_run
@@ -153,7 +154,9 @@ def test_of_many_films_a_sample_finds_the_families_of_all(monkeypatch: pytest.Mo
     assert all(sampled.family[medoid] == number for number, medoid in enumerate(sampled.medoids, start=1))
 
 
-def test_the_table_gives_back_the_arcs_and_is_made_again_when_the_scores_change(scores: Path) -> None:
+def test_the_table_gives_back_the_arcs_and_is_made_again_when_the_scores_change(
+    scores: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     run = read_scoring_run(str(scores))
     assert read_arcs(run) is None
     made = load_arcs(run)
@@ -161,8 +164,12 @@ def test_the_table_gives_back_the_arcs_and_is_made_again_when_the_scores_change(
     assert read is not None
     for name in ("film_ids", "targets", "seconds", "shape", "mean", "spread", "range", "peaks"):
         np.testing.assert_array_equal(getattr(read, name), getattr(made, name), err_msg=name)
+    write_arcs(run, replace(read, family=np.ones(FILMS, np.int32)))
+    assert families_of(run) == dict.fromkeys(read.film_ids, 1)
+    assert caplog.text == ""
     write_films(scores, FILMS + 1)
-    assert read_arcs(run) is None
+    assert families_of(run) == {}
+    assert "its families are of other scores" in caplog.text
     assert len(load_arcs(run)) == FILMS + 1
     (scores / "arcs.parquet").write_bytes(b"PAR1 cut off")
     assert len(load_arcs(run)) == FILMS + 1
