@@ -71,7 +71,9 @@ def describe_onnx(name: str, section: Configured, memory_mb: int) -> dict[str, A
 def _run(name: str, section: str, memory_mb: int, content: str, directory: str) -> FirstBatch:
     """`content` and `directory` are arguments only so that another file has another cache key."""
     paths = os.pathsep.join(filter(None, [str(_PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]))
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    # Nothing that lies in the current folder by chance is taken for a module.
+    own = {"PYTHONPATH": paths, "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, **own}
     command = [sys.executable, "-m", "beam_pipelines.extractors.onnx_networks.first_batch", str(memory_mb)]
     task = json.dumps({"name": name, "section": json.loads(section)})
     try:
