@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
 
+    from beam_pipelines.foundation.errors import ConfigurationError
     from beam_pipelines.report.arcs.arc_plots import plot_similar
     from beam_pipelines.report.arcs.arc_table import load_arcs
     from beam_pipelines.report.arcs.drawn_arc import read_arc
@@ -40,6 +41,11 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.report.scoring.scoring_run import film_named, read_scoring_run
 
     run = read_scoring_run(arguments.scores)
+    if run.own_range and arguments.by != "shape":
+        raise ConfigurationError(
+            f"--by {arguments.by}: this run's model gives every film a range of its own, so levels can't be compared; "
+            "use --by shape"
+        )
     arcs = load_arcs(run)
     if arguments.to:
         arc, left_out = read_arc(arguments.to, run.label_range), None

@@ -199,12 +199,15 @@ def test_of_one_target_there_is_no_map_and_one_curve_to_draw(page: Any, tmp_path
     curves = [film_of(seed % 3, seed) for seed in range(6)]
     write_run(tmp_path, [AffectCurve(c.film_id, arousal=c.valence, arousal_raw=c.valence) for c in curves])
     manifest = json.loads((tmp_path / "run_manifest.json").read_text())
-    manifest["model"]["targets"] = ["arousal"]
+    manifest["model"] |= {"targets": ["arousal"], "own_range": True}
     (tmp_path / "run_manifest.json").write_text(json.dumps(manifest))
     assert report_main(["--scores", str(tmp_path)]) == 0
     explore(page, tmp_path)
     assert page.is_hidden("#map")
     assert page.is_hidden("#pad-targets")
+    # Levels of a model that gives every film its own range aren't compared.
+    assert page.is_hidden("#pad-by")
+    assert "map" not in page.inner_text("#explore summary")
     draw(page, [n / 5 - 1 for n in range(11)])
     wait_until(page, "document.getElementById('pad-said').textContent.startsWith('By arousal: 6 films')")
     assert shown_names(page)[0].startswith("rags to riches")

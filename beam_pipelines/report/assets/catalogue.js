@@ -185,7 +185,7 @@
       const title = make("bdi", "title", row.name);
       title.title = row.name;
       name.append(title);
-      const far = this.far.get(row), distance = far === undefined ? "" : `distance ${far.toFixed(2)}`;
+      const far = this.far.get(row), distance = far === undefined ? "" : `${far.toFixed(2)} away`;
       const under = [distance, row.stale, row.split].filter(Boolean).join(" · ");
       if (under) name.append(make("span", "quiet split", under));
       if (row.warnings) name.append(make("span", "warned", row.warnings.join(" · ")));

@@ -10,6 +10,8 @@
   CineAffect.Explore = class {
     constructor(rows, run, catalogue) {
       Object.assign(this, { rows, run, catalogue, arcs: null });
+      // Where every film has a range of its own, its shape is all that can be compared.
+      if (run.ownRange) for (const node of [...document.querySelectorAll("[data-levels]"), $("map-side")]) node.hidden = true;
       $("explore").addEventListener("toggle", () => $("explore").open && this.begin());
     }
 
@@ -26,7 +28,7 @@
       $("explore-loading").hidden = true;
       $("explore-body").hidden = false;
       this.tools();
-      if (this.run.targets.length > 1) {
+      if (!$("map-side").hidden) {
         this.map = new CineAffect.CatalogueMap($("map"), this.rows, this.run.range, (text) => { $("map-said").textContent = text; });
         this.catalogue.onUpdate = () => this.map.show(this.catalogue.kept);
         this.map.show(this.catalogue.kept);

@@ -98,6 +98,7 @@ class PageWriter:
             "rowFiles": row_files,
             "range": list(self.label_range),
             "targets": targets,
+            "ownRange": bool(model.get("own_range", False)),
             "about": model.get("about") or _about_targets(targets),
             "films": manifest.get("films", {}),
             "hours": manifest.get("film_hours", {}),

@@ -46,6 +46,11 @@ class ScoringRun:
         low, high = self.manifest.get("model", {}).get("label_range", DEFAULT_LABEL_RANGE)
         return float(low), float(high)
 
+    @property
+    def own_range(self) -> bool:
+        """Whether the model gives every film a range of its own, so that levels of two films can't be compared."""
+        return bool(self.manifest.get("model", {}).get("own_range", False))
+
     def count(self) -> int:
         """The number of films with curves of this run; its table may hold more, carried over from earlier runs."""
         films = self.manifest.get("films", {})

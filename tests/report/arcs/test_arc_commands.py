@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -134,6 +135,18 @@ def test_films_of_a_model_of_one_target_have_no_story(tmp_path: Path, capsys: py
     assert "by shape of arousal" in capsys.readouterr().out
     assert similar.main(["--scores", str(tmp_path), "--film", "Cinderella 2", "--target", "valence"]) == 2
     assert "--target valence: it isn't in both; the arc has arousal, the films arousal" in capsys.readouterr().err
+
+
+def test_levels_of_a_model_that_gives_every_film_its_own_range_are_not_compared(
+    scores: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = json.loads((scores / "run_manifest.json").read_text())
+    manifest["model"]["own_range"] = True
+    (scores / "run_manifest.json").write_text(json.dumps(manifest))
+    arguments = ["--scores", str(scores), "--film", "Cinderella 2", "--by"]
+    assert similar.main([*arguments, "level"]) == 2
+    assert "levels can't be compared; use --by shape" in capsys.readouterr().err
+    assert similar.main([*arguments, "shape"]) == 0
 
 
 def test_too_few_films_have_no_families(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
