@@ -51,7 +51,7 @@ setup(
     ],
     package_dir={"trainer.paper": "configs/paper", "beam_pipelines.docs": "docs"},
     package_data={
-        "beam_pipelines": ["py.typed", "demo/*.yaml", "report/assets/*"],
+        "beam_pipelines": ["py.typed", "demo/*.yaml", "report/assets/*", "builtin/*/*", "builtin/*/variables/*"],
         "beam_pipelines.docs": ["responsible-use.md"],
         "trainer": ["py.typed"],
         "trainer.paper": ["*.yaml"],

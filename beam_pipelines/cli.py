@@ -10,6 +10,7 @@ from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, neares
 from beam_pipelines.foundation.version import __version__
 
 COMMANDS = {
+    "look": ("beam_pipelines.commands.look", "films -> the page of their curves, in one command"),
     "extract": ("beam_pipelines.commands.extract", "films -> one feature record per film"),
     "import-features": (
         "beam_pipelines.commands.import_features",
@@ -53,7 +54,7 @@ usage: cineaffect COMMAND [options]      cineaffect COMMAND --help shows its opt
 
 {chr(10).join(f"  {name:<16} {what}" for name, (_, what) in COMMANDS.items())}
 
-first steps: cineaffect demo --output demo-run
+first steps: cineaffect look film.mp4      cineaffect demo --output demo-run
 """
 
 

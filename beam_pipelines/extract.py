@@ -37,6 +37,7 @@ def define_pipeline(
     earlier: EarlierRuns | None = None,
     known: Sequence[FilmOutcome] = (),
     passed_over: Mapping[str, int] | None = None,
+    segment_s: int | None = None,
 ) -> None:
     """Builds the graph of the job on `pipeline`.
 
@@ -49,13 +50,14 @@ def define_pipeline(
         earlier: the records and failures of earlier runs that count; None to count no failures.
         known: outcomes of further films, which need no work (`extraction.finished_films`).
         passed_over: suffix -> how many files of the folder are no films by it.
+        segment_s: how long segments are in this run; None for the section's. No feature depends on it.
     """
     earlier = earlier or EarlierRuns(attempt=name_attempt(config, descriptions))
     outcomes = [pipeline | "Known" >> beam.Create(known)]
     if films:
         # ExtractFilms distributes the films itself, in this order.
         created = pipeline | "Films" >> beam.Create(films, reshuffle=False)
-        extracted = created | ExtractFilms(config, output, descriptions, earlier)
+        extracted = created | ExtractFilms(config.with_segments_of(segment_s), output, descriptions, earlier)
         outcomes += [extracted[DONE_TAG], extracted[FAILED_TAG]]
     about = {
         "job": "extract",

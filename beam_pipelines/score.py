@@ -16,7 +16,7 @@ if __name__ == "__main__":  # before Beam is imported: help and refusals need no
     sys.exit(main())
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import apache_beam as beam
 
@@ -27,7 +27,7 @@ from beam_pipelines.contracts.models.exported_model import ModelReference
 from beam_pipelines.contracts.records.records import list_records, record_uri
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.weights.needed_weights import require_weights
-from beam_pipelines.films.catalogue import films_of_splits, list_catalogue, list_films
+from beam_pipelines.films.catalogue import Film, films_of_splits, list_catalogue, list_films
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.launch import job
 from beam_pipelines.scoring.curve_files import CurveFiles
@@ -147,15 +147,32 @@ def films_source(
     """Films to extract and score in one graph; only the modalities that the model takes are extracted.
 
     Raises:
-        ConfigurationError: if there are no films, or the extract section makes other features than those that the model
-            was trained on, so that it would refuse every film.
+        ConfigurationError: as `source_of_films` raises it, or if there are no films.
     """
     catalogue, passed_over = list_catalogue(films, config.suffixes, config.min_lines_px)
     chosen = films_of_splits(catalogue, splits, films) if splits else catalogue
+    return source_of_films(chosen, config, model, directory, passed_over)
+
+
+def source_of_films(
+    catalogue: Sequence[Film],
+    config: ExtractConfig,
+    model: ModelReference,
+    directory: str,
+    passed_over: Mapping[str, int] | None = None,
+) -> FromFilms:
+    """The same for listed films.
+
+    Raises:
+        ConfigurationError: if the extract section makes other features than those that the model
+            was trained on, so that it would refuse every film.
+    """
     # Imported late: it imports all networks, which a run on existing records doesn't need.
     from beam_pipelines.extractors.configured_networks import describe_tracks, pin_networks
 
     card = model.card
+    if "modalities" not in config.model_fields_set:
+        config = config.model_copy(update={"modalities": card.modalities})
     lacking = [modality for modality in card.modalities if modality not in config.modalities]
     if lacking:
         raise ConfigurationError(
@@ -167,4 +184,4 @@ def films_source(
     descriptions = describe_tracks(config)
     config = pin_networks(config)
     card.refuse_descriptions(descriptions)
-    return FromFilms(chosen, config, directory, descriptions, passed_over=passed_over)
+    return FromFilms(catalogue, config, directory, descriptions, passed_over=passed_over or {})

@@ -44,6 +44,7 @@ RULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     B + "media": (DATA, HEAVY),
     B + "extractors": ((*DATA, B + "media"), BEAM),
     B + "extraction": (EXTRACTORS, BEAM),
+    B + "builtin": (EXTRACTORS, BEAM),
     B + "importing": (EXTRACTORS, BEAM),
     B + "scoring": (EXTRACTORS, BEAM),
     B + "normalisation": (EXTRACTORS, ("apache_beam",)),

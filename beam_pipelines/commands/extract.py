@@ -72,7 +72,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.films.catalogue import list_catalogue
     from beam_pipelines.foundation import storage
     from beam_pipelines.launch import job
-    from beam_pipelines.launch.local_work import largest_first, looks_up, workers_for
+    from beam_pipelines.launch.local_work import largest_first, looks_up, segment_for, workers_for
 
     options = job.beam_options(
         beam_arguments, arguments.workers, one_process=lambda: job.films_share_batches(config.device)
@@ -90,16 +90,17 @@ def _main(argv: list[str]) -> int:
     if arguments.force:
         remove_parts(arguments.output)
     earlier = replace(earlier, run_started_s=job.storage_time_s(arguments.output))
-    work = SetApart(tuple(films), ())
+    work, segment_s = SetApart(tuple(films), ()), config.segment_s
     if job.is_local(options):
         if looks_up(len(films), arguments.output):
             work = set_apart(films, arguments.output, descriptions, earlier, config.refuse)
         work = replace(work, films=tuple(largest_first(work.films)))
+        segment_s = segment_for(work.films, config.segment_s, arguments.workers)
         if not arguments.workers:
-            job.use_at_most(options, beam_arguments, workers_for(work.films))
+            job.use_at_most(options, beam_arguments, workers_for(work.films, segment_s=segment_s))
     code = job.run(
         lambda pipeline: define_pipeline(
-            pipeline, work.films, config, arguments.output, descriptions, earlier, work.outcomes, passed_over
+            pipeline, work.films, config, arguments.output, descriptions, earlier, work.outcomes, passed_over, segment_s
         ),
         options,
         arguments.output,

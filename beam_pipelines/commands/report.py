@@ -56,6 +56,7 @@ def _main(argv: list[str]) -> int:
         if arguments.manifest
         else {},
         records=records,
+        modalities=run.modalities,
         agreement=run.agreement(),
         warnings=run.warnings(),
         families=families_of(run),

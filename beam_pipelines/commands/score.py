@@ -5,16 +5,26 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from beam_pipelines.foundation.command_line import comma_separated, guarded, make_parser, parse_known
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.launch.driver_log import start_log
 from beam_pipelines.launch.options import add_job_options
 
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from beam_pipelines.contracts.curves.score_config import ScoreConfig
+    from beam_pipelines.contracts.models.exported_model import ModelReference
+    from beam_pipelines.transforms.films_to_score import FilmSource
+
 _LOG = logging.getLogger(__name__)
 
 EXAMPLES = """
 examples:
+  films on this machine without a model of your own: arousal from motion, cuts and loudness:
+    cineaffect score --films ~/films --model builtin:signals --output curves
   films on this machine; their features are kept in curves/records:
     cineaffect score --films ~/films --model exports --output curves
   existing feature records, the test films of a manifest, a slower filter, no plots:
@@ -59,9 +69,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.contracts.models.exported_model import find_model
     from beam_pipelines.contracts.records.feature_changes import note_on_model
     from beam_pipelines.launch import job
-    from beam_pipelines.launch.local_work import looks_up, workers_for
-    from beam_pipelines.score import curve_files, define_pipeline, films_source, records_source
-    from beam_pipelines.transforms.films_to_score import FilmSource
+    from beam_pipelines.score import films_source, records_source
 
     options = job.beam_options(
         beam_arguments,
@@ -78,23 +86,55 @@ def _main(argv: list[str]) -> int:
     else:
         directory = storage.join(arguments.output, "records")
         source = films_source(arguments.films, extract, model, directory, arguments.splits)
-    run_started_s = job.storage_time_s(arguments.output)
-    if job.is_local(options) and looks_up(source.films_in, arguments.records or arguments.output):
-        source = source.looked_up(curve_files(model, config, arguments.output))
-        if not arguments.workers:
-            records = [film.record_uri for film in source.films_to_score]
-            needed = workers_for(source.films_to_extract, records, plots=config.plots)
-            job.use_at_most(options, beam_arguments, needed)
-    code = job.run(
-        lambda pipeline: define_pipeline(pipeline, source, model, config, arguments.output, run_started_s),
-        options,
-        arguments.output,
-        len(source.films_to_extract) + len(source.films_to_score),
-        count_done=".csv" if config.csv else ".png" if config.plots else ".parquet",
+    code = run_scoring(
+        source, model, config, arguments.output, options, beam_arguments, arguments.workers, arguments.records
     )
     if untrained := model.card.untrained():
         print(f"made from untrained networks ({', '.join(untrained)}): for demonstration only")
     return code
+
+
+def run_scoring(
+    source: FilmSource,
+    model: ModelReference,
+    config: ScoreConfig,
+    output: str,
+    options: PipelineOptions,
+    beam_arguments: Sequence[str] = (),
+    workers: int = 0,
+    records: str | None = None,
+) -> int:
+    """Runs the job and returns its exit code. On this machine films that need no work are set apart first.
+
+    Args:
+        source: the films.
+        model: the exported model.
+        config: the score section.
+        output: the directory of the run.
+        options: Beam's options.
+        beam_arguments: the arguments that they were made from.
+        workers: `--workers`; 0 if it wasn't given.
+        records: the directory of the records, if the films are extracted already.
+    """
+    from beam_pipelines.launch import job
+    from beam_pipelines.launch.local_work import looks_up, segment_for, workers_for
+    from beam_pipelines.score import curve_files, define_pipeline
+
+    run_started_s = job.storage_time_s(output)
+    if job.is_local(options) and looks_up(source.films_in, records or output):
+        source = source.looked_up(curve_files(model, config, output))
+        source = source.with_segments(lambda films, segment_s: segment_for(films, segment_s, workers))
+        if not workers:
+            to_score = [film.record_uri for film in source.films_to_score]
+            needed = workers_for(source.films_to_extract, to_score, config.plots, source.segment_s)
+            job.use_at_most(options, beam_arguments, needed)
+    return job.run(
+        lambda pipeline: define_pipeline(pipeline, source, model, config, output, run_started_s),
+        options,
+        output,
+        len(source.films_to_extract) + len(source.films_to_score),
+        count_done=".csv" if config.csv else ".png" if config.plots else ".parquet",
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,7 +147,9 @@ def _parser() -> argparse.ArgumentParser:
         "--splits", type=comma_separated, default=(), help="only films of these splits of the manifest, comma separated"
     )
     parser.add_argument(
-        "--model", required=True, help="exported model: a version's directory, or the exports' directory"
+        "--model",
+        required=True,
+        help="exported model: a version's directory, the exports' directory, or builtin:signals, which comes with it",
     )
     add_job_options(parser, "score", "smoothing.cutoff_hz=0.02")
     return parser

@@ -166,7 +166,8 @@ class ExtractConfig(Section):
         suffixes: the suffixes of films in a folder.
         min_lines_px: of several renditions of a film, the smallest with at least so many lines is taken.
         segment_s: films longer than this are extracted in segments of so many seconds, by several workers; a multiple
-            of the 300 s after which batches and the sound's decoders start again. No feature depends on it.
+            of the 300 s after which batches and the sound's decoders start again. On this machine fewer films than
+            cores are cut into shorter ones, so that all cores work. No feature depends on it.
         decode_deadline_s: how many seconds decoding may make no progress before its film fails (decode/timeout).
         threads_per_worker: compute threads within an operation. One process per core, or one thread per film if films
             share batches, is faster than many threads for one film.
@@ -194,6 +195,10 @@ class ExtractConfig(Section):
     threads_per_worker: int = Field(1, ge=1)
     refuse: tuple[str, ...] = ()
     failure_threshold: float = Field(0.5, ge=0.0, le=1.0)
+
+    def with_segments_of(self, segment_s: int | None) -> ExtractConfig:
+        """The same settings with segments of another length; None for the same."""
+        return self if segment_s is None else self.model_copy(update={"segment_s": segment_s})
 
     @field_validator("sound_track", mode="before")
     @classmethod

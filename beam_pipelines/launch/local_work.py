@@ -6,11 +6,13 @@ process, which has imported both, does small jobs alone; the files are the same,
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import FilmError
 
 WORK_A_WORKER_S = 10.0
 """The core seconds of work from which on a further process pays."""
@@ -24,6 +26,8 @@ as starting two workers; in a bucket each record is downloaded. More films are l
 _SCORING_S_PER_BYTE = 4e-8
 _FILM_S = 0.03
 _PLOT_S = 0.17
+_STRETCH_S = 300
+"""`extract.segment_s` is a multiple of it."""
 _SHARED_BYTES = 100_000_000
 """A larger film may be worth cutting into segments, which several workers extract."""
 
@@ -33,11 +37,29 @@ def looks_up(films: int, directory: str) -> bool:
     return films <= (_LOOKED_UP_FILMS_IN_A_BUCKET if storage.is_remote(directory) else _LOOKED_UP_FILMS)
 
 
-def workers_for(films: Sequence[Film], records: Sequence[str] = (), plots: bool = False) -> int:
+def segment_for(films: Sequence[Film], segment_s: int, workers: int = 0) -> int:
+    """How long the segments of films may be, in seconds, so that fewer films than workers keep all of them busy.
+
+    Args:
+        films: the films to extract.
+        segment_s: `extract.segment_s`, the longest.
+        workers: the number of workers; 0 for one per core.
+    """
+    workers = workers or os.cpu_count() or 1
+    if not films or len(films) >= workers or any(storage.is_remote(film.uri) for film in films):
+        return segment_s
+    longest_s = max(_length_s(film.uri) for film in films)
+    return min(segment_s, max(1, math.ceil(longest_s / (workers * _STRETCH_S))) * _STRETCH_S)
+
+
+def workers_for(
+    films: Sequence[Film], records: Sequence[str] = (), plots: bool = False, segment_s: int | None = None
+) -> int:
     """The number of worker processes that pay on this machine; at least one.
 
     Args:
         films: films to extract: one process for each, or one per core if a film is above 100 MB or in a bucket.
+        segment_s: the length of the segments that films are cut into: fewer films than cores have a process for each.
         records: feature records to score: one process for every ten core seconds of scoring, or one per core if one
             is in a bucket.
         plots: whether scored films get plots.
@@ -45,10 +67,13 @@ def workers_for(films: Sequence[Film], records: Sequence[str] = (), plots: bool 
     uris = [film.uri for film in films]
     if any(map(storage.is_remote, [*uris, *records])) or any(_size_bytes(uri) > _SHARED_BYTES for uri in uris):
         return os.cpu_count() or 1
+    segments = 0
+    if segment_s is not None and len(films) < (os.cpu_count() or 1):
+        segments = sum(math.ceil(_length_s(uri) / segment_s) for uri in uris)
     work_s = len(records) * (_FILM_S + _PLOT_S * plots)
     if records and work_s < WORK_A_WORKER_S * (os.cpu_count() or 1):
         work_s += _SCORING_S_PER_BYTE * sum(map(_size_bytes, records))
-    return max(1, len(films), int(work_s / WORK_A_WORKER_S))
+    return max(1, len(films), segments, int(work_s / WORK_A_WORKER_S))
 
 
 def largest_first(films: Sequence[Film]) -> list[Film]:
@@ -58,6 +83,19 @@ def largest_first(films: Sequence[Film]) -> list[Film]:
     work, and none waits at the end for another that still has the longest film to do.
     """
     return sorted(films, key=lambda film: _size_bytes(film.uri), reverse=True)
+
+
+def _length_s(uri: str) -> float:
+    """The length of a film as its header says; 0 if it says nothing or can't be read, as extraction will find out."""
+    import av
+
+    from beam_pipelines.media.decode import opened_film
+
+    try:
+        with opened_film(uri, "length") as container:
+            return (container.duration or 0) / av.time_base
+    except FilmError:
+        return 0.0
 
 
 def _size_bytes(uri: str) -> int:

@@ -52,7 +52,7 @@ class PageKind:
 SCORING = PageKind(
     "scoring.html",
     "CineAffect report",
-    "valence and arousal, second by second",
+    "what films make viewers feel, second by second",
     (
         "store.js",
         "drawing.js",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -66,6 +66,15 @@ class FromRecords:
         """An empty mapping, since the records themselves say how they were made."""
         return {}
 
+    @property
+    def segment_s(self) -> None:
+        """None, since nothing is cut."""
+        return None
+
+    def with_segments(self, segment_for: Callable[[Sequence[Film], int], int]) -> FromRecords:
+        """This source, since nothing is cut."""
+        return self
+
     def looked_up(self, files: CurveFiles) -> FromRecords:
         """The same source, with the films set apart that need no work."""
         found = look_up(self.films_to_score, files)
@@ -93,6 +102,7 @@ class FromFilms:
         descriptions: wanted modality -> description of its features.
         extracted: further films, whose records are up to date.
         passed_over: suffix -> how many files of the folder are no films by it.
+        cut_s: how long segments are in this run, in seconds; None for the section's `segment_s`.
     """
 
     catalogue: Sequence[Film]
@@ -101,6 +111,7 @@ class FromFilms:
     descriptions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     extracted: FromRecords = field(default_factory=lambda: FromRecords(()))
     passed_over: Mapping[str, int] = field(default_factory=dict)
+    cut_s: int | None = None
 
     @property
     def films_in(self) -> int:
@@ -127,6 +138,15 @@ class FromFilms:
         made = {"configuration": self.config.model_dump(mode="json"), "descriptions": self.descriptions}
         return {"extract": made, "passed_over_by_suffix": dict(self.passed_over)}
 
+    @property
+    def segment_s(self) -> int:
+        """How long the segments of long films are in this run."""
+        return self.cut_s or self.config.segment_s
+
+    def with_segments(self, segment_for: Callable[[Sequence[Film], int], int]) -> FromFilms:
+        """The same source with segments as long as a function of the films and `extract.segment_s` says."""
+        return replace(self, cut_s=segment_for(self.catalogue, self.config.segment_s))
+
     def looked_up(self, files: CurveFiles) -> FromFilms:
         """The same source, with the films set apart that are extracted already, and those of them that need no work."""
         found = set_apart(self.catalogue, self.directory, self.descriptions, EarlierRuns(), self.config.refuse)
@@ -141,7 +161,7 @@ class FromFilms:
         extracted = (
             pipeline
             | "FilmsToExtract" >> CreateFilms(self.catalogue)
-            | extract_films.ExtractFilms(self.config, self.directory, self.descriptions)
+            | extract_films.ExtractFilms(self.config.with_segments_of(self.cut_s), self.directory, self.descriptions)
         )
         to_score = extracted[extract_films.DONE_TAG] | "FindRecord" >> beam.Map(_find_record, self.directory)
         return Films([*ready.to_score, to_score], ready.skipped, [*ready.failed, extracted[extract_films.FAILED_TAG]])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -20,10 +19,9 @@ DATA = next(
 
 @pytest.mark.parametrize("package", ["beam_pipelines", "trainer"])
 def test_every_file_beside_the_modules_is_package_data(package: str) -> None:
-    files = [path.relative_to(ROOT / package) for path in (ROOT / package).rglob("*") if path.is_file()]
-    data = [path.as_posix() for path in files if path.suffix not in (".py", ".pyc")]
+    data = {path for path in (ROOT / package).rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
     assert data
-    assert [path for path in data if not any(fnmatch(path, pattern) for pattern in DATA[package])] == []
+    assert data - {path for pattern in DATA[package] for path in (ROOT / package).glob(pattern)} == set()
 
 
 def test_every_pattern_finds_files() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.launch import job, local_work
-from beam_pipelines.launch.local_work import largest_first, looks_up, workers_for
+from beam_pipelines.launch.local_work import largest_first, looks_up, segment_for, workers_for
+from tests.support.synthetic_clips import regular_times, write_clip
 
 
 def test_the_largest_files_come_first_and_what_has_no_size_last_in_its_order(tmp_path):
@@ -36,6 +37,36 @@ def test_a_short_film_is_the_work_of_one_process_and_a_long_one_may_be_that_of_a
     assert workers_for([]) == workers_for([short]) == 1
     assert workers_for([short] * 3) == 3
     assert workers_for([long]) == workers_for([Film("remote", "gs://bucket/film.mp4")]) == 8
+
+
+@pytest.mark.parametrize(
+    ("lengths_s", "segment_s", "processes"),
+    [
+        ([7200], 900, 8),
+        ([4000], 600, 7),  # in eighths of 500 s: the next multiple of 300
+        ([700], 300, 3),
+        ([299], 300, 1),
+        ([700, 1300], 300, 8),  # three and five parts
+        ([0], 300, 1),  # a header that says nothing
+        ([7200] * 8, 900, 8),  # each core has a film of its own
+    ],
+)
+@pytest.mark.usefixtures("eight_cores")
+def test_fewer_films_than_cores_are_cut_so_that_all_cores_work(monkeypatch, lengths_s, segment_s, processes):
+    films = [Film(str(number), str(number)) for number in range(len(lengths_s))]
+    monkeypatch.setattr(local_work, "_length_s", lambda uri: lengths_s[int(uri)])
+    assert segment_for(films, 900) == segment_s
+    assert min(8, workers_for(films, segment_s=segment_s)) == processes
+
+
+def test_a_films_length_is_what_its_header_says_and_a_segment_is_never_longer_than_the_configured(tmp_path):
+    write_clip(tmp_path / "clip.mp4", regular_times(20, 10), rate_hz=10)
+    (tmp_path / "text.mp4").write_text("no film")
+    assert local_work._length_s(str(tmp_path / "clip.mp4")) == pytest.approx(2.0)
+    assert local_work._length_s(str(tmp_path / "text.mp4")) == local_work._length_s("absent.mp4") == 0.0
+    assert segment_for([Film("clip", str(tmp_path / "clip.mp4"))], 300, workers=2) == 300
+    assert segment_for([Film("remote", "gs://bucket/film.mp4")], 900, workers=2) == 900
+    assert segment_for([], 900) == 900
 
 
 @pytest.mark.usefixtures("eight_cores")

@@ -29,6 +29,9 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import validate
 from beam_pipelines.foundation.errors import ConfigurationError, FilmError
 
+BUILTIN = "builtin:"
+"""How the name of a model begins that comes with the package."""
+
 GPU_BLOCK_S = 8192
 """Rows (seconds of films) that a model advances at a time on a GPU, where starting an operation costs most of the time
 (benchmarks/scoring.md)."""
@@ -63,15 +66,20 @@ class FilmFeatures:
         return sum(array.nbytes for arrays in (self.values, self.present) for array in arrays.values())
 
 
+def builtin_directory(name: str) -> Path:
+    """The directory of a model that comes with the package, whether it exists or not."""
+    return Path(__file__).parents[2] / "builtin" / name
+
+
 def find_model(uri: str) -> ModelReference:
     """The model in a version's directory, or in a directory of exports: the version that its pointer `current` names.
 
-    Without a pointer it is the highest version.
+    Without a pointer it is the highest version. `builtin:NAME` is a model that comes with the package.
 
     Raises:
         ConfigurationError: if there is no model or its card can't be read; the text names the file.
     """
-    version_uri = _version_directory(uri.rstrip("/"))
+    version_uri = _builtin(uri) if uri.startswith(BUILTIN) else _version_directory(uri.rstrip("/"))
     card_uri = storage.join(version_uri, CARD)
     values = storage.read_json(card_uri)
     if not isinstance(values, dict):
@@ -212,6 +220,14 @@ def _row_blocks(loaded: Any) -> Iterator[Any]:
 
 def _joined(arrays: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _builtin(uri: str) -> str:
+    name = uri.removeprefix(BUILTIN)
+    there = sorted(path.parent.name for path in builtin_directory("").glob(f"*/{CARD}"))
+    if name not in there:
+        raise ConfigurationError(f"{uri}: no such model comes with this package; there is {BUILTIN}{', '.join(there)}")
+    return str(builtin_directory(name))
 
 
 def _version_directory(uri: str) -> str:

@@ -6,10 +6,12 @@
   const KINDS = { peak: "peak ▲", low: "low ▼", rise: "turns up ◆", fall: "turns down ◆" };
 
   CineAffect.Film = class {
-    constructor(film, row, { range, targets }) {
+    constructor(film, row, { range, targets, smoothing }) {
       this.film = film;
       this.range = range;
       this.targets = targets;
+      // Without a filter both are one curve.
+      this.hasRaw = smoothing.method !== "none";
       // The film's time counts from its first picture, a player's from the start of its file. Shown is the player's.
       this.offset = film.offset || 0;
       this.time = 0;
@@ -18,7 +20,7 @@
       this.curves = {};
       for (const target of targets) {
         const label = film.labels && film.labels[target];
-        this.curves[target] = { smoothed: curve(target), raw: curve(`${target}_raw`),
+        this.curves[target] = { smoothed: curve(target), raw: this.hasRaw && curve(`${target}_raw`),
           spread: film[`${target}_spread`] && curve(`${target}_spread`),
           label: label && label.map((number) => (number === null ? null : number / film.scale)) };
       }
@@ -54,7 +56,7 @@
         return line;
       }));
       $("film-notes").replaceChildren(...film.notes.map((note) => make("li", "", note)));
-      const legend = [make("i", "stroke bold"), "smoothed ", make("i", "stroke thin"), "raw "];
+      const legend = this.hasRaw ? [make("i", "stroke bold"), "smoothed ", make("i", "stroke thin"), "raw "] : [];
       if (film[`${this.targets[0]}_spread`]) legend.push(make("i", "stroke band"), "spread of the ensemble ");
       if (film.labels) legend.push(make("i", "stroke dashed"), "label");
       $("legend").replaceChildren(...legend);

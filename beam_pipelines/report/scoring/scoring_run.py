@@ -36,6 +36,11 @@ class ScoringRun:
     evaluation: tuple[dict[str, Any], ...]
 
     @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that the model takes; empty in manifests of earlier versions."""
+        return tuple(self.manifest.get("model", {}).get("fingerprints", ()))
+
+    @property
     def label_lag_s(self) -> int:
         """How many seconds earlier the model's labels were put; 0 in manifests of earlier versions."""
         return int(self.manifest.get("model", {}).get("label_lag_s", 0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -34,6 +34,9 @@ from beam_pipelines.report.scoring.scoring_run import ScoringRun
 from beam_pipelines.report.scoring.sheets import FilmSheet
 from beam_pipelines.report.scoring.thumbnails import Sprite, frame_rate_of, make_sprite
 
+_SOUND = ("audio", "sound_signals")
+"""The modalities whose presence is the film's sound, the first that a record has."""
+
 
 @dataclass
 class SheetMaker:
@@ -44,6 +47,7 @@ class SheetMaker:
         label_range: lowest and highest label.
         films: film id -> film of the manifest.
         records: directory of feature records, or None.
+        modalities: what the model takes.
         agreement: film id -> target -> correlation with the labels.
         warnings: film id -> the film's warnings.
         failures: film id -> why it failed in this run. It may still have a curve of an earlier run.
@@ -58,6 +62,7 @@ class SheetMaker:
     label_range: tuple[float, float] = (-1.0, 1.0)
     films: dict[str, Film] = field(default_factory=dict)
     records: str | None = None
+    modalities: tuple[str, ...] = ()
     agreement: dict[str, dict[str, float | None]] = field(default_factory=dict)
     warnings: dict[str, tuple[FilmWarning, ...]] = field(default_factory=dict)
     failures: dict[str, FilmOutcome] = field(default_factory=dict)
@@ -111,7 +116,8 @@ class SheetMaker:
         from beam_pipelines.contracts.records import records
 
         try:
-            header, present = records.read_presence(records.record_uri(self.records, curve.film_id), ("audio", "face"))
+            wanted = tuple(dict.fromkeys((*_SOUND, "face", *self.modalities)))
+            header, present = records.read_presence(records.record_uri(self.records, curve.film_id), wanted)
         except FileNotFoundError:
             notes.append("No tracks of faces and sound: there is no feature record of this film.")
             return _RecordTracks()
@@ -121,7 +127,8 @@ class SheetMaker:
         if header.seconds != curve.seconds:
             notes.append("No tracks of faces and sound: the feature record is not the one that was scored.")
             return _RecordTracks()
-        face, audio = present.get("face"), present.get("audio")
+        face, audio = present.get("face"), next((present[name] for name in _SOUND if name in present), None)
+        notes.extend(_note_on_absent(self.modalities, present))
         return _RecordTracks(
             duration_s=header.duration_us / 1e6,
             # A record of imported features alone has a table as its source.
@@ -178,6 +185,15 @@ class SheetMaker:
             notes.append(f"No labels: none of the {len(labels.time_s)} rows of {film.labels} lies within the film.")
             return None
         return np.where(known[:, None], values.astype(np.float64), np.nan)
+
+
+def _note_on_absent(modalities: Sequence[str], present: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """What the model takes and the film hasn't got in any second. That nobody is to be seen is no defect."""
+    absent = [name for name in modalities if name in present and name != "face" and not present[name].any()]
+    if absent:
+        others = [name for name in modalities if name not in absent]
+        sound = "The film has no sound" if set(absent) <= {*_SOUND} else "The film lacks what the model takes"
+        yield f"{sound} ({', '.join(absent)}): the curve is made of {', '.join(others) or 'nothing'}."
 
 
 def _path_on_disk(uri: str) -> str:

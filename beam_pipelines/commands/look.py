@@ -1,0 +1,139 @@
+"""`cineaffect look`: films in, the page of their curves out, in one command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from beam_pipelines.foundation.command_line import guarded, make_parser
+from beam_pipelines.foundation.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED, EXIT_TOO_MANY_FILMS_FAILED
+
+if TYPE_CHECKING:
+    from beam_pipelines.extractors.config import ExtractConfig
+    from beam_pipelines.films.catalogue import Film
+
+FOLDER = "cineaffect-look"
+MODEL = "builtin:signals"
+_FAILURES_PRINTED = 5
+
+EXAMPLES = """
+examples:
+  the arousal of a film, without weights, labels or network:
+    cineaffect look film.mp4
+  all films of a folder, with a model of your own, into a folder of their own:
+    cineaffect look ~/films --model run/exports --output evening
+
+A second run does only what is new: other films join the page, unless another model makes their curves.
+The model builtin:signals is a formula of motion, cuts and loudness. It gives arousal only, and each film has its own
+range.
+exit codes: as those of cineaffect score.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `cineaffect look`: extracts, scores, writes the page, opens it, and returns the exit code."""
+    return guarded(_main, argv)
+
+
+def _main(argv: list[str]) -> int:
+    arguments = _parser().parse_args(argv)
+
+    from beam_pipelines.contracts.curves.score_config import ScoreConfig
+    from beam_pipelines.extractors.config import ExtractConfig
+    from beam_pipelines.foundation.configuration import load_section
+
+    extract = load_section("extract", ExtractConfig, arguments.config)
+    # The page draws the curves.
+    config = load_section("score", ScoreConfig, arguments.config).model_copy(update={"plots": False})
+    films = list_all(arguments.films, extract)
+
+    from beam_pipelines.commands import report
+    from beam_pipelines.commands.score import run_scoring
+    from beam_pipelines.contracts.models.exported_model import find_model
+    from beam_pipelines.foundation import storage
+    from beam_pipelines.foundation.run_summary import as_steps_of_a_run
+    from beam_pipelines.launch import job
+    from beam_pipelines.score import source_of_films
+
+    model = find_model(arguments.model)
+    source = source_of_films(films, extract, model, storage.join(arguments.output, "records"))
+    options = job.beam_options([], 0, one_process=lambda: job.films_share_batches(extract.device))
+    with as_steps_of_a_run():
+        code = run_scoring(source, model, config, arguments.output, options)
+        _say_why(arguments.output, films)
+        if code not in (EXIT_OK, EXIT_SOME_FILMS_FAILED, EXIT_TOO_MANY_FILMS_FAILED):
+            return code
+        if wrote := report.main(["--scores", arguments.output, "--thumbnails"]):
+            return wrote
+    if untrained := model.card.untrained():
+        print(f"made from untrained networks ({', '.join(untrained)}): for demonstration only")
+    _open(storage.join(arguments.output, "report", "index.html"), films, arguments.output)
+    return code
+
+
+def list_all(sources: Sequence[str], config: ExtractConfig) -> list[Film]:
+    """The films of files, folders, globs and manifests, each once, sorted by id.
+
+    Of two films with one id, the second gets one with a digest of its address.
+
+    Raises:
+        ConfigurationError: if one of the sources has no films.
+    """
+    from dataclasses import replace
+
+    from beam_pipelines.contracts.film_ids import distinct_film_id
+    from beam_pipelines.films.catalogue import list_catalogue
+
+    films: dict[str, Film] = {}
+    for source in sources:
+        for film in list_catalogue(source, config.suffixes, config.min_lines_px)[0]:
+            other = films.setdefault(film.film_id, film)
+            if other.uri != film.uri:
+                named = replace(film, film_id=distinct_film_id(film.uri))
+                films[named.film_id] = named
+    return [films[film_id] for film_id in sorted(films)]
+
+
+def _say_why(output: str, films: Sequence[Film]) -> None:
+    """Prints why films failed: whoever looks at one film shouldn't have to open a file for that."""
+    from beam_pipelines.contracts.film_ids import shown_name
+    from beam_pipelines.contracts.runs import read_failures
+
+    failed = read_failures(output)
+    for film in [film for film in films if film.film_id in failed][:_FAILURES_PRINTED]:
+        why = failed[film.film_id]
+        print(f"{shown_name(film.film_id)}: no curve ({why.step}, {why.reason}): {why.detail}")
+
+
+def _open(page: str, films: Sequence[Film], output: str) -> None:
+    """Opens the page, if there is a display, and says where it is."""
+    where = page
+    if "://" not in page:
+        where = Path(page).resolve().as_uri() + (f"#film={quote(films[0].film_id)}" if len(films) == 1 else "")
+        if _has_display():
+            webbrowser.open(where)
+    print(f"page: {where}")
+    print(f"all files: {output}")
+
+
+def _has_display() -> bool:
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = make_parser("look", "Shows the curves of films: extracts, scores, and opens a page.", EXAMPLES)
+    parser.add_argument("films", nargs="+", metavar="FILM", help="film, folder, quoted glob, or CSV manifest")
+    parser.add_argument(
+        "--model", default=MODEL, help=f"exported model, or the name of one that comes with it (default: {MODEL})"
+    )
+    parser.add_argument(
+        "--output", default=FOLDER, help=f"folder of all files of this command (default: {FOLDER}, in this directory)"
+    )
+    parser.add_argument("--config", help="YAML file; its sections extract and score count")
+    return parser

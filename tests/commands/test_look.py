@@ -1,0 +1,91 @@
+"""`cineaffect look`: from films to the page in one command, without weights; what a second look does; what it says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from beam_pipelines.commands import look
+from beam_pipelines.contracts.film_ids import has_digest
+from beam_pipelines.extractors.config import ExtractConfig
+from tests.support.report_runs import film_data, rows_of
+from tests.support.synthetic_clips import regular_times, write_clip
+
+
+@pytest.fixture(autouse=True)
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses that were opened, on a machine with a display."""
+    addresses: list[str] = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(look.webbrowser, "open", addresses.append)
+    return addresses
+
+
+def test_one_command_leads_from_a_silent_film_to_its_page_and_the_next_does_only_what_is_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], opened: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    films = tmp_path / "films"
+    films.mkdir()
+    write_clip(films / "silent.mp4", regular_times(12, 2), rate_hz=2)
+    assert look.main(["films/silent.mp4"]) == 0
+    page = tmp_path / "cineaffect-look" / "report" / "index.html"
+    assert opened == [f"{page.as_uri()}#film=silent.mp4"]
+    said = capsys.readouterr().out
+    assert f"page: {page.as_uri()}" in said
+    assert said.endswith("all files: cineaffect-look\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cineaffect-look", "films"]
+    shown = film_data(page.parent, "silent.mp4")
+    assert len(shown["arousal"]) == 6
+    assert "valence" not in shown
+    notes = "The film has no sound (sound_signals): the curve is made of picture_signals."
+    assert notes in shown["notes"]
+
+    record = tmp_path / "cineaffect-look" / "records" / "silent.mp4.tfrecord"
+    before = record.stat().st_mtime_ns
+    (films / "text.mp4").write_text("no film")
+    assert look.main(["films"]) == 3
+    said = capsys.readouterr().out
+    assert "0 done, 1 already done, 1 failed of 2 films" in said
+    assert "text.mp4: no curve (probe, unreadable): " in said
+    assert record.stat().st_mtime_ns == before
+    assert [row["id"] for row in rows_of(page.parent)] == ["silent.mp4", "text.mp4"]
+    assert opened[1:] == [page.as_uri()]
+
+
+def test_without_a_display_only_the_address_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], opened: list[str]
+) -> None:
+    monkeypatch.delenv("DISPLAY")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr(look.sys, "platform", "linux")
+    look._open(str(tmp_path / "index.html"), [], "folder")
+    assert opened == []
+    assert (tmp_path / "index.html").as_uri() in capsys.readouterr().out
+
+
+def test_films_of_one_name_in_two_folders_are_two(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "film.mp4").touch()
+    one, two = tmp_path / "a" / "film.mp4", tmp_path / "b"
+    films = look.list_all([str(one), str(two), str(one)], ExtractConfig())
+    assert {film.uri: has_digest(film.film_id) for film in films} == {str(one): False, str(two / "film.mp4"): True}
+
+
+def test_a_model_whose_weights_are_absent_names_the_command_that_fetches_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CINEAFFECT_WEIGHTS", str(tmp_path))
+    (tmp_path / "film.mp4").touch()
+    model = tmp_path / "exports" / "1"
+    model.mkdir(parents=True)
+    (model / "saved_model.pb").touch()
+    card = {"version": "1", "modalities": ["image"], "fingerprints": {"image": "f"}, "dimensions": {"image": 2048}}
+    card |= {"smoothing": {}, "label_range": [-1, 1]}
+    (model / "model_card.json").write_text(json.dumps(card))
+    assert look.main([str(tmp_path / "film.mp4"), "--model", str(model.parent), "--output", str(tmp_path / "o")]) != 0
+    assert "cineaffect weights fetch inception_v3_imagenet" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
