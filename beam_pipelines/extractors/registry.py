@@ -65,10 +65,14 @@ def network_class(modality: str) -> type[PublishedNetwork]:
     """The class of a registered network.
 
     Raises:
-        ConfigurationError: if it can't be imported, or isn't what the registry takes.
+        ConfigurationError: if there is none of that name, it can't be imported, or isn't what the registry takes.
     """
     from beam_pipelines.extractors.networks.published_network import PublishedNetwork
 
+    if modality not in registered_names():
+        raise ConfigurationError(
+            f"extract: no network makes '{modality}': name a file for it under `networks`, or import its features"
+        )
     where = NETWORKS[modality] if modality in NETWORKS else _others()[modality].value
     module, _, name = where.partition(":")
     try:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.extractors.configured_networks import describe_tracks
 from beam_pipelines.extractors.weights.needed_weights import needed_weights, require_weights
 from beam_pipelines.extractors.weights.weights_table import TABLE
-from beam_pipelines.foundation.errors import WeightsError
+from beam_pipelines.foundation.errors import ConfigurationError, WeightsError
 
 
 def test_every_network_of_a_configuration_names_its_weights() -> None:
@@ -23,6 +24,22 @@ def test_every_network_of_a_configuration_names_its_weights() -> None:
         "vggish_pca": "audio",
         "vgg16_imagenet": "vgg16",
     }
+
+
+def test_a_file_of_ones_own_is_no_name_of_the_table_and_must_be_there(tmp_path: Path) -> None:
+    (tmp_path / "mine.h5").touch()
+    config = ExtractConfig.model_validate({"modalities": ["image"], "image": {"weights": str(tmp_path / "mine.h5")}})
+    assert needed_weights(config) == {}
+    require_weights(config)
+    (tmp_path / "mine.h5").unlink()
+    with pytest.raises(WeightsError, match=r"extract\.image\.weights: there is no file .*mine\.h5"):
+        require_weights(config)
+
+
+def test_a_modality_that_no_network_makes_is_refused_by_name() -> None:
+    config = ExtractConfig().model_copy(update={"modalities": ("fc6",)})
+    with pytest.raises(ConfigurationError, match="no network makes 'fc6'"):
+        describe_tracks(config)
 
 
 def test_only_what_is_absent_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

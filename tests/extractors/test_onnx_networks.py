@@ -210,8 +210,11 @@ def test_show_prints_a_section_that_fits_the_file(
     quantised_network(Path("bytes.onnx"), 12)
     sounds_network(Path("sound.onnx"), 32_000, 8_000)
     patches_network(Path("patches.onnx"), 32)
-    takes = {"vision": "picture", "bytes": "picture", "sound": "sound", "patches": "log_mel"}
-    for file, (name, kind) in zip(("vision-24", "bytes", "sound", "patches"), takes.items(), strict=True):
+    symbolic: list[int | str] = ["batch", "channels", "height", "width"]
+    mean = [node("GlobalAveragePool", "pixel_values", "mean")]
+    write_onnx(Path("any_size.onnx"), mean, {"pixel_values": symbolic}, {"mean": ["batch", "channels", 1, 1]}, {})
+    takes = {"any_size": "picture", "vision": "picture", "bytes": "picture", "sound": "sound", "patches": "log_mel"}
+    for file, (name, kind) in zip(("any_size", "vision-24", "bytes", "sound", "patches"), takes.items(), strict=True):
         assert networks_command.main(["show", f"{file}.onnx"]) == 0
         shown, _, section = capsys.readouterr().out.partition("a section to paste:")
         config = ExtractConfig.model_validate(yaml.safe_load(section)["extract"])

@@ -64,7 +64,7 @@ def _input_keys(tensor: Tensor) -> Iterator[str]:
         yield "tokenizer: tokenizer.json    # ? the file beside it"
         yield f"max_tokens: {axes[-1] if isinstance(axes[-1], int) else '128    # ? longer texts are cut'}"
         yield "normalise: false    # true if it was trained for similarity"
-    elif len(axes) == 4 and 3 in (axes[1], axes[3]):
+    elif len(axes) == 4 and (3 in (axes[1], axes[3]) or not any(isinstance(axis, int) for axis in axes[1:])):
         yield from _picture_keys(tensor)
     elif len(axes) in (3, 4) and log_mel.FRAMES in axes:
         bands = next((each for each in axes[1:] if each not in (1, log_mel.FRAMES)), log_mel.BANDS)
@@ -84,7 +84,7 @@ def _input_keys(tensor: Tensor) -> Iterator[str]:
 
 
 def _picture_keys(tensor: Tensor) -> Iterator[str]:
-    layout = "nchw" if tensor.axes[1] == 3 else "nhwc"
+    layout = "nhwc" if tensor.axes[3] == 3 and tensor.axes[1] != 3 else "nchw"
     height, width = tensor.axes[2:] if layout == "nchw" else tensor.axes[1:3]
     is_square = height == width or not isinstance(height, int)
     size = height if isinstance(height, int) else "224    # ?"

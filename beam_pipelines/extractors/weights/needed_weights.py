@@ -34,6 +34,7 @@ def require_weights(config: ExtractConfig) -> None:
         WeightsError: if a name is not in the table or files are absent; the text names every absent file, and says how
             to get it or how to try the job without it.
     """
+    _require_own_files(config)
     wanted = [
         (modality, weights.entry_of(name, network_class(modality).table))
         for name, modality in needed_weights(config).items()
@@ -54,6 +55,16 @@ def require_weights(config: ExtractConfig) -> None:
         f"  extract: {{{untrained}}}",
     )
     raise WeightsError("\n".join(lines))
+
+
+def _require_own_files(config: ExtractConfig) -> None:
+    for modality in set(config.modalities) & set(registered_names()):
+        name = config.section_of(modality).weights
+        if weights.is_own_file(name, network_class(modality).table):
+            try:
+                weights.find_file(name)
+            except WeightsError as error:
+                raise WeightsError(f"extract.{modality}.weights: {error}") from error
 
 
 def _without(modality: str) -> str:
