@@ -53,6 +53,7 @@ def film(tmp_path) -> Path:
         ("film.mkv", "ass", "ass"),
         ("film.mkv", "webvtt", "webvtt"),
         ("film.mp4", "mov_text", "mov_text"),
+        ("film.mp4", "wvtt", "wvtt"),
     ],
 )
 def test_text_tracks_are_read(tmp_path, name: str, codec: str, form: str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, strategies as st
 
 from beam_pipelines.media.text.cues import Cue, cues_of_speech
 from beam_pipelines.media.text.encoding import decode_text
@@ -154,6 +155,23 @@ def test_webvtt_and_ass_are_told_by_their_content():
     ass += "Dialogue: 0,0:00:01.00,0:00:02.50,Default,Bob,0,0,0,,Hello, you\n"
     ass += "Comment: 0,0:00:03.00,0:00:04.00,Default,Bob,0,0,0,,no\n"
     assert times(ass) == [(1000, 2500, "Hello, you")]
+
+
+_PIECES = [
+    *("1\n00:00:01,000 --> 00:00:02,000\nHi <i>you</i>\n\n", "WEBVTT\n\n", "00:03.000 --> 00:01.000\n", "[Events]\n"),
+    *("-->", "-00:00:05", "{\\p1}", "<", "(", "♪", "#", "\n\n", "99999999", ":", "\x00", "é", "A: ", "\\N", "]"),
+]
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=12).map("".join))
+def test_any_text_gives_cues_within_the_film_or_a_refusal(text: str):
+    try:
+        found, counts = cues_of_speech(cues_of_file(text), 2_000_000)
+    except UnreadableSubtitles:
+        return
+    assert all(0 <= cue.start_us < cue.end_us <= 2_000_000 and count_words(cue.text) for cue in found)
+    assert [cue.start_us for cue in found] == sorted(cue.start_us for cue in found)
+    assert len(found) <= counts["cues"]
 
 
 @pytest.mark.parametrize("text", ["", "no subtitles at all", "WEBVTT\n\n"])

@@ -28,7 +28,10 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 
 @dataclass(frozen=True)
 class SubtitleTrack:
-    """A track: `cues` are start and end in milliseconds on the file's clock, and text (or its bytes)."""
+    """A track: `cues` are start and end in milliseconds on the file's clock, and text (or its bytes).
+
+    The codec may be `wvtt`: WebVTT as MP4 has it, which FFmpeg doesn't write.
+    """
 
     cues: Sequence[tuple[int, int, str | bytes]]
     codec: str = "srt"
@@ -53,6 +56,8 @@ def write_subtitled(path: Path, seconds: int, tracks: Sequence[SubtitleTrack], b
             packets += [_packet(stream, track.codec, *cue) for cue in track.cues]
         for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
             container.mux(packet)
+    if any(track.codec == "wvtt" for track in tracks):
+        path.write_bytes(path.read_bytes().replace(b"tx3g", b"wvtt"))
     return path
 
 
@@ -67,8 +72,8 @@ def _stamp(time_ms: int) -> str:
 
 
 def _add(container: Any, track: SubtitleTrack) -> Any:
-    stream = container.add_stream(track.codec)
-    if track.codec in ("ass", "srt", "webvtt", "mov_text"):
+    stream = container.add_stream("mov_text" if track.codec == "wvtt" else track.codec)
+    if track.codec in ("ass", "srt", "webvtt", "mov_text", "wvtt"):
         stream.codec_context.subtitle_header = _ASS_HEADER
     stream.time_base = Fraction(1, 1000)
     stream.metadata.update({"language": track.language} | ({"title": track.title} if track.title else {}))
@@ -76,10 +81,16 @@ def _add(container: Any, track: SubtitleTrack) -> Any:
     return stream
 
 
+def _box(kind: bytes, content: bytes) -> bytes:
+    return (len(content) + 8).to_bytes(4, "big") + kind + content
+
+
 def _packet(stream: Any, codec: str, start_ms: int, end_ms: int, text: str | bytes) -> Any:
     content = text if isinstance(text, bytes) else text.encode()
     if codec == "mov_text":
         content = len(content).to_bytes(2, "big") + content
+    if codec == "wvtt":
+        content = _box(b"vttc", _box(b"iden", b"1") + _box(b"payl", content))
     if codec == "ass":
         content = b"0,0,Default,,0,0,0,," + content
     packet = av.Packet(content)

@@ -55,7 +55,7 @@ def cues_of_file(text: str) -> list[Cue]:
         text = _TIMING.sub(lambda found: _in_full(found, point), text)
         text = _ARROW_LINE.sub(lambda line: _as_never(line, point), text)
     try:
-        with av.open(io.BytesIO(text.encode()), "r", format=form) as container:
+        with av.open(io.BytesIO(text.encode("utf-8", "replace")), "r", format=form) as container:
             stream = container.streams.subtitles[0]
             found = _Cues()
             for packet in container.demux(stream):
@@ -106,7 +106,7 @@ def cues_of_track(
                     continue
                 about["encoding"] = encoded
                 not_ascii += is_guess * sum(byte > 127 for byte in bytes(packet))
-                text = _dialogue(stream.codec_context, av.Packet(plain.encode()))
+                text = _dialogue(stream.codec_context, av.Packet(plain.encode("utf-8", "replace")))
             found.add(packet, text, clock.late_s(packet.pts * packet.time_base))
     counts = {"damaged": damaged, "not_ascii": not_ascii}
     return found.cues, {**about, **{name: count for name, count in counts.items() if count}}
@@ -163,8 +163,22 @@ class _JoinedClock:
 
 def _dialogue(context: Any, packet: Any) -> str:
     """The text of a packet, in ASS whatever the codec."""
+    if context is None:
+        return _payloads(bytes(packet))
     shown: Iterable[Any] = context.decode2(packet) or ()
     return "\n".join(one.dialogue.decode("utf-8", "replace") for one in shown if isinstance(one, AssSubtitle))
+
+
+def _payloads(content: bytes) -> str:
+    """The text of WebVTT's boxes in MP4 (ISO 14496-30): a `vttc` for each cue, with a `payl` in it."""
+    texts, place = [], 0
+    while place + 8 <= len(content):
+        size, kind = int.from_bytes(content[place : place + 4], "big"), content[place + 4 : place + 8]
+        if kind == b"payl":
+            texts.append(content[place + 8 : place + size].decode("utf-8", "replace"))
+        # A cue's own boxes follow its head.
+        place += 8 if kind == b"vttc" else max(size, 8)
+    return "\n".join(texts)
 
 
 def _in_full(found: re.Match[str], point: str) -> str:
