@@ -84,6 +84,7 @@ def _main(argv: list[str]) -> int:
     _note_older_records(films, arguments.output, descriptions)
     failures = {} if arguments.retry_failed or arguments.force else read_failures(arguments.output)
     earlier = EarlierRuns(arguments.force, failures=failures, attempt=name_attempt(config, descriptions))
+    passed_over = _without_subtitles(passed_over, descriptions)
     if arguments.dry_run:
         return print_dry_run(films, config, arguments.output, descriptions, earlier, passed_over)
     storage.remove_unfinished(arguments.output)
@@ -114,6 +115,15 @@ def _main(argv: list[str]) -> int:
     failed = read_failures(arguments.output).values()
     remove_parts(arguments.output, [film.film_id for film in failed if film.reason in TRIED_AGAIN])
     return code
+
+
+def _without_subtitles(passed_over: Mapping[str, int], descriptions: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """The files that are no films, without subtitles if those are read: they aren't passed over."""
+    from beam_pipelines.contracts.records.records import SUBTITLES
+    from beam_pipelines.media.text.subtitle_choice import SIDECAR_SUFFIXES
+
+    read = SIDECAR_SUFFIXES if any(SUBTITLES in described for described in descriptions.values()) else ()
+    return {suffix: count for suffix, count in passed_over.items() if suffix not in read}
 
 
 def _note_older_records(films: Sequence[Film], output: str, descriptions: Mapping[str, Mapping[str, Any]]) -> None:

@@ -31,13 +31,13 @@ SENTENCES: Mapping[str, str] = {
     "interlaced": "a picture holds two fields; faces are looked for in one of them, which has {number:g} lines",
     "hdr": "the film is HDR; its pictures become SDR, with {number:g} cd/m² as white",
     "hdr_clipped": "{number:g} % of the HDR film's pixels are brighter than SDR's white, and became white",
-    "subtitles_chosen": "{number:g} subtitles are in the wanted language; taken: {taken}",
-    "subtitles_not_taken": "none of {number:g} subtitles is text of the whole film in '{wanted}', so it has no text; "
-    "found: {found}",
+    "subtitles_chosen": "the film has {number:g} subtitles in the wanted language; taken: {taken}",
+    "subtitles_not_taken": "the film has no text, for none of its subtitles is text of the whole film in '{wanted}'; "
+    "there are {number:g}: {found}",
     "subtitles_not_read": "{taken} can't be read ({why}), so the film has no text; subtitles found: {number:g}",
     "subtitles_encoding": "{taken} was read as {encoding}, which is a guess; bytes that depend on it: {number:g}",
-    "subtitles_mended": "{number:g} cues have no end behind their start, or last too long; their ends are guessed",
-    "subtitles_left_out": "{number:g} cues of {taken} lie outside the film, or have no time or text that can be read",
+    "subtitles_mended": "cues that don't end after they begin, or are too long, whose ends are guessed: {number:g}",
+    "subtitles_left_out": "cues of {taken} outside the film, or without a time or text that can be read: {number:g}",
     "subtitles_span": "the subtitles span {number:g} % of the film; perhaps they belong to a part of it",
     "subtitles_language": "{number:g} % of the subtitles' words are the commonest of English, too few for English",
 }

@@ -147,7 +147,8 @@ def forecast(
         return Forecast(film.film_id, "up to date", probe, warnings=warnings)
     segments = -(-probe.seconds // config.segment_s)
     parts = f" in up to {segments} segments" if segments > 1 else ""
-    action = f"extract {', '.join(wanted)}{parts}"
+    subtitles = "" if text is None else f" (subtitles: {text.source})"
+    action = f"extract {', '.join(wanted)}{parts}{subtitles}"
     return Forecast(film.film_id, action, probe, _core_s(probe, config, wanted), warnings=warnings)
 
 

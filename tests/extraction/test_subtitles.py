@@ -111,7 +111,7 @@ def test_films_that_need_work_are_set_apart_by_their_subtitles(film, extractor, 
     put_beside(film, "film [1].srt", srt((0, 1000, "new")))
     assert needing_work() == 1
     assert forecast(film, made.config, made.directory, made.descriptions, made.earlier, made.decoder).action == (
-        "extract speech_text"
+        "extract speech_text (subtitles: film [1].srt)"
     )
 
 

@@ -41,6 +41,12 @@ class FilmText:
         """Whether the film has subtitles that could be read; they may hold no speech."""
         return "taken" in self.quality and "not_read" not in self.quality
 
+    @property
+    def source(self) -> str:
+        """What was read, for people: the name of a file, `stream 1`, or `none`."""
+        taken = self.quality.get("taken") or {}
+        return str(taken.get("sidecar") or (f"stream {taken['stream']}" if taken else "none"))
+
 
 def read_film_text(
     path: str | Path,
