@@ -20,10 +20,10 @@ def luma_of(image: np.ndarray) -> np.ndarray:
 
 def light_and_colour(image: np.ndarray) -> tuple[float, ...]:
     """Luminance (mean, deviation), colourfulness, saturation, warmth and sharpness of uint8 [h, w, 3] RGB."""
-    red, green, blue = (image[:, :, channel].astype(np.float32) for channel in range(3))
-    luma = luma_of(image)
-    highest = image.max(axis=2).astype(np.float32)
-    spread = highest - image.min(axis=2)
+    red, green, blue = planes = np.moveaxis(image, -1, 0).astype(np.float32, order="C")
+    luma = _RED * red + _GREEN * green + _BLUE * blue
+    highest = planes.max(axis=0)
+    spread = highest - planes.min(axis=0)
     return (
         _mean(luma) / 255,
         _deviation(luma) / 255,
@@ -51,8 +51,8 @@ def sharpness(luma: np.ndarray) -> float:
 
 
 def _mean(values: np.ndarray) -> float:
-    return float(values.mean(dtype=np.float64))
+    return float(values.mean())
 
 
 def _deviation(values: np.ndarray) -> float:
-    return float(values.std(dtype=np.float64))
+    return float(values.std())

@@ -11,7 +11,7 @@ import numpy as np
 from beam_pipelines.media.video.resize import FramePair
 
 BLOCK_PX = 8
-_LEVELS, _STEPS = 4, 3
+_LEVELS, _STEPS_AT_FIRST, _STEPS = 4, 3, 2
 # The least texture that tells a direction, in grey levels squared a pixel, and how much of it may stay unexplained.
 _LEAST_TEXTURE, _MOST_UNEXPLAINED = 4.0, 0.3
 _LEAST_FOLLOWED = 0.2
@@ -59,9 +59,14 @@ def block_flow(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.nd
         pyramid.append(tuple(map(_halved, pyramid[-1])))  # type: ignore[arg-type]
     # On coarse levels blocks overlap: their windows keep the size and the middle.
     middles = corners + (BLOCK_PX - 1) / 2
+    steps = _STEPS_AT_FIRST
     for level, frames in reversed(list(enumerate(pyramid))):
-        flow, followed, textured = _follow(*frames, (middles + 0.5) / 2**level - BLOCK_PX / 2, flow * 2)
-    return flow, followed, textured
+        at = (middles + 0.5) / 2**level - BLOCK_PX / 2
+        flow, textured, contrast = _follow(frames[0], frames[1], at, flow * 2, steps)
+        steps = _STEPS
+    error = _patches(first, corners) - _patches(second, corners + flow)
+    explained = (error**2).sum(axis=(1, 2)) <= _MOST_UNEXPLAINED * contrast
+    return flow, textured & explained, textured
 
 
 def _corners(shape: tuple[int, ...]) -> np.ndarray:
@@ -79,26 +84,26 @@ def _halved(frame: np.ndarray) -> np.ndarray:
 
 
 def _follow(
-    first: np.ndarray, second: np.ndarray, corners: np.ndarray, flow: np.ndarray
+    first: np.ndarray, second: np.ndarray, corners: np.ndarray, flow: np.ndarray, steps: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Improves the flow at one level; `corners` are the blocks' first pixels in it."""
+    """The better flow at one level, and texture and contrast of the blocks; `corners` are their first pixels in it."""
     patch = _patches(first, corners)
-    down, right = np.gradient(patch, axis=(1, 2))
+    right, down = np.zeros_like(patch), np.zeros_like(patch)
+    right[:, :, 1:-1] = (patch[:, :, 2:] - patch[:, :, :-2]) / 2
+    down[:, 1:-1] = (patch[:, 2:] - patch[:, :-2]) / 2
     xx, yy, xy = ((a * b).sum(axis=(1, 2)) for a, b in ((right, right), (down, down), (right, down)))
     determinant = xx * yy - xy * xy
     smallest = (xx + yy - np.sqrt((xx - yy) ** 2 + 4 * xy * xy)) / 2
     textured = smallest > _LEAST_TEXTURE * BLOCK_PX**2 / 4
     safe = np.where(textured, determinant, 1)
     flow = flow.copy()
-    for _ in range(_STEPS):
+    for _ in range(steps):
         error = patch - _patches(second, corners + flow)
         across, along = ((error * slope).sum(axis=(1, 2)) for slope in (right, down))
         step = np.stack([yy * across - xy * along, xx * along - xy * across], axis=1) / safe[:, None]
         flow += np.where(textured[:, None], np.clip(step, -BLOCK_PX / 2, BLOCK_PX / 2), 0)
-    error = patch - _patches(second, corners + flow)
     contrast = ((patch - patch.mean(axis=(1, 2), keepdims=True)) ** 2).sum(axis=(1, 2))
-    explained = (error**2).sum(axis=(1, 2)) <= _MOST_UNEXPLAINED * contrast
-    return flow, textured & explained, textured
+    return flow, textured, contrast
 
 
 def _patches(frame: np.ndarray, corners: np.ndarray) -> np.ndarray:

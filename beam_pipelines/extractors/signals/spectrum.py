@@ -16,7 +16,8 @@ _BANDS = 24
 # Energies of a window below this share of full scale's count as this much: dither and codecs' noise begin no sound.
 _FLOOR = 1e-7
 _RISE_DB, _AROUND, _BEFORE = 3.0, 2, 5
-_SMOOTHED_TIMES, _SMOOTHED_BINS = 17, 17
+# Of every other window, which is enough for what stands still.
+_SMOOTHED_TIMES, _SMOOTHED_BINS, _EVERY = 9, 17, 2
 _TONES_BELOW_HZ = 5_000.0
 
 
@@ -71,14 +72,12 @@ def onsets(powers: np.ndarray, rate_hz: int, wanted: slice) -> int:
     """
     levels = 10 * np.log10(np.add.reduceat(powers, _band_edges(powers.shape[1], rate_hz), axis=1)[:, :-1] + _FLOOR)
     rises = np.concatenate([[0.0], np.maximum(np.diff(levels, axis=0), 0).mean(axis=1)])
-    found = 0
-    for place in range(*wanted.indices(len(rises))):
-        around = rises[max(0, place - _AROUND) : place + _AROUND + 1]
-        before = rises[max(0, place - _BEFORE) : place]
-        is_first = not len(before) or rises[place] > rises[max(0, place - _AROUND) : place].max(initial=0.0)
-        threshold = _RISE_DB + (float(np.median(before)) if len(before) else 0.0)
-        found += bool(is_first and rises[place] >= around.max() and rises[place] > threshold)
-    return found
+    padded = np.pad(rises, (_BEFORE, _AROUND))
+    around = np.lib.stride_tricks.sliding_window_view(padded, _BEFORE + 1 + _AROUND)
+    before, near, after = around[:, :_BEFORE], around[:, _BEFORE - _AROUND : _BEFORE], around[:, _BEFORE + 1 :]
+    usual = np.partition(before, _BEFORE // 2, axis=1)[:, _BEFORE // 2]
+    begins = (rises > near.max(axis=1)) & (rises >= after.max(axis=1)) & (rises > usual + _RISE_DB)
+    return int(begins[wanted].sum())
 
 
 @lru_cache(maxsize=8)
@@ -94,14 +93,22 @@ def harmonic_share(powers: np.ndarray, rate_hz: int, wanted: slice) -> float:
 
     Harmonic-percussive separation by medians with soft masks (Fitzgerald 2010), below 5 kHz. Noise is in between.
     """
-    from scipy.ndimage import median_filter
-
     bins = int(_TONES_BELOW_HZ / (rate_hz / 2) * (powers.shape[1] - 1)) + 1
-    below = powers[:, :bins]
-    total = float(below[wanted].sum(dtype=np.float64))
+    first, stop, _ = wanted.indices(len(powers))
+    below = powers[first % _EVERY :: _EVERY, :bins]
+    own = slice(first // _EVERY, (stop - first % _EVERY + _EVERY - 1) // _EVERY)
+    total = float(below[own].sum(dtype=np.float64))
     if total <= 0:
         return 0.0
-    steady = median_filter(below, (_SMOOTHED_TIMES, 1))[wanted].astype(np.float64) ** 2
-    sudden = median_filter(below, (1, _SMOOTHED_BINS))[wanted].astype(np.float64) ** 2
+    steady = _medians(below, _SMOOTHED_TIMES, 0)[own].astype(np.float64) ** 2
+    sudden = _medians(below[own], _SMOOTHED_BINS, 1).astype(np.float64) ** 2
     mask = steady / np.maximum(steady + sudden, np.finfo(np.float64).tiny)
-    return float((mask * below[wanted]).sum() / total)
+    return float((mask * below[own]).sum() / total)
+
+
+def _medians(values: np.ndarray, count: int, axis: int) -> np.ndarray:
+    """The median of each value and its neighbours along an axis, `count` in all; the border is mirrored."""
+    margin = [(count // 2, count // 2) if each == axis else (0, 0) for each in range(values.ndim)]
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(values, margin, mode="symmetric"), count, axis)
+    medians: np.ndarray = np.partition(around, count // 2, axis=-1)[..., count // 2]
+    return medians

@@ -10,9 +10,11 @@ in channels that have no place in a room (Ambisonics, discrete ones) is its mono
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ MONO = "MONO"
 CENTRE = "FC"
 LOUDSPEAKERS = ("FL", "FR", CENTRE, "SL", "SR", "BL", "BR", "BC")
 ROWS = (MONO, *LOUDSPEAKERS)
+_FRONT_ROWS = 4
+"""Tracks of one or two channels need no more rows."""
 _EFFECTS = frozenset(("LFE", "LFE2"))
 _NEAREST = {
     **{name: name for name in LOUDSPEAKERS},
@@ -96,31 +100,36 @@ def channel_windows(
     tracks = probe.sound.tracks
     names = tuple(track.channel for track in tracks)
     weights = channel_weights(names) if len(tracks) > 1 else (1.0,)
-    for t, timelines in timelines_by_second(path, probe, range(start, stop), counted, _rows_of_frame):
+    count = len(ROWS) if any(track.channels > 2 or track.channel for track in tracks) else _FRONT_ROWS
+    samples_of = partial(_rows_of_frame, count=count)
+    for t, timelines in timelines_by_second(path, probe, range(start, stop), counted, samples_of):
         found = [(weights[number], names[number], timeline) for number, timeline in timelines.items()]
-        yield _window(t, found, before_s, after_s)
+        yield _window(t, found, before_s, after_s, count)
 
 
-def _rows_of_frame(frame: Any) -> np.ndarray:
-    """float32 [len(ROWS), samples]: the rows of a decoded audio frame."""
+def _rows_of_frame(frame: Any, count: int) -> np.ndarray:
+    """float32 [count, samples]: the first rows of a decoded audio frame."""
     samples, names = channel_samples(frame), channel_names(frame.layout)
-    rows: np.ndarray = np.zeros((len(ROWS), samples.shape[1]), np.float32)
+    if not np.isfinite(samples).all():
+        samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+    rows: np.ndarray = np.zeros((count, samples.shape[1]), np.float32)
     rows[0] = mixed(samples, names)
-    if not set(names) <= _NEAREST.keys() | _EFFECTS:
+    places = [ROWS.index(_NEAREST[name]) if name in _NEAREST else -1 for name in names]
+    if not set(names) <= _NEAREST.keys() | _EFFECTS or max(places) >= count:
+        # Channels without a place, or more of them than the file's header says.
         rows[ROWS.index(CENTRE)] = rows[0]
         return rows
-    for name, channel in zip(names, samples, strict=True):
-        if name in _NEAREST:
-            rows[ROWS.index(_NEAREST[name])] += channel
-    np.nan_to_num(rows, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    for place, channel in zip(places, samples, strict=True):
+        if place > 0:
+            rows[place] += channel
     return rows
 
 
 def _window(
-    t: int, found: list[tuple[float, str, SoundTimeline]], before_s: Fraction, after_s: Fraction
+    t: int, found: list[tuple[float, str, SoundTimeline]], before_s: Fraction, after_s: Fraction, count: int
 ) -> ChannelWindow:
     rate_hz = found[0][2].rate_hz if found else 0
-    rows: np.ndarray = np.zeros((len(ROWS), int((1 + before_s + after_s) * rate_hz)), np.float32)
+    rows: np.ndarray = np.zeros((count, int((1 + before_s + after_s) * rate_hz)), np.float32)
     present = False
     for weight, channel, timeline in found:
         own = _own_rows(timeline, t, rate_hz, before_s, rows.shape[1])
@@ -138,13 +147,13 @@ def _window(
 
 
 def _own_rows(timeline: SoundTimeline, t: int, rate_hz: int, before_s: Fraction, count: int) -> np.ndarray | None:
-    """float32 [len(ROWS), count]: a track's sound at `rate_hz` around second t; None if it has none in the second."""
+    """float32 [rows, count]: a track's sound at `rate_hz` around second t; None if it has none in the second."""
     own_hz = timeline.rate_hz
     ratio, margin = conversion(own_hz, rate_hz)
     if ratio == 1:
         margin = 0
     begin = t * own_hz - int(before_s * own_hz)
-    source = timeline.read(begin - margin, begin + int(np.ceil(count / ratio)) + margin)
+    source = timeline.read(begin - margin, begin + math.ceil(count / ratio) + margin)
     if not timeline.covers(t * own_hz, (t + 1) * own_hz):
         return None
     lead = int(margin * ratio)

@@ -38,15 +38,16 @@ def mono_samples(frame: Any) -> np.ndarray:
     Raises:
         av.FFmpegError, ValueError: if FFmpeg doesn't understand the frame's layout or sample format.
     """
-    return mixed(channel_samples(frame), channel_names(frame.layout))
+    mono = mixed(channel_samples(frame), channel_names(frame.layout))
+    np.nan_to_num(mono, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    return mono
 
 
 def mixed(samples: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
-    """float32 [channels, samples] -> float32 [samples]: the mono sound of named channels; NaN becomes 0."""
+    """float32 [channels, samples] -> float32 [samples]: the mono sound of named channels."""
     weights = np.asarray(channel_weights(names), dtype=np.float32)
     # No matrix product: BLAS would start threads, and add in another order on another CPU.
     mono: np.ndarray = (samples * weights[:, None]).sum(axis=0)
-    np.nan_to_num(mono, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     return mono
 
 

@@ -34,7 +34,7 @@ class _Piece:
 
     @property
     def end(self) -> int:
-        return self.begin + self.samples.shape[-1]
+        return self.begin + int(self.samples.shape[-1])
 
 
 class SoundTimeline:

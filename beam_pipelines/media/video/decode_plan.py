@@ -51,6 +51,7 @@ class DecodePlan:
         given: bool [packets]: whether the packet goes to the decoder.
         wanted: int64 [pictures]: timestamps of the wanted frames, ascending.
         returned: int64 [frames]: these, and the timestamps of the frames after them, if those are asked for.
+        keys: int64 [key frames]: timestamps of the key frames among these packets, ascending.
         emptied_before: packets before which the decoder returns all frames that it holds, and resets its state.
     """
 
@@ -58,6 +59,7 @@ class DecodePlan:
     given: np.ndarray
     wanted: np.ndarray
     returned: np.ndarray
+    keys: np.ndarray
     emptied_before: frozenset[int]
 
     @property
@@ -129,7 +131,9 @@ def _after(table: PacketTable, wanted: np.ndarray, within_ticks: int) -> np.ndar
     following = np.searchsorted(shown_from, table.times[wanted], side="right")
     there = following < len(places)
     wanted, following = wanted[there], following[there]
-    return places[following[shown_from[following] - table.times[wanted] <= within_ticks]]
+    soon = shown_from[following] - table.times[wanted] <= within_ticks
+    after: np.ndarray = places[following[soon]]
+    return after
 
 
 def _wanted(table: PacketTable, ticks: np.ndarray, mode: DecodeMode, age_ticks: int) -> np.ndarray | None:
@@ -191,14 +195,15 @@ def _plan(table: PacketTable, wanted: np.ndarray, after: np.ndarray) -> DecodePl
             if table.start[begin] == Start.OPEN:
                 complete_before.append((begin, edges[number - 1] if number else 0))
     emptied = [begin for begin, before in complete_before if (~given & used & ~leading)[before:begin].any()]
-    shown, returned = _different(table.times[wanted]), _different(table.times[is_wanted])
-    return DecodePlan(table.times, given, shown, returned, frozenset(emptied))
+    shown, returned, keys = (_different(table.times[places]) for places in (wanted, is_wanted, table.key))
+    return DecodePlan(table.times, given, shown, returned, keys, frozenset(emptied))
 
 
 def _different(times: np.ndarray) -> np.ndarray:
     """The different times, ascending. Not np.unique: it imports numpy.ma, which takes longer than a plan."""
     times = np.sort(times)
-    return times[np.append(True, np.diff(times) > 0)]
+    different: np.ndarray = times[np.append(True, np.diff(times) > 0)]
+    return different
 
 
 def _leading(table: PacketTable, edges: list[int]) -> np.ndarray:

@@ -1,14 +1,27 @@
-"""Single key frames, decoded without the frames around them: a look at a film here and there, at little cost."""
+"""Key frames: how far apart they are, and single ones decoded alone, a look at a film here and there at little cost."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from beam_pipelines.media.decode import DecodeQuality, RangeCounts, decode_packet
 
 LOOK_EVERY_S = 300
 """How far apart the key frames are that tell whether a film is interlaced (ours)."""
+
+
+def key_gap_s(keys_s: Sequence[float], t: int) -> float:
+    """The shortest time from a key frame in (t - 1, t] back to the key frame before it; 0 if there is none.
+
+    Args:
+        keys_s: the times of the film's key frames from its beginning at least to second t, ascending.
+        t: the second.
+    """
+    begin, end = bisect_right(keys_s, t - 1), bisect_right(keys_s, t)
+    return min((key - before for before, key in pairwise(keys_s[max(0, begin - 1) : end])), default=0.0)
 
 
 def frame_of_one(video: Any, packet: Any) -> Any | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -72,8 +73,8 @@ class ToSmallGrey:
     """
 
     def __init__(self, shape: PictureShape, orientation: Orientation, longest_px: int = 160):
-        height, width = shape.height_px, shape.width_px * shape.pixel_aspect
-        scale = min(1, longest_px / max(height, width))
+        height, width = Fraction(shape.height_px), shape.width_px * shape.pixel_aspect
+        scale = min(Fraction(1), longest_px / max(height, width))
         self._height_px, self._width_px = max(1, round(height * scale)), max(1, round(width * scale))
         self._orientation, self._reformatter = orientation, VideoReformatter()
         across, down = self._width_px / shape.width_px, self._height_px / shape.height_px

@@ -32,6 +32,7 @@ from beam_pipelines.media.probe import FilmProbe, MediaLimits
 from beam_pipelines.media.video.colours import ToRgb
 from beam_pipelines.media.video.decode_mode import EXACT, DecodeMode
 from beam_pipelines.media.video.decode_plan import DecodePlan, plan_of
+from beam_pipelines.media.video.key_frames import key_gap_s
 from beam_pipelines.media.video.planned_frames import PlanFailed, entered, planned_frames
 from beam_pipelines.media.video.resize import FramePair, ToSmallGrey
 
@@ -50,6 +51,7 @@ class SampledFrame:
             share it.
         timestamp_us: the frame's own presentation timestamp in microseconds, on the container's clock.
         fresh: whether the frame differs from that of second t - 1; that of a still or lost picture doesn't.
+        key_gap_s: `key_frames.key_gap_s` of the second, if pairs are asked for: encoders put key frames at cuts.
         pair: the frame and the next one, if pairs are asked for; None if there is none within `PAIR_WITHIN_S`.
     """
 
@@ -58,6 +60,7 @@ class SampledFrame:
     timestamp_us: int
     fresh: bool
     pair: FramePair | None = None
+    key_gap_s: float = 0.0
 
 
 def sample_frames(
@@ -124,16 +127,18 @@ def _sampled_frames(
         return
     # The second before the first one is decoded too: it shows whether the first picture is fresh.
     looked_at = range(max(seconds.start - 1, 0), seconds.stop)
-    plan, chosen, done, before = None, None, 0, replace(quality)
+    plan, chosen, keys_s, done, before = None, None, None, 0, replace(quality)
     if planned or mode != EXACT:
         with _opened_video(path, probe, limits) as opened:
             plan = plan_of(*opened, probe, looked_at, mode, PAIR_WITHIN_S if pairs else None)
             # In modes other than `exact` the plan's choice of frames stays, even if everything is decoded.
             chosen = None if plan is None or mode == EXACT else frozenset(plan.wanted.tolist())
+            if plan is not None:
+                keys_s = [float(pts * opened[1].time_base - probe.first_pts_s) for pts in plan.keys.tolist()]
             if plan is not None and planned:
                 frames = _planned_frames(path, probe, opened, plan, seconds, quality, limits)
                 try:
-                    for picture in _on_screen(path, probe, seconds, quality, frames, chosen, pairs):
+                    for picture in _on_screen(path, probe, seconds, quality, frames, chosen, keys_s, pairs):
                         yield picture
                         done += 1
                     return
@@ -144,7 +149,7 @@ def _sampled_frames(
     rest = range(seconds.start + done, seconds.stop)
     returned = None if plan is None or mode == EXACT else frozenset(plan.returned.tolist())
     frames = _all_frames(path, probe, returned, seconds, quality, limits)
-    yield from _on_screen(path, probe, rest, quality, frames, chosen, pairs)
+    yield from _on_screen(path, probe, rest, quality, frames, chosen, keys_s, pairs)
 
 
 def _on_screen(
@@ -154,17 +159,20 @@ def _on_screen(
     quality: DecodeQuality,
     frames: Iterator[tuple[Fraction, Any]],
     chosen: frozenset[int] | None,
+    keys_s: list[float] | None,
     pairs: bool,
 ) -> Iterator[SampledFrame]:
     """The picture of each second, from frames with their times, which never run backwards.
 
-    Only those with `chosen` timestamps are shown, if any are given; the others are only the next of a pair.
+    With `chosen` timestamps only these frames are shown. Without `keys_s` the times of key frames are the frames' own.
     """
-    screen = _Screen(path, probe, quality, pairs)
+    screen = _Screen(path, probe, quality, keys_s or [], pairs)
     waiting = deque(range(max(seconds.start - 1, 0), seconds.stop))
     with closing(frames):  # type: ignore[type-var]
         for time_s, frame in frames:
             screen.follow(time_s, frame)
+            if keys_s is None and frame.key_frame:
+                screen.keys_s.append(float(time_s - probe.first_pts_s))
             while screen.has_frame and waiting and time_s > probe.first_pts_s + waiting[0]:
                 yield from screen.show(waiting.popleft(), seconds)
             if waiting and (chosen is None or frame.pts in chosen):
@@ -244,8 +252,8 @@ def _all_frames(
 class _Screen:
     """The frame on screen. It is converted to an image once, however many seconds it stays."""
 
-    def __init__(self, path: str | Path, probe: FilmProbe, quality: DecodeQuality, pairs: bool):
-        self._probe, self._quality = probe, quality
+    def __init__(self, path: str | Path, probe: FilmProbe, quality: DecodeQuality, keys_s: list[float], pairs: bool):
+        self._probe, self._quality, self.keys_s = probe, quality, keys_s
         self._to_grey = ToSmallGrey(probe.shape, probe.orientation) if pairs else None
         self._next: tuple[Fraction, Any] | None = None
         self._pair: FramePair | None = None
@@ -266,7 +274,6 @@ class _Screen:
         self._next = self._pair = None
 
     def follow(self, time_s: Fraction, frame: Any) -> None:
-        """Takes a further frame: the first after the one on screen makes a pair with it."""
         if self._to_grey is not None and self._frame is not None and self._next is None:
             self._next = (time_s, frame)
 
@@ -289,4 +296,5 @@ class _Screen:
             self._image = self._probe.shape.bars.without(self._probe.orientation.apply(stored))
             self._image.setflags(write=False)
         self._quality.pixels_clipped += self._clipped
-        yield SampledFrame(t, self._image, round(self._time_s * 1_000_000), fresh, self.pair())
+        gap_s = 0.0 if self._to_grey is None else key_gap_s(self.keys_s, t)
+        yield SampledFrame(t, self._image, round(self._time_s * 1_000_000), fresh, self.pair(), gap_s)

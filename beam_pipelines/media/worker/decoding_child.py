@@ -123,6 +123,7 @@ def _pictures(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
         # Seconds may share a picture; it is sent once.
         is_new, shown = frame.image is not shown, frame.image
         message = {"t": frame.t, "timestamp_us": frame.timestamp_us, "fresh": frame.fresh, "shape": frame.image.shape}
+        message["key_gap_s"] = frame.key_gap_s
         send(answers, {"kind": "picture", **message}, np.ascontiguousarray(frame.image) if is_new else b"")
     return {"quality": vars(quality)}
 
@@ -152,9 +153,16 @@ def _text(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
 def _channels(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
     quality = DecodeQuality()
     probe = probe_from_message(task["probe"])
-    seconds = {"start": task["start"], "stop": task["stop"]}
-    around = {"before_s": Fraction(task["before_s"]), "after_s": Fraction(task["after_s"])}
-    for window in channel_windows(task["path"], probe, **seconds, **around, quality=quality):
+    windows = channel_windows(
+        task["path"],
+        probe,
+        before_s=Fraction(task["before_s"]),
+        after_s=Fraction(task["after_s"]),
+        start=task["start"],
+        stop=task["stop"],
+        quality=quality,
+    )
+    for window in windows:
         message = {"t": window.t, "present": window.present, "rate_hz": window.rate_hz, "names": window.names}
         send(answers, {"kind": "channels", **message, "shape": window.samples.shape}, window.samples)
     return {"quality": vars(quality)}

@@ -111,12 +111,13 @@ class DecodingProcess:
                 continue
             sent = np.frombuffer(content, np.uint8).reshape(message["shape"]) if content else None
             if message["kind"] == "pair" and sent is not None:
-                pair = FramePair(*sent, message["apart_s"])
+                pair = FramePair(sent[0], sent[1], message["apart_s"])
                 continue
             if sent is not None:
                 image = sent
                 image.setflags(write=False)
-            yield SampledFrame(message["t"], image, message["timestamp_us"], message["fresh"], pair)
+            of_frame = {name: message[name] for name in ("t", "timestamp_us", "fresh", "key_gap_s")}
+            yield SampledFrame(image=image, pair=pair, **of_frame)
             pair = None
 
     def sound(
