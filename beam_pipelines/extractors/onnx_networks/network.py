@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -81,9 +82,9 @@ class OnnxNetwork:
             raise ConfigurationError(f"{self._place()}: the network gives vectors that are not finite")
         return found
 
-    @property
+    @cached_property
     def dimensions(self) -> int:
-        """The length of a vector."""
+        """The length of a vector; found out once, by a batch of zeros, if the file doesn't say."""
         lengths = [self._static_length(output) for output in self._outputs]
         if all(lengths):
             return sum(lengths)
