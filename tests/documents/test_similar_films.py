@@ -11,7 +11,8 @@ from beam_pipelines import cli
 from beam_pipelines.report.arcs import arc_plots
 from tests.support.arc_films import film_of, write_run
 from tests.support.documentation import blocks_of
-from tests.support.page_reader import DOCS
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "similar-films.md"
 
 
 def test_similar_films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,7 +23,7 @@ def test_similar_films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     (tmp_path / "films.csv").write_text("film_id,path\nfirst,first.mp4\n")
     monkeypatch.chdir(tmp_path)
     ran = []
-    for block in blocks_of(DOCS / "similar-films.md"):
+    for block in blocks_of(PAGE):
         if block.name:
             Path(block.name).write_text(block.text)
         for program, *arguments in block.commands:
