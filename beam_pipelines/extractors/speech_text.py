@@ -73,7 +73,7 @@ def describe_speech_text(config: SubtitlesConfig) -> dict[str, Any]:
 
 
 def speech_text_track(text: FilmText, seconds: range, start_us: int, description: Mapping[str, Any]) -> FeatureTrack:
-    """The track of some seconds of a film, float32 [T, columns]; all absent if the film has no subtitles.
+    """The track of some seconds of a film, float32 [T, columns]; all absent if nothing is said in the film.
 
     Args:
         text: what is said in the film.

@@ -99,6 +99,13 @@ def test_vectors_are_those_of_the_reference(folder: Path, pool: str) -> None:
     assert not track.values[3:5].any()
 
 
+def test_rows_are_filled_with_the_tokenizers_own_padding(folder: Path) -> None:
+    numbers, mask, _ = tokens(["stop it"])
+    row = Networks(config_of(folder)).tokens("sentences")("stop it")
+    np.testing.assert_array_equal(row, [numbers[0], mask[0]])
+    assert (row[0, mask[0] == 0] == WORDS.index("[PAD]")).all()
+
+
 def test_an_output_that_is_one_vector_and_vectors_of_length_1(folder: Path) -> None:
     whole = reference(folder / "sentences.onnx", "first", *tokens(["I love it"]))[0]
     np.testing.assert_allclose(extract(folder, output="first", pool="none").values[0], whole, rtol=1e-5)
@@ -110,9 +117,11 @@ def test_parts_are_the_film_to_the_bit_and_equal_texts_are_run_once(folder: Path
     monkeypatch.setattr(text_track, "ENTRY_EVERY_S", 2)
     rows = []
     monkeypatch.setattr("beam_pipelines.extractors.onnx_networks.tokens.Tokenizer.__call__", counted(rows))
-    whole = extract(folder)
-    assert rows == ["I love it", "I love it stop NOW", "nonsense"]
-    parts = [extract(folder, seconds) for seconds in (range(2), range(2, SECONDS))]
+    # The first text is shown in three stretches, and is a row of each.
+    cues = (Cue(0, 5_000_000, "I love it"), Cue(5_000_000, 6_000_000, "stop"))
+    whole = extract(folder, cues=cues)
+    assert rows == ["I love it", "I love it", "I love it", "stop"]
+    parts = [extract(folder, seconds, cues) for seconds in (range(2), range(2, SECONDS))]
     assert np.concatenate([part.values for part in parts]).tobytes() == whole.values.tobytes()
     assert np.concatenate([part.timestamps_us for part in parts]).tolist() == whole.timestamps_us.tolist()
 

@@ -78,6 +78,10 @@ def test_a_film_without_subtitles_has_no_text_and_no_warning(film):
     assert (text.is_there, text.cues, codes(text)) == (False, (), [])
 
 
+def test_subtitles_without_speech_in_the_film_are_absent(film):
+    assert not read_beside(film, srt((1000, 2000, "[music]"), (90_000, 91_000, "Another film's")).encode()).is_there
+
+
 def test_the_language_decides(tmp_path):
     german = SubtitleTrack([(0, 1000, "Guten Tag")], language="ger")
     film = write_subtitled(tmp_path / "film.mkv", 4, [german, SubtitleTrack(CUES), SubtitleTrack(CUES[:1])])

@@ -38,8 +38,8 @@ class FilmText:
 
     @property
     def is_there(self) -> bool:
-        """Whether the film has subtitles that could be read; they may hold no speech."""
-        return "taken" in self.quality and "not_read" not in self.quality
+        """Whether anything is said: subtitles without speech in the film may be those of another one, or of signs."""
+        return bool(self.cues)
 
     @property
     def source(self) -> str:
