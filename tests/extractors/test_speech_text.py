@@ -68,6 +68,11 @@ def test_the_drawing_of_the_module():
     np.testing.assert_allclose(rows[:, :2], [[2, 1], [1, 0.5], [0, 0]])
 
 
+def test_a_cue_that_reaches_beyond_the_film_has_its_words_in_all_of_its_time():
+    rows = rows_of_cues([Cue(-2_000_000, 2_000_000, "one two three four"), Cue(2_500_000, 9_000_000, "five")], range(3))
+    np.testing.assert_allclose(rows[:, 0], [1, 1, 0.5 / 6.5])
+
+
 def test_sentiment_is_that_of_vader():
     # The first two are examples of VADER's own documentation.
     assert sentiment("VADER is smart, handsome, and funny.") == 0.8316

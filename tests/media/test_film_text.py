@@ -105,7 +105,7 @@ def test_the_decoding_process_reads_the_same(tmp_path):
 
 def test_a_file_counts_from_the_files_start_and_a_track_by_its_timestamps(tmp_path):
     film = write_subtitled(tmp_path / "film.mkv", 4, [SubtitleTrack([(1000, 1500, "early"), *CUES[1:]])], begin_s=2)
-    assert spoken(read(film)) == [(0, 1000, "Good bye")]
+    assert spoken(read(film)) == [(0, 1000, "Good bye")], "the cue of 2 s"
     assert codes(read(film)) == ["subtitles_left_out"]
     # The file's sound, say, begins a second before its pictures: players count from there.
     probe, name = replace(probe_film(film), file_start_s=Fraction(1)), "film.srt"

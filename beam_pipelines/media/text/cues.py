@@ -1,7 +1,7 @@
 """Cues on the film's clock: which of them are speech, how long each is on screen, and what was wrong with them.
 
 file      [---- cue ----)      [-- no end --           [- begins in the film, ends beyond -
-film  0   [---- cue ----)      [-- 5 s, or to the next cue)              [---)  D
+film  0   [---- cue ----)      [-- 5 s, or to the next cue)              [---D--)
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ class Cue:
 def cues_of_speech(found: Sequence[Cue], duration_us: int) -> tuple[tuple[Cue, ...], dict[str, Any]]:
     """The cues that somebody speaks during the film, by time, and counts of the others.
 
-    Each of them has an end after its start. A line that was on screen directly before, as in captions that roll up and
-    in effects of several layers, belongs to the cue before, which lasts longer.
+    Each of them has an end after its start. One that reaches beyond the film isn't cut, so that its words stay spread
+    over all of its time. A line that was on screen directly before, as in captions that roll up and in effects of
+    several layers, belongs to the cue before, which lasts longer.
 
     Args:
         found: all cues of a file, in any order.
@@ -66,7 +67,7 @@ def cues_of_speech(found: Sequence[Cue], duration_us: int) -> tuple[tuple[Cue, .
             counts["not_speech"] += 1
             continue
         counts["cues"] += 1
-        _add(spoken, lines, max(0, cue.start_us), min(end_us, duration_us))
+        _add(spoken, lines, cue.start_us, end_us)
     spoken.sort(key=lambda cue: cue.start_us)
     return tuple(replace(cue, text=cue.text.replace("\n", " ")) for cue in spoken), counts
 
