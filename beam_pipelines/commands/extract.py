@@ -74,9 +74,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.launch import job
     from beam_pipelines.launch.local_work import largest_first, looks_up, segment_for, workers_for
 
-    options = job.beam_options(
-        beam_arguments, arguments.workers, one_process=lambda: job.films_share_batches(config.device)
-    )
+    options = job.beam_options(beam_arguments, arguments.workers, one_process=lambda: job.films_share_batches(config))
     films, passed_over = list_catalogue(arguments.films, config.suffixes, config.min_lines_px)
     require_weights(config)
     descriptions = describe_tracks(config)

@@ -63,7 +63,7 @@ def _main(argv: list[str]) -> int:
 
     model = find_model(arguments.model)
     source = source_of_films(films, extract, model, storage.join(arguments.output, "records"))
-    options = job.beam_options([], 0, one_process=lambda: job.films_share_batches(extract.device))
+    options = job.beam_options([], 0, one_process=lambda: job.films_share_batches(extract))
     with as_steps_of_a_run():
         code = run_scoring(source, model, config, arguments.output, options)
         _say_why(arguments.output, films)

@@ -74,7 +74,7 @@ def _main(argv: list[str]) -> int:
     options = job.beam_options(
         beam_arguments,
         arguments.workers,
-        one_process=lambda: bool(arguments.films) and job.films_share_batches(extract.device),
+        one_process=lambda: bool(arguments.films) and job.films_share_batches(extract),
     )
     model = find_model(arguments.model)
     model.card.assert_takes_stride(config.stride_s)

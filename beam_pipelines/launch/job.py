@@ -35,7 +35,8 @@ from beam_pipelines.contracts.runs import (
     read_manifest_of_run,
     read_warnings,
 )
-from beam_pipelines.extractors.config import DeviceConfig
+from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.extractors.configured_networks import network_input
 from beam_pipelines.films.passed_over import passed_over_line
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError, nearest
@@ -74,10 +75,12 @@ class OptionsOfJob(PipelineOptions):
         return {key: value for key, value in super().__getstate__().items() if key != "_views"}
 
 
-def films_share_batches(device: DeviceConfig) -> bool:
+def films_share_batches(config: ExtractConfig) -> bool:
     """Whether films extracted here share batches, so that a local job is one process with a thread per film."""
+    if all(network_input(config, modality) is None for modality in config.modalities):
+        return False
     # TensorFlow takes seconds to look for a GPU, so it isn't asked if the setting decides.
-    return device.shares_batches(device.share_batches is None and sees_gpu())
+    return config.device.shares_batches(config.device.share_batches is None and sees_gpu())
 
 
 def beam_options(

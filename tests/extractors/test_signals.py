@@ -15,6 +15,7 @@ from beam_pipelines import extract_features
 from beam_pipelines.contracts.records.records import FilmRecord
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.signals.columns import COLUMNS, PICTURE_SIGNALS, SOUND_SIGNALS
+from beam_pipelines.launch import job
 from tests.support.synthetic_clips import Picture, Sound, write_clip
 
 HEIGHT_PX, WIDTH_PX, RATE_HZ, SECONDS = 64, 128, 25, 12
@@ -96,6 +97,14 @@ def test_grey_pictures_have_no_colour(record):
     assert (np.abs(column(record, "warmth")) < 0.01).all()
     assert (column(record, "saturation") < 0.06).all()
     assert (column(record, "colourfulness") < 3).all()
+
+
+def test_films_of_signals_alone_share_no_batches_and_look_for_no_gpu(monkeypatch):
+    looked = []
+    monkeypatch.setattr(job, "sees_gpu", lambda: bool(looked.append(1)) or True)
+    assert not job.films_share_batches(ExtractConfig(modalities=(PICTURE_SIGNALS, SOUND_SIGNALS)))
+    assert not looked
+    assert job.films_share_batches(ExtractConfig(modalities=(PICTURE_SIGNALS, "audio")))
 
 
 def test_a_film_of_signals_alone_loads_no_tensorflow(film):

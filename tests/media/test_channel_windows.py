@@ -43,6 +43,14 @@ def test_channels_keep_their_samples_places_and_rate(tmp_path):
     np.testing.assert_array_equal(found[3].samples[1, 12_000:], 0)
 
 
+def test_damaged_samples_are_bounded(tmp_path):
+    sound = np.full((1, 4 * 8_000), 0.25, np.float32)
+    sound[0, 100:103] = (np.nan, np.inf, -1e30)
+    path = clip(tmp_path / "film.mov", sound, rate_hz=8_000, codec="pcm_f32le")
+    samples = windows(path)[0].samples[0, 4_000:]
+    assert samples[99:104].tolist() == [0.25, 0, 0, -8, 0.25]
+
+
 def test_the_mono_row_is_what_networks_hear(tmp_path):
     sound = np.random.default_rng(2).uniform(-0.5, 0.5, (2, 4 * 16_000)).astype(np.float32)
     path = clip(tmp_path / "film.mov", sound, rate_hz=16_000, layout="stereo", codec="pcm_f32le")

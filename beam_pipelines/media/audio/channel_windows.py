@@ -33,6 +33,8 @@ LOUDSPEAKERS = ("FL", "FR", CENTRE, "SL", "SR", "BL", "BR", "BC")
 ROWS = (MONO, *LOUDSPEAKERS)
 _FRONT_ROWS = 4
 """Tracks of one or two channels need no more rows."""
+# Lossy codecs overshoot full scale, but not by so much: the rest is damage, whose square might not be a number.
+_LOUDEST = 8.0
 _EFFECTS = frozenset(("LFE", "LFE2"))
 _NEAREST = {
     **{name: name for name in LOUDSPEAKERS},
@@ -55,7 +57,7 @@ class ChannelWindow:
         t: the second, counted from the film's first video timestamp.
         rate_hz: the sampling rate.
         names: names of the rows, in the order of `ROWS`; rows that would be zero are left out.
-        samples: float32 [rows, samples]; full scale is 1.
+        samples: float32 [rows, samples]; full scale is 1, and nothing is beyond 8.
         present: whether any sample of the second itself is the film's own sound; if not, there is no row.
     """
 
@@ -110,8 +112,8 @@ def channel_windows(
 def _rows_of_frame(frame: Any, count: int) -> np.ndarray:
     """float32 [count, samples]: the first rows of a decoded audio frame."""
     samples, names = channel_samples(frame), channel_names(frame.layout)
-    if not np.isfinite(samples).all():
-        samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+    if not np.abs(samples).max(initial=0.0) <= _LOUDEST:
+        samples = np.clip(np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0), -_LOUDEST, _LOUDEST)
     rows: np.ndarray = np.zeros((count, samples.shape[1]), np.float32)
     rows[0] = mixed(samples, names)
     places = [ROWS.index(_NEAREST[name]) if name in _NEAREST else -1 for name in names]
