@@ -12,7 +12,6 @@ from beam_pipelines.contracts.film_warnings import refuse, warnings_of_quality
 from beam_pipelines.contracts.records import records
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.probe import FilmProbe
 from beam_pipelines.media.text.film_text import FilmText
 from beam_pipelines.media.text.subtitle_choice import Subtitles, choose_subtitles, sidecars
@@ -99,15 +98,16 @@ def read_text(
         refused: the codes of `extract.refuse`.
 
     Raises:
-        FilmError: if the film or its subtitle file can't be read, or there is a warning that `refused` names.
+        FilmError: if the film can't be read, or there is a warning that `refused` names.
     """
     if beside is None:
         return None
     with ExitStack() as copies:
         try:
             sidecar = copies.enter_context(storage.local_copy(beside.taken.uri)) if beside.taken else None
-            text = decoder.text(path, probe, beside.wanted, beside.found, sidecar)
-        except FileNotFoundError as error:
-            raise FilmError("read", "changed", f"{error}: was removed while the film was read; run again") from error
+        except FileNotFoundError:
+            # A link that leads nowhere, or a file that has just gone: read as what it is, absent.
+            sidecar = Path(beside.taken.uri) if beside.taken else None
+        text = decoder.text(path, probe, beside.wanted, beside.found, sidecar)
     refuse(film.uri, warnings_of_quality({"text": text.quality}), refused)
     return text

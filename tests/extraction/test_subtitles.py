@@ -103,6 +103,15 @@ def test_the_digest_of_the_file_is_kept(film, extractor):
     assert taken == {**expected, "sha256": digest}
 
 
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("nowhere.srt"), os.mkfifo])
+def test_what_is_no_file_is_told_and_not_waited_for(film, extractor, make: Callable[[Path], None]):
+    make(Path(film.uri).parent / "film [1].srt")
+    record = record_of(film, extractor())
+    assert [warning.code for warning in record.header.warnings] == ["subtitles_not_read"]
+    assert not record.tracks["speech_text"].present.any()
+    assert not extract_film(film, extractor()).extracted
+
+
 def test_films_that_need_work_are_set_apart_by_their_subtitles(film, extractor, tmp_path):
     made = extractor()
     extract_film(film, made)

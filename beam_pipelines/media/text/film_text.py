@@ -77,7 +77,7 @@ def read_film_text(
     try:
         if choice.taken.is_sidecar:
             assert sidecar is not None
-            quality["taken"]["size_bytes"] = Path(sidecar).stat().st_size
+            quality["taken"]["size_bytes"] = _size_bytes(Path(sidecar))
             found, about = _read_sidecar(Path(sidecar), probe, wanted.encoding)
         else:
             found, about = cues_of_track(path, probe, int(choice.taken.where), wanted.encoding)
@@ -96,11 +96,21 @@ def read_film_text(
     return FilmText(cues, quality)
 
 
+def _size_bytes(sidecar: Path) -> int:
+    return sidecar.stat().st_size if sidecar.exists() else 0
+
+
 def _read_sidecar(sidecar: Path, probe: FilmProbe, encoding: str | None) -> tuple[list[Cue], dict[str, Any]]:
     """The cues of a file beside the film, and what a record says of the file."""
-    if sidecar.stat().st_size > MOST_BYTES:
+    if _size_bytes(sidecar) > MOST_BYTES:
         raise UnreadableSubtitles(f"it has more than {MOST_BYTES // 1_000_000} MB")
-    content = sidecar.read_bytes()
+    # Reading a named pipe or a device might never end.
+    if sidecar.exists() and not sidecar.is_file():
+        raise UnreadableSubtitles("it is no regular file")
+    try:
+        content = sidecar.read_bytes()
+    except OSError as error:
+        raise UnreadableSubtitles(str(error.strerror)) from error
     text, encoded, is_guess = decode_text(content, encoding)
     about: dict[str, Any] = {"sha256": hashlib.sha256(content).hexdigest(), "encoding": encoded}
     if is_guess:
