@@ -20,7 +20,7 @@ from tests.support.synthetic_clips import Sound, regular_times, write_clip
 
 pytestmark = pytest.mark.usefixtures("networks_kept")
 
-CONFIG = ExtractConfig.model_validate({"modalities": ["audio"], "audio": {"weights": "untrained"}})
+CONFIG = ExtractConfig.model_validate({"modalities": ["audio"], "audio": {"weights": "untrained", "batch_size": 4}})
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,19 +15,24 @@ from beam_pipelines.extractors.networks.vggish import VGGishAudio
 from tests.support.kept_networks import kept_network
 
 
+def untrained(kind: Any) -> Any:
+    """A network with drawn weights: the one that jobs of this process have used, if they have (`kept_networks`)."""
+    return kept_network((kind, "untrained", 0, 4, "float32", False, None), lambda: kind("untrained", batch_size=4))
+
+
 @pytest.fixture(scope="module")
 def untrained_image() -> InceptionV3Image:
-    return kept_network((InceptionV3Image, 4), lambda: InceptionV3Image("untrained", batch_size=4))
+    return untrained(InceptionV3Image)
 
 
 @pytest.fixture(scope="module")
 def untrained_audio() -> VGGishAudio:
-    return kept_network((VGGishAudio, 4), lambda: VGGishAudio("untrained", batch_size=4))
+    return untrained(VGGishAudio)
 
 
 @pytest.fixture(scope="module")
 def untrained_face() -> InceptionResnetV1Face:
-    return kept_network((InceptionResnetV1Face, 4), lambda: InceptionResnetV1Face("untrained", batch_size=4))
+    return untrained(InceptionResnetV1Face)
 
 
 @pytest.fixture(scope="session")

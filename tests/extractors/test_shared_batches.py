@@ -95,7 +95,7 @@ def test_a_film_alone_does_not_wait() -> None:
     assert batches.rows(7).vectors().shape == (0, 7)
 
 
-@pytest.mark.parametrize("network", ["untrained_image", "untrained_face"])
+@pytest.mark.parametrize("network", [pytest.param("untrained_image", marks=pytest.mark.slow), "untrained_face"])
 def test_a_row_has_the_same_vector_at_all_places(network: str, request: pytest.FixtureRequest) -> None:
     untrained = request.getfixturevalue(network)
     size_px = untrained.image_size_px

@@ -14,7 +14,8 @@ from tests.support.synthetic_clips import regular_times, write_clip
 
 pytestmark = pytest.mark.usefixtures("networks_kept")
 
-SETTINGS = ["--workers=1", "--set=modalities=[audio]", "--set=audio.weights=untrained", "--set=failure_threshold=1"]
+SETTINGS = ["--workers=1", "--set=modalities=[audio]", "--set=audio.weights=untrained", "--set=audio.batch_size=4"]
+SETTINGS += ["--set=failure_threshold=1"]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.support.synthetic_clips import Sound, regular_times, write_clip
 
 pytestmark = pytest.mark.usefixtures("networks_kept")
 
-ONLY_AUDIO = ("--workers=1", "--set=audio.weights=untrained", "--set=modalities=[audio]")
+ONLY_AUDIO = ("--workers=1", "--set=audio.weights=untrained", "--set=audio.batch_size=4", "--set=modalities=[audio]")
 
 
 @pytest.fixture(scope="module")

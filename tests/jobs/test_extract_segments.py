@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("networks_kept")
 
 SECONDS = 620
 SETTINGS = ["--set=modalities=[audio,face]", "--set=audio.weights=untrained", "--set=face.weights=untrained"]
-SETTINGS += ["--set=face.smallest_face=0.5"]
+SETTINGS += ["--set=audio.batch_size=4", "--set=face.smallest_face=0.5"]
 
 
 @pytest.fixture(scope="module")

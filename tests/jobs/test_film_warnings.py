@@ -18,7 +18,7 @@ from tests.support.synthetic_clips import regular_times, write_clip
 
 pytestmark = pytest.mark.usefixtures("networks_kept")
 
-SOUND = ["--workers=1", "--set=modalities=[audio]", "--set=audio.weights=untrained", "--set=audio.batch_size=2"]
+SOUND = ["--workers=1", "--set=modalities=[audio]", "--set=audio.weights=untrained", "--set=audio.batch_size=4"]
 
 
 def run(folder: Path, *arguments: str) -> int:

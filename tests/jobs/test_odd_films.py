@@ -21,7 +21,7 @@ from tests.support.report_runs import film_data
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("networks_kept")]
 
-SECTION = {"modalities": ["audio"], "audio": {"weights": "untrained", "batch_size": 2}}
+SECTION = {"modalities": ["audio"], "audio": {"weights": "untrained", "batch_size": 4}}
 # Film -> seconds, the seconds that have sound, warnings.
 RIGHT = {
     "commentary_first.mkv": (3, range(3), ["sound_track_chosen"]),
@@ -44,7 +44,7 @@ RIGHT = {
 def place(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the records of all odd films, their scores and the page."""
     folder, odd = tmp_path_factory.mktemp("odd"), shared_data / "odd_films"
-    sound = ["--set=modalities=[audio]", "--set=audio.weights=untrained", "--set=audio.batch_size=2"]
+    sound = ["--set=modalities=[audio]", "--set=audio.weights=untrained", "--set=audio.batch_size=4"]
     assert extract.main(["--films", str(odd), "--output", str(folder / "features"), "--workers=1", *sound]) == 0
     descriptions = describe_tracks(ExtractConfig.model_validate(SECTION))
     write_model(folder / "exports", "1", dimensions={"audio": 128}, descriptions=descriptions)

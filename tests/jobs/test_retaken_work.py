@@ -36,10 +36,10 @@ def test_extraction(tmp_path, is_same_run):
     films, output = tmp_path / "films", tmp_path / "features"
     films.mkdir()
     write_clip(films / "film.mp4", regular_times(25, 25))
-    settings = ["modalities=[audio]", "audio.weights=untrained"]
+    settings = ["modalities=[audio]", "audio.weights=untrained", "audio.batch_size=4"]
     before_s = job.storage_time_s(str(output))
-    assert extract.main(["--films", str(films), "--output", str(output), "--workers=1", f"--set={settings[0]}",
-                         f"--set={settings[1]}"]) == 0  # fmt: skip
+    assert extract.main(["--films", str(films), "--output", str(output), "--workers=1",
+                         *(f"--set={setting}" for setting in settings)]) == 0  # fmt: skip
     after_s = job.storage_time_s(str(output))
     config = load_section("extract", ExtractConfig, None, settings)
     catalogue = list_films(str(films), config.suffixes, config.min_lines_px)

@@ -26,7 +26,7 @@ from trainer.foundation.config import TrainConfig
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SETTINGS = ["epochs=1", "batch_size=64", "stride_s=4", "model.window_s=4", "model.encoder.units=3"]
-SETTINGS += ["smoothing_cutoffs_hz=[0.1]", "model.modalities=[image, audio]"]
+SETTINGS += ["smoothing_cutoffs_hz=[0.1]", "model.modalities=[audio]"]
 TCN = [("TCN", "model.encoder.filters=3"), ("TCN", "model.encoder.filters_step=1"), ("TCN", "model.encoder.levels=1")]
 PREDICTORS = {
     "features": ["image + audio", "fc6 + emobase2010"],

@@ -38,6 +38,7 @@ def make_model(dtype: str = "float32", seed: int = 1, scattered: bool = True, **
     return model
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize(
     ("dtype", "batch_normalization", "presence_input"),
     [("float64", False, True), ("float64", True, False), ("float32", False, False), ("float32", True, True)],

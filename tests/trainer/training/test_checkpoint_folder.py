@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import resource
 import tempfile
 from pathlib import Path
 
@@ -12,12 +10,11 @@ import pytest
 import tensorflow as tf
 
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.errors import ConfigurationError, StorageError
+from beam_pipelines.foundation.errors import ConfigurationError, DiskFullError, StorageError
 from beam_pipelines.foundation.output_directory import assert_output_directory
 from beam_pipelines.foundation.storage import object_storage
 from tests.support.gcs_emulator import GcsEmulator
 from tests.support.killed_writes import Killed, kill_after
-from tests.support.synthetic_films import REPOSITORY
 from trainer.training.checkpoint_folder import AnotherRunError, CheckpointFolder, checkpoint_folder
 from trainer.training.checkpoints import TrainingState
 
@@ -147,28 +144,22 @@ def test_a_bucket_that_is_absent_is_told_before_data_are_loaded(emulator: GcsEmu
         assert_output_directory("gs://absent/run")
 
 
-ON_A_SMALL_DISK = """
-import resource, sys
-import tensorflow as tf
-from beam_pipelines.foundation.errors import DiskFullError
-from trainer.training.checkpoints import TrainingState
+class ManyWeights(tf.Module):
+    """400 kB of weights."""
 
-class Weights(tf.Module):
-    weights = [tf.Variable(tf.zeros(100_000))]
-
-state = TrainingState(sys.argv[1], Weights(), tf.Module())
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-try:
-    state.save()
-except DiskFullError as error:
-    print(error)
-"""
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = [tf.Variable(tf.zeros(100_000))]
 
 
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", ON_A_SMALL_DISK, str(tmp_path)]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.startswith(f"{tmp_path}: no room for a checkpoint (")
-    assert "start again: the run goes on" in done.stdout
+    state = TrainingState(str(tmp_path), ManyWeights(), tf.Module())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # no file of this process may be larger
+    try:
+        with pytest.raises(DiskFullError) as caught:
+            state.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(caught.value).startswith(f"{tmp_path}: no room for a checkpoint (")
+    assert "start again: the run goes on" in str(caught.value)
