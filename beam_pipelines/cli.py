@@ -20,6 +20,7 @@ COMMANDS = {
         "beam_pipelines.commands.prepare",
         "feature records of the training films -> statistics and transform graph",
     ),
+    "ratings": ("trainer.commands.ratings", "how well the raters of labels agree, and which of them to look at"),
     "train": ("trainer.commands.train", "feature records and labels -> exported model with its card"),
     "tune": ("trainer.commands.tune", "searches the paper's space for the best configuration, by the validation films"),
     "ensemble": ("trainer.commands.ensemble", "several exported models -> one whose curves are the mean of theirs"),

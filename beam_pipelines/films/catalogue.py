@@ -187,7 +187,7 @@ def _manifest_film(row: Mapping[str, str], uri: str, line: int, needs_path: bool
         film_id=escape_film_id(row["film_id"]),
         uri=address(row.get("path", "")),
         split=row.get("split", ""),
-        labels=address(row.get("labels", "")),
+        labels=address(row.get("labels", "").replace("{film}", row["film_id"])),
         rendition=row.get("rendition", ""),
     )
 

@@ -17,7 +17,8 @@ import numpy as np
 from beam_pipelines.contracts.records import records
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
-from beam_pipelines.foundation.tables.reading import TableError, read_table
+from beam_pipelines.foundation.tables.reading import Numbers, TableError, read_table
+from beam_pipelines.foundation.tables.seconds import CLOCKS, second_of
 from beam_pipelines.importing.imported_features import KINDS, Defects, ImportedRows, read_csv_rows, read_organisers_kind
 from beam_pipelines.media.damage import describe_file
 from beam_pipelines.media.probe import probe_film
@@ -230,16 +231,23 @@ def _rows(header: records.RecordHeader, presence: Mapping[str, np.ndarray], film
         DefectRow(film.film_id, modality, seconds, int(presence[modality].sum()), about[modality]["defects"])
         for modality in sorted(film.sources)
     ]
-    if film.labels_uri:
-        labelled = _rows_of_labels(film.labels_uri)
+    if film.labels_uri and "{" not in film.labels_uri:  # several files of raters: only the trainer knows their form
+        labelled = _labelled_seconds(film.labels_uri)
         short = {"short_by": seconds - labelled} if labelled < seconds else {}
         beyond = {"beyond": labelled - seconds} if labelled > seconds else {}
         rows.append(DefectRow(film.film_id, "labels", seconds, min(labelled, seconds), {**short, **beyond}))
     return rows
 
 
-def _rows_of_labels(uri: str) -> int:
+def _labelled_seconds(uri: str) -> int:
+    """The seconds that a label file has rows of: by its column of times if there is one, else its rows."""
     try:
-        return sum(1 for _ in read_table(uri).rows())
+        table = read_table(uri)
+        place = next((there for name in CLOCKS[:-1] if (there := table.place(name)) is not None), None)
+        if place is None:
+            return sum(1 for _ in table.rows())
+        numbers = Numbers(uri)
+        times = np.array([numbers.of(line, [cells[place]])[0] for line, cells in table.rows()])
+        return len(np.unique(second_of(times[np.isfinite(times)])))
     except TableError as error:
         raise FilmError("import", "labels_unreadable", str(error)) from error

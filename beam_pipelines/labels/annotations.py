@@ -15,10 +15,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from beam_pipelines.contracts.targets import TARGETS
+from beam_pipelines.foundation.tables.reading import TableError
 from beam_pipelines.foundation.text_tables import aligned
-from beam_pipelines.labels.config import LabelConfig
+from beam_pipelines.labels.config import TABLE, LabelConfig
 from beam_pipelines.labels.layouts import AnnotationError, LabelRow, read_rows
+from beam_pipelines.labels.rated import read_ratings
+from beam_pipelines.labels.raters import Ratings, disagreement, fused, standardised
 
 _STEP_TOLERANCE_S = 0.01
 
@@ -30,14 +32,19 @@ class Labels:
     Attributes:
         uri: the file.
         time_s: float64 [N], rising; seconds on the film's clock, where 0 is the film's first second, less the lag.
-        values: float32 [N, 2], valence and arousal in the labels' own range.
+        values: float32 [N, targets], those of `LabelConfig.targets`, in the labels' own range.
         unpaired_rows: rows that give one target only, in a layout with two files; they are not among the N.
+        deviation: float32 [N, targets], how far the raters are apart (sample standard deviation), NaN where fewer than
+            two rated; None if the files don't say.
+        ratings: every rater's values [N, R, targets]; None if the files have one value for all.
     """
 
     uri: str
     time_s: np.ndarray
     values: np.ndarray
     unpaired_rows: int = 0
+    deviation: np.ndarray | None = None
+    ratings: Ratings | None = None
 
 
 @dataclass(frozen=True)
@@ -70,21 +77,24 @@ class LabelReport:
         return self.used == self.label_rows == self.film_seconds and not self.unpaired_rows
 
 
-def read_labels(uri: str, config: LabelConfig) -> Labels:
-    """Reads a label file, local or `gs://`.
+def read_labels(uri: str, config: LabelConfig, film_id: str = "") -> Labels:
+    """Reads the labels of a film, local or `gs://`.
 
     Args:
-        uri: the file.
+        uri: the file, or for tables an address with `{rater}` or `{target}` (`labels.rated`).
         config: its layout, the range of its values, and `first_time_s`, the label time that is second 0 of the film.
             Without `first_time_s` the first row is second 0 and must have time 0 or 1: published files count from
             either, and any other origin would be a guess. MediaEval 2017's segments have their start in the film, so
-            there it is 0. Then `lag_s` is taken off every time.
+            there it is 0, and so it is in tables. Then `lag_s` is taken off every time.
+        film_id: the film; tables of several films are asked for it.
 
     Raises:
         AnnotationError: if the file is absent, is not text, or has no header or no rows; if a row doesn't fit the
             layout; if times don't rise, or aren't one second apart; if the first time leaves the origin open; or if a
             value is out of range.
     """
+    if config.layout == TABLE:
+        return _read_table(uri, config, film_id)
     rows, unpaired_rows = read_rows(uri, config)
     if not rows:
         raise AnnotationError(f"{uri}: has no rows of labels")
@@ -97,7 +107,52 @@ def read_labels(uri: str, config: LabelConfig) -> Labels:
         time_s=np.array([row.time_s - origin - config.lag_s for row in rows], np.float64),
         values=np.array([row.values for row in rows], np.float32),
         unpaired_rows=unpaired_rows,
+        deviation=_deviation(rows),
     )
+
+
+def _read_table(uri: str, config: LabelConfig, film_id: str) -> Labels:
+    try:
+        ratings, first = read_ratings(uri, config, film_id)
+        values = np.asarray(ratings.values, np.float64)
+        for place in range(len(config.targets)):
+            if config.raters.standardise and len(ratings.raters) > 1:
+                moved_values = standardised(values[:, :, place])
+                values[:, :, place] = np.clip(moved_values, config.minimum, config.maximum)
+        columns = [fused(values[:, :, place], config.raters) for place in range(len(config.targets))]
+    except FileNotFoundError as error:
+        raise AnnotationError(
+            f"{error.filename or uri}: no such label file; correct the manifest's 'labels'"
+        ) from error
+    except TableError as error:
+        raise AnnotationError(str(error)) from error
+    except ValueError as error:
+        raise AnnotationError(f"{uri}: {error}") from error
+    label = np.stack(columns, axis=1)
+    known = ~np.isnan(label)
+    rows = np.flatnonzero(known.all(axis=1))
+    if not len(rows):
+        raise AnnotationError(
+            f"{uri}: no second has a label of {' and '.join(config.targets)}; see labels.table.least_samples "
+            f"({config.table.least_samples}) and labels.raters.least ({config.raters.least})"
+        )
+    several = len(ratings.raters) > 1
+    apart = [disagreement(values[rows, :, place]) for place in range(len(config.targets))] if several else []
+    return Labels(
+        uri=uri,
+        time_s=(rows + first - config.lag_s).astype(np.float64),
+        values=label[rows].astype(np.float32),
+        unpaired_rows=int((known.any(axis=1) & ~known.all(axis=1)).sum()),
+        deviation=np.stack(apart, axis=1).astype(np.float32) if several else None,
+        ratings=Ratings(ratings.raters, values[rows].astype(np.float32)) if several else None,
+    )
+
+
+def _deviation(rows: Sequence[LabelRow]) -> np.ndarray | None:
+    if not any(row.deviation for row in rows):
+        return None
+    width = len(rows[0].values)
+    return np.array([row.deviation or (np.nan,) * width for row in rows], np.float32)
 
 
 def moved(labels: Labels, seconds: int) -> Labels:
@@ -113,7 +168,7 @@ def align(labels: Labels, seconds: int) -> tuple[np.ndarray, np.ndarray]:
         seconds: T of the film.
 
     Returns:
-        values, float32 [T, 2], zero in seconds without a row, and known, bool [T], true in seconds with one.
+        values, float32 [T, targets], zero in seconds without a row, and known, bool [T], true in seconds with one.
 
     Raises:
         AnnotationError: if two rows have one second.
@@ -126,10 +181,28 @@ def align(labels: Labels, seconds: int) -> tuple[np.ndarray, np.ndarray]:
             "labels must come once a second"
         )
     inside = (nearest >= 0) & (nearest < seconds)
-    values, known = np.zeros((seconds, len(TARGETS)), np.float32), np.zeros(seconds, bool)
+    values, known = np.zeros((seconds, labels.values.shape[1]), np.float32), np.zeros(seconds, bool)
     values[nearest[inside]] = labels.values[inside]
     known[nearest[inside]] = True
     return values, known
+
+
+def on_clock(labels: Labels, rows: np.ndarray, seconds: int) -> np.ndarray:
+    """Puts what belongs to the labels' rows on the clock, as `align` does: [N, …] -> float32 [T, …], NaN elsewhere."""
+    nearest = _nearest_seconds(labels)
+    inside = (nearest >= 0) & (nearest < seconds)
+    found = np.full((seconds, *rows.shape[1:]), np.nan, np.float32)
+    found[nearest[inside]] = rows[inside]
+    return found
+
+
+def raters_on_clock(labels: Labels, seconds: int) -> tuple[np.ndarray | None, Ratings | None]:
+    """How far the raters are apart, float32 [T, targets], and what each gave, in every second; None if unknown."""
+    deviation = None if labels.deviation is None else on_clock(labels, labels.deviation, seconds)
+    ratings = labels.ratings
+    if ratings is not None:
+        ratings = replace(ratings, values=on_clock(labels, ratings.values, seconds))
+    return deviation, ratings
 
 
 def report_alignment(film_id: str, labels: Labels, seconds: int) -> LabelReport:
@@ -186,7 +259,7 @@ def _origin_s(uri: str, first: LabelRow, config: LabelConfig) -> float:
 
 def _assert_range(uri: str, rows: Sequence[LabelRow], config: LabelConfig) -> None:
     for row in rows:
-        for target, value in zip(TARGETS, row.values, strict=True):
+        for target, value in zip(config.targets, row.values, strict=True):
             if not config.minimum <= value <= config.maximum:
                 raise AnnotationError(
                     f"{uri}, line {row.line}: {target} {value:g} is outside of [{config.minimum:g}, "

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, zip_longest
 
 import numpy as np
@@ -27,7 +27,8 @@ import numpy as np
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.foundation.tables.reading import Numbers, Table, TableError, read_table
-from beam_pipelines.labels.config import LabelConfig
+from beam_pipelines.labels.config import TABLE, LabelConfig
+from beam_pipelines.labels.rated import rating_files
 
 SEGMENT_S = 10.0
 SEGMENT_HOP_S = 5.0
@@ -42,11 +43,19 @@ class AnnotationError(ConfigurationError):
 
 @dataclass(frozen=True)
 class LabelRow:
-    """One row of labels: its line, its time in seconds as the file counts them, valence and arousal."""
+    """One row of labels.
+
+    Attributes:
+        line: its line in the file.
+        time_s: its time in seconds, as the file counts them.
+        values: the value of each target.
+        deviation: the standard deviation of each target's raters; empty if the file has none.
+    """
 
     line: int
     time_s: float
-    values: tuple[float, float]
+    values: tuple[float, ...]
+    deviation: tuple[float, ...] = ()
 
 
 Rows = tuple[list[LabelRow], int]
@@ -62,15 +71,29 @@ def read_rows(uri: str, config: LabelConfig) -> Rows:
     Raises:
         AnnotationError: if the file is absent, is not text or has no header, or a row doesn't fit the layout.
     """
-    return _READERS[config.layout](uri, config)
+    rows, unpaired = _READERS[config.layout](uri, config)
+    if config.targets == TARGETS:
+        return rows, unpaired
+    kept = [TARGETS.index(target) for target in config.targets]
+    return [
+        replace(
+            row,
+            values=tuple(row.values[place] for place in kept),
+            deviation=tuple(row.deviation[place] for place in kept if row.deviation),
+        )
+        for row in rows
+    ], unpaired
 
 
 def label_files(uri: str, layout: str) -> tuple[str, ...]:
-    """The files that a manifest's label address means: itself, or both of a pair, valence first.
+    """The files that a manifest's label address means: itself, both of a pair, valence first, or those of all raters.
 
     Raises:
-        AnnotationError: if the name of one of two files doesn't say which it is.
+        AnnotationError: if the name of one of two files doesn't say which it is, or there is none.
     """
+    if layout == TABLE:
+        with _faults_of_labels():
+            return tuple(file.uri for file in rating_files(uri, TARGETS))
     if layout not in _PAIRED:
         return (uri,)
     folder, _, name = uri.rpartition("/")
@@ -126,7 +149,8 @@ def _read_pair(uri: str, config: LabelConfig) -> Rows:
                 f"{arousal_uri}, line {other}: has time {second[0]:g} where the valence file has {first[0]:g}; the two "
                 "files of a film must tell the same seconds"
             )
-        rows.append(LabelRow(number, first[0], (first[1], second[1])))
+        deviation = (first[2], second[2]) if len(first) == len(second) == 3 else ()
+        rows.append(LabelRow(number, first[0], (first[1], second[1]), deviation))
     return rows, abs(len(valence) - len(arousal))
 
 
@@ -162,9 +186,8 @@ def _seconds_by_interpolation(segments: Sequence[LabelRow]) -> list[LabelRow]:
     return rows
 
 
-def _between(first: tuple[float, float], second: tuple[float, float], share: float) -> tuple[float, float]:
-    valence, arousal = (a + share * (b - a) for a, b in zip(first, second, strict=True))
-    return valence, arousal
+def _between(first: tuple[float, ...], second: tuple[float, ...], share: float) -> tuple[float, ...]:
+    return tuple(a + share * (b - a) for a, b in zip(first, second, strict=True))
 
 
 def _mean(values: Sequence[float]) -> float:

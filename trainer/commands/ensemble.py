@@ -42,7 +42,6 @@ def _main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
 
     from beam_pipelines.contracts.models.exported_cards import versions_of
-    from beam_pipelines.contracts.targets import TARGETS
     from beam_pipelines.foundation.tensorflow_start import start_tensorflow
     from trainer.exporting.ensemble import combine
     from trainer.exporting.ensemble_members import assert_members_agree, common_smoothing, equal_weights, find_members
@@ -61,7 +60,7 @@ def _main(argv: list[str]) -> int:
         validated = _validated(arguments, members)
         smoothing, weights = validated.smoothing, validated.weights
         further["validation_metrics"] = [row for row in validated.table.to_dict() if row["scope"] != "film"]
-        further["constant_mean"] = dict(zip(TARGETS, map(float, validated.constant), strict=True))
+        further["constant_mean"] = dict(zip(validated.table.targets, map(float, validated.constant), strict=True))
         print(validated.table.to_text())
         print()
     else:

@@ -59,6 +59,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.report.runs.run_pages import write_run_page
     from trainer.evaluation.curve_files import RIDGE
     from trainer.evaluation.evaluate import evaluate_curves
+    from trainer.evaluation.rater_rows import rater_rows
     from trainer.evaluation.run_files import write_run_file
     from trainer.experiments.cached_steps import assert_experiment_directory
     from trainer.experiments.data import TEST
@@ -85,6 +86,7 @@ def _main(argv: list[str]) -> int:
             known = {name: {film.film_id: run[film.film_id] for film in labelled} for name, run in curves.items()}
             rows.extend({"seed": seed, **row} for row in evaluate_curves(known, labelled, constant).to_dict())
 
+    rows.extend({"seed": None, **row.as_dict()} for row in rater_rows(labelled, labels.targets))
     if of_all_films.train.ridge is not None:
         ridge = ridge_curves(of_all_films, datasets, arguments.output, write_run_page)
         add_rows(None, {RIDGE: ridge}, arguments.output)  # no seed changes it

@@ -28,8 +28,9 @@ from beam_pipelines.contracts.runs import RUN_MANIFEST, STATISTICS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
-from beam_pipelines.labels.annotations import LabelReport, Labels, align, read_labels, report_alignment
+from beam_pipelines.labels.annotations import LabelReport, Labels, align, raters_on_clock, read_labels, report_alignment
 from beam_pipelines.labels.config import LabelConfig
+from beam_pipelines.labels.raters import Ratings
 from trainer.data.contiguous_rows import stack_rows
 
 # These settings don't change the graph: the list of films already says which splits there were.
@@ -49,13 +50,15 @@ class TrainingFilm:
         split: its split in the manifest.
         features: modality -> float32 [T, D], transformed; zero in absent seconds.
         present: modality -> float32 [T, slots].
-        labels: float32 [T, 2], valence and arousal; zero in unknown seconds.
+        labels: float32 [T, targets]; zero in unknown seconds.
         known: bool [T]; whether a second has a label.
-        label_rows: float32 [N, 2], all rows of its label file, including those outside the film; the constant mean is
+        label_rows: float32 [N, targets], all rows of its labels, even those outside the film; the constant mean is
             their mean.
         report: what was cut to make labels and features match.
         source_sha256: SHA-256 of the film's file.
         digest: SHA-256 of the raw features and the labels.
+        deviation: float32 [T, targets], how far the raters are apart, NaN if unknown; None if the labels don't say.
+        ratings: every rater's values, float32 [T, R, targets]; None if there is one value for all.
     """
 
     film_id: str
@@ -68,6 +71,8 @@ class TrainingFilm:
     report: LabelReport
     source_sha256: str
     digest: str
+    deviation: np.ndarray | None = None
+    ratings: Ratings | None = None
 
     @property
     def seconds(self) -> int:
@@ -219,6 +224,7 @@ def _load_film(
         raw[modality + PRESENT_SUFFIX] = record.tracks[modality].present
     transformed = transform(raw)
     labels, values, known = _read_labels(film, record.header.seconds, config)
+    deviation, ratings = raters_on_clock(labels, record.header.seconds)
     return TrainingFilm(
         film_id=film.film_id,
         split=film.split,
@@ -229,12 +235,14 @@ def _load_film(
         label_rows=labels.values,
         report=report_alignment(film.film_id, labels, record.header.seconds),
         source_sha256=record.header.source_sha256,
-        digest=_digest(record, modalities, values, known),
+        digest=_digest(record, modalities, values, known, deviation),
+        deviation=deviation,
+        ratings=ratings,
     )
 
 
 def _read_labels(film: Film, seconds: int, config: LabelConfig) -> tuple[Labels, np.ndarray, np.ndarray]:
-    labels = read_labels(film.labels, config)
+    labels = read_labels(film.labels, config, film.film_id)
     values, known = align(labels, seconds)
     if not known.any():
         raise ConfigurationError(
@@ -258,9 +266,21 @@ def relabelled(loaded: Sequence[TrainingFilm], films: Sequence[Film], config: La
     found = []
     for one, film in zip(loaded, films, strict=True):
         labels, values, known = _read_labels(film, one.seconds, config)
+        deviation, ratings = raters_on_clock(labels, one.seconds)
         report = report_alignment(film.film_id, labels, one.seconds)
         digest = hashlib.sha256(one.digest.encode() + values.tobytes() + known.tobytes()).hexdigest()
-        found.append(replace(one, labels=values, known=known, label_rows=labels.values, report=report, digest=digest))
+        found.append(
+            replace(
+                one,
+                labels=values,
+                known=known,
+                label_rows=labels.values,
+                report=report,
+                digest=digest,
+                deviation=deviation,
+                ratings=ratings,
+            )
+        )
     return found
 
 
@@ -284,8 +304,12 @@ def _read(records_directory: str, film: Film, statistics: Statistics, modalities
     return record
 
 
-def _digest(record: FilmRecord, modalities: Sequence[str], values: np.ndarray, known: np.ndarray) -> str:
+def _digest(
+    record: FilmRecord, modalities: Sequence[str], values: np.ndarray, known: np.ndarray, deviation: np.ndarray | None
+) -> str:
     state = hashlib.sha256(digest(record, modalities).encode())
     state.update(np.ascontiguousarray(values).tobytes())
     state.update(known.tobytes())
+    if deviation is not None:
+        state.update(deviation.tobytes())
     return state.hexdigest()

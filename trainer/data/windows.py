@@ -28,10 +28,11 @@ class WindowTable:
 
     Attributes:
         rows: modality -> float32 [R + 1, D], and `<modality>_present` -> float32 [R + 1, slots]; the last row is zero.
-        labels: float32 [R, 2]; zero in unknown seconds.
+        labels: float32 [R, targets]; zero in unknown seconds.
         row_start, row_stop: int32 [R]; for each row, the first row of its film, and the row after its last.
         spans: film id -> its rows [first, stop).
         known: bool [R] (NumPy); whether a row has a label.
+        weights: float32 [R] (NumPy), how much a row counts in the loss; None for all alike.
     """
 
     rows: Mapping[str, Any]
@@ -40,6 +41,7 @@ class WindowTable:
     row_stop: Any
     spans: Mapping[str, tuple[int, int]]
     known: np.ndarray
+    weights: np.ndarray | None = None
 
     def film(self, film_id: str) -> dict[str, Any]:
         """One film's rows, float32 [T, …] per key, without the zero row."""

@@ -20,17 +20,19 @@ from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
-from beam_pipelines.labels.annotations import LabelReport, align, read_labels, report_alignment
+from beam_pipelines.labels.annotations import LabelReport, align, raters_on_clock, read_labels, report_alignment
 from beam_pipelines.labels.config import LabelConfig
-from trainer.evaluation.curve_files import RAW, RIDGE, SMOOTHED, read_curve, ridge_rows
+from beam_pipelines.labels.raters import Ratings
+from trainer.evaluation.curve_files import RAW, RIDGE, SMOOTHED, read_curve, ridge_rows, targets_of_curve
 from trainer.evaluation.metrics import MetricsTable, mean_label, tabulate
+from trainer.evaluation.rater_rows import rater_rows
 from trainer.evaluation.run_files import read_run_file, run_name
 from trainer.evaluation.run_origin import RunOrigin, known_films, origin_of_run
 from trainer.foundation.config import TrainConfig
 
 
 class LabelledFilm(Protocol):
-    """The attributes of a film that evaluation needs: its id, labels float32 [T, 2] and known bool [T]."""
+    """The attributes of a film that evaluation needs: its id, labels float32 [T, targets] and known bool [T]."""
 
     @property
     def film_id(self) -> str: ...
@@ -41,25 +43,29 @@ class LabelledFilm(Protocol):
 
 
 def evaluate_curves(
-    curves: Mapping[str, Mapping[str, np.ndarray]], films: Sequence[LabelledFilm], constant: np.ndarray
+    curves: Mapping[str, Mapping[str, np.ndarray]],
+    films: Sequence[LabelledFilm],
+    constant: np.ndarray,
+    targets: Sequence[str] = TARGETS,
 ) -> MetricsTable:
     """The figures of one or several predictors next to the constant mean.
 
     Args:
-        curves: predictor (`raw`, `smoothed`, …) -> film id -> [T, 2], in the labels' range.
+        curves: predictor (`raw`, `smoothed`, …) -> film id -> [T, targets], in the labels' range.
         films: the films to evaluate; each predictor must have them all.
-        constant: [2], mean of the training labels (`metrics.mean_label`).
+        constant: [targets], mean of the training labels (`metrics.mean_label`).
+        targets: the names of the columns.
 
     Raises:
         ValueError: as `metrics.tabulate` raises it.
     """
-    return tabulate(curves, {film.film_id: (film.labels, film.known) for film in films}, constant)
+    return tabulate(curves, {film.film_id: (film.labels, film.known) for film in films}, constant, targets)
 
 
 def smooth_curves(
     curves: Mapping[str, np.ndarray], smoothing: SmoothingConfig, labels: LabelConfig
 ) -> dict[str, np.ndarray]:
-    """Smooths each film's [T, 2], valence and arousal separately; float64 [T, 2], within the labels' range."""
+    """Smooths each film's [T, targets], each target separately; float64 [T, targets], within the labels' range."""
     label_range = (labels.minimum, labels.maximum)
     smoothed = {}
     for film_id, curve in curves.items():
@@ -94,17 +100,18 @@ def choose_smoothing(
     constant = mean_label(film.labels[film.known] for film in films)
     scores = {}
     for candidate in smoothing_candidates(config):
-        table = evaluate_curves({SMOOTHED: smooth_curves(raw, candidate, config.labels)}, films, constant)
+        smoothed = {SMOOTHED: smooth_curves(raw, candidate, config.labels)}
+        table = evaluate_curves(smoothed, films, constant, config.labels.targets)
         scores[candidate] = selection_score(table, config.selection, SMOOTHED)
     return max(scores, key=lambda candidate: scores[candidate])
 
 
 def selection_score(table: MetricsTable, selection: str, predictor: str) -> float:
-    """The pooled figure used to choose, mean of valence and arousal; higher is better, so MSE counts negative.
+    """The pooled figure used to choose, mean of all targets; higher is better, so MSE counts negative.
 
     An undefined correlation (of a constant prediction) is the worst: minus infinity.
     """
-    figure = float(np.mean([getattr(table.find(predictor, target), selection) for target in TARGETS]))
+    figure = float(np.mean([getattr(table.find(predictor, target), selection) for target in table.targets]))
     if math.isnan(figure):
         return -math.inf
     return -figure if selection == "mse" else figure
@@ -137,11 +144,12 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class FilmLabels:
-    """A film's labels, cut to the length of its curve: labels float32 [T, 2], known bool [T]."""
+    """A film's labels and ratings, cut to the length of its curve: labels float32 [T, targets], known bool [T]."""
 
     film_id: str
     labels: np.ndarray
     known: np.ndarray
+    ratings: Ratings | None = None
 
 
 def evaluate_run(scores: str, films: Sequence[Film], constant_films: Sequence[Film], config: LabelConfig) -> Evaluation:
@@ -162,18 +170,30 @@ def evaluate_run(scores: str, films: Sequence[Film], constant_films: Sequence[Fi
 
     def curve_of(film_id: str) -> Mapping[str, np.ndarray] | None:
         try:
-            own = read_curve(curve_uri(scores, film_id))
+            own = read_curve(curve_uri(scores, film_id), config.targets)
         except FileNotFoundError:
             return None
         try:
-            ridge = read_curve(curve_uri(beside, film_id))
+            ridge = read_curve(curve_uri(beside, film_id), config.targets)
         except FileNotFoundError:
             return own
         return {**{ridge_rows(name): ridge[name] for name in (RAW, SMOOTHED) if name in ridge}, **own}
 
     origin = origin_of_run(scores).with_beside(origin_of_run(beside), beside)
     config = config.with_lag_of(scores, origin.label_lag_s)
+    targets = _targets_of(scores, films)
+    config = config.with_targets_of(folder, targets) if targets else config
     return _evaluate(folder, curve_of, films, constant_films, config, origin, scores)
+
+
+def _targets_of(scores: str, films: Sequence[Film]) -> tuple[str, ...]:
+    """The targets of a run's curves, those of the first film that has one; empty if there is none."""
+    for film in films:
+        try:
+            return targets_of_curve(curve_uri(scores, film.film_id))
+        except FileNotFoundError:
+            continue
+    return ()
 
 
 def evaluate_run_file(
@@ -189,9 +209,10 @@ def evaluate_run_file(
         ConfigurationError: if a label file is damaged, or there is nothing to evaluate.
     """
     run, name = read_run_file(uri), run_name(uri)
+    places = [TARGETS.index(target) for target in config.targets]
 
     def curve_of(film_id: str) -> Mapping[str, np.ndarray] | None:
-        return {name: run[film_id]} if film_id in run else None
+        return {name: run[film_id][:, places]} if film_id in run else None
 
     return _evaluate(uri, curve_of, films, constant_films, config.model_copy(update={"lag_s": 0}), RunOrigin())
 
@@ -214,9 +235,9 @@ def _evaluate(
         if curve is None:
             without_curve.append(film.film_id)
             continue
-        labels = read_labels(film.labels, config)
+        labels = read_labels(film.labels, config, film.film_id)
         seconds = len(next(iter(curve.values())))
-        labelled.append(FilmLabels(film.film_id, *align(labels, seconds)))
+        labelled.append(FilmLabels(film.film_id, *align(labels, seconds), raters_on_clock(labels, seconds)[1]))
         reports.append(report_alignment(film.film_id, labels, seconds))
         for predictor, values in curve.items():
             curves.setdefault(predictor, {})[film.film_id] = values
@@ -230,7 +251,8 @@ def _evaluate(
     names = [name for name in dict.fromkeys((*beside, RAW, *curves)) if name in curves]
     whole = {name: curves[name] for name in names if len(curves[name]) == len(labelled)}
     try:
-        table = evaluate_curves(whole, labelled, _constant(constant_films, config))
+        table = evaluate_curves(whole, labelled, _constant(constant_films, config), config.targets)
+        table = table.beside_raters(rater_rows(labelled, config.targets))
     except ValueError as error:
         raise ConfigurationError(f"{source}: {error}") from error
     without_labels = tuple(film.film_id for film in films if not film.labels)
@@ -265,7 +287,7 @@ def write_evaluation(evaluation: Evaluation, directory: str) -> None:
 
 
 def _constant(films: Sequence[Film], config: LabelConfig) -> np.ndarray:
-    labels = [read_labels(film.labels, config) for film in films if film.labels]
+    labels = [read_labels(film.labels, config, film.film_id) for film in films if film.labels]
     if not labels:
         raise ConfigurationError("--train-splits: none of these films has labels to take the constant mean from")
     return mean_label(one.values for one in labels)

@@ -22,6 +22,11 @@ from beam_pipelines.foundation.text_tables import aligned, csv_text
 CONSTANT_MEAN = "constant mean"
 """The predictor that always gives the mean of the training labels: the baseline that every model must beat."""
 
+RATERS = "raters"
+"""The predictor that is human: each rater against the mean of the others (`rater_rows`)."""
+
+_FIGURES = ("mse", "pcc", "ccc")
+
 Scope = Literal["pooled", "mean of films", "film"]
 
 
@@ -80,6 +85,10 @@ class MetricsRow:
     undefined_pcc: int = 0
     undefined_ccc: int = 0
 
+    def as_dict(self) -> dict[str, Any]:
+        """The row as plain values for JSON; an undefined figure is None, since JSON has no NaN."""
+        return {key: _none_for_nan(value) for key, value in asdict(self).items()}
+
     def renamed(self, predictor: str) -> MetricsRow:
         """The same figures under another name."""
         return replace(self, predictor=predictor)
@@ -90,6 +99,11 @@ class MetricsTable:
     """All rows of an evaluation: for each predictor and target pooled, mean of films, and each film."""
 
     rows: tuple[MetricsRow, ...]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The targets that it has figures of."""
+        return tuple(dict.fromkeys(row.target for row in self.rows))
 
     def find(self, predictor: str, target: str, scope: Scope = "pooled", film_id: str = "") -> MetricsRow:
         """The row with these names.
@@ -102,28 +116,37 @@ class MetricsTable:
                 return row
         raise KeyError((predictor, target, scope, film_id))
 
+    def beside_raters(self, rows: Sequence[MetricsRow]) -> MetricsTable:
+        """The same with the rows of raters after those of the constant mean."""
+        first = [row for row in self.rows if row.predictor == CONSTANT_MEAN]
+        rest = [row for row in self.rows if row.predictor != CONSTANT_MEAN]
+        return MetricsTable((*first, *rows, *rest))
+
     def to_dict(self) -> list[dict[str, Any]]:
-        """The rows as plain values for JSON; an undefined figure is None, since JSON has no NaN."""
-        return [{key: _none_for_nan(value) for key, value in asdict(row).items()} for row in self.rows]
+        """The rows as plain values for JSON."""
+        return [row.as_dict() for row in self.rows]
 
     def to_csv(self, untrained: Sequence[str] = ()) -> str:
         """The rows as CSV with a header; an undefined figure is an empty cell.
 
         Args:
             untrained: modalities whose features come from random weights. They fill the last column of every row,
-                except those of the constant mean, which depends on labels only.
+                except those of the constant mean and of raters, which depend on labels only.
         """
         named = " ".join(untrained)
-        rows = [[*row.values(), "" if row["predictor"] == CONSTANT_MEAN else named] for row in self.to_dict()]
+        rows = [[*row.values(), "" if row["predictor"] in (CONSTANT_MEAN, RATERS) else named] for row in self.to_dict()]
         return csv_text([*(field.name for field in fields(MetricsRow)), "untrained"], rows)
 
     def to_text(self, per_film: bool = False) -> str:
         """A table for a terminal: every predictor pooled and as mean of films, and with `per_film` every film."""
         shown = [row for row in self.rows if per_film or row.scope != "film"]
-        cells = [["", "", "valence", "", "", "arousal", "", ""], ["predictor", "over", *("MSE", "PCC", "CCC") * 2]]
+        names = [cell for target in self.targets for cell in (target, "", "")]
+        cells = [["", "", *names], ["predictor", "over", *("MSE", "PCC", "CCC") * len(self.targets)]]
         for key in dict.fromkeys((row.predictor, row.scope, row.film_id) for row in shown):
-            figures = [self.find(key[0], target, key[1], key[2]) for target in TARGETS]
-            numbers = [_digits(value) for row in figures for value in (row.mse, row.pcc, row.ccc)]
+            own = {row.target: row for row in shown if (row.predictor, row.scope, row.film_id) == key}
+            # Raters may have rated one target of a film only.
+            figures = [getattr(own.get(target), name, math.nan) for target in self.targets for name in _FIGURES]
+            numbers = [_digits(value) for value in figures]
             cells.append([key[0], key[2] or ("all seconds" if key[1] == "pooled" else key[1]), *numbers])
         return "\n".join([*aligned(cells), *self._undefined_notes()])
 
@@ -145,25 +168,29 @@ def tabulate(
     predictions: Mapping[str, Mapping[str, np.ndarray]],
     labels: Mapping[str, tuple[np.ndarray, np.ndarray]],
     constant: ArrayLike,
+    targets: Sequence[str] = TARGETS,
 ) -> MetricsTable:
     """The table of several predictors next to the constant mean, which is always its first.
 
     Args:
-        predictions: predictor -> film id -> [T, 2], in the labels' range; NaN in seconds without a prediction.
-        labels: film id -> (values [T, 2], known bool [T]); predictors are evaluated on the known seconds of each film.
-        constant: [2], mean valence and arousal of the training labels.
+        predictions: predictor -> film id -> [T, targets], in the labels' range; NaN in seconds without a prediction.
+        labels: film id -> (values [T, targets], known bool [T]); only a film's known seconds count.
+        constant: [targets], the mean of the training labels.
+        targets: the names of the columns.
 
     Raises:
         ValueError: if a film has no prediction, one of another length, NaN in a known second, or no known second.
     """
     constants = np.asarray(constant, np.float64)
+    if constants.shape != (len(targets),):
+        raise ValueError(f"the constant mean has the shape {constants.shape} for the targets {', '.join(targets)}")
     everything: dict[str, Mapping[str, np.ndarray]] = {
         CONSTANT_MEAN: {film_id: np.tile(constants, (len(known), 1)) for film_id, (_, known) in labels.items()},
         **predictions,
     }
     rows: list[MetricsRow] = []
     for predictor, curves in everything.items():
-        for column, target in enumerate(TARGETS):
+        for column, target in enumerate(targets):
             pairs = {
                 film_id: _known_pair(predictor, film_id, curves, labels[film_id], column)
                 for film_id in sorted(labels)
@@ -176,7 +203,7 @@ def tabulate(
 
 
 def mean_label(rows: Iterable[np.ndarray]) -> np.ndarray:
-    """The mean valence and arousal, float64 [2], over the label rows of some films, [N, 2] each.
+    """The mean of each target, float64 [targets], over the label rows of some films, [N, targets] each.
 
     For training films these are all rows of the label files, even those outside the film. So training and `cineaffect
     evaluate`, which has label files but no records, give the same mean.

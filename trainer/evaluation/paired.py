@@ -11,25 +11,24 @@ from typing import Literal
 
 import numpy as np
 
-from beam_pipelines.contracts.targets import TARGETS
 from trainer.evaluation import metrics
 
 Figure = Literal["mse", "pcc", "ccc"]
 Series = Mapping[str, tuple[np.ndarray, np.ndarray]]
-"""The predictions and labels of each film's labelled seconds, [N, 2] each."""
+"""The predictions and labels of each film's labelled seconds, [N, targets] each."""
 
 _FLIPS = 9999
 """Up to 13 films have fewer assignments of signs, and all of them are counted."""
 
 
 def film_figures(series: Series, figure: Figure) -> np.ndarray:
-    """The figure of each film, mean of valence and arousal, float64 [films], sorted by film id.
+    """The figure of each film, mean of all targets, float64 [films], sorted by film id.
 
     A correlation that is undefined, since a series is constant, counts as 0.
     """
     function = getattr(metrics, figure)
     each = [
-        [function(predicted[:, column], true[:, column]) for column in range(len(TARGETS))]
+        [function(predicted[:, column], true[:, column]) for column in range(true.shape[1])]
         for _, (predicted, true) in sorted(series.items())
     ]
     return np.nan_to_num(np.array(each)).mean(axis=1)

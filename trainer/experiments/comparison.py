@@ -14,6 +14,7 @@ from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.evaluation.curve_files import RAW, SMOOTHED
 from trainer.evaluation.evaluate import FilmLabels, LabelledFilm, evaluate_curves, selection_score, smooth_curves
 from trainer.evaluation.metrics import mean_label
+from trainer.evaluation.rater_rows import rater_rows
 from trainer.experiments.data import TEST, VALIDATION, ExperimentData
 from trainer.experiments.ridge import ridges_of_variants
 from trainer.experiments.training import Trained, train_selecting, with_seed
@@ -29,11 +30,12 @@ Filters = list[dict[str, SmoothingConfig]]
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels of test and validation films, and the mean label of the training films [2]."""
+    """The labels of test and validation films, the mean label of the training films [targets], and the targets."""
 
     validation: Sequence[FilmLabels]
     test: Sequence[FilmLabels]
     constant: np.ndarray
+    targets: tuple[str, ...]
 
 
 def compare_variants(
@@ -71,7 +73,8 @@ def compare_variants(
             filters = [best_filters(run.curves(validation, RAW), labels.validation, config) for run in runs]
         rows += _rows(what, name, runs, filters, data, labels, config)
     assert labels is not None, "there is at least one variant"
-    return _tabulated(None, ridge, labels) + rows, filters
+    human = [{"seed": None, **row.as_dict()} for row in rater_rows(labels.test, labels.targets)]
+    return human + _tabulated(None, ridge, labels) + rows, filters
 
 
 def _assert_same_labels(configs: Mapping[str, TrainConfig]) -> None:
@@ -86,7 +89,7 @@ def _assert_same_labels(configs: Mapping[str, TrainConfig]) -> None:
 
 def _labels(data: ExperimentData, config: TrainConfig) -> Labels:
     labels = config.labels
-    return Labels(data.labelled(VALIDATION, labels), data.labelled(TEST, labels), data.constant(labels))
+    return Labels(data.labelled(VALIDATION, labels), data.labelled(TEST, labels), data.constant(labels), labels.targets)
 
 
 def _rows(
@@ -118,12 +121,14 @@ def _rows(
 def _tabulated(
     seed: int | None, curves: Mapping[str, Mapping[str, np.ndarray]], labels: Labels
 ) -> list[dict[str, Any]]:
-    return [{"seed": seed, **row} for row in evaluate_curves(curves, labels.test, labels.constant).to_dict()]
+    table = evaluate_curves(curves, labels.test, labels.constant, labels.targets)
+    return [{"seed": seed, **row} for row in table.to_dict()]
 
 
 def _validation_score(run: Trained, data: ExperimentData, labels: Labels, config: TrainConfig) -> float:
     curves = {SMOOTHED: run.curves(data.films(VALIDATION))}
-    return selection_score(evaluate_curves(curves, labels.validation, labels.constant), config.selection, SMOOTHED)
+    table = evaluate_curves(curves, labels.validation, labels.constant, labels.targets)
+    return selection_score(table, config.selection, SMOOTHED)
 
 
 def best_filters(
@@ -132,7 +137,7 @@ def best_filters(
     """No filter, and of each kind of filter the one that is best on the validation films by `config.selection`.
 
     Args:
-        curves: film id -> raw curve [T, 2] of the validation films.
+        curves: film id -> raw curve [T, targets] of the validation films.
         validation: the validation films.
         config: the train section; its cutoffs are tried with orders 1, 2 and 4, the moving average with widths of 5 to
             41 s.
@@ -146,8 +151,9 @@ def best_filters(
     constant = mean_label(film.labels[film.known] for film in validation)
 
     def score(candidate: SmoothingConfig) -> float:
-        smoothed = smooth_curves(curves, candidate, config.labels)
-        return selection_score(evaluate_curves({SMOOTHED: smoothed}, validation, constant), config.selection, SMOOTHED)
+        smoothed = {SMOOTHED: smooth_curves(curves, candidate, config.labels)}
+        table = evaluate_curves(smoothed, validation, constant, config.labels.targets)
+        return selection_score(table, config.selection, SMOOTHED)
 
     return {name: max(filters, key=score) for name, filters in candidates.items()}
 

@@ -18,7 +18,7 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import section_values
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.foundation.text_tables import csv_text
-from beam_pipelines.labels.annotations import align, read_labels, render_reports, report_alignment
+from beam_pipelines.labels.annotations import align, raters_on_clock, read_labels, render_reports, report_alignment
 from beam_pipelines.labels.config import LabelConfig
 from beam_pipelines.labels.layouts import label_files
 from trainer.data.dataset import Statistics, TrainingFilm, load_films, read_statistics
@@ -186,8 +186,8 @@ class ExperimentData:
         for film in self.films(split):
             if film.labels:
                 seconds = read_header(record_uri(self.records, film.film_id)).seconds
-                labels = read_labels(film.labels, config)
-                found.append(FilmLabels(film.film_id, *align(labels, seconds)))
+                labels = read_labels(film.labels, config, film.film_id)
+                found.append(FilmLabels(film.film_id, *align(labels, seconds), raters_on_clock(labels, seconds)[1]))
                 reports.append(report_alignment(film.film_id, labels, seconds))
         if reports:
             print(render_reports(reports))
@@ -195,7 +195,9 @@ class ExperimentData:
 
     def constant(self, config: LabelConfig) -> np.ndarray:
         """The mean label of the training films, float64 [2]."""
-        return mean_label(read_labels(film.labels, config).values for film in self.films(TRAIN) if film.labels)
+        return mean_label(
+            read_labels(film.labels, config, film.film_id).values for film in self.films(TRAIN) if film.labels
+        )
 
     def untrained(self, modalities: Sequence[str]) -> tuple[str, ...]:
         """Which of these modalities come from networks with random weights."""

@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.text_tables import aligned
-from trainer.evaluation.metrics import CONSTANT_MEAN
+from trainer.evaluation.metrics import CONSTANT_MEAN, RATERS
 from trainer.evaluation.paired import interval
 from trainer.experiments.table import FIGURES, Row
 
@@ -59,7 +58,7 @@ class Difference:
 
 
 def differences(rows: Sequence[Row]) -> list[Difference]:
-    """The differences of every two predictors but the constant mean, in the order of the rows."""
+    """The differences of every two predictors but the constant mean and raters, in the order of the rows."""
     figures: dict[tuple[str, str, str], dict[str, float]] = {}
     grouped: dict[tuple[str, str, str, str], list[float]] = {}
     for row in rows:
@@ -68,9 +67,10 @@ def differences(rows: Sequence[Row]) -> list[Difference]:
                 grouped.setdefault((row["predictor"], row["target"], figure, row["film_id"]), []).append(row[figure])
     for (predictor, target, figure, film_id), values in grouped.items():
         figures.setdefault((predictor, target, figure), {})[film_id] = statistics.fmean(values)
-    names = [name for name in dict.fromkeys(row["predictor"] for row in rows) if name != CONSTANT_MEAN]
+    names = [name for name in dict.fromkeys(row["predictor"] for row in rows) if name not in (CONSTANT_MEAN, RATERS)]
     found = []
-    for (first, second), target, figure in itertools.product(itertools.combinations(names, 2), TARGETS, FIGURES):
+    targets = dict.fromkeys(row["target"] for row in rows)
+    for (first, second), target, figure in itertools.product(itertools.combinations(names, 2), targets, FIGURES):
         ours, theirs = (figures.get((name, target, figure), {}) for name in (first, second))
         gains = np.array([ours[film] - theirs[film] for film in sorted(ours.keys() & theirs.keys())])
         if len(gains):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import load_section, validate
 from beam_pipelines.foundation.errors import ConfigurationError
@@ -79,6 +80,11 @@ def load_runs(directory: str, overrides: Sequence[str] = (), splits: Mapping[str
                 f"run of this directory that trains; those are {', '.join(one.name for one in trained)}"
             )
     for run in trained:
+        if run.train.labels.targets != TARGETS:
+            raise ConfigurationError(
+                f"{directory}: {run.name} learns {run.train.labels.targets[0]} only, but Table 1 and run files "
+                "have both targets; leave out train.labels.targets"
+            )
         if run.train.labels != trained[0].train.labels:
             raise ConfigurationError(
                 f"{directory}: {run.name} and {trained[0].name} differ in train.labels, and no table could hold both"

@@ -85,13 +85,16 @@ def fit_selecting(output: str, data: ExperimentData, config: TrainConfig, *, pre
 def ridges_of_variants(
     output: str, data: ExperimentData, configs: Mapping[str, TrainConfig]
 ) -> dict[str, dict[str, np.ndarray]]:
-    """The smoothed curves of the test films: name of the row -> film id -> float64 [T, 2].
+    """The smoothed curves of the test films: name of the row -> film id -> float64 [T, targets].
 
     One row `ridge` if the variants don't differ in what it depends on, else one for each variant that has it.
     """
     with_ridge = {name: config for name, config in configs.items() if config.ridge is not None}
     fitted = {name: fit_selecting(output, data, config, predict_test=True) for name, config in with_ridge.items()}
-    curves = {name: read_curves(one.directory, data.films(TEST)) for name, one in fitted.items()}
+    curves = {
+        name: read_curves(one.directory, data.films(TEST), targets=configs[name].labels.targets)
+        for name, one in fitted.items()
+    }
     if len({one.directory for one in fitted.values()}) == 1:
         return {RIDGE: next(iter(curves.values()))}
     return {f"{RIDGE}, {name}": found for name, found in curves.items()}

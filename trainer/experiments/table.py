@@ -15,7 +15,7 @@ from typing import Any
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.text_tables import aligned, csv_text
-from trainer.evaluation.metrics import CONSTANT_MEAN
+from trainer.evaluation.metrics import CONSTANT_MEAN, RATERS
 
 FIGURES = ("mse", "pcc", "ccc")
 SCOPES = ("mean of films", "pooled")
@@ -90,7 +90,8 @@ def render(summaries: Sequence[Summary], published: Published | None = None) -> 
     """The table for a terminal, with notes on undefined figures below it."""
     published = published or {}
     found = {(s.predictor, s.target, s.scope, s.figure): s for s in summaries}
-    columns = [(target, figure) for target in TARGETS for figure in FIGURES]
+    targets = [target for target in TARGETS if any(summary.target == target for summary in summaries)]
+    columns = [(target, figure) for target in targets for figure in FIGURES]
     cells = [["", "", *(f"{target} {figure.upper()}" for target, figure in columns)]]
     for name in dict.fromkeys(summary.predictor for summary in summaries):
         if name in published:
@@ -117,12 +118,13 @@ def _undefined_notes(summaries: Sequence[Summary]) -> list[str]:
 
 
 def _constant_once(rows: Sequence[Row]) -> list[Row]:
-    """The rows, with those of the constant mean only once and without a seed, since it depends on none."""
+    """The rows, first those of the constant mean, once and without a seed, since it depends on none, and of raters."""
     first: dict[tuple[str, ...], Row] = {}
     for row in rows:
         if row["predictor"] == CONSTANT_MEAN:
             first.setdefault((row["target"], row["scope"], row["film_id"]), {**row, "seed": None})
-    return [*first.values(), *(row for row in rows if row["predictor"] != CONSTANT_MEAN)]
+    of_raters = [row for row in rows if row["predictor"] == RATERS]
+    return [*first.values(), *of_raters, *(row for row in rows if row["predictor"] not in (CONSTANT_MEAN, RATERS))]
 
 
 def write_table(

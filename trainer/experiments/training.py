@@ -49,21 +49,25 @@ class Trained:
         best_epoch: the best epoch on the validation films, from 1.
         epochs_by_score: all epochs, best first; those with an undefined score last.
         smoothing: the chosen filter.
+        targets: what it predicts.
     """
 
     directory: str
     best_epoch: int
     epochs_by_score: tuple[int, ...]
     smoothing: SmoothingConfig
+    targets: tuple[str, ...] = TARGETS
 
     def curves(self, films: Sequence[Film], kind: str = SMOOTHED) -> dict[str, np.ndarray]:
-        """The `raw` or `smoothed` curves of some films, float64 [T, 2] each."""
-        return read_curves(self.directory, films, kind)
+        """The `raw` or `smoothed` curves of some films, float64 [T, targets] each."""
+        return read_curves(self.directory, films, kind, self.targets)
 
 
-def read_curves(directory: str, films: Sequence[Film], kind: str = SMOOTHED) -> dict[str, np.ndarray]:
-    """The `raw` or `smoothed` curves of some films in a step's directory, film id -> float64 [T, 2]."""
-    return {f.film_id: read_curve(curve_uri(directory, f.film_id))[kind] for f in films}
+def read_curves(
+    directory: str, films: Sequence[Film], kind: str = SMOOTHED, targets: Sequence[str] = TARGETS
+) -> dict[str, np.ndarray]:
+    """The `raw` or `smoothed` curves of some films in a step's directory, film id -> float64 [T, targets]."""
+    return {f.film_id: read_curve(curve_uri(directory, f.film_id), targets)[kind] for f in films}
 
 
 def train_selecting(
@@ -93,6 +97,7 @@ def train_selecting(
         result["best_epoch"],
         tuple(result["epochs_by_score"]),
         SmoothingConfig.model_validate(result["smoothing"]),
+        config.labels.targets,
     )
 
 
@@ -177,7 +182,7 @@ def train_final(
 
 
 def predict_exported(model_directory: str, data: ExperimentData, config: TrainConfig) -> dict[str, np.ndarray]:
-    """An exported model's predictions of the test films: film id -> float32 [T, 2], raw, in the labels' range."""
+    """An exported model's predictions of the test films: film id -> float32 [T, targets], raw, in the labels' range."""
     import tensorflow as tf
 
     curves = {}
@@ -188,7 +193,7 @@ def predict_exported(model_directory: str, data: ExperimentData, config: TrainCo
             inputs = {m: tf.constant(track.values) for m, track in record.tracks.items()}
             inputs.update({m + PRESENT_SUFFIX: tf.constant(track.present) for m, track in record.tracks.items()})
             answer = signature(**inputs)
-            curves[film.film_id] = np.stack([answer[target].numpy() for target in TARGETS], axis=1)
+            curves[film.film_id] = np.stack([answer[target].numpy() for target in config.labels.targets], axis=1)
     return curves
 
 
@@ -198,7 +203,7 @@ def write_curves(
     """Writes some films' curves, raw and smoothed, to a step's directory."""
     smoothed = smooth_curves(raw, smoothing, config.labels)
     for film_id, curve in raw.items():
-        write_curve(directory, film_id, curve, smoothed[film_id])
+        write_curve(directory, film_id, curve, smoothed[film_id], config.labels.targets)
 
 
 def _release() -> None:

@@ -20,9 +20,11 @@ from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError, FilmError
-from beam_pipelines.labels.annotations import align, read_labels
+from beam_pipelines.labels.annotations import align, raters_on_clock, read_labels
+from beam_pipelines.labels.raters import Ratings
 from trainer.evaluation.evaluate import choose_smoothing, evaluate_curves, smooth_curves
 from trainer.evaluation.metrics import MetricsTable, mean_label
+from trainer.evaluation.rater_rows import rater_rows
 from trainer.exporting.ensemble_members import (
     Member,
     assert_members_agree,
@@ -41,12 +43,13 @@ MEAN = "mean"
 
 @dataclass(frozen=True, eq=False)
 class ValidationFilm:
-    """A held-out film: labels float32 [T, 2], known bool [T], and each member's curves float32 [T, 2]."""
+    """A held-out film: labels float32 [T, targets], known bool [T], and each member's curves, the same."""
 
     film_id: str
     labels: np.ndarray
     known: np.ndarray
     curves: tuple[np.ndarray, ...]
+    ratings: Ratings | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +120,7 @@ def make_module(members: Sequence[Member], weights: Sequence[float] | None = Non
                 merged(members, "slots"),
                 members[0].reference.card.label_range,
                 None if weights is None or len(set(weights)) == 1 else weights,
+                members[0].reference.card.targets,
             )
             self.loaded = []
             for member in members:
@@ -128,27 +132,30 @@ def make_module(members: Sequence[Member], weights: Sequence[float] | None = Non
         ) -> list[tf.Tensor]:
             given = {**features, "row_splits": row_splits, "rows": rows}
             return [
-                member_curve(loaded, member.reference.card.weights, given)
+                member_curve(loaded, member.reference.card.weights, given, self.targets)
                 for loaded, member in zip(self.loaded, members, strict=True)
             ]
 
     return MembersModule()
 
 
-def member_curve(loaded: Any, weights: Sequence[float] | None, given: Mapping[str, Any]) -> Any:
-    """The prediction of a loaded member at some rows, float32 [N, 2].
+def member_curve(
+    loaded: Any, weights: Sequence[float] | None, given: Mapping[str, Any], targets: Sequence[str] = TARGETS
+) -> Any:
+    """The prediction of a loaded member at some rows, float32 [N, targets].
 
     Args:
         loaded: the SavedModel, or anything with its `signatures`.
         weights: the shares of its own members, if it is an ensemble with such.
         given: the inputs of its signature `films_at`, and perhaps others.
+        targets: what it predicts.
     """
     import tensorflow as tf
 
     everywhere = "films_at" not in loaded.signatures  # exported before this signature existed
     function = loaded.signatures["films" if everywhere else "films_at"]
     answer = function(**{key: given[key] for key in function.structured_input_signature[1]})
-    curve = tf.stack([answer[target] for target in TARGETS], axis=-1)
+    curve = tf.stack([answer[target] for target in targets], axis=-1)
     if everywhere:
         return tf.gather(curve, given["rows"])
     if weights is None:
@@ -185,6 +192,12 @@ def validate_members(
             f"train.labels: its range is [{config.labels.minimum:g}, {config.labels.maximum:g}], the members predict "
             f"[{low:g}, {high:g}]; give the --config that they were trained with"
         )
+    targets = members[0].reference.card.targets
+    if config.labels.targets != targets:
+        raise ConfigurationError(
+            f"train.labels.targets: is {list(config.labels.targets)}, the members predict {list(targets)}; give the "
+            "--config that they were trained with"
+        )
     lag_s = members[0].reference.card.label_lag_s
     config = config.model_copy(update={"labels": config.labels.with_lag_of(members[0].uri, lag_s)})
     there = list_records(records)
@@ -199,7 +212,9 @@ def validate_members(
             )
     models = [ExportedModel(member.reference) for member in members]
     held_out = [_predict(film, members, models, records, config) for film in films]
-    constant = mean_label(read_labels(film.labels, config.labels).values for film in constant_films if film.labels)
+    constant = mean_label(
+        read_labels(film.labels, config.labels, film.film_id).values for film in constant_films if film.labels
+    )
     weights = best_weights(held_out) if choose_weights else equal_weights(len(members))
     mean = {film.film_id: np.average(film.curves, axis=0, weights=weights) for film in held_out}
     smoothing = choose_smoothing(mean, held_out, config)
@@ -210,7 +225,9 @@ def validate_members(
         curves[f"member {number + 1}, smoothed"] = smooth_curves(own, member.reference.card.smoothing, config.labels)
     curves[f"{MEAN}, raw"] = mean
     curves[f"{MEAN}, smoothed"] = smooth_curves(mean, smoothing, config.labels)
-    return Validated(smoothing, evaluate_curves(curves, held_out, constant), constant, weights)
+    table = evaluate_curves(curves, held_out, constant, config.labels.targets)
+    table = table.beside_raters(rater_rows(held_out, config.labels.targets))
+    return Validated(smoothing, table, constant, weights)
 
 
 def best_weights(films: Sequence[ValidationFilm]) -> tuple[float, ...]:
@@ -245,7 +262,9 @@ def _predict(
         raise ConfigurationError(f"{uri}: no such record; run `cineaffect extract`") from error
     except (RecordError, FilmError) as error:
         raise ConfigurationError(f"{uri}: {error}") from error
-    labels, known = align(read_labels(film.labels, config.labels), record.header.seconds)
+    read = read_labels(film.labels, config.labels, film.film_id)
+    labels, known = align(read, record.header.seconds)
     if not known.any():
         raise ConfigurationError(f"{film.labels}: none of its rows lies within film '{film.film_id}'")
-    return ValidationFilm(film.film_id, labels, known, tuple(curves))
+    ratings = raters_on_clock(read, record.header.seconds)[1]
+    return ValidationFilm(film.film_id, labels, known, tuple(curves), ratings)

@@ -60,7 +60,7 @@ def find_members(uris: Sequence[str]) -> list[Member]:
 
 
 def assert_members_agree(members: Sequence[Member]) -> None:
-    """Refuses models that can't be averaged: different features with one name, other sizes, label ranges or lags.
+    """Refuses models that can't be averaged: features, sizes, targets, label ranges or lags that differ.
 
     Raises:
         ConfigurationError: if two models disagree; the text names both and their values.
@@ -71,6 +71,11 @@ def assert_members_agree(members: Sequence[Member]) -> None:
             raise ConfigurationError(
                 f"{member.uri}: predicts labels in {list(member.reference.card.label_range)}, {first.uri} in "
                 f"{list(first.reference.card.label_range)}; their mean would mean nothing"
+            )
+        if member.reference.card.targets != first.reference.card.targets:
+            raise ConfigurationError(
+                f"{member.uri}: predicts {' and '.join(member.reference.card.targets)}, {first.uri} "
+                f"{' and '.join(first.reference.card.targets)}; average only models of the same targets"
             )
         if member.reference.card.label_lag_s != first.reference.card.label_lag_s:
             raise ConfigurationError(

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.data.transform import RowTransform, load_transform
 from trainer.exporting.export_directory import assert_free, publish_export
@@ -120,6 +119,7 @@ class NetworksModule(ServingModule):
             {m: _common([t.raw_dimensions.get(m) for t in transforms], m) for m in modalities},
             {m: _common([t.slots.get(m) for t in transforms], m) for m in modalities},
             label_range,
+            targets=models[0].targets,
         )
         self._predict = list(zip([model.predict_rows for model in models], transforms, strict=True))
         # Only attributes are saved: the variables themselves (not Keras's objects around them) and the graphs.
@@ -196,7 +196,7 @@ def _complete_card(card: Mapping[str, Any], version: str, module: ServingModule,
         "dimensions": module.dimensions,
         "slots": module.slots,
         "label_range": list(module.label_range),
-        "targets": list(TARGETS),
+        "targets": list(module.targets),
         "signatures": module.signatures(),
         **further,
     }

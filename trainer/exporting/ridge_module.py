@@ -7,7 +7,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.data.transform import RowTransform, load_transform
 from trainer.exporting.export import transform_in_blocks, write_export
@@ -69,6 +68,7 @@ class RidgeModule(ServingModule):
             {modality: transform.raw_dimensions[modality] for modality in model.dimensions},
             {modality: transform.slots[modality] for modality in model.dimensions},
             model.label_range,
+            targets=model.targets,
         )
         self._model = model
         widths, columns, targets = model.weights.shape
@@ -88,7 +88,7 @@ class RidgeModule(ServingModule):
         position = tf.range(count) - first
         block = self.row_block.read_value()
         products = tf.cast(self._products(transform_in_blocks(self._transform, features, block), block), tf.float64)
-        products = tf.reshape(products, (-1, len(self._model.widths_s), len(TARGETS)))
+        products = tf.reshape(products, (-1, len(self._model.widths_s), len(self.targets)))
         sums = _running_sums(products, position)
         curve = tf.cast(self.offset.read_value(), tf.float64)
         for index, width_s in enumerate(self._model.widths_s):
@@ -97,7 +97,7 @@ class RidgeModule(ServingModule):
         return [tf.gather(clipped, rows)]
 
     def _products(self, transformed: Mapping[str, tf.Tensor], block: tf.Tensor) -> tf.Tensor:
-        """Each second multiplied by the weights of every causal mean, float32 [R, widths * 2]."""
+        """Each second multiplied by the weights of every causal mean, float32 [R, widths * targets]."""
         columns = []
         for modality in self.modalities:
             present = transformed[presence_key(modality)]
@@ -127,7 +127,7 @@ def _running_sums(values: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
 
 
 def _causal_mean(sums: tf.Tensor, position: tf.Tensor, width_s: int | None) -> tf.Tensor:
-    """The mean of each film's last `width_s` rows up to each one, [R, 2]; None for all so far."""
+    """The mean of each film's last `width_s` rows up to each one, [R, targets]; None for all so far."""
     count = position + 1
     if width_s is not None:
         count = tf.minimum(count, width_s)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from beam_pipelines.contracts.targets import TARGETS
 from trainer.evaluation.curve_files import RAW, RIDGE, SMOOTHED, ridge_rows
 from trainer.evaluation.evaluate import evaluate_curves, smooth_curves
-from trainer.evaluation.metrics import MetricsTable
+from trainer.evaluation.metrics import CONSTANT_MEAN, RATERS, MetricsTable
+from trainer.evaluation.rater_rows import rater_rows
 from trainer.exporting.run_results import RunInput, describe_model, export_next, write_results
 from trainer.ridge.fit import RidgeFit, fit_ridge
 from trainer.training.run_identity import claim_directory, run_identity
@@ -25,9 +25,10 @@ class RidgeRun:
         """A network's table with these figures before its own."""
         if self.table is None:
             return table
-        constants = len(self.table.rows) // 3  # those of the constant mean come first, then raw, then smoothed
-        ours = [row.renamed(ridge_rows(row.predictor)) for row in self.table.rows[constants:]]
-        return MetricsTable((*table.rows[:constants], *ours, *table.rows[constants:]))
+        of_labels = (CONSTANT_MEAN, RATERS)
+        ours = [row.renamed(ridge_rows(row.predictor)) for row in self.table.rows if row.predictor not in of_labels]
+        first = [row for row in table.rows if row.predictor in of_labels]
+        return MetricsTable((*first, *ours, *(row for row in table.rows if row.predictor not in of_labels)))
 
 
 def fit_and_export(given: RunInput, output: str, export_version: int | None) -> RidgeRun:
@@ -56,9 +57,10 @@ def fit_and_export(given: RunInput, output: str, export_version: int | None) -> 
     if given.films_validation:
         raw = {film.film_id: fit.predictions[film.film_id] for film in given.films_validation}
         curves = {RAW: raw, SMOOTHED: smooth_curves(raw, fit.smoothing, config.labels)}
-        table = evaluate_curves(curves, given.films_validation, fit.constant)
+        table = evaluate_curves(curves, given.films_validation, fit.constant, config.labels.targets)
+        table = table.beside_raters(rater_rows(given.films_validation, config.labels.targets))
     card = describe_model(given, fit.smoothing, fit.constant, table, fit.model.sha256())
-    card["penalty"] = {target: fit.penalty[target] for target in TARGETS}
+    card["penalty"] = dict(fit.penalty)
     write_results(given, fit.predictions, fit.smoothing, fit.constant, table, output)
     further = {**config.needed_ridge().model_dump(mode="json"), "penalty": card["penalty"], **settings}
     directory = export_next(

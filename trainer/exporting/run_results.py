@@ -13,7 +13,6 @@ import numpy as np
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.exported_cards import EXPORTS, exported_cards
 from beam_pipelines.contracts.records.records import is_untrained
-from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.version import __version__
 from trainer.data.dataset import Statistics, TrainingFilm, data_digest
@@ -69,7 +68,7 @@ def describe_model(
         "label_range": [config.labels.minimum, config.labels.maximum],
         "label_lag_s": config.labels.lag_s,
         "validation_metrics": [] if table is None else [row for row in table.to_dict() if row["scope"] != "film"],
-        "constant_mean": dict(zip(TARGETS, map(float, constant), strict=True)),
+        "constant_mean": dict(zip(config.labels.targets, map(float, constant), strict=True)),
         "data": {
             "digest": data_digest([*given.films_train, *given.films_validation]),
             "train_films": [film.film_id for film in given.films_train],
@@ -97,7 +96,7 @@ def write_results(
     """Writes a run's curves, `validation.json`, and `evaluation.json` and `.csv` if there is a table."""
     smoothed = smooth_curves(predictions, smoothing, given.config.labels)
     for film_id, raw in predictions.items():
-        write_curve(output, film_id, raw, smoothed[film_id])
+        write_curve(output, film_id, raw, smoothed[film_id], given.config.labels.targets)
     write_validation(predictions, given.films_validation, constant, smoothing, given.config, output)
     if table is not None:
         reports = tuple(film.report for film in given.films_validation)

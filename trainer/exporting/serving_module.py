@@ -31,6 +31,7 @@ class ServingModule(tf.Module):
         slots: modality -> slots per second.
         label_range: lowest and highest label.
         weights: each member's share, which add up to 1; None for equal ones.
+        targets: what the members predict, the columns of their curves.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class ServingModule(tf.Module):
         slots: Mapping[str, int],
         label_range: tuple[float, float],
         weights: Sequence[float] | None = None,
+        targets: Sequence[str] = TARGETS,
     ):
         super().__init__()
         if not label_range[0] < label_range[1]:
             raise ConfigurationError(f"label_range must be (lowest, highest), it is {label_range}")
         self.members = members
+        self.targets = tuple(targets)
         self._weights = None if weights is None else tuple(map(float, weights))
         self.modalities = tuple(dimensions)
         self.dimensions, self.slots = dict(dimensions), dict(slots)
@@ -53,7 +56,7 @@ class ServingModule(tf.Module):
     def member_curves(
         self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor, rows: tf.Tensor
     ) -> list[tf.Tensor]:
-        """Each member's valence and arousal at some rows, float32 [N, 2], in the labels' range.
+        """Each member's curves at some rows, float32 [N, targets], in the labels' range.
 
         Args:
             features: the inputs of the signatures.
@@ -80,7 +83,7 @@ class ServingModule(tf.Module):
 
     def film_members(self, curves: Curves, **features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts one film by each member: target -> float32 [members, T], whose (weighted) mean `film` returns."""
-        return _by_target(self._of_one_film(curves, features))
+        return self._by_target(self._of_one_film(curves, features))
 
     def films_at(
         self, curves: Curves, row_splits: tf.Tensor, rows: tf.Tensor, **features: tf.Tensor
@@ -90,7 +93,7 @@ class ServingModule(tf.Module):
         Each film has the values that it has alone. The windows of other rows are not computed.
         """
         splits, wanted = self._checked(row_splits, features), self._checked_rows(rows, features)
-        return _by_target(curves(row_splits=splits, rows=wanted, **features))
+        return self._by_target(curves(row_splits=splits, rows=wanted, **features))
 
     def feature_signature(self) -> dict[str, tf.TensorSpec]:
         """The features that all signatures take: name -> specification."""
@@ -163,8 +166,7 @@ class ServingModule(tf.Module):
             mean = tf.add_n(members) / len(members)
         else:
             mean = tf.add_n([weight * curve for weight, curve in zip(self._weights, members, strict=True)])
-        return {target: mean[:, index] for index, target in enumerate(TARGETS)}
+        return {target: mean[:, index] for index, target in enumerate(self.targets)}
 
-
-def _by_target(curves: tf.Tensor) -> dict[str, tf.Tensor]:
-    return {target: curves[:, :, index] for index, target in enumerate(TARGETS)}
+    def _by_target(self, curves: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {target: curves[:, :, index] for index, target in enumerate(self.targets)}

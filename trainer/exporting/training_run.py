@@ -228,6 +228,6 @@ def _print_better_ridge(table: MetricsTable, selection: str, directory: str) -> 
     ours, ridge = (selection_score(table, selection, name) for name in (SMOOTHED, ridge_rows(SMOOTHED)))
     if ridge > ours:
         print(
-            f"ridge regression does better than the network here ({selection.upper()}, mean of both targets, "
+            f"ridge regression does better than the network here ({selection.upper()}, mean of all targets, "
             f"smoothed): its model is {directory}"
         )

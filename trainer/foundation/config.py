@@ -153,6 +153,8 @@ class TrainConfig(Section):
         gradient_clip_norm: global norm above which gradients are scaled down; 0 never scales (ours).
         loss: `cross_entropy`, the paper's sigmoid cross entropy; `mse`, mean squared error; `ccc`, one minus the
             concordance correlation coefficient over the batch (ours). See `trainer.training.losses`.
+        weigh_by_agreement: whether a second counts more in the network's loss the nearer its raters are to each other
+            (`trainer.data.agreement`; ours). Labels must have several raters or their deviation.
         loss_seconds: the seconds of a window that the loss takes: `last` (sequence to one, the paper's recurrent
             models), `window`, every labelled second (sequence to sequence, its TCN), or `auto`: `window` if any encoder
             is a TCN, else `last`. With `window`, recurrent encoders give their state at every second too, and a second
@@ -176,6 +178,7 @@ class TrainConfig(Section):
     learning_rate: float = Field(3e-4, gt=0.0)
     gradient_clip_norm: float = Field(1.0, ge=0.0)
     loss: Literal["cross_entropy", "mse", "ccc"] = "cross_entropy"
+    weigh_by_agreement: bool = False
     loss_seconds: Literal["auto", "last", "window"] = "auto"
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     selection: Literal["mse", "pcc", "ccc"] = "mse"

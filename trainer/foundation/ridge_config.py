@@ -13,12 +13,12 @@ PENALTIES = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 
 
 class PenaltyConfig(Section):
-    """The penalty of each target's regression."""
+    """The penalty of each target's regression; None for a target that isn't learned."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    valence: Penalty
-    arousal: Penalty
+    valence: Penalty | None = None
+    arousal: Penalty | None = None
 
 
 class RidgeConfig(Section):

@@ -11,23 +11,24 @@ import keras
 import numpy as np
 from keras import ops
 
-from beam_pipelines.contracts.targets import TARGETS
 from trainer.foundation.config import ModelConfig
 from trainer.network.dropout import STATES, dropout
 from trainer.network.layers import OPEN_LOGIT, ContextGate, MixtureOfExperts, Multiply, Normalize, weight_seed
 
 
 class Fusion(keras.layers.Layer):
-    """Probabilities of valence and arousal from concatenated states, float [N, H] -> float [N, 2].
+    """Probabilities of each target from concatenated states, float [N, H] -> float [N, targets].
 
     Args:
         config: the network's configuration.
         seed: the seed of all its weights.
+        targets: the number of targets.
     """
 
-    def __init__(self, config: ModelConfig, seed: int, **kwargs: Any):
+    def __init__(self, config: ModelConfig, seed: int, targets: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.config = config
+        self.targets = targets
         common = {"l2": config.l2, "dtype": self.dtype_policy}
         gate = {"batch_normalization": config.batch_normalization, **common}
         self.normalization = (
@@ -39,12 +40,7 @@ class Fusion(keras.layers.Layer):
             ContextGate(seed=weight_seed(seed, "first_gate"), name="first_gate", **gate) if config.gates else None
         )
         self.experts = MixtureOfExperts(
-            len(TARGETS),
-            config.experts,
-            config.dummy_expert,
-            seed=weight_seed(seed, "experts"),
-            name="experts",
-            **common,
+            targets, config.experts, config.dummy_expert, seed=weight_seed(seed, "experts"), name="experts", **common
         )
         self.second_gate = (
             ContextGate(open_at_start=True, seed=weight_seed(seed, "second_gate"), name="second_gate", **gate)
@@ -60,10 +56,10 @@ class Fusion(keras.layers.Layer):
             self.first_gate.build(input_shape)
         self.experts.build(input_shape)
         if self.second_gate is not None:
-            self.second_gate.build((None, len(TARGETS)))
+            self.second_gate.build((None, self.targets))
 
     def start_at(self, means: Any) -> None:
-        """Sets the experts' biases so that the untrained network predicts about `means`, float [2] in [0, 1].
+        """Sets the experts' biases so that the untrained network predicts about `means`, float [targets] in [0, 1].
 
         With the dummy expert no untrained prediction exceeds about 0.95 E / (E + 1), 0.63 for two experts; higher means
         start there.
@@ -83,7 +79,7 @@ class Fusion(keras.layers.Layer):
         normalize: Normalize | None = None,
         multiply: Multiply = ops.matmul,
     ) -> Any:
-        """The probabilities [N, 2].
+        """The probabilities [N, targets].
 
         Args:
             x: float [N, H].

@@ -11,7 +11,7 @@ The network has two entry points with the same weights: `call` takes explicit wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ import tensorflow as tf
 from keras import ops
 
 from beam_pipelines.contracts.records.records import slots_of
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.foundation.config import ModelConfig
 from trainer.foundation.distribution import normalize_over_replicas, replicas
@@ -38,6 +39,7 @@ def build_model(
     seed: int,
     dtype: Any = None,
     slots: Mapping[str, int] | None = None,
+    targets: Sequence[str] = TARGETS,
 ) -> AffectModel:
     """Builds the network with all its weights.
 
@@ -47,6 +49,7 @@ def build_model(
             name are ignored.
         seed: the seed of all weights. Each weight has its own seed derived from it, so that another modality or option
             doesn't change the others' initial weights.
+        targets: what it predicts.
         dtype: a Keras dtype or policy (`float64`, `mixed_float16`, …); None for Keras's global policy.
         slots: modality -> slots per second; a modality that it doesn't name has those of its name (`slots_of`).
 
@@ -67,14 +70,15 @@ def build_model(
                 f"{modality} has {dimensions[modality]} values a second, which its {known[modality]} slots don't "
                 "divide; prepare it with a number of components that they do"
             )
-    model = AffectModel(config, {m: dimensions[m] for m in config.modalities}, seed, known, dtype=dtype)
+    given = {m: dimensions[m] for m in config.modalities}
+    model = AffectModel(config, given, seed, known, targets, dtype=dtype)
     model.build()
     return model
 
 
 @keras.saving.register_keras_serializable(package="cineaffect")
 class AffectModel(keras.Model):
-    """The model of valence and arousal in a second, from the rows around it. `build_model` makes it.
+    """The model of valence, arousal or both in a second, from the rows around it. `build_model` makes it.
 
     Both entry points take a mapping with, for each modality, its values [..., D] and `<modality>_present` [..., slots];
     slots divide the values' axis evenly. Values of absent slots (presence 0) are replaced by zeros, even NaN. Other
@@ -86,13 +90,20 @@ class AffectModel(keras.Model):
     """
 
     def __init__(
-        self, config: ModelConfig, dimensions: Mapping[str, int], seed: int, slots: Mapping[str, int], **kwargs: Any
+        self,
+        config: ModelConfig,
+        dimensions: Mapping[str, int],
+        seed: int,
+        slots: Mapping[str, int],
+        targets: Sequence[str] = TARGETS,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.config = config
         self.dimensions = dict(dimensions)
         self.slots = dict(slots)
         self.seed = seed
+        self.targets = tuple(targets)
         self.encoders = [
             build_encoder(
                 config.encoder_of(modality),
@@ -105,7 +116,7 @@ class AffectModel(keras.Model):
             for modality in config.modalities
         ]
         # The fusion is small and gives probabilities, so it keeps full precision under a mixed policy.
-        self.fusion = Fusion(config, seed, dtype=self.variable_dtype, name="fusion")
+        self.fusion = Fusion(config, seed, len(self.targets), dtype=self.variable_dtype, name="fusion")
 
     @property
     def state_size(self) -> int:
@@ -156,7 +167,7 @@ class AffectModel(keras.Model):
                 the batch must hold all windows of each film. In training it has no effect.
 
         Returns:
-            float [B, 2], or [N, 2] in the order of `seconds`: probabilities of valence and arousal, in the precision of
+            float [B, targets], or [N, targets] in the order of `seconds`: the probability of each, in the precision of
             the weights.
         """
         states, kept, sequence = [], None, seconds is not None
@@ -206,7 +217,7 @@ class AffectModel(keras.Model):
             block: rows that are advanced at a time, an int or an int32 scalar; last bits depend on it.
 
         Returns:
-            float [R, 2], or [N, 2]: probabilities of valence and arousal. A film's rows don't depend on other films.
+            float [R, targets], or [N, targets]: the probability of each. A film's rows don't depend on other films.
         """
         row_start = tf.cast(row_start, tf.int32)
         ends = tf.range(tf.shape(row_start)[0]) if ends is None else tf.cast(ends, tf.int32)
@@ -278,6 +289,7 @@ class AffectModel(keras.Model):
             "dimensions": dict(self.dimensions),
             "seed": self.seed,
             "slots": dict(self.slots),
+            "targets": list(self.targets),
         }
 
     @classmethod

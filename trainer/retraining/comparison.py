@@ -14,7 +14,7 @@ class Comparison:
     """A challenger against a reference on the same films.
 
     Attributes:
-        metric: the figure that is compared: of each film, mean of valence and arousal.
+        metric: the figure that is compared: of each film, mean of all targets.
         challenger, reference: the mean of their figures over the films.
         improvement: by how much the challenger is better; positive is better, for MSE too.
         p_value: the chance of so large an improvement if the two differed by the margin only; None if nothing can be

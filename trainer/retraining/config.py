@@ -21,7 +21,7 @@ class RetrainConfig(Section):
         extract: whether films are extracted first; False if another job keeps the records up to date.
         train_splits, validation_splits: as for `cineaffect train`.
         held_out_splits: the films on which challenger and champion are compared.
-        metric: the figure that is compared: of each of those films, mean of valence and arousal, smoothed.
+        metric: the figure that is compared: of each of those films, mean of all targets, smoothed.
         margin: the improvement that the challenger must exceed.
         confidence: confidence of the test: an equally good challenger is promoted in one minus this share of rounds.
         least_films: the number of held-out films below which nothing is decided, and nothing promoted.

@@ -112,7 +112,9 @@ def _read(film: Film, there: Mapping[str, str], train: TrainConfig) -> RoundFilm
     if film.film_id not in there:
         return "no record"
     try:
-        return RoundFilm(film, records.read_header(there[film.film_id]), read_labels(film.labels, train.labels))
+        return RoundFilm(
+            film, records.read_header(there[film.film_id]), read_labels(film.labels, train.labels, film.film_id)
+        )
     except (records.RecordError, AnnotationError, FileNotFoundError) as error:
         return str(error)
 

@@ -211,7 +211,7 @@ class Round:
         for film_id, one in films.items():
             if film_id in failed:
                 continue
-            curve = read_curve(curve_uri(output, film_id))[SMOOTHED]
+            curve = read_curve(curve_uri(output, film_id), self.labels.targets)[SMOOTHED]
             values, known = align(moved(one.labels, lag_s - self.labels.lag_s), len(curve))
             if known.any():
                 series[film_id] = (curve[known], values[known])

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from beam_pipelines.contracts.models.exported_cards import EXPORTS, versions_of
 from beam_pipelines.contracts.models.model_card import CARD
-from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from trainer.evaluation.curve_files import RIDGE, SMOOTHED, ridge_rows
 from trainer.exporting.export_directory import publish_export
@@ -69,13 +68,14 @@ def choose_challenger(round_directory: str, version: int, metric: str) -> Challe
     Args:
         round_directory: directory of the round, whose training is done.
         version: its number.
-        metric: `mse`, `pcc` or `ccc` of the smoothed curves, pooled, mean of both targets.
+        metric: `mse`, `pcc` or `ccc` of the smoothed curves, pooled, mean of all targets.
     """
     card = json.loads(storage.read_text(storage.join(trained_model(round_directory, version), CARD)))
     rows = [row for row in card.get("validation_metrics", ()) if row["scope"] == "pooled"]
     figures = {(row["predictor"], row["target"]): row[metric] for row in rows}
+    targets = dict.fromkeys(row["target"] for row in rows)
     names = {NETWORK: SMOOTHED, RIDGE: ridge_rows(SMOOTHED)}
-    of_each = {kind: [figures.get((name, target)) for target in TARGETS] for kind, name in names.items()}
+    of_each = {kind: [figures.get((name, target)) for target in targets] for kind, name in names.items()}
     kind, why = NETWORK, ""
     if None not in of_each[RIDGE]:
         network, ridge = (_mean(both) for both in of_each.values())
@@ -87,7 +87,7 @@ def choose_challenger(round_directory: str, version: int, metric: str) -> Challe
 
 
 def _mean(figures: Sequence[float | None]) -> float:
-    """The mean of both targets; a constant curve has no correlation, which is worse than any."""
+    """The mean of all targets; a constant curve has no correlation, which is worse than any."""
     known = [figure for figure in figures if figure is not None]
     return sum(known) / len(known) if len(known) == len(figures) else -math.inf
 

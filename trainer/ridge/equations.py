@@ -57,7 +57,7 @@ class RidgeEquations:
         self._diagonal = self._matrix.diagonal().copy()
 
     def solve(self, penalty: float) -> tuple[np.ndarray, np.ndarray]:
-        """The weights float64 [widths, D, 2] and the offset float64 [2] for one penalty.
+        """The weights float64 [widths, D, targets] and the offset float64 [targets] for one penalty.
 
         Raises:
             ConfigurationError: if the penalty is too small for the equations to be solved.
@@ -77,7 +77,7 @@ class RidgeEquations:
         return weights.reshape(len(self._widths_s), -1, weights.shape[1]), offset
 
     def _blocks(self, films: Sequence[LabelledRows]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Columns float64 [N, columns] and centred labels float64 [N, 2] of some labelled seconds at a time."""
+        """Columns float64 [N, columns] and centred labels float64 [N, targets] of some labelled seconds at a time."""
         for film in films:
             sums, seconds = running_sums(self._rows(film)), np.flatnonzero(film.known)
             for part in np.array_split(seconds, -(-len(seconds) // ROWS)) if len(seconds) else ():
@@ -85,7 +85,10 @@ class RidgeEquations:
                 yield np.concatenate(columns, axis=1), film.labels[part].astype(np.float64) - self.label_mean
 
     def _sum_up(self, films: Sequence[LabelledRows], columns: int) -> None:
-        matrix, self._right = np.zeros((columns, columns), order="F"), np.zeros((columns, 2), order="F")
+        matrix, self._right = (
+            np.zeros((columns, columns), order="F"),
+            np.zeros((columns, len(self.label_mean)), order="F"),
+        )
         total = np.zeros(columns)
         for x, y in self._blocks(films):
             matrix = blas.dsyrk(1.0, x.T, beta=1.0, c=matrix, lower=1, overwrite_c=1)
@@ -95,7 +98,10 @@ class RidgeEquations:
         self._matrix = blas.dsyr(-self.seconds, self._column_mean, a=matrix, lower=1, overwrite_a=1)
 
     def _take_all(self, films: Sequence[LabelledRows], columns: int) -> None:
-        self._x, self._right = np.empty((self.seconds, columns)), np.empty((self.seconds, 2), order="F")
+        self._x, self._right = (
+            np.empty((self.seconds, columns)),
+            np.empty((self.seconds, len(self.label_mean)), order="F"),
+        )
         first = 0
         for x, y in self._blocks(films):
             rows = slice(first, first + len(x))

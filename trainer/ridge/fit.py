@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
-from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.data.dataset import TrainingFilm
 from trainer.evaluation.curve_files import RAW
@@ -28,8 +27,8 @@ class RidgeFit:
         model: the model.
         penalty: target -> its penalty.
         smoothing: the filter.
-        predictions: film id -> float32 [T, 2] of every training and validation film, raw, in the labels' range.
-        constant: float64 [2], mean of the training labels (`metrics.mean_label`).
+        predictions: film id -> float32 [T, targets] of every training and validation film, raw, in the labels' range.
+        constant: float64 [targets], mean of the training labels (`metrics.mean_label`).
     """
 
     model: RidgeModel
@@ -62,20 +61,21 @@ def fit_ridge(
     penalties = _candidates(config, films_validation)
     equations = RidgeEquations(films_train, config.model.modalities, config.model.presence_input, config.needed_ridge())
     models: dict[str, RidgeModel] = {}
-    chosen = dict.fromkeys(TARGETS, penalties[0])
-    best = dict.fromkeys(TARGETS, -math.inf)
+    targets = config.labels.targets
+    chosen: dict[str, float] = dict.fromkeys(targets, penalties[0])
+    best: dict[str, float] = dict.fromkeys(targets, -math.inf)
     for penalty in penalties:
         model = _model(films_train[0], config, *equations.solve(penalty))
         if films_validation and config.needed_ridge().penalty is None:
             curves = model.predict_films(films_validation)
-            table = evaluate_curves({RAW: curves}, films_validation, constant)
-            scores = {target: _score(table, config.selection, target) for target in TARGETS}
+            table = evaluate_curves({RAW: curves}, films_validation, constant, targets)
+            scores = {target: _score(table, config.selection, target) for target in targets}
         else:
-            scores = {target: 0.0 for target in TARGETS if _fixed(config, target) == penalty}
+            scores = {target: 0.0 for target in targets if _fixed(config, target) == penalty}
         for target, score in scores.items():
             if target not in models or score > best[target]:
                 models[target], chosen[target], best[target] = model, penalty, score
-    model = _join([models[target] for target in TARGETS])
+    model = _join([models[target] for target in targets])
     predictions = model.predict_films([*films_train, *films_validation])
     return RidgeFit(model, chosen, choose_smoothing(predictions, films_validation, config), predictions, constant)
 
@@ -84,7 +84,10 @@ def _candidates(config: TrainConfig, films_validation: Sequence[TrainingFilm]) -
     """The penalties to try, the largest first, which wins among equals."""
     given = config.needed_ridge().penalty
     if given is not None:
-        return sorted({given.valence, given.arousal}, reverse=True)
+        lacking = [target for target in config.labels.targets if getattr(given, target) is None]
+        if lacking:
+            raise ConfigurationError(f"train.ridge.penalty: has none of {lacking[0]}, which train.labels.targets names")
+        return sorted({_fixed(config, target) for target in config.labels.targets}, reverse=True)
     if not films_validation:
         raise ConfigurationError(
             "train.ridge.penalty: without validation films nothing chooses it; take it from a run that had some "
@@ -113,6 +116,7 @@ def _model(film: TrainingFilm, config: TrainConfig, weights: np.ndarray, offset:
         weights.astype(np.float32),
         offset.astype(np.float32),
         (config.labels.minimum, config.labels.maximum),
+        config.labels.targets,
     )
 
 
@@ -121,4 +125,6 @@ def _join(models: Sequence[RidgeModel]) -> RidgeModel:
     weights = np.stack([model.weights[:, :, index] for index, model in enumerate(models)], axis=-1)
     offset = np.array([model.offset[index] for index, model in enumerate(models)], np.float32)
     first = models[0]
-    return RidgeModel(first.dimensions, first.presence_input, first.widths_s, weights, offset, first.label_range)
+    return RidgeModel(
+        first.dimensions, first.presence_input, first.widths_s, weights, offset, first.label_range, first.targets
+    )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from beam_pipelines.contracts.targets import TARGETS
 from trainer.data.film_protocols import FilmRows
 from trainer.ridge.causal_means import causal_mean, input_rows, running_sums
 
@@ -24,9 +25,10 @@ class RidgeModel:
         dimensions: modality -> values per second after the transform, in the order of the weights.
         presence_input: whether each modality's presence flags follow its values.
         widths_s: the causal means; 1 is the present second, None all so far.
-        weights: float32 [widths, D, 2].
-        offset: float32 [2].
+        weights: float32 [widths, D, targets].
+        offset: float32 [targets].
         label_range: predictions are clipped to it.
+        targets: what it predicts.
     """
 
     dimensions: Mapping[str, int]
@@ -35,9 +37,10 @@ class RidgeModel:
     weights: np.ndarray
     offset: np.ndarray
     label_range: tuple[float, float]
+    targets: tuple[str, ...] = TARGETS
 
     def predict(self, film: FilmRows) -> np.ndarray:
-        """Valence and arousal of every second, float32 [T, 2], in the labels' range."""
+        """The targets in every second, float32 [T, targets], in the labels' range."""
         products = np.tensordot(input_rows(film, tuple(self.dimensions), self.presence_input), self.weights, (1, 1))
         sums, seconds = running_sums(products), np.arange(len(products))
         parts = [causal_mean(sums[:, index], seconds, width_s) for index, width_s in enumerate(self.widths_s)]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.labels.config import LabelConfig
+from trainer.data.agreement import agreement_weights
 from trainer.data.dataset import TrainingFilm
 from trainer.data.windows import WindowTable, epoch_batches, stack_films, window_ends
 from trainer.evaluation.curve_files import RAW
@@ -58,6 +59,8 @@ class TrainingRun:
         self.films_validation = films_validation
         self._constant = mean_label(film.label_rows for film in films_train)
         self.table = stack_films(films_train)
+        if config.weigh_by_agreement:
+            self.table = replace(self.table, weights=agreement_weights(films_train))
         self.validation = stack_films(films_validation) if films_validation else None
         self._dimensions = {modality: values.shape[1] for modality, values in films_train[0].features.items()}
         self._slots = {modality: present.shape[1] for modality, present in films_train[0].present.items()}
@@ -99,7 +102,8 @@ class TrainingRun:
     def _build_model(self) -> AffectModel:
         """The untrained network, which predicts the mean of the training labels."""
         config, labels = self.config, self.config.labels
-        model = build_model(config.model, self._dimensions, config.seed, config.precision, self._slots)
+        given = self._dimensions, config.seed, config.precision, self._slots, labels.targets
+        model = build_model(config.model, *given)
         model.fusion.start_at((self._constant - labels.minimum) / (labels.maximum - labels.minimum))
         return model
 
@@ -117,7 +121,7 @@ class TrainingRun:
             )
 
     def predict_all(self) -> dict[str, np.ndarray]:
-        """The predictions for all films, film id -> float32 [T, 2], in the labels' range."""
+        """The predictions for all films, film id -> float32 [T, targets], in the labels' range."""
         predictions = predict_films(self.model, self.table, self.config.labels)
         if self.validation is not None:
             predictions.update(predict_films(self.model, self.validation, self.config.labels))
@@ -200,9 +204,9 @@ class TrainingRun:
         if self.validation is None:
             return {}, None
         curves = predict_films(self.model, self.validation, self.config.labels)
-        table = evaluate_curves({RAW: curves}, self.films_validation, self._constant)
+        table = evaluate_curves({RAW: curves}, self.films_validation, self._constant, self.config.labels.targets)
         figures: dict[str, float | None] = {}
-        for target in TARGETS:
+        for target in table.targets:
             row = table.find(RAW, target)
             figures.update({f"{target}_mse": row.mse, f"{target}_pcc": row.pcc, f"{target}_ccc": row.ccc})
         defined = {name: None if value is None or math.isnan(value) else value for name, value in figures.items()}
@@ -211,7 +215,7 @@ class TrainingRun:
 
 
 def predict_films(model: AffectModel, table: WindowTable, labels: LabelConfig) -> dict[str, np.ndarray]:
-    """The predictions of films, one film at a time: film id -> float32 [T, 2], in the labels' range."""
+    """The predictions of films, one film at a time: film id -> float32 [T, targets], in the labels' range."""
     span = np.float32(labels.maximum - labels.minimum)
     predictions = {}
     for film_id, (first, stop) in table.spans.items():

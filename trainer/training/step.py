@@ -65,7 +65,8 @@ def make_step(
     span = config.labels.maximum - config.labels.minimum
     targets = (table.labels - config.labels.minimum) / span
     bounds = {"row_start": table.row_start, "row_stop": table.row_stop}
-    data = copies(strategy, {**bounds, "targets": targets, "known": tf.constant(table.known)})
+    weighted = {} if table.weights is None else {"weights": tf.constant(table.weights)}
+    data = copies(strategy, {**bounds, "targets": targets, "known": tf.constant(table.known), **weighted})
     films = copies(strategy, table.rows)
     variables, window_s = model.trainable_variables, config.model.window_s
     before, after = model.window_rows(config.sequence_loss)
@@ -76,6 +77,8 @@ def make_step(
         starts, stops = (tf.gather(data[key], ends) for key in bounds)
         inputs = {key: gather_windows(rows, ends, starts, stops, before, after) for key, rows in films.items()}
         seconds, rows, weights = supervise(ends, starts, data["known"], window_s, windows)
+        if weighted:
+            weights *= tf.gather(data["weights"], rows)
         with tf.GradientTape() as tape:
             probabilities = model(inputs, training=True, dropout_seed=seed, seconds=seconds)
             data_loss = batch_loss(config.loss, probabilities, tf.gather(data["targets"], rows), weights)

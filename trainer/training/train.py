@@ -20,6 +20,7 @@ from trainer.data.dataset import TrainingFilm
 from trainer.evaluation.curve_files import RAW, SMOOTHED
 from trainer.evaluation.evaluate import choose_smoothing, evaluate_curves, smooth_curves
 from trainer.evaluation.metrics import MetricsTable, mean_label
+from trainer.evaluation.rater_rows import rater_rows
 from trainer.foundation.config import TrainConfig
 from trainer.foundation.distribution import is_chief
 from trainer.network.model import AffectModel
@@ -39,9 +40,9 @@ class TrainingResult:
         history: one entry per epoch: `epoch, batches, loss, gradient_norm, valence_mse, …, score, best, wall_s`.
         best_epoch: the chosen epoch, from 1; the last one if there are no validation films.
         smoothing: the filter, with the cutoff chosen on the validation films.
-        predictions: film id -> float32 [T, 2] of every training and validation film, in the labels' range, raw.
-        constant: float64 [2], mean of the training labels (`metrics.mean_label`).
-        table: constant mean, raw and smoothed on the validation films; None if there are none.
+        predictions: film id -> float32 [T, targets] of every training and validation film, in the labels' range, raw.
+        constant: float64 [targets], mean of the training labels (`metrics.mean_label`).
+        table: constant mean, raters, raw and smoothed on the validation films; None if there are none.
     """
 
     model: AffectModel
@@ -125,4 +126,5 @@ def _table(
     """The figures of the validation films' curves, raw and smoothed, next to the constant mean."""
     raw = {film.film_id: predictions[film.film_id] for film in films}
     curves = {RAW: raw, SMOOTHED: smooth_curves(raw, smoothing, config.labels)}
-    return evaluate_curves(curves, films, constant)
+    table = evaluate_curves(curves, films, constant, config.labels.targets)
+    return table.beside_raters(rater_rows(films, config.labels.targets))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.runs import VALIDATION
-from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
 from trainer.evaluation.curve_files import SMOOTHED
 from trainer.evaluation.evaluate import LabelledFilm, evaluate_curves, smooth_curves, smoothing_candidates
@@ -20,39 +19,50 @@ from trainer.foundation.config import TrainConfig
 _DECIMALS = 6
 
 
+class ValidationFilm(LabelledFilm, Protocol):
+    """A labelled film, with its raters' deviation float [T, targets], NaN where unknown, or None."""
+
+    @property
+    def deviation(self) -> np.ndarray | None: ...
+
+
 def write_validation(
     curves: Mapping[str, np.ndarray],
-    films: Sequence[LabelledFilm],
+    films: Sequence[ValidationFilm],
     constant: np.ndarray,
     chosen: SmoothingConfig,
     config: TrainConfig,
     output: str,
 ) -> None:
-    """Writes `validation.json`: the validation films' labels, and the figures of every filter that was tried.
+    """Writes `validation.json`: labels of the validation films, how far raters are apart, figures of every filter.
 
     Args:
-        curves: film id -> raw prediction, float [T, 2].
+        curves: film id -> raw prediction, float [T, targets].
         films: the validation films; if there are none, the file says so.
-        constant: float [2], mean of the training labels.
+        constant: float [targets], mean of the training labels.
         chosen: the chosen filter.
         config: the train section.
         output: directory of the run.
     """
     document = {
         "selection": config.selection,
-        "constant": dict(zip(TARGETS, map(float, constant), strict=True)),
-        "labels": {film.film_id: _labels(film) for film in films},
+        "constant": dict(zip(config.labels.targets, map(float, constant), strict=True)),
+        "labels": {film.film_id: _columns(film.labels, film.known, config.labels.targets) for film in films},
+        "deviation": {
+            film.film_id: _columns(film.deviation, np.isfinite(film.deviation).all(axis=1), config.labels.targets)
+            for film in films
+            if film.deviation is not None
+        },
         "smoothing": _tried({film.film_id: curves[film.film_id] for film in films}, films, constant, chosen, config),
     }
     storage.write_text(storage.join(output, VALIDATION), json.dumps(document, allow_nan=False) + "\n")
 
 
-def _labels(film: LabelledFilm) -> dict[str, list[float | None]]:
-    """The labels of each target for every second; None in seconds without one."""
-    known = film.known.tolist()
+def _columns(values: np.ndarray, known: np.ndarray, targets: Sequence[str]) -> dict[str, list[float | None]]:
+    """The values [T, targets] of each target for every second; None in seconds without one."""
     return {
-        target: [round(value, _DECIMALS) if one else None for value, one in zip(column, known, strict=True)]
-        for target, column in zip(TARGETS, np.asarray(film.labels, np.float64).T.tolist(), strict=True)
+        target: [round(value, _DECIMALS) if one else None for value, one in zip(column, known.tolist(), strict=True)]
+        for target, column in zip(targets, np.asarray(values, np.float64).T.tolist(), strict=True)
     }
 
 
@@ -68,9 +78,10 @@ def _tried(
     rows = []
     # No filter comes first, the strongest one last, as in the page's table.
     for candidate in sorted(smoothing_candidates(config), key=lambda one: (one.method != "none", -one.cutoff_hz)):
-        table = evaluate_curves({SMOOTHED: smooth_curves(curves, candidate, config.labels)}, films, constant)
+        smoothed = {SMOOTHED: smooth_curves(curves, candidate, config.labels)}
+        table = evaluate_curves(smoothed, films, constant, config.labels.targets)
         figures: dict[str, float | None] = {}
-        for target in TARGETS:
+        for target in table.targets:
             row = table.find(SMOOTHED, target)
             for name in ("mse", "pcc", "ccc"):
                 value = float(getattr(row, name))

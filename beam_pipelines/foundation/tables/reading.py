@@ -3,7 +3,8 @@
 It finds out, within these limits, how a table is written; whatever else it meets it refuses, with line and reason.
 
     text        UTF-8 with or without a byte order mark, or UTF-16 with one
-    header      the first line that isn't empty, with a name for every column; a line of numbers is no header
+    header      the first line that isn't empty, with a name for every column; a line of numbers is no header. Where
+                the caller names columns, lines may come before it: the first line that has them all is the header
     separator   the first of tab, semicolon and comma that the header has outside of quotes; without any, blanks
     quotes      ", doubled within a cell; blanks around a cell don't count
     decimals    a point or a comma, the same one in the whole table (`Numbers`); nothing groups thousands
@@ -19,6 +20,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,6 +34,7 @@ TABLE_SUFFIXES = (".csv", ".tsv")
 
 _SEPARATORS = "\t;,"
 _BLANKS = " "
+_LINES_BEFORE_HEADER = 100
 
 
 class TableError(ConfigurationError):
@@ -48,6 +51,7 @@ class Table:
         header_line: the line of the header, counted from 1.
         separator: tab, semicolon or comma; a blank for any number of blanks.
         text: the whole text.
+        comment: lines that begin with this sign are left out; empty for none.
     """
 
     uri: str
@@ -55,6 +59,7 @@ class Table:
     header_line: int
     separator: str
     text: str = field(repr=False)
+    comment: str = ""
 
     def lines(self) -> Iterator[tuple[int, list[str]]]:
         """The line and the cells of every row below the header, however many; empty lines are left out.
@@ -63,7 +68,7 @@ class Table:
             TableError: if quotes don't match.
         """
         for line, cells in _lines(self.uri, self.text, self.separator):
-            if line > self.header_line:
+            if line > self.header_line and not (self.comment and cells[0].startswith(self.comment)):
                 yield line, cells
 
     def rows(self, may_be_short: bool = False) -> Iterator[tuple[int, list[str]]]:
@@ -96,8 +101,14 @@ class Table:
         return names.index(column.casefold()) if column.casefold() in names else None
 
 
-def read_table(uri: str) -> Table:
+def read_table(uri: str, columns: Sequence[str] = (), *, headed: bool = True, comment: str = "") -> Table:
     """Reads a table's text and header, local or `gs://`.
+
+    Args:
+        uri: the table.
+        columns: names that the header has, by which it is found below other lines; none for the first line.
+        headed: whether there is a header. The columns of a table without one are named 1, 2, ….
+        comment: lines that begin with this sign are left out; empty for none.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -107,18 +118,36 @@ def read_table(uri: str) -> Table:
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
         raise TableError(f"{uri}, line {line}: has a null character, so it is no text")
-    first = next((line for line in io.StringIO(text, newline="") if line.strip()), "")
-    unquoted = re.sub(r'"[^"]*"', "", first)
+    number, beginning = _first_line(text, columns, comment)
+    unquoted = re.sub(r'"[^"]*"', "", beginning)
     separator = next((sign for sign in _SEPARATORS if sign in unquoted), _BLANKS)
-    line, header = next(_lines(uri, text, separator), (1, []))
+    line, header = next((one for one in _lines(uri, text, separator) if one[0] >= number), (1, []))
     while header and not header[-1]:
         header.pop()
+    if not headed:
+        names = tuple(str(place + 1) for place in range(len(header)))
+        return Table(uri, names, line - 1, separator, text, comment)
     if header and not any(math.isnan(_number(name.replace(",", "."))) for name in header):
         raise TableError(f"{uri}, line {line}: a header line with a name for every column must come first")
     for name, count in Counter(header).items():
         if name and count > 1:
             raise TableError(f"{uri}, line {line}: the column '{name}' is there twice")
-    return Table(uri, tuple(header), line, separator, text)
+    return Table(uri, tuple(header), line, separator, text, comment)
+
+
+def _first_line(text: str, columns: Sequence[str], comment: str) -> tuple[int, str]:
+    """Number and text of the header's line: the first with all named columns, else the first with any text."""
+    first, wanted = (0, ""), {name.casefold() for name in columns}
+    for number, line in enumerate(io.StringIO(text, newline=""), start=1):
+        if not line.strip() or (comment and line.lstrip().startswith(comment)):
+            continue
+        first = first if first[0] else (number, line)
+        if not wanted or number > _LINES_BEFORE_HEADER:
+            return first
+        for separator in (*_SEPARATORS, None):
+            if wanted <= {cell.strip(' "\r\n').casefold() for cell in line.split(separator)}:
+                return number, line
+    return first
 
 
 class Numbers:
@@ -154,6 +183,19 @@ class Numbers:
                 "decimal comma; write one of them in the whole table, and nothing between thousands"
             )
         return numbers
+
+    def of_rows(self, lines: Sequence[int], rows: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+        """The cells of some rows of the same length as float64 [N, D], as `of` reads them.
+
+        Raises:
+            TableError: as `of` raises it.
+        """
+        # Once the sign is known, a block of rows with that sign alone needs no look at each.
+        together = "".join(cell for row in rows for cell in row)
+        if "," not in together and (self._first["."] or "." not in together):
+            with suppress(ValueError):
+                return np.array(rows, np.float64)
+        return np.array([self.of(line, row) for line, row in zip(lines, rows, strict=True)])
 
 
 def _number(cell: str) -> float:

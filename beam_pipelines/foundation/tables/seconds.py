@@ -4,7 +4,7 @@
     frame                     frames, where their rate is given; they count from 1 if the first row has 1, else from 0
     none of them              the row's number: one row a second, or as many as the given rate says
 
-Second t has the rows from t up to but not including t + 1.
+Second t has the rows from t up to but not including t + 1. `SecondMeans` averages them, features and ratings alike.
 """
 
 from __future__ import annotations
@@ -29,6 +29,47 @@ _ROUNDED_S = 0.0005
 _SPARSE_S = 1.5
 _LARGEST = float(np.finfo(np.float32).max)
 """Records hold 32 bits: a larger number would become infinite there."""
+
+
+class SecondMeans:
+    """The means of samples by the second; blocks of samples may come in any order.
+
+    Args:
+        columns: D, the number of columns.
+        whole_rows: whether a row counts for all columns or, with a NaN, for none; else each column counts by itself.
+    """
+
+    def __init__(self, columns: int, whole_rows: bool = False):
+        self._whole_rows = whole_rows
+        self._sums = np.zeros((0, columns))
+        self._counts = np.zeros((0, 1 if whole_rows else columns), np.int64)
+
+    def add(self, seconds: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+        """Adds samples: their seconds int64 [N], none negative, and values float64 [N, D], NaN for none."""
+        lacking = int(seconds.max(initial=-1)) + 1 - len(self._sums)
+        if lacking > 0:
+            self._sums = np.pad(self._sums, ((0, lacking), (0, 0)))
+            self._counts = np.pad(self._counts, ((0, lacking), (0, 0)))
+        known: NDArray[np.bool_] = ~np.isnan(values)
+        if self._whole_rows:
+            known = np.asarray(known.all(axis=1, keepdims=True))
+        np.add.at(self._sums, seconds, np.where(known, values, 0.0))
+        np.add.at(self._counts, seconds, known)
+
+    def means(self, least_samples: int = 1) -> NDArray[np.float64]:
+        """The means, float64 [T, D]; NaN where a second has fewer samples."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(self._counts >= least_samples, self._sums / self._counts, math.nan)
+
+    def averaged(self) -> int:
+        """How many seconds have several samples."""
+        return int((self._counts.max(axis=1, initial=0) > 1).sum())
+
+
+def second_of(time_s: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The seconds to which times belong, int64 [N]; a time with three decimals may be rounded down."""
+    seconds: NDArray[np.int64] = np.floor(time_s + _ROUNDED_S).astype(np.int64)
+    return seconds
 
 
 @dataclass(frozen=True)
@@ -105,15 +146,16 @@ def means_of_seconds(table: Table, places: Sequence[int], clock: Clock) -> Secon
     """
     numbers, times = Numbers(table.uri), _Times(table, clock)
     found = Seconds(np.zeros((0, len(places))))
-    sums: dict[int, NDArray[np.float64]] = {}
-    counts: dict[int, int] = {}
+    means, there = SecondMeans(len(places), whole_rows=True), set[int]()
+    last = -1
     for line, cells in table.rows():
         time_s = times.of(line, cells, numbers)
         if time_s is None:
             found.doubled += 1
             continue
         second = math.floor(time_s + _ROUNDED_S)
-        counts.setdefault(second, 0)
+        there.add(second)
+        last = max(last, second)
         values = [cells[place] for place in places]
         row = numbers.of(line, values)
         fits = np.abs(row) <= _LARGEST
@@ -125,14 +167,13 @@ def means_of_seconds(table: Table, places: Sequence[int], clock: Clock) -> Secon
                 f"line {line}: '{values[wrong]}' in the column '{table.header[places[wrong]]}' is no finite number"
             )
             continue
-        counts[second] += 1
-        sums[second] = sums[second] + row if second in sums else row
+        means.add(np.array([second]), row[None])
     times.refuse_sparse()
-    found.means = np.full((max(counts, default=-1) + 1, len(places)), math.nan)
-    for second, total in sums.items():
-        found.means[second] = total / counts[second]
-    found.averaged = sum(count > 1 for count in counts.values())
-    found.absent = len(found.means) - len(counts)
+    found.means = np.full((last + 1, len(places)), math.nan)
+    taken = means.means()
+    found.means[: len(taken)] = taken
+    found.averaged = means.averaged()
+    found.absent = len(found.means) - len(there)
     return found
 
 

@@ -8,6 +8,7 @@ time_s,valence,arousal       percent,valence
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -54,7 +55,7 @@ def read_arc(uri: str, label_range: tuple[float, float]) -> Arcs:
     return arc_from_points(uri.rsplit("/", 1)[-1], points, label_range)
 
 
-def _of_seconds(uri: str, targets: list[str]) -> dict[str, NDArray[np.float64]]:
+def _of_seconds(uri: str, targets: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     try:
         columns = read_columns(storage.read_text(uri), uri)
         return {target: resample(columns[target]) for target in targets}

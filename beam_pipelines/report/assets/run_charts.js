@@ -26,7 +26,8 @@
   // Words that don't fit side by side stand in two rows.
   const staggered = (words) => (words.join("").length > 24 ? words.map((word, i) => (i % 2 ? `\n${word}` : word)) : words);
 
-  // series: [{label, values, colour, width, dash, alpha, points, line}]; options: {height, xLabel, clock, range, marker}
+  // series: [{label, values, colour, width, dash, alpha, points, line}]; options: {height, xLabel, clock, range, marker,
+  // bands: [{series: [upper, lower], colour}], filled between two series, counted from 1}
   CineAffect.chart = (holder, xs, series, options = {}) => {
     // Around a single point uPlot would lay an axis from nothing to a hundred.
     if (xs.length === 1 && !options.xRange && !options.logarithmic) options = { ...options, xRange: [xs[0] - 1, xs[0] + 1] };
@@ -52,12 +53,13 @@
         ],
         series: [{ label: options.xLabel || "time", value: (_, at) => (at === null ? "–" : options.clock ? CineAffect.clock(at) : Number(at.toPrecision(6))) },
           ...series.map((one) => ({
-            label: one.label, stroke: colour(one.colour), width: one.line === false ? 0 : one.width || 2, dash: one.dash,
+            label: one.label, stroke: colour(one.colour), width: one.line === false ? 0 : one.width ?? 2, dash: one.dash,
             alpha: one.alpha || 1, spanGaps: one.spanGaps === true, value: (_, at) => CineAffect.number(at),
             ...(one.stepped ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}),
             ...(one.line === false ? { paths: () => null } : {}),
             points: { show: one.points === true || xs.length === 1, size: 7, fill: colour(one.colour), stroke: colour(one.colour),
               ...(one.shape === "diamond" ? { paths: diamonds } : {}) } }))],
+        bands: (options.bands || []).map((band) => ({ series: band.series, fill: `${colour(band.colour)}30` })),
         hooks: { draw: [(u) => options.marker !== undefined && mark(u, options.marker), (u) => options.draw && options.draw(u)] },
       }, [xs, ...series.map((one) => one.values)], holder);
       return plot;

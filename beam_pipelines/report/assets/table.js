@@ -2,11 +2,11 @@
 "use strict";
 (async () => {
   const page = await CineAffect.load("page"), by = (id) => document.getElementById(id), make = CineAffect.element;
-  const TARGETS = ["valence", "arousal"], FIGURES = ["mse", "pcc", "ccc"], CONSTANT = "constant mean";
+  const TARGETS = page.targets, FIGURES = ["mse", "pcc", "ccc"], CONSTANT = "constant mean", RATERS = "raters";
   const SCOPES = { "mean of films": "mean of films", pooled: "all seconds" };
   const columns = TARGETS.flatMap((target) => FIGURES.map((figure) => [target, figure]));
   const heading = ([target, figure]) => `${target} ${figure.toUpperCase()}`;
-  const runs = page.predictors.filter((name) => name !== CONSTANT);
+  const runs = page.predictors.filter((name) => name !== CONSTANT && name !== RATERS);
   const ours = (predictor, scope, target, figure) => page.summary.find((one) => one.predictor === predictor
     && one.scope === scope && one.target === target && one.figure === figure) || { mean: null, sd: null, undefined: 0 };
   const papers = (predictor, target, figure) => (page.published[predictor] || {})[`${target}_${figure}`] ?? null;
@@ -25,7 +25,7 @@
     ? ` Ours are means over ${page.seeds} seeds, ± their sample standard deviation.` : " Ours are of one seed: of the spread over seeds they say nothing.";
 
   const rows = [];
-  for (const name of [CONSTANT, ...runs]) {
+  for (const name of [CONSTANT, RATERS, ...runs]) {
     if (!page.predictors.includes(name)) continue;
     const first = rows.length, published = page.published[name];
     if (published) rows.push({ className: "paper", cells: ["", "paper", ...columns.map(([t, f]) => papers(name, t, f))] });
@@ -71,14 +71,15 @@
     const [target, figure] = columns[Number(by("figure").value)];
     const value = (film, name) => page.byFilm.find((one) => one.film_id === film && one.predictor === name
       && one.target === target && one.figure === figure) || { mean: null, sd: null };
-    const names = [CONSTANT, ...runs].filter((name) => page.predictors.includes(name));
+    const names = [CONSTANT, RATERS, ...runs].filter((name) => page.predictors.includes(name));
     CineAffect.table(by("films"), ["film", ...names], page.films.map((film) => {
       const values = names.map((name) => value(film, name));
-      const known = values.slice(1).map((one) => one.mean).filter((mean) => mean !== null);
+      const isRun = (i) => runs.includes(names[i]);
+      const known = values.filter((_, i) => isRun(i)).map((one) => one.mean).filter((mean) => mean !== null);
       const best = figure === "mse" ? Math.min(...known) : Math.max(...known);
       return { cells: [page.names[film], ...values.map((one, i) => {
         const cell = withSpread(one);
-        cell.classList.toggle("best", i > 0 && one.mean === best);
+        cell.classList.toggle("best", isRun(i) && one.mean === best);
         return cell;
       })] };
     }));

@@ -2,7 +2,7 @@
 "use strict";
 (async () => {
   const page = await CineAffect.load("page"), by = (id) => document.getElementById(id);
-  const TARGETS = ["valence", "arousal"], FIGURES = ["mse", "pcc", "ccc"];
+  const TARGETS = page.targets, FIGURES = ["mse", "pcc", "ccc"];
   const history = page.history, epochs = history.map((entry) => entry.epoch), best = page.card.best_epoch;
   const column = (name) => history.map((entry) => entry[name] ?? null);
   const smoothingWords = (one) => (!one ? "–" : one.method === "butterworth"
@@ -20,6 +20,7 @@
   ].filter(([name]) => epochs.length || !["epochs run", "chosen epoch", "loss"].includes(name)).concat(
     Object.entries(page.card.penalty ?? {}).map(([target, value]) => [`ridge penalty, ${target}`, String(value)])));
   by("epochs").hidden = !epochs.length;
+  for (const target of ["valence", "arousal"]) document.querySelectorAll(`.of-${target}`).forEach((one) => { one.hidden = !TARGETS.includes(target); });
 
   const marker = best || undefined;
   if (epochs.length) CineAffect.chart(by("loss"), epochs, [{ label: "loss", values: column("loss"), colour: "text", points: true }],
@@ -84,8 +85,8 @@
   const labelled = (target) => places.map((at) => page.calibration[target].find((bin) => bin.predicted === at)?.labelled ?? null);
   CineAffect.chart(by("calibration"), places, [
     { label: "diagonal", values: places, colour: "quiet", dash: [4, 4], width: 1 },
-    { label: "valence", values: labelled("valence"), colour: "valence", points: true, spanGaps: true },
-    { label: "arousal", values: labelled("arousal"), colour: "arousal", points: true, spanGaps: true, shape: "diamond" },
+    ...TARGETS.map((target) => ({ label: target, values: labelled(target), colour: target, points: true, spanGaps: true,
+      shape: target === "arousal" ? "diamond" : undefined })),
   ], { xLabel: "predicted", height: 360 });
 
   let curves = [];
@@ -94,11 +95,17 @@
     if (Number(by("film").value) !== number) return;
     curves.forEach(CineAffect.removeChart);
     const margin = 0.05 * (page.range[1] - page.range[0]), range = [page.range[0] - margin, page.range[1] + margin];
+    const edge = (one, sign) => one.label.map((value, t) =>
+      (value === null || one.deviation[t] === null ? null : value + sign * one.deviation[t]));
+    by("raters").hidden = !TARGETS.some((target) => film[target].deviation);
     curves = TARGETS.map((target) => CineAffect.chart(by(target), film[target].raw.map((_, t) => t), [
       { label: "raw", values: film[target].raw, colour: target, width: 1, alpha: 0.6 },
       { label: "labels", values: film[target].label, colour: "label", width: 1.5, dash: [6, 4] },
       { label: "smoothed", values: film[target].smoothed, colour: target, width: 2.5 },
-    ], { clock: true, height: 190, range, xLabel: "", keyed: true }));
+      ...(film[target].deviation ? [1, -1].map((sign) => ({ label: sign > 0 ? "raters, above" : "raters, below",
+        values: edge(film[target], sign), colour: "label", width: 0 })) : []),
+    ], { clock: true, height: 190, range, xLabel: "", keyed: true,
+      bands: film[target].deviation ? [{ series: [4, 5], colour: "label" }] : [] }));
     document.body.dataset.film = page.films[number];
   };
   page.films.forEach((film, number) => {

@@ -1,7 +1,7 @@
 """The pages of a training run, of a study and of `reproduce`: one folder each, like a scoring run's page.
 
 data/page.js      everything except the curves
-data/film-N.js    curves and labels of the N-th validation film, loaded when a reader chooses it
+data/film-N.js    curves, labels and the raters' deviation of the N-th validation film, loaded when a reader chooses it
 
 The other files are those of every page's folder (`page_folder`).
 """
@@ -64,6 +64,8 @@ def write_training_page(run: str, output: str) -> str:
     evaluation = _read_json(run, EVALUATION) or {}
     labels: dict[str, Any] = validation.get("labels", {})
     film_ids = sorted(labels)
+    # Runs of earlier versions all had both.
+    targets = [target for target in TARGETS if target in validation.get("constant", TARGETS)]
     folder = PageFolder(output)
     pairs: list[tuple[AffectCurve, dict[str, np.ndarray]]] = []
     for number, film_id in enumerate(film_ids):
@@ -72,21 +74,24 @@ def write_training_page(run: str, output: str) -> str:
             curve = from_csv(storage.read_text(uri), film_id)
         except (FileNotFoundError, ValueError) as error:
             raise ConfigurationError(f"{uri}: not readable as a curve ({error}); train again") from error
-        known = {target: np.asarray(labels[film_id][target], np.float64) for target in TARGETS}
+        known: dict[str, np.ndarray] = {target: np.asarray(labels[film_id][target], np.float64) for target in targets}
         if any(len(values) != curve.seconds for values in known.values()):
             raise ConfigurationError(f"{uri}: not as long as the film's labels in validation.json; train again")
         pairs.append((curve, known))
-        folder.write_data(f"film-{number}", _film(curve, labels[film_id]))
+        folder.write_data(
+            f"film-{number}", _film(curve, labels[film_id], validation.get("deviation", {}).get(film_id), targets)
+        )
     cards = exported_cards(run)
     card = cards[max(cards)] if cards else {}
     page = {
+        "targets": targets,
         "history": _read_json(run, HISTORY) or [],
         "rows": [{key: row.get(key) for key in _FIGURES} for row in evaluation.get("rows", [])],
         "films": film_ids,
         "names": {film_id: shown_name(film_id) for film_id in film_ids},
         "smoothing": validation.get("smoothing", []),
         "selection": validation.get("selection"),
-        "calibration": {target: calibration(pairs, target) for target in TARGETS} if pairs else {},
+        "calibration": {target: calibration(pairs, target) for target in targets} if pairs else {},
         "range": card.get("label_range", [-1.0, 1.0]),
         "untrained": card.get("untrained_networks", []),
         "card": {key: card.get(key) for key in _OF_THE_CARD},
@@ -132,7 +137,9 @@ def calibration(
     ]
 
 
-def _film(curve: AffectCurve, labels: Mapping[str, Any]) -> dict[str, Any]:
+def _film(
+    curve: AffectCurve, labels: Mapping[str, Any], deviation: Mapping[str, Any] | None, targets: Sequence[str]
+) -> dict[str, Any]:
     def plain(values: np.ndarray) -> list[float | None]:
         return [value if np.isfinite(value) else None for value in values.tolist()]
 
@@ -141,8 +148,9 @@ def _film(curve: AffectCurve, labels: Mapping[str, Any]) -> dict[str, Any]:
             "smoothed": plain(getattr(curve, target)),
             "raw": plain(getattr(curve, f"{target}_raw")),
             "label": labels[target],
+            **({"deviation": deviation[target]} if deviation else {}),
         }
-        for target in TARGETS
+        for target in targets
     }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from beam_pipelines.contracts.film_ids import shown_name
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.report.page_folder import COMPARISON, TABLE, PageFolder
 
 TABLE_1 = "table1.json"
@@ -37,6 +38,7 @@ def write_table_page(table: Mapping[str, Any], output: str) -> str:
         "seeds": table["seeds"],
         "untrained": table.get("untrained", []),
         "published": table["published"],
+        "targets": [target for target in TARGETS if any(row["target"] == target for row in summary)],
         "predictors": list(dict.fromkeys(row["predictor"] for row in summary)),
         "summary": summary,
         "films": film_ids,

@@ -17,6 +17,7 @@ from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.film_warnings import FilmWarning
 from beam_pipelines.contracts.records.file_clock import FileClock
 from beam_pipelines.contracts.runs import FilmOutcome
+from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
@@ -176,7 +177,7 @@ class SheetMaker:
         if not film.labels:
             return None
         try:
-            labels = read_labels(film.labels, self.label_config)
+            labels = read_labels(film.labels, self.label_config, film.film_id)
             values, known = align(labels, seconds)
         except AnnotationError as error:
             notes.append(f"No labels: {error} (report --config names a file with the section train.labels)")
@@ -184,7 +185,10 @@ class SheetMaker:
         if not known.any():
             notes.append(f"No labels: none of the {len(labels.time_s)} rows of {film.labels} lies within the film.")
             return None
-        return np.where(known[:, None], values.astype(np.float64), np.nan)
+        found = np.full((seconds, len(TARGETS)), np.nan)
+        places = [TARGETS.index(target) for target in self.label_config.targets]
+        found[:, places] = np.where(known[:, None], values, np.nan)
+        return found
 
 
 def _note_on_absent(modalities: Sequence[str], present: Mapping[str, np.ndarray]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,8 @@ def test_one_step_takes_the_loss_of_the_formulas(tmp_path: Path, loss: str, enco
     network = {"modalities": ["face"], "window_s": 6, "encoder": encoder, "l2": 0.0, **WITHOUT_DROPOUT}
     config = configure(loss=loss, model=network, learning_rate=1e-12)
     table = stack_films(make_films([9, 4]))
+    if loss == "mse":
+        table = replace(table, weights=np.linspace(0.5, 1.5, 13, dtype=np.float32))
     ends = np.array([0, 2, 8, 9, 12], np.int32)
     model, optimizer, state = make_parts(config, tmp_path)
     expected = loss_of_the_formulas(model, table, ends, config)
@@ -156,7 +159,7 @@ def loss_of_the_formulas(model: Any, table: WindowTable, ends: np.ndarray, confi
     """The batch's loss in NumPy, window by window and second by second."""
     rows = {key: values.numpy()[:-1] for key, values in table.rows.items()}
     inputs, targets = reference.encoder_inputs(model, rows, "face"), (table.labels.numpy() + 1.0) / 2.0
-    states, wanted, weights, encoder = [], [], [], model.encoders[0]
+    states, wanted, weights, rows_of, encoder = [], [], [], [], model.encoders[0]
     before, after = model.window_rows(config.sequence_loss)
     for end in ends:
         start, stop = int(table.row_start.numpy()[end]), int(table.row_stop.numpy()[end])
@@ -171,9 +174,12 @@ def loss_of_the_formulas(model: Any, table: WindowTable, ends: np.ndarray, confi
         states += [sequence[second - end - 1] for second in seconds]
         wanted += [targets[second] for second in seconds]
         weights += [1.0 / len(seconds)] * len(seconds)
+        rows_of += seconds
     p = reference.fusion(model, np.stack(states), np.zeros(len(states)))
     y, w = np.stack(wanted), np.array(weights) / len(ends)
     if config.loss == "ccc":
         return sum(1.0 - reference.concordance(p[:, target], y[:, target], w) for target in (0, 1))
+    if table.weights is not None:
+        w = w * table.weights[np.array(rows_of)]
     each = (p - y) ** 2 if config.loss == "mse" else -(y * np.log(p + 1e-6) + (1 - y) * np.log(1 - p + 1e-6))
     return float(w @ each.sum(axis=1))
