@@ -29,11 +29,16 @@ class Ratings:
 def standardised(values: Floats) -> Floats:
     """The raters brought to one mean and deviation, float64 [T, R]: those of all of them, on average.
 
-    A rater who gave one value throughout is moved to the common mean.
+    A rater who gave one value throughout is moved to the common mean, one who gave none is left out.
     """
-    means, deviations = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+    rated = ~np.isnan(values).all(axis=0)
+    moved = values.copy()
+    if not rated.any():
+        return moved
+    own = values[:, rated]
+    means, deviations = np.nanmean(own, axis=0), np.nanstd(own, axis=0)
     scale = np.divide(np.mean(deviations), deviations, out=np.zeros_like(deviations), where=deviations > 0.0)
-    moved: Floats = np.mean(means) + (values - means) * scale
+    moved[:, rated] = np.mean(means) + (own - means) * scale
     return moved
 
 

@@ -62,7 +62,9 @@ def test_mean_least_raters_and_disagreement() -> None:
 @examples(25)
 def test_standardised_raters_have_one_mean_and_deviation_and_keep_their_course(seed: int) -> None:
     values = ratings(seed)
-    moved = standardised(values)
+    moved = standardised(np.column_stack([values, np.full(len(values), np.nan)]))
+    assert np.isnan(moved[:, -1]).all()
+    moved = moved[:, :-1]
     np.testing.assert_allclose(np.nanmean(moved, axis=0), np.mean(np.nanmean(values, axis=0)), atol=1e-12)
     np.testing.assert_allclose(np.nanstd(moved, axis=0), np.mean(np.nanstd(values, axis=0)), atol=1e-12)
     for k in range(values.shape[1]):

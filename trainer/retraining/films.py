@@ -141,4 +141,5 @@ def round_digest(path: str, config: RetrainConfig, films: RoundFilms) -> str:
 
 
 def _digest(labels: Labels) -> str:
-    return hashlib.sha256(labels.time_s.tobytes() + labels.values.tobytes()).hexdigest()
+    apart = b"" if labels.deviation is None else labels.deviation.tobytes()  # it may weigh the loss
+    return hashlib.sha256(labels.time_s.tobytes() + labels.values.tobytes() + apart).hexdigest()
