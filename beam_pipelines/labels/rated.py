@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import glob
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -63,12 +64,17 @@ def rating_files(address: str, targets: Sequence[Target]) -> list[RatingFile]:
             continue
         before, _, after = uri.partition(_RATER)
         listed = storage.list_files(f"{glob.escape(before)}*{glob.escape(after)}")
-        whose = re.compile(f"{re.escape(before)}([^/]+){re.escape(after)}")
-        own = [RatingFile(info.uri, match[1], held) for info in listed if (match := whose.fullmatch(info.uri))]
+        # Listing finds names in either Unicode form, and gives them as they lie there.
+        whose = re.compile(f"{re.escape(_nfc(before))}([^/]+){re.escape(_nfc(after))}")
+        own = [RatingFile(info.uri, match[1], held) for info in listed if (match := whose.fullmatch(_nfc(info.uri)))]
         if not own:
             raise TableError(f"{uri}: there is no such file of any rater; correct the column 'labels' of the manifest")
         found += own
     return found
+
+
+def _nfc(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def read_ratings(address: str, config: LabelConfig, film_id: str) -> tuple[Ratings, int]:

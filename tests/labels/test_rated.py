@@ -106,6 +106,13 @@ def test_raters_in_files_columns_and_a_long_table_give_the_same(tmp_path: Path) 
     assert listed.ratings.raters == ("1", "2", "3")
 
 
+def test_raters_names_may_be_in_either_unicode_form(tmp_path: Path) -> None:
+    for name in ("Zoe\u0308", "Ren\u00e9"):
+        write(tmp_path, "time,valence,arousal\n0,0,0\n1,0.5,0", f"ne\u0301e/{name}.csv")
+    labels = read_labels(str(tmp_path / "n\u00e9e" / "{rater}.csv"), config())
+    assert labels.ratings.raters == ("Ren\u00e9", "Zo\u00eb")
+
+
 def test_ratings_on_the_clock(tmp_path: Path) -> None:
     labels = read_labels(three_raters(tmp_path), config(lag_s=2))
     found = on_clock(labels, labels.ratings.values, 5)
