@@ -112,6 +112,13 @@ def test_what_is_no_file_is_told_and_not_waited_for(film, extractor, make: Calla
     assert not extract_film(film, extractor()).extracted
 
 
+def test_files_in_another_unicode_form_are_found(film, extractor, tmp_path):
+    folder = Path(film.uri).parent
+    Path(film.uri).rename(folder / "e\u0301te\u0301.mkv")
+    put_beside(film, "e\u0301te\u0301.en.srt", srt((0, 1000, "two words")))
+    assert words(replace(film, uri=str(folder / "\u00e9t\u00e9.mkv")), extractor()) == [2, 0, 0, 0]
+
+
 def test_films_that_need_work_are_set_apart_by_their_subtitles(film, extractor, tmp_path):
     made = extractor()
     extract_film(film, made)

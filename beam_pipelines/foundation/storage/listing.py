@@ -44,24 +44,29 @@ def list_as_it_lies(pattern: str) -> tuple[str, list[FileInfo]]:
 
 
 def list_beside(uri: str) -> list[FileInfo]:
-    """The files of a file's folder whose names begin with its own name without the suffix; sorted by address.
+    """The files of a file's folder whose names begin with its own name without the suffix, in either Unicode form.
+
+    Returns:
+        The files, sorted by address.
 
     Raises:
         StorageError: if a bucket is absent or can't be read.
     """
-    stem = os.path.splitext(uri)[0] + "."
-    if is_remote(uri):
+    found = [info for form in (uri, *forms_of(uri)) for info in _beside(os.path.splitext(form)[0] + ".")]
+    return sorted(found, key=lambda info: info.uri)
+
+
+def _beside(stem: str) -> list[FileInfo]:
+    if is_remote(stem):
         bucket, name = object_storage.split(stem)
         found = [one for one in object_storage.list_prefix(stem) if "/" not in one.name.removeprefix(name)]
-        infos = [FileInfo(f"{object_storage.SCHEME}{bucket}/{o.name}", o.size_bytes, o.modified_s) for o in found]
-    else:
-        folder = os.path.dirname(uri) or "."
-        try:
-            names = [name for name in os.listdir(folder) if name.startswith(os.path.basename(stem))]
-        except (FileNotFoundError, NotADirectoryError):
-            names = []
-        infos = list(_existing(os.path.join(folder, name) for name in names))
-    return sorted(infos, key=lambda info: info.uri)
+        return [FileInfo(f"{object_storage.SCHEME}{bucket}/{o.name}", o.size_bytes, o.modified_s) for o in found]
+    folder, start = os.path.split(stem)
+    try:
+        names = [name for name in os.listdir(folder or ".") if name.startswith(start)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return list(_existing(os.path.join(folder, name) for name in names))
 
 
 def _list(pattern: str) -> list[FileInfo]:

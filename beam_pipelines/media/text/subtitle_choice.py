@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -119,9 +120,9 @@ def sidecars(film: str, names: Iterable[str]) -> list[Subtitles]:
         film: the name of the film's file.
         names: the names of files of its folder.
     """
-    stem, found = os.path.splitext(film)[0] + ".", []
+    stem, found = unicodedata.normalize("NFC", os.path.splitext(film)[0]) + ".", []
     for name in sorted(names):
-        base, suffix = os.path.splitext(name)
+        base, suffix = os.path.splitext(unicodedata.normalize("NFC", name))
         if suffix.lower() not in SIDECAR_SUFFIXES or not (base + ".").startswith(stem):
             continue
         words = [word.casefold() for word in base[len(stem) :].split(".") if word]
