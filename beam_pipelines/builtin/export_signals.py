@@ -32,10 +32,18 @@ SOURCE = (
 ABOUT = (
     "Arousal by a formula of motion, cuts and loudness, without training (Hanjalic and Xu, 2005). Levels of two films "
     "can't be compared: each film has its own range, and 0 is its mean. There is no valence: nothing that was tried "
-    "for it without labels follows real ratings."
+    "for it without labels is shown to follow real ratings on more than one film."
 )
-MEASURED: dict[str, Any] = {}
-"""Its figures on real ratings (`python -m benchmarks.signals_model`)."""
+MEASURED: dict[str, Any] = {
+    "data": "studyforrest: emotions shown in Forrest Gump, mean of nine raters, eight runs; others' features stand in",
+    "arousal": {
+        "pcc": 0.299,
+        "pcc_by_run": [0.01, 0.69, 0.23, 0.76, 0.21, 0.55, 0.31, -0.35],
+        "pcc_by_chance_95": [-0.14, 0.12],
+        "pcc_of_one_human": 0.544,
+    },
+}
+"""Its figures on real ratings (`python -m benchmarks.signals_model`, `benchmarks/signals_model.md`)."""
 
 
 def main() -> int:

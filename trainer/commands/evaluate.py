@@ -38,7 +38,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.foundation.configuration import load_section
     from beam_pipelines.labels.annotations import render_reports
     from trainer.evaluation.evaluate import evaluate_run, evaluate_run_file, write_evaluation
-    from trainer.evaluation.run_origin import known_note, untrained_note
+    from trainer.evaluation.run_origin import known_note, own_range_note, untrained_note
     from trainer.foundation.config import TrainConfig
 
     config = load_section("train", TrainConfig, arguments.config, arguments.overrides)
@@ -55,6 +55,8 @@ def _main(argv: list[str]) -> int:
     print(render_reports(evaluation.reports))
     print()
     print(evaluation.table.to_text(per_film=arguments.per_film))
+    if evaluation.own_range:
+        print(own_range_note())
     if evaluation.untrained:
         print(untrained_note(evaluation.untrained))
     if note := known_note(evaluation.learned_from or (), evaluation.chosen_on or (), len(evaluation.reports)):

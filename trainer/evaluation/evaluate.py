@@ -130,6 +130,7 @@ class Evaluation:
         learned_from: films that the model has learned from; None if the run doesn't say.
         chosen_on: films that chose the model's epoch and filter; None if the run doesn't say.
         without_ridge: films without a curve of ridge regression, if others have one; its rows are left out then.
+        own_range: whether the model gives every film a range of its own, so that the table has correlations only.
     """
 
     table: MetricsTable
@@ -140,6 +141,7 @@ class Evaluation:
     learned_from: tuple[str, ...] | None = None
     chosen_on: tuple[str, ...] | None = None
     without_ridge: tuple[str, ...] = ()
+    own_range: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,6 +257,8 @@ def _evaluate(
         table = table.beside_raters(rater_rows(labelled, config.targets))
     except ValueError as error:
         raise ConfigurationError(f"{source}: {error}") from error
+    if origin.own_range:
+        table = table.correlations()
     without_labels = tuple(film.film_id for film in films if not film.labels)
     evaluated = [film.film_id for film in labelled]
     learned, chosen = (None, None) if origin.learned is None else known_films(origin.learned, scores, evaluated)
@@ -268,6 +272,7 @@ def _evaluate(
         learned,
         chosen,
         tuple(sorted(lacking)),
+        origin.own_range,
     )
 
 

@@ -150,6 +150,11 @@ class MetricsTable:
             cells.append([key[0], key[2] or ("all seconds" if key[1] == "pooled" else key[1]), *numbers])
         return "\n".join([*aligned(cells), *self._undefined_notes()])
 
+    def correlations(self) -> MetricsTable:
+        """The table of curves whose films have a range each: only PCC of films, and its mean over films, is left."""
+        rows = [replace(row, mse=math.nan, ccc=math.nan, undefined_ccc=0) for row in self.rows]
+        return MetricsTable(tuple(replace(row, pcc=math.nan) if row.scope == "pooled" else row for row in rows))
+
     def _undefined_notes(self) -> list[str]:
         notes = []
         for name in ("pcc", "ccc"):

@@ -21,11 +21,13 @@ class RunOrigin:
         untrained: the modalities whose features come from untrained networks; None if the run doesn't say.
         learned: the films that the model knows; None if the run doesn't say.
         label_lag_s: how many seconds earlier its labels were put; None if the run doesn't say.
+        own_range: whether the model gives every film a range of its own.
     """
 
     untrained: tuple[str, ...] | None = None
     learned: LearnedFilms | None = None
     label_lag_s: int | None = None
+    own_range: bool = False
 
     def with_beside(self, beside: RunOrigin, where: str) -> RunOrigin:
         """The origin of curves and of those beside them, in the directory `where`: the films that either model knows.
@@ -67,6 +69,7 @@ def origin_of_run(scores: str) -> RunOrigin:
         None if untrained is None else tuple(untrained),
         LearnedFilms.of_card(described) if described.get("data") else None,
         described.get("label_lag_s"),
+        bool(described.get("own_range")),
     )
 
 
@@ -102,6 +105,14 @@ def known_note(learned_from: Sequence[str], chosen_on: Sequence[str], films: int
             f"good: {', '.join(chosen_on)}"
         )
     return "\n".join(lines)
+
+
+def own_range_note() -> str:
+    """The line under figures of a model that gives every film a range of its own."""
+    return (
+        "the model gives every film a range of its own: MSE and CCC would compare levels that mean nothing, and so "
+        "would PCC over all films together; PCC of a film, and its mean over films, count"
+    )
 
 
 def untrained_note(modalities: Sequence[str]) -> str:

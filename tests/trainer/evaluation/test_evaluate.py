@@ -309,6 +309,19 @@ def test_what_the_ridge_regression_beside_a_model_knows_is_named_too(
     assert "ridge, smoothed" not in said
 
 
+def test_a_model_that_gives_every_film_its_own_range_has_correlations_of_films_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films = make_films(3, 30.0)
+    manifest, scores = write_run(tmp_path, films, noisy(films, 0.1)), tmp_path / "scores"
+    (scores / "run_manifest.json").write_text(json.dumps({"model": {"own_range": True}}))
+    assert main(["--manifest", manifest, "--scores", str(scores)]) == 0
+    assert "gives every film a range of its own" in capsys.readouterr().out
+    rows = json.loads((scores / "evaluation.json").read_text())["rows"]
+    assert {row["mse"] for row in rows} == {row["ccc"] for row in rows} == {None}
+    assert all((row["pcc"] is None) == (row["scope"] == "pooled") for row in rows if row["predictor"] == RAW)
+
+
 def test_a_damaged_run_manifest_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     films = make_films(3, 30.0)
     manifest = write_run(tmp_path, films, noisy(films, 0.1))
