@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from beam_pipelines.builtin import export_signals
+from beam_pipelines.contracts.models import exported_model
 from beam_pipelines.contracts.models.exported_model import ExportedModel, FilmFeatures, builtin_directory, find_model
 from beam_pipelines.extractors.signals.columns import PICTURE_COLUMNS, SOUND_COLUMNS
 from beam_pipelines.foundation.errors import ConfigurationError
@@ -108,6 +111,18 @@ def test_the_package_holds_the_export_of_this_code(tmp_path, model):
     np.testing.assert_array_equal(
         ExportedModel(find_model(str(tmp_path))).predict(film).arousal, model.predict(film).arousal
     )
+
+
+def test_a_worker_takes_the_model_of_its_own_installation(tmp_path, monkeypatch):
+    sent = find_model("builtin:signals")
+    assert str(builtin_directory("")) not in repr(sent), "a path of the machine that starts the job"
+    worker = tmp_path / "worker" / "builtin"
+    shutil.copytree(builtin_directory(""), worker)
+    monkeypatch.setattr(exported_model, "builtin_directory", lambda name: worker / name)
+    assert Path(sent.directory) == worker / "signals"
+    (worker / "signals" / "model_card.json").write_text("{}")
+    with pytest.raises(RuntimeError, match=r"builtin:signals: .* one version of the package everywhere"):
+        ExportedModel(sent)
 
 
 def test_another_name_is_refused_and_says_what_there_is():

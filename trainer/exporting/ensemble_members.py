@@ -53,7 +53,7 @@ def find_members(uris: Sequence[str]) -> list[Member]:
         for other in members:
             if other.reference.sha256 == reference.sha256:
                 raise ConfigurationError(f"--members: {other.uri} and {reference.uri} are the same model; name it once")
-        members.append(Member(reference, json.loads(storage.read_text(storage.join(reference.uri, CARD)))))
+        members.append(Member(reference, json.loads(storage.read_text(storage.join(reference.directory, CARD)))))
     if len(members) < 2:
         raise ConfigurationError("--members: an ensemble is the mean of at least two models")
     return members
@@ -66,6 +66,11 @@ def assert_members_agree(members: Sequence[Member]) -> None:
         ConfigurationError: if two models disagree; the text names both and their values.
     """
     first = members[0]
+    for member in members:
+        if member.reference.card.own_range:
+            raise ConfigurationError(
+                f"{member.uri}: gives every film a range of its own, so a mean with other models would mean nothing"
+            )
     for member in members[1:]:
         if member.reference.card.label_range != first.reference.card.label_range:
             raise ConfigurationError(

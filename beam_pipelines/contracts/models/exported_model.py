@@ -41,11 +41,16 @@ _HASH_CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class ModelReference:
-    """An exported model: its directory, the digest of its content, and its card."""
+    """An exported model: its directory or `builtin:NAME`, the digest of its content, and its card."""
 
     uri: str
     sha256: str
     card: ModelCard
+
+    @property
+    def directory(self) -> str:
+        """Its directory. What comes with the package lies elsewhere on each machine, so workers look for their own."""
+        return _builtin(self.uri) if self.uri.startswith(BUILTIN) else self.uri
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +84,8 @@ def find_model(uri: str) -> ModelReference:
     Raises:
         ConfigurationError: if there is no model or its card can't be read; the text names the file.
     """
-    version_uri = _builtin(uri) if uri.startswith(BUILTIN) else _version_directory(uri.rstrip("/"))
+    is_builtin = uri.startswith(BUILTIN)
+    version_uri = _builtin(uri) if is_builtin else _version_directory(uri.rstrip("/"))
     card_uri = storage.join(version_uri, CARD)
     values = storage.read_json(card_uri)
     if not isinstance(values, dict):
@@ -92,7 +98,7 @@ def find_model(uri: str) -> ModelReference:
     with storage.local_tree(version_uri) as directory:
         if not (directory / SAVED_MODEL).is_file():
             raise ConfigurationError(f"{version_uri}: has a {CARD} but no {SAVED_MODEL}; export the model again")
-        return ModelReference(version_uri, _digest(directory), card)
+        return ModelReference(uri if is_builtin else version_uri, _digest(directory), card)
 
 
 def features_of(record: FilmRecord, card: ModelCard) -> FilmFeatures:
@@ -151,14 +157,18 @@ class ExportedModel:
                 that was exported before this setting existed keeps its number.
 
         Raises:
-            RuntimeError: if its files have changed since the reference was made: somebody overwrote the export.
+            RuntimeError: if its files aren't those that the reference was made of: somebody overwrote the export, or
+                this machine has another version of the package.
         """
         import tensorflow as tf
 
         self.card = reference.card
-        with storage.local_tree(reference.uri) as directory:
+        with storage.local_tree(reference.directory) as directory:
             if _digest(directory) != reference.sha256:
-                raise RuntimeError(f"{reference.uri}: the model has changed since this run began; run it again")
+                raise RuntimeError(
+                    f"{reference.uri}: the model has changed since this run began, or is another on this machine; run "
+                    "it again, with one version of the package everywhere"
+                )
             self._loaded = tf.saved_model.load(str(directory))
         if block_s is None and tf.config.list_physical_devices("GPU"):
             block_s = GPU_BLOCK_S

@@ -187,6 +187,7 @@ def test_without_validation_films_the_common_filter_stands(runs: list[str], tmp_
     [
         ({"fingerprints": {"audio": "0123456789abcdef"}}, "audio features have fingerprints"),
         ({"label_range": [0.0, 1.0]}, "predicts labels in [0.0, 1.0]"),
+        ({"own_range": True}, "gives every film a range of its own"),
         ({"label_lag_s": 3}, "was trained with labels.lag_s 3, "),
         ({"smoothing": {"cutoff_hz": 0.02}}, "give --manifest and --records"),
     ],
