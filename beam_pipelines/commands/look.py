@@ -51,8 +51,6 @@ def _main(argv: list[str]) -> int:
     extract = load_section("extract", ExtractConfig, arguments.config)
     # The page draws the curves.
     config = load_section("score", ScoreConfig, arguments.config).model_copy(update={"plots": False})
-    films = list_all(arguments.films, extract)
-
     from beam_pipelines.commands import report
     from beam_pipelines.commands.score import run_scoring
     from beam_pipelines.contracts.models.exported_model import find_model
@@ -61,8 +59,10 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.launch import job
     from beam_pipelines.score import source_of_films
 
+    records = storage.join(arguments.output, "records")
+    films, passed_over = list_all(arguments.films, extract, records)
     model = find_model(arguments.model)
-    source = source_of_films(films, extract, model, storage.join(arguments.output, "records"))
+    source = source_of_films(films, extract, model, records, passed_over)
     options = job.beam_options([], 0, one_process=lambda: job.films_share_batches(extract))
     with as_steps_of_a_run():
         code = run_scoring(source, model, config, arguments.output, options)
@@ -77,27 +77,57 @@ def _main(argv: list[str]) -> int:
     return code
 
 
-def list_all(sources: Sequence[str], config: ExtractConfig) -> list[Film]:
-    """The films of files, folders, globs and manifests, each once, sorted by id.
+def list_all(sources: Sequence[str], config: ExtractConfig, records: str) -> tuple[list[Film], dict[str, int]]:
+    """The films of files, folders, globs and manifests, each once, sorted by id, and the folders' other files.
 
-    Of two films with one id, the second gets one with a digest of its address.
+    Films without an id of their own are called after their files. Of two with one id, among these films or one of them
+    with a record of an earlier look, the second gets one with a digest of its address.
+
+    Args:
+        sources: what the user names.
+        config: the extract section.
+        records: the directory of the records.
+
+    Returns:
+        The films, and suffix -> how many files are no films by it.
 
     Raises:
         ConfigurationError: if one of the sources has no films.
     """
+    from collections import Counter
     from dataclasses import replace
 
     from beam_pipelines.contracts.film_ids import distinct_film_id
     from beam_pipelines.films.catalogue import list_catalogue
+    from beam_pipelines.foundation.tables.reading import TABLE_SUFFIXES
 
     films: dict[str, Film] = {}
+    all_passed_over: Counter[str] = Counter()
     for source in sources:
-        for film in list_catalogue(source, config.suffixes, config.min_lines_px)[0]:
-            other = films.setdefault(film.film_id, film)
-            if other.uri != film.uri:
-                named = replace(film, film_id=distinct_film_id(film.uri))
-                films[named.film_id] = named
-    return [films[film_id] for film_id in sorted(films)]
+        listed, passed_over = list_catalogue(source, config.suffixes, config.min_lines_px)
+        all_passed_over.update(passed_over)
+        names_films = source.lower().endswith(TABLE_SUFFIXES)
+        for film in listed:
+            other = films.get(film.film_id, film).uri
+            if other != film.uri or (not names_films and _is_of_another(film, records)):
+                film = replace(film, film_id=distinct_film_id(film.uri))
+            films[film.film_id] = film
+    return [films[film_id] for film_id in sorted(films)], dict(all_passed_over)
+
+
+def _is_of_another(film: Film, records: str) -> bool:
+    """Whether the record of a film's id was made from another file, which is still there."""
+    from beam_pipelines.contracts.records.records import record_uri
+    from beam_pipelines.extraction.missing import existing_header
+    from beam_pipelines.foundation import storage
+
+    header = existing_header(record_uri(records, film.film_id))
+    if header is None or header.source_uri in ("", film.uri):
+        return False
+    try:
+        return storage.stat(header.source_uri) is not None
+    except OSError:  # it may not be looked at, but may well be there
+        return True
 
 
 def _say_why(output: str, films: Sequence[Film]) -> None:

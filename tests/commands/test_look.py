@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from beam_pipelines.commands import look
 from beam_pipelines.contracts.film_ids import has_digest
+from beam_pipelines.contracts.records.records import record_uri, write_record
 from beam_pipelines.extractors.config import ExtractConfig
+from tests.support.feature_records import make_film_record
 from tests.support.report_runs import film_data, rows_of
 from tests.support.synthetic_clips import regular_times, write_clip
 
@@ -71,8 +74,34 @@ def test_films_of_one_name_in_two_folders_are_two(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "film.mp4").touch()
     one, two = tmp_path / "a" / "film.mp4", tmp_path / "b"
-    films = look.list_all([str(one), str(two), str(one)], ExtractConfig())
+    (two / "notes.txt").touch()
+    films, passed_over = look.list_all([str(one), str(two), str(one)], ExtractConfig(), str(tmp_path / "records"))
     assert {film.uri: has_digest(film.film_id) for film in films} == {str(one): False, str(two / "film.mp4"): True}
+    assert passed_over == {".txt": 1}
+
+
+def test_a_film_of_another_folder_joins_those_of_an_earlier_look_and_takes_nobodys_place(tmp_path: Path) -> None:
+    one, two, records = tmp_path / "a" / "film.mp4", tmp_path / "b" / "film.mp4", tmp_path / "records"
+    for film in (one, two):
+        film.parent.mkdir()
+        film.touch()
+    record = make_film_record("film.mp4", seconds=2)
+    record = replace(record, header=replace(record.header, source_uri=str(one)))
+    write_record(record, record_uri(str(records), "film.mp4"))
+
+    def ids(*films: Path) -> dict[str, bool]:
+        found = look.list_all([str(film) for film in films], ExtractConfig(), str(records))[0]
+        return {film.uri: has_digest(film.film_id) for film in found}
+
+    assert ids(two) == {str(two): True}
+    assert ids(two, one) == {str(one): False, str(two): True}
+    # A manifest says itself what its films are called.
+    manifest = tmp_path / "films.csv"
+    manifest.write_text("film_id,path\nfilm.mp4,b/film.mp4\n")
+    assert ids(manifest) == {str(two): False}
+    # A film that was moved is the same film.
+    one.unlink()
+    assert ids(two) == {str(two): False}
 
 
 def test_a_model_whose_weights_are_absent_names_the_command_that_fetches_them(
