@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 
 from beam_pipelines.foundation import storage
@@ -55,13 +56,15 @@ def _main(argv: list[str]) -> int:
         file_name = film_named(arguments.film, arcs.film_ids)
         left_out = arcs.film_ids.index(file_name)
         arc, name = arcs.take([left_out]), short_name(file_name)
+    output = arguments.output or storage.join(arguments.scores, _FOLDER)
+    for_programs, picture = (storage.join(output, file_name + suffix) for suffix in (".csv", ".png"))
+    if arguments.to and os.path.realpath(for_programs) == os.path.realpath(arguments.to):
+        raise ConfigurationError(f"--output {output}: {arguments.to} itself would be replaced; name another folder")
     targets = _targets(arguments.target, arc.targets, arcs.targets)
     arc, arcs = arc.of(targets), arcs.of(targets)
     found = similar_films(arc, arcs, arguments.by, arguments.top, left_out)
     print(f"{len(found)} of {len(arcs)} films, nearest to {name} by {arguments.by} of {' and '.join(targets)}:")
     print("\n".join(to_lines(found, arcs)))
-    output = arguments.output or storage.join(arguments.scores, _FOLDER)
-    for_programs, picture = (storage.join(output, file_name + suffix) for suffix in (".csv", ".png"))
     storage.write_text(for_programs, to_csv(found, arcs))
     plot_similar(picture, f"Like {name}, by {arguments.by}", arc, arcs, found, arguments.by)
     print(f"similar: {for_programs}, {picture}")

@@ -26,6 +26,8 @@ from tests.support.browser_pages import open_film, shown_names, wait_until
 
 FILMS = 15
 ASKED_FOR = "Cinderella 2"
+AGREEMENT = ((ASKED_FOR, 0.2, 0.2), ("man in a hole 1", 0.3, None), ("rags to riches 0", -0.1, -0.1))
+"""Films and their correlation in valence and arousal."""
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,12 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Path:
         json.dumps({"film_id": "broken", "source_uri": "x", "step": "probe", "reason": "empty_file", "detail": "no"})
         + "\n"
     )
+    films = [
+        {"scope": "film", "predictor": "smoothed", "film_id": name, "target": target, "pcc": pcc}
+        for name, *values in AGREEMENT
+        for target, pcc in zip(("valence", "arousal"), values, strict=True)
+    ]
+    (directory / "evaluation.json").write_text(json.dumps({"rows": films}))
     run = read_scoring_run(str(directory))
     arcs = load_arcs(run)
     write_arcs(run, replace(arcs, family=find_families(arcs, 3).family))
@@ -152,6 +160,18 @@ def test_families_filter_the_list_and_what_a_curve_finds(page: Any, scores: Path
     page.select_option("#pad-preset", "Icarus")
     wait_until(page, "document.getElementById('pad-said').textContent.startsWith('By valence: 5 films')")
     assert sorted(shown_names(page)) == sorted(names)
+    # What stands under the pad follows the filter.
+    page.select_option("#family", "")
+    wait_until(page, "document.getElementById('pad-said').textContent.startsWith('By valence: 15 films')")
+    found = page.evaluate("[...document.querySelectorAll('#pad-found .title')].map((n) => n.textContent)")
+    assert found == shown_names(page)[:4]
+
+
+def test_a_film_without_a_correlation_of_one_target_is_sorted_by_the_other(page: Any, scores: Path) -> None:
+    page.goto((scores / "report" / "index.html").as_uri())
+    page.wait_for_selector("#list .row")
+    page.select_option("#sort", "agreement")
+    assert shown_names(page)[:3] == [name for name, *_ in sorted(AGREEMENT, key=lambda film: film[1])]
 
 
 def test_the_map_opens_the_film_under_the_pointer_and_goes_by_keys(page: Any, scores: Path) -> None:

@@ -11,7 +11,11 @@
     valence: (row) => row.valence && row.valence[1],
     arousal: (row) => row.arousal && row.arousal[1],
     events: (row) => row.events,
-    agreement: (row) => row.agreement && row.agreement.reduce((sum, pcc) => sum + pcc, 0) / row.agreement.length,
+    // The mean over the targets that have one: a label that never changes correlates with nothing.
+    agreement: (row) => {
+      const known = (row.agreement || []).filter((pcc) => pcc !== null);
+      return known.length ? known.reduce((sum, pcc) => sum + pcc, 0) / known.length : null;
+    },
   };
 
   CineAffect.Catalogue = class {

@@ -9,7 +9,7 @@
 
   CineAffect.Explore = class {
     constructor(rows, run, catalogue) {
-      Object.assign(this, { rows, run, catalogue, arcs: null });
+      Object.assign(this, { rows, run, catalogue, arcs: null, map: null, drawn: [] });
       // Where every film has a range of its own, its shape is all that can be compared.
       if (run.ownRange) for (const node of [...document.querySelectorAll("[data-levels]"), $("map-side")]) node.hidden = true;
       $("explore").addEventListener("toggle", () => $("explore").open && this.begin());
@@ -28,11 +28,10 @@
       $("explore-loading").hidden = true;
       $("explore-body").hidden = false;
       this.tools();
-      if (!$("map-side").hidden) {
+      if (!$("map-side").hidden)
         this.map = new CineAffect.CatalogueMap($("map"), this.rows, this.run.range, (text) => { $("map-said").textContent = text; });
-        this.catalogue.onUpdate = () => this.map.show(this.catalogue.kept);
-        this.map.show(this.catalogue.kept);
-      }
+      this.catalogue.onUpdate = () => this.show();
+      this.show();
       this.pad.draw();
     }
 
@@ -80,10 +79,16 @@
 
     search() {
       if (!this.arcs) return;
-      const query = this.arcs.drawn(this.pad.curves()), drawn = Object.keys(query);
-      this.catalogue.order = drawn.length ? (rows) => this.arcs.nearest(query, rows, $("pad-by").value, SHOWN) : null;
+      const query = this.arcs.drawn(this.pad.curves());
+      this.drawn = Object.keys(query);
+      this.catalogue.order = this.drawn.length ? (rows) => this.arcs.nearest(query, rows, $("pad-by").value, SHOWN) : null;
       this.catalogue.update();
-      const { kept, far } = this.catalogue, by = $("pad-by").value;
+    }
+
+    // What the list shows, also after a filter: on the map, and the nearest films under the pad.
+    show() {
+      const { kept, far } = this.catalogue, { drawn } = this, by = $("pad-by").value;
+      if (this.map) this.map.show(kept);
       $("pad-found").replaceChildren(...(drawn.length ? kept.slice(0, FIRST) : []).map((row) => this.entry(row, far.get(row))));
       const none = kept.length && by === "shape" && far.get(kept[0]) > FAR ? " No film goes quite that way." : "";
       $("pad-said").textContent = this.pad.said() + (!drawn.length ? ""

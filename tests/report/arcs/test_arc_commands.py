@@ -73,6 +73,10 @@ def test_films_like_a_written_arc_by_its_shape_and_by_its_level(scores: Path, tm
     assert {story_of(film) for film in found["shape"]} == {"rags to riches"}
     assert {story_of(film) for film in found["both"]} == {"rags to riches"}
     assert found["level"] != found["shape"]
+    # Beside the arc, its own table would take its place.
+    written = arc.read_text()
+    assert similar.main(["--scores", str(scores), "--to", str(arc), "--output", f"{scores}/.."]) == 2
+    assert arc.read_text() == written
 
 
 @pytest.mark.parametrize(
