@@ -1,6 +1,6 @@
 """The human row of a table: how well each rater is predicted by the mean of the others, as a model is by the label.
 
-A model can hardly be nearer to the raters than they are to each other.
+A model is measured against the mean of all raters, which is steadier than one of them: it may come out above.
 """
 
 from __future__ import annotations
