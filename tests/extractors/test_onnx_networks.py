@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -9,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 import yaml
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from beam_pipelines.commands import networks as networks_command
 from beam_pipelines.extractors import registry
@@ -102,34 +102,6 @@ def test_a_static_batch_an_input_in_bytes_and_a_second_input(tmp_path: Path) -> 
         OnnxNetwork("mine", section_of(two, input="x"))
 
 
-def test_custom_operators_and_files_outside_the_folder_are_refused(tmp_path: Path) -> None:
-    inside = tmp_path / "inside"
-    inside.mkdir()
-    path = pictures_network(
-        inside / "net.onnx", SIZE_PX, save_as_external_data=True, location="arrays.bin", size_threshold=64
-    )
-    (inside / "arrays.bin").rename(tmp_path / "arrays.bin")
-    with pytest.raises(ConfigurationError, match=r"'arrays\.bin', which holds its array 'kernel', isn't beside it"):
-        OnnxNetwork("mine", section_of(path))
-    (inside / "arrays.bin").symlink_to(tmp_path / "arrays.bin")
-    outside = r"lies in '.*arrays.bin', outside the file's folder: not opened"
-    with pytest.raises(ConfigurationError, match=outside):
-        OnnxNetwork("mine", section_of(path))
-    model = onnx.load(path, load_external_data=False)
-    for array in model.graph.initializer:
-        for entry in array.external_data:
-            if entry.key == "location":
-                entry.value = "../arrays.bin"
-    path.write_bytes(model.SerializeToString())
-    with pytest.raises(ConfigurationError, match=outside):
-        OnnxNetwork("mine", section_of(path))
-    foreign = helper.make_node("Read", ["pixels"], ["embeds"], domain="evil")
-    axes: list[int | str] = ["n", 3, SIZE_PX, SIZE_PX]
-    custom = write_onnx(tmp_path / "custom.onnx", [foreign], {"pixels": axes}, {"embeds": axes}, {})
-    with pytest.raises(ConfigurationError, match=r"operators evil\.Read aren't ONNX Runtime's own"):
-        OnnxNetwork("mine", section_of(custom))
-
-
 def test_the_first_batch_that_needs_too_much_memory_costs_a_sentence(tmp_path: Path) -> None:
     axes: list[int | str] = ["n", 3, SIZE_PX, SIZE_PX]
     shape = np.array([1, 1, 1, 1 << 30])
@@ -177,8 +149,24 @@ def test_fingerprints_name_what_changes_a_vector_and_nothing_else(
     plain = description()
     assert plain["dimensions"] == 5
     assert description(batch_size=2, pool="none") == plain
-    for change in ({"channels": "bgr"}, {"mean": [0.5, 0.5, 0.5]}, {"resize": "pad"}):
+    for change in ({"channels": "bgr"}, {"mean": [0.5, 0.5, 0.5]}, {"resize": "pad"}, {"output": "tokens"}):
         assert description(**change) != plain
+    # Names that the file leaves no choice about change nothing.
+    assert description(input="pixels") == plain
+    one = write_onnx(vision.parent / "one.onnx", [node("Relu", "a", "b")], {"a": ["n"]}, {"b": ["n"]}, {})
+    assert description(file=str(one), output=None) == description(file=str(one), output="b")
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"vector_axis": 1}, "vector_axis: it is the axis that `pool` keeps"),
+        ({"shorter_side_px": 14}, "shorter_side_px: it belongs to `resize: shorter_side_then_crop`, not to `stretch`"),
+    ],
+)
+def test_keys_that_would_change_nothing_are_refused(keys: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        section_of("a.onnx", **keys)
 
 
 def test_modalities_are_those_that_are_known_and_errors_name_the_nearest() -> None:
@@ -224,6 +212,13 @@ def test_show_prints_a_section_that_fits_the_file(
         for part in (network.file.sha256, *network.file.external.values(), *map(str, network.file.inputs)):
             assert part in shown
         assert pin_networks(config) == config
+    # PyTorch's older exports number their outputs.
+    nodes = [node("GlobalMaxPool", "1", "397"), node("Relu", "397", "no")]
+    outputs: dict[str, list[int | str]] = {"397": ["n", 3, 1, 1], "no": ["n", 3, 1, 1]}
+    write_onnx(Path("a, b #1.onnx"), nodes, {"1": ["n", 3, 12, 12]}, outputs, {})
+    section = run_show("a, b #1.onnx", capsys).partition("a section to paste:")[2]
+    numbered = ExtractConfig.model_validate(yaml.safe_load(section)["extract"]).networks["a_b"]
+    assert (numbered.file, numbered.output) == ("a, b #1.onnx", "397")
     assert "operators Cast, DequantizeLinear, Flatten, MatMul" in run_show("bytes.onnx", capsys)
     assert networks_command.main(["show", "absent.onnx"]) == 2
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from beam_pipelines.extractors.network_config import BatchSize
 from beam_pipelines.extractors.network_inputs import FaceInput, PictureInput, Resize, SoundInput, TextInput
@@ -15,8 +15,9 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Side = Annotated[int, Field(ge=1, le=4096)]
 Three = tuple[float, float, float]
 
-NOT_IN_FINGERPRINTS = ("file", "sha256", "external_sha256", "batch_size", "tokenizer", "tokenizer_sha256")
-"""Keys that change no vector, or that a description names by content: the hashes are computed."""
+_BY_CONTENT = ("file", "sha256", "external_sha256", "tokenizer", "tokenizer_sha256", "input", "output")
+NOT_IN_FINGERPRINTS = (*_BY_CONTENT, "batch_size")
+"""Keys that change no vector, or that a description has otherwise: hashes are computed, outputs named in any case."""
 
 
 class OnnxConfig(Section):
@@ -45,6 +46,12 @@ class OnnxConfig(Section):
     pool: Literal["none", "mean", "max", "first", "last"] = "none"
     vector_axis: int = -1
     batch_size: BatchSize | None = None
+
+    @model_validator(mode="after")
+    def _an_axis_that_counts(self) -> Self:
+        if self.pool == "none" and self.vector_axis != -1:
+            raise ValueError("vector_axis: it is the axis that `pool` keeps, and there is no `pool`")
+        return self
 
     def preprocessing(self) -> dict[str, Any]:
         """The keys that change a vector, for fingerprints; those at their default are left out."""
@@ -91,6 +98,12 @@ class PictureConfig(PixelConfig):
     size_px: Side | tuple[Side, Side]
     resize: Resize = "stretch"
     shorter_side_px: Side | None = None
+
+    @model_validator(mode="after")
+    def _a_side_that_is_cut(self) -> Self:
+        if self.resize != "shorter_side_then_crop" and self.shorter_side_px is not None:
+            raise ValueError(f"shorter_side_px: it belongs to `resize: shorter_side_then_crop`, not to `{self.resize}`")
+        return self
 
     def network_input(self) -> PictureInput:
         """What is made of a second's picture."""

@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import Field, TypeAdapter
 
 from beam_pipelines.extractors.onnx_networks.config import Configured, TextConfig
-from beam_pipelines.extractors.onnx_networks.network import OnnxNetwork, checked_file
+from beam_pipelines.extractors.onnx_networks.network import OnnxNetwork, checked_file, outputs_of
 from beam_pipelines.extractors.onnx_networks.preparation import row_shape, row_type
 from beam_pipelines.extractors.onnx_networks.tokens import checked_tokenizer
 from beam_pipelines.foundation.errors import ConfigurationError
@@ -59,6 +59,7 @@ def describe_onnx(name: str, section: Configured, memory_mb: int) -> dict[str, A
     """
     file = checked_file(name, section)
     described: dict[str, Any] = {"network": "onnx", "weights": file.sha256, "preprocessing": section.preprocessing()}
+    described["outputs"] = [tensor.name for tensor in outputs_of(name, section, file)]
     if file.external:
         described["external"] = dict(file.external)
     if isinstance(section, TextConfig):

@@ -7,7 +7,7 @@ arrays must lie in files of the same folder: a name that leads out of it could r
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import util
@@ -98,7 +98,7 @@ def _read(path: Path, size_bytes: int, modified_ns: int) -> tuple[ModelFile, tup
         raise ConfigurationError(f"{path}: not readable as an ONNX file: {error}") from error
     if not model.graph.node:
         raise ConfigurationError(f"{path}: not an ONNX file, or one without any operator")
-    nodes = [*_nodes(model.graph.node), *(node for each in model.functions for node in _nodes(each.node))]
+    nodes, tensors = _nodes_and_tensors(model)
     own = {function.domain for function in model.functions}
     strange = sorted(
         {f"{n.domain}.{n.op_type}" for n in nodes if n.domain not in {*OPERATORS, *own} or n.op_type == _NOT_RUN_HERE}
@@ -107,7 +107,7 @@ def _read(path: Path, size_bytes: int, modified_ns: int) -> tuple[ModelFile, tup
         raise ConfigurationError(
             f"{path}: its operators {', '.join(strange)} aren't ONNX Runtime's own, and no library is loaded for them"
         )
-    names = {_location(tensor, path) for tensor in _tensors(model.graph, nodes) if _is_external(tensor)}
+    names = {_location(tensor, path) for tensor in tensors if tensor.data_location == tensor.EXTERNAL}
     given = {tensor.name for tensor in model.graph.initializer}
     read = ModelFile(
         path,
@@ -117,59 +117,64 @@ def _read(path: Path, size_bytes: int, modified_ns: int) -> tuple[ModelFile, tup
         tuple(_tensor(each) for each in model.graph.output),
         dict(sorted(Counter(node.op_type for node in nodes).items())),
     )
+    if not all(text.isprintable() for text in (*map(str, (*read.inputs, *read.outputs)), *read.operators, *names)):
+        raise ConfigurationError(f"{path}: its names have control characters")
+    if not (read.inputs and read.outputs):
+        raise ConfigurationError(f"{path}: the network takes nothing, or gives nothing")
     return read, tuple(sorted(names))
 
 
-def _nodes(nodes: Sequence[Any]) -> Iterator[Any]:
-    """All nodes, also those of branches and loops."""
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from _nodes(graph.node)
-
-
-def _tensors(graph: Any, nodes: Sequence[Any]) -> Iterator[Any]:
-    """All arrays of a file: the graph's, those of its branches and loops, and the constants."""
-    graphs = [graph]
-    for node in nodes:
-        for attribute in node.attribute:
-            graphs += [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
-            yield from attribute.tensors
-            if attribute.HasField("t"):
-                yield attribute.t
-            for sparse in (*attribute.sparse_tensors, attribute.sparse_tensor):
-                yield from (sparse.values, sparse.indices)
-    for each in graphs:
-        yield from each.initializer
-        for sparse in each.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
-
-
-def _is_external(tensor: Any) -> bool:
-    return bool(tensor.data_location == tensor.EXTERNAL)
+def _nodes_and_tensors(model: Any) -> tuple[list[Any], list[Any]]:
+    """All operators and arrays of a file: the graph's, and those of functions, their defaults, branches and loops."""
+    nodes: list[Any] = []
+    tensors: list[Any] = []
+    parts = [model.graph, *model.functions]
+    while parts:
+        part = parts.pop()
+        nodes += part.node
+        # A graph has arrays of its own, a function has defaults of its operators' attributes.
+        tensors += getattr(part, "initializer", ())
+        sparse = [*getattr(part, "sparse_initializer", ())]
+        attributes = [*getattr(part, "attribute_proto", ()), *(each for node in part.node for each in node.attribute)]
+        for attribute in attributes:
+            parts += [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
+            tensors += [*attribute.tensors, attribute.t]
+            sparse += [*attribute.sparse_tensors, attribute.sparse_tensor]
+        tensors += (array for each in sparse for array in (each.values, each.indices))
+    return nodes, tensors
 
 
 def _location(tensor: Any, path: Path) -> str:
     """The name of the file that holds an array, below the folder of the ONNX file."""
-    name = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+    names = [entry.value for entry in tensor.external_data if entry.key == "location"]
+    place = f"{path}: its array {tensor.name!r} lies in {', '.join(map(repr, names))}"
+    if len(names) != 1:
+        raise ConfigurationError(f"{place}: not in one file")
     folder = path.parent.resolve()
-    found = (folder / name).resolve()
-    if not name or not found.is_relative_to(folder):
+    try:
+        found = (folder / names[0]).resolve()
+        is_there = found.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, with a zero byte, or links in a circle
+        raise ConfigurationError(f"{place}: {error}") from error
+    if not found.is_relative_to(folder):
         raise ConfigurationError(
-            f"{path}: its array '{tensor.name}' lies in '{name}', outside the file's folder: not opened; put the file "
-            "itself into that folder, not a link to it"
+            f"{place}, outside the file's folder: not opened; put the file itself into that folder, not a link to it"
         )
-    if not found.is_file():
-        raise ConfigurationError(f"{path}: the file '{name}', which holds its array '{tensor.name}', isn't beside it")
-    return str(name)
+    if not is_there:
+        raise ConfigurationError(
+            f"{path}: the file {names[0]!r}, which holds its array {tensor.name!r}, isn't beside it"
+        )
+    return str(names[0])
 
 
 def _tensor(value: Any) -> Tensor:
     import onnx
 
     kind = value.type.tensor_type
-    type_ = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name if kind.elem_type else "no tensor"
+    try:
+        type_ = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
+    except KeyError:
+        type_ = "no tensor"
     axes = tuple(
         axis.dim_value if axis.HasField("dim_value") and axis.dim_value > 0 else axis.dim_param or "?"
         for axis in kind.shape.dim

@@ -59,7 +59,7 @@ class OnnxNetwork:
         self._name, self._section = name, section
         self.file = checked_file(name, section)
         self._inputs = _inputs_of(name, section, self.file)
-        self._outputs = _outputs_of(name, section, self.file)
+        self._outputs = outputs_of(name, section, self.file)
         self.batch_size = batch_size(name, section, self._inputs[0], gpu)
         for tensor in self._inputs:
             self._check_input(tensor)
@@ -101,7 +101,10 @@ class OnnxNetwork:
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
         feeds = {name: prepare(batch) for name, prepare in self._prepare.items()}
-        outputs = self._session.run([output.name for output in self._outputs], feeds)
+        try:
+            outputs = self._session.run([output.name for output in self._outputs], feeds)
+        except Exception as error:  # as in `_start`
+            raise self._error(f"the network doesn't run with what the section makes for it: {error}") from error
         for output, values in zip(self._outputs, outputs, strict=True):
             if values.ndim < 1 or len(values) != self.batch_size:
                 raise self._error(
@@ -207,7 +210,12 @@ def _inputs_of(name: str, section: OnnxConfig, file: ModelFile) -> tuple[Tensor,
     return (known[wanted], *beside)
 
 
-def _outputs_of(name: str, section: OnnxConfig, file: ModelFile) -> tuple[Tensor, ...]:
+def outputs_of(name: str, section: OnnxConfig, file: ModelFile) -> tuple[Tensor, ...]:
+    """The outputs that vectors are made of, in their order.
+
+    Raises:
+        ConfigurationError: if the section names none of several, or one that the file doesn't have.
+    """
     place, known = f"extract.networks.{name}.output", {each.name: each for each in file.outputs}
     if section.output is None and len(known) > 1:
         raise ConfigurationError(f"{place}: name one of {', '.join(known)}\n{file.shown()}")

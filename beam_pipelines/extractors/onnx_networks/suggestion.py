@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+
+import yaml
 
 from beam_pipelines.extractors.networks import log_mel
 from beam_pipelines.extractors.onnx_networks.model_file import ModelFile, Tensor
@@ -35,20 +38,26 @@ def suggested_section(name: str, path: str, file: ModelFile) -> Iterator[str]:
     fed = next((each for each in file.inputs if each.type in TOKENS and each.name not in (MASK, KINDS)), file.inputs[0])
     for line in _input_keys(fed):
         yield f"      {line}"
-    yield f"      file: {path}"
+    yield f"      file: {_text(path)}"
     yield f"      sha256: {file.sha256}"
     if file.external:
-        yield f"      external_sha256: {{{', '.join(f'{other}: {digest}' for other, digest in file.external.items())}}}"
+        hashes = ", ".join(f"{_text(other)}: {digest}" for other, digest in file.external.items())
+        yield f"      external_sha256: {{{hashes}}}"
     if len(file.inputs) > 1 and fed.type not in TOKENS:
-        needed = ", ".join(each.name for each in file.inputs)
-        yield f"      input: {fed.name}    # but it needs all of {needed}: export the part that needs one"
+        needed = ", ".join(_text(each.name) for each in file.inputs)
+        yield f"      input: {_text(fed.name)}    # but it needs all of {needed}: export the part that needs one"
     output = _vector_output(file)
     if len(file.outputs) > 1:
-        yield f"      output: {output.name}"
+        yield f"      output: {_text(output.name)}"
     if len([axis for axis in output.axes[1:] if axis != 1]) > 1:
         yield "      pool: mean    # or first (a class token), last, max"
         if len(output.axes) == 4:
             yield "      vector_axis: 1    # of [n, D, height, width]; -1 of [n, height, width, D]"
+
+
+def _text(text: str) -> str:
+    """A text as YAML has it within a line: in quotes if it would be a number (PyTorch numbers its outputs), or more."""
+    return str(yaml.safe_dump([text], default_flow_style=True, width=math.inf, allow_unicode=True)[1:-2])
 
 
 def _vector_output(file: ModelFile) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import lru_cache
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -71,16 +69,9 @@ def checked_tokenizer(name: str, section: TextConfig) -> tuple[Path, str]:
         path = weight_files.find_file(section.tokenizer)
     except ConfigurationError as error:
         raise ConfigurationError(f"{place}: {error}") from error
-    status = path.stat()
-    if status.st_size > MOST_BYTES:
+    if path.stat().st_size > MOST_BYTES:
         raise ConfigurationError(f"{place}: {path} has more than {MOST_BYTES // 1_000_000} MB")
-    found = _sha256(path, status.st_mtime_ns)
+    found = weight_files.file_digest(path)
     if section.tokenizer_sha256 not in (None, found):
         raise ConfigurationError(f"{place}_sha256: {path} has the sha256 {found}, not {section.tokenizer_sha256}")
     return path, found
-
-
-@lru_cache(maxsize=64)
-def _sha256(path: Path, changed_ns: int) -> str:
-    """`changed_ns` is an argument only so that another file has another cache key."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
