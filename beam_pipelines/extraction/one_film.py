@@ -26,7 +26,7 @@ from beam_pipelines.extraction.missing import (
     sha256_of,
     stat_source,
 )
-from beam_pipelines.extraction.subtitles import read_text, subtitles_beside
+from beam_pipelines.extraction.subtitles import read_text, subtitles_beside, without_other_text
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import Networks
 from beam_pipelines.extractors.signals.accumulators import of_whole_film
@@ -199,7 +199,7 @@ def write_record(
         if counts is not None:
             refuse_too_damaged(film.uri, what, counts, extractor.config.decode.max_damaged_share)
     quality = {**(kept.header.quality if kept else {}), **_quality(probe, part)}
-    tracks = {**(kept.tracks if kept else {}), **of_whole_film(part.tracks)}
+    tracks = {**(without_other_text(kept, part.text) if kept else {}), **of_whole_film(part.tracks)}
     made = {modality: track.description for modality, track in tracks.items()}
     warnings = in_order([*warnings_of_probe(probe), *warnings_of_quality(quality, made)])
     refuse(film.uri, warnings, extractor.config.refuse)

@@ -10,6 +10,7 @@ from typing import Any
 
 from beam_pipelines.contracts.film_warnings import refuse, warnings_of_quality
 from beam_pipelines.contracts.records import records
+from beam_pipelines.contracts.records.feature_track import FeatureTrack
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.media.probe import FilmProbe
@@ -77,6 +78,25 @@ def is_text_current(
         and was.get("size_bytes") == beside.taken.size_bytes
         and beside.taken.modified_s <= record.modified_s
     )
+
+
+def without_other_text(record: records.FilmRecord, text: Mapping[str, Any] | None) -> dict[str, FeatureTrack]:
+    """A record's tracks without those of another subtitle file than the one that was read now.
+
+    A record says of one file only what it was made of, so a track of another one could never be told from the others.
+
+    Args:
+        record: the record that the film has.
+        text: what a record says of the subtitles that were read now; None if none were looked for.
+    """
+    if text is None or _file_of(record.header.quality.get("text") or {}) == _file_of(text):
+        return dict(record.tracks)
+    return {m: track for m, track in record.tracks.items() if records.SUBTITLES not in track.description}
+
+
+def _file_of(text: Mapping[str, Any]) -> tuple[Any, Any]:
+    taken = text.get("taken") or {}
+    return taken.get("sidecar"), taken.get("sha256")
 
 
 def read_text(

@@ -193,6 +193,21 @@ def test_other_features_are_kept_when_only_the_text_is_made_again(film, extracto
     assert again.tracks["speech_text"].values[0, 0] == 2
 
 
+def test_a_track_of_text_that_is_not_wanted_goes_when_another_file_is_read(film, extractor):
+    made = extractor()
+    put_beside(film, "film [1].srt", srt((0, 1000, "old")))
+    record = record_of(film, made)
+    described = {"network": "mine", records.SUBTITLES: {"language": "en", "encoding": None}}
+    mine = replace(record.tracks["speech_text"], description=described)
+    uri = records.record_uri(made.directory, "film")
+    records.write_record(records.make_record(record.header, {**record.tracks, "mine": mine}), uri)
+    assert set(record_of(film, made).tracks) == {"mine", "speech_text"}
+    other_settings = extractor(subtitles={"encoding": "cp1251"})
+    assert set(record_of(film, other_settings).tracks) == {"mine", "speech_text"}, "it is the same file"
+    put_beside(film, "film [1].srt", srt((0, 1000, "two words")))
+    assert set(record_of(film, made).tracks) == {"speech_text"}, "the record would say that mine is of the new file"
+
+
 def test_files_beside_a_film_in_a_bucket(emulator, film, extractor, tmp_path):
     remote = replace(film, uri="gs://bucket/films/film [1].mkv")
     storage.write_bytes(remote.uri, Path(film.uri).read_bytes())
