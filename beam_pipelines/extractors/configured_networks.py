@@ -32,6 +32,7 @@ from beam_pipelines.extractors.registry import network_class, registered_names
 from beam_pipelines.extractors.signals.columns import COLUMNS, PICTURE_SIGNALS, SOUND_SIGNALS
 from beam_pipelines.extractors.signals.describe import CORE_SECONDS, describe_signals
 from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
+from beam_pipelines.media.text import cues
 
 _SMILE_BATCH = 16
 _SMILE_CORE_S = 0.09
@@ -271,7 +272,7 @@ def _describe_input(config: ExtractConfig, takes: NetworkInput | None) -> dict[s
     if isinstance(takes, SoundInput):
         return {"rate_hz": 1, **made_now("audio")}
     if isinstance(takes, TextInput):
-        return {"rate_hz": 1, SUBTITLES: config.subtitles.model_dump()}
+        return {"rate_hz": 1, speech_text.SPEECH: cues.RULES, SUBTITLES: config.subtitles.model_dump()}
     described = _describe_pictures(config)
     if not isinstance(takes, FaceInput):
         return {**described, **made_now("image")}

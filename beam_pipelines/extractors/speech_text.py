@@ -7,7 +7,6 @@ cue      [---- "No, not now." ----)                        3 words over 1.5 s
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,8 +16,9 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from beam_pipelines.contracts.records.feature_track import SUBTITLES, FeatureTrack
+from beam_pipelines.extractors.weights import weight_files
 from beam_pipelines.foundation.configuration import Section
-from beam_pipelines.media.text.cues import LONGEST_US, Cue
+from beam_pipelines.media.text.cues import RULES, Cue
 from beam_pipelines.media.text.film_text import FilmText
 from beam_pipelines.media.text.spoken_words import count_words
 from beam_pipelines.media.text.wanted_subtitles import WantedSubtitles
@@ -27,6 +27,9 @@ MODALITY = "speech_text"
 COLUMNS = ("words_hz", "speech_share", "sentiment")
 """What a second has: spoken words a second; the share of it in which a cue is on screen; VADER's compound score of what
 is spoken, from -1 to 1, 0 if nothing is. The last one is there only for English."""
+
+SPEECH = "speech"
+"""Key of a description whose features come from subtitles: the number of the rules that make speech of them."""
 
 CORE_S = 0.001
 """Core seconds for a second of film."""
@@ -60,13 +63,7 @@ def describe_speech_text(config: SubtitlesConfig) -> dict[str, Any]:
     """The description of the track."""
     is_english = WantedSubtitles(config.language).is_english
     columns = COLUMNS if is_english else COLUMNS[:-1]
-    described = {
-        "signal": MODALITY,
-        "rate_hz": 1,
-        "columns": list(columns),
-        "longest_cue_s": LONGEST_US // _SECOND_US,
-        SUBTITLES: config.model_dump(),
-    }
+    described = {SPEECH: RULES, "rate_hz": 1, "columns": list(columns), SUBTITLES: config.model_dump()}
     if is_english:
         described["sentiment"] = {"name": "vader", "lexicon_sha256": _lexicon_sha256()}
     return described
@@ -133,8 +130,7 @@ def _vader() -> Any:
     return SentimentIntensityAnalyzer()
 
 
-@cache
 def _lexicon_sha256() -> str:
     from vaderSentiment import vaderSentiment
 
-    return hashlib.sha256(Path(vaderSentiment.__file__).with_name("vader_lexicon.txt").read_bytes()).hexdigest()
+    return weight_files.file_digest(Path(vaderSentiment.__file__).with_name("vader_lexicon.txt"))

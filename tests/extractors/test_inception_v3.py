@@ -23,6 +23,17 @@ from beam_pipelines.extractors.weights.network_weights import (
 from beam_pipelines.foundation.errors import WeightsError
 
 
+@pytest.mark.parametrize("root", ["layers", "model_weights"])
+def test_weights_whose_root_is_a_link_are_refused(root: str, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "elsewhere.h5", "w") as file:
+        file.create_group(root).attrs["layer_names"] = []
+    path = tmp_path / "mine.h5"
+    with h5py.File(path, "w") as file:
+        file[root] = h5py.ExternalLink("elsewhere.h5", root)
+    with pytest.raises(WeightsError, match=f"'{root}' is not a group"):
+        read_keras3_h5(path, small_network(top=False)) if root == "layers" else read_keras_h5(path)
+
+
 @pytest.fixture(scope="module")
 def published(untrained_image: InceptionV3Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A weight file written by Keras's own writer of the old layout, one level up as the published file has it."""

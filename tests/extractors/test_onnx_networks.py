@@ -162,9 +162,13 @@ def test_fingerprints_name_what_changes_a_vector_and_nothing_else(
     [
         ({"vector_axis": 1}, "vector_axis: it is the axis that `pool` keeps"),
         ({"shorter_side_px": 14}, "shorter_side_px: it belongs to `resize: shorter_side_then_crop`, not to `stretch`"),
+        (
+            {"takes": "log_mel", "size_px": ..., "lowest_hz": 4000, "highest_hz": 125},
+            "lowest_hz: 4000 isn't below highest_hz: 125",
+        ),
     ],
 )
-def test_keys_that_would_change_nothing_are_refused(keys: dict[str, Any], said: str) -> None:
+def test_keys_that_would_change_nothing_or_leave_nothing_are_refused(keys: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         section_of("a.onnx", **keys)
 

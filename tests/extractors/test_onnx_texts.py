@@ -22,7 +22,7 @@ from beam_pipelines.extractors.text_track import texts_of_seconds
 from beam_pipelines.extractors.tracks import extract_tracks
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.media.probe import FilmProbe, MediaLimits, probe_film
-from beam_pipelines.media.text.cues import Cue
+from beam_pipelines.media.text.cues import RULES, Cue
 from beam_pipelines.media.text.film_text import FilmText
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
 from tests.support.onnx_files import reference, texts_network
@@ -153,6 +153,7 @@ def test_the_tokenizer_is_in_the_fingerprint_and_the_choice_of_subtitles_beside_
 ) -> None:
     described = describe_tracks(config_of(folder))["sentences"]
     assert described[SUBTITLES] == {"language": "en", "encoding": None}
+    assert described["speech"] == RULES
     other = tmp_path / "other.json"
     other.write_text((folder / "tokenizer.json").read_text().replace('"now"', '"then"'))
     changed = describe_tracks(config_of(folder, tokenizer=str(other)))["sentences"]

@@ -17,7 +17,7 @@ from beam_pipelines.extractors.speech_text import (
     sentiment,
     speech_text_track,
 )
-from beam_pipelines.media.text.cues import Cue
+from beam_pipelines.media.text.cues import RULES, Cue
 from beam_pipelines.media.text.film_text import FilmText
 from tests.support.hypothesis_profiles import examples
 
@@ -85,6 +85,7 @@ def test_the_track_of_a_film():
     text = FilmText((Cue(1_000_000, 2_000_000, "I love it"), Cue(3_000_000, 3_500_000, "I hate you")), {"taken": {}})
     track = speech_text_track(text, range(1, 4), 5_000_000, description)
     assert description["columns"] == ["words_hz", "speech_share", "sentiment"]
+    assert description["speech"] == RULES
     np.testing.assert_allclose(track.values[:, :2], [[3, 1], [0, 0], [3, 0.5]])
     assert track.values[0, 2] > 0.5
     assert track.values[2, 2] < -0.5

@@ -166,6 +166,12 @@ class LogMelConfig(OnnxConfig):
     window_s: float = 0.96
     layout: Literal["nchw", "nhwc"] = "nchw"
 
+    @model_validator(mode="after")
+    def _a_range_of_frequencies(self) -> Self:
+        if self.lowest_hz >= self.highest_hz:
+            raise ValueError(f"lowest_hz: {self.lowest_hz:g} isn't below highest_hz: {self.highest_hz:g}")
+        return self
+
     @field_validator("window_s")
     @classmethod
     def _a_window_of_96_frames(cls, value: float) -> float:

@@ -123,7 +123,8 @@ def read_keras_h5(path: Path) -> dict[str, dict[str, np.ndarray]]:
     """
     try:
         with h5py.File(path, "r") as file:
-            root = file["model_weights"] if "layer_names" not in file.attrs and "model_weights" in file else file
+            is_whole_model = "layer_names" not in file.attrs and "model_weights" in file
+            root = _group(path, file, "model_weights") if is_whole_model else file
             return {name: _read_layer(path, root, name) for name in _names(path, root, "layer_names")}
     except OSError as error:
         raise WeightsError(f"{path}: not readable as HDF5: {error}") from error
@@ -144,9 +145,10 @@ def read_keras3_h5(path: Path, network: keras.Model) -> dict[str, np.ndarray]:
     numbers: Counter[str] = Counter()
     try:
         with h5py.File(path, "r") as file:
-            root = next((file[name] for name in _KERAS_3_ROOTS if name in file), None)
-            if not isinstance(root, h5py.Group):
+            name = next((name for name in _KERAS_3_ROOTS if file.get(name, getlink=True)), None)
+            if name is None:
                 raise WeightsError(f"{path}: has no '{_KERAS_3_ROOTS[0]}': not a .weights.h5 file of Keras 3")
+            root = _group(path, file, name)
             for layer in network.layers:
                 kind = _snake_case(type(layer).__name__)
                 name = f"{kind}_{numbers[kind]}" if numbers[kind] else kind
@@ -154,8 +156,9 @@ def read_keras3_h5(path: Path, network: keras.Model) -> dict[str, np.ndarray]:
                 for place, variable in enumerate(layer.weights):
                     found[f"{layer.name}/{variable.name}"] = _read_array(path, root, f"{name}/vars/{place}")
             for kind, count in numbers.items():
-                if f"{kind}_{count}" in root and len(root[f"{kind}_{count}"].get("vars", ())):
-                    raise WeightsError(f"{path}: '{kind}_{count}' belongs to no layer of the network {network.name}")
+                further = f"{kind}_{count}"
+                if further in root and len(_group(path, root, further).get("vars", ())):
+                    raise WeightsError(f"{path}: '{further}' belongs to no layer of the network {network.name}")
     except OSError as error:
         raise WeightsError(f"{path}: not readable as HDF5: {error}") from error
     return found
@@ -167,13 +170,18 @@ def _snake_case(name: str) -> str:
 
 
 def _read_layer(path: Path, root: h5py.Group, name: str) -> dict[str, np.ndarray]:
-    if root.get(name, getclass=True, getlink=True) is not h5py.HardLink or not isinstance(root[name], h5py.Group):
-        raise WeightsError(f"{path}: '{name}' is not a group")
-    group = root[name]
+    group = _group(path, root, name)
     arrays = {}
     for weight_name in _names(path, group, "weight_names"):
         arrays[weight_name.rpartition("/")[2].partition(":")[0]] = _read_array(path, group, weight_name)
     return arrays
+
+
+def _group(path: Path, root: h5py.Group, name: str) -> h5py.Group:
+    """A group of the file itself: a soft or an external link could lead to any file of the machine."""
+    if root.get(name, getclass=True, getlink=True) is not h5py.HardLink or not isinstance(root[name], h5py.Group):
+        raise WeightsError(f"{path}: '{name}' is not a group")
+    return root[name]
 
 
 def _read_array(path: Path, group: h5py.Group, name: str) -> np.ndarray:

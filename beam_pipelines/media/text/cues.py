@@ -12,6 +12,9 @@ from typing import Any
 
 from beam_pipelines.media.text.spoken_words import spoken_lines
 
+RULES = 1
+"""The number of the rules by which subtitles become speech, for fingerprints: raise it when words or times change."""
+
 LONGEST_US = 30_000_000
 """A cue counts for at most so long (ours): longer ones are wrong ends, or a name that stays on screen."""
 
