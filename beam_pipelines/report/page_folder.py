@@ -27,6 +27,7 @@ _MARK = '<a class="brand" href="#">CineAffect</a>'
 """A line of the frame, by which pages of this project are recognised."""
 _FOLDERS = ("assets", "data", "thumbs", "markers")
 _UPLOT = ("uPlot.iife.min.js", "uPlot.min.css", "uPlot.LICENSE.txt")
+_CLOSING = ");\n"
 _RUN_CHARTS = ("store.js", "run_charts.js")
 
 
@@ -103,7 +104,7 @@ class PageFolder:
         """Writes `data/<name>.js`: plain values that the page loads by that name."""
         # ASCII, so that neither an encoding nor a line separator in a name can change the script.
         text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-        self.write(f"data/{name}.js", f"CineAffect.data({json.dumps(name)},{text});\n".encode("ascii"))
+        self.write(f"data/{name}.js", f"{_opening(name)}{text}{_CLOSING}".encode("ascii"))
 
     def finish(self, kind: PageKind) -> str:
         """Writes the page of a kind with its assets, and returns the page's address."""
@@ -124,6 +125,21 @@ class PageFolder:
             for info in storage.list_files(storage.join(self.output, folder)):
                 if info.uri not in self._written:
                     storage.remove(info.uri)
+
+
+def read_data(output: str, name: str) -> Any:
+    """What `PageFolder.write_data` wrote into a page's folder.
+
+    Raises:
+        FileNotFoundError: if the folder has no such data.
+        ValueError: if the file isn't what this version writes.
+    """
+    text = storage.read_bytes(storage.join(output, "data", f"{name}.js")).decode("ascii")
+    return json.loads(text.removeprefix(_opening(name)).removesuffix(_CLOSING))
+
+
+def _opening(name: str) -> str:
+    return f"CineAffect.data({json.dumps(name)},"
 
 
 def _write(uri: str, content: bytes) -> None:

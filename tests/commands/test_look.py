@@ -12,6 +12,7 @@ from beam_pipelines.commands import look
 from beam_pipelines.contracts.film_ids import has_digest
 from beam_pipelines.contracts.records.records import record_uri, write_record
 from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.report.scoring import sheet_maker
 from tests.support.feature_records import make_film_record
 from tests.support.report_runs import film_data, rows_of
 from tests.support.synthetic_clips import regular_times, write_clip
@@ -49,7 +50,11 @@ def test_one_command_leads_from_a_silent_film_to_its_page_and_the_next_does_only
     record = tmp_path / "cineaffect-look" / "records" / "silent.mp4.tfrecord"
     before = record.stat().st_mtime_ns
     (films / "text.mp4").write_text("no film")
+    thumbnails = next(page.parent.glob("thumbs/*.jpg")).read_bytes()
+    monkeypatch.setattr(sheet_maker, "make_sprite", lambda *_: pytest.fail("made again"))
     assert look.main(["films"]) == 3
+    assert next(page.parent.glob("thumbs/*.jpg")).read_bytes() == thumbnails
+    assert film_data(page.parent, "silent.mp4") == shown
     said = capsys.readouterr().out
     assert "0 done, 1 already done, 1 failed of 2 films" in said
     assert "text.mp4: no curve (probe, unreadable): " in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +13,15 @@ import pytest
 from av.stream import Disposition
 
 from beam_pipelines.foundation.errors import FilmError
-from beam_pipelines.report.scoring.thumbnails import HEIGHT_PX, MOST_THUMBNAILS, Sprite, frame_rate_of, make_sprite
+from beam_pipelines.report.page_folder import PageFolder
+from beam_pipelines.report.scoring.thumbnails import (
+    HEIGHT_PX,
+    MOST_THUMBNAILS,
+    Sprite,
+    frame_rate_of,
+    kept_sprite,
+    make_sprite,
+)
 from tests.support.several_tracks import Pictures, write_tracks
 from tests.support.synthetic_clips import (
     B_FRAMES,
@@ -97,3 +106,25 @@ def test_the_frame_rate_is_the_headers(tmp_path: Path) -> None:
     rate_hz = Fraction(30000, 1001)
     path = write_clip(tmp_path / "film.mp4", regular_times(60, rate_hz), rate_hz=rate_hz)
     assert frame_rate_of(str(path)) == rate_hz
+
+
+def test_a_later_page_keeps_the_thumbnails_of_the_same_film_and_no_others(tmp_path):
+    film = tmp_path / "film.mp4"
+    film.touch()
+    folder = PageFolder(str(tmp_path / "page"))
+    about = {"count": 2, "width": 3, "height": 4, "step": 5.5, "of": "abc"}
+    folder.write("thumbs/key.jpg", b"picture")
+    folder.write_data("film-key", {"video": "../film.mp4", "sprite": about})
+
+    def kept(key="key", of="abc", video="../film.mp4"):
+        return kept_sprite(folder.output, key, of, str(film), video)
+
+    assert kept() == Sprite(b"picture", 2, 3, 4, 5.5, "abc")
+    assert kept(of="abd") is kept(of="") is kept(key="other") is kept(video="../other.mp4") is None
+    for damaged in ({"video": "../film.mp4"}, {"video": "../film.mp4", "sprite": {"of": "abc"}}, []):
+        folder.write_data("film-key", damaged)
+        assert kept() is None
+    folder.write_data("film-key", {"video": "../film.mp4", "sprite": about})
+    later = (tmp_path / "page" / "thumbs" / "key.jpg").stat().st_mtime + 10
+    os.utime(film, (later, later))
+    assert kept() is None

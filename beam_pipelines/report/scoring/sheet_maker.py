@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 from urllib.parse import quote
@@ -32,8 +32,8 @@ from beam_pipelines.report.markers.webvtt import chapters
 from beam_pipelines.report.scoring.film_clock import clock_of_header, file_times
 from beam_pipelines.report.scoring.page import PageWriter
 from beam_pipelines.report.scoring.scoring_run import ScoringRun
-from beam_pipelines.report.scoring.sheets import FilmSheet
-from beam_pipelines.report.scoring.thumbnails import Sprite, frame_rate_of, make_sprite
+from beam_pipelines.report.scoring.sheets import FilmSheet, film_key
+from beam_pipelines.report.scoring.thumbnails import FORMAT, Sprite, frame_rate_of, kept_sprite, make_sprite
 
 _SOUND = ("audio", "sound_signals")
 """The modalities whose presence is the film's sound, the first that a record has."""
@@ -89,7 +89,7 @@ class SheetMaker:
         )
         duration_s = tracks.duration_s or float(curve.seconds)
         path = _path_on_disk(film.uri or tracks.source_uri)
-        video, sprite, rate = self._video(path, curve.seconds, tracks, notes)
+        video, sprite, rate = self._video(path, film_key(curve.film_id), curve.seconds, tracks, notes)
         times, rate = self._file_times(path, tracks, rate, notes)
         sheet = FilmSheet(
             curve=curve,
@@ -134,6 +134,7 @@ class SheetMaker:
             duration_s=header.duration_us / 1e6,
             # A record of imported features alone has a table as its source.
             source_uri="" if header.source_uri.lower().endswith(TABLE_SUFFIXES) else header.source_uri,
+            source_sha256=header.source_sha256,
             video_stream=header.video_stream,
             file_clock=header.file_clock,
             first_picture_us=header.start_us,
@@ -142,21 +143,29 @@ class SheetMaker:
         )
 
     def _video(
-        self, path: str, seconds: int, tracks: _RecordTracks, notes: list[str]
+        self, path: str, key: str, seconds: int, tracks: _RecordTracks, notes: list[str]
     ) -> tuple[str | None, Sprite | None, FrameRate]:
         """The film's address for the page, its thumbnails and its frame rate."""
         if not path or storage.is_remote(self.output):
             notes.append("The film itself is not at hand here: the curves stand alone.")
             return None, None, nearest_rate(self.rate_hz)
         sprite, own_rate_hz = None, None
+        relative = os.path.relpath(os.path.abspath(path), os.path.abspath(self.output)).replace(os.sep, "/")
+        video = quote(relative, errors="surrogateescape")
         try:
             own_rate_hz = frame_rate_of(path, tracks.video_stream)
-            joined = tracks.file_clock is not None and bool(tracks.file_clock.jumps_us)
-            sprite = make_sprite(path, seconds, tracks.video_stream, joined) if self.thumbnails else None
+            sprite = self._sprite(path, video, key, seconds, tracks) if self.thumbnails else None
         except FilmError as error:
             notes.append(f"No thumbnails ({error.reason}): {error.detail}")
-        relative = os.path.relpath(os.path.abspath(path), os.path.abspath(self.output)).replace(os.sep, "/")
-        return quote(relative, errors="surrogateescape"), sprite, nearest_rate(self.rate_hz or own_rate_hz)
+        return video, sprite, nearest_rate(self.rate_hz or own_rate_hz)
+
+    def _sprite(self, path: str, video: str, key: str, seconds: int, tracks: _RecordTracks) -> Sprite:
+        """The film's thumbnails, from the page that is there or made anew, which costs seconds for a long film."""
+        stream = tracks.video_stream
+        of = f"{tracks.source_sha256[:16]}/{stream}/{seconds}/{FORMAT}" if tracks.source_sha256 else ""
+        joined = tracks.file_clock is not None and bool(tracks.file_clock.jumps_us)
+        kept = kept_sprite(self.output, key, of, path, video)
+        return kept or replace(make_sprite(path, seconds, stream, joined), of=of)
 
     def _file_times(
         self, path: str, tracks: _RecordTracks, rate: FrameRate, notes: list[str]
@@ -216,6 +225,7 @@ class _RecordTracks:
 
     duration_s: float | None = None
     source_uri: str = ""
+    source_sha256: str = ""
     video_stream: int | None = None
     file_clock: FileClock | None = None
     first_picture_us: int = 0

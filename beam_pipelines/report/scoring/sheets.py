@@ -172,6 +172,7 @@ def film_data(sheet: FilmSheet, downloads: Mapping[str, str]) -> dict[str, Any]:
             "width": sprite.width_px,
             "height": sprite.height_px,
             "step": round(sprite.step_s, 6),
+            "of": sprite.of,
         }
     return data
 

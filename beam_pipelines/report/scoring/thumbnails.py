@@ -13,14 +13,18 @@ import av
 import numpy as np
 from av.container import InputContainer
 
+from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.clock.clock_jumps import find_jumps
 from beam_pipelines.media.clock.joined_clock import ClockJump
 from beam_pipelines.media.decode import DecodeQuality, RangeCounts, decode_packet, opened_film, packets
 from beam_pipelines.media.video.orientation import orientation_of
 from beam_pipelines.media.video.picture_choice import choose_picture
+from beam_pipelines.report.page_folder import read_data
 
 STEP = "thumbnails"
+FORMAT = 1
+"""Raise it when new code makes other thumbnails of the same film."""
 MOST_THUMBNAILS = 48
 HEIGHT_PX = 64
 _MOST_WIDTH_PX = 160
@@ -39,6 +43,7 @@ class Sprite:
         count: the number of thumbnails.
         width_px, height_px: size of one thumbnail.
         step_s: thumbnail n shows the film at n * step_s.
+        of: what it was made from, so that a later page keeps it; empty if that is unknown.
     """
 
     jpeg: bytes
@@ -46,6 +51,7 @@ class Sprite:
     width_px: int
     height_px: int
     step_s: float
+    of: str = ""
 
 
 def frame_rate_of(path: str, stream: int | None = None) -> Fraction | None:
@@ -61,6 +67,31 @@ def frame_rate_of(path: str, stream: int | None = None) -> Fraction | None:
     with opened_film(path, STEP) as container:
         rate = _picture_stream(path, container, stream).average_rate
         return Fraction(rate) if rate else None
+
+
+def kept_sprite(output: str, key: str, of: str, path: str, video: str) -> Sprite | None:
+    """The thumbnails of a film in an earlier page, if they are still right; None if there are none.
+
+    Args:
+        output: the page's folder.
+        key: the name of the film's files in the page.
+        of: what they must have been made from (`Sprite.of`).
+        path: the film, which must not have changed since.
+        video: its address for the page, which must be the same as in the earlier one.
+    """
+    picture = storage.join(output, "thumbs", f"{key}.jpg")
+    made, source = storage.stat(picture), storage.stat(path)
+    if not of or made is None or source is None or source.modified_s > made.modified_s:
+        return None
+    try:
+        data = read_data(output, f"film-{key}")
+        about = data["sprite"]
+        if (about["of"], data["video"]) != (of, video):
+            return None
+        size = (about["count"], about["width"], about["height"], about["step"])
+        return Sprite(storage.read_bytes(picture), *size, of)
+    except (FileNotFoundError, ValueError, LookupError, TypeError):  # of another version, or half removed
+        return None
 
 
 def make_sprite(path: str, seconds: int, stream: int | None = None, joined: bool = False) -> Sprite:
