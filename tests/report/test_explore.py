@@ -136,6 +136,15 @@ def test_a_curve_is_drawn_with_keys_and_from_a_known_story(page: Any, scores: Pa
     page.focus("#pad")
     page.keyboard.press("Delete")
     wait_until(page, "document.getElementById('count').textContent === '16 films'")
+    # The same story can be chosen again, also for the other curve.
+    for target in ("valence", "arousal"):
+        page.click(f"#pad-targets button.{target}-text")
+        assert page.input_value("#pad-preset") == ""
+        page.select_option("#pad-preset", "rags to riches")
+    wait_until(page, "document.getElementById('pad-said').textContent.includes('By valence and arousal')")
+    page.click("#pad-clear")
+    page.click("#pad-targets button.valence-text")
+    page.focus("#pad")
     # Up at the beginning and down at the end: a fall, the opposite of the films that rise.
     for key, times in (("ArrowUp", 6), ("ArrowRight", 10), ("ArrowDown", 6)):
         for _ in range(times):

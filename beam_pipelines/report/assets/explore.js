@@ -44,13 +44,16 @@
         return button;
       }));
       $("pad-targets").hidden = targets.length < 2;
-      this.choose(targets[0]);
       $("pad-preset").replaceChildren(option("", "nothing"), ...CineAffect.STORIES.map((name) => option(name, name)));
+      this.choose(targets[0]);
       $("pad-preset").addEventListener("change", () => {
         const name = $("pad-preset").value;
         if (name) this.pad.set(this.pad.target, CineAffect.story(name, range));
         else this.pad.clear();
       });
+      // What is drawn now is no longer that shape, which can be chosen again.
+      for (const name of ["pointerdown", "keydown"])
+        $("pad").addEventListener(name, () => { $("pad-preset").value = ""; });
       $("pad-by").addEventListener("change", () => this.later());
       $("pad-clear").addEventListener("click", () => this.clear());
     }
@@ -63,6 +66,7 @@
 
     choose(target) {
       this.pad.target = target;
+      $("pad-preset").value = "";
       for (const button of $("pad-targets").children) button.setAttribute("aria-pressed", String(button.textContent === target));
       $("pad").setAttribute("aria-label", `The curve of ${target} that you look for`);
       this.pad.draw();
