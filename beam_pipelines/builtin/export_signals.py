@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from beam_pipelines.builtin.arousal_formula import MODALITIES, ArousalFormula
 from beam_pipelines.contracts.models.exported_model import builtin_directory
-from beam_pipelines.contracts.models.model_card import CARD, FILMS_SIGNATURE
+from beam_pipelines.contracts.models.model_card import CARD, FILMS_SIGNATURE, RESPONSIBLE_USE
 from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from beam_pipelines.contracts.records.records import fingerprint
 from beam_pipelines.extractors.config import ExtractConfig
@@ -80,7 +80,7 @@ def card() -> dict[str, Any]:
         "trained": False,
         "source": SOURCE,
         "about": ABOUT,
-        "responsible_use": "docs/responsible-use.md",
+        "responsible_use": RESPONSIBLE_USE,
         "modalities": list(MODALITIES),
         "fingerprints": {modality: fingerprint(made) for modality, made in descriptions.items()},
         "descriptions": descriptions,

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from beam_pipelines.contracts.models.model_card import RESPONSIBLE_USE
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.data.transform import RowTransform, load_transform
 from trainer.exporting.export_directory import assert_free, publish_export
@@ -198,6 +199,7 @@ def _complete_card(card: Mapping[str, Any], version: str, module: ServingModule,
         "label_range": list(module.label_range),
         "targets": list(module.targets),
         "signatures": module.signatures(),
+        "responsible_use": RESPONSIBLE_USE,
         **further,
     }
     plain, added = _plain(card), _plain(known)

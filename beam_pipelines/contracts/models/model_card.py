@@ -16,6 +16,8 @@ from beam_pipelines.foundation.errors import ConfigurationError
 
 CARD = "model_card.json"
 SAVED_MODEL = "saved_model.pb"
+RESPONSIBLE_USE = "docs/responsible-use.md"
+"""The page that every card names under `responsible_use`: whose feelings these are, what the curves are not for."""
 FILMS_SIGNATURE = "films"
 """The signature for several films as concatenated rows: it predicts every second of each."""
 

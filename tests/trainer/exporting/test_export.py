@@ -168,6 +168,7 @@ def test_the_scoring_job_reads_it(exported, dataset):
 
 def test_the_card_says_what_it_was_given_and_what_the_model_is(exported):
     card = json.loads((Path(exported.directory) / "model_card.json").read_text(encoding="utf-8"))
+    assert (Path(__file__).resolve().parents[3] / card["responsible_use"]).is_file()
     assert card["modalities"] == list(DIMENSIONS)
     assert card["dimensions"] == DIMENSIONS
     assert card["slots"] == {"image": 1, "audio": 1, "face": 2}
