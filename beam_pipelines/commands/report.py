@@ -48,6 +48,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.report.scoring.sheet_maker import SheetMaker, write_report
 
     run = read_scoring_run(arguments.scores)
+    labels = load_label_config(arguments.config, run.label_range, run.label_lag_s)
     records = arguments.records or records_beside(arguments.scores)
     maker = SheetMaker(
         output=arguments.output or storage.join(arguments.scores, "report"),
@@ -63,7 +64,7 @@ def _main(argv: list[str]) -> int:
         failures={film.film_id: film for film in run.failures},
         thumbnails=arguments.thumbnails,
         rate_hz=arguments.frame_rate,
-        label_config=load_label_config(arguments.config, run.label_range, run.label_lag_s),
+        label_config=labels.with_targets_of(arguments.scores, run.targets),
         start_timecode=arguments.start_timecode or "",
     )
     failed = read_failures(records).values() if records else ()

@@ -105,6 +105,20 @@ def test_labels_are_drawn_as_the_trainer_reads_them(tmp_path: Path) -> None:
     assert drawn("two", "layout: liris_accede") == list(range(5))
 
 
+def test_the_page_of_one_target_draws_the_labels_of_that_target_alone(tmp_path: Path, capsys) -> None:
+    write_scores(tmp_path, [curve_of("one", 5, 1, targets=["arousal"])], [])
+    (tmp_path / "one.csv").write_text("time_s,arousal\n" + "".join(f"{second},0.5\n" for second in range(5)))
+    (tmp_path / "films.csv").write_text("film_id,labels\none,one.csv\n")
+    config = tmp_path / "train.yaml"
+    config.write_text("train: {labels: {layout: table}}")
+    arguments = ["--scores", str(tmp_path), "--manifest", str(tmp_path / "films.csv"), "--config", str(config)]
+    assert main(arguments) == 0
+    assert film_data(tmp_path / "report", "one")["labels"] == {"arousal": [5000] * 5}
+    config.write_text("train: {labels: {layout: table, targets: [valence]}}")
+    assert main(arguments) == 2
+    assert "train.labels.targets: is ['valence']" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("section", ["{labels: {first: 0}}", "{labels: 3}"])
 def test_a_section_of_labels_that_is_none_is_refused(tmp_path: Path, section: str, capsys) -> None:
     write_scores(tmp_path, [curve_of("one", 30, 1)], [])

@@ -52,6 +52,11 @@ class ScoringRun:
         return float(low), float(high)
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        """What the model predicts; both in manifests of earlier versions."""
+        return tuple(self.manifest.get("model", {}).get("targets", TARGETS))
+
+    @property
     def own_range(self) -> bool:
         """Whether the model gives every film a range of its own, so that levels of two films can't be compared."""
         return bool(self.manifest.get("model", {}).get("own_range", False))
