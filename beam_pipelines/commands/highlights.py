@@ -77,7 +77,10 @@ def _main(argv: list[str]) -> int:
         ".edl": to_cut_list(sheet.name, _unquoted(clip), chosen, rate, sheet.file_times),
     }
     concat, remark = _concat_list(sheet, output, chosen)
-    texts |= {".ffconcat": concat} if concat else {}
+    if concat:
+        texts[".ffconcat"] = concat
+    else:  # an earlier one would be of other stretches
+        storage.remove(storage.join(output, sheet.film_id + ".ffconcat"))
     for suffix, text in texts.items():
         storage.write_text(storage.join(output, sheet.film_id + suffix), text)
     print("\n".join(_lines(sheet, chosen)))

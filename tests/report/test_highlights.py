@@ -172,3 +172,5 @@ def test_a_record_tells_where_the_film_is_and_a_clock_that_jumps_has_no_list(
         records.write_record(record, str(tmp_path / "records" / "film.tfrecord"))
         assert main(["--scores", str(tmp_path), "--film", "film"]) == 0
         assert ("timestamps jump" in capsys.readouterr().out) != listed
+        # No list of an earlier run stays beside the new table.
+        assert (tmp_path / "highlights" / "film.ffconcat").is_file() == listed
