@@ -1,6 +1,7 @@
 """`cineaffect demo`: all jobs on generated films, each job as the process that a user would start.
 
 films, labels ──▶ extract ──▶ prepare ──▶ train ──▶ score (held-out films) ──▶ evaluate
+                                      └─▶ train without the signals ──▶ with and without
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from beam_pipelines.demo.with_and_without import print_with_and_without
 from beam_pipelines.foundation.command_line import guarded, make_parser
 from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError
 from beam_pipelines.foundation.run_summary import as_steps_of_a_run, print_summary
 
+MODEL, MODEL_WITHOUT = "model", "model-without-signals"
 CONFIG = Path(__file__).with_name("demo.yaml")
 FEWEST_FILMS = 3
 """One film each for training, for choosing the epoch, and for the evaluation."""
@@ -54,6 +57,7 @@ def _main(argv: list[str]) -> int:
             if code:
                 print(f"error: the step '{title}' ended with exit code {code}", file=sys.stderr)
                 return code
+    print_with_and_without(output / MODEL, output / MODEL_WITHOUT)
     _say_what_lies_where(output, time.monotonic() - started_s)
     return EXIT_OK
 
@@ -71,13 +75,15 @@ def _make_films(directory: Path, films: int, seconds: int) -> Path:
 
 
 def _commands(output: Path, manifest: Path, config: str) -> Iterator[tuple[str, list[str]]]:
-    features, transform, model, scores = (str(output / name) for name in ("features", "transform", "model", "scores"))
+    features, transform, model, scores = (str(output / name) for name in ("features", "transform", MODEL, "scores"))
     catalogue = ["--manifest", str(manifest)]
     settings = ["--config", config]
     yield "features", ["extract", "--films", str(manifest), "--output", features, *settings]
     yield "statistics", ["prepare", "--records", features, *catalogue, "--output", transform, *settings]
     trained_on = ["--records", features, *catalogue, "--transform", transform]
     yield "training", ["train", *trained_on, "--output", model, *settings]
+    without = ["--output", str(output / MODEL_WITHOUT), *settings, "--set", "model.modalities=[image,audio,face]"]
+    yield "training without the signals", ["train", *trained_on, *without]
     held_out = [*catalogue, "--splits", "test"]
     exports = ["--model", f"{model}/exports"]
     yield (
@@ -102,6 +108,7 @@ def _say_what_lies_where(output: Path, took_s: float) -> None:
         ("curves as tables", output / "scores" / "curves"),
         ("how good they are", output / "scores" / "evaluation.csv"),
         ("exported model and its card", output / "model" / "exports"),
+        ("the same without the signals", output / MODEL_WITHOUT),
         ("page of the training", output / "model" / "report" / "index.html"),
         ("films and their labels", output / "data"),
         ("page of the films held out", page),
