@@ -80,7 +80,7 @@ def test_what_does_not_fit_is_refused_with_the_networks_own_inputs_and_outputs(
 def test_a_static_batch_an_input_in_bytes_and_a_second_input(tmp_path: Path) -> None:
     static = pictures_network(tmp_path / "static.onnx", SIZE_PX, batch=3)
     assert OnnxNetwork("mine", section_of(static)).batch_size == 3
-    with pytest.raises(ConfigurationError, match=r"mine.batch_size: 4; the file takes batches of 3 only"):
+    with pytest.raises(ConfigurationError, match=r"mine.batch_size: 4; the network takes batches of 3 only"):
         OnnxNetwork("mine", section_of(static, batch_size=4))
     axes: list[int | str] = ["n", 3, SIZE_PX, SIZE_PX]
     pixels = write_onnx(
@@ -131,6 +131,42 @@ def test_a_vector_depends_on_nothing_but_its_row(vision: Path) -> None:
     infinite = write_onnx(vision.parent / "infinite.onnx", nodes, {"x": axes}, {"embeds": ["n", 3, 1, 1]}, {})
     with pytest.raises(ConfigurationError, match="not finite"):
         OnnxNetwork("mine", section_of(infinite))(np.zeros_like(rows))
+
+
+def quantises_while_it_runs(path: Path, batch: int | str) -> Path:
+    weights = np.random.default_rng(6).integers(-100, 100, (100, 6)).astype(np.int8)
+    nodes = [
+        node("DynamicQuantizeLinear", "wave", "bytes scale zero"),
+        node("MatMulInteger", "bytes weights zero", "sums"),
+        node("Cast", "sums", "numbers", to=TensorProto.FLOAT),
+        node("Mul", "numbers scale", "vectors"),
+    ]
+    return write_onnx(path, nodes, {"wave": [batch, 100]}, {"vectors": [batch, 6]}, {"weights": weights})
+
+
+def test_a_network_that_is_quantised_while_it_runs_gets_single_rows(tmp_path: Path) -> None:
+    keys = {"takes": "sound", "rate_hz": 1000, "window_s": 0.1, "size_px": ..., "output": ...}
+    network = OnnxNetwork("mine", section_of(quantises_while_it_runs(tmp_path / "any.onnx", "n"), **keys))
+    rows = np.random.default_rng(7).normal(0, 0.05, (4, 100)).astype(np.float32)
+    louder = rows * np.array([[1], [20], [20], [20]], np.float32)
+    np.testing.assert_array_equal(network(louder)[0], network(rows)[0])
+    with pytest.raises(ConfigurationError, match=r"(?s)batches of 4 and rounds by the largest value.*\[4, 100\]"):
+        OnnxNetwork("mine", section_of(quantises_while_it_runs(tmp_path / "four.onnx", 4), **keys))
+
+
+def test_a_network_that_mixes_the_rows_of_a_batch_is_refused(tmp_path: Path) -> None:
+    nodes = [node("ReduceMean", "wave zero", "mean", keepdims=1), node("Sub", "wave mean", "vectors")]
+    arrays = {"zero": np.array([0])}
+    path = write_onnx(tmp_path / "mixes.onnx", nodes, {"wave": ["n", 100]}, {"vectors": ["n", 100]}, arrays)
+    keys = {"takes": "sound", "rate_hz": 1000, "window_s": 0.1, "size_px": ..., "output": ...}
+    section = section_of(path, **keys)
+    # Not in the child process, whose start takes a second.
+    answer = first_batch_module._answer("mine", section)
+    assert answer["error"].startswith(
+        "extract.networks.mine: it mixes the rows of a batch: a row's vector changes by 0"
+    )
+    sounds = section_of(sounds_network(tmp_path / "sounds.onnx", 100, 25), pool="mean", **keys)
+    assert first_batch_module._answer("mine", sounds)["dimensions"] == 3
 
 
 def test_fingerprints_name_what_changes_a_vector_and_nothing_else(

@@ -27,6 +27,9 @@ from beam_pipelines.extractors.weights import weight_files
 from beam_pipelines.foundation.errors import ConfigurationError, nearest
 from beam_pipelines.foundation.tensorflow_start import has_gpu_device
 
+_QUANTISES_BATCHES = "DynamicQuantize"
+"""How the operators begin that choose their scale by all of their input."""
+
 CUDA = "CUDAExecutionProvider"
 
 
@@ -42,7 +45,8 @@ def onnx_sees_gpu() -> bool:
 class OnnxNetwork:
     """A network by configuration: raw rows [n, …], any n -> float32 [n, D].
 
-    Its results don't depend on the other rows of a batch, as all batches have one size and are filled with zeros.
+    Its results don't depend on the other rows of a batch, as all batches have one size and are filled with zeros;
+    the first batch (`first_batch`) shows whether a file mixes rows.
 
     Args:
         name: the modality, for errors.
@@ -60,7 +64,7 @@ class OnnxNetwork:
         self.file = checked_file(name, section)
         self._inputs = _inputs_of(name, section, self.file)
         self._outputs = outputs_of(name, section, self.file)
-        self.batch_size = batch_size(name, section, self._inputs[0], gpu)
+        self.batch_size = batch_size(name, section, self.file, self._inputs[0], gpu)
         for tensor in self._inputs:
             self._check_input(tensor)
         self._prepare = {tensor.name: preparation(section, tensor) for tensor in self._inputs}
@@ -176,18 +180,29 @@ def checked_file(name: str, section: OnnxConfig) -> ModelFile:
     return file
 
 
-def batch_size(name: str, section: OnnxConfig, tensor: Tensor, gpu: bool) -> int:
+def batch_size(name: str, section: OnnxConfig, file: ModelFile, tensor: Tensor, gpu: bool) -> int:
     """The size of every batch: the file's own, if it says one.
 
+    A network that is quantised while it runs gets single rows, since it rounds by the largest value of a whole batch.
+
     Raises:
-        ConfigurationError: if the section names another one than the file has.
+        ConfigurationError: if the section names another one than the file has, or the file has one that can't be.
     """
     own = tensor.axes[0] if tensor.axes else "?"
+    if any(operator.startswith(_QUANTISES_BATCHES) for operator in file.operators):
+        if own != 1 and isinstance(own, int):
+            raise ConfigurationError(
+                f"extract.networks.{name}: it takes batches of {own} and rounds by the largest value of a whole batch "
+                f"({_QUANTISES_BATCHES}…): export it with a batch of any size\n{file.shown()}"
+            )
+        own = 1
     if not isinstance(own, int):
         return section.batch_size or (section.gpu_batch_size if gpu else section.cpu_batch_size)
     if section.batch_size not in (None, own):
         place = f"extract.networks.{name}.batch_size"
-        raise ConfigurationError(f"{place}: {section.batch_size}; the file takes batches of {own} only: leave it out")
+        raise ConfigurationError(
+            f"{place}: {section.batch_size}; the network takes batches of {own} only: leave it out"
+        )
     return own
 
 
