@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         name: [model.predict(film_of(recording, run, parts)).arousal for run in RUNS] for name, parts in PARTS.items()
     }
     print(table(recording, "arousal", arousal))
-    print("one human observer against the mean of the other eight: .544; ridge regression of seven runs: .37")
+    print("from the data's description: one human against the mean of the other eight .544; ridge of seven runs .37")
     tried = {"builtin:signals": arousal["builtin:signals"]}
     tried |= {column: [alone(recording, run, column, model) for run in RUNS] for column in FOR_VALENCE}
     print()
