@@ -154,7 +154,7 @@ def test_a_network_that_is_quantised_while_it_runs_gets_single_rows(tmp_path: Pa
         OnnxNetwork("mine", section_of(quantises_while_it_runs(tmp_path / "four.onnx", 4), **keys))
 
 
-def test_a_network_that_mixes_the_rows_of_a_batch_is_refused(tmp_path: Path) -> None:
+def test_the_first_batch_shows_mixed_rows_and_a_length_that_the_file_does_not_have(tmp_path: Path) -> None:
     nodes = [node("ReduceMean", "wave zero", "mean", keepdims=1), node("Sub", "wave mean", "vectors")]
     arrays = {"zero": np.array([0])}
     path = write_onnx(tmp_path / "mixes.onnx", nodes, {"wave": ["n", 100]}, {"vectors": ["n", 100]}, arrays)
@@ -164,6 +164,12 @@ def test_a_network_that_mixes_the_rows_of_a_batch_is_refused(tmp_path: Path) -> 
     answer = first_batch_module._answer("mine", section)
     assert answer["error"].startswith(
         "extract.networks.mine: it mixes the rows of a batch: a row's vector changes by 0"
+    )
+    nodes, arrays = [node("Reshape", "wave shape", "vectors")], {"shape": np.array([-1, 100])}
+    path = write_onnx(tmp_path / "wrong.onnx", nodes, {"wave": ["n", 100]}, {"vectors": ["n", 7]}, arrays)
+    answer = first_batch_module._answer("mine", section_of(path, **keys))
+    assert answer["error"].startswith(
+        "extract.networks.mine: its vectors have 100 values, not the 7 that the file says"
     )
     sounds = section_of(sounds_network(tmp_path / "sounds.onnx", 100, 25), pool="mean", **keys)
     assert first_batch_module._answer("mine", sounds)["dimensions"] == 3

@@ -112,6 +112,12 @@ def _answer(name: str, section: Configured) -> dict[str, Any]:
         before_s = time.process_time()
         vectors = network(rows)
         core_s = (time.process_time() - before_s) / len(rows)
+        if vectors.shape[1] != network.dimensions:
+            # A film that the network gets nothing of would have vectors of the other length.
+            raise ConfigurationError(
+                f"extract.networks.{name}: its vectors have {vectors.shape[1]} values, not the {network.dimensions} "
+                f"that the file says\n{network.file.shown()}"
+            )
         # The last row keeps its place, and so its path through the kernels.
         rows[:-1] = network.tokens("Other words, and more of them, are said here.") if network.tokens else 0
         apart = np.abs(network(rows)[-1] - vectors[-1]).max()
