@@ -185,7 +185,8 @@ def run_arms(
         fold: FoldFilms | None = None
         for name in names:
             arm = ARMS[name]
-            for seed in range(1, 1 + (seeds if arm.model == "network" and not arm.disturbed else 1)):
+            trainings = options.sanity_seeds if arm.disturbed else seeds
+            for seed in range(1, 1 + (trainings if arm.model == "network" else 1)):
                 config = settings_of(arm, seed, options.overrides, options.config)
                 found = step_of(arm, config, recording, options.output, test)
                 if found.result() is not None:
@@ -278,6 +279,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", default="network-or-ridge-runs", help="where every result is kept")
     parser.add_argument("--arms", nargs="+", default=[], choices=[*ARMS, "sanity"], help="what to fit; f needs none")
     parser.add_argument("--seeds", type=at_least_one, default=10, help="trainings of each network (default: 10)")
+    parser.add_argument(
+        "--sanity-seeds", type=at_least_one, default=1, help="trainings of each sanity arm (default: the protocol's 1)"
+    )
     parser.add_argument("--runs", type=int, nargs="+", choices=RUNS, help="only these test runs (default: all)")
     parser.add_argument("--stop-at", metavar="HH:MM", help="begin no training from this time on")
     parser.add_argument("--report", action="store_true", help="print the tables of what is there")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from beam_pipelines.foundation.command_line import guarded, make_parser
+from beam_pipelines.foundation.command_line import add_config_file, guarded, make_parser
 from beam_pipelines.foundation.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED, EXIT_TOO_MANY_FILMS_FAILED
 
 if TYPE_CHECKING:
@@ -165,5 +165,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", default=FOLDER, help=f"folder of all files of this command (default: {FOLDER}, in this directory)"
     )
-    parser.add_argument("--config", help="YAML file; its sections extract and score count")
+    add_config_file(parser, help="YAML file; its sections extract and score count")
     return parser

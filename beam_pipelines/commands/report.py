@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.command_line import guarded, make_parser
+from beam_pipelines.foundation.command_line import add_config_file, guarded, make_parser
 from beam_pipelines.foundation.errors import EXIT_OK
 
 EXAMPLES = """
@@ -114,8 +114,8 @@ def _parser() -> argparse.ArgumentParser:
         help="directory of feature records: faces, sound and exact length (default: SCORES/records if it exists)",
     )
     parser.add_argument("--manifest", help="CSV manifest with the films and their labels")
-    parser.add_argument(
-        "--config", help="YAML file; its section train.labels says how the labels are read (layout, origin, range)"
+    add_config_file(
+        parser, help="YAML file; its section train.labels says how the labels are read (layout, origin, range)"
     )
     parser.add_argument("--output", help="folder of the page (default: SCORES/report or RUN/report)")
     parser.add_argument(

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from beam_pipelines.demo.with_and_without import print_with_and_without
-from beam_pipelines.foundation.command_line import guarded, make_parser
+from beam_pipelines.foundation.command_line import add_config_file, guarded, make_parser
 from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError
 from beam_pipelines.foundation.run_summary import as_steps_of_a_run, print_summary
 
@@ -37,7 +37,7 @@ def _main(argv: list[str]) -> int:
         "demo", "Generates short films with known valence and arousal, then extracts, trains, scores and evaluates."
     )
     parser.add_argument("--output", default="demo-run", help="directory of all its files (default: demo-run)")
-    parser.add_argument("--config", default=str(CONFIG), help="YAML file (default: the demo's own)")
+    add_config_file(parser, default=str(CONFIG), help="YAML file (default: the demo's own)")
     parser.add_argument("--films", type=int, default=14, help="number of films (default: 14)")
     parser.add_argument("--seconds", type=int, default=65, help="length of each film in seconds, about (default: 65)")
     arguments = parser.parse_args(argv)

@@ -10,6 +10,7 @@ import difflib
 import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from beam_pipelines.foundation.errors import CineAffectError, ConfigurationError
 from beam_pipelines.foundation.logs.structured_log import is_json
@@ -63,8 +64,23 @@ def add_configuration(
         example: one of its keys with a value, `epochs=20`, to show how `--set` is used.
         file: the help of `--config`.
     """
-    parser.add_argument("--config", help=file)
+    add_config_file(parser, help=file)
     add_set(parser, "--set", section, example)
+
+
+def add_config_file(parser: argparse.ArgumentParser, **settings: Any) -> None:
+    """Adds `--config` with the settings of `add_argument`; it may be given once."""
+    parser.add_argument("--config", action=_GivenOnce, **settings)
+
+
+class _GivenOnce(argparse.Action):
+    """Refuses an option that is there twice: argparse would drop the first value without a word."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option_string: Any = None) -> None:
+        if getattr(namespace, f"_{self.dest}_given", False):
+            parser.error(f"{option_string} is there twice: put the sections of both files into one")
+        setattr(namespace, f"_{self.dest}_given", True)
+        setattr(namespace, self.dest, values)
 
 
 def add_set(parser: argparse.ArgumentParser, option: str, section: str, example: str, dest: str = "overrides") -> None:

@@ -82,10 +82,11 @@ class _UniqueKeys(yaml.SafeLoader):
     """YAML's safe loader, which also refuses a repeated key: YAML would drop the first one silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.YAMLError(f"the key '{key}' is there twice, {node.start_mark}")
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.YAMLError(f"line {key.start_mark.line + 1}: the key '{key.value}' is there twice")
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.foundation.command_line import add_configuration, make_parser
 from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.foundation.errors import ConfigurationError
 
@@ -30,7 +31,7 @@ def test_override_reaches_a_nested_key(tmp_path):
         ("extract: [1, 2]", ["'extract'", "[1, 2]"]),
         ("- a\n- b", ["sections"]),
         ("1: {}", ["unknown section '1'"]),
-        ("extract: {image: {seed: 1}}\nextract: {}", ["'extract' is there twice"]),
+        ("extract: {image: {seed: 1}}\nextract: {}", ["line 2: the key 'extract' is there twice"]),
         ("extract: {modalities: []}", ["extract.modalities"]),
         ("extract: {suffixes: [.MP4]}", ["extract.suffixes"]),
         ("extract: {", ["not readable as YAML"]),
@@ -76,3 +77,13 @@ def test_an_override_that_names_its_section_is_told_to_leave_it_out():
 def test_sections_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         ExtractConfig().threads_per_worker = 3  # type: ignore[misc]
+
+
+def test_a_second_configuration_file_is_refused(capsys):
+    """argparse would take the last one and drop the first without a word."""
+    parser = make_parser("extract", None)
+    add_configuration(parser, "extract", "image.seed=1")
+    assert parser.parse_args(["--config", "a.yaml"]).config == "a.yaml"
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--config", "a.yaml", "--config", "b.yaml"])
+    assert "--config is there twice: put the sections of both files into one" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.command_line import add_set, at_least_one, guarded, make_parser
+from beam_pipelines.foundation.command_line import add_config_file, add_set, at_least_one, guarded, make_parser
 from beam_pipelines.foundation.errors import EXIT_OK
 from beam_pipelines.foundation.run_summary import Places, as_steps_of_a_run, print_summary
 
@@ -149,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", required=True, help="local directory; a second run resumes there")
     parser.add_argument("--records", default="", help="existing feature records (default: films are extracted)")
     parser.add_argument("--runs", help="directory of run files (default: the paper's run1.yaml … run5.yaml)")
-    parser.add_argument("--config", help="YAML file with the sections extract and prepare, for those steps")
+    add_config_file(parser, help="YAML file with the sections extract and prepare, for those steps")
     parser.add_argument("--seeds", type=at_least_one, default=1, help="how often each run is trained (default: 1)")
     parser.add_argument(
         "--validation-films", type=int, help="replaces reproduce.validation_films of all runs (13, as in the paper)"

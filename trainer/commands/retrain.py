@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from beam_pipelines.foundation.command_line import guarded, make_parser
+from beam_pipelines.foundation.command_line import add_config_file, guarded, make_parser
 from beam_pipelines.foundation.errors import EXIT_OK, EXIT_SOME_FILMS_FAILED, ConfigurationError
 from beam_pipelines.foundation.run_summary import as_steps_of_a_run
 
@@ -53,7 +53,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 def _main(argv: list[str]) -> int:
     description = "Extracts what is new, trains a challenger, and promotes it if it is better than the champion."
     parser = make_parser("retrain", description, EXAMPLES)
-    parser.add_argument("--config", required=True, help="YAML file with a section retrain")
+    add_config_file(parser, required=True, help="YAML file with a section retrain")
     path = parser.parse_args(argv).config
 
     from beam_pipelines.contracts.curves.score_config import ScoreConfig
