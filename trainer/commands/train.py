@@ -35,7 +35,7 @@ what it writes to --output:
 
 The final training, on all films: without validation films nothing chooses the epoch or the filter, so take both from a
   run that had some; the run's other settings come with them, unless --config names a file:
-  cineaffect train    --manifest films.csv --records features --transform transform-all --output run-all \
+  cineaffect train    --manifest films.csv --records features --transform transform-all --output run-all \\
                       --train-splits train,validation --validation-splits '' --like run
 Several GPUs share each batch automatically. For several workers, set TF_CONFIG as TensorFlow requires and start the
   same command on each; the first one writes. If one is lost, start all of them again: they resume from the checkpoint.
