@@ -8,6 +8,7 @@ COPY setup.py pyproject.toml README.md /src/
 COPY beam_pipelines /src/beam_pipelines
 COPY trainer /src/trainer
 COPY configs /src/configs
+COPY docs/responsible-use.md /src/docs/responsible-use.md
 RUN pip install --no-cache-dir "/src[gcp,gpu]" && pip check
 ENV CINEAFFECT_WEIGHTS=/opt/cineaffect/weights
 RUN cineaffect weights fetch

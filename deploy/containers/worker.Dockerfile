@@ -9,6 +9,7 @@ COPY setup.py pyproject.toml README.md /src/
 COPY beam_pipelines /src/beam_pipelines
 COPY trainer /src/trainer
 COPY configs /src/configs
+COPY docs/responsible-use.md /src/docs/responsible-use.md
 RUN pip install --no-cache-dir "/src[gcp]" && pip check
 # The image holds the weights, so that no worker downloads any; each file is compared with its published hash.
 ENV CINEAFFECT_WEIGHTS=/opt/cineaffect/weights

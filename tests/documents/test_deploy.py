@@ -137,6 +137,7 @@ def test_what_a_container_file_copies_is_all_that_the_package_needs(path, tmp_pa
     modules = [path for package in ("beam_pipelines", "trainer") for path in (ROOT / package).rglob("*.py")]
     assert packed >= {path.relative_to(ROOT).as_posix() for path in modules}
     assert packed >= {"beam_pipelines/demo/demo.yaml", "beam_pipelines/py.typed", "trainer/py.typed"}
+    assert "beam_pipelines/docs/responsible-use.md" in packed
 
 
 @pytest.mark.parametrize("path", CONTAINERS, ids=lambda path: path.stem)

@@ -77,7 +77,7 @@ def choose_challenger(round_directory: str, version: int, metric: str) -> Challe
     names = {NETWORK: SMOOTHED, RIDGE: ridge_rows(SMOOTHED)}
     of_each = {kind: [figures.get((name, target)) for target in targets] for kind, name in names.items()}
     kind, why = NETWORK, ""
-    if None not in of_each[RIDGE]:
+    if targets and None not in of_each[RIDGE]:  # without validation films the card has no rows at all
         network, ridge = (_mean(both) for both in of_each.values())
         better = ridge < network if metric == "mse" else ridge > network
         kind = RIDGE if better else NETWORK

@@ -43,7 +43,7 @@ def test_the_five_runs_are_those_of_the_paper() -> None:
 def test_an_installed_package_has_them(tmp_path: Path) -> None:
     pytest.importorskip("setuptools")
     source = tmp_path / "source"
-    for name in ("trainer", "configs"):
+    for name in ("trainer", "configs", "docs"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     (source / "beam_pipelines").mkdir()
     for path in (source / "beam_pipelines" / "__init__.py", source / "README.md"):
