@@ -37,6 +37,8 @@ def standardised(values: Floats) -> Floats:
         return moved
     own = values[:, rated]
     means, deviations = np.nanmean(own, axis=0), np.nanstd(own, axis=0)
+    # The mean of equal values may miss them by a rounding, which must not be blown up to a common deviation.
+    deviations[np.nanmax(own, axis=0) == np.nanmin(own, axis=0)] = 0.0
     scale = np.divide(np.mean(deviations), deviations, out=np.zeros_like(deviations), where=deviations > 0.0)
     moved[:, rated] = np.mean(means) + (own - means) * scale
     return moved

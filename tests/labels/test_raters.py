@@ -70,3 +70,11 @@ def test_standardised_raters_have_one_mean_and_deviation_and_keep_their_course(s
     for k in range(values.shape[1]):
         there = np.isfinite(values[:, k])
         assert np.corrcoef(values[there, k], moved[there, k])[0, 1] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("count", [10, 100, 1000])
+def test_a_rater_who_gave_one_value_is_moved_to_the_common_mean(count: int) -> None:
+    """A thousand times .1 has a deviation of 1e-17, which would become the others' deviation."""
+    others = np.random.default_rng(0).normal(size=(count, 2)) * 0.3
+    moved = standardised(np.column_stack([others, np.full(count, 0.1)]))
+    np.testing.assert_allclose(moved[:, 2], moved[:, :2].mean(), atol=1e-12)
