@@ -41,13 +41,16 @@ class SecondMeans:
 
     def __init__(self, columns: int, whole_rows: bool = False):
         self._whole_rows = whole_rows
+        self._seconds = 0
         self._sums = np.zeros((0, columns))
         self._counts = np.zeros((0, 1 if whole_rows else columns), np.int64)
 
     def add(self, seconds: NDArray[np.int64], values: NDArray[np.float64]) -> None:
         """Adds samples: their seconds int64 [N], none negative, and values float64 [N, D], NaN for none."""
-        lacking = int(seconds.max(initial=-1)) + 1 - len(self._sums)
-        if lacking > 0:
+        self._seconds = max(self._seconds, int(seconds.max(initial=-1)) + 1)
+        if self._seconds > len(self._sums):
+            # Twice as many: rows come one by one, and a copy a row would take quadratic time.
+            lacking = 2 * self._seconds - len(self._sums)
             self._sums = np.pad(self._sums, ((0, lacking), (0, 0)))
             self._counts = np.pad(self._counts, ((0, lacking), (0, 0)))
         known: NDArray[np.bool_] = ~np.isnan(values)
@@ -58,8 +61,9 @@ class SecondMeans:
 
     def means(self, least_samples: int = 1) -> NDArray[np.float64]:
         """The means, float64 [T, D]; NaN where a second has fewer samples."""
+        sums, counts = self._sums[: self._seconds], self._counts[: self._seconds]
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(self._counts >= least_samples, self._sums / self._counts, math.nan)
+            return np.where(counts >= least_samples, sums / counts, math.nan)
 
     def averaged(self) -> int:
         """How many seconds have several samples."""
