@@ -81,9 +81,9 @@ def _targets(asked: str | None, of_arc: Sequence[str], of_films: Sequence[str]) 
 
     targets = [target for target in of_films if target in of_arc and asked in (None, target)]
     if not targets:
-        wanted = f"--target {asked}: it" if asked else "the arc"
+        wanted = f"--target {asked}: not" if asked else "nothing"
         raise ConfigurationError(
-            f"{wanted} isn't in both; the arc has {', '.join(of_arc)}, the films {', '.join(of_films)}"
+            f"{wanted} in both; what is compared has {', '.join(of_arc)}, the films have {', '.join(of_films)}"
         )
     return targets
 

@@ -85,16 +85,18 @@ def read_rows(uri: str, config: LabelConfig) -> Rows:
     ], unpaired
 
 
-def label_files(uri: str, layout: str) -> tuple[str, ...]:
+def label_files(uri: str, config: LabelConfig) -> tuple[str, ...]:
     """The files that a manifest's label address means: itself, both of a pair, valence first, or those of all raters.
+
+    Of a table's files those of the targets that are learned.
 
     Raises:
         AnnotationError: if the name of one of two files doesn't say which it is, or there is none.
     """
-    if layout == TABLE:
+    if config.layout == TABLE:
         with _faults_of_labels():
-            return tuple(file.uri for file in rating_files(uri, TARGETS))
-    if layout not in _PAIRED:
+            return tuple(file.uri for file in rating_files(uri, config.targets))
+    if config.layout not in _PAIRED:
         return (uri,)
     folder, _, name = uri.rpartition("/")
     for own in ("Valence", "Arousal"):
@@ -104,7 +106,7 @@ def label_files(uri: str, layout: str) -> tuple[str, ...]:
             valence, arousal = (f"{prefix}{stem}_{target}{rest}" for target in ("Valence", "Arousal"))
             return valence, arousal
     raise AnnotationError(
-        f"{uri}: a label file of the layout {layout} is named <movie>_Valence.txt or <movie>_Arousal.txt, "
+        f"{uri}: a label file of the layout {config.layout} is named <movie>_Valence.txt or <movie>_Arousal.txt, "
         "and the other lies beside it; correct the column 'labels' of the manifest, or train.labels.layout"
     )
 
@@ -138,7 +140,7 @@ def _read_2017(uri: str, config: LabelConfig) -> Rows:
 
 def _read_pair(uri: str, config: LabelConfig) -> Rows:
     columns = []
-    for target, file in zip(TARGETS, label_files(uri, config.layout), strict=True):
+    for target, file in zip(TARGETS, label_files(uri, config), strict=True):
         wanted = "two or three finite numbers (time, mean, standard deviation)"
         columns.append((target, file, _numbers_of(_table(file), (2, 3), wanted)))
     (_, _, valence), (_, arousal_uri, arousal) = columns
@@ -199,7 +201,12 @@ def _table(uri: str) -> Table:
         with _faults_of_labels():
             table = read_table(uri)
     except FileNotFoundError as error:
-        raise AnnotationError(f"{uri}: no such label file; correct the column 'labels' of the manifest") from error
+        how = "correct the column 'labels' of the manifest"
+        if "{" in uri:
+            how = (
+                "an address with {rater} or {target} needs train.labels.layout: table, so the --config of the training"
+            )
+        raise AnnotationError(f"{uri}: no such label file; {how}") from error
     if not table.header:
         raise AnnotationError(f"{uri}: has no rows of labels")
     return table

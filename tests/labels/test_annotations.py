@@ -211,3 +211,8 @@ def test_table_of_what_was_cut() -> None:
     assert text[0] == "Labels and features differ in 1 of 2 films:"
     assert text[2].split() == ["film46", "3000", "100", "100", "0", "0", "2900"]
     assert text[3].split()[2:] == ["3003", "103", "103", "0", "0", "2900"]
+
+
+def test_an_address_of_raters_in_another_layout_says_what_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match=r"needs train\.labels\.layout: table, so the --config of the training"):
+        read_labels(str(tmp_path / "night" / "{rater}.csv"), LabelConfig())

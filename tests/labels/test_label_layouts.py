@@ -141,10 +141,13 @@ def test_a_pair_lacks_its_other_file(tmp_path: Path) -> None:
 
 
 def test_names_of_a_pair() -> None:
-    assert label_files("gs://b/x_Arousal.txt", "liris_accede") == ("gs://b/x_Valence.txt", "gs://b/x_Arousal.txt")
-    assert label_files("A_Valence_Valence.txt", "liris_accede")[1] == "A_Valence_Arousal.txt"
-    assert label_files("/x_Valence.txt", "liris_accede")[1] == "/x_Arousal.txt"
-    assert label_files("anything.txt", "mediaeval2018") == ("anything.txt",)
+    assert label_files("gs://b/x_Arousal.txt", LabelConfig(layout="liris_accede")) == (
+        "gs://b/x_Valence.txt",
+        "gs://b/x_Arousal.txt",
+    )
+    assert label_files("A_Valence_Valence.txt", LabelConfig(layout="liris_accede"))[1] == "A_Valence_Arousal.txt"
+    assert label_files("/x_Valence.txt", LabelConfig(layout="liris_accede"))[1] == "/x_Arousal.txt"
+    assert label_files("anything.txt", LabelConfig(layout="mediaeval2018")) == ("anything.txt",)
 
 
 def test_the_layout_is_a_key() -> None:

@@ -125,9 +125,10 @@ def test_one_target_and_the_files_of_an_address(tmp_path: Path) -> None:
     address = three_raters(tmp_path)
     labels = read_labels(address, config(targets=["arousal"], raters={"least": 3}))
     assert labels.values.shape == (3, 1)
-    assert len(label_files(address, "table")) == 3
+    assert len(label_files(address, LabelConfig(layout="table"))) == 3
+    assert label_files("{target}/a.csv", config(targets=["arousal"])) == ("arousal/a.csv",)
     with pytest.raises(AnnotationError, match="no such file of any rater"):
-        label_files(str(tmp_path / "nobody" / "{rater}.csv"), "table")
+        label_files(str(tmp_path / "nobody" / "{rater}.csv"), LabelConfig(layout="table"))
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ def _graph_digest(transform: str) -> str:
 
 def _labels_digest(film: Film, labels: LabelConfig) -> str:
     state = hashlib.sha256()
-    for uri in label_files(film.labels, labels.layout):
+    for uri in label_files(film.labels, labels):
         try:
             state.update(storage.read_bytes(uri))
         except FileNotFoundError as error:

@@ -16,7 +16,7 @@ from trainer.data.dataset import Statistics, TrainingFilm, load_films, read_stat
 from trainer.data.leaks import assert_no_leak, assert_test_films_are_new, sources_of
 from trainer.evaluation.curve_files import RIDGE, SMOOTHED, ridge_rows
 from trainer.evaluation.evaluate import selection_score
-from trainer.evaluation.metrics import MetricsTable
+from trainer.evaluation.metrics import CONSTANT_MEAN, MetricsTable
 from trainer.evaluation.run_origin import untrained_note
 from trainer.exporting.run_results import RunInput, describe_model, export_next, write_results
 from trainer.foundation.config import TrainConfig
@@ -230,4 +230,9 @@ def _print_better_ridge(table: MetricsTable, selection: str, directory: str) -> 
         print(
             f"ridge regression does better than the network here ({selection.upper()}, mean of all targets, "
             f"smoothed): its model is {directory}"
+        )
+    errors = {row: selection_score(table, "mse", row) for row in (SMOOTHED, ridge_rows(SMOOTHED), CONSTANT_MEAN)}
+    if max(errors, key=lambda row: errors[row]) == CONSTANT_MEAN:
+        print(
+            "neither has a lower MSE than the constant mean: the models have learned nothing that holds for new films"
         )

@@ -138,7 +138,9 @@ def test_films_of_a_model_of_one_target_have_no_story(tmp_path: Path, capsys: py
     assert similar.main(["--scores", str(tmp_path), "--film", "Cinderella 2", "--top", "2"]) == 0
     assert "by shape of arousal" in capsys.readouterr().out
     assert similar.main(["--scores", str(tmp_path), "--film", "Cinderella 2", "--target", "valence"]) == 2
-    assert "--target valence: it isn't in both; the arc has arousal, the films arousal" in capsys.readouterr().err
+    assert (
+        "--target valence: not in both; what is compared has arousal, the films have arousal" in capsys.readouterr().err
+    )
 
 
 def test_levels_of_a_model_that_gives_every_film_its_own_range_are_not_compared(
