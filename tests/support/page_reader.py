@@ -126,6 +126,8 @@ class Reader:
         elif program == "export":
             for setting in arguments:
                 self.monkeypatch.setenv(*setting.split("=", 1))
+        elif program == "pip":  # `.ci/wheel` installs
+            assert arguments == ["install", "."] and (ROOT / "setup.py").is_file()
         elif program == "docker":
             assert "-f" not in arguments or (ROOT / arguments[arguments.index("-f") + 1]).is_file()
         elif program == "crontab":
