@@ -127,7 +127,7 @@ class Reader:
             for setting in arguments:
                 self.monkeypatch.setenv(*setting.split("=", 1))
         elif program == "pip":  # `.ci/wheel` installs
-            assert arguments == ["install", "."] and (ROOT / "setup.py").is_file()
+            assert arguments == ["install", "."]
         elif program == "docker":
             assert "-f" not in arguments or (ROOT / arguments[arguments.index("-f") + 1]).is_file()
         elif program == "crontab":
