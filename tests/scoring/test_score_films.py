@@ -38,10 +38,10 @@ def place(tmp_path_factory) -> Path:
     return root
 
 
-def run(place, output, *arguments):
+def run(place, output, *arguments, config=None):
     return score.main(
         ["--films", str(place / "films"), "--model", str(place / "exports"), "--output", str(output),
-         "--config", str(place / "config.yaml"), "--workers=1", "--set", "plots=false", *arguments]
+         "--config", str(config or place / "config.yaml"), "--workers=1", "--set", "plots=false", *arguments]
     )  # fmt: skip
 
 
@@ -81,6 +81,6 @@ def test_films_become_curves_and_a_bad_one_a_failure(place, tmp_path):
 )
 def test_features_of_another_kind_are_refused_before_any_film_is_decoded(place, tmp_path, capsys, text, says):
     (tmp_path / "config.yaml").write_text(text)
-    assert run(place, tmp_path / "out", "--config", str(tmp_path / "config.yaml")) == 2
+    assert run(place, tmp_path / "out", config=tmp_path / "config.yaml") == 2
     assert says in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
