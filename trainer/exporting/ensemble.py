@@ -186,30 +186,8 @@ def validate_members(
         ConfigurationError: if a member has learned from one of the films, or a film has no labels or an unsuitable
             record.
     """
-    low, high = members[0].reference.card.label_range
-    if (config.labels.minimum, config.labels.maximum) != (low, high):
-        raise ConfigurationError(
-            f"train.labels: its range is [{config.labels.minimum:g}, {config.labels.maximum:g}], the members predict "
-            f"[{low:g}, {high:g}]; give the --config that they were trained with"
-        )
-    targets = members[0].reference.card.targets
-    if config.labels.targets != targets:
-        raise ConfigurationError(
-            f"train.labels.targets: is {list(config.labels.targets)}, the members predict {list(targets)}; give the "
-            "--config that they were trained with"
-        )
-    lag_s = members[0].reference.card.label_lag_s
-    config = config.model_copy(update={"labels": config.labels.with_lag_of(members[0].uri, lag_s)})
-    there = list_records(records)
-    sources = {f.film_id: read_header(there[f.film_id]).source_sha256 for f in films if f.film_id in there}
-    for member in members:
-        trained = member.learned_films().train
-        learned = sorted(film for film, sha256 in sources.items() if find_among(trained, film, sha256) is not None)
-        if learned:
-            raise ConfigurationError(
-                f"{member.uri}: has learned from {', '.join(learned)}, so they can't choose the filter; name films "
-                "that no member knows with --validation-splits, or leave out --manifest"
-            )
+    config = _read_as_in_training(config, members[0])
+    _assert_new_films(members, films, records)
     models = [ExportedModel(member.reference) for member in members]
     held_out = [_predict(film, members, models, records, config) for film in films]
     constant = mean_label(
@@ -228,6 +206,38 @@ def validate_members(
     table = evaluate_curves(curves, held_out, constant, config.labels.targets)
     table = table.beside_raters(rater_rows(held_out, config.labels.targets))
     return Validated(smoothing, table, constant, weights)
+
+
+def _read_as_in_training(config: TrainConfig, first: Member) -> TrainConfig:
+    """The configuration with the members' lag; refuses another range or other targets than theirs."""
+    low, high = first.reference.card.label_range
+    if (config.labels.minimum, config.labels.maximum) != (low, high):
+        raise ConfigurationError(
+            f"train.labels: its range is [{config.labels.minimum:g}, {config.labels.maximum:g}], the members predict "
+            f"[{low:g}, {high:g}]; give the --config that they were trained with"
+        )
+    targets = first.reference.card.targets
+    if config.labels.targets != targets:
+        raise ConfigurationError(
+            f"train.labels.targets: is {list(config.labels.targets)}, the members predict {list(targets)}; give the "
+            "--config that they were trained with"
+        )
+    lag_s = first.reference.card.label_lag_s
+    return config.model_copy(update={"labels": config.labels.with_lag_of(first.uri, lag_s)})
+
+
+def _assert_new_films(members: Sequence[Member], films: Sequence[Film], records: str) -> None:
+    """Refuses films from which a member has learned, whatever their ids."""
+    there = list_records(records)
+    sources = {f.film_id: read_header(there[f.film_id]).source_sha256 for f in films if f.film_id in there}
+    for member in members:
+        trained = member.learned_films().train
+        learned = sorted(film for film, sha256 in sources.items() if find_among(trained, film, sha256) is not None)
+        if learned:
+            raise ConfigurationError(
+                f"{member.uri}: has learned from {', '.join(learned)}, so they can't choose the filter; name films "
+                "that no member knows with --validation-splits, or leave out --manifest"
+            )
 
 
 def best_weights(films: Sequence[ValidationFilm]) -> tuple[float, ...]:

@@ -49,6 +49,29 @@
     context.stroke();
   };
 
+  // The empty plane of valence and arousal: its frame, its axes, and their words in the edge.
+  CineAffect.drawPlane = (context, size, edge) => {
+    const colours = CineAffect.colours();
+    context.lineWidth = 1;
+    context.strokeStyle = colours.line;
+    context.strokeRect(edge, edge, size - 2 * edge, size - 2 * edge);
+    trace(context, [[size / 2, edge], [size / 2, size - edge]]);
+    trace(context, [[edge, size / 2], [size - edge, size / 2]]);
+    context.fillStyle = colours.quiet;
+    context.font = "12px system-ui, sans-serif";
+    context.textBaseline = "middle";
+    context.textAlign = "center";
+    context.fillText("excited", size / 2, edge / 2);
+    context.fillText("calm", size / 2, size - edge / 2);
+    for (const [word, x] of [["unpleasant", edge / 2], ["pleasant", size - edge / 2]]) {
+      context.save();
+      context.translate(x, size / 2);
+      context.rotate(-Math.PI / 2);
+      context.fillText(word, 0, 0);
+      context.restore();
+    }
+  };
+
   // Time as colour: from blue to yellow, as in cividis, which all kinds of colour vision read alike; the ends are
   // drawn in so far that each can be seen on its page.
   const ON_LIGHT = [[0, 34, 78], [40, 70, 120], [70, 100, 140], [120, 120, 110], [165, 140, 60], [196, 150, 0]];
@@ -130,23 +153,7 @@
       const [low, high] = this.range, edge = 22;
       this.place = (value) => edge + ((value - low) / (high - low)) * (size - 2 * edge);
       const context = CineAffect.surface(this.picture, size, size), colours = CineAffect.colours();
-      context.strokeStyle = colours.line;
-      context.strokeRect(edge, edge, size - 2 * edge, size - 2 * edge);
-      trace(context, [[size / 2, edge], [size / 2, size - edge]]);
-      trace(context, [[edge, size / 2], [size - edge, size / 2]]);
-      context.fillStyle = colours.quiet;
-      context.font = "12px system-ui, sans-serif";
-      context.textBaseline = "middle";
-      context.textAlign = "center";
-      context.fillText("excited", size / 2, edge / 2);
-      context.fillText("calm", size / 2, size - edge / 2);
-      for (const [word, x] of [["unpleasant", edge / 2], ["pleasant", size - edge / 2]]) {
-        context.save();
-        context.translate(x, size / 2);
-        context.rotate(-Math.PI / 2);
-        context.fillText(word, 0, 0);
-        context.restore();
-      }
+      CineAffect.drawPlane(context, size, edge);
       context.globalAlpha = 0.9;
       context.textAlign = "left";
       context.fillText("tense", edge + 6, edge + 11);

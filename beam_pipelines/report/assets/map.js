@@ -82,28 +82,7 @@
       if (!size) return;
       this.size = size;
       const context = CineAffect.surface(this.canvas, size, size), colours = CineAffect.colours();
-      context.strokeStyle = colours.line;
-      context.lineWidth = 1;
-      context.strokeRect(EDGE, EDGE, size - 2 * EDGE, size - 2 * EDGE);
-      context.beginPath();
-      context.moveTo(size / 2, EDGE);
-      context.lineTo(size / 2, size - EDGE);
-      context.moveTo(EDGE, size / 2);
-      context.lineTo(size - EDGE, size / 2);
-      context.stroke();
-      context.fillStyle = colours.quiet;
-      context.font = "12px system-ui, sans-serif";
-      context.textAlign = "center";
-      context.textBaseline = "middle";
-      context.fillText("excited", size / 2, EDGE / 2);
-      context.fillText("calm", size / 2, size - EDGE / 2);
-      for (const [word, x] of [["unpleasant", EDGE / 2], ["pleasant", size - EDGE / 2]]) {
-        context.save();
-        context.translate(x, size / 2);
-        context.rotate(-Math.PI / 2);
-        context.fillText(word, 0, 0);
-        context.restore();
-      }
+      CineAffect.drawPlane(context, size, EDGE);
       const radius = this.rows.length > 1000 ? 2 : 3.2;
       for (const strong of [false, true]) {
         context.fillStyle = strong ? colours.text : colours.quiet;
