@@ -24,6 +24,7 @@ COMMANDS = {
     "train": ("trainer.commands.train", "feature records and labels -> exported model with its card"),
     "tune": ("trainer.commands.tune", "searches the paper's space for the best configuration, by the validation films"),
     "ensemble": ("trainer.commands.ensemble", "several exported models -> one whose curves are the mean of theirs"),
+    "calibrate": ("trainer.commands.calibrate", "bands around a model's curves, with a promise for new films"),
     "evaluate": ("trainer.commands.evaluate", "curves against labels: MSE, PCC and CCC beside the constant mean"),
     "score": ("beam_pipelines.commands.score", "films or feature records -> smoothed curves, table, plots"),
     "report": (

@@ -89,6 +89,7 @@ def define_pipeline(
             "label_range": list(model.card.label_range),
             "label_lag_s": model.card.label_lag_s,
             "data": model.card.data,
+            "calibration": model.card.calibration and model.card.calibration.model_dump(mode="json"),
         },
         "untrained": model.card.untrained(),
         "smoothing": smoothing.model_dump(mode="json"),
@@ -105,13 +106,14 @@ def define_pipeline(
 def curve_files(model: ModelReference, config: ScoreConfig, output: str, run_started_s: float = math.inf) -> CurveFiles:
     """Where the files of a run go, and who makes them."""
     smoothing = config.smoothing_over(model.card.smoothing)
+    levels = next(iter(model.card.half_widths(smoothing, config.stride_s).values()), {})
     return CurveFiles(
         output,
         config.csv,
         config.plots,
         config.shards,
         scorer_digest(model.sha256, smoothing, model.card.is_ensemble, config.stride_s),
-        columns=columns_of(model.card.targets, model.card.is_ensemble),
+        columns=columns_of(model.card.targets, model.card.is_ensemble, levels),
         run_started_s=run_started_s,
     )
 

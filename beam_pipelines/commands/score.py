@@ -89,6 +89,8 @@ def _main(argv: list[str]) -> int:
     code = run_scoring(
         source, model, config, arguments.output, options, beam_arguments, arguments.workers, arguments.records
     )
+    if note := model.card.without_bands(config.smoothing_over(model.card.smoothing), config.stride_s):
+        print(note)
     if untrained := model.card.untrained():
         print(f"made from untrained networks ({', '.join(untrained)}): for demonstration only")
     return code

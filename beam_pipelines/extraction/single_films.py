@@ -81,7 +81,8 @@ def score_features(record: FilmRecord, model: ExportedModel, smoothing: Smoothin
 
     Returns:
         `valence`, `arousal` (smoothed), `valence_raw`, `arousal_raw`, each float64 [T]; for an ensemble also
-        `valence_spread`, `arousal_spread`. Those of a target that the model doesn't predict are None.
+        `valence_spread`, `arousal_spread`. Those of a target that the model doesn't predict are None. A calibrated
+        model's curve has `bands`: `valence_low_80` and so on -> float64 [T].
 
     Raises:
         FilmError: if the features are not those that the model was trained on; the error names both.
@@ -89,7 +90,7 @@ def score_features(record: FilmRecord, model: ExportedModel, smoothing: Smoothin
     raw = model.predict(features_of(record, model.card))
     filter_ = smoothing or model.card.smoothing
     film_id, label_range = record.header.film_id, model.card.label_range
-    return smoothed_curve(film_id, raw.values, filter_, label_range, raw.members)
+    return smoothed_curve(film_id, raw.values, filter_, label_range, raw.members, model.card.half_widths(filter_))
 
 
 def score_film(

@@ -24,7 +24,9 @@ _LONGEST_NAME = 45
 
 
 def plot_film(output: Output, curve: AffectCurve, label_range: Range = (-1.0, 1.0), remark: str = "") -> None:
-    """Draws a film's curves, one above the other: smoothed bold, raw faint, an ensemble's spread as a band.
+    """Draws a film's curves, one above the other: smoothed bold, raw faint, with its bands.
+
+    Those of a calibrated model say where labels lie. An ensemble that isn't calibrated has its members' spread instead.
 
     Args:
         output: a path (local or `gs://`), or a binary file.
@@ -41,9 +43,12 @@ def plot_film(output: Output, curve: AffectCurve, label_range: Range = (-1.0, 1.
             values, raw, spread = (getattr(curve, target + suffix) for suffix in ("", "_raw", "_spread"))
             colour = COLOURS[target]
             panel.plot(seconds, values, color=colour, lw=2.4, marker=marker, label="smoothed", zorder=4)
-            if spread is not None:
-                band: dict[str, Any] = {"color": colour, "alpha": 0.2, "lw": 0}
-                panel.fill_between(seconds, values - spread, values + spread, label="spread", zorder=2, **band)
+            band: dict[str, Any] = {"color": colour, "lw": 0, "zorder": 2}
+            for level, alpha in zip(curve.levels, (0.2, 0.12), strict=False):
+                low, high = (curve.of(f"{target}_{edge}_{level}") for edge in ("low", "high"))
+                panel.fill_between(seconds, low, high, label=f"{level} %", alpha=alpha, **band)
+            if spread is not None and not curve.levels:
+                panel.fill_between(seconds, values - spread, values + spread, label="spread", alpha=0.2, **band)
             panel.plot(seconds, raw, color=colour, alpha=0.4, lw=1.0, label="raw", zorder=2)
             _shape_curve_panel(panel, target, label_range)
         _shape_time_axis(panels[-1], seconds)
@@ -72,7 +77,7 @@ def _shape_curve_panel(panel: Axes, target: str, label_range: Range) -> None:
     panel.axhline((low + high) / 2, color=GUIDE_COLOUR, lw=0.9, zorder=1)
     panel.set_title(target.capitalize(), loc="left", color=COLOURS[target], fontweight="bold")
     # Above the panel, right of its name, where it covers no curve.
-    panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.1)
+    panel.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=5, borderaxespad=0.1)
 
 
 def _shape_time_axis(panel: Axes, time_s: NDArray[np.int64]) -> None:

@@ -77,7 +77,9 @@ class PredictCurves(beam.PTransform):
     inference: Inference = Inference()
 
     def expand(self, films: beam.PCollection) -> Mapping[str, beam.PCollection]:
-        smooth = _SmoothCurve(self.smoothing, self.model.card.label_range, self.scorer)
+        card = self.model.card
+        bands = card.half_widths(self.smoothing, self.inference.stride_s)
+        smooth = _SmoothCurve(self.smoothing, card.label_range, self.scorer, bands)
         smoothed = (
             films
             | "BatchFilms" >> beam.ParDo(_BatchFilms(self.inference.batch_s))
@@ -165,15 +167,24 @@ class _BatchFilms(beam.DoFn):
 
 
 class _SmoothCurve(beam.DoFn):
-    def __init__(self, smoothing: SmoothingConfig, label_range: tuple[float, float], scorer: str):
+    def __init__(
+        self,
+        smoothing: SmoothingConfig,
+        label_range: tuple[float, float],
+        scorer: str,
+        half_widths: Mapping[str, Mapping[int, float]],
+    ):
         self.smoothing = smoothing
         self.label_range = label_range
         self.scorer = scorer
+        self.half_widths = half_widths
 
     def process(self, element: FilmOutput) -> Iterator[Any]:
         film, raw = element
         try:
-            curve = smoothed_curve(film.film_id, raw.values, self.smoothing, self.label_range, raw.members)
+            curve = smoothed_curve(
+                film.film_id, raw.values, self.smoothing, self.label_range, raw.members, self.half_widths
+            )
         except FilmError as error:
             yield beam.pvalue.TaggedOutput(FAILED_TAG, failed_film(film, error))
         else:

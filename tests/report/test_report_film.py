@@ -174,6 +174,25 @@ def test_an_ensemble_has_a_band_around_its_curve_and_a_single_model_none(page: A
     assert shown["wide"] > 1.5 * shown["narrow"]
 
 
+def test_a_calibrated_model_has_its_bands_instead_of_a_spread(page: Any, tmp_path: Path) -> None:
+    shown = {}
+    for name, half_widths in (("one", {80: 0.1}), ("both", {80: 0.1, 95: 0.3})):
+        scores = tmp_path / name
+        scores.mkdir()
+        write_scores(scores, [curve_of("one", 60, 1, spread=0.5, half_widths=half_widths)], [])
+        assert main(["--scores", str(scores)]) == 0
+        open_film(page, scores / "report", "one")
+        shown[name] = coloured(page, "valence")
+        legend = page.inner_text("#legend")
+        assert "80 % band" in legend
+        assert ("95 % band" in legend) == (name == "both")
+        assert "spread" not in legend
+        written = film_data(scores / "report", "one")
+        assert written["bands"]["arousal"] == [[level, half] for level, half in half_widths.items()]
+        assert not any("low_80" in key for key in written)
+    assert shown["both"] > 1.5 * shown["one"]
+
+
 @pytest.mark.parametrize(("target", "other"), [("arousal", "valence"), ("valence", "arousal")])
 def test_a_model_of_one_target_has_one_chart_and_no_plane(page: Any, tmp_path: Path, target: str, other: str) -> None:
     curves = [curve_of(name, 60, seed, targets=[target]) for seed, name in enumerate(["one", "two"])]

@@ -77,6 +77,23 @@ def test_the_spread_of_an_ensemble_is_a_band() -> None:
     assert tinted[1] > 1.6 * tinted[0]
 
 
+def test_a_calibrated_model_has_its_bands_and_no_spread() -> None:
+    bands = {}
+    for target, values in (("valence", VALENCE), ("arousal", AROUSAL)):
+        for level, half in ((80, 0.1), (95, 0.2)):
+            bands |= {f"{target}_low_{level}": values - half, f"{target}_high_{level}": values + half}
+    spread = {"valence_spread": np.full(120, 0.5), "arousal_spread": np.full(120, 0.5)}
+    picture = pixels(curve_png(bands=bands, **spread)).astype(int)
+    assert (picture == pixels(curve_png(bands=bands))).all()
+    white, blue = np.full(3, 255), np.frombuffer(bytes.fromhex(COLOURS["valence"][1:]), np.uint8).astype(int)
+    outer = white + 0.12 * (blue - white)
+    inner = white + 0.2 * (blue - white)
+    inner += 0.12 * (blue - inner)
+    counts = [int((np.abs(picture - colour).max(axis=-1) <= 2).sum()) for colour in (outer, inner)]
+    assert min(counts) > 1000
+    assert counts[0] == pytest.approx(counts[1], rel=0.35)
+
+
 def test_valence_lies_above_arousal_and_follows_its_values() -> None:
     picture = pixels(curve_png(valence=np.linspace(-1, 1, 120), arousal=np.full(120, -1.0)))
     height, width, _ = picture.shape

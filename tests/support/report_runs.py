@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.commands.report import main
+from beam_pipelines.contracts.curves.bands import edges
 from beam_pipelines.contracts.curves.curve_table import part_uri, write_part
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.curves.done_marker import DoneMarker
@@ -35,8 +36,12 @@ def curve_of(
     lift: float = 0.0,
     spread: float | None = None,
     targets: Sequence[str] = TARGETS,
+    half_widths: Mapping[int, float] | None = None,
 ) -> AffectCurve:
-    """Waves of a pace of their own; with `spread` the curve of an ensemble whose members lie so far apart."""
+    """Waves of a pace of their own; with `spread` the curve of an ensemble whose members lie so far apart.
+
+    With `half_widths`, level -> half the width, the curve of a calibrated model.
+    """
     random, time_s = np.random.default_rng(seed), np.arange(seconds)
     pace, phase = random.uniform(8, 14, 2), random.uniform(0, 6, 2)
     smooth = [0.5 * np.sin(2 * np.pi * time_s / pace[n] + phase[n]) + lift for n in range(2)]
@@ -49,7 +54,11 @@ def curve_of(
     }
     if spread is not None:
         columns |= {f"{target}_spread": np.full(seconds, spread) for target in targets}
-    return AffectCurve(film_id, **columns)
+    for level, half in (half_widths or {}).items():
+        for target in targets:
+            low, high = edges(columns[target], half, (-1.0, 1.0))
+            columns |= {f"{target}_low_{level}": low, f"{target}_high_{level}": high}
+    return AffectCurve.of_columns(film_id, columns)
 
 
 def write_scores(

@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
 
+    from beam_pipelines.contracts.curves.bands import lines
     from beam_pipelines.films.catalogue import films_of_splits, read_manifest
     from beam_pipelines.foundation.configuration import load_section
     from beam_pipelines.labels.annotations import render_reports
@@ -55,6 +56,8 @@ def _main(argv: list[str]) -> int:
     print(render_reports(evaluation.reports))
     print()
     print(evaluation.table.to_text(per_film=arguments.per_film))
+    for line in lines(evaluation.bands):
+        print(line)
     if evaluation.own_range:
         print(own_range_note())
     if evaluation.untrained:

@@ -57,6 +57,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.films.mediaeval2018 import list_layout
     from beam_pipelines.foundation.tensorflow_start import start_tensorflow
     from beam_pipelines.report.runs.run_pages import write_run_page
+    from trainer.evaluation.bands import crossed_bands
     from trainer.evaluation.curve_files import RIDGE
     from trainer.evaluation.evaluate import evaluate_curves
     from trainer.evaluation.rater_rows import rater_rows
@@ -78,6 +79,7 @@ def _main(argv: list[str]) -> int:
     whole = datasets[of_all_films.name][1]
     labelled, constant = whole.labelled(TEST, labels), whole.constant(labels)
     rows: list[dict[str, Any]] = []
+    bands: list[dict[str, Any]] = []
 
     def add_rows(seed: int | None, curves: Mapping[str, Mapping[str, np.ndarray]], directory: str) -> None:
         for name, run in curves.items():
@@ -85,6 +87,13 @@ def _main(argv: list[str]) -> int:
         if labelled:
             known = {name: {film.film_id: run[film.film_id] for film in labelled} for name, run in curves.items()}
             rows.extend({"seed": seed, **row} for row in evaluate_curves(known, labelled, constant).to_dict())
+            for name, run in known.items():
+                found = crossed_bands(
+                    {f.film_id: (run[f.film_id][f.known], f.labels[f.known]) for f in labelled if f.known.any()},
+                    labels.targets,
+                    (labels.minimum, labels.maximum),
+                )
+                bands.append({"seed": seed, "predictor": name, "bands": found})
 
     rows.extend({"seed": None, **row.as_dict()} for row in rater_rows(labelled, labels.targets))
     if of_all_films.train.ridge is not None:
@@ -96,12 +105,17 @@ def _main(argv: list[str]) -> int:
     if not rows:
         print(f"{arguments.data}: no test film has labels; the run files are in {arguments.output}/seed*/")
         return EXIT_OK
-    _report(rows, runs, whole, arguments)
+    _report(rows, bands, len(labelled), runs, whole, arguments)
     return EXIT_OK
 
 
 def _report(
-    rows: Sequence[Mapping[str, Any]], runs: Sequence[PaperRun], data: ExperimentData, arguments: argparse.Namespace
+    rows: Sequence[Mapping[str, Any]],
+    bands: Sequence[Mapping[str, Any]],
+    films: int,
+    runs: Sequence[PaperRun],
+    data: ExperimentData,
+    arguments: argparse.Namespace,
 ) -> None:
     from beam_pipelines.report.runs.run_pages import write_run_page
     from trainer.evaluation.curve_files import RIDGE
@@ -116,9 +130,9 @@ def _report(
         for run in runs
     }
     published = {run.name: TABLE_1[run.name] for run in runs if run.name in TABLE_1}
-    about = {"runs": settings, "seeds": arguments.seeds, "untrained": list(untrained)}
+    about = {"runs": settings, "seeds": arguments.seeds, "untrained": list(untrained), "bands": list(bands)}
     summaries = write_table(arguments.output, "table1", rows, published, **about)
-    text = render(summaries, published)
+    text = "\n".join([render(summaries, published), "", *_about_bands(bands, films)])
     if untrained:
         text += f"\n{untrained_note(untrained)}"
     storage.write_text(storage.join(arguments.output, "table1.txt"), text + "\n")
@@ -130,6 +144,16 @@ def _report(
             *places_of_runs(arguments.output, ridge=any(row["predictor"] == RIDGE for row in rows)),
         ]
     )
+
+
+def _about_bands(bands: Sequence[Mapping[str, Any]], films: int) -> list[str]:
+    """How well bands of the first seed hold, whose test films calibrate each other, for no film is left to do it."""
+    from beam_pipelines.contracts.curves.bands import LEVELS, films_needed, lines
+
+    found = [f"{one['predictor']}: {line}" for one in bands if not one["seed"] for line in lines(one["bands"])]
+    lacking = [level for level in LEVELS if films - 1 < films_needed(level)]
+    found += [f"no {level} % bands: they need {films_needed(level)} other films" for level in lacking]
+    return [f"bands around the curves of {films} test films, each calibrated on the others:", *found]
 
 
 def places_of_runs(output: str, *, ridge: bool = True) -> Places:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from beam_pipelines.contracts.curves.bands import LEVELS
 from beam_pipelines.contracts.curves.curves import AffectCurve, CurveError, curve_uri, read_columns, to_csv
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
@@ -49,6 +50,22 @@ def read_curve(uri: str, targets: Sequence[str] = TARGETS) -> dict[str, np.ndarr
     if all(f"{target}_raw" in columns for target in targets):
         curve[RAW] = np.stack([columns[f"{target}_raw"] for target in targets], axis=1)
     return curve
+
+
+def read_bands(uri: str, targets: Sequence[str] = TARGETS) -> dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]:
+    """The bands in a curve file: (target, level in percent) -> lower and upper edge, float64 [T] each.
+
+    Raises:
+        ConfigurationError: if the file isn't a CSV of a curve.
+        FileNotFoundError: if there is no such file.
+    """
+    columns = _columns(uri)
+    return {
+        (target, level): (columns[f"{target}_low_{level}"], columns[f"{target}_high_{level}"])
+        for target in targets
+        for level in LEVELS
+        if f"{target}_low_{level}" in columns and f"{target}_high_{level}" in columns
+    }
 
 
 def targets_of_curve(uri: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +23,7 @@ from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.labels.annotations import LabelReport, align, raters_on_clock, read_labels, report_alignment
 from beam_pipelines.labels.config import LabelConfig
 from beam_pipelines.labels.raters import Ratings
+from trainer.evaluation.bands import Measured, bands_of_run
 from trainer.evaluation.curve_files import RAW, RIDGE, SMOOTHED, read_curve, ridge_rows, targets_of_curve
 from trainer.evaluation.metrics import MetricsTable, mean_label, tabulate
 from trainer.evaluation.rater_rows import rater_rows
@@ -131,6 +132,7 @@ class Evaluation:
         chosen_on: films that chose the model's epoch and filter; None if the run doesn't say.
         without_ridge: films without a curve of ridge regression, if others have one; its rows are left out then.
         own_range: whether the model gives every film a range of its own, so that the table has correlations only.
+        bands: how well the curves' bands hold; empty if they have none.
     """
 
     table: MetricsTable
@@ -142,6 +144,7 @@ class Evaluation:
     chosen_on: tuple[str, ...] | None = None
     without_ridge: tuple[str, ...] = ()
     own_range: bool = False
+    bands: Measured = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +188,8 @@ def evaluate_run(scores: str, films: Sequence[Film], constant_films: Sequence[Fi
     config = config.with_lag_of(scores, origin.label_lag_s)
     targets = _targets_of(scores, films)
     config = config.with_targets_of(folder, targets) if targets else config
-    return _evaluate(folder, curve_of, films, constant_films, config, origin, scores)
+    found = _evaluate(folder, curve_of, films, constant_films, config, origin, scores)
+    return replace(found, bands=bands_of_run(scores, films, config))
 
 
 def _targets_of(scores: str, films: Sequence[Film]) -> tuple[str, ...]:
@@ -262,18 +266,9 @@ def _evaluate(
     without_labels = tuple(film.film_id for film in films if not film.labels)
     evaluated = [film.film_id for film in labelled]
     learned, chosen = (None, None) if origin.learned is None else known_films(origin.learned, scores, evaluated)
-    lacking = {film_id for name in beside for film_id in evaluated if film_id not in curves[name]}
-    return Evaluation(
-        table,
-        tuple(reports),
-        tuple(without_curve),
-        without_labels,
-        origin.untrained,
-        learned,
-        chosen,
-        tuple(sorted(lacking)),
-        origin.own_range,
-    )
+    lacking = tuple(sorted({film_id for name in beside for film_id in evaluated if film_id not in curves[name]}))
+    of_films = (tuple(reports), tuple(without_curve), without_labels)
+    return Evaluation(table, *of_films, origin.untrained, learned, chosen, lacking, origin.own_range)
 
 
 def write_evaluation(evaluation: Evaluation, directory: str) -> None:
@@ -286,6 +281,7 @@ def write_evaluation(evaluation: Evaluation, directory: str) -> None:
         "films_without_labels": list(evaluation.without_labels),
         "learned_from": None if evaluation.learned_from is None else list(evaluation.learned_from),
         "chosen_on": None if evaluation.chosen_on is None else list(evaluation.chosen_on),
+        **({"bands": evaluation.bands} if evaluation.bands else {}),
     }
     storage.write_text(storage.join(directory, EVALUATION), json.dumps(content, indent=2, allow_nan=False) + "\n")
     storage.write_text(storage.join(directory, "evaluation.csv"), evaluation.table.to_csv(evaluation.untrained or ()))

@@ -186,10 +186,10 @@ def validate_members(
         ConfigurationError: if a member has learned from one of the films, or a film has no labels or an unsuitable
             record.
     """
-    config = _read_as_in_training(config, members[0])
+    config = read_as_in_training(config, members[0])
     _assert_new_films(members, films, records)
     models = [ExportedModel(member.reference) for member in members]
-    held_out = [_predict(film, members, models, records, config) for film in films]
+    held_out = [predict_film(film, members, models, records, config) for film in films]
     constant = mean_label(
         read_labels(film.labels, config.labels, film.film_id).values for film in constant_films if film.labels
     )
@@ -208,8 +208,12 @@ def validate_members(
     return Validated(smoothing, table, constant, weights)
 
 
-def _read_as_in_training(config: TrainConfig, first: Member) -> TrainConfig:
-    """The configuration with the members' lag; refuses another range or other targets than theirs."""
+def read_as_in_training(config: TrainConfig, first: Member) -> TrainConfig:
+    """The configuration with the members' lag.
+
+    Raises:
+        ConfigurationError: if it has another range or other targets than theirs.
+    """
     low, high = first.reference.card.label_range
     if (config.labels.minimum, config.labels.maximum) != (low, high):
         raise ConfigurationError(
@@ -256,9 +260,14 @@ def best_weights(films: Sequence[ValidationFilm]) -> tuple[float, ...]:
     return tuple(map(float, solution / solution.sum()))
 
 
-def _predict(
+def predict_film(
     film: Film, members: Sequence[Member], models: Sequence[ExportedModel], records: str, config: TrainConfig
 ) -> ValidationFilm:
+    """A film's labels and each member's curves of it, before smoothing.
+
+    Raises:
+        ConfigurationError: if the film has no labels or record, or one that a member doesn't take.
+    """
     if not film.labels:
         raise ConfigurationError(f"film '{film.film_id}' (split '{film.split}') has no labels in the manifest")
     uri = record_uri(records, film.film_id)

@@ -48,15 +48,25 @@ def find_members(uris: Sequence[str]) -> list[Member]:
     """
     members: list[Member] = []
     for uri in uris:
-        exports = storage.join(uri.rstrip("/"), EXPORTS)
-        reference = find_model(exports if versions_of(exports) else uri)
+        member = find_member(uri)
         for other in members:
-            if other.reference.sha256 == reference.sha256:
-                raise ConfigurationError(f"--members: {other.uri} and {reference.uri} are the same model; name it once")
-        members.append(Member(reference, json.loads(storage.read_text(storage.join(reference.directory, CARD)))))
+            if other.reference.sha256 == member.reference.sha256:
+                raise ConfigurationError(f"--members: {other.uri} and {member.uri} are the same model; name it once")
+        members.append(member)
     if len(members) < 2:
         raise ConfigurationError("--members: an ensemble is the mean of at least two models")
     return members
+
+
+def find_member(uri: str) -> Member:
+    """The model of a training run, a directory of exports, or a version; of several versions the current or newest.
+
+    Raises:
+        ConfigurationError: if the address has no model.
+    """
+    exports = storage.join(uri.rstrip("/"), EXPORTS)
+    reference = find_model(exports if versions_of(exports) else uri)
+    return Member(reference, json.loads(storage.read_text(storage.join(reference.directory, CARD))))
 
 
 def assert_members_agree(members: Sequence[Member]) -> None:

@@ -21,6 +21,8 @@ class RetrainConfig(Section):
         extract: whether films are extracted first; False if another job keeps the records up to date.
         train_splits, validation_splits: as for `cineaffect train`.
         held_out_splits: the films on which challenger and champion are compared.
+        calibration_splits: films that give the challenger's curves their bands (`cineaffect calibrate`), and nothing
+            else; none by default, and then curves have no bands.
         metric: the figure that is compared: of each of those films, mean of all targets, smoothed.
         margin: the improvement that the challenger must exceed.
         confidence: confidence of the test: an equally good challenger is promoted in one minus this share of rounds.
@@ -44,6 +46,7 @@ class RetrainConfig(Section):
     train_splits: tuple[str, ...] = Field(("train",), min_length=1)
     validation_splits: tuple[str, ...] = ("validation",)
     held_out_splits: tuple[str, ...] = Field(("test",), min_length=1)
+    calibration_splits: tuple[str, ...] = ()
     metric: Literal["mse", "pcc", "ccc"] = "mse"
     margin: float = Field(0.0, ge=0.0)
     confidence: float = Field(0.9, gt=0.5, lt=1.0)

@@ -71,7 +71,8 @@ def read_round_films(config: RetrainConfig, train: TrainConfig) -> RoundFilms:
         RoundError: if the share of failed films is above `failure_threshold`.
         ConfigurationError: if the manifest can't be read, or a split has no films.
     """
-    splits = (*config.train_splits, *config.validation_splits, *config.held_out_splits)
+    challengers = (*config.train_splits, *config.validation_splits, *config.calibration_splits)
+    splits = (*challengers, *config.held_out_splits)
     films = films_of_splits(read_manifest(config.manifest), splits, config.manifest)
     there = records.list_records(config.records)
     usable: dict[str, RoundFilm] = {}
@@ -94,7 +95,7 @@ def read_round_films(config: RetrainConfig, train: TrainConfig) -> RoundFilms:
             EXIT_TOO_MANY_FILMS_FAILED,
         )
     # The challenger would have learned from the copy.
-    known = RoundFilms(usable, {}).sources((*config.train_splits, *config.validation_splits))
+    known = RoundFilms(usable, {}).sources(challengers)
     counted: dict[str, str] = {}
     for film_id, sha256 in RoundFilms(usable, {}).sources(config.held_out_splits).items():
         if (original := find_among(known, film_id, sha256)) is not None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from beam_pipelines.contracts.curves.bands import LEVELS, films_needed, lines as band_lines
 from beam_pipelines.foundation import storage
+from trainer.evaluation.bands import Measured
 from trainer.retraining.comparison import Comparison
 from trainer.retraining.config import RetrainConfig
 from trainer.retraining.version import NETWORK
@@ -34,6 +36,8 @@ class Decision:
         remarks: further notes for people.
         challenger: `network` or `ridge`.
         chosen_by: the figures on the validation films that decided which; empty if there were none.
+        bands: how well the challenger's bands hold on the held-out films; empty if it has none.
+        calibration_films: the films that could calibrate them; None if no split does.
     """
 
     version: int
@@ -49,6 +53,8 @@ class Decision:
     remarks: Sequence[str] = ()
     challenger: str = NETWORK
     chosen_by: str = ""
+    bands: Measured = field(default_factory=dict)
+    calibration_films: int | None = None
 
 
 def round_name(directory: str) -> str:
@@ -109,6 +115,14 @@ def _text(name: str, decision: Decision, config: RetrainConfig) -> str:
     if decision.chosen_by:
         name = "the network" if decision.challenger == NETWORK else "ridge regression"
         lines.append(f"The challenger is {name}, the better of the round's two models. {decision.chosen_by}.")
+    lines += [f"{line}." for line in band_lines(decision.bands)]
+    if decision.calibration_films is not None:
+        lacking = [level for level in LEVELS if decision.calibration_films < films_needed(level)]
+        lines += [
+            f"There is no {level} % band: it needs {films_needed(level)} calibration films, there are "
+            f"{decision.calibration_films}."
+            for level in lacking
+        ]
     lines += decision.remarks
     for title, reasons in (("Left out on both sides", decision.failed), ("Not used", decision.left_out)):
         if reasons:

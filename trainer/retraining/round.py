@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
+from beam_pipelines.contracts.curves.bands import LEVELS, films_needed
 from beam_pipelines.contracts.curves.curves import curve_uri
 from beam_pipelines.contracts.models.current_version import read_current
 from beam_pipelines.contracts.models.exported_cards import EXPORTS, versions_of
@@ -25,6 +26,7 @@ from beam_pipelines.foundation.errors import (
     ConfigurationError,
 )
 from beam_pipelines.labels.annotations import align, moved
+from trainer.evaluation.bands import bands_of_run
 from trainer.evaluation.curve_files import SMOOTHED, read_curve
 from trainer.evaluation.metrics import CONSTANT_MEAN, mean_label
 from trainer.evaluation.paired import Series
@@ -38,6 +40,7 @@ from trainer.retraining.report import REPORT, Decision, round_name, too_few, wri
 from trainer.retraining.stages import RoundError, Stages
 from trainer.retraining.version import (
     Challenger,
+    calibrated_model,
     choose_challenger,
     plan_version,
     planned_version,
@@ -128,7 +131,19 @@ class Round:
             arguments = [*common, "--transform", transform, "--output", storage.join(self.directory, "model")]
             arguments += ["--train-splits", ",".join(config.train_splits), "--export-version", str(version)]
             self.stages.start("train", [*arguments, "--validation-splits", ",".join(config.validation_splits)])
-        return choose_challenger(self.directory, version, config.metric)
+        return self._calibrate(choose_challenger(self.directory, version, config.metric), version, common)
+
+    def _calibrate(self, challenger: Challenger, version: int, common: Sequence[str]) -> Challenger:
+        """The challenger with bands, if there are films enough; they take no part in the decision."""
+        splits = self.config.calibration_splits
+        if len(self.films.of(splits)) < films_needed(LEVELS[0]):
+            return challenger
+        calibrated = calibrated_model(self.directory, version)
+        if not _is_there(calibrated, CARD):
+            arguments = [*common, "--model", challenger.uri, "--splits", ",".join(splits), "--test-splits", ""]
+            place = ["--output", calibrated.rpartition("/")[0], "--export-version", str(version)]
+            self.stages.start("calibrate", [*arguments, *place])
+        return replace(challenger, uri=calibrated)
 
     def _judge(self, version: int, model: str, champion: int | None) -> Decision:
         """Compares challenger and champion (or the constant mean instead) on the films that both can score."""
@@ -152,6 +167,8 @@ class Round:
         theirs = {film_id: theirs[film_id] for film_id in ours} if theirs else self._constant(ours)
         found = compare(ours, theirs, config.metric, config.margin, config.confidence, config.least_films)
         held_out = {film_id: films[film_id].header.source_sha256 for film_id in sorted(ours)}
+        labelled = [films[film_id].film for film_id in held_out]
+        bands = bands_of_run(storage.join(self.directory, f"challenger-{version}"), labelled, self.labels)
         promoted = found.better or (champion is None and not config.beat_constant_mean)
         if unscorable and config.unscorable_champion == "keep":
             promoted = False
@@ -166,6 +183,8 @@ class Round:
             failed,
             {**self.films.left_out, **known},
             count_earlier_rounds(storage.join(config.output, ROUNDS), held_out),
+            bands=bands,
+            calibration_films=len(self.films.of(config.calibration_splits)) if config.calibration_splits else None,
         )
 
     def _card(self, version: int | None) -> dict[str, Any]:

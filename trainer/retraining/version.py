@@ -19,6 +19,8 @@ from trainer.retraining.stages import RoundError
 PLAN = "plan.json"
 CHOICE = "challenger.json"
 NETWORK = "network"
+CALIBRATED = "calibrated"
+"""The folder of a round with its challenger once more, with bands, if films are there that calibrate it."""
 
 
 def planned_version(round_directory: str, exports: str) -> int | None:
@@ -42,6 +44,11 @@ def trained_model(round_directory: str, version: int, kind: str = NETWORK) -> st
     """The directory to which a round's own training exports its network, or the ridge regression beside it."""
     run = storage.join(round_directory, "model")
     return storage.join(run if kind == NETWORK else storage.join(run, kind), EXPORTS, str(version))
+
+
+def calibrated_model(round_directory: str, version: int) -> str:
+    """The directory to which a round exports its challenger with bands."""
+    return storage.join(round_directory, CALIBRATED, str(version))
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,9 @@ def _mean(figures: Sequence[float | None]) -> float:
 
 
 def _chosen_model(round_directory: str, version: int) -> str:
+    calibrated = calibrated_model(round_directory, version)
+    if storage.stat(storage.join(calibrated, CARD)) is not None:
+        return calibrated
     kind = json.loads(storage.read_text(storage.join(round_directory, CHOICE)))["kind"]
     return trained_model(round_directory, version, kind)
 

@@ -7,8 +7,10 @@ all show the same numbers, and CSV files and table can be rebuilt from each othe
     0,-0.120311,0.304410,-0.153217,0.310054
     1,-0.118874,0.305920,,                              a second for which the model gave no finite value
 
-The curve of an ensemble has two more columns, `valence_spread` and `arousal_spread`: how far apart its members are. The
-columns of a target that the model doesn't predict are left out: never zeros.
+The curve of an ensemble has two more columns, `valence_spread` and `arousal_spread`: how far apart its members are.
+That of a calibrated model has bands (see `bands`): `valence_low_80, arousal_low_80, valence_high_80,
+arousal_high_80`, and the same of 95 %. The columns of a target that the model doesn't predict are left out: never
+zeros.
 """
 
 from __future__ import annotations
@@ -16,11 +18,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from beam_pipelines.contracts.curves.bands import LEVELS, edges
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig, smooth
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
@@ -33,15 +36,17 @@ _SUFFIXES = ("", "_raw")
 _SPREAD = "_spread"
 
 
-def columns_of(targets: Iterable[str] = TARGETS, spread: bool = False) -> tuple[str, ...]:
+def columns_of(targets: Iterable[str] = TARGETS, spread: bool = False, levels: Iterable[int] = ()) -> tuple[str, ...]:
     """The value columns of a curve, in the order of the files, after `TIME`.
 
     Args:
         targets: what the model predicts.
         spread: whether the curve is an ensemble's.
+        levels: the levels of its bands, in percent.
     """
     given = tuple(targets)
     suffixes = (*_SUFFIXES, _SPREAD) if spread else _SUFFIXES
+    suffixes += tuple(f"_{edge}_{level}" for level in levels for edge in ("low", "high"))
     return tuple(target + suffix for suffix in suffixes for target in TARGETS if target in given)
 
 
@@ -73,6 +78,8 @@ class AffectCurve:
         valence_raw, arousal_raw: float64 [T]; the model's values, NaN where they are not finite.
         valence_spread, arousal_spread: float64 [T]; for an ensemble the population standard deviation of its members'
             smoothed curves at each second, in the labels' unit. None for a single model.
+        bands: `valence_low_80`, … -> float64 [T]; the edges of the bands, for each target. Empty for a model that isn't
+            calibrated.
     """
 
     film_id: str
@@ -82,16 +89,17 @@ class AffectCurve:
     arousal_raw: NDArray[np.float64] | None = None
     valence_spread: NDArray[np.float64] | None = None
     arousal_spread: NDArray[np.float64] | None = None
+    bands: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in self.columns:
-            values = np.asarray(getattr(self, name), np.float64)
-            # Adding zero turns -0.0 into 0.0; otherwise it would be printed as -0.000000.
-            rounded = np.where(np.isfinite(values), np.round(values, DECIMALS) + 0.0, np.nan)
-            object.__setattr__(self, name, rounded)
-        if set(self.columns) != set(columns_of(self.targets, self.has_spread)) or not self.targets:
+        for name in columns_of(spread=True):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _rounded(getattr(self, name)))
+        object.__setattr__(self, "bands", {name: _rounded(values) for name, values in self.bands.items()})
+        expected = set(columns_of(self.targets, self.has_spread, self.levels))
+        if not expected or set(self.columns) | set(self.bands) != expected:
             raise ValueError(f"{self.film_id}: a curve has all columns of a target or none; it has {self.columns}")
-        shapes = {name: getattr(self, name).shape for name in self.columns}
+        shapes = {name: self.of(name).shape for name in self.columns}
         if len(set(shapes.values())) != 1 or len(next(iter(shapes.values()))) != 1:
             raise ValueError(f"{self.film_id}: the columns of a curve are of one length [T]; these are {shapes}")
 
@@ -106,9 +114,15 @@ class AffectCurve:
         return any(getattr(self, target + _SPREAD) is not None for target in TARGETS)
 
     @property
+    def levels(self) -> tuple[int, ...]:
+        """The levels of its bands in percent, narrowest first."""
+        return tuple(level for level in LEVELS if any(name.endswith(f"_low_{level}") for name in self.bands))
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The names of the value columns, in the order of the files."""
-        return tuple(name for name in columns_of(spread=True) if getattr(self, name) is not None)
+        names = columns_of(spread=True, levels=LEVELS)
+        return tuple(name for name in names if self._column(name) is not None)
 
     def of(self, column: str) -> NDArray[np.float64]:
         """A column by its name, float64 [T].
@@ -116,10 +130,25 @@ class AffectCurve:
         Raises:
             KeyError: if the curve hasn't got it.
         """
-        if column not in self.columns:
+        values = self._column(column) if column in columns_of(spread=True, levels=LEVELS) else None
+        if values is None:
             raise KeyError(column)
-        values: NDArray[np.float64] = getattr(self, column)
         return values
+
+    def _column(self, name: str) -> NDArray[np.float64] | None:
+        values: NDArray[np.float64] | None = self.bands.get(name, getattr(self, name, None))
+        return values
+
+    @classmethod
+    def of_columns(cls, film_id: str, columns: Mapping[str, NDArray[np.float64]]) -> AffectCurve:
+        """The curve with these columns, in any order; those of other names are ignored.
+
+        Raises:
+            ValueError: if a target's columns are not complete, or not of one length.
+        """
+        own = {name: columns[name] for name in columns_of(spread=True) if name in columns}
+        further = columns_of(levels=LEVELS)[len(COLUMNS) :]
+        return cls(film_id, **own, bands={name: columns[name] for name in further if name in columns})
 
     @property
     def smoothed(self) -> dict[str, NDArray[np.float64]]:
@@ -143,6 +172,7 @@ def smoothed_curve(
     smoothing: SmoothingConfig,
     label_range: tuple[float, float],
     members: Mapping[str, ArrayLike] | None = None,
+    half_widths: Mapping[str, Mapping[int, float]] | None = None,
 ) -> AffectCurve:
     """The smoothed curve of a film from the model's values.
 
@@ -152,6 +182,7 @@ def smoothed_curve(
         smoothing: the filter, also for the members' curves.
         label_range: lowest and highest label.
         members: for an ensemble, target -> each member's values before smoothing, float [members, T].
+        half_widths: target -> level in percent -> half the width of its band (`ModelCard.half_widths`).
 
     Raises:
         FilmError: if a target has no finite value at all, so that nothing can be interpolated.
@@ -166,7 +197,9 @@ def smoothed_curve(
         columns |= {target: curve, f"{target}_raw": np.asarray(values, np.float64)}
         if members:
             columns[target + _SPREAD] = _spread(members[target], smoothing, label_range)
-    return AffectCurve(film_id, **columns)
+        for level, half in (half_widths or {}).get(target, {}).items():
+            columns[f"{target}_low_{level}"], columns[f"{target}_high_{level}"] = edges(curve, half, label_range)
+    return AffectCurve.of_columns(film_id, columns)
 
 
 def to_csv(curve: AffectCurve) -> str:
@@ -185,9 +218,11 @@ def from_csv(text: str, film_id: str) -> AffectCurve:
     columns = read_columns(text, film_id)
     first, *names = columns
     targets = [target for target in TARGETS if target in names]
-    if first != TIME or not targets or tuple(names) not in (columns_of(targets), columns_of(targets, spread=True)):
+    spread = any(name.endswith(_SPREAD) for name in names)
+    levels = [level for level in LEVELS if any(name.endswith(f"_low_{level}") for name in names)]
+    if first != TIME or not targets or tuple(names) != columns_of(targets, spread, levels):
         raise CurveError(f"{film_id}: the columns of a curve are {TIME}, {', '.join(COLUMNS)}; not {[first, *names]}")
-    return AffectCurve(film_id, **{name: columns[name] for name in names})
+    return AffectCurve.of_columns(film_id, columns)
 
 
 def read_columns(text: str, source: str) -> dict[str, NDArray[np.float64]]:
@@ -232,6 +267,12 @@ def _spread(members: ArrayLike, smoothing: SmoothingConfig, label_range: tuple[f
     smoothed = [smooth(member, smoothing, label_range=label_range) for member in np.asarray(members)]
     spread: NDArray[np.float64] = np.std(smoothed, axis=0)
     return spread
+
+
+def _rounded(values: ArrayLike) -> NDArray[np.float64]:
+    given = np.asarray(values, np.float64)
+    # Adding zero turns -0.0 into 0.0; otherwise it would be printed as -0.000000.
+    return np.where(np.isfinite(given), np.round(given, DECIMALS) + 0.0, np.nan)
 
 
 def _number(cell: str) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from beam_pipelines.contracts.curves.bands import LEVELS, Calibration, films_needed
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.records.feature_changes import note_on_model
 from beam_pipelines.contracts.records.records import fingerprint, is_untrained
@@ -51,6 +52,7 @@ class ModelCard(Section):
         data: the films that it knows (`learned_films`), and digests.
         back_s, ahead_s: how many seconds before and after a second its prediction depends on, before smoothing; None
             for all of the film, or if an earlier export doesn't say.
+        calibration: its bands; None if it isn't calibrated.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -73,6 +75,7 @@ class ModelCard(Section):
     data: dict[str, Any] = Field(default_factory=dict)
     back_s: int | None = None
     ahead_s: int | None = None
+    calibration: Calibration | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -108,6 +111,28 @@ class ModelCard(Section):
         """Each member's share of an ensemble's curves; None if all have the same."""
         weights = tuple(float(member.get("weight", 1.0)) for member in self.members)
         return weights if len(set(weights)) > 1 else None
+
+    def half_widths(self, smoothing: SmoothingConfig, stride_s: int = 1) -> dict[str, dict[int, float]]:
+        """Target -> level in percent -> half the width of its band; empty if nothing is promised.
+
+        The bands were measured around the curve of every second, smoothed by the card's own filter. Around another
+        curve they promise nothing.
+        """
+        if self.calibration is None or smoothing != self.smoothing or stride_s != 1:
+            return {}
+        return {target: self.calibration.half_widths.get(target, {}) for target in self.targets}
+
+    def without_bands(self, smoothing: SmoothingConfig, stride_s: int = 1) -> str:
+        """Why curves get no bands, as a sentence; empty if they get all, or if no labels made the model."""
+        if not self.trained:
+            return ""
+        if self.calibration is None:
+            return "no bands around the curves: the model isn't calibrated (cineaffect calibrate)"
+        if not self.half_widths(smoothing, stride_s):
+            return "no bands around the curves: they hold only with the model's own filter and stride 1"
+        found = self.calibration.half_widths.get(self.targets[0], {})
+        lacking = [f"the {level} % band needs {films_needed(level)} films" for level in LEVELS if level not in found]
+        return f"{', '.join(lacking)}; this model was calibrated on {len(self.calibration.films)}" if lacking else ""
 
     def assert_takes_stride(self, stride_s: int) -> None:
         """Refuses a stride if the model can't predict single seconds, or would give other values for them.

@@ -1,5 +1,5 @@
-// The charts of a film, one time axis for all: smoothed bold, raw faint, labels dashed, an ensemble's spread as a
-// band around the smoothed curve, a playhead above.
+// The charts of a film, one time axis for all: smoothed bold, raw faint, labels dashed, a calibrated model's bands
+// or else an ensemble's spread around the smoothed curve, a playhead above.
 "use strict";
 (() => {
   const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 86400];
@@ -7,11 +7,11 @@
   CineAffect.RIGHT = 24;
   CineAffect.gutter = () => (matchMedia("(max-width: 700px)").matches ? 40 : 56);
 
-  // Two hexadecimal digits more: a quarter of the colour, so that what lies below still shows.
-  const translucent = (colour) => `${colour}40`;
+  // Two hexadecimal digits more: a quarter of the colour, or an eighth, so that what lies below still shows.
+  const translucent = (colour, share = "40") => `${colour}${share}`;
 
   CineAffect.Charts = class {
-    // options: seconds, range, curves {valence: {smoothed, raw, label, spread}}, offset (of the times on the axis), events,
+    // options: seconds, range, curves {valence: {smoothed, raw, label, spread, bands}}, offset (of the times on the axis), events,
     // onSeek(t), onView([from, to])
     constructor(holders, options) {
       this.options = options;
@@ -32,14 +32,17 @@
         series.push({ points: { show: seconds === 1 }, spanGaps: false, ...style });
       };
       const bands = [];
-      if (curve.spread) {
-        // Its two edges are series that only the band between them shows.
+      // The two edges of a band are series that only the band between them shows.
+      const band = (far, share) => {
+        const [low, high] = range;
         const edge = (sign) => curve.smoothed.map((value, t) =>
-          (value === null || curve.spread[t] === null ? null : value + sign * curve.spread[t]));
+          (value === null || far(t) === null ? null : Math.min(high, Math.max(low, value + sign * far(t)))));
         add(edge(1), { width: 0 });
         add(edge(-1), { width: 0 });
-        bands.push({ series: [1, 2], fill: translucent(colours[target]) });
-      }
+        bands.push({ series: [series.length - 2, series.length - 1], fill: translucent(colours[target], share) });
+      };
+      for (const [, half] of [...curve.bands].reverse()) band(() => half, "22");
+      if (curve.spread && !curve.bands.length) band((t) => curve.spread[t]);
       add(curve.raw, { stroke: colours[target], width: 1.2, alpha: 0.6 });
       add(curve.label, { stroke: colours.label, width: 1.5, dash: [6, 4] });
       add(curve.smoothed, { stroke: colours[target], width: 2.4 });

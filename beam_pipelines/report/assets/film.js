@@ -22,6 +22,7 @@
         const label = film.labels && film.labels[target];
         this.curves[target] = { smoothed: curve(target), raw: this.hasRaw && curve(`${target}_raw`),
           spread: film[`${target}_spread`] && curve(`${target}_spread`),
+          bands: (film.bands || {})[target] || [],
           label: label && label.map((number) => (number === null ? null : number / film.scale)) };
       }
       this.seconds = film[targets[0]].length;
@@ -57,7 +58,13 @@
       }));
       $("film-notes").replaceChildren(...film.notes.map((note) => make("li", "", note)));
       const legend = this.hasRaw ? [make("i", "stroke bold"), "smoothed ", make("i", "stroke thin"), "raw "] : [];
-      if (film[`${this.targets[0]}_spread`]) legend.push(make("i", "stroke band"), "spread of the ensemble ");
+      const levels = (film.bands || {})[this.targets[0]] || [];
+      for (const [index, [level]] of levels.entries()) {
+        // Where both lie over each other the inner one is twice as strong.
+        legend.push(make("i", `stroke band${index === levels.length - 1 ? " outer" : ""}`), `${level} % band `);
+      }
+      if (film[`${this.targets[0]}_spread`] && !levels.length)
+        legend.push(make("i", "stroke band"), "spread of the ensemble ");
       if (film.labels) legend.push(make("i", "stroke dashed"), "label");
       $("legend").replaceChildren(...legend);
       // It stands beside the first chart's title, in that chart's colour.

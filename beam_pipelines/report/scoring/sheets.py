@@ -153,7 +153,12 @@ def film_data(sheet: FilmSheet, downloads: Mapping[str, str]) -> dict[str, Any]:
     if sheet.file_times.offset_s:
         data["offset"] = round(float(sheet.file_times.offset_s), 6)
     for name in curve.columns:
-        data[name] = whole_numbers(curve.of(name))
+        if name not in curve.bands:
+            data[name] = whole_numbers(curve.of(name))
+    if curve.levels:
+        data["bands"] = {
+            target: [[level, _half_width(curve, target, level)] for level in curve.levels] for target in curve.targets
+        }
     if sheet.labels is not None:
         data["labels"] = {
             target: whole_numbers(sheet.labels[:, i]) for i, target in enumerate(TARGETS) if target in curve.targets
@@ -182,6 +187,13 @@ def whole_numbers(values: NDArray[np.float64]) -> list[int | None]:
     finite = np.isfinite(values)
     scaled = np.round(np.where(finite, values, 0.0) * SCALE).astype(np.int64).tolist()
     return [number if known else None for number, known in zip(scaled, finite.tolist(), strict=True)]
+
+
+def _half_width(curve: AffectCurve, target: str, level: int) -> float:
+    """Half the width of a band, which is constant but for the cut at the labels' range."""
+    values = curve.of(target)
+    below, above = values - curve.of(f"{target}_low_{level}"), curve.of(f"{target}_high_{level}") - values
+    return round(float(np.nanmax(np.maximum(below, above))), 4)
 
 
 def spark(values: NDArray[np.float64], label_range: tuple[float, float]) -> str:

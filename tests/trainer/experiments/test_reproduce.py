@@ -95,6 +95,7 @@ def test_the_table_has_every_run_per_film_and_pooled(finished: Path) -> None:
     assert "Table 1" in (finished / "report" / "index.html").read_text()
     text = (finished / "table1.txt").read_text()
     assert "±" not in text
+    assert "no 80 % bands: they need 4 other films" in text
     assert "demonstration only" in text
 
 

@@ -290,6 +290,35 @@ def test_a_version_that_somebody_else_has_exported_meanwhile_is_not_taken(films:
     assert read_card(exports / "3")["weights_sha256"] == read_card(replaced / "out/exports/2")["weights_sha256"]
 
 
+def test_films_of_their_own_give_the_challenger_bands_that_the_report_measures(
+    films: Path, replaced: Path, tmp_path: Path
+) -> None:
+    rows = (films / "films.csv").read_text().splitlines()
+    # The first four of the five held-out films, film5 to film8.
+    rows[6:10] = [row.replace(",test,", ",calibration,") for row in rows[6:10]]
+    (films / "calibration.csv").write_text("\n".join([*rows, ""]))
+    keys = {"manifest": str(films / "calibration.csv"), "calibration_splits": ["calibration"]}
+    config = reopen(films, replaced, tmp_path, keys)
+    write_champion(tmp_path)
+    found = round_directory(config)
+    (found / "plan.json").unlink()
+    for scored in found.glob("c*-[0-9]"):
+        shutil.rmtree(scored)
+    with commands_in_this_process() as started:
+        assert retrain.main(["--config", config]) == 0
+    assert [command[0] for command in started] == ["calibrate", "score", "score"]
+    card = read_card(found / "calibrated" / "2")
+    assert card["calibration"]["films"] == ["film5", "film6", "film7", "film8"]
+    (report,) = read_reports(tmp_path)
+    measured = report["bands"]["valence"]["80"]
+    assert measured["films"] == 1
+    assert 0 < measured["coverage"] <= 1
+    assert measured["width"] == pytest.approx(2 * card["calibration"]["half_widths"]["valence"]["80"], rel=0.1)
+    text = (found / "report.md").read_text()
+    assert "80 % band of valence: holds" in text
+    assert "There is no 95 % band: it needs 19 calibration films, there are 4." in text
+
+
 def start(config: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "beam_pipelines.cli", "retrain", "--config", config]
     return subprocess.Popen(command, cwd=REPOSITORY, start_new_session=True, stderr=subprocess.PIPE, text=True)
