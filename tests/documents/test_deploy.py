@@ -143,7 +143,9 @@ def test_what_a_container_file_copies_is_all_that_the_package_needs(path, tmp_pa
 @pytest.mark.parametrize("path", CONTAINERS, ids=lambda path: path.stem)
 def test_what_a_container_file_names_exists(path):
     text = path.read_text()
-    assert all((ROOT / source).exists() for source, _ in copied(path))
+    sources = [source for source, _ in copied(path)]
+    assert sources
+    assert all((ROOT / source).exists() for source in sources)
     setup = (ROOT / "setup.py").read_text()
     for extras in re.findall(r"/src\[([a-z,]+)\]", text):
         assert all(f'"{extra}": [' in setup for extra in extras.split(","))

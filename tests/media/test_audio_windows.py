@@ -40,6 +40,7 @@ def window_times(t: int) -> np.ndarray:
 def windows_of(path: Path) -> tuple[FilmProbe, list[AudioWindow]]:
     probe = probe_film(path)
     windows = list(audio_windows(path, probe))
+    assert windows
     assert [window.t for window in windows] == list(range(probe.seconds))
     for window in windows:
         assert window.samples.dtype == np.float32

@@ -94,8 +94,8 @@ def contents_of(directory: str) -> dict[str, str]:
 def test_of_two_exports_at_the_same_moment_one_is_refused_and_nothing_of_it_is_there(
     emulator: GcsEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The second one waits at each file until the first renews its claim: every 2 s, not every 20.
-    monkeypatch.setattr("trainer.exporting.export_directory._CLAIM_EXPIRY_S", 6.0)
+    # The second one waits at each file until the first renews its claim: every second, not every 20.
+    monkeypatch.setattr("trainer.exporting.export_directory._CLAIM_EXPIRY_S", 3.0)
     directory = "gs://bucket/at-once/1"
     upload = object_storage.upload
 
