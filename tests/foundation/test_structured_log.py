@@ -113,8 +113,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def extract(films: Path, output: Path, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
     """The exit code of an extraction in a process of its own, and what it logged."""
-    settings = ["--set=modalities=[face]", "--set=face.weights=untrained", "--set=face.smallest_face=0.5"]
-    settings += ["--set=segment_s=300"]
+    settings = ["--set=modalities=[picture_signals]", "--set=segment_s=300"]
     return run("extract", "--films", str(films), "--output", str(output), *settings, *arguments)
 
 

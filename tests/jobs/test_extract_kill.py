@@ -18,7 +18,8 @@ from tests.support.synthetic_clips import regular_times, write_clip
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = ["--set=modalities=[face]", "--set=face.weights=untrained"]
+# Nothing here depends on what is extracted, and processes that need no network start in a third of the time.
+SETTINGS = ["--set=modalities=[picture_signals]"]
 FILMS = 12
 
 
@@ -60,7 +61,7 @@ def test_a_killed_job_goes_on_where_it_was(films, tmp_path):
     assert extract.main(arguments(films, output)) == 0
     assert {name: identity for name, identity in identities(output).items() if name in done} == done
     assert [path.name for path in output.rglob(f"*{storage.TEMPORARY_SUFFIX}")] == []
-    assert extract.main(arguments(films, undisturbed)) == 0
+    assert extract.main([*arguments(films, undisturbed), "--workers=1"]) == 0
     assert len(identities(undisturbed)) == FILMS
     for path in sorted(undisturbed.glob("*.tfrecord")):
         assert (output / path.name).read_bytes() == path.read_bytes(), path.name
