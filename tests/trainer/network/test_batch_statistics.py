@@ -67,6 +67,7 @@ def test_one_film_is_what_keras_makes_of_it_as_a_training_batch() -> None:
     np.testing.assert_allclose(own, wide, atol=1e-5)
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_both_entrances_equal_the_formulas(dtype: str) -> None:
     model, lengths = one_model(dtype), [1, 29, 30, 45]
@@ -80,6 +81,7 @@ def test_both_entrances_equal_the_formulas(dtype: str) -> None:
     np.testing.assert_allclose(population[:30], expected[:30], atol=tolerance)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_all_windows_of_one_film_are_keras_training_batch() -> None:
     # Training changes the statistics of a model; a TCN's explicit windows pair other seconds than the film does.
     model, inputs = make_model(encoders={"face": {"units": 3, "layers": 2}}), film_rows(40)
@@ -109,6 +111,7 @@ def test_no_rows_give_no_predictions() -> None:
     assert one_model().predict_rows(film_rows(0), np.zeros(0, np.int32)).shape == (0, 2)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_population_statistics_are_those_of_the_windows_that_are_given() -> None:
     model, inputs = make_model(mode="population"), film_rows(340)
     parts = [{key: rows[first:stop] for key, rows in inputs.items()} for first, stop in ((0, 40), (40, 340))]

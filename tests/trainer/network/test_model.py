@@ -76,7 +76,7 @@ def test_rows_equal_explicit_windows_for_any_films(lengths, seed):
 
 
 def test_a_minute_of_window_on_a_film_of_many_blocks():
-    model = make_model(window_s=60)
+    model = make_model(window_s=60, modalities=("face",))
     inputs, starts = film_rows(700), starts_of([700])
     windows = explicit_windows(inputs, starts, 60)
     np.testing.assert_allclose(model.predict_rows(inputs, starts), model(windows), atol=1e-5, rtol=0)

@@ -26,7 +26,7 @@ train:
     targets: [arousal]
     table: {time: frame, rate_hz: 25, arousal: slider, range: [0, 100]}
     raters: {fusion: ewe}
-  model: {window_s: 6, encoder: {units: 4}, dropout: 0, feature_dropout: 0, modality_dropout: 0}
+  model: {modalities: [image], window_s: 6, encoder: {units: 4}, dropout: 0, feature_dropout: 0, modality_dropout: 0}
 """
 NAMES = ("anna", "ben", "cleo")
 
