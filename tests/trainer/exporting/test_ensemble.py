@@ -6,6 +6,7 @@ import itertools
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,17 +26,24 @@ from trainer.foundation.config import ModelConfig
 from trainer.network.model import build_model
 
 SEEDS = {"run1": 1, "run2": 2, "run3": 3}
-MODALITIES = {"run1": ("image", "audio"), "run2": ("audio",), "run3": ("face",)}
+# A member of each kind of encoder, one of them with batch normalisation.
+BOTH_WAYS = {"kind": "gru", "units": 3, "bidirectional": True}
+NETWORKS = {
+    "run1": {"modalities": ("image", "audio"), "encoder": {"kind": "lstm", "units": 4, "layers": 2, "states": "all"}},
+    "run2": {"modalities": ("audio",), "encoder": BOTH_WAYS, "lookahead_s": 3, "batch_normalization": True},
+    "run3": {"modalities": ("face",), "encoder": {"kind": "tcn", "filters": 4, "filters_step": 2, "kernel_s": 3}},
+}
 SPLITS = np.array([0, 40, 49, 50])
 FILTER = {"method": "butterworth", "order": 2, "cutoff_hz": 0.08}
 
 
-def export_run(dataset: DataSet, run: Path, seed: int, modalities: tuple[str, ...]) -> Path:
+def export_run(dataset: DataSet, run: Path, seed: int, network: dict[str, Any]) -> Path:
     """An export as `train` leaves it, of a network whose weights are drawn and not learned."""
     statistics = read_statistics(dataset.transform)
-    config = ModelConfig(window_s=6 * seed, encoder={"units": 4}, modalities=modalities, batch_normalization=seed == 2)
+    config = ModelConfig.model_validate({"window_s": 6 * seed, **network})
     model = build_model(config, DIMENSIONS, seed)
     reference.scatter_weights(model, seed)
+    modalities = config.modalities
     card = {
         "fingerprints": {m: statistics.fingerprints[m] for m in modalities},
         "descriptions": {m: dict(statistics.descriptions[m]) for m in modalities},
@@ -50,7 +58,7 @@ def export_run(dataset: DataSet, run: Path, seed: int, modalities: tuple[str, ..
 @pytest.fixture(scope="module")
 def runs(dataset: DataSet, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     root = tmp_path_factory.mktemp("runs")
-    return [str(export_run(dataset, root / name, SEEDS[name], MODALITIES[name])) for name in SEEDS]
+    return [str(export_run(dataset, root / name, SEEDS[name], NETWORKS[name])) for name in SEEDS]
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +127,8 @@ def test_its_card_names_the_members_and_what_was_chosen(combined: str, runs: lis
     assert [member["weight"] for member in card["members"]] == [pytest.approx(1 / 3)] * 3
     assert card["modalities"] == ["image", "audio", "face"]
     assert card["sequence_length_s"] == 18
-    assert (card["back_s"], card["ahead_s"]) == (17, 0)
+    # Back as far as the window of the GRU, ahead as far as the TCN's convolutions reach.
+    assert (card["back_s"], card["ahead_s"]) == (11, 9)
     assert [model["seed"] for model in card["models"]] == [1, 2, 3]
     assert card["untrained_networks"] == ["face"]
     rows = {(row["predictor"], row["target"]) for row in card["validation_metrics"] if row["scope"] == "pooled"}

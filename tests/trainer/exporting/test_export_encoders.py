@@ -54,6 +54,7 @@ def raw_films() -> dict[str, np.ndarray]:
     return rows
 
 
+@pytest.mark.slow
 def test_the_mean_of_all_kinds_in_a_bare_process_is_that_of_the_formulas(
     dataset: DataSet, bare: BareProcess, tmp_path: Path
 ) -> None:
