@@ -21,6 +21,7 @@ from beam_pipelines.contracts.models.exported_cards import exported_cards, versi
 from beam_pipelines.contracts.models.exported_model import find_model
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import EXIT_HELD
+from tests.support.commands_in_process import commands_in_this_process
 from tests.support.exported_models import write_model
 from tests.support.gcs_emulator import GcsEmulator
 from tests.support.synthetic_films import REPOSITORY, description, write_film
@@ -88,7 +89,8 @@ def test_killed_in_a_bucket_it_decides_as_an_undisturbed_local_round_and_never_d
 ) -> None:
     write_inputs(tmp_path)
     storage.copy_tree(str(tmp_path), "gs://bucket")
-    assert retrain.main(["--config", configure(str(tmp_path), tmp_path / "local.yaml")]) == 0
+    with commands_in_this_process():
+        assert retrain.main(["--config", configure(str(tmp_path), tmp_path / "local.yaml")]) == 0
 
     config = configure("gs://bucket", tmp_path / "bucket.yaml")
     first = start(config)
@@ -101,7 +103,8 @@ def test_killed_in_a_bucket_it_decides_as_an_undisturbed_local_round_and_never_d
     first.wait()
     assert versions_of(f"{OUT}/exports") == [1]
 
-    assert retrain.main(["--config", config]) == 0
+    with commands_in_this_process():
+        assert retrain.main(["--config", config]) == 0
     said = capsys.readouterr().err
     assert "retrain: train" in said
     assert "retrain: prepare" not in said
