@@ -62,10 +62,11 @@ def block_flow(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.nd
     steps = _STEPS_AT_FIRST
     for level, frames in reversed(list(enumerate(pyramid))):
         at = (middles + 0.5) / 2**level - BLOCK_PX / 2
-        flow, textured, contrast = _follow(frames[0], frames[1], at, flow * 2, steps)
+        flow, textured, patch = _follow(frames[0], frames[1], at, flow * 2, steps)
         steps = _STEPS
-    error = _patches(first, corners) - _patches(second, corners + flow)
-    explained = (error**2).sum(axis=(1, 2)) <= _MOST_UNEXPLAINED * contrast
+    error = patch - _patches(_bordered(second), corners + flow)
+    contrast = ((patch - patch.mean(axis=(0, 1))) ** 2).sum(axis=(0, 1))
+    explained = (error**2).sum(axis=(0, 1)) <= _MOST_UNEXPLAINED * contrast
     return flow, textured & explained, textured
 
 
@@ -86,35 +87,41 @@ def _halved(frame: np.ndarray) -> np.ndarray:
 def _follow(
     first: np.ndarray, second: np.ndarray, corners: np.ndarray, flow: np.ndarray, steps: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The better flow at one level, and texture and contrast of the blocks; `corners` are their first pixels in it."""
-    patch = _patches(first, corners)
+    """The better flow at one level, whether blocks have texture, and the blocks; `corners` are their first pixels."""
+    patch = _patches(_bordered(first), corners)
     right, down = np.zeros_like(patch), np.zeros_like(patch)
-    right[:, :, 1:-1] = (patch[:, :, 2:] - patch[:, :, :-2]) / 2
-    down[:, 1:-1] = (patch[:, 2:] - patch[:, :-2]) / 2
-    xx, yy, xy = ((a * b).sum(axis=(1, 2)) for a, b in ((right, right), (down, down), (right, down)))
+    right[:, 1:-1] = (patch[:, 2:] - patch[:, :-2]) / 2
+    down[1:-1] = (patch[2:] - patch[:-2]) / 2
+    xx, yy, xy = ((a * b).sum(axis=(0, 1)) for a, b in ((right, right), (down, down), (right, down)))
     determinant = xx * yy - xy * xy
     smallest = (xx + yy - np.sqrt((xx - yy) ** 2 + 4 * xy * xy)) / 2
     textured = smallest > _LEAST_TEXTURE * BLOCK_PX**2 / 4
     safe = np.where(textured, determinant, 1)
-    flow = flow.copy()
+    flow, bordered = flow.copy(), _bordered(second)
     for _ in range(steps):
-        error = patch - _patches(second, corners + flow)
-        across, along = ((error * slope).sum(axis=(1, 2)) for slope in (right, down))
+        error = patch - _patches(bordered, corners + flow)
+        across, along = ((error * slope).sum(axis=(0, 1)) for slope in (right, down))
         step = np.stack([yy * across - xy * along, xx * along - xy * across], axis=1) / safe[:, None]
         flow += np.where(textured[:, None], np.clip(step, -BLOCK_PX / 2, BLOCK_PX / 2), 0)
-    contrast = ((patch - patch.mean(axis=(1, 2), keepdims=True)) ** 2).sum(axis=(1, 2))
-    return flow, textured, contrast
+    return flow, textured, patch
 
 
-def _patches(frame: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """float32 [blocks, 8, 8]: blocks of a frame from any point on, between the pixels; its border goes on outside."""
-    height, width = frame.shape
+def _bordered(frame: np.ndarray) -> np.ndarray:
+    return np.pad(frame, BLOCK_PX, mode="edge")
+
+
+def _patches(bordered: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """float32 [8, 8, blocks]: blocks of a frame from any point on, between the pixels; its border goes on outside.
+
+    The blocks are the last axis: NumPy is fast along a long one.
+    """
+    height, width = bordered.shape
     whole = np.floor(corners)
-    x_share, y_share = (corners - whole).T[:, :, None, None]
+    x_share, y_share = (corners - whole).T
+    x, y = whole.T.astype(np.intp) + BLOCK_PX
+    begin = np.clip(y, 0, height - BLOCK_PX - 1) * width + np.clip(x, 0, width - BLOCK_PX - 1)
     offsets = np.arange(BLOCK_PX + 1)
-    columns = np.clip(whole[:, 0].astype(int)[:, None] + offsets, 0, width - 1)
-    rows = np.clip(whole[:, 1].astype(int)[:, None] + offsets, 0, height - 1)
-    pixels = frame[rows[:, :, None], columns[:, None, :]]
-    across = pixels[:, :, :-1] * (1 - x_share) + pixels[:, :, 1:] * x_share
-    patches: np.ndarray = across[:, :-1] * (1 - y_share) + across[:, 1:] * y_share
+    pixels = bordered.take(begin + (offsets[:, None] * width + offsets)[:, :, None])
+    across = pixels[:, :-1] * (1 - x_share) + pixels[:, 1:] * x_share
+    patches: np.ndarray = across[:-1] * (1 - y_share) + across[1:] * y_share
     return patches

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import fft
 
 PITCH_RATE_HZ = 8_000
 _LOWEST_HZ, _HIGHEST_HZ = 65.0, 1_000.0
@@ -16,9 +17,9 @@ _SILENT_POWER = 1e-6
 def at_pitch_rate(samples: np.ndarray, rate_hz: int) -> np.ndarray:
     """float32 [n] at 8 kHz: the sound below 4 kHz, by cutting its whole spectrum."""
     count = round(len(samples) * PITCH_RATE_HZ / rate_hz)
-    spectrum = np.fft.rfft(samples)
+    spectrum = fft.rfft(samples)
     bins = min(len(spectrum), count // 2 + 1)
-    kept: np.ndarray = np.fft.irfft(spectrum[:bins], count)
+    kept: np.ndarray = fft.irfft(spectrum[:bins], count)
     return (kept * (count / len(samples))).astype(np.float32)
 
 
@@ -43,8 +44,8 @@ def pitch_and_clarity(samples: np.ndarray) -> tuple[float, float]:
 
 def _likeness(windows: np.ndarray) -> np.ndarray:
     """float64 [n, lags]: how like itself each window is after every lag, 1 for a periodic one."""
-    spectra = np.fft.rfft(windows, _TRANSFORM)
-    products = np.fft.irfft(spectra.real**2 + spectra.imag**2, _TRANSFORM)
+    spectra = fft.rfft(windows, _TRANSFORM)
+    products = fft.irfft(spectra.real**2 + spectra.imag**2, _TRANSFORM)
     longest = int(PITCH_RATE_HZ / _LOWEST_HZ) + 2
     sums = np.cumsum(windows**2, axis=1)
     whole = sums[:, -1:]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from scipy import fft
 
 WINDOW_S, HOP_S = 0.04, 0.02
 # Flatness and onsets are taken between these frequencies: below is rumble, and above many codecs leave nothing.
@@ -35,7 +36,7 @@ def power_spectra(samples: np.ndarray, rate_hz: int) -> np.ndarray:
     length, hop = round(WINDOW_S * rate_hz), HOP_S * rate_hz
     starts = np.round(np.arange(int((len(samples) - length) / hop) + 1) * hop).astype(int)
     pieces = np.lib.stride_tricks.sliding_window_view(samples, length)[starts]
-    spectra = np.fft.rfft(pieces * _hann(length), _fast_length(length))
+    spectra = fft.rfft(pieces * _hann(length), _fast_length(length))
     powers: np.ndarray = spectra.real**2 + spectra.imag**2
     return powers / np.float32(_hann(length).sum() ** 2)
 

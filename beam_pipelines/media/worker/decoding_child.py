@@ -41,6 +41,7 @@ from beam_pipelines.media.worker.decoding_messages import (
     receive,
     send,
 )
+from beam_pipelines.media.worker.kept_memory import keep_freed_memory
 
 _LONGEST_ERROR = 500
 
@@ -53,6 +54,7 @@ def main() -> int:
     # Control-C in a terminal reaches all its processes; the worker decides when this one ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _limit_memory(int(sys.argv[1]))
+    keep_freed_memory()
     tasks: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read_tasks, args=(sys.stdin.buffer, tasks), daemon=True).start()
     sys.excepthook = partial(_report, answers)

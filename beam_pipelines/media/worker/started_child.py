@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from beam_pipelines.media.worker.decoding_messages import receive
+from beam_pipelines.media.worker.kept_memory import keep_freed_memory
 
 PIPE_BYTES = 1 << 20
 
@@ -46,6 +47,7 @@ class Child:
 
 def start_child(memory_limit_mb: int) -> Child:
     """Starts the child and a thread that reads its messages; its first message says that it is ready."""
+    keep_freed_memory()
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
