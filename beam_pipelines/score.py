@@ -25,7 +25,8 @@ from beam_pipelines.contracts.curves.done_marker import scorer_digest
 from beam_pipelines.contracts.curves.score_config import ScoreConfig
 from beam_pipelines.contracts.models.exported_model import ModelReference
 from beam_pipelines.contracts.records.records import list_records, record_uri
-from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.extractors.config import OTHER_MODALITIES, ExtractConfig
+from beam_pipelines.extractors.registry import registered_names
 from beam_pipelines.extractors.weights.needed_weights import require_weights
 from beam_pipelines.films.catalogue import Film, films_of_splits, list_catalogue, list_films
 from beam_pipelines.foundation.errors import ConfigurationError
@@ -167,12 +168,19 @@ def source_of_films(
 
     Raises:
         ConfigurationError: if the extract section makes other features than those that the model
-            was trained on, so that it would refuse every film.
+            was trained on, so that it would refuse every film, or doesn't make all of them.
     """
     # Imported late: it imports all networks, which a run on existing records doesn't need.
     from beam_pipelines.extractors.configured_networks import describe_tracks, pin_networks
 
     card = model.card
+    unknown = sorted({*card.modalities} - {*registered_names(), *OTHER_MODALITIES, *config.networks})
+    if unknown:
+        raise ConfigurationError(
+            f"model {card.version} takes {', '.join(unknown)}, which no network of this configuration makes: give the "
+            "--config of its films' extraction, whose section extract.networks names the file (imported features can't "
+            "be made from films; score their records)"
+        )
     if "modalities" not in config.model_fields_set:
         config = config.model_copy(update={"modalities": card.modalities})
     lacking = [modality for modality in card.modalities if modality not in config.modalities]

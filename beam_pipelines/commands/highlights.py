@@ -32,7 +32,8 @@ examples:
         -vf select=concatdec_select -af aselect=concatdec_select,aresample=async=1 highlights.mp4
 
 It writes NAME.csv, NAME.edl (for editing programs) and, if the film is at hand on this machine, NAME.ffconcat. How
-strong a peak is: how far it stands out of its surroundings; a rise or fall: the step from low to peak.
+strong a peak is: how far it stands out of its surroundings; a rise or fall: half the step from low to peak, for the
+curve goes so far from its middle.
 """
 
 
@@ -119,9 +120,10 @@ def _lines(sheet: FilmSheet, chosen: Sequence[Highlight]) -> list[str]:
     for one in chosen:
         times = [clock(at_s + offset_s, hours=hours) for at_s in (one.start_s, one.end_s, one.event.time_s)]
         what = f"{one.event.target} {one.event.kind}"
-        rows.append([times[0], times[1], what, times[2], f"{one.event.prominence:.2f}"])
+        rows.append([times[0], times[1], what, times[2], f"{one.strength:.2f}"])
     total_s = sum(one.seconds for one in chosen)
-    return [f"{sheet.name}: {len(chosen)} stretches, {total_s} s; times as players count:", *aligned(rows, words=3)]
+    stretches = "1 stretch" if len(chosen) == 1 else f"{len(chosen)} stretches"
+    return [f"{sheet.name}: {stretches}, {total_s} s; times as players count:", *aligned(rows, words=3)]
 
 
 def _unquoted(address: str) -> str:

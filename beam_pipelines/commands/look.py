@@ -80,8 +80,9 @@ def _main(argv: list[str]) -> int:
 def list_all(sources: Sequence[str], config: ExtractConfig, records: str) -> tuple[list[Film], dict[str, int]]:
     """The films of files, folders, globs and manifests, each once, sorted by id, and the folders' other files.
 
-    Films without an id of their own are called after their files. Of two with one id, among these films or one of them
-    with a record of an earlier look, the second gets one with a digest of its address.
+    Films without an id of their own are called after their files, or as in an earlier look at the same file, whether
+    that was named or its folder. Of two with one id, among these films or one of them with a record of an earlier look,
+    the second gets one with a digest of its address.
 
     Args:
         sources: what the user names.
@@ -102,30 +103,42 @@ def list_all(sources: Sequence[str], config: ExtractConfig, records: str) -> tup
     from beam_pipelines.foundation.tables.reading import TABLE_SUFFIXES
 
     films: dict[str, Film] = {}
+    made_of = _films_of_records(records)
+    ids = {uri: film_id for film_id, uri in made_of.items() if uri}
     all_passed_over: Counter[str] = Counter()
-    for source in sources:
+    # What a manifest calls a film holds for a folder that has it too.
+    for source in sorted(sources, key=lambda source: not source.lower().endswith(TABLE_SUFFIXES)):
         listed, passed_over = list_catalogue(source, config.suffixes, config.min_lines_px)
         all_passed_over.update(passed_over)
         names_films = source.lower().endswith(TABLE_SUFFIXES)
         for film in listed:
+            if names_films:
+                ids[film.uri] = film.film_id
+            film = replace(film, film_id=ids.setdefault(film.uri, film.film_id))
             other = films.get(film.film_id, film).uri
-            if other != film.uri or (not names_films and _is_of_another(film, records)):
+            if other != film.uri or (not names_films and _is_of_another(film, made_of.get(film.film_id, ""))):
                 film = replace(film, film_id=distinct_film_id(film.uri))
             films[film.film_id] = film
     return [films[film_id] for film_id in sorted(films)], dict(all_passed_over)
 
 
-def _is_of_another(film: Film, records: str) -> bool:
-    """Whether the record of a film's id was made from another file, which is still there."""
-    from beam_pipelines.contracts.records.records import record_uri
+def _films_of_records(directory: str) -> dict[str, str]:
+    """The address of the film that each record was made from, by film id; empty if the record doesn't say."""
+    from beam_pipelines.contracts.records.records import list_records
     from beam_pipelines.extraction.missing import existing_header
+
+    headers = {film_id: existing_header(uri) for film_id, uri in list_records(directory).items()}
+    return {film_id: header.source_uri for film_id, header in headers.items() if header is not None}
+
+
+def _is_of_another(film: Film, made_of: str) -> bool:
+    """Whether the record of a film's id was made from another file, which is still there."""
     from beam_pipelines.foundation import storage
 
-    header = existing_header(record_uri(records, film.film_id))
-    if header is None or header.source_uri in ("", film.uri):
+    if made_of in ("", film.uri):
         return False
     try:
-        return storage.stat(header.source_uri) is not None
+        return storage.stat(made_of) is not None
     except OSError:  # it may not be looked at, but may well be there
         return True
 

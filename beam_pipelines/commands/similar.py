@@ -57,6 +57,8 @@ def _main(argv: list[str]) -> int:
         left_out = arcs.film_ids.index(file_name)
         arc, name = arcs.take([left_out]), short_name(file_name)
     output = arguments.output or storage.join(arguments.scores, _FOLDER)
+    # Another comparison of the same film is another file.
+    file_name = ".".join(filter(None, (file_name, arguments.by if arguments.by != "shape" else "", arguments.target)))
     for_programs, picture = (storage.join(output, file_name + suffix) for suffix in (".csv", ".png"))
     if arguments.to and os.path.realpath(for_programs) == os.path.realpath(arguments.to):
         raise ConfigurationError(f"--output {output}: {arguments.to} itself would be replaced; name another folder")
@@ -102,5 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--by", choices=_BYS, default="shape", help="shape (default), level (mean and spread), or both")
     parser.add_argument("--target", choices=("valence", "arousal"), help="compare this curve alone (default: all)")
     parser.add_argument("--top", type=at_least_one, default=20, help="how many films (default: 20)")
-    parser.add_argument("--output", help="folder of the table and the picture (default: SCORES/similar)")
+    parser.add_argument(
+        "--output",
+        help="folder of NAME.csv and NAME.png, or NAME.both.csv, NAME.arousal.csv and so on (default: SCORES/similar)",
+    )
     return parser

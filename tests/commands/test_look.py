@@ -109,17 +109,40 @@ def test_a_film_of_another_folder_joins_those_of_an_earlier_look_and_takes_nobod
     assert ids(two) == {str(two): False}
 
 
-def test_a_model_whose_weights_are_absent_names_the_command_that_fetches_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_film_is_one_whether_it_is_named_or_a_folder_above_it(tmp_path: Path) -> None:
+    film, records = tmp_path / "films" / "series" / "film.mp4", tmp_path / "records"
+    film.parent.mkdir(parents=True)
+    film.touch()
+
+    def ids(*sources: Path) -> list[str]:
+        return [film.film_id for film in look.list_all([str(one) for one in sources], ExtractConfig(), str(records))[0]]
+
+    assert ids(film, film.parent.parent, film.parent) == ["film.mp4"]
+    assert ids(film.parent.parent, film) == ["series%2Ffilm.mp4"]
+    manifest = tmp_path / "films.csv"
+    manifest.write_text("film_id,path\nfirst,films/series/film.mp4\n")
+    assert ids(film, manifest) == ["first"]
+    record = make_film_record("film.mp4", seconds=2)
+    record = replace(record, header=replace(record.header, source_uri=str(film)))
+    write_record(record, record_uri(str(records), "film.mp4"))
+    assert ids(film.parent.parent) == ["film.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("modality", "advice"),
+    [("image", "cineaffect weights fetch inception_v3_imagenet"), ("clip", "takes clip, which no network")],
+)
+def test_what_a_model_needs_and_is_not_there_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], modality: str, advice: str
 ) -> None:
     monkeypatch.setenv("CINEAFFECT_WEIGHTS", str(tmp_path))
     (tmp_path / "film.mp4").touch()
     model = tmp_path / "exports" / "1"
     model.mkdir(parents=True)
     (model / "saved_model.pb").touch()
-    card = {"version": "1", "modalities": ["image"], "fingerprints": {"image": "f"}, "dimensions": {"image": 2048}}
+    card = {"version": "1", "modalities": [modality], "fingerprints": {modality: "f"}, "dimensions": {modality: 2048}}
     card |= {"smoothing": {}, "label_range": [-1, 1]}
     (model / "model_card.json").write_text(json.dumps(card))
-    assert look.main([str(tmp_path / "film.mp4"), "--model", str(model.parent), "--output", str(tmp_path / "o")]) != 0
-    assert "cineaffect weights fetch inception_v3_imagenet" in capsys.readouterr().err
+    assert look.main([str(tmp_path / "film.mp4"), "--model", str(model.parent), "--output", str(tmp_path / "o")]) == 2
+    assert advice in capsys.readouterr().err
     assert not (tmp_path / "o").exists()

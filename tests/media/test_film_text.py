@@ -12,7 +12,7 @@ import pytest
 from beam_pipelines.contracts.film_warnings import warnings_of_quality
 from beam_pipelines.media.clock.joined_clock import ClockJump
 from beam_pipelines.media.probe import probe_film
-from beam_pipelines.media.text import read_cues
+from beam_pipelines.media.text import read_cues, subtitle_tracks
 from beam_pipelines.media.text.film_text import FilmText, read_film_text
 from beam_pipelines.media.text.subtitle_choice import sidecars
 from beam_pipelines.media.text.wanted_subtitles import WantedSubtitles
@@ -62,6 +62,21 @@ def test_text_tracks_are_read(tmp_path, name: str, codec: str, form: str):
     assert text.quality["taken"] == {"stream": 1, "form": form, "language": "eng"}
     assert text.is_there
     assert not codes(text)
+
+
+def test_of_another_track_of_data_only_the_beginning_is_read(tmp_path, monkeypatch):
+    # Samples as those of a timecode track are too short to be WebVTT's.
+    track = SubtitleTrack([(0, 100, b"\x00\x00\x00\x01")], "mov_text")
+    film = write_subtitled(tmp_path / "film.mp4", 40, [track])
+    film.write_bytes(film.read_bytes().replace(b"tx3g", b"wvtt"))
+    monkeypatch.setattr(subtitle_tracks, "_LOOKED_AT_PACKETS", 10)
+    read_packets = []
+    own = subtitle_tracks.packets
+    monkeypatch.setattr(
+        subtitle_tracks, "packets", lambda *given: (read_packets.append(packet) or packet for packet in own(*given))
+    )
+    assert not read(film).is_there
+    assert len(read_packets) == 10
 
 
 def test_pictures_of_text_are_named_and_not_read(tmp_path):

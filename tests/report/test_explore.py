@@ -234,8 +234,11 @@ def test_of_one_target_there_is_no_map_and_one_curve_to_draw(page: Any, tmp_path
     explore(page, tmp_path)
     assert page.is_hidden("#map")
     assert page.is_hidden("#pad-targets")
-    # Levels of a model that gives every film its own range aren't compared.
+    # Levels of a model that gives every film its own range aren't compared, nor are their means shown.
     assert page.is_hidden("#pad-by")
+    assert page.locator(".row .arousal-text, #list-head [data-sort=arousal]").count() == 7
+    assert page.locator(".row .arousal-text:visible, #list-head [data-sort=arousal]:visible").count() == 0
+    assert page.locator("#sort [value=arousal]").count() == 0
     assert "map" not in page.inner_text("#explore summary")
     draw(page, [n / 5 - 1 for n in range(11)])
     wait_until(page, "document.getElementById('pad-said').textContent.startsWith('By arousal: 6 films')")

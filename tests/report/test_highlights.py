@@ -53,6 +53,11 @@ def test_a_stretch_stays_within_the_film_and_the_time_that_there_is() -> None:
     assert brief.seconds == 4
 
 
+def test_a_turn_counts_half_its_step_beside_the_peak_that_it_leads_to() -> None:
+    found = choose_highlights([event(20, 0.9, "rise"), event(50, 0.5), event(80, 1.2, "fall")], 100, 20, 10)
+    assert [(one.event.kind, one.strength) for one in found] == [("peak", 0.5), ("fall", 0.6)]
+
+
 def test_of_equally_strong_events_the_earlier_counts_and_lows_only_when_asked_for() -> None:
     events = [event(70, 0.5), event(20, 0.5), event(45, 0.9, "low")]
     assert [one.event.time_s for one in choose_highlights(events, 100, 10, 10)] == [20]
@@ -80,7 +85,7 @@ def test_lists_count_by_the_files_clock() -> None:
         "kind": "rise",
         "time_s": "52",
         "value": "0.5000",
-        "strength": "0.2500",
+        "strength": "0.1250",
     }
 
 
@@ -140,7 +145,7 @@ def test_of_a_transport_stream_it_says_that_ffmpeg_begins_late(
     assert main(["--scores", str(tmp_path), "--film", "film", "--manifest", str(tmp_path / "films.csv")]) == 0
     assert "first copy it" in capsys.readouterr().out
     text = (tmp_path / "highlights" / "film.ffconcat").read_text()
-    assert "inpoint 12.000000\noutpoint 22.000000" in text  # the rise at 10 s, from 5 to 15 s, 7 s later
+    assert "inpoint 14.000000\noutpoint 24.000000" in text  # the peak at 12 s, from 7 to 17 s, 7 s later
 
 
 def test_the_command_tells_what_it_found_and_what_it_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -211,7 +211,7 @@ def _weights_digest(result: TrainingResult) -> str:
 def _print_figures(table: MetricsTable | None, chosen: str, smoothing: SmoothingConfig, given: RunInput) -> None:
     print()
     if table is None:
-        print(f"no validation films, so nothing was chosen: {chosen}, and the configured filter")
+        print(f"no validation films, so nothing was chosen: {chosen} and the filter are as given")
     else:
         print(f"validation films, {chosen}:")
         print(table.to_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from beam_pipelines.media.text.subtitle_choice import COMMENTARY, FOR_DEAF, FORC
 
 STEP = "text"
 WEBVTT_IN_MP4 = "wvtt"
+_LOOKED_AT_PACKETS = 500
 _FLAGS = (
     (Disposition.forced, FORCED),
     (Disposition.comment, COMMENTARY),
@@ -37,7 +39,9 @@ def _webvtt(path: str | Path, index: int) -> list[Subtitles]:
     """The data stream of an MP4 file, if it is WebVTT: FFmpeg reads its boxes and doesn't know what they are."""
     with opened_film(path, STEP) as container:
         stream = container.streams[index]
-        kinds = (bytes(packet)[4:8] for packet in packets(container, stream, DecodeQuality()) if packet.size >= 8)
+        # WebVTT has samples from its beginning on; looking on for those of another track would read the whole film.
+        first = islice(packets(container, list(container.streams), DecodeQuality()), _LOOKED_AT_PACKETS)
+        kinds = (bytes(packet)[4:8] for packet in first if packet.stream_index == index and packet.size >= 8)
         is_webvtt = next(kinds, b"") in (b"vttc", b"vtte")
         return [replace(_track(stream), form=WEBVTT_IN_MP4, is_text=True)] if is_webvtt else []
 

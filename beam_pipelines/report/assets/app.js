@@ -51,6 +51,9 @@
       $("about-model").textContent = run.about;
     }
     CineAffect.hideTargets(run.targets);
+    // The mean of a film that has a range of its own says nothing: it is the same for all.
+    document.body.classList.toggle("own-range", run.ownRange);
+    if (run.ownRange) for (const option of document.querySelectorAll("#sort [data-target]")) option.remove();
     const versions = Object.entries(run.versions).map(([name, version]) => `${name} ${version}`);
     $("footer").textContent = versions.join(" · ");
     evaluation(run.evaluation);

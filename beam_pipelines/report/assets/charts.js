@@ -123,7 +123,7 @@
       for (const [time, of, kind, value] of this.options.events) {
         if (of !== target || time < this.view[0] || time > this.view[1] || value === null) continue;
         const x = plot.valToPos(time, "x", true), y = plot.valToPos(value, "y", true);
-        const at = { peak: -2.4 * size, low: 2.4 * size }[kind] || 0, tip = kind === "low" ? size : -size;
+        const at = { peak: -size, low: size }[kind] || 0, tip = kind === "low" ? size : -size;
         context.beginPath();
         context.moveTo(x, y + at + tip);
         context.lineTo(x + size, y + at + (at ? -tip * 0.7 : 0));

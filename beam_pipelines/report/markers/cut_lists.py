@@ -30,7 +30,7 @@ def to_table(highlights: Sequence[Highlight], rate: FrameRate, times: FileTimes 
     rows = []
     for one in highlights:
         event, span = one.event, [rate.timecode(frame) for frame in _source(one, rate, times)]
-        figures = (f"{round(event.value, 4) + 0.0:.4f}", f"{event.prominence:.4f}")
+        figures = (f"{round(event.value, 4) + 0.0:.4f}", f"{one.strength:.4f}")
         rows.append([one.start_s, one.end_s, *span, event.target, event.kind, event.time_s, *figures])
     return csv_text(COLUMNS, rows)
 
@@ -57,7 +57,7 @@ def to_cut_list(
         lines += [
             f"{number:03d}  AX       AA/V  C        {span}",
             f"* FROM CLIP NAME: {ascii_line(clip)}",
-            f"* COMMENT: {one.event.target} {one.event.kind} {one.event.prominence:.2f}",
+            f"* COMMENT: {one.event.target} {one.event.kind} {one.strength:.2f}",
             "",
         ]
     return "\r\n".join(lines) + "\r\n"

@@ -29,14 +29,26 @@ class Highlight:
         """Its length."""
         return self.end_s - self.start_s
 
+    @property
+    def strength(self) -> float:
+        """How strong its event is (`strength_of`)."""
+        return strength_of(self.event)
+
+
+def strength_of(event: Event) -> float:
+    """How far the curve goes from its value at the event, before it and after it; the lesser of the two.
+
+    Of a peak or low that is how far it stands out. A turn lies in the middle of its step, and has half of it.
+    """
+    return event.prominence / 2 if event.is_turning_point else event.prominence
+
 
 def choose_highlights(
     events: Sequence[Event], film_s: int, total_s: int, each_s: int, kinds: Collection[Kind] = KINDS
 ) -> list[Highlight]:
     """The strongest events' stretches in the order of time; equally strong ones: the earlier.
 
-    An event's strength is its prominence: how far a peak stands out, how large the step of a rise or fall is. A stretch
-    that would overlap a stronger one is left out, so there may be fewer than fit.
+    A stretch that would overlap a stronger one (`strength_of`) is left out, so there may be fewer than fit.
 
     Args:
         events: the events of a film's curves.
@@ -48,7 +60,7 @@ def choose_highlights(
     each_s = min(each_s, film_s, total_s)
     chosen: list[Highlight] = []
     counted = (event for event in events if event.kind in kinds)
-    for event in sorted(counted, key=lambda e: (-e.prominence, e.time_s, e.target != "valence", e.kind)):
+    for event in sorted(counted, key=lambda e: (-strength_of(e), e.time_s, e.target != "valence", e.kind)):
         if len(chosen) == total_s // each_s:
             break
         start_s = min(max(0, event.time_s - each_s // 2), film_s - each_s)

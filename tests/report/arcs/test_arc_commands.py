@@ -47,7 +47,7 @@ def test_films_of_the_same_shape_are_the_most_similar(scores: Path, capsys: pyte
     assert similar.main(["--scores", str(scores), "--film", "Cinderella 2", "--top", "5", "--target", "valence"]) == 0
     out = capsys.readouterr().out
     assert "5 of 18 films, nearest to Cinderella 2 by shape of valence" in out
-    rows = (scores / "similar" / "Cinderella 2.csv").read_text().splitlines()
+    rows = (scores / "similar" / "Cinderella 2.valence.csv").read_text().splitlines()
     assert rows[0] == "film_id,distance,seconds,valence_mean"
     found = [row.split(",") for row in rows[1:]]
     assert {story_of(cells[0]) for cells in found} == {"Cinderella"}
@@ -61,14 +61,11 @@ def test_films_like_a_written_arc_by_its_shape_and_by_its_level(scores: Path, tm
     arc = tmp_path / "up.csv"
     arc.write_text("percent,valence\n0,-0.9\n20,-0.8\n80,0.8\n100,0.9\n")
     found = {}
-    for by in ("shape", "level", "both"):
-        assert (
-            similar.main(
-                ["--scores", str(scores), "--to", str(arc), "--by", by, "--top", "6", "--output", str(tmp_path / by)]
-            )
-            == 0
-        )
-        rows = (tmp_path / by / "up.csv").read_text().splitlines()[1:]
+    tables = {"shape": "up.csv", "level": "up.level.csv", "both": "up.both.csv"}
+    for by in tables:
+        assert similar.main(["--scores", str(scores), "--to", str(arc), "--by", by, "--top", "6"]) == 0
+    for by, name in tables.items():  # none has taken another's place
+        rows = (scores / "similar" / name).read_text().splitlines()[1:]
         found[by] = [row.split(",")[0] for row in rows]
     assert {story_of(film) for film in found["shape"]} == {"rags to riches"}
     assert {story_of(film) for film in found["both"]} == {"rags to riches"}
@@ -225,7 +222,7 @@ def test_the_pictures_have_a_panel_for_every_film_and_family(scores: Path, capsy
     assert similar.main([*arguments, "--top", "2", "--by", "both"]) == 0
     assert families.main(["--scores", str(scores), "--families", "2"]) == 0
     sizes = []
-    for name in ("similar/Cinderella 2.png", "families/families.png"):
+    for name in ("similar/Cinderella 2.both.png", "families/families.png"):
         head = (scores / name).read_bytes()[:24]
         assert head.startswith(b"\x89PNG")
         sizes.append(struct.unpack(">II", head[16:]))
