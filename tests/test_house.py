@@ -55,7 +55,7 @@ RULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     **{job: ((*GRAPHS, B + "launch", job.replace(B, B + "commands.")), ()) for job in JOBS},
     B + "commands": (COMMANDS, ()),
     B + "cli": ((B + "foundation",), HEAVY),
-    B + "demo": (COMMANDS, BEAM),
+    B + "demo": ((*COMMANDS, B + "cli"), BEAM),
     T + "foundation": (DATA, BEAM),
     T + "data": ((*DATA, T + "foundation"), BEAM),
     T + "network": ((*DATA, T + "foundation", T + "data"), BEAM),

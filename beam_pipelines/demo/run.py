@@ -1,13 +1,15 @@
-"""`cineaffect demo`: all jobs on generated films, each job as the process that a user would start.
+"""`cineaffect demo`: all jobs on generated films, one after the other, by the commands that a user would give.
 
 films, labels ──▶ extract ──▶ prepare ──▶ train ──▶ score (held-out films) ──▶ evaluate
-                                      └─▶ train without the signals ──▶ with and without
+                    │                 └─▶ train without the signals ──▶ the last table
+                    └─▶ score and evaluate builtin:signals ─────────────────▶
+
+All run in this process, which imports Beam and TensorFlow once; extraction starts workers of its own.
 """
 
 from __future__ import annotations
 
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,12 +18,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from beam_pipelines.demo.with_and_without import print_with_and_without
+from beam_pipelines.demo.last_table import print_last_table
 from beam_pipelines.foundation.command_line import add_config_file, guarded, make_parser
 from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError
 from beam_pipelines.foundation.run_summary import as_steps_of_a_run, print_summary
 
-MODEL, MODEL_WITHOUT = "model", "model-without-signals"
+MODEL, MODEL_WITHOUT, FORMULA = "model", "model-without-signals", "builtin-signals"
 CONFIG = Path(__file__).with_name("demo.yaml")
 FEWEST_FILMS = 3
 """One film each for training, for choosing the epoch, and for the evaluation."""
@@ -57,7 +59,7 @@ def _main(argv: list[str]) -> int:
             if code:
                 print(f"error: the step '{title}' ended with exit code {code}", file=sys.stderr)
                 return code
-    print_with_and_without(output / MODEL, output / MODEL_WITHOUT)
+    print_last_table(output / MODEL, output / MODEL_WITHOUT, output / FORMULA)
     _say_what_lies_where(output, time.monotonic() - started_s)
     return EXIT_OK
 
@@ -84,6 +86,13 @@ def _commands(output: Path, manifest: Path, config: str) -> Iterator[tuple[str, 
     yield "training", ["train", *trained_on, "--output", model, *settings]
     without = ["--output", str(output / MODEL_WITHOUT), *settings, "--set", "model.modalities=[image,audio,face]"]
     yield "training without the signals", ["train", *trained_on, *without]
+    chosen_on = [*catalogue, "--splits", "validation"]
+    formula = ["--model", "builtin:signals", "--output", str(output / FORMULA)]
+    yield (
+        "curves of the model that needs no training",
+        ["score", "--records", features, *chosen_on, *formula, *settings, "--set", "plots=false"],
+    )
+    yield "and how good they are", ["evaluate", "--scores", str(output / FORMULA), *chosen_on, *settings]
     held_out = [*catalogue, "--splits", "test"]
     exports = ["--model", f"{model}/exports"]
     yield (
@@ -97,7 +106,10 @@ def _commands(output: Path, manifest: Path, config: str) -> Iterator[tuple[str, 
 def _start(title: str, command: Sequence[str]) -> int:
     console = Console(file=sys.stderr)
     console.print(f"\n[bold]{title}[/bold]   cineaffect {shlex.join(command)}", highlight=False, soft_wrap=True)
-    return subprocess.run([sys.executable, "-m", "beam_pipelines.cli", *command], check=False).returncode
+    from beam_pipelines import cli
+
+    sys.stdout.flush()
+    return cli.main(command)
 
 
 def _say_what_lies_where(output: Path, took_s: float) -> None:

@@ -103,14 +103,18 @@ def test_score_of_records(tmp_path):
     assert any("RunInference" in name for name in names)
 
 
-def test_score_of_films(tmp_path):
-    config = ExtractConfig.model_validate({"modalities": ["image", "audio"], **UNTRAINED})
+@pytest.mark.parametrize("model", ["own", "builtin:signals"])
+def test_score_of_films(tmp_path, model):
+    modalities = ["image", "audio"] if model == "own" else ["picture_signals", "sound_signals"]
+    config = ExtractConfig.model_validate({"modalities": modalities, **UNTRAINED})
     descriptions = describe_tracks(config)
-    write_model(tmp_path, "1", dimensions={"image": 2048, "audio": 128}, descriptions=descriptions)
+    if model == "own":
+        model = str(tmp_path)
+        write_model(tmp_path, "1", dimensions={"image": 2048, "audio": 128}, descriptions=descriptions)
     source = FromFilms(FILMS, config, "gs://some-bucket/curves/records", descriptions)
     names = translate(
         lambda pipeline: score.define_pipeline(
-            pipeline, source, find_model(str(tmp_path)), ScoreConfig(), "gs://some-bucket/curves"
+            pipeline, source, find_model(model), ScoreConfig(), "gs://some-bucket/curves"
         )
     )
     for step in ("ExtractFilm", "RunInference", "WriteRunManifest"):

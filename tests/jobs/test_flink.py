@@ -108,6 +108,19 @@ def test_scoring_survives_the_loss_of_a_task_manager(cluster, catalogue, tmp_pat
     assert finished(output) == contents(alone)
 
 
+def test_the_model_that_comes_with_the_package_scores_films(cluster, films, tmp_path):
+    chosen, alone, output = tmp_path / "films", tmp_path / "alone", tmp_path / "flink"
+    chosen.mkdir()
+    for path in sorted(films.iterdir())[:2]:
+        shutil.copy(path, chosen)
+    arguments = ["--films", str(chosen), "--model", "builtin:signals", "--set", "plots=false"]
+    assert score.main([*arguments, "--output", str(alone), "--workers=1"]) == 0
+    assert score.main([*arguments, "--output", str(output), *cluster.options]) == 0
+    assert counts(output) == {"in": 2, "done": 2, "skipped": 0, "failed": 0}
+    assert finished(output) == contents(alone)
+    assert len(list(output.glob("curves/*.csv"))) == len(list(output.glob("records/*.tfrecord"))) == 2
+
+
 def test_the_command_starts_a_cluster_and_stops_it(tmp_path):
     steps = [words for words in page_commands() if words[:2] == ["python", "deploy/flink/cluster.py"]]
     assert [words[2] for words in steps] == ["fetch", "start", "options", "stop", "run"]
