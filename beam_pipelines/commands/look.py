@@ -55,6 +55,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.commands.score import run_scoring
     from beam_pipelines.contracts.models.exported_model import find_model
     from beam_pipelines.foundation import storage
+    from beam_pipelines.foundation.logs.start_lines import without_start_lines
     from beam_pipelines.foundation.run_summary import as_steps_of_a_run
     from beam_pipelines.launch import job
     from beam_pipelines.score import source_of_films
@@ -64,7 +65,7 @@ def _main(argv: list[str]) -> int:
     model = find_model(arguments.model)
     source = source_of_films(films, extract, model, records, passed_over)
     options = job.beam_options([], 0, one_process=lambda: job.films_share_batches(extract))
-    with as_steps_of_a_run():
+    with as_steps_of_a_run(), without_start_lines():
         code = run_scoring(source, model, config, arguments.output, options)
         _say_why(arguments.output, films)
         if code not in (EXIT_OK, EXIT_SOME_FILMS_FAILED, EXIT_TOO_MANY_FILMS_FAILED):

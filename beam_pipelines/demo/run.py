@@ -21,6 +21,7 @@ from rich.progress import Progress
 from beam_pipelines.demo.last_table import print_last_table
 from beam_pipelines.foundation.command_line import add_config_file, guarded, make_parser
 from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError
+from beam_pipelines.foundation.logs.start_lines import without_start_lines
 from beam_pipelines.foundation.run_summary import as_steps_of_a_run, print_summary
 
 MODEL, MODEL_WITHOUT, FORMULA = "model", "model-without-signals", "builtin-signals"
@@ -53,7 +54,7 @@ def _main(argv: list[str]) -> int:
     output = Path(arguments.output)
     started_s = time.monotonic()
     manifest = _make_films(output / "data", arguments.films, arguments.seconds)
-    with as_steps_of_a_run():
+    with as_steps_of_a_run(), without_start_lines():
         for number, (title, command) in enumerate(_commands(output, manifest, arguments.config), start=2):
             code = _start(f"{number}. {title}", command)
             if code:

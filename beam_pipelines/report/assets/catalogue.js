@@ -134,8 +134,8 @@
       }
       $("sort").value = this.order ? "drawn" : this.sort;
       $("direction").textContent = this.down ? "↓" : "↑";
-      $("count").textContent = kept.length === this.rows.length
-        ? `${kept.length} films` : `${kept.length} of ${this.rows.length} films`;
+      const films = this.rows.length === 1 ? "1 film" : `${this.rows.length} films`;
+      $("count").textContent = kept.length === this.rows.length ? films : `${kept.length} of ${films}`;
       $("nothing").hidden = kept.length > 0;
       this.list.hidden = kept.length === 0;
       this.list.scrollTop = 0;
