@@ -21,6 +21,7 @@ from beam_pipelines.extractors.signals.sound_signals import AFTER_S, BEFORE_S, f
 from beam_pipelines.media.audio.channel_windows import channel_windows
 from beam_pipelines.media.probe import probe_film
 from beam_pipelines.media.video.sample_frames import sample_frames
+from beam_pipelines.media.worker.kept_memory import keep_freed_memory
 
 T = TypeVar("T")
 TURNS = 3
@@ -30,6 +31,7 @@ def main() -> None:
     """Prints a row for each film, the least of three turns."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("films", nargs="+", type=Path)
+    keep_freed_memory()  # as the job's processes do
     columns = ("pictures", "next frames", "picture_signals", "sound", "sound_signals", "film", "signals in all")
     print(f"| film | lines | {' | '.join(columns)} |\n|---|---|{'---|' * len(columns)}")
     for path in parser.parse_args().films:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from beam_pipelines.demo.last_table import print_last_table
@@ -106,7 +107,8 @@ def _commands(output: Path, manifest: Path, config: str) -> Iterator[tuple[str, 
 
 def _start(title: str, command: Sequence[str]) -> int:
     console = Console(file=sys.stderr)
-    console.print(f"\n[bold]{title}[/bold]   cineaffect {shlex.join(command)}", highlight=False, soft_wrap=True)
+    shown = escape(shlex.join(command))
+    console.print(f"\n[bold]{title}[/bold]   cineaffect {shown}", highlight=False, soft_wrap=True)
     from beam_pipelines import cli
 
     sys.stdout.flush()
