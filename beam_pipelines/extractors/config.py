@@ -22,6 +22,7 @@ from beam_pipelines.extractors.network_config import (
     RegisteredConfig as RegisteredConfig,
     VGG16Config as VGG16Config,
 )
+from beam_pipelines.extractors.networks.engine import Engine
 from beam_pipelines.extractors.onnx_networks.config import (
     LogMelConfig,
     OnnxConfig,
@@ -155,6 +156,9 @@ class ExtractConfig(Section):
             network and no weights; docs/formats.md has their columns. Others are the names of `networks` and those that
             the registry has.
         networks: name -> an ONNX file as a modality, or the settings of a registered network without a section.
+        engine: what runs the built-in networks and the face detector: `onnxruntime`, or `tensorflow`, which is slower
+            on processors. In any case TensorFlow computes 16 bits (`precision`) and XLA, and runs on a GPU that ONNX
+            Runtime doesn't see. Vectors agree to 1e-5 of their largest value, so this is part of no fingerprint.
         encoding: the type of the networks' vectors in records, to which they are rounded. openSMILE's values and the
             signals are always float32, since some exceed float16; those of `audio.postprocess: youtube8m` are bytes.
         sound_track: the sound track to take: the index of its stream in the file (as `--dry-run` and ffprobe show it),
@@ -177,6 +181,7 @@ class ExtractConfig(Section):
 
     modalities: tuple[str, ...] = Field(("image", "audio", "face"), min_length=1)
     networks: dict[str, NetworkSection] = Field(default_factory=dict)
+    engine: Engine = "onnxruntime"
     encoding: Literal["float32", "float16"] = "float32"
     image: ImageConfig = ImageConfig()
     vgg16: VGG16Config = VGG16Config()

@@ -6,8 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import cached_property
-from typing import Any, TypeVar, overload
+from typing import Any
 
 import numpy as np
 
@@ -17,16 +16,19 @@ from beam_pipelines.contracts.records.feature_track import SLOTS_KEY, SOUND_TRAC
 from beam_pipelines.extractors import speech_text
 from beam_pipelines.extractors.batching.film_rows import FilmRows, Network, OwnBatches
 from beam_pipelines.extractors.batching.shared_batches import FilmsAtWork, SharedBatches
+from beam_pipelines.extractors.built_once import built_once
 from beam_pipelines.extractors.config import ExtractConfig, NetworkConfig
 from beam_pipelines.extractors.face_track import FACES
 from beam_pipelines.extractors.faces import FaceDetector
 from beam_pipelines.extractors.network_inputs import FaceInput, NetworkInput, PictureInput, SoundInput, TextInput
 from beam_pipelines.extractors.networks import opensmile_is10
+from beam_pipelines.extractors.networks.engine import Engine
 from beam_pipelines.extractors.networks.opensmile_is10 import OpenSmileIS10
 from beam_pipelines.extractors.networks.published_network import PublishedNetwork
 from beam_pipelines.extractors.onnx_networks.config import Configured, TextConfig
 from beam_pipelines.extractors.onnx_networks.first_batch import describe_onnx, first_batch
-from beam_pipelines.extractors.onnx_networks.network import OnnxNetwork, checked_file, onnx_sees_gpu
+from beam_pipelines.extractors.onnx_networks.network import OnnxNetwork, checked_file
+from beam_pipelines.extractors.onnx_networks.session import onnx_sees_gpu
 from beam_pipelines.extractors.onnx_networks.tokens import checked_tokenizer
 from beam_pipelines.extractors.registry import network_class, registered_names
 from beam_pipelines.extractors.signals.columns import COLUMNS, PICTURE_SIGNALS, SOUND_SIGNALS
@@ -39,25 +41,6 @@ _SMILE_CORE_S = 0.09
 _SMILE_INPUT = SoundInput(opensmile_is10.RATE_HZ, opensmile_is10.WINDOW_SAMPLES, is_centred=True)
 
 
-T = TypeVar("T")
-
-
-class _built_once(cached_property[T]):
-    """A cached property of `Networks`, built by only one of several threads."""
-
-    @overload
-    def __get__(self, instance: None, owner: type[Any] | None = None) -> _built_once[T]: ...
-
-    @overload
-    def __get__(self, instance: object, owner: type[Any] | None = None) -> T: ...
-
-    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
-        if instance is None:
-            return self
-        with instance.building:
-            return super().__get__(instance, owner)
-
-
 class Networks:
     """The networks of a configuration, each built when it is first needed and then kept: one copy per process.
 
@@ -65,7 +48,7 @@ class Networks:
 
     Args:
         config: the extract section.
-        gpu: whether the networks run on a GPU; None asks whether TensorFlow sees one.
+        gpu: whether the networks run on a GPU; None asks whether their engine sees one.
     """
 
     def __init__(self, config: ExtractConfig, gpu: bool | None = None):
@@ -74,42 +57,52 @@ class Networks:
         self._gpu = gpu
         self._films = FilmsAtWork()
         self._networks: dict[str, Network] = {}
+        self._asked_for: set[str] = set()
         self._shared: dict[str, SharedBatches] = {}
 
-    @_built_once
+    @built_once
     def gpu(self) -> bool:
         """Whether the networks run on a GPU."""
-        return sees_gpu() if self._gpu is None else self._gpu
+        return networks_see_gpu(self.config) if self._gpu is None else self._gpu
 
-    @_built_once
-    def _started(self) -> bool:
-        """TensorFlow is started when the first network is built: a film that has its features needs none."""
+    @built_once
+    def engine(self) -> Engine:
+        """What runs the built-in networks: TensorFlow too where there is a GPU that ONNX Runtime can't use."""
+        return "tensorflow" if self.gpu and not onnx_sees_gpu() else self.config.engine
+
+    def _start_tensorflow(self) -> None:
         # Threads that share batches call the face detector at the same time, each on its own core.
         is_shared = self.config.device.shares_batches(self.gpu)
         start_tensorflow(self.config.threads_per_worker, at_once=os.cpu_count() or 1 if is_shared else 1)
-        return True
 
     def network(self, modality: str) -> Network:
         """The network of a modality: raw inputs [n, …], any n -> float32 [n, D]."""
         with self.building:
-            if modality not in self._networks:
-                self._networks[modality] = self._make(modality)
+            # Larger ones that were asked for come first: ONNX Runtime needs three times a network's size to start it.
+            for each in sorted({modality, *self._asked_for}, key=_size_mb, reverse=True):
+                if each not in self._networks and (each == modality or _size_mb(each) > _size_mb(modality)):
+                    self._networks[each] = self._make(each)
             return self._networks[modality]
 
     def takes(self, modality: str) -> NetworkInput | None:
         """What a modality's network takes of a film each second; None if no network makes it."""
         return network_input(self.config, modality)
 
-    @_built_once
+    @built_once
     def detector(self) -> FaceDetector:
         """MTCNN for detecting faces; it runs on the processors unless the configuration says otherwise."""
-        config, on_gpu = self.config.face, self._started and self.config.device.detect_on_gpu and self.gpu
+        config, on_gpu = self.config.face, self.config.device.detect_on_gpu and self.gpu
+        engine: Engine = "tensorflow" if on_gpu else self.engine
+        if engine == "tensorflow":
+            self._start_tensorflow()
         return FaceDetector(
             config.thresholds,
             config.smallest_face,
             config.pyramid_factor,
             config.detector_batch_size,
             "GPU:0" if on_gpu else "CPU:0",
+            engine,
+            self.config.threads_per_worker,
         )
 
     def tokens(self, modality: str) -> Callable[[str], np.ndarray]:
@@ -125,6 +118,7 @@ class Networks:
 
     def rows(self, modality: str) -> FilmRows:
         """The object to which a film adds its rows for a modality's network, which is built when it first runs."""
+        self._asked_for.add(modality)
         if modality == OpenSmileIS10.modality:
             return OwnBatches(self._run(modality), OpenSmileIS10.dimensions, _SMILE_BATCH)
         device, dimensions = self.config.device, self._dimensions(modality)
@@ -172,9 +166,20 @@ class Networks:
         return network if finish is None else lambda rows: finish(network(rows))
 
     def _build(self, network: type[PublishedNetwork], config: NetworkConfig) -> PublishedNetwork:
-        size = config.rows_a_batch(self._started and self.gpu)
-        options = network.options(config)
-        return network(config.weights, config.seed, size, config.precision, self.config.device.xla, **options)
+        size, xla, engine = config.rows_a_batch(self.gpu), self.config.device.xla, self.engine
+        if engine == "tensorflow" or network.graph(config.precision, xla) is None:
+            self._start_tensorflow()
+        how = {"engine": engine, "threads": self.config.threads_per_worker, "gpu": self.gpu}
+        return network(config.weights, config.seed, size, config.precision, xla, **how, **network.options(config))
+
+
+def _size_mb(modality: str) -> int:
+    return network_class(modality).size_mb if modality in registered_names() else 0
+
+
+def networks_see_gpu(config: ExtractConfig) -> bool:
+    """Whether the networks find a GPU; TensorFlow takes seconds to look, and isn't asked if ONNX Runtime sees one."""
+    return (config.engine == "onnxruntime" and onnx_sees_gpu()) or sees_gpu()
 
 
 def _one_at_a_time(network: Network) -> Network:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from beam_pipelines.extractors.batching.fixed_batch import fixed_batches
+from beam_pipelines.extractors.networks.engine import Engine
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.media.video.resize import resize_image
 
@@ -57,10 +59,12 @@ class FaceDetector:
         pyramid_factor: ratio of one scale of the image pyramid to the one before, between 0 and 1.
         batch_size: pictures of every batch, the last one filled with black ones; a picture's boxes do not depend on
             the other pictures of its batch.
-        device: TensorFlow's name of the device, `CPU:0` or `GPU:0`.
+        device: TensorFlow's name of the device, `CPU:0` or `GPU:0`; ONNX Runtime's networks run on processors only.
+        engine: what runs the networks; TensorFlow on a GPU in any case.
+        threads: ONNX Runtime's compute threads of an operation.
 
     Raises:
-        ConfigurationError: if a setting is out of range, or Keras has another backend than TensorFlow.
+        ConfigurationError: if a setting is out of range, or TensorFlow runs them and isn't Keras's backend.
         WeightsError: if the weight files in the package `mtcnn` aren't the known ones.
     """
 
@@ -71,8 +75,10 @@ class FaceDetector:
         pyramid_factor: float = 0.709,
         batch_size: int = 8,
         device: str = "CPU:0",
+        engine: Engine = "onnxruntime",
+        threads: int = 1,
     ):
-        from beam_pipelines.extractors.networks.mtcnn_cascade import Cascade
+        from beam_pipelines.extractors.networks.mtcnn import cascade
 
         if len(thresholds) != 3 or not all(0 <= threshold <= 1 for threshold in thresholds):
             raise ConfigurationError(f"thresholds must be three numbers from 0 to 1, they are {thresholds}")
@@ -86,7 +92,7 @@ class FaceDetector:
         self.smallest_face = smallest_face
         self.pyramid_factor = pyramid_factor
         self.batch_size = batch_size
-        self._cascade = Cascade(device)
+        self._cascade = cascade.Cascade(_networks(cascade.read_weight_files(), device, engine, threads))
 
     def __call__(self, images: np.ndarray) -> list[list[FaceBox]]:
         """The faces of each picture, largest area first, for uint8 [n, H, W, 3] RGB, any n.
@@ -112,7 +118,7 @@ class FaceDetector:
     @staticmethod
     def describe(thresholds: tuple[float, float, float], smallest_face: float, pyramid_factor: float) -> dict[str, Any]:
         """The same as `description`, without building the networks."""
-        from beam_pipelines.extractors.networks.mtcnn_cascade import weights_digest
+        from beam_pipelines.extractors.networks.mtcnn.cascade import weights_digest
 
         return {
             "network": "mtcnn",
@@ -124,9 +130,19 @@ class FaceDetector:
         }
 
 
+def _networks(weights: Mapping[str, bytes], device: str, engine: Engine, threads: int) -> Any:
+    if engine == "tensorflow" or not device.startswith("CPU"):
+        from beam_pipelines.extractors.networks.mtcnn.on_tensorflow import TensorFlowNetworks
+
+        return TensorFlowNetworks(weights, device)
+    from beam_pipelines.extractors.networks.mtcnn.on_onnx import OnnxNetworks
+
+    return OnnxNetworks(weights, threads)
+
+
 def smallest_face_px(height_px: int, share: float) -> int:
     """The side of the smallest face to find in a picture of `height_px` lines; at least what MTCNN can see."""
-    from beam_pipelines.extractors.networks.mtcnn_cascade import CELL_PX
+    from beam_pipelines.extractors.networks.mtcnn.cascade import CELL_PX
 
     return max(CELL_PX, round(share * height_px))
 

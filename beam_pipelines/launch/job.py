@@ -36,13 +36,12 @@ from beam_pipelines.contracts.runs import (
     read_warnings,
 )
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.extractors.configured_networks import network_input
+from beam_pipelines.extractors.configured_networks import network_input, networks_see_gpu
 from beam_pipelines.films.passed_over import passed_over_line
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError, nearest
 from beam_pipelines.foundation.logs.structured_log import is_json
 from beam_pipelines.foundation.run_summary import Places, next_steps_of_job, print_summary
-from beam_pipelines.foundation.tensorflow_start import sees_gpu
 from beam_pipelines.foundation.version import __version__
 from beam_pipelines.launch.driver_log import PLUGIN_OPTION
 from beam_pipelines.launch.progress import watch
@@ -79,8 +78,8 @@ def films_share_batches(config: ExtractConfig) -> bool:
     """Whether films extracted here share batches, so that a local job is one process with a thread per film."""
     if all(network_input(config, modality) is None for modality in config.modalities):
         return False
-    # TensorFlow takes seconds to look for a GPU, so it isn't asked if the setting decides.
-    return config.device.shares_batches(config.device.share_batches is None and sees_gpu())
+    # Looking for a GPU may take seconds, so nobody looks if the setting decides.
+    return config.device.shares_batches(config.device.share_batches is None and networks_see_gpu(config))
 
 
 def beam_options(
@@ -197,7 +196,7 @@ def storage_time_s(output: str) -> float:
 
 def versions() -> dict[str, str]:
     """The versions of the libraries that a run uses, for manifests and model cards."""
-    packages = ("apache-beam", "tensorflow", "keras", "numpy", "scipy", "av")
+    packages = ("apache-beam", "onnxruntime", "tensorflow", "keras", "numpy", "scipy", "av")
     return {
         "cineaffect": __version__,
         "python": platform.python_version(),

@@ -1,7 +1,7 @@
 """The work of a local job: the order of its films, and the number of processes that pay.
 
-A worker process takes about ten seconds of a core to import Beam and TensorFlow and to load its networks. So one
-process, which has imported both, does small jobs alone; the files are the same, byte by byte.
+A worker process takes up to ten seconds of a core to import Beam (and for scoring TensorFlow) and to load its networks.
+So one process, which has imported them, does small jobs alone; the files are the same, byte by byte.
 """
 
 from __future__ import annotations

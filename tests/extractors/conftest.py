@@ -17,7 +17,9 @@ from tests.support.kept_networks import kept_network
 
 def untrained(kind: Any) -> Any:
     """A network with drawn weights: the one that jobs of this process have used, if they have (`kept_networks`)."""
-    return kept_network((kind, "untrained", 0, 4, "float32", False, None), lambda: kind("untrained", batch_size=4))
+    return kept_network(
+        (kind, "untrained", 0, 4, "float32", False, "onnxruntime", 1, None), lambda: kind("untrained", batch_size=4)
+    )
 
 
 @pytest.fixture(scope="module")

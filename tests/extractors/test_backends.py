@@ -1,4 +1,4 @@
-"""The networks give the same vectors under another backend of Keras."""
+"""The networks give the same vectors under another backend of Keras as by ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from beam_pipelines.extractors.networks.vggish import VGGishAudio
 
 with np.load(sys.argv[1], allow_pickle=False) as inputs:
     vectors = {
-        kind.modality: kind("untrained", batch_size=2)(inputs[kind.modality])
+        kind.modality: kind("untrained", batch_size=2, engine="tensorflow")(inputs[kind.modality])
         for kind in (InceptionV3Image, VGGishAudio, InceptionResnetV1Face)
     }
 np.savez(sys.argv[2], **vectors)

@@ -69,7 +69,7 @@ def test_vgg16_is_a_modality_and_float16_is_half_its_bytes(
     monkeypatch.setattr(VGG16Image, "build", staticmethod(lambda: vgg16.build_network(narrowing=4)))
     monkeypatch.setattr(VGG16Image, "dimensions", 1024)
     keys = {"modalities": ["vgg16"], "vgg16": {"weights": "untrained", "batch_size": 4}}
-    network = VGG16Image("untrained", batch_size=4)
+    network = VGG16Image("untrained", batch_size=4, engine="tensorflow")
     plain, half = (
         extract(clip, None, network, **keys, encoding=encoding)["vgg16"] for encoding in ("float32", "float16")
     )

@@ -13,8 +13,8 @@ import pytest
 from beam_pipelines.extractors import configured_networks as networks
 from beam_pipelines.extractors.config import ExtractConfig, FaceConfig
 from beam_pipelines.extractors.faces import CROP_MARGIN, FaceBox, FaceDetector, crop_face, smallest_face_px
-from beam_pipelines.extractors.networks import mtcnn_cascade
 from beam_pipelines.extractors.networks.inception_resnet_v1 import InceptionResnetV1Face
+from beam_pipelines.extractors.networks.mtcnn import cascade
 from beam_pipelines.extractors.weights import weight_files as weights
 from beam_pipelines.foundation.errors import ConfigurationError, WeightsError
 from benchmarks.faces import Package, agreeing, iou, matched, pictures_of
@@ -63,13 +63,14 @@ tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceCo
 from beam_pipelines.extractors.faces import FaceDetector
 pictures, found, used = np.load(sys.argv[1]), [], set()
 for device in ("CPU:0", "CPU:1"):
-    detector = FaceDetector(batch_size=4, device=device)
+    detector = FaceDetector(batch_size=4, device=device, engine="tensorflow")
+    networks = detector._cascade._networks
     for name in ("_propose_network", "_refine_network", "_output_network"):
-        def noting(pixels, network=getattr(detector._cascade, name), device=device):
+        def noting(pixels, network=getattr(networks, name), device=device):
             answers = network(pixels)
             used.add((device, *(answer.device[-5:] for answer in answers)))
             return answers
-        setattr(detector._cascade, name, noting)
+        setattr(networks, name, noting)
     found.append(detector(pictures))
 assert any(found[0]) and found[0] == found[1]
 assert {len(set(devices)) for devices in used} == {1}, used
@@ -82,14 +83,19 @@ def test_all_three_networks_run_on_the_device_that_is_named(girl_friday: np.ndar
 
 
 @pytest.mark.parametrize(
-    ("gpu", "wanted", "device"), [(True, True, "GPU:0"), (True, False, "CPU:0"), (False, True, "CPU:0")]
+    ("gpu", "wanted", "where"),
+    [
+        (True, True, ("GPU:0", "tensorflow", 1)),
+        (True, False, ("CPU:0", "tensorflow", 1)),
+        (False, True, ("CPU:0", "onnxruntime", 1)),
+    ],
 )
 def test_faces_are_found_on_a_gpu_where_that_is_configured(
-    gpu: bool, wanted: bool, device: str, monkeypatch: pytest.MonkeyPatch
+    gpu: bool, wanted: bool, where: tuple[str, str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(networks, "FaceDetector", lambda *settings: settings)
     config = ExtractConfig.model_validate({"device": {"detect_on_gpu": wanted}})
-    assert networks.Networks(config, gpu=gpu).detector == ((0.6, 0.7, 0.8), 0.042, 0.709, 8, device)
+    assert networks.Networks(config, gpu=gpu).detector == ((0.6, 0.7, 0.8), 0.042, 0.709, 8, *where)
 
 
 def test_agrees_with_the_package_called_picture_by_picture(
@@ -180,7 +186,7 @@ def test_small_and_blank_pictures_have_no_face(detector: FaceDetector, shape: tu
 def test_the_pyramid_never_ends_below_the_first_network() -> None:
     for side_px in range(8, 700, 7):
         for smallest_px in (12, 20, 33, 60, 200):
-            scales = mtcnn_cascade.pyramid_scales(side_px, 2 * side_px, smallest_px, 0.709)
+            scales = cascade.pyramid_scales(side_px, 2 * side_px, smallest_px, 0.709)
             assert all(side_px * scale >= 12 - 1e-6 for scale in scales)
             assert bool(scales) == (side_px >= smallest_px)
 
@@ -217,7 +223,7 @@ def test_a_hostile_file_in_the_working_directory_has_no_effect(
 
     monkeypatch.chdir(tmp_path)
     marker = tmp_path / "ran"
-    for name in mtcnn_cascade.WEIGHT_FILES:
+    for name in cascade.WEIGHT_FILES:
         joblib.dump(Hostile(marker), tmp_path / name, compress="lz4")
     assert FaceDetector(batch_size=4)(girl_friday[3:4]) == faces[3:4]
     assert not marker.exists()
@@ -236,7 +242,7 @@ def test_a_package_whose_weights_were_replaced_is_refused_unrun(
     marker = tmp_path / "ran"
     joblib.dump(Hostile(marker), folder / "pnet.lz4", compress="lz4")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(mtcnn_cascade, "PACKAGE", "tampered_detector")
+    monkeypatch.setattr(cascade, "PACKAGE", "tampered_detector")
     with pytest.raises(WeightsError, match=r"pnet\.lz4.*sha256"):
         FaceDetector()
     (folder / "pnet.lz4").unlink()

@@ -48,7 +48,7 @@ def narrow_audio(monkeypatch: pytest.MonkeyPatch) -> VGGishAudio:
     """VGGish with a quarter of its filters and units, as all VGGish networks of the test are: of the whole one several
     copies are 300 MB each."""
     monkeypatch.setattr(VGGishAudio, "build", staticmethod(lambda: build_network(narrowing=4)))
-    return VGGishAudio("untrained", batch_size=BATCH)
+    return VGGishAudio("untrained", batch_size=BATCH, engine="tensorflow")
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])

@@ -101,7 +101,7 @@ def test_grey_pictures_have_no_colour(record):
 
 def test_films_of_signals_alone_share_no_batches_and_look_for_no_gpu(monkeypatch):
     looked = []
-    monkeypatch.setattr(job, "sees_gpu", lambda: bool(looked.append(1)) or True)
+    monkeypatch.setattr(job, "networks_see_gpu", lambda config: bool(looked.append(1)) or True)
     assert not job.films_share_batches(ExtractConfig(modalities=(PICTURE_SIGNALS, SOUND_SIGNALS)))
     assert not looked
     assert job.films_share_batches(ExtractConfig(modalities=(PICTURE_SIGNALS, "audio")))

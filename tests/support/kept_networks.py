@@ -40,6 +40,7 @@ def kept_networks() -> Iterator[None]:
     def built_once(networks: Networks, network: Any, config: Any) -> Any:
         size = config.rows_a_batch(networks.gpu)
         key = (network, config.weights, config.seed, size, config.precision, networks.config.device.xla)
+        key += (networks.engine, networks.config.threads_per_worker)
         key += (getattr(config, "scaling", None),)
         return kept_network(key, lambda: build(networks, network, config))
 

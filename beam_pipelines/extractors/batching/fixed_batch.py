@@ -9,10 +9,11 @@ threads. A second's place depends on its film alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from beam_pipelines.extractors.graphs.graph_network import GraphNetwork
 from beam_pipelines.foundation.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -55,26 +56,56 @@ def fixed_batches(inputs: np.ndarray, batch_size: int) -> Iterator[tuple[np.ndar
         yield batch, len(rows)
 
 
-class FixedBatchNetwork:
-    """A Keras model as a function from `[n, …]` to float32 `[n, D]`, run in batches of one size.
+def vectors_in_batches(
+    run: Callable[[np.ndarray], np.ndarray], inputs: np.ndarray, batch_size: int, dimensions: Callable[[], int]
+) -> np.ndarray:
+    """Runs a network in batches of one size.
 
     Args:
-        network: a model with one input and one output `[batch, D]`.
+        run: maps a raw batch `[batch_size, …]` to vectors `[batch_size, D]`.
+        inputs: `[n, …]`, any n.
+        batch_size: rows of every batch.
+        dimensions: says the length of a vector; asked if there are no rows.
+
+    Returns:
+        float32 `[n, D]`.
+
+    Raises:
+        FloatingPointError: if a value is infinite or NaN.
+    """
+    found = [np.asarray(run(batch), np.float32)[:real] for batch, real in fixed_batches(inputs, batch_size)]
+    vectors = np.concatenate(found) if found else np.empty((0, dimensions()), np.float32)
+    if not np.isfinite(vectors).all():
+        raise FloatingPointError("vectors that are not finite")
+    return vectors
+
+
+class FixedBatchNetwork:
+    """A network as a function from `[n, …]` to float32 `[n, D]`, run in batches of one size.
+
+    Args:
+        network: a Keras model with one input and one output `[batch, D]`, or a graph that has been started.
         prepare: maps a raw batch `[batch_size, …]` to the model's float32 input.
         batch_size: rows of every batch.
         xla: compile the network with XLA; vectors then differ in their last bits.
     """
 
     def __init__(
-        self, network: keras.Model, prepare: Callable[[np.ndarray], np.ndarray], batch_size: int, xla: bool = False
+        self,
+        network: keras.Model | GraphNetwork,
+        prepare: Callable[[np.ndarray], np.ndarray],
+        batch_size: int,
+        xla: bool = False,
     ):
-        import keras
-
         if batch_size < 1:
             raise ConfigurationError(f"batch_size must be at least 1, it is {batch_size}")
         self.network = network
         self.batch_size = batch_size
         self._prepare = prepare
+        if isinstance(network, GraphNetwork):
+            return
+        import keras
+
         # XLA gains nothing for these networks on a CPU and compiles slowly; JAX has no other compiler.
         network.compile(jit_compile=xla or keras.config.backend() == "jax")
 
@@ -84,18 +115,18 @@ class FixedBatchNetwork:
         Raises:
             ConfigurationError: if a value is infinite or NaN, as happens when half precision overflows.
         """
-        outputs = np.empty((len(inputs), self.network.output_shape[-1]), np.float32)
-        done = 0
-        for batch, real in fixed_batches(inputs, self.batch_size):
-            answer: Any = self.network.predict_on_batch(self._prepare(batch))
-            outputs[done : done + real] = np.asarray(answer, np.float32)[:real]
-            done += real
-        if not np.isfinite(outputs).all():
-            raise ConfigurationError(
-                f"{self.network.name}: gives vectors that are not finite; with precision mixed_float16 it overflows, "
-                f"mixed_bfloat16 or float32 doesn't"
+        try:
+            return vectors_in_batches(
+                lambda batch: self.network.predict_on_batch(self._prepare(batch)),
+                inputs,
+                self.batch_size,
+                lambda: self.network.output_shape[-1],
             )
-        return outputs
+        except FloatingPointError as error:
+            raise ConfigurationError(
+                f"{self.network.name}: gives {error}; with precision mixed_float16 it overflows, mixed_bfloat16 or "
+                f"float32 doesn't"
+            ) from error
 
 
 def check_images(images: np.ndarray, size_px: int) -> None:

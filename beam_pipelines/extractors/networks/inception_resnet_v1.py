@@ -92,6 +92,7 @@ class InceptionResnetV1Face(PictureNetwork):
     image_size_px = IMAGE_SIZE_PX
     published = "facenet_vggface2"
     recipe = MappingProxyType({"network": "inception_resnet_v1_l2", "preprocessing": "rgb_160px_(x-127.5)/128"})
+    size_mb = 94
     core_s = 0.08
     gains = RESIDUAL_SCALES
     build = staticmethod(build_network)

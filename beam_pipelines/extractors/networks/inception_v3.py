@@ -15,6 +15,8 @@ from beam_pipelines.extractors.weights.network_weights import assign_by_order, r
 if TYPE_CHECKING:
     import keras
 
+    from beam_pipelines.extractors.weights.network_weights import Network
+
 IMAGE_SIZE_PX = 299
 SCALING = (-1.0, 1.0)
 """What the published weights want the pixel values 0 and 255 to become."""
@@ -29,7 +31,7 @@ def build_network() -> keras.Model:
     return keras.applications.InceptionV3(include_top=False, weights=None, input_shape=shape, pooling="avg")
 
 
-def load_published(network: keras.Model, path: Path) -> None:
+def load_published(network: Network, path: Path) -> None:
     """Loads Keras's published `…_notop.h5`, or a file of that layout; layers are matched by their order.
 
     Raises:
@@ -56,6 +58,7 @@ class InceptionV3Image(PictureNetwork):
     modality = "image"
     dimensions = 2048
     image_size_px = IMAGE_SIZE_PX
+    size_mb = 87
     core_s = 0.08
     published = "inception_v3_imagenet"
     recipe = MappingProxyType({"network": "inception_v3_avg_pool", "preprocessing": "rgb_299px_x/127.5-1"})

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from beam_pipelines.extractors.batching.fixed_batch import FixedBatchNetwork, check_images
+from beam_pipelines.extractors.graphs.graph_network import GraphNetwork, graph_of
 from beam_pipelines.extractors.network_inputs import NetworkInput, PictureInput
+from beam_pipelines.extractors.networks.engine import Engine
 from beam_pipelines.extractors.networks.precision import FULL, Precision, in_precision
 from beam_pipelines.extractors.weights import weight_files
 from beam_pipelines.extractors.weights.network_weights import (
@@ -25,6 +27,8 @@ from beam_pipelines.extractors.weights.weights_table import TABLE, Weights
 if TYPE_CHECKING:
     import keras
 
+    from beam_pipelines.extractors.weights.network_weights import Network
+
 
 class PublishedNetwork(ABC):
     """A network with published weights, as a function of a batch of inputs.
@@ -37,16 +41,20 @@ class PublishedNetwork(ABC):
         batch_size: inputs of every batch; a result does not depend on the other inputs of its batch.
         precision: the type in which its layers compute.
         xla: whether it is compiled with XLA.
+        engine: what runs it: ONNX Runtime, if its class has a graph and neither 16 bits nor XLA are asked for.
+        threads: ONNX Runtime's compute threads of an operation.
+        gpu: whether ONNX Runtime uses a GPU.
 
     Attributes:
         modality: the modality of its vectors.
         dimensions: length of a vector.
         published: the name of its weights in `weights_table.TABLE`.
         recipe: `network` and `preprocessing` of its description.
+        size_mb: size of its weights.
         core_s: core seconds that it takes for a second of film, for the forecast of a dry run.
         table: the weights table that its names come from; a new network brings its own entries.
         gains: factors on untrained kernels of some layers (`draw_weights`).
-        network: the Keras model; float32 batches in, vectors out.
+        network: the Keras model or the graph; float32 batches in, vectors out.
 
     Raises:
         WeightsError: if the weights are absent or not the published ones.
@@ -56,6 +64,7 @@ class PublishedNetwork(ABC):
     dimensions: ClassVar[int]
     published: ClassVar[str]
     recipe: ClassVar[Mapping[str, str]]
+    size_mb: ClassVar[int] = 100
     core_s: ClassVar[float] = 0.1
     table: ClassVar[Mapping[str, Weights]] = TABLE
     gains: ClassVar[Mapping[str, float]] = MappingProxyType({})
@@ -67,17 +76,23 @@ class PublishedNetwork(ABC):
         batch_size: int = 16,
         precision: Precision = FULL,
         xla: bool = False,
+        engine: Engine = "onnxruntime",
+        threads: int = 1,
+        gpu: bool = False,
     ):
         name = weights or self.published
         # Absent weights are detected before a network is built for them.
         path = None if name == weight_files.UNTRAINED else weight_files.locate(name, self.table)
-        self.network = in_precision(self.build(), precision)
+        graph = self.graph(precision, xla) if engine == "onnxruntime" else None
+        self.network = GraphNetwork(graph) if graph else in_precision(self.build(), precision)
         if path is None:
             draw_weights(self.network, seed, self.gains)
         elif path.name.endswith(KERAS_3_SUFFIX):
             assign_by_name(self.network, read_keras3_h5(path, self.network), path)
         else:
             self.load(self.network, path)
+        if isinstance(self.network, GraphNetwork):
+            self.network.start(threads, gpu)
         self._description = self.describe(name, seed, precision)
         self._run = FixedBatchNetwork(self.network, self.prepare, batch_size, xla)
 
@@ -102,6 +117,12 @@ class PublishedNetwork(ABC):
         if weight_files.is_own_file(name, cls.table):
             described["licence"] = weight_files.OWN_LICENCE
         return described
+
+    @classmethod
+    def graph(cls, precision: Precision = FULL, xla: bool = False) -> Path | None:
+        """The graph that ONNX Runtime can run instead of the Keras model; None if there is none."""
+        path = graph_of(cls)
+        return path if precision == FULL and not xla and path.is_file() else None
 
     @classmethod
     @abstractmethod
@@ -130,7 +151,7 @@ class PublishedNetwork(ABC):
 
     @staticmethod
     @abstractmethod
-    def load(network: keras.Model, path: Path, /) -> None:
+    def load(network: Network, path: Path, /) -> None:
         """Loads the published weights into a network; raises WeightsError with file and key if they don't fit."""
 
     @staticmethod

@@ -16,6 +16,8 @@ from beam_pipelines.extractors.weights.network_weights import assign_by_name, re
 if TYPE_CHECKING:
     import keras
 
+    from beam_pipelines.extractors.weights.network_weights import Network
+
 IMAGE_SIZE_PX = 224
 DIMENSIONS = 4096
 BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
@@ -48,7 +50,7 @@ def build_network(narrowing: int = 1, size_px: int = IMAGE_SIZE_PX) -> keras.Mod
     return keras.Model(pictures, x, name="vgg16_fc1")
 
 
-def load_published(network: keras.Model, path: Path) -> None:
+def load_published(network: Network, path: Path) -> None:
     """Loads Keras's published file, the one with the top layers, without those above `fc1`.
 
     Raises:
@@ -77,6 +79,7 @@ class VGG16Image(PictureNetwork):
     modality = "vgg16"
     dimensions = DIMENSIONS
     image_size_px = IMAGE_SIZE_PX
+    size_mb = 537
     core_s = 0.17
     published = "vgg16_imagenet"
     recipe = MappingProxyType({"network": "vgg16_fc1", "preprocessing": "bgr_224px_minus_imagenet_means"})

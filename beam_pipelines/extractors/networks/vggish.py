@@ -17,12 +17,15 @@ from beam_pipelines.extractors.networks.convolution import convolution
 from beam_pipelines.extractors.networks.published_network import PublishedNetwork
 from beam_pipelines.extractors.networks.vggish_postprocess import VGGishPostprocessor
 from beam_pipelines.extractors.weights import weight_files
+from beam_pipelines.extractors.weights.checkpoints import read_checkpoint
 from beam_pipelines.extractors.weights.network_weights import assign_by_name, check_shape
 from beam_pipelines.extractors.weights.weights_table import VGGISH_PCA
 from beam_pipelines.foundation.errors import WeightsError
 
 if TYPE_CHECKING:
     import keras
+
+    from beam_pipelines.extractors.weights.network_weights import Network
 
 DIMENSIONS = 128
 CONVOLUTIONS = {
@@ -64,28 +67,21 @@ def build_network(narrowing: int = 1) -> keras.Model:
     return keras.Model(patches, x, name="vggish")
 
 
-def load_checkpoint(network: keras.Model, path: Path) -> None:
-    """Loads the published checkpoint: one file in TensorFlow 1's first format, read with TensorFlow's own reader.
+def load_checkpoint(network: Network, path: Path) -> None:
+    """Loads the published checkpoint: one file in TensorFlow 1's first format.
 
     Raises:
         WeightsError: if the file doesn't fit the network; the text names file and variable.
     """
-    import tensorflow as tf
-
-    try:
-        reader = tf.train.load_checkpoint(str(path))
-        shapes = reader.get_variable_to_shape_map()
-        arrays = {}
-        for name in (*CONVOLUTIONS, *FULLY_CONNECTED, EMBEDDING):
-            layer = network.get_layer(_layer_name(name))
-            for variable, ours in (("weights", layer.kernel), ("biases", layer.bias)):
-                key = f"vggish/{name}/{variable}"
-                if key not in shapes:
-                    raise WeightsError(f"{path}: the variable '{key}' is absent")
-                check_shape(path, key, tuple(shapes[key]), tuple(ours.shape))
-                arrays[f"{layer.name}/{ours.name}"] = reader.get_tensor(key)
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
-        raise WeightsError(f"{path}: not readable as a TensorFlow checkpoint: {error}") from error
+    found, arrays, layers = read_checkpoint(path), {}, {layer.name: layer for layer in network.layers}
+    for name in (*CONVOLUTIONS, *FULLY_CONNECTED, EMBEDDING):
+        layer = layers[_layer_name(name)]
+        for published, ours in zip(("weights", "biases"), layer.weights, strict=True):
+            key = f"vggish/{name}/{published}"
+            if key not in found:
+                raise WeightsError(f"{path}: the variable '{key}' is absent")
+            check_shape(path, key, found[key].shape, tuple(ours.shape))
+            arrays[f"{layer.name}/{ours.name}"] = found[key]
     assign_by_name(network, arrays, path)
 
 
@@ -100,6 +96,7 @@ class VGGishAudio(PublishedNetwork):
     modality = "audio"
     dimensions = DIMENSIONS
     window_samples = log_mel.WINDOW_SAMPLES
+    size_mb = 289
     core_s = 0.013
     published = "vggish_audioset"
     recipe = MappingProxyType(

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -61,19 +60,6 @@ class ModelFile:
         return "\n".join([*lines, *(f"  output  {each}" for each in self.outputs)])
 
 
-def check_installed() -> None:
-    """Checks that ONNX Runtime is installed.
-
-    Raises:
-        ConfigurationError: if it isn't; the text says how to install it.
-    """
-    if util.find_spec("onnxruntime") is None or util.find_spec("onnx") is None:
-        raise ConfigurationError(
-            "networks by configuration need ONNX Runtime: run pip install 'cineaffect[onnx]', or, for an NVIDIA GPU, "
-            "'cineaffect[onnx-gpu]' (never both)"
-        )
-
-
 def read_model_file(path: Path) -> ModelFile:
     """Reads and checks a file. It is read once per process, and again when it has changed.
 
@@ -81,7 +67,6 @@ def read_model_file(path: Path) -> ModelFile:
         ConfigurationError: if it is no ONNX file, has operators that aren't ONNX Runtime's, or names files outside its
             folder.
     """
-    check_installed()
     status = path.stat()
     read, names = _read(path, status.st_size, status.st_mtime_ns)
     return replace(read, external={name: weight_files.file_digest(path.parent / name) for name in names})

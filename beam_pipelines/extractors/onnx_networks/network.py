@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from beam_pipelines.extractors.batching.fixed_batch import fixed_batches
+from beam_pipelines.extractors.batching.fixed_batch import vectors_in_batches
 from beam_pipelines.extractors.onnx_networks.config import Configured, OnnxConfig, TextConfig
 from beam_pipelines.extractors.onnx_networks.model_file import ModelFile, Tensor, read_model_file
 from beam_pipelines.extractors.onnx_networks.preparation import (
@@ -22,24 +21,13 @@ from beam_pipelines.extractors.onnx_networks.preparation import (
     row_type,
     vectors_of,
 )
+from beam_pipelines.extractors.onnx_networks.session import start_session
 from beam_pipelines.extractors.onnx_networks.tokens import Tokenizer
 from beam_pipelines.extractors.weights import weight_files
 from beam_pipelines.foundation.errors import ConfigurationError, nearest
-from beam_pipelines.foundation.tensorflow_start import has_gpu_device
 
 _QUANTISES_BATCHES = "DynamicQuantize"
 """How the operators begin that choose their scale by all of their input."""
-
-CUDA = "CUDAExecutionProvider"
-
-
-def onnx_sees_gpu() -> bool:
-    """Whether ONNX Runtime can use a GPU of this machine."""
-    if not has_gpu_device():
-        return False
-    import onnxruntime
-
-    return CUDA in onnxruntime.get_available_providers()
 
 
 class OnnxNetwork:
@@ -80,11 +68,10 @@ class OnnxNetwork:
         wanted = row_shape(self._section)
         if rows.shape[1:] != wanted or rows.dtype != row_type(self._section):
             raise ValueError(f"{self._name}: rows of {rows.dtype} {list(rows.shape)}, wanted [n, {list(wanted)}]")
-        vectors = [self._run(batch)[:real] for batch, real in fixed_batches(rows, self.batch_size)]
-        found = np.concatenate(vectors) if vectors else np.empty((0, self.dimensions), np.float32)
-        if not np.isfinite(found).all():
-            raise ConfigurationError(f"{self._place()}: the network gives vectors that are not finite")
-        return found
+        try:
+            return vectors_in_batches(self._run, rows, self.batch_size, lambda: self.dimensions)
+        except FloatingPointError as error:
+            raise ConfigurationError(f"{self._place()}: the network gives {error}") from error
 
     @cached_property
     def dimensions(self) -> int:
@@ -120,21 +107,8 @@ class OnnxNetwork:
             raise self._error(str(error)) from error
 
     def _start(self, threads: int, gpu: bool) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.use_deterministic_compute = True
-        options.log_severity_level = 3
-        # Threads of several processes share the cores: none spins while it waits.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # "float32" means float32: an Ampere GPU would otherwise round factors to 10 bits.
-        providers: list[Any] = [(CUDA, {"use_tf32": "0"})] if gpu else []
         try:
-            return onnxruntime.InferenceSession(
-                os.fspath(self.file.path), options, providers=[*providers, "CPUExecutionProvider"]
-            )
+            return start_session(self.file.path, threads, gpu)
         except Exception as error:  # ONNX Runtime's errors have no common base but Exception
             raise self._error(f"ONNX Runtime refuses the file: {error}") from error
 

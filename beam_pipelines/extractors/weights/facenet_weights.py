@@ -22,7 +22,7 @@ from beam_pipelines.extractors.weights.network_weights import assign_by_name, ch
 from beam_pipelines.foundation.errors import WeightsError
 
 if TYPE_CHECKING:
-    import keras
+    from beam_pipelines.extractors.weights.network_weights import Network
 
 BATCH_NORMALISATION_EPSILON = 0.001
 NORMALISATION_SUFFIX = "_BatchNorm"
@@ -36,7 +36,7 @@ RESIDUAL_SCALES: Mapping[str, float] = MappingProxyType(
 """The scale of each residual branch, by the name of its last convolution."""
 
 
-def load_facenet(network: keras.Model, path: Path) -> None:
+def load_facenet(network: Network, path: Path) -> None:
     """Loads a folded `.npz` or the published `.h5` into the network of `inception_resnet_v1`.
 
     Raises:

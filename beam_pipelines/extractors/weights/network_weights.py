@@ -23,6 +23,11 @@ from beam_pipelines.foundation.errors import WeightsError
 if TYPE_CHECKING:
     import keras
 
+    from beam_pipelines.extractors.graphs.graph_network import GraphNetwork
+
+    Network = keras.Model | GraphNetwork
+    """What is filled: its layers have names and variables, and these names and Keras's shapes."""
+
 _LOG = logging.getLogger(__name__)
 _MOST_AXES_OF_DENSE = 2
 KERAS_3_SUFFIX = ".weights.h5"
@@ -30,7 +35,7 @@ _KERAS_3_ROOTS = ("layers", "_layer_checkpoint_dependencies")
 """Where a functional model's layers lie; the second name was that of Keras 3.0."""
 
 
-def draw_weights(network: keras.Model, seed: int, gains: Mapping[str, float] | None = None) -> None:
+def draw_weights(network: Network, seed: int, gains: Mapping[str, float] | None = None) -> None:
     """Fills a network with random weights that preserve the signal; they are the same on every backend.
 
     Kernels are drawn from N(0, 2 / fan-in) (He et al. 2015), which keeps the variance through layers with ReLU;
@@ -58,7 +63,7 @@ def draw_weights(network: keras.Model, seed: int, gains: Mapping[str, float] | N
         layer.set_weights(drawn)
 
 
-def assign_by_name(network: keras.Model, arrays: Mapping[str, np.ndarray], source: Path) -> None:
+def assign_by_name(network: Network, arrays: Mapping[str, np.ndarray], source: Path) -> None:
     """Puts arrays, named `<layer>/<variable>`, into the layers of those names.
 
     Raises:
@@ -77,7 +82,7 @@ def assign_by_name(network: keras.Model, arrays: Mapping[str, np.ndarray], sourc
         variable.assign(np.asarray(arrays[key], np.float32))
 
 
-def assign_by_order(network: keras.Model, layers: Mapping[str, Mapping[str, np.ndarray]], source: Path) -> None:
+def assign_by_order(network: Network, layers: Mapping[str, Mapping[str, np.ndarray]], source: Path) -> None:
     """Puts the arrays of a file's layers into a network's layers in their order, as Keras does for its published files.
 
     Raises:
@@ -130,7 +135,7 @@ def read_keras_h5(path: Path) -> dict[str, dict[str, np.ndarray]]:
         raise WeightsError(f"{path}: not readable as HDF5: {error}") from error
 
 
-def read_keras3_h5(path: Path, network: keras.Model) -> dict[str, np.ndarray]:
+def read_keras3_h5(path: Path, network: Network) -> dict[str, np.ndarray]:
     """Reads a `.weights.h5` file of Keras 3, which knows layers by their class and number, for a network's own layers.
 
     Dense layers above the network, as a fine-tuned one has them, are left out.
@@ -150,7 +155,7 @@ def read_keras3_h5(path: Path, network: keras.Model) -> dict[str, np.ndarray]:
                 raise WeightsError(f"{path}: has no '{_KERAS_3_ROOTS[0]}': not a .weights.h5 file of Keras 3")
             root = _group(path, file, name)
             for layer in network.layers:
-                kind = _snake_case(type(layer).__name__)
+                kind = _snake_case(getattr(layer, "kind", type(layer).__name__))
                 name = f"{kind}_{numbers[kind]}" if numbers[kind] else kind
                 numbers[kind] += 1
                 for place, variable in enumerate(layer.weights):

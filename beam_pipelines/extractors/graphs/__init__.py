@@ -1,0 +1,1 @@
+"""Built-in networks as graphs of ONNX: written once from Keras, and filled with weights where they run."""

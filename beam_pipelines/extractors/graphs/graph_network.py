@@ -1,0 +1,115 @@
+"""A built-in network run by ONNX Runtime: its graph, which lies beside its class, filled with weights.
+
+It has what loading weights needs of a Keras model: layers in their order, with names and variables in Keras's shapes.
+So the same functions fill both, and neither Keras nor TensorFlow is imported here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import inspect
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beam_pipelines.extractors.onnx_networks.session import start_session
+
+INPUT, OUTPUT = "rows", "vectors"
+_KINDS = {"Conv": "Conv2D", "BatchNormalization": "BatchNormalization", "Gemm": "Dense"}
+"""Operator -> the class of Keras's layer."""
+
+AXES_OF_CONVOLUTIONS = 4
+
+
+@dataclass
+class GraphVariable:
+    """A variable of a layer: its name in Keras, its shape there, and its values as the graph takes them."""
+
+    name: str
+    shape: tuple[int, ...]
+    values: np.ndarray | None = None
+
+    def assign(self, values: np.ndarray) -> None:
+        """Takes values in Keras's shape; a convolution's kernel [height, width, in, out] is turned to [out, in, …]."""
+        is_kernel = len(self.shape) == AXES_OF_CONVOLUTIONS
+        self.values = np.ascontiguousarray(values.transpose(3, 2, 0, 1) if is_kernel else values, np.float32)
+
+
+@dataclass
+class GraphLayer:
+    """A layer with weights: its name, the class that it has in Keras, and its variables in Keras's order."""
+
+    name: str
+    kind: str
+    weights: list[GraphVariable] = field(default_factory=list)
+
+    def set_weights(self, arrays: list[np.ndarray]) -> None:
+        """Takes the values of all variables."""
+        for variable, values in zip(self.weights, arrays, strict=True):
+            variable.assign(values)
+
+
+class GraphNetwork:
+    """A graph without weights, until its layers have got them and `start` has been called.
+
+    Args:
+        path: the graph's file.
+
+    Attributes:
+        name: the network's.
+        layers: those with weights.
+        output_shape: [None, D].
+    """
+
+    def __init__(self, path: Path):
+        import onnx
+
+        self._content = path.read_bytes()
+        graph = onnx.load_model_from_string(self._content).graph
+        self.name: str = graph.name
+        self.output_shape = (None, graph.output[0].type.tensor_type.shape.dim[1].dim_value)
+        kinds = {name.rpartition("/")[0]: _KINDS.get(node.op_type, "") for node in graph.node for name in node.input}
+        arrays = [each for each in graph.initializer if each.data_location == each.EXTERNAL]
+        self.layers: list[GraphLayer] = []
+        for layer, own in groupby(arrays, lambda array: array.name.rpartition("/")[0]):
+            found = [GraphVariable(each.name.rpartition("/")[2], _keras_shape(tuple(each.dims))) for each in own]
+            self.layers.append(GraphLayer(layer, kinds[layer], found))
+        self._session: Any = None
+
+    def start(self, threads: int, gpu: bool) -> None:
+        """Starts the session, when all variables have values, and forgets these."""
+        variables = {f"{layer.name}/{each.name}": each for layer in self.layers for each in layer.weights}
+        arrays = {name: each.values for name, each in variables.items() if each.values is not None}
+        assert len(arrays) == len(variables), "a variable without values"
+        self._session = start_session(self._content, threads, gpu, arrays)
+        for variable in variables.values():
+            variable.values = None
+        del arrays
+        _give_memory_back()
+
+    def predict_on_batch(self, batch: np.ndarray) -> np.ndarray:
+        """The vectors of a batch as `prepare` makes it, float32 [batch, …] -> float32 [batch, D]."""
+        (vectors,) = self._session.run([OUTPUT], {INPUT: batch})
+        return np.asarray(vectors)
+
+
+def graph_of(network: type) -> Path:
+    """Where the graph of a network's class lies, if it has one: beside its module, under the same name."""
+    return Path(inspect.getfile(network)).with_suffix(".onnx")
+
+
+def _keras_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    if len(shape) != AXES_OF_CONVOLUTIONS:
+        return shape
+    out, into, height, width = shape
+    return height, width, into, out
+
+
+def _give_memory_back() -> None:
+    """Lets glibc return what starting a session has left free: a tenth of all that a worker holds."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

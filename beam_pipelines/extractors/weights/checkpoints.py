@@ -1,0 +1,99 @@
+"""Checkpoints in TensorFlow 1's first format, as VGGish was published: read by TensorFlow's own reader.
+
+A process without TensorFlow, as workers are, lets a child process read it, once: its arrays then lie in the directory
+of weights, under the checkpoint's hash. `cineaffect weights fetch` makes that file too.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from beam_pipelines.extractors.weights import weight_files
+from beam_pipelines.extractors.weights.network_weights import read_npz
+from beam_pipelines.foundation.errors import WeightsError
+
+_LOG = logging.getLogger(__name__)
+_PROJECT_ROOT = Path(__file__).resolve().parents[3]
+_VERSION = 1
+"""Part of the converted file's name: to be raised when what it holds changes."""
+
+
+def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
+    """All variables of a checkpoint by their names.
+
+    Raises:
+        WeightsError: if the file is no checkpoint.
+    """
+    if "tensorflow" in sys.modules:
+        return _read_here(path)
+    name = f"{path.stem}-{weight_files.file_digest(path)[:16]}-v{_VERSION}.npz"
+    folder = weight_files.cache_directory()
+    if (folder / name).is_file():
+        return read_npz(folder / name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Of several processes one converts, and the others wait for it.
+        with FileLock(folder / f"{name}.lock"):
+            if not (folder / name).is_file():
+                _convert(path, folder / name)
+        return read_npz(folder / name)
+    except OSError as error:
+        _LOG.warning("%s: %s, so each process converts %s anew; `cineaffect weights fetch` there", folder, error, path)
+    with tempfile.TemporaryDirectory() as own:
+        _convert(path, Path(own, name))
+        return read_npz(Path(own, name))
+
+
+def _convert(path: Path, target: Path) -> None:
+    """Writes a checkpoint's arrays as an npz file, which has its name only when it is whole."""
+    paths = os.pathsep.join(filter(None, [str(_PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]))
+    unfinished = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", __name__, str(path), str(unfinished)],
+            env={**os.environ, "PYTHONPATH": paths, "PYTHONSAFEPATH": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise WeightsError((done.stdout or done.stderr).strip()[-2000:])
+        os.replace(unfinished, target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _read_here(path: Path) -> dict[str, np.ndarray]:
+    import tensorflow as tf
+
+    try:
+        reader = tf.train.load_checkpoint(str(path))
+        return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        raise WeightsError(f"{path}: not readable as a TensorFlow checkpoint: {error}") from error
+
+
+def _main() -> int:
+    import tensorflow  # noqa: F401  # reads it
+
+    source, target = sys.argv[1:]
+    try:
+        arrays = _read_here(Path(source))
+    except WeightsError as error:
+        print(error)
+        return 1
+    with open(target, "wb") as stream:
+        np.savez(stream, **arrays)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())
