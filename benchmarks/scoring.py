@@ -67,8 +67,11 @@ def speed_table(folder: str, arguments: argparse.Namespace) -> bool:
 
 def parts_table(folder: str, arguments: argparse.Namespace) -> bool:
     """Core milliseconds a film of each step, for a long film and for clips."""
-    print("| film | reading | inference | smoothing | writing CSV and done marker | writing the table's part | plot |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| film | reading | inference | unlike the training films | smoothing and bands | writing CSV and done marker "
+        "| writing the table's part | plot |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     for seconds, films in ((60, 64), (arguments.film_s, 3)):
         parts = run_alone("parts", "--name", "model1", "--folder", folder, "--film-s", str(seconds),
                           "--repeats", str(films))  # fmt: skip

@@ -104,9 +104,15 @@ class _Steps:
             films = [features_of(records.read_record(uri, card.modalities), card) for uri in uris]
         with self._timed("inference"):
             raws = self.model.predict_films(films)
-        with self._timed("smoothing"):
+        with self._timed("unlike the training films"):
+            for film in films:
+                self.model.unlike(film)
+        bands = card.half_widths(card.smoothing)
+        with self._timed("smoothing and bands"):
             curves = {
-                Path(uri).stem: smoothed_curve(Path(uri).stem, raw.values, card.smoothing, (-1.0, 1.0))
+                Path(uri).stem: smoothed_curve(
+                    Path(uri).stem, raw.values, card.smoothing, (-1.0, 1.0), half_widths=bands
+                )
                 for uri, raw in zip(uris, raws, strict=True)
             }
         markers = [
@@ -118,7 +124,8 @@ class _Steps:
                 self.files.write_film(marker, curves[marker.film_id])
         with self._timed("table"):
             part = str(self.root / "part.parquet")
-            curve_table.write_part(part, markers, lambda marker: curves[marker.film_id])
+            columns = next(iter(curves.values())).columns
+            curve_table.write_part(part, markers, lambda marker: curves[marker.film_id], columns)
         with self._timed("plot"):
             for curve in curves.values():
                 plot_film(self.files.plot_uri(curve.film_id), curve, card.label_range)

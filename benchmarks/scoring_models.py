@@ -29,6 +29,8 @@ CARD = {
     "fingerprints": {modality: fingerprint(description) for modality, description in DESCRIPTIONS.items()},
     "descriptions": DESCRIPTIONS,
     "smoothing": {"method": "butterworth", "order": 2, "cutoff_hz": 0.05},
+    "seen": {modality: {"distance": 1.1, "clip": 8.0, "present": 1.0} for modality in DIMENSIONS},
+    "calibration": {"films": ["made up"], "half_widths": {t: {"80": 0.2, "95": 0.4} for t in ("valence", "arousal")}},
 }
 
 

@@ -40,10 +40,13 @@ SENTENCES: Mapping[str, str] = {
     "subtitles_left_out": "cues of {taken} outside the film, or without a time or text that can be read: {number:g}",
     "subtitles_span": "the subtitles span {number:g} % of the film; perhaps they belong to a part of it",
     "subtitles_language": "{number:g} % of the subtitles' words are the commonest of English, too few for English",
+    "unlike_training": "{number:g} % of the seconds have features unlike those of the model's training films ({which})",
+    "features_absent": "no second has {which}, which every training film of the model had; such modalities: {number:g}",
 }
 """Code -> its sentence, a format with `number` and perhaps further words; in the order in which warnings are shown.
 
-A new code needs a line here, a rule in `warnings_of_quality` or `media.probe_warnings`, and a row in docs/own-films.md.
+A new code needs a line here, a rule in `warnings_of_quality`, `media.probe_warnings` or (a model's view of a film)
+`models.seen_features`, and a row in docs/own-films.md.
 """
 
 TRUNCATED_BEYOND_S = 1.0

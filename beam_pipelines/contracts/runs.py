@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -35,7 +35,10 @@ DONE = "done"
 SKIPPED = "skipped"
 FAILED = "failed"
 
-_NOT_IN_FAILURES = {"status", "film_s", "carried_over", "warnings"}
+UNLIKE_EDGES_PERCENT = (5, 10, 20, 50)
+"""The classes of the histogram of unlike seconds; a film that is quite like the training films is in the first."""
+
+_NOT_IN_FAILURES = {"status", "film_s", "carried_over", "warnings", "unlike_percent"}
 """Fields of a `FilmOutcome` that a line of the failures lacks."""
 
 
@@ -52,6 +55,7 @@ class FilmOutcome:
         attempt: the digest of limits, networks and version with which a failed film was tried.
         carried_over: whether the failure is that of an earlier run, and the film was not tried again.
         warnings: the warnings of a film that is done or skipped.
+        unlike_percent: the share of a scored film's seconds that are unlike the model's training films, if known.
     """
 
     film_id: str
@@ -66,6 +70,7 @@ class FilmOutcome:
     attempt: str = ""
     carried_over: bool = False
     warnings: tuple[FilmWarning, ...] = ()
+    unlike_percent: float | None = None
 
 
 TRIED_AGAIN = frozenset(
@@ -130,8 +135,20 @@ def summarise(
         "failed_by_reason": dict(sorted(Counter(o.reason for o in outcomes if o.status == FAILED).items())),
         "films_with_warnings": sum(bool(o.warnings) for o in outcomes),
         "warnings_by_code": count_by_code(outcome.warnings for outcome in outcomes),
+        **_unlike([outcome.unlike_percent for outcome in outcomes if outcome.unlike_percent is not None]),
         "failure_threshold": failure_threshold,
     }
+
+
+def _unlike(percents: Sequence[float]) -> dict[str, Any]:
+    """The histogram of how unlike the model's training films the films are; empty if no film's is known."""
+    if not percents:
+        return {}
+    edges = UNLIKE_EDGES_PERCENT
+    places = [sum(percent >= edge for edge in edges) for percent in percents]
+    names = [f"{low}-{high} %" for low, high in zip((0, *edges), (*edges, 100), strict=True)]
+    films = {name: places.count(place) for place, name in enumerate(names)}
+    return {"unlike_training": {"mean_percent": round(sum(percents) / len(percents), 2), "films": films}}
 
 
 def write_outcomes(output: str, outcomes: Iterable[FilmOutcome], manifest: Mapping[str, Any]) -> None:

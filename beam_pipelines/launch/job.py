@@ -260,6 +260,9 @@ def _print_summary(manifest: dict[str, Any], output: str) -> None:
         for film_id, warning in islice(read_warnings(output), _WARNINGS_PRINTED):
             print(line_of(film_id, warning))
         places.append(("warnings", storage.join(output, WARNINGS)))
+    if unlike := manifest.get("unlike_training"):
+        shares = ", ".join(f"{name}: {count}" for name, count in unlike["films"].items() if count)
+        print(f"films by their share of seconds unlike the model's training films: {shares}")
     if films["failed"]:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in manifest["failed_by_reason"].items())
         places.append((f"failures ({reasons})", storage.join(output, FAILURES)))

@@ -21,6 +21,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from beam_pipelines.contracts.curves.curves import smoothed_curve
 from beam_pipelines.contracts.curves.done_marker import DoneMarker
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.contracts.film_warnings import in_order
 from beam_pipelines.contracts.models.exported_model import (
     GPU_BLOCK_S,
     ExportedModel,
@@ -29,6 +30,7 @@ from beam_pipelines.contracts.models.exported_model import (
     find_model,
 )
 from beam_pipelines.contracts.models.raw_prediction import RawPrediction
+from beam_pipelines.contracts.models.seen_features import UnlikeSeconds
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
 from beam_pipelines.scoring.scored_film import FilmToScore, ScoredFilm, failed_film
@@ -39,7 +41,7 @@ CPU_BATCH_S = 2048
 """Seconds of films that a model gets together on a processor; on a GPU it gets a block of its rows."""
 
 FilmInput = tuple[FilmToScore, FilmFeatures]
-FilmOutput = tuple[FilmToScore, RawPrediction]
+FilmOutput = tuple[FilmToScore, RawPrediction, UnlikeSeconds | None]
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,10 @@ class FilmModelHandler(ModelHandler[FilmInput, FilmOutput, ExportedModel]):
     ) -> Iterable[FilmOutput]:
         """The predictions of some films, in their order; each film has the values that it has alone."""
         predictions = model.predict_films([features for _, features in batch], self._inference.stride_s)
-        return [(film, prediction) for (film, _), prediction in zip(batch, predictions, strict=True)]
+        return [
+            (film, prediction, model.unlike(features))
+            for (film, features), prediction in zip(batch, predictions, strict=True)
+        ]
 
     def get_num_bytes(self, batch: Sequence[FilmInput]) -> int:
         """The size of the features in bytes, for Beam's metrics (by default Beam pickles the batch to measure it)."""
@@ -180,7 +185,7 @@ class _SmoothCurve(beam.DoFn):
         self.half_widths = half_widths
 
     def process(self, element: FilmOutput) -> Iterator[Any]:
-        film, raw = element
+        film, raw, unlike = element
         try:
             curve = smoothed_curve(
                 film.film_id, raw.values, self.smoothing, self.label_range, raw.members, self.half_widths
@@ -189,7 +194,11 @@ class _SmoothCurve(beam.DoFn):
             yield beam.pvalue.TaggedOutput(FAILED_TAG, failed_film(film, error))
         else:
             counts = curve.seconds, curve.seconds_without_value
-            marker = DoneMarker(film.film_id, self.scorer, film.checksum, *counts, film.warnings, film.source_sha256)
+            warnings = in_order([*film.warnings, *(unlike.warnings() if unlike else ())])
+            percent = unlike.percent if unlike else None
+            marker = DoneMarker(
+                film.film_id, self.scorer, film.checksum, *counts, warnings, film.source_sha256, percent
+            )
             yield ScoredFilm(film, marker, curve)
 
 

@@ -93,7 +93,12 @@ def _outcome(film: ScoredFilm | SkippedFilm) -> FilmOutcome:
     status = DONE if isinstance(film, ScoredFilm) or film.by_this_run else SKIPPED
     marker = film.marker
     return FilmOutcome(
-        film.film.film_id, film.film.source_uri, status, film_s=float(marker.seconds), warnings=marker.warnings
+        film.film.film_id,
+        film.film.source_uri,
+        status,
+        film_s=float(marker.seconds),
+        warnings=marker.warnings,
+        unlike_percent=marker.unlike_percent,
     )
 
 

@@ -124,6 +124,12 @@ def test_a_band_of_one_target_only_is_no_curve():
         AffectCurve("f", values, values, values, values, bands=bands)
 
 
+def test_a_model_of_one_target_has_the_bands_of_that_one():
+    curve = smoothed_curve("f", {"arousal": [0.1, 0.2]}, NONE, (-1.0, 1.0), half_widths={"arousal": {80: 0.3}})
+    assert curve.columns == ("arousal", "arousal_raw", "arousal_low_80", "arousal_high_80")
+    assert from_csv(to_csv(curve), "f").levels == (80,)
+
+
 def test_bands_hold_only_around_the_curve_that_was_measured():
     half_widths = {"valence": {80: 0.2}, "arousal": {80: 0.3}}
     calibration = Calibration(films=("a", "b", "c", "d"), half_widths=half_widths)

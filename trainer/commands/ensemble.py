@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from beam_pipelines.foundation import storage
@@ -56,9 +56,10 @@ def _main(argv: list[str]) -> int:
         raise ConfigurationError("--weights validation: give --manifest and --records, the films that choose them")
     further: dict[str, Any] = {}
     weights = equal_weights(len(members))
+    chosen_by: Mapping[str, str] = {}
     if arguments.manifest:
         validated = _validated(arguments, members)
-        smoothing, weights = validated.smoothing, validated.weights
+        smoothing, weights, chosen_by = validated.smoothing, validated.weights, validated.chosen_by
         further["validation_metrics"] = [row for row in validated.table.to_dict() if row["scope"] != "film"]
         further["constant_mean"] = dict(zip(validated.table.targets, map(float, validated.constant), strict=True))
         print(validated.table.to_text())
@@ -68,7 +69,8 @@ def _main(argv: list[str]) -> int:
     version = arguments.export_version
     if version is None:
         version = max(versions_of(arguments.output), default=0) + 1
-    directory = combine(members, smoothing, storage.join(arguments.output, str(version)), further, weights)
+    place = storage.join(arguments.output, str(version))
+    directory = combine(members, smoothing, place, further, weights, chosen_by)
     for number, (member, weight) in enumerate(zip(members, weights, strict=True), 1):
         print(f"member {number}: {member.uri} ({member.reference.sha256[:12]}, weight {weight:.3f})")
     print(f"model: {directory}")

@@ -54,12 +54,16 @@ class ValidationFilm:
 
 @dataclass(frozen=True, eq=False)
 class Validated:
-    """The result of validation: filter and weights of the mean, and the figures of every member next to the mean."""
+    """The result of validation: filter and weights of the mean, and the figures of every member next to the mean.
+
+    `chosen_by` are the films that chose them, film id -> SHA-256 of its file: the ensemble knows them from then on.
+    """
 
     smoothing: SmoothingConfig
     table: MetricsTable
     constant: np.ndarray
     weights: tuple[float, ...]
+    chosen_by: Mapping[str, str]
 
 
 def combine(
@@ -68,6 +72,7 @@ def combine(
     directory: str,
     further: Mapping[str, Any] | None = None,
     weights: Sequence[float] | None = None,
+    chosen_by: Mapping[str, str] | None = None,
 ) -> str:
     """Exports the mean of some models as one; returns `directory`.
 
@@ -77,6 +82,7 @@ def combine(
         directory: `<exports>/<version>`; it must be empty or absent.
         further: further entries of its card.
         weights: each member's share, which add up to 1; None for equal ones.
+        chosen_by: the films that chose filter or weights, film id -> SHA-256 of its file.
 
     Raises:
         ConfigurationError: if members can't be averaged, or the directory is not empty.
@@ -95,7 +101,8 @@ def combine(
         "back_s": _furthest([member.reference.card.back_s for member in members]),
         "ahead_s": _furthest([member.reference.card.ahead_s for member in members]),
     }
-    card = {**ensemble_card(members, smoothing, weights or equal_weights(len(members))), **(further or {})}
+    described = ensemble_card(members, smoothing, weights or equal_weights(len(members)), chosen_by or {})
+    card = {**described, **(further or {})}
     return write_export(make_module(members, weights), card, known, directory)
 
 
@@ -187,7 +194,7 @@ def validate_members(
             record.
     """
     config = read_as_in_training(config, members[0])
-    _assert_new_films(members, films, records)
+    sources = _new_films(members, films, records)
     models = [ExportedModel(member.reference) for member in members]
     held_out = [predict_film(film, members, models, records, config) for film in films]
     constant = mean_label(
@@ -205,7 +212,7 @@ def validate_members(
     curves[f"{MEAN}, smoothed"] = smooth_curves(mean, smoothing, config.labels)
     table = evaluate_curves(curves, held_out, constant, config.labels.targets)
     table = table.beside_raters(rater_rows(held_out, config.labels.targets))
-    return Validated(smoothing, table, constant, weights)
+    return Validated(smoothing, table, constant, weights, sources)
 
 
 def read_as_in_training(config: TrainConfig, first: Member) -> TrainConfig:
@@ -230,8 +237,8 @@ def read_as_in_training(config: TrainConfig, first: Member) -> TrainConfig:
     return config.model_copy(update={"labels": config.labels.with_lag_of(first.uri, lag_s)})
 
 
-def _assert_new_films(members: Sequence[Member], films: Sequence[Film], records: str) -> None:
-    """Refuses films from which a member has learned, whatever their ids."""
+def _new_films(members: Sequence[Member], films: Sequence[Film], records: str) -> dict[str, str]:
+    """Film id -> SHA-256 of its file; refuses films from which a member has learned, whatever their ids."""
     there = list_records(records)
     sources = {f.film_id: read_header(there[f.film_id]).source_sha256 for f in films if f.film_id in there}
     for member in members:
@@ -242,6 +249,7 @@ def _assert_new_films(members: Sequence[Member], films: Sequence[Film], records:
                 f"{member.uri}: has learned from {', '.join(learned)}, so they can't choose the filter; name films "
                 "that no member knows with --validation-splits, or leave out --manifest"
             )
+    return sources
 
 
 def best_weights(films: Sequence[ValidationFilm]) -> tuple[float, ...]:

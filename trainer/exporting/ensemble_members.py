@@ -151,16 +151,21 @@ def equal_weights(count: int) -> tuple[float, ...]:
     return (1.0 / count,) * count
 
 
-def ensemble_card(members: Sequence[Member], smoothing: SmoothingConfig, weights: Sequence[float]) -> dict[str, Any]:
-    """The ensemble's card, without the entries that its validation and the export add."""
+def ensemble_card(
+    members: Sequence[Member], smoothing: SmoothingConfig, weights: Sequence[float], chosen_by: Mapping[str, str]
+) -> dict[str, Any]:
+    """The ensemble's card, without the entries that its validation and the export add.
+
+    Its validation films are those of the members, and those that chose its own filter or weights (`chosen_by`).
+    """
     identity = [member.reference.sha256 for member in members]
     if len(set(weights)) > 1:
         identity += [repr(weight) for weight in weights]
     learned = [member.learned_films() for member in members]
-    sources = {film: sha256 for one in learned for film, sha256 in one.all.items()}
+    sources = {film: sha256 for one in learned for film, sha256 in one.all.items()} | dict(chosen_by)
     films = {
         "train_films": sorted({film for one in learned for film in one.train}),
-        "validation_films": sorted({film for one in learned for film in one.validation}),
+        "validation_films": sorted({film for one in learned for film in one.validation} | set(chosen_by)),
         "source_sha256": {film: sha256 for film, sha256 in sorted(sources.items()) if sha256},
     }
     data = "\n".join(str(member.card.get("data", {}).get("digest", "")) for member in members)
@@ -168,6 +173,7 @@ def ensemble_card(members: Sequence[Member], smoothing: SmoothingConfig, weights
         "fingerprints": merged(members, "fingerprints"),
         "descriptions": merged(members, "descriptions"),
         "untrained_networks": sorted({m for member in members for m in member.reference.card.untrained()}),
+        "seen": _seen(members),
         "smoothing": smoothing.model_dump(mode="json"),
         "label_lag_s": members[0].reference.card.label_lag_s,
         "members": [
@@ -185,6 +191,15 @@ def ensemble_card(members: Sequence[Member], smoothing: SmoothingConfig, weights
         "weights_sha256": hashlib.sha256("\n".join(identity).encode()).hexdigest(),
         "code_version": __version__,
     }
+
+
+def _seen(members: Sequence[Member]) -> dict[str, Any]:
+    """What the training films were like, by the first member that takes a modality: it also measures new films."""
+    found: dict[str, Any] = {}
+    for member in members:
+        for modality in member.reference.card.modalities:
+            found.setdefault(modality, member.card.get("seen", {}).get(modality))
+    return {modality: seen for modality, seen in found.items() if seen is not None}
 
 
 def _described(smoothing: SmoothingConfig) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.exported_cards import EXPORTS, exported_cards
+from beam_pipelines.contracts.models.seen_features import seen_features
 from beam_pipelines.contracts.records.records import is_untrained
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.version import __version__
@@ -65,6 +66,7 @@ def describe_model(
         "descriptions": {modality: dict(statistics.descriptions[modality]) for modality in modalities},
         "untrained_networks": given.untrained,
         "smoothing": smoothing.model_dump(mode="json"),
+        "seen": _seen(given),
         "label_range": [config.labels.minimum, config.labels.maximum],
         "label_lag_s": config.labels.lag_s,
         "validation_metrics": [] if table is None else [row for row in table.to_dict() if row["scope"] != "film"],
@@ -83,6 +85,16 @@ def describe_model(
         "code_version": __version__,
         "versions": {package: metadata.version(package) for package in ("tensorflow", "keras", "numpy", "scipy")},
     }
+
+
+def _seen(given: RunInput) -> dict[str, Any]:
+    """Modality -> what the training films' features were like."""
+    clip = given.statistics.settings.get("clip")
+    found = {
+        modality: seen_features(((film.features[modality], film.present[modality]) for film in given.films_train), clip)
+        for modality in given.config.model.modalities
+    }
+    return {modality: seen.model_dump(mode="json") for modality, seen in found.items() if seen is not None}
 
 
 def write_results(

@@ -1,4 +1,4 @@
-"""Earlier rounds that were decided on the same held-out films: each is one more chance of an error."""
+"""Earlier rounds: those on the same held-out films, each one more chance of an error, and how unlike films were."""
 
 from __future__ import annotations
 
@@ -25,3 +25,14 @@ def count_earlier_rounds(rounds: str, films: Mapping[str, str]) -> int:
         theirs = report.get("held_out_sha256") or dict.fromkeys(report["films"], "")
         count += any(find_among(theirs, film_id, sha256) is not None for film_id, sha256 in films.items())
     return count
+
+
+def unlike_before(rounds: str) -> list[float]:
+    """How unlike its training films the held-out films were to each round's challenger, in percent, oldest first.
+
+    Args:
+        rounds: the directory of the rounds; reports of earlier versions don't say it.
+    """
+    infos = sorted(storage.list_files(storage.join(rounds, "*", REPORT)), key=lambda info: (info.modified_s, info.uri))
+    found = [storage.read_json(info.uri, "remove this round").get("unlike_percent", {}) for info in infos]
+    return [one["challenger"] for one in found if "challenger" in one]

@@ -38,6 +38,8 @@ class Decision:
         chosen_by: the figures on the validation films that decided which; empty if there were none.
         bands: how well the challenger's bands hold on the held-out films; empty if it has none.
         calibration_films: the films that could calibrate them; None if no split does.
+        unlike_percent: model -> the mean share of a held-out film's seconds that are unlike its training films.
+        unlike_before: the same of each earlier round's challenger, oldest first: it rises as films drift away.
     """
 
     version: int
@@ -55,6 +57,8 @@ class Decision:
     chosen_by: str = ""
     bands: Measured = field(default_factory=dict)
     calibration_films: int | None = None
+    unlike_percent: Mapping[str, float] = field(default_factory=dict)
+    unlike_before: Sequence[float] = ()
 
 
 def round_name(directory: str) -> str:
@@ -123,6 +127,13 @@ def _text(name: str, decision: Decision, config: RetrainConfig) -> str:
             f"{decision.calibration_films}."
             for level in lacking
         ]
+    if decision.unlike_percent:
+        shares = ", ".join(f"{name} {percent:.1f} %" for name, percent in decision.unlike_percent.items())
+        before = ", ".join(f"{percent:.1f} %" for percent in decision.unlike_before)
+        lines.append(
+            f"Seconds of held-out films unlike a model's training films: {shares}."
+            + (f" Of the challengers of earlier rounds, oldest first: {before}." if before else "")
+        )
     lines += decision.remarks
     for title, reasons in (("Left out on both sides", decision.failed), ("Not used", decision.left_out)):
         if reasons:

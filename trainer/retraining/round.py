@@ -33,7 +33,7 @@ from trainer.evaluation.paired import Series
 from trainer.foundation.config import TrainConfig
 from trainer.retraining.comparison import compare
 from trainer.retraining.config import RetrainConfig
-from trainer.retraining.earlier_rounds import count_earlier_rounds
+from trainer.retraining.earlier_rounds import count_earlier_rounds, unlike_before
 from trainer.retraining.films import RoundFilm, read_round_films, round_digest
 from trainer.retraining.promotion import move_current, read_history
 from trainer.retraining.report import REPORT, Decision, round_name, too_few, write_report
@@ -184,8 +184,20 @@ class Round:
             {**self.films.left_out, **known},
             count_earlier_rounds(storage.join(config.output, ROUNDS), held_out),
             bands=bands,
+            unlike_percent=self._unlike({"challenger": f"challenger-{version}", reference: f"champion-{champion}"}),
+            unlike_before=unlike_before(storage.join(config.output, ROUNDS)),
             calibration_films=len(self.films.of(config.calibration_splits)) if config.calibration_splits else None,
         )
+
+    def _unlike(self, scored: Mapping[str, str]) -> dict[str, float]:
+        """Model -> the mean share of seconds that are unlike its training films, if its scoring says it."""
+        found = {}
+        for name, directory in scored.items():
+            uri = storage.join(self.directory, directory, RUN_MANIFEST)
+            unlike = storage.read_json(uri).get("unlike_training") if storage.stat(uri) is not None else None
+            if unlike:
+                found[name] = unlike["mean_percent"]
+        return found
 
     def _card(self, version: int | None) -> dict[str, Any]:
         if version is None:

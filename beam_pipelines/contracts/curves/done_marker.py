@@ -32,9 +32,11 @@ class DoneMarker:
         record: checksum of the film's feature record (see `record_checksum`).
         seconds: T, the length of the curve.
         seconds_without_value: seconds without a finite value from the model.
-        warnings: those of the feature record; markers of earlier versions have none.
+        warnings: those of the feature record and of the model; markers of earlier versions have none.
         source_sha256: SHA-256 of the film's file, by which `evaluate` sees whether the model knows it; empty in markers
             of earlier versions.
+        unlike_percent: the share of the film's seconds that are unlike the model's training films; None if its card
+            doesn't say what those were like.
     """
 
     film_id: str
@@ -44,6 +46,7 @@ class DoneMarker:
     seconds_without_value: int
     warnings: tuple[FilmWarning, ...] = ()
     source_sha256: str = ""
+    unlike_percent: float | None = None
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> DoneMarker:

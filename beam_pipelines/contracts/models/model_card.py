@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from beam_pipelines.contracts.curves.bands import LEVELS, Calibration, films_needed
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
+from beam_pipelines.contracts.models.seen_features import SeenFeatures
 from beam_pipelines.contracts.records.feature_changes import note_on_model
 from beam_pipelines.contracts.records.records import fingerprint, is_untrained
 from beam_pipelines.contracts.targets import TARGETS
@@ -53,6 +54,8 @@ class ModelCard(Section):
         back_s, ahead_s: how many seconds before and after a second its prediction depends on, before smoothing; None
             for all of the film, or if an earlier export doesn't say.
         calibration: its bands; None if it isn't calibrated.
+        seen: modality -> what the features of its training films were like; empty in cards of formulas and earlier
+            exports, which have no warnings about unlike films.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -76,6 +79,7 @@ class ModelCard(Section):
     back_s: int | None = None
     ahead_s: int | None = None
     calibration: Calibration | None = None
+    seen: dict[str, SeenFeatures] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.contracts.curves.curves import COLUMNS, from_csv
-from beam_pipelines.contracts.curves.smoothing import smooth
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig, smooth
 from beam_pipelines.contracts.models.exported_model import ExportedModel, FilmFeatures, features_of, find_model
 from beam_pipelines.contracts.records.records import list_records, read_record, slots_of
 from tests.support import numpy_reference as reference, score_runs
@@ -21,6 +21,7 @@ from tests.support.synthetic_films import DIMENSIONS, DataSet
 from trainer.commands import ensemble
 from trainer.data.dataset import read_statistics
 from trainer.exporting.ensemble import ValidationFilm, best_weights
+from trainer.exporting.ensemble_members import ensemble_card, equal_weights, find_members
 from trainer.exporting.export import export_model
 from trainer.foundation.config import ModelConfig
 from trainer.network.model import build_model
@@ -134,6 +135,13 @@ def test_its_card_names_the_members_and_what_was_chosen(combined: str, runs: lis
     rows = {(row["predictor"], row["target"]) for row in card["validation_metrics"] if row["scope"] == "pooled"}
     assert {("mean, smoothed", "valence"), ("member 3, raw", "arousal"), ("constant mean", "valence")} <= rows
     assert card["data"]["validation_films"] == ["film5", "film6"]
+
+
+def test_it_knows_the_films_that_chose_its_filter_even_if_no_member_does(runs: list[str]):
+    smoothing = SmoothingConfig.model_validate(FILTER)
+    data = ensemble_card(find_members(runs), smoothing, equal_weights(3), {"film7": "7f"})["data"]
+    assert data["validation_films"] == ["film5", "film6", "film7"]
+    assert data["source_sha256"] == {"film7": "7f"}
 
 
 def test_the_mean_of_squared_errors_bounds_that_of_the_mean(combined: str):

@@ -316,6 +316,8 @@ def test_films_of_their_own_give_the_challenger_bands_that_the_report_measures(
     assert measured["width"] == pytest.approx(2 * card["calibration"]["half_widths"]["valence"]["80"], rel=0.1)
     text = (found / "report.md").read_text()
     assert "80 % band of valence: holds" in text
+    assert report["unlike_percent"] == {"challenger": pytest.approx(report["unlike_percent"]["challenger"])}
+    assert "unlike a model's training films: challenger" in text
     assert "There is no 95 % band: it needs 19 calibration films, there are 4." in text
 
 
