@@ -49,6 +49,9 @@ A new code needs a line here, a rule in `warnings_of_quality`, `media.probe_warn
 `models.seen_features`, and a row in docs/own-films.md.
 """
 
+OF_SCORE = ("unlike_training", "features_absent")
+"""The codes that only `score` finds, since they are a model's view of a film: `extract.refuse` can't name them."""
+
 TRUNCATED_BEYOND_S = 1.0
 """A film is truncated if more than this is missing (ours): containers round, and muxers omit last frames."""
 

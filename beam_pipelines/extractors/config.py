@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from beam_pipelines.contracts.film_warnings import SENTENCES
+from beam_pipelines.contracts.film_warnings import OF_SCORE, SENTENCES
 from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from beam_pipelines.extractors.network_config import (
     AudioConfig as AudioConfig,
@@ -218,6 +218,8 @@ class ExtractConfig(Section):
         for code in codes:
             if code not in SENTENCES:
                 raise ValueError(f"no warning has the code '{code}'{nearest(code, SENTENCES)}")
+            if code in OF_SCORE:
+                raise ValueError(f"'{code}' is a warning of score: extract knows no model")
         return codes
 
     @field_validator("networks")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from beam_pipelines.contracts.film_warnings import OF_SCORE
 from beam_pipelines.contracts.models.seen_features import SeenFeatures, UnlikeSeconds, seen_features, unlike_seconds
+from beam_pipelines.extractors.config import ExtractConfig
 
 
 def film(seconds: int, seed: int, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -68,6 +70,12 @@ def test_a_film_is_warned_of_beyond_a_fifth_of_its_seconds():
     (warning,) = UnlikeSeconds(42.4, {"image": 40.0, "audio": 0.5, "face": 3.0}).warnings()
     assert (warning.code, warning.number) == ("unlike_training", 42.4)
     assert "(image 40 %, face 3 %)" in warning.sentence
+
+
+@pytest.mark.parametrize("code", OF_SCORE)
+def test_extract_cannot_refuse_a_film_for_what_only_a_model_knows(code: str):
+    with pytest.raises(ValueError, match="a warning of score"):
+        ExtractConfig(refuse=(code,))
 
 
 def test_a_modality_that_no_training_film_has_is_not_looked_at():
