@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 from trainer.retraining.comparison import Comparison
 from trainer.retraining.config import RetrainConfig
-from trainer.retraining.earlier_rounds import count_earlier_rounds
+from trainer.retraining.earlier_rounds import count_earlier_rounds, unlike_before
 from trainer.retraining.report import Decision, write_report
 
 BETTER = Comparison("mse", 0.1, 0.2, 0.1, 0.03, True)
 HELD_OUT = {f"film{number}": f"{number:064x}" for number in range(8)}
 
 
-def write_round(root: Path, name: str, found: Comparison, held_out: dict[str, str], earlier: int = 0) -> str:
-    decision = Decision(2, found.better, 1, "", "version 1", found, held_out, {}, {}, earlier)
+def write_round(
+    root: Path, name: str, found: Comparison, held_out: dict[str, str], earlier: int = 0, **further: Any
+) -> str:
+    decision = Decision(2, found.better, 1, "", "version 1", found, held_out, {}, {}, earlier, **further)
     return write_report(str(root / "rounds" / name), decision, RetrainConfig())
 
 
@@ -49,3 +53,26 @@ def test_the_report_says_that_too_few_films_decide_nothing(tmp_path: Path) -> No
     assert "chance" not in text
     report = json.loads((tmp_path / "rounds" / "few" / "report.json").read_text())
     assert (report["p_value"], report["films"], report["earlier_rounds"]) == (None, ["film0", "film1"], 5)
+
+
+def test_the_report_says_how_well_bands_hold_and_which_there_are_too_few_films_for(tmp_path: Path) -> None:
+    assert "band" not in write_round(tmp_path, "none", BETTER, HELD_OUT)
+    bands = {"arousal": {80: {"coverage": 0.8125, "width": 0.4, "films": 8}}}
+    text = write_round(tmp_path, "some", BETTER, HELD_OUT, bands=bands, calibration_films=18)
+    assert "80 % band of arousal: holds 81.2% of a film's seconds, is 0.400 wide (means of 8 films)." in text
+    assert "There is no 95 % band: it needs 19 calibration films, there are 18." in text
+    assert "80 % band: it needs" not in text
+    assert json.loads((tmp_path / "rounds/some/report.json").read_text())["bands"]["arousal"]["80"]["films"] == 8
+
+
+def test_the_report_shows_how_films_drift_away_over_the_rounds(tmp_path: Path) -> None:
+    for number, percent in enumerate((1.0, 2.5)):
+        write_round(tmp_path, f"{9 - number}", BETTER, HELD_OUT, unlike_percent={"challenger": percent})
+        os.utime(tmp_path / "rounds" / f"{9 - number}" / "report.json", (100 + number, 100 + number))
+    write_round(tmp_path, "unknown", BETTER, HELD_OUT)
+    before = unlike_before(str(tmp_path / "rounds"))
+    assert before == [1.0, 2.5]
+    shares = {"challenger": 4.0, "version 1": 30.04}
+    text = write_round(tmp_path, "new", BETTER, HELD_OUT, unlike_percent=shares, unlike_before=before)
+    assert "unlike a model's training films: challenger 4.0 %, version 1 30.0 %." in text
+    assert "earlier rounds, oldest first: 1.0 %, 2.5 %." in text

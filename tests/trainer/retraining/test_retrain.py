@@ -290,6 +290,7 @@ def test_a_version_that_somebody_else_has_exported_meanwhile_is_not_taken(films:
     assert read_card(exports / "3")["weights_sha256"] == read_card(replaced / "out/exports/2")["weights_sha256"]
 
 
+@pytest.mark.slow
 def test_films_of_their_own_give_the_challenger_bands_that_the_report_measures(
     films: Path, replaced: Path, tmp_path: Path
 ) -> None:
