@@ -33,7 +33,7 @@ from beam_pipelines.extractors.signals.accumulators import of_whole_film
 from beam_pipelines.extractors.tracks import FilmPart, extract_tracks
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.errors import DiskFullError, FilmError
+from beam_pipelines.foundation.errors import DiskFullError, FilmError, NotFiniteError
 from beam_pipelines.media.damage import describe_file, refuse_too_damaged
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
 from beam_pipelines.media.probe_warnings import warnings_of_probe
@@ -178,9 +178,17 @@ def extract_part(
     seconds: range,
     text: FilmText | None = None,
 ) -> FilmPart:
-    """Extracts the wanted modalities of some seconds of a film."""
+    """Extracts the wanted modalities of some seconds of a film.
+
+    Raises:
+        FilmError: if nothing of the film can be decoded; step `extract`, reason `not_finite`, if a network gives
+            infinite values or NaN for it.
+    """
     networks, limits, decoder = extractor.networks, extractor.limits, extractor.decoder
-    part = extract_tracks(path, probe, networks, descriptions, limits, decoder, seconds, text)
+    try:
+        part = extract_tracks(path, probe, networks, descriptions, limits, decoder, seconds, text)
+    except NotFiniteError as error:
+        raise FilmError("extract", "not_finite", f"{path}: {error}") from error
     _LOG.info("%s: seconds [%d, %d): %s %s", path.name, seconds.start, seconds.stop, part.picture, part.sound)
     return part
 

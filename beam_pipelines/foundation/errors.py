@@ -37,6 +37,10 @@ class WeightsError(ConfigurationError):
     """Weights are absent or have the wrong hash; the text names file, address, hash and cache directory."""
 
 
+class NotFiniteError(ConfigurationError):
+    """A network gives infinite values or NaN. While a job runs, that is the fault of the film that it is given."""
+
+
 class FilmError(CineAffectError):
     """One film can't be processed.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beam_pipelines.extractors.graphs.graph_network import GraphNetwork
-from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.foundation.errors import ConfigurationError, NotFiniteError
 
 if TYPE_CHECKING:
     import keras
@@ -113,7 +113,7 @@ class FixedBatchNetwork:
         """Runs the network on `[n, …]`, any n; returns float32 `[n, D]`.
 
         Raises:
-            ConfigurationError: if a value is infinite or NaN, as happens when half precision overflows.
+            NotFiniteError: if a value is infinite or NaN, as happens when half precision overflows.
         """
         try:
             return vectors_in_batches(
@@ -123,7 +123,7 @@ class FixedBatchNetwork:
                 lambda: self.network.output_shape[-1],
             )
         except FloatingPointError as error:
-            raise ConfigurationError(
+            raise NotFiniteError(
                 f"{self.network.name}: gives {error}; with precision mixed_float16 it overflows, mixed_bfloat16 or "
                 f"float32 doesn't"
             ) from error

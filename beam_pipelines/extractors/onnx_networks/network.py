@@ -24,7 +24,7 @@ from beam_pipelines.extractors.onnx_networks.preparation import (
 from beam_pipelines.extractors.onnx_networks.session import start_session
 from beam_pipelines.extractors.onnx_networks.tokens import Tokenizer
 from beam_pipelines.extractors.weights import weight_files
-from beam_pipelines.foundation.errors import ConfigurationError, nearest
+from beam_pipelines.foundation.errors import ConfigurationError, NotFiniteError, nearest
 
 _QUANTISES_BATCHES = "DynamicQuantize"
 """How the operators begin that choose their scale by all of their input."""
@@ -63,7 +63,7 @@ class OnnxNetwork:
         """The vectors of rows [n, …], any n: float32 [n, D].
 
         Raises:
-            ConfigurationError: if a value is infinite or NaN.
+            NotFiniteError: if a value is infinite or NaN.
         """
         wanted = row_shape(self._section)
         if rows.shape[1:] != wanted or rows.dtype != row_type(self._section):
@@ -71,7 +71,7 @@ class OnnxNetwork:
         try:
             return vectors_in_batches(self._run, rows, self.batch_size, lambda: self.dimensions)
         except FloatingPointError as error:
-            raise ConfigurationError(f"{self._place()}: the network gives {error}") from error
+            raise NotFiniteError(f"{self._place()}: the network gives {error}") from error
 
     @cached_property
     def dimensions(self) -> int:
