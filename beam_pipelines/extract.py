@@ -14,23 +14,25 @@ if __name__ == "__main__":  # before Beam is imported: help and refusals need no
     sys.exit(main())
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
 
 from beam_pipelines.contracts.records.records import fingerprint, is_untrained
 from beam_pipelines.contracts.runs import FilmOutcome
-from beam_pipelines.extraction.earlier_runs import EarlierRuns, name_attempt
+from beam_pipelines.extraction.earlier_runs import EarlierRuns, ListedFilm, name_attempt
 from beam_pipelines.extractors.config import ExtractConfig
-from beam_pipelines.films.catalogue import Film
+from beam_pipelines.films.work_lists import WorkList
 from beam_pipelines.launch import job
 from beam_pipelines.transforms.extract_films import DONE_TAG, FAILED_TAG, ExtractFilms
 from beam_pipelines.transforms.outcomes import WriteOutcomes
+from beam_pipelines.transforms.read_films import ReadFilms
 
 
 def define_pipeline(
     pipeline: beam.Pipeline,
-    films: Sequence[Film],
+    films: WorkList,
     config: ExtractConfig,
     output: str,
     descriptions: Mapping[str, Mapping[str, Any]],
@@ -43,21 +45,21 @@ def define_pipeline(
 
     Args:
         pipeline: the pipeline.
-        films: the catalogue, film ids unique.
+        films: the lists of the catalogue, film ids unique.
         config: the extract section.
         output: directory of records, failures and manifest.
         descriptions: wanted modality -> description of its features, from `describe_tracks(config)`.
-        earlier: the records and failures of earlier runs that count; None to count no failures.
+        earlier: the records of earlier runs that count, and the attempt; failures come with the films.
         known: outcomes of further films, which need no work (`extraction.finished_films`).
         passed_over: suffix -> how many files of the folder are no films by it.
         segment_s: how long segments are in this run; None for the section's. No feature depends on it.
     """
     earlier = earlier or EarlierRuns(attempt=name_attempt(config, descriptions))
     outcomes = [pipeline | "Known" >> beam.Create(known)]
-    if films:
-        # ExtractFilms distributes the films itself, in this order.
-        created = pipeline | "Films" >> beam.Create(films, reshuffle=False)
-        extracted = created | ExtractFilms(config.with_segments_of(segment_s), output, descriptions, earlier)
+    if films.films:
+        listed = pipeline | "Films" >> ReadFilms(films, ListedFilm.of_row)
+        extract = ExtractFilms(config.with_segments_of(segment_s), output, descriptions, replace(earlier, failures={}))
+        extracted = listed | extract
         outcomes += [extracted[DONE_TAG], extracted[FAILED_TAG]]
     about = {
         "job": "extract",
@@ -68,4 +70,4 @@ def define_pipeline(
         "configuration": config.model_dump(mode="json"),
         "passed_over_by_suffix": dict(passed_over or {}),
     }
-    outcomes | beam.Flatten() | WriteOutcomes(output, len(films) + len(known), about, config.failure_threshold)
+    outcomes | beam.Flatten() | WriteOutcomes(output, films.films + len(known), about, config.failure_threshold)

@@ -29,6 +29,7 @@ from beam_pipelines.extractors.config import OTHER_MODALITIES, ExtractConfig
 from beam_pipelines.extractors.registry import registered_names
 from beam_pipelines.extractors.weights.needed_weights import require_weights
 from beam_pipelines.films.catalogue import Film, films_of_splits, list_catalogue, list_films
+from beam_pipelines.films.films_on_disk import keep
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.launch import job
 from beam_pipelines.scoring.curve_files import CurveFiles
@@ -133,15 +134,17 @@ def records_source(directory: str, manifest: str | None = None, splits: Sequence
     if manifest is None:
         if splits:
             raise ConfigurationError("--splits chooses among the films of a manifest; name one with --manifest")
-        films = [FilmToScore(film_id, uri, uri) for film_id, uri in list_records(directory).items()]
-        if not films:
+        found = (FilmToScore(film_id, uri, uri) for film_id, uri in list_records(directory).items())
+        records = keep(found, FilmToScore.row, FilmToScore.of_row)
+        if not records:
             raise ConfigurationError(
                 f"{directory}: holds no feature records (*.tfrecord); cineaffect extract makes them"
             )
-        return FromRecords(films)
+        return FromRecords(records)
     catalogue = list_films(manifest, needs_path=False)
     chosen = films_of_splits(catalogue, splits, manifest) if splits else catalogue
-    return FromRecords([FilmToScore(film.film_id, film.uri, record_uri(directory, film.film_id)) for film in chosen])
+    films = (FilmToScore(film.film_id, film.uri, record_uri(directory, film.film_id)) for film in chosen)
+    return FromRecords(keep(films, FilmToScore.row, FilmToScore.of_row))
 
 
 def films_source(

@@ -35,15 +35,20 @@ def film_id(number: int) -> str:
 
 
 def manifest(root: Path, films: int) -> Iterator[str]:
-    """The manifest is read, and held against itself for films that are there twice."""
+    """The manifest is read, held against itself for films that are there twice, and dealt out to lists."""
+    from beam_pipelines.extraction.earlier_runs import ListedFilm
     from beam_pipelines.films.catalogue import list_films
+    from beam_pipelines.films.work_lists import write_work_list
+    from beam_pipelines.launch.local_work import largest_first
 
     path = root / "films.csv"
     with path.open("w") as file:
         file.write("film_id,path,split\n")
-        file.writelines(f"{film_id(n)},films/{film_id(n)},test\n" for n in range(films))
+        file.writelines(f"{film_id(n)},gs://bucket/films/{film_id(n)},test\n" for n in range(films))
     yield "start"
-    assert len(list_films(str(path))) == films
+    ordered = largest_first(list_films(str(path)))
+    assert write_work_list(ordered, lambda film: ListedFilm(film).row(), str(root), "extract").films == films
+    yield f"{_status_mib('VmHWM'):.0f} MiB with Python and Beam"
 
 
 def listing(root: Path, films: int) -> Iterator[str]:
@@ -67,26 +72,26 @@ def progress(root: Path, films: int) -> Iterator[str]:
 
 
 def graph(root: Path, films: int) -> Iterator[str]:
-    """The films are written into the graph; its size is what goes to the runner and to every worker."""
+    """The graph that reads the films from lists; its size is what goes to the runner and to every worker."""
     import apache_beam as beam
 
     from beam_pipelines.transforms.films_to_score import FromRecords
 
-    to_score = _films_to_score(films)
+    source = FromRecords(_films_to_score(films)).listed(str(root))
     yield "start"
     pipeline = beam.Pipeline(runner="FnApiRunner")
-    FromRecords(to_score).films(pipeline)
-    yield f"{pipeline.to_runner_api().ByteSize() / 2**20:.1f} MiB of graph"
+    source.films(pipeline)
+    yield f"{pipeline.to_runner_api().ByteSize() / 2**10:.1f} KiB of graph"
 
 
 def handing_out(root: Path, films: int) -> Iterator[str]:
     """The local runner hands the films to workers, and counts them."""
     from beam_pipelines.transforms.films_to_score import FromRecords
 
-    to_score = _films_to_score(films)
+    source = FromRecords(_films_to_score(films)).listed(str(root))
     yield "start"
     with _pipeline() as pipeline:
-        ((handed,), _, _) = FromRecords(to_score).films(pipeline)
+        ((handed,), _, _) = source.films(pipeline)
         _expect(handed, films)
 
 

@@ -70,6 +70,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.extractors.configured_networks import describe_tracks, pin_networks
     from beam_pipelines.extractors.weights.needed_weights import require_weights
     from beam_pipelines.films.catalogue import list_catalogue
+    from beam_pipelines.films.work_lists import write_work_list
     from beam_pipelines.foundation import storage
     from beam_pipelines.launch import job
     from beam_pipelines.launch.local_work import largest_first, looks_up, segment_for, workers_for
@@ -89,17 +90,18 @@ def _main(argv: list[str]) -> int:
     if arguments.force:
         remove_parts(arguments.output)
     earlier = replace(earlier, run_started_s=job.storage_time_s(arguments.output))
-    work, segment_s = SetApart(tuple(films), ()), config.segment_s
+    work, segment_s = SetApart(films, ()), config.segment_s
+    if job.is_local(options) and looks_up(len(films), arguments.output):
+        work = set_apart(films, arguments.output, descriptions, earlier, config.refuse)
+    work = replace(work, films=largest_first(work.films))
     if job.is_local(options):
-        if looks_up(len(films), arguments.output):
-            work = set_apart(films, arguments.output, descriptions, earlier, config.refuse)
-        work = replace(work, films=tuple(largest_first(work.films)))
         segment_s = segment_for(work.films, config.segment_s, arguments.workers)
         if not arguments.workers:
             job.use_at_most(options, beam_arguments, workers_for(work.films, segment_s=segment_s))
+    listed = write_work_list(work.films, lambda film: earlier.listed(film).row(), arguments.output, "extract")
     code = job.run(
         lambda pipeline: define_pipeline(
-            pipeline, work.films, config, arguments.output, descriptions, earlier, work.outcomes, passed_over, segment_s
+            pipeline, listed, config, arguments.output, descriptions, earlier, work.outcomes, passed_over, segment_s
         ),
         options,
         arguments.output,

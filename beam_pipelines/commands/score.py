@@ -130,6 +130,7 @@ def run_scoring(
             to_score = [film.record_uri for film in source.films_to_score]
             needed = workers_for(source.films_to_extract, to_score, config.plots, source.segment_s)
             job.use_at_most(options, beam_arguments, needed)
+    source = source.listed(output)
     return job.run(
         lambda pipeline: define_pipeline(pipeline, source, model, config, output, run_started_s),
         options,

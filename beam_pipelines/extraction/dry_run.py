@@ -131,7 +131,7 @@ def forecast(
             record = storage.stat(records.record_uri(directory, film.film_id))
             missing = missing_of(existing, descriptions, film, record)
         wanted = sorted(missing)
-        failure = earlier.carried_over(film)
+        failure = earlier.carried_over(earlier.listed(film))
         if failure:
             return Forecast(film.film_id, f"failed before ({failure.reason}), see --retry-failed", failed=True)
         with storage.local_copy(film.uri) as path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from beam_pipelines.contracts.records.records import fingerprint
@@ -14,6 +14,24 @@ from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation.storage import FileInfo
 from beam_pipelines.foundation.version import __version__
+
+
+@dataclass(frozen=True)
+class ListedFilm:
+    """A film with its failure in an earlier run, if there is one: what a worker gets."""
+
+    film: Film
+    failure: FilmOutcome | None = None
+
+    def row(self) -> list[Any]:
+        """This film as plain values."""
+        failure = None if self.failure is None else asdict(self.failure)
+        return [self.film.row(), failure and {**failure, "warnings": []}]
+
+    @classmethod
+    def of_row(cls, row: list[Any]) -> ListedFilm:
+        """The film of these values."""
+        return cls(Film.of_row(row[0]), FilmOutcome(**{**row[1], "warnings": ()}) if row[1] else None)
 
 
 @dataclass(frozen=True)
@@ -37,13 +55,17 @@ class EarlierRuns:
         """Whether this same run has written a record."""
         return record is not None and record.modified_s > self.run_started_s
 
-    def carried_over(self, film: Film) -> FilmOutcome | None:
+    def listed(self, film: Film) -> ListedFilm:
+        """A film with its failure."""
+        return ListedFilm(film, self.failures.get(film.film_id))
+
+    def carried_over(self, listed: ListedFilm) -> FilmOutcome | None:
         """The failure to keep, since neither film nor attempt has changed; None if the film must be tried.
 
         Raises:
             FilmError: if the film's file can't be examined.
         """
-        failure = self.failures.get(film.film_id)
+        film, failure = listed.film, listed.failure
         if failure is None or failure.source_uri != film.uri:
             return None
         source = stat_source(film)

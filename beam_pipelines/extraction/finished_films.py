@@ -30,7 +30,7 @@ class SetApart:
         outcomes: the outcomes of the others: done before, or failed before because of their file.
     """
 
-    films: tuple[Film, ...]
+    films: Sequence[Film]
     outcomes: tuple[FilmOutcome, ...]
 
 
@@ -51,11 +51,11 @@ def set_apart(
         refused: the codes of `extract.refuse`.
     """
     if earlier.force:
-        return SetApart(tuple(films), ())
+        return SetApart(films, ())
 
     def look(film: Film) -> FilmOutcome | None:
         try:
-            failure = earlier.carried_over(film)
+            failure = earlier.carried_over(earlier.listed(film))
             if failure is not None:
                 return failure
             header = up_to_date_header(film, stat_source(film), directory, descriptions)

@@ -13,10 +13,13 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
 from beam_pipelines.contracts.film_ids import distinct_film_id, escape_film_id
+from beam_pipelines.films.films_on_disk import films_at, keep
 from beam_pipelines.films.passed_over import count_by_suffix, passed_over_line
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError, nearest
@@ -72,10 +75,19 @@ class Film:
     labels: str = ""
     rendition: str = ""
 
+    def row(self) -> list[Any]:
+        """This film as plain values."""
+        return [self.film_id, self.uri, self.split, self.labels, self.rendition]
+
+    @classmethod
+    def of_row(cls, row: list[Any]) -> Film:
+        """The film of these values."""
+        return cls(*row)
+
 
 def list_films(
     source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES, min_lines_px: int = MIN_LINES_PX, needs_path: bool = True
-) -> list[Film]:
+) -> Sequence[Film]:
     """All films of a folder (recursively), a glob or a manifest (`*.csv`, `*.tsv`), sorted by film id.
 
     Args and errors are those of `list_catalogue`.
@@ -85,7 +97,7 @@ def list_films(
 
 def list_catalogue(
     source: str, suffixes: Sequence[str] = VIDEO_SUFFIXES, min_lines_px: int = MIN_LINES_PX, needs_path: bool = True
-) -> tuple[list[Film], dict[str, int]]:
+) -> tuple[Sequence[Film], dict[str, int]]:
     """All films of a folder (recursively), a glob or a manifest, and the folder's other files.
 
     Args:
@@ -96,18 +108,19 @@ def list_catalogue(
         needs_path: whether every film of a manifest must have a path, since the films themselves are read.
 
     Returns:
-        The films, sorted by film id, and how many files of the folder are no films by their suffix.
+        The films, sorted by film id (a list, or `FilmsOnDisk` where they are many), and how many files of the folder
+        are no films by their suffix.
 
     Raises:
         ConfigurationError: if nothing is found, two films have one id, or the manifest can't be read; the text names
             it.
     """
-    is_manifest = source.lower().endswith(TABLE_SUFFIXES)
     passed_over: dict[str, int] = {}
-    if is_manifest:
+    if source.lower().endswith(TABLE_SUFFIXES):
         films = read_manifest(source, min_lines_px, needs_path)
     else:
-        films, passed_over = _list_by_path(source, suffixes)
+        listed, passed_over = _list_by_path(source, suffixes)
+        films = _in_order(listed, source, min_lines_px)
     if not films:
         if not storage.is_remote(source) and not re.search(r"[*?\[]", source) and not os.path.exists(source):
             raise ConfigurationError(f"{source}: no such folder or file")
@@ -116,10 +129,10 @@ def list_catalogue(
             f"(in a folder, files ending in {' '.join(suffixes)} count)"
             + (f"; {passed_over_line(passed_over)}" if passed_over else "")
         )
-    return _unique(films, source), passed_over
+    return films, passed_over
 
 
-def read_manifest(uri: str, min_lines_px: int = MIN_LINES_PX, needs_path: bool = False) -> list[Film]:
+def read_manifest(uri: str, min_lines_px: int = MIN_LINES_PX, needs_path: bool = False) -> Sequence[Film]:
     """The films of a manifest, sorted by film id, one rendition of each (see `list_films`).
 
     Addresses are absolute, or as given if they are `gs://`; the address of a film without a path is empty.
@@ -127,32 +140,20 @@ def read_manifest(uri: str, min_lines_px: int = MIN_LINES_PX, needs_path: bool =
     Raises:
         ConfigurationError: if the manifest can't be read; the text names the file and the line.
     """
-    try:
-        table = read_table(uri)
-    except FileNotFoundError as error:
-        raise ConfigurationError(f"{uri}: no such manifest") from error
-    _check_columns(table.header, uri, needs_path)
-    places = {column: table.header.index(column) for column in MANIFEST_COLUMNS if column in table.header}
-    films = [
-        _manifest_film({column: cells[place] for column, place in places.items()}, uri, line, needs_path)
-        for line, cells in table.rows(may_be_short=True)
-        if any(cells)
-    ]
-    return _unique(_best_renditions(films, min_lines_px), uri)
+    return _in_order(_manifest_films(uri, needs_path), uri, min_lines_px)
 
 
-def films_of_splits(films: Iterable[Film], splits: Sequence[str], source: str = "the manifest") -> list[Film]:
-    """The films that belong to some splits, sorted by film id.
+def films_of_splits(films: Sequence[Film], splits: Sequence[str], source: str = "the manifest") -> Sequence[Film]:
+    """The films that belong to some splits, in their order.
 
     Raises:
         ConfigurationError: if no film has a split; the text names the nearest existing one.
     """
-    films = list(films)
     there = sorted({film.split for film in films if film.split})
     for split in splits:
         if split not in there:
             raise ConfigurationError(f"{source}: no film has the split '{split}'{nearest(split, there)}")
-    return sorted((film for film in films if film.split in splits), key=lambda film: film.film_id)
+    return films_at(films, (place for place, film in enumerate(films) if film.split in splits))
 
 
 def _check_columns(columns: Sequence[str], uri: str, needs_path: bool) -> None:
@@ -166,6 +167,19 @@ def _check_columns(columns: Sequence[str], uri: str, needs_path: bool) -> None:
         hint = "" if column in MANIFEST_COLUMNS else nearest(column, MANIFEST_COLUMNS)
         if "did you mean" in hint:
             raise ConfigurationError(f"{uri}: unknown column '{column}'{hint}")
+
+
+def _manifest_films(uri: str, needs_path: bool) -> Iterator[Film]:
+    """The film of every row; the table is in memory until the last is taken."""
+    try:
+        table = read_table(uri)
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{uri}: no such manifest") from error
+    _check_columns(table.header, uri, needs_path)
+    places = {column: table.header.index(column) for column in MANIFEST_COLUMNS if column in table.header}
+    for line, cells in table.rows(may_be_short=True):
+        if any(cells):
+            yield _manifest_film({column: cells[place] for column, place in places.items()}, uri, line, needs_path)
 
 
 def _manifest_film(row: Mapping[str, str], uri: str, line: int, needs_path: bool) -> Film:
@@ -230,30 +244,29 @@ def rendition_lines(rendition: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def _best_renditions(films: Iterable[Film], min_lines_px: int) -> list[Film]:
-    """The films with one of each group of renditions; rows that are no renditions stay as they are."""
-    by_id: dict[str, list[Film]] = {}
-    for film in films:
-        by_id.setdefault(film.film_id, []).append(film)
-    chosen: list[Film] = []
-    for group in by_id.values():
-        lines = {rendition_lines(film.rendition): film for film in group}
-        known = sorted(count for count in lines if count is not None)
-        if len(group) == 1 or len(known) < len(group):
-            chosen.extend(group)
-        else:
-            enough = [count for count in known if count >= min_lines_px]
-            chosen.append(lines[enough[0] if enough else known[-1]])
-    return chosen
+def _in_order(films: Iterable[Film], source: str, min_lines_px: int) -> Sequence[Film]:
+    """The films, sorted by film id, one of each group of renditions.
+
+    Raises:
+        ConfigurationError: if two films have one id and aren't renditions of one film.
+    """
+    listed = keep(films, Film.row, Film.of_row)
+    ids = [film.film_id for film in listed]
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    groups = (list(group) for _, group in groupby(order, key=ids.__getitem__))
+    return films_at(listed, [_best_rendition(listed, group, source, min_lines_px) for group in groups])
 
 
-def _unique(films: Iterable[Film], source: str) -> list[Film]:
-    by_id: dict[str, Film] = {}
-    for film in films:
-        other = by_id.setdefault(film.film_id, film)
-        if other is not film:
-            raise ConfigurationError(
-                f"{source}: two films have the film_id '{film.film_id}': {other.uri} and {film.uri}; "
-                "give each its own in the manifest, or each its own number of lines as rendition (480p, 1080p)"
-            )
-    return [by_id[film_id] for film_id in sorted(by_id)]
+def _best_rendition(films: Sequence[Film], places: Sequence[int], source: str, min_lines_px: int) -> int:
+    """The place of the film that is taken of those with one id."""
+    if len(places) == 1:
+        return places[0]
+    lines = {rendition_lines(films[place].rendition): place for place in places}
+    known = sorted(count for count in lines if count is not None)
+    if len(known) < len(places):
+        one, other = (films[place] for place in places[:2])
+        raise ConfigurationError(
+            f"{source}: two films have the film_id '{one.film_id}': {one.uri} and {other.uri}; "
+            "give each its own in the manifest, or each its own number of lines as rendition (480p, 1080p)"
+        )
+    return lines[next((count for count in known if count >= min_lines_px), known[-1])]

@@ -38,6 +38,7 @@ from beam_pipelines.contracts.runs import (
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import network_input, networks_see_gpu
 from beam_pipelines.films.passed_over import passed_over_line
+from beam_pipelines.films.work_lists import remove_work_lists
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError, nearest
 from beam_pipelines.foundation.logs.structured_log import is_json
@@ -177,6 +178,7 @@ def run(
     with watch(output, films, count_done, film_seconds) if count_done else nullcontext():
         pipeline.run().wait_until_finish()
     manifest = read_manifest_of_run(output)
+    remove_work_lists(output)
     _print_summary(manifest, output)
     return exit_code(manifest)
 

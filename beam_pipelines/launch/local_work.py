@@ -1,4 +1,4 @@
-"""The work of a local job: the order of its films, and the number of processes that pay.
+"""The work of a job: the order of its films and, on this machine, the number of processes that pay.
 
 A worker process takes up to ten seconds of a core to import Beam (and for scoring TensorFlow) and to load its networks.
 So one process, which has imported them, does small jobs alone; the files are the same, byte by byte.
@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 
 from beam_pipelines.films.catalogue import Film
+from beam_pipelines.films.films_on_disk import films_at
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
 
@@ -76,13 +77,14 @@ def workers_for(
     return max(1, len(films), segments, int(work_s / WORK_A_WORKER_S))
 
 
-def largest_first(films: Sequence[Film]) -> list[Film]:
+def largest_first(films: Sequence[Film]) -> Sequence[Film]:
     """The films, largest file first; films in buckets, and those whose file can't be examined, come last, in order.
 
     Beam's local runner assigns every n-th film to each worker at the start. In this order the workers have about equal
     work, and none waits at the end for another that still has the longest film to do.
     """
-    return sorted(films, key=lambda film: _size_bytes(film.uri), reverse=True)
+    sizes = [_size_bytes(film.uri) for film in films]
+    return films_at(films, sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True))
 
 
 def _length_s(uri: str) -> float:

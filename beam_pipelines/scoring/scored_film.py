@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.curves.done_marker import DoneMarker
@@ -29,6 +30,15 @@ class FilmToScore:
     checksum: str = ""
     warnings: tuple[FilmWarning, ...] = ()
     source_sha256: str = ""
+
+    def row(self) -> list[Any]:
+        """What is known of the film before its record is read."""
+        return [self.film_id, self.source_uri, self.record_uri, self.checksum]
+
+    @classmethod
+    def of_row(cls, row: list[Any]) -> FilmToScore:
+        """The film of these values."""
+        return cls(*row)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import apache_beam as beam
 from apache_beam.utils.shared import Shared
 
 from beam_pipelines.contracts.runs import DONE, FAILED, SKIPPED, FilmOutcome
-from beam_pipelines.extraction.earlier_runs import EarlierRuns
+from beam_pipelines.extraction.earlier_runs import EarlierRuns, ListedFilm
 from beam_pipelines.extraction.missing import stat_source
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film
@@ -33,13 +33,13 @@ _SEGMENTS_TAG = "segments"
 
 @dataclass
 class ExtractFilms(beam.PTransform):
-    """From a PCollection of `Film` to outcomes: `done` (films with a record) and `failed` (the others).
+    """From a PCollection of `ListedFilm` to outcomes: `done` (films with a record) and `failed` (the others).
 
     Attributes:
         config: the extract section.
         directory: the directory of the records, one TFRecord file per film.
         descriptions: wanted modality -> description of its features (`describe_tracks`).
-        earlier: the records and failures of earlier runs that count.
+        earlier: the records of earlier runs that count; each film brings its own failure.
     """
 
     config: ExtractConfig
@@ -49,8 +49,8 @@ class ExtractFilms(beam.PTransform):
 
     def expand(self, films: beam.PCollection) -> Any:
         shared = Shared()
-        # The reshuffles give films and segments to workers one by one; without them they'd stay fused to the one
-        # Create.
+        # The reshuffles give films and segments to workers one by one; without them they'd stay fused to the reading of
+        # a list.
         extracted = (
             films
             | "ReshuffleFilms" >> beam.Reshuffle()
@@ -86,8 +86,7 @@ class _WithExtractor(beam.DoFn):
         self.config = work.config
         self.directory = work.directory
         self.descriptions = work.descriptions
-        # Only the step that takes whole films needs the failures, which may be many.
-        self.earlier = replace(work.earlier, failures={})
+        self.earlier = work.earlier
         # Made with the graph and not in `setup`: its key travels with the DoFn, so that a process holds one copy of the
         # networks, however many of its threads process bundles, and of any stage.
         self.shared = shared
@@ -125,15 +124,12 @@ class _WithExtractor(beam.DoFn):
 
 
 class _ExtractFilm(_WithExtractor):
-    def __init__(self, work: ExtractFilms, shared: Shared):
-        super().__init__(work, shared)
-        self.earlier = work.earlier
-
-    def process(self, film: Film) -> Iterator[Any]:
+    def process(self, listed: ListedFilm) -> Iterator[Any]:
         from beam_pipelines.extraction.one_film import ExtractedFilm, extract_film
 
+        film = listed.film
         try:
-            failure = self.earlier.carried_over(film)
+            failure = self.earlier.carried_over(listed)
             if failure is not None:
                 yield beam.pvalue.TaggedOutput(FAILED_TAG, failure)
                 return

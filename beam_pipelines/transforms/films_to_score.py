@@ -10,15 +10,16 @@ import apache_beam as beam
 
 from beam_pipelines.contracts.records import records
 from beam_pipelines.contracts.runs import FilmOutcome
-from beam_pipelines.extraction.earlier_runs import EarlierRuns
+from beam_pipelines.extraction.earlier_runs import EarlierRuns, ListedFilm
 from beam_pipelines.extraction.finished_films import set_apart
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.catalogue import Film
+from beam_pipelines.films.work_lists import WorkList, write_work_list
 from beam_pipelines.scoring.curve_files import CurveFiles
 from beam_pipelines.scoring.look_up import LookedUp, look_up
 from beam_pipelines.scoring.scored_film import FilmToScore
 from beam_pipelines.transforms import extract_films
-from beam_pipelines.transforms.create_films import CreateFilms
+from beam_pipelines.transforms.read_films import ReadFilms
 
 
 class Films(NamedTuple):
@@ -42,10 +43,12 @@ class FromRecords:
     Attributes:
         films_to_score: the films; a film without a record becomes a failure of the run.
         known: further films that are known to need no scoring.
+        work: the lists of the films to score, from `listed`.
     """
 
     films_to_score: Sequence[FilmToScore]
     known: LookedUp = field(default_factory=LookedUp)
+    work: WorkList = field(default_factory=WorkList)
 
     @property
     def films_in(self) -> int:
@@ -80,12 +83,16 @@ class FromRecords:
         found = look_up(self.films_to_score, files)
         return FromRecords(found.to_score, found)
 
+    def listed(self, output: str) -> FromRecords:
+        """The same source, with the films to score in lists in the output folder; `films` reads them."""
+        return replace(self, work=write_work_list(self.films_to_score, FilmToScore.row, output, "score"))
+
     def films(self, pipeline: beam.Pipeline) -> Films:
         """The films as PCollections, given to workers one by one."""
         to_score, known = [], self.known
-        if self.films_to_score:
-            created = pipeline | "Films" >> CreateFilms(self.films_to_score)
-            to_score.append(created | "ReshuffleFilms" >> beam.Reshuffle())
+        if self.work.films:
+            read = pipeline | "Films" >> ReadFilms(self.work, FilmToScore.of_row)
+            to_score.append(read | "ReshuffleFilms" >> beam.Reshuffle())
         skipped = [pipeline | "SkippedFilms" >> beam.Create(known.skipped)] if known.skipped else []
         failed = [pipeline | "FailedFilms" >> beam.Create(known.failed)] if known.failed else []
         return Films(to_score, skipped, failed)
@@ -103,6 +110,7 @@ class FromFilms:
         extracted: further films, whose records are up to date.
         passed_over: suffix -> how many files of the folder are no films by it.
         cut_s: how long segments are in this run, in seconds; None for the section's `segment_s`.
+        work: the lists of the films to extract, from `listed`.
     """
 
     catalogue: Sequence[Film]
@@ -112,6 +120,7 @@ class FromFilms:
     extracted: FromRecords = field(default_factory=lambda: FromRecords(()))
     passed_over: Mapping[str, int] = field(default_factory=dict)
     cut_s: int | None = None
+    work: WorkList = field(default_factory=WorkList)
 
     @property
     def films_in(self) -> int:
@@ -153,14 +162,19 @@ class FromFilms:
         to_score = [_find_record(outcome, self.directory) for outcome in found.outcomes]
         return replace(self, catalogue=found.films, extracted=FromRecords(to_score).looked_up(files))
 
+    def listed(self, output: str) -> FromFilms:
+        """The same source, with all films in lists in the output folder; `films` reads them."""
+        work = write_work_list(self.catalogue, lambda film: ListedFilm(film).row(), output, "extract")
+        return replace(self, work=work, extracted=self.extracted.listed(output))
+
     def films(self, pipeline: beam.Pipeline) -> Films:
         """The films with their new records, and the outcomes of films that can't be extracted."""
         ready = self.extracted.films(pipeline)
-        if not self.catalogue:
+        if not self.work.films:
             return ready
         extracted = (
             pipeline
-            | "FilmsToExtract" >> CreateFilms(self.catalogue)
+            | "FilmsToExtract" >> ReadFilms(self.work, ListedFilm.of_row)
             | extract_films.ExtractFilms(self.config.with_segments_of(self.cut_s), self.directory, self.descriptions)
         )
         to_score = extracted[extract_films.DONE_TAG] | "FindRecord" >> beam.Map(_find_record, self.directory)

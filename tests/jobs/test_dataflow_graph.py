@@ -18,6 +18,7 @@ from beam_pipelines.contracts.models.exported_model import find_model
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import describe_tracks
 from beam_pipelines.films.catalogue import Film
+from beam_pipelines.films.work_lists import WorkList
 from beam_pipelines.normalisation.config import PrepareConfig
 from beam_pipelines.scoring.scored_film import FilmToScore
 from beam_pipelines.transforms.films_to_score import FromFilms, FromRecords
@@ -33,6 +34,7 @@ OPTIONS = [
     f"--sdk_container_image={IMAGE}", "--sdk_location=container", "--experiments=use_runner_v2",
 ]  # fmt: skip
 FILMS = [Film("a", "gs://some-bucket/a.mp4", "train"), Film("b", "gs://some-bucket/b.mp4", "train")]
+LISTS = WorkList("gs://some-bucket/out/.films/any", 2)
 UNTRAINED = {modality: {"weights": "untrained"} for modality in ("image", "audio", "face")}
 
 
@@ -74,7 +76,7 @@ def test_extract():
     descriptions = describe_tracks(config)
     assert sorted(descriptions) == ["audio", "face", "image"]
     names = translate(
-        lambda pipeline: extract.define_pipeline(pipeline, FILMS, config, "gs://some-bucket/features", descriptions)
+        lambda pipeline: extract.define_pipeline(pipeline, LISTS, config, "gs://some-bucket/features", descriptions)
     )
     assert any("ExtractFilm" in name for name in names)
 
@@ -94,7 +96,10 @@ def test_prepare(tmp_path):
 
 def test_score_of_records(tmp_path):
     write_model(tmp_path, "1")
-    source = FromRecords([FilmToScore("a", "gs://some-bucket/a.mp4", "gs://some-bucket/features/a.tfrecord")])
+    films = [
+        FilmToScore(film.film_id, film.uri, f"gs://some-bucket/features/{film.film_id}.tfrecord") for film in FILMS
+    ]
+    source = FromRecords(films, work=LISTS)
     names = translate(
         lambda pipeline: score.define_pipeline(
             pipeline, source, find_model(str(tmp_path)), ScoreConfig(), "gs://some-bucket/curves"
@@ -111,7 +116,7 @@ def test_score_of_films(tmp_path, model):
     if model == "own":
         model = str(tmp_path)
         write_model(tmp_path, "1", dimensions={"image": 2048, "audio": 128}, descriptions=descriptions)
-    source = FromFilms(FILMS, config, "gs://some-bucket/curves/records", descriptions)
+    source = FromFilms(FILMS, config, "gs://some-bucket/curves/records", descriptions, work=LISTS)
     names = translate(
         lambda pipeline: score.define_pipeline(
             pipeline, source, find_model(model), ScoreConfig(), "gs://some-bucket/curves"

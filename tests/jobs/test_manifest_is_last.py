@@ -24,7 +24,7 @@ from tests.support.exported_models import write_model
 
 def score_job(pipeline: beam.Pipeline, folder: Path) -> None:
     write_model(folder / "exports", "1")
-    source = FromRecords([FilmToScore("a", "a.mp4", str(folder / "a.tfrecord"))])
+    source = FromRecords([FilmToScore("a", "a.mp4", str(folder / "a.tfrecord"))]).listed(str(folder / "out"))
     score.define_pipeline(pipeline, source, find_model(str(folder / "exports")), ScoreConfig(), str(folder / "out"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import apache_beam as beam
@@ -11,10 +12,13 @@ import pytest
 from beam_pipelines import extract, score
 from beam_pipelines.contracts.curves.score_config import ScoreConfig
 from beam_pipelines.contracts.models.exported_model import find_model
-from beam_pipelines.extraction.earlier_runs import EarlierRuns
+from beam_pipelines.contracts.runs import FAILED, FilmOutcome
+from beam_pipelines.extraction.earlier_runs import EarlierRuns, ListedFilm, name_attempt
+from beam_pipelines.extraction.missing import stat_source
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import describe_tracks
-from beam_pipelines.films.catalogue import list_films
+from beam_pipelines.films.catalogue import Film, list_films
+from beam_pipelines.films.work_lists import write_work_list
 from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.launch import job
 from tests.support.exported_models import write_model
@@ -43,10 +47,11 @@ def test_extraction(tmp_path, is_same_run):
     after_s = job.storage_time_s(str(output))
     config = load_section("extract", ExtractConfig, None, settings)
     catalogue = list_films(str(films), config.suffixes, config.min_lines_px)
+    listed = write_work_list(catalogue, lambda film: ListedFilm(film).row(), str(output), "extract")
     counts = again(
         lambda pipeline: extract.define_pipeline(
             pipeline,
-            catalogue,
+            listed,
             config,
             str(output),
             describe_tracks(config),
@@ -56,6 +61,27 @@ def test_extraction(tmp_path, is_same_run):
     )
     assert counts == {"in": 1, "done": int(is_same_run), "skipped": int(not is_same_run), "failed": 0}
     assert not list(output.glob(".clock*"))
+
+
+def test_a_failure_that_is_listed_with_its_film_is_kept_by_the_worker(tmp_path):
+    film, output = Film("film", str(tmp_path / "film.mp4")), tmp_path / "features"
+    (tmp_path / "film.mp4").write_bytes(b"no film")
+    config = ExtractConfig(modalities=("picture_signals",))
+    descriptions = describe_tracks(config)
+    attempt, source = name_attempt(config, descriptions), stat_source(film)
+    failure = FilmOutcome("film", film.uri, FAILED, "probe", "of_before", "", 0.0, source.size_bytes, source.modified_s)
+    for tried, kept in (("another", 0), (attempt, 1)):
+        earlier = EarlierRuns(failures={"film": replace(failure, attempt=tried)}, attempt=attempt)
+        listed = write_work_list([film], lambda one, earlier=earlier: earlier.listed(one).row(), str(output), "extract")
+        counts = again(
+            lambda pipeline, listed=listed, earlier=earlier: extract.define_pipeline(
+                pipeline, listed, config, str(output), descriptions, earlier
+            ),
+            output,
+        )
+        manifest = json.loads((output / "run_manifest.json").read_text())
+        assert counts == {"in": 1, "done": 0, "skipped": 0, "failed": 1}
+        assert (manifest["failures_carried_over"], "of_before" in manifest["failed_by_reason"]) == (kept, bool(kept))
 
 
 @pytest.mark.parametrize("files", ["csv", "plots"])
@@ -73,7 +99,7 @@ def test_scoring(tmp_path, is_same_run, files):
     counts = again(
         lambda pipeline: score.define_pipeline(
             pipeline,
-            score.records_source(str(tmp_path / "features")),
+            score.records_source(str(tmp_path / "features")).listed(str(output)),
             find_model(str(tmp_path / "exports")),
             ScoreConfig.model_validate(chosen),
             str(output),

@@ -141,7 +141,7 @@ class ExperimentData:
     records: str
     transform: str
 
-    def films(self, *splits: str) -> list[Film]:
+    def films(self, *splits: str) -> Sequence[Film]:
         """The manifest's films of some splits; empty if the manifest has no such split."""
         catalogue = read_manifest(self.manifest)
         there = [split for split in splits if any(film.split == split for film in catalogue)]

@@ -38,7 +38,7 @@ _UNFINISHED_NAME = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(TEMPORARY_SUFFIX)}")
 _UNFINISHED_AFTER_S = 600.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileInfo:
     """One file of a listing: its address, its size in bytes and its time of change (seconds since the epoch)."""
 

@@ -42,6 +42,18 @@ class TableError(ConfigurationError):
 
 
 @dataclass(frozen=True)
+class _Content:
+    """A file's bytes and what they are decoded by."""
+
+    data: bytes
+    encoding: str
+
+    def lines(self) -> Iterator[str]:
+        """Its lines with their ends, as they are."""
+        return io.TextIOWrapper(io.BytesIO(self.data), self.encoding, newline="")
+
+
+@dataclass(frozen=True)
 class Table:
     """A table whose rows are read one after another, since one with 25 rows a second is large.
 
@@ -50,7 +62,7 @@ class Table:
         header: the names of its columns as they are written; none if the file is empty.
         header_line: the line of the header, counted from 1.
         separator: tab, semicolon or comma; a blank for any number of blanks.
-        text: the whole text.
+        content: the file's bytes, read as text line by line: as one text they'd take up to four times as much.
         comment: lines that begin with this sign are left out; empty for none.
     """
 
@@ -58,7 +70,7 @@ class Table:
     header: tuple[str, ...]
     header_line: int
     separator: str
-    text: str = field(repr=False)
+    content: _Content = field(repr=False)
     comment: str = ""
 
     def lines(self) -> Iterator[tuple[int, list[str]]]:
@@ -67,7 +79,7 @@ class Table:
         Raises:
             TableError: if quotes don't match.
         """
-        for line, cells in _lines(self.uri, self.text, self.separator):
+        for line, cells in _lines(self.uri, self.content, self.separator):
             if line > self.header_line and not (self.comment and cells[0].startswith(self.comment)):
                 yield line, cells
 
@@ -114,10 +126,7 @@ def read_table(uri: str, columns: Sequence[str] = (), *, headed: bool = True, co
         FileNotFoundError: if there is no such file.
         TableError: if it can't be read, isn't text, or has no header.
     """
-    text = _text(uri)
-    if "\0" in text:
-        line = text[: text.index("\0")].count("\n") + 1
-        raise TableError(f"{uri}, line {line}: has a null character, so it is no text")
+    text = _content(uri)
     number, beginning = _first_line(text, columns, comment)
     unquoted = re.sub(r'"[^"]*"', "", beginning)
     separator = next((sign for sign in _SEPARATORS if sign in unquoted), _BLANKS)
@@ -135,10 +144,10 @@ def read_table(uri: str, columns: Sequence[str] = (), *, headed: bool = True, co
     return Table(uri, tuple(header), line, separator, text, comment)
 
 
-def _first_line(text: str, columns: Sequence[str], comment: str) -> tuple[int, str]:
+def _first_line(text: _Content, columns: Sequence[str], comment: str) -> tuple[int, str]:
     """Number and text of the header's line: the first with all named columns, else the first with any text."""
     first, wanted = (0, ""), {name.casefold() for name in columns}
-    for number, line in enumerate(io.StringIO(text, newline=""), start=1):
+    for number, line in enumerate(text.lines(), start=1):
         if not line.strip() or (comment and line.lstrip().startswith(comment)):
             continue
         first = first if first[0] else (number, line)
@@ -205,7 +214,7 @@ def _number(cell: str) -> float:
         return math.nan
 
 
-def _text(uri: str) -> str:
+def _content(uri: str) -> _Content:
     try:
         content = storage.read_bytes(uri)
     except FileNotFoundError:
@@ -213,16 +222,29 @@ def _text(uri: str) -> str:
     except OSError as error:
         raise TableError(f"{uri}: not readable: {error.strerror or error}") from error
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    found = _Content(content, "utf-16" if wide else "utf-8-sig")
     try:
-        return content.decode("utf-16" if wide else "utf-8-sig")
+        for line, text in enumerate(found.lines(), start=1):
+            if "\0" in text:
+                raise TableError(f"{uri}, line {line}: has a null character, so it is no text")
+    except UnicodeDecodeError:
+        raise _not_utf8(uri, found) from None
+    return found
+
+
+def _not_utf8(uri: str, content: _Content) -> TableError:
+    """Where a table isn't text: the place of a whole decoding, since one in pieces counts from the piece."""
+    try:
+        content.data.decode(content.encoding)
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise TableError(f"{uri}, line {line}: not UTF-8 text ({error}); save the table as UTF-8") from error
+        line = content.data[: error.start].count(b"\n") + 1
+        return TableError(f"{uri}, line {line}: not UTF-8 text ({error}); save the table as UTF-8")
+    return TableError(f"{uri}: not UTF-8 text; save the table as UTF-8")
 
 
-def _lines(uri: str, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+def _lines(uri: str, text: _Content, separator: str) -> Iterator[tuple[int, list[str]]]:
     """The cells of every line that isn't empty; a cell in quotes may go over several lines."""
-    lines = io.StringIO(text, newline="")
+    lines = text.lines()
     if separator == _BLANKS:
         yield from ((line, cells) for line, one in enumerate(lines, start=1) if (cells := one.split()))
         return

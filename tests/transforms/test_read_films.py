@@ -1,0 +1,71 @@
+"""ReadFilms and its lists: every film comes out as it went in, and the graph is the same for any number of films."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing.util import assert_that, equal_to
+
+from beam_pipelines.contracts.runs import FAILED, FilmOutcome
+from beam_pipelines.extraction.earlier_runs import ListedFilm
+from beam_pipelines.films import work_lists
+from beam_pipelines.films.catalogue import Film
+from beam_pipelines.films.work_lists import WORK_LISTS, list_work, read_work, remove_work_lists, write_work_list
+from beam_pipelines.transforms.read_films import ReadFilms
+
+
+def listed(count: int) -> list[ListedFilm]:
+    """Films, each third with a failure of an earlier run."""
+    films = [Film(f"é {number}", f"gs://bucket/film {number}.mp4", "test") for number in range(count)]
+    failure = FilmOutcome("", "", FAILED, "probe", "damaged", "why", source_size_bytes=3, source_modified_s=0.1)
+    return [ListedFilm(film, None if number % 3 else failure) for number, film in enumerate(films)]
+
+
+@pytest.mark.parametrize("count", [1, 10])
+def test_every_film_comes_out_once_with_its_earlier_failure(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_lists, "FILMS_PER_LIST", 4)
+    films = listed(count)
+    work = write_work_list(films, ListedFilm.row, str(tmp_path), "extract")
+    assert (work.films, len(list_work(work.folder))) == (count, -(-count // 4))
+    with beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner"])) as pipeline:
+        assert_that(pipeline | ReadFilms(work, ListedFilm.of_row), equal_to(films))
+
+
+def test_every_list_begins_with_the_first_films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work_lists, "FILMS_PER_LIST", 3)
+    work = write_work_list(range(8), lambda number: [number], str(tmp_path), "extract")
+    assert [list(read_work(uri)) for uri in list_work(work.folder)] == [[[0], [3], [6]], [[1], [4], [7]], [[2], [5]]]
+
+
+def test_the_graph_is_the_same_for_one_film_and_for_many(tmp_path: Path) -> None:
+    sizes = []
+    for count in (1, 20_000):
+        pipeline = beam.Pipeline(runner="FnApiRunner")
+        work = write_work_list(range(count), lambda number: [f"gs://bucket/{number}"], str(tmp_path), "score")
+        pipeline | ReadFilms(work, list)
+        sizes.append(pipeline.to_runner_api().ByteSize())
+    assert max(sizes) < 20_000
+    assert abs(sizes[1] - sizes[0]) < 100  # the number of films itself
+
+
+def test_the_lists_of_a_run_are_removed_with_their_folder(tmp_path: Path) -> None:
+    work = write_work_list([1], lambda number: [number], str(tmp_path), "score")
+    remove_work_lists(str(tmp_path))
+    remove_work_lists(str(tmp_path))  # none are no error
+    assert not (tmp_path / WORK_LISTS).exists()
+    assert list_work(work.folder) == []
+
+
+@pytest.mark.usefixtures("emulator")
+def test_lists_in_a_bucket() -> None:
+    output = "gs://bucket/out"
+    work = write_work_list(["a", "b"], list, output, "score")
+    (uri,) = list_work(work.folder)
+    assert list(read_work(uri)) == [["a"], ["b"]]
+    remove_work_lists(output)
+    assert list_work(work.folder) == []
