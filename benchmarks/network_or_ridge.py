@@ -63,7 +63,8 @@ class Arm:
         name: as the protocol names it.
         model: `ridge` or `network`.
         settings: `key=value` of the section train.
-        disturbed: what is done to the fold before: `shifted` labels or `reversed` features; empty for nothing.
+        disturbed: what is done to the fold before: labels `shifted` by 300 s, or by others (`shifted 120`), or
+            features `reversed`; empty for nothing.
     """
 
     name: str
@@ -102,9 +103,11 @@ class Curves:
 
 def disturb(fold: FoldFilms, how: str) -> FoldFilms:
     """The fold with the labels of training and validation films shifted, or with the features of all films reversed."""
+    what, _, seconds = how.partition(" ")
+    shift_s = int(seconds or SHIFT_S)
 
     def shifted(film: TrainingFilm) -> TrainingFilm:
-        labels, known = np.roll(film.labels, SHIFT_S, axis=0), np.roll(film.known, SHIFT_S)
+        labels, known = np.roll(film.labels, shift_s, axis=0), np.roll(film.known, shift_s)
         return replace(film, labels=labels, known=known, label_rows=labels[known])
 
     def turned(film: TrainingFilm) -> TrainingFilm:
@@ -112,9 +115,9 @@ def disturb(fold: FoldFilms, how: str) -> FoldFilms:
         present = {name: np.ascontiguousarray(values[::-1]) for name, values in film.present.items()}
         return replace(film, features=features, present=present)
 
-    if how == "shifted":
+    if what == "shifted":
         return FoldFilms(tuple(map(shifted, fold.train)), shifted(fold.validation), fold.test)
-    if how == "reversed":
+    if what == "reversed":
         return FoldFilms(tuple(map(turned, fold.train)), turned(fold.validation), turned(fold.test))
     return fold
 
@@ -177,15 +180,12 @@ def settings_of(arm: Arm, seed: int, overrides: Sequence[str], path: str) -> Tra
     return load_section("train", TrainConfig, path, settings)
 
 
-def run_arms(
-    names: Sequence[str], seeds: int, options: argparse.Namespace, recording: Recording, runs: Sequence[int]
-) -> bool:
+def run_arms(arms: Sequence[Arm], options: argparse.Namespace, recording: Recording, runs: Sequence[int]) -> bool:
     """Fits what isn't there, fold after fold; False if the time to stop came first."""
     for test in runs:
         fold: FoldFilms | None = None
-        for name in names:
-            arm = ARMS[name]
-            trainings = options.sanity_seeds if arm.disturbed else seeds
+        for arm in arms:
+            trainings = options.sanity_seeds if arm.disturbed else options.seeds
             for seed in range(1, 1 + (trainings if arm.model == "network" else 1)):
                 config = settings_of(arm, seed, options.overrides, options.config)
                 found = step_of(arm, config, recording, options.output, test)
@@ -198,7 +198,7 @@ def run_arms(
                     films = write_films(recording, TRACKS, records)
                     fold = load_fold(recording, Fold(test), films, TRACKS, records, config.labels, PrepareConfig().clip)
                 fit(arm, config, fold, found)
-                print(f"run {test}, arm {name}, seed {seed}: kept", file=sys.stderr, flush=True)
+                print(f"run {test}, arm {arm.name}, seed {seed}: kept", file=sys.stderr, flush=True)
     return True
 
 
@@ -252,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs = options.runs or list(RUNS)
     try:
         recording = read_recording(options.data)
-        if names and not run_arms(names, options.seeds, options, recording, runs):
+        if names and not run_arms([ARMS[name] for name in names], options, recording, runs):
             print("stopped; the same command goes on", file=sys.stderr)
         if options.report:
             smoothed = {

@@ -84,6 +84,14 @@ def test_curves_without_noise_choose_no_filter_unless_there_is_nothing_to_choose
     assert choose_smoothing(curves, films, fixed) == fixed.smoothing
 
 
+def test_the_candidates_lie_close_together_from_slow_moods_to_single_seconds() -> None:
+    cutoffs = np.array(TrainConfig().smoothing_cutoffs_hz)
+    assert cutoffs[0] <= 0.01
+    assert cutoffs[-1] >= 0.3
+    ratios = cutoffs[1:] / cutoffs[:-1]
+    assert 1.0 < ratios.min() <= ratios.max() <= 1.5
+
+
 def test_slower_labels_choose_a_lower_cutoff() -> None:
     cutoffs = []
     for period_s in (12.0, 60.0):
@@ -297,6 +305,7 @@ def test_what_the_ridge_regression_beside_a_model_knows_is_named_too(
     assert main(arguments) == 0
     content = json.loads((scores / "evaluation.json").read_text())
     assert (content["learned_from"], content["chosen_on"]) == (["film0", "film2"], ["film1"])
+    assert {"ridge, raw", "ridge, smoothed"} < {row["predictor"] for row in content["rows"]}
     (scores / "ridge" / "run_manifest.json").write_text(json.dumps({"model": {**beside, "label_lag_s": 3}}))
     capsys.readouterr()
     assert main(arguments) == 2

@@ -14,6 +14,7 @@ from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.experiments.data import draw_partitions, write_manifest
 from trainer.experiments.paper_runs import TABLE_1, load_runs, paper_directory
 from trainer.experiments.training import epochs_by_score
+from trainer.foundation.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[3]
 FILMS = [LayoutFilm(number, "", f"{number}.txt") for number in range(66)]
@@ -38,6 +39,16 @@ def test_the_five_runs_are_those_of_the_paper() -> None:
     assert other == runs["run3"].train
     assert runs["run4"].train.seed != runs["run3"].train.seed
     assert runs["run4"].reproduce.epoch_rank != runs["run3"].reproduce.epoch_rank
+
+
+def test_the_defaults_hold_back_and_run_1_stays_bare() -> None:
+    defaults = TrainConfig()
+    assert 0.3 <= defaults.model.dropout <= 0.5
+    assert min(defaults.model.feature_dropout, defaults.model.modality_dropout, defaults.patience) > 0
+    assert defaults.learning_rate == 3e-4
+    bare = next(run.train for run in load_runs(paper_directory()) if run.name == "run1")
+    assert (bare.model.dropout, bare.model.feature_dropout, bare.model.modality_dropout) == (0.0, 0.0, 0.0)
+    assert bare.learning_rate == 1e-3
 
 
 def test_an_installed_package_has_them(tmp_path: Path) -> None:
