@@ -33,37 +33,48 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 gc.set_threshold(100_000, 50, 100)
 
 # Test files in the order in which they are begun, the heaviest first: begun last, one of them would be what a run waits
-# for while the other processes have nothing to do. All others follow in the order of their names.
+# for while the other processes have nothing to do. All others follow in the order of their names, those of the rooms
+# with the costliest files before the rest.
 HEAVIEST = (
     "test_readme",
     "test_flink",
     "test_local_runners",
-    "test_repeat_the_paper",
-    "test_own_labels",
     "test_retrain",
     "test_tune",
     "test_reproduce",
-    "test_distribution",
-    "test_extract_real_clips",
     "test_ensemble",
-    "test_films_together",
+    "test_extract_real_clips",
+    "test_distribution",
+    "test_strategy_command",
     "test_extract_determinism",
-    "test_extract_segments",
-    "test_structured_log",
-    "test_step",
-    "test_export",
-    "test_extract",
-    "test_export_encoders",
-    "test_train",
-    "test_score",
-    "test_score_table",
-    "test_task",
+    "test_repeat_the_paper",
+    "test_own_labels",
     "test_compare",
+    "test_extract_segments",
+    "test_backends",
+    "test_retrain_gcs",
+    "test_extract",
+    "test_task",
+    "test_train",
     "test_model",
-    "test_transform",
+    "test_structured_log",
+    "test_reproduce_films",
+    "test_step",
+    "test_train_gcs",
+    "test_score",
+    "test_ridge_run",
+    "test_score_table",
     "test_import_features",
+    "test_decode_plan",
+    "test_report_plots",
+    "test_films_together",
+    "test_score_real_model",
+    "test_report_film",
+    "test_ratings",
     "test_prepare",
+    "test_audio_windows",
 )
+COSTLY_ROOMS = ("trainer", "jobs", "report")
 
 # These begin where the first of them does, in the same test process: they share a bare one, which takes 5 s to start.
 WITH_A_BARE_PROCESS = ("test_ensemble", "test_export", "test_export_encoders", "test_serving")
@@ -74,7 +85,8 @@ SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the tests of the heaviest files first; those of one file stay together and in their order."""
     places = {name: place for place, name in enumerate(HEAVIEST)}
-    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+    rooms = {Path(__file__).parent / name for name in COSTLY_ROOMS}
+    items.sort(key=lambda item: (places.get(item.path.stem, len(places)), rooms.isdisjoint(item.path.parents)))
 
 
 @pytest.hookimpl(optionalhook=True)
