@@ -23,6 +23,7 @@ import apache_beam as beam
 from beam_pipelines.contracts.curves.curves import columns_of
 from beam_pipelines.contracts.curves.done_marker import scorer_digest
 from beam_pipelines.contracts.curves.score_config import ScoreConfig
+from beam_pipelines.contracts.curves.shares import share_columns
 from beam_pipelines.contracts.models.exported_model import ModelReference
 from beam_pipelines.contracts.records.records import list_records, record_uri
 from beam_pipelines.extractors.config import OTHER_MODALITIES, ExtractConfig
@@ -65,7 +66,7 @@ def define_pipeline(
     files = curve_files(model, config, output, run_started_s)
     films = source.films(pipeline)
     batch_s = config.batch_s if source.lies_ready else 0
-    inference = Inference(config.stride_s, batch_s, config.threads_per_worker, config.block_s)
+    inference = Inference(config.stride_s, batch_s, config.threads_per_worker, config.block_s, config.explain)
     if films.to_score:
         given = films.to_score | "FilmsToScore" >> beam.Flatten()
         scored = given | ScoreFilms(model, smoothing, files, inference)
@@ -92,6 +93,7 @@ def define_pipeline(
             "label_lag_s": model.card.label_lag_s,
             "data": model.card.data,
             "calibration": model.card.calibration and model.card.calibration.model_dump(mode="json"),
+            "explained": model.card.explained if config.explain != "nothing" else "",
         },
         "untrained": model.card.untrained(),
         "smoothing": smoothing.model_dump(mode="json"),
@@ -109,13 +111,15 @@ def curve_files(model: ModelReference, config: ScoreConfig, output: str, run_sta
     """Where the files of a run go, and who makes them."""
     smoothing = config.smoothing_over(model.card.smoothing)
     levels = next(iter(model.card.half_widths(smoothing, config.stride_s).values()), {})
+    explain = config.explain
+    shares = share_columns(model.card.targets, model.card.parts(explain)) if explain != "nothing" else ()
     return CurveFiles(
         output,
         config.csv,
         config.plots,
         config.shards,
-        scorer_digest(model.sha256, smoothing, model.card.is_ensemble, config.stride_s),
-        columns=columns_of(model.card.targets, model.card.is_ensemble, levels),
+        scorer_digest(model.sha256, smoothing, model.card.is_ensemble, config.stride_s, explain),
+        columns=(*columns_of(model.card.targets, model.card.is_ensemble, levels), *shares),
         run_started_s=run_started_s,
     )
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from beam_pipelines.contracts.models.shapley import coalitions
 from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from beam_pipelines.extractors.signals.columns import PICTURE_COLUMNS, PICTURE_SIGNALS, SOUND_COLUMNS, SOUND_SIGNALS
 
@@ -54,6 +55,23 @@ class ArousalFormula(tf.Module):
         numbers = tf.range(tf.size(row_splits) - 1)
         ragged = tf.RaggedTensorSpec([None], tf.float32, ragged_rank=0)
         return {"arousal": tf.map_fn(of_film, numbers, fn_output_signature=ragged).values}
+
+    @tf.function(autograph=False)
+    def films_explained(self, row_splits: tf.Tensor, rows: tf.Tensor, **features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The base, then what picture and sound add to some rows, int64 [N], of several films: float32 [3, N].
+
+        The base is 0, a film's mean. So is the curve of one modality where the film has none of it.
+        """
+        known = coalitions(len(MODALITIES))
+        whole = self.films(row_splits, **features)["arousal"]
+        curves = []
+        for chosen in known.sets:
+            absent = [m + PRESENT_SUFFIX for m, here in zip(MODALITIES, chosen, strict=True) if not here]
+            kept = {name: tf.zeros_like(features[name]) for name in absent}
+            curve = whole if chosen.all() else self.films(row_splits, **{**features, **kept})["arousal"]
+            curves.append(tf.where(tf.math.is_nan(curve) & ~tf.math.is_nan(whole), 0.0, curve))
+        weighted = [[float(w) * curve for w, curve in zip(row, curves, strict=True) if w] for row in known.weights]
+        return {"arousal": tf.gather(tf.stack([tf.add_n(row) for row in weighted]), rows, axis=1)}
 
 
 def arousal(features: Mapping[str, tf.Tensor]) -> tf.Tensor:

@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from beam_pipelines.builtin.arousal_formula import MODALITIES, ArousalFormula
 from beam_pipelines.contracts.models.exported_model import builtin_directory
-from beam_pipelines.contracts.models.model_card import CARD, FILMS_SIGNATURE, RESPONSIBLE_USE
+from beam_pipelines.contracts.models.model_card import CARD, EXPLAINED_SIGNATURE, FILMS_SIGNATURE, RESPONSIBLE_USE
+from beam_pipelines.contracts.models.shapley import describe
 from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from beam_pipelines.contracts.records.records import fingerprint
 from beam_pipelines.extractors.config import ExtractConfig
@@ -62,10 +63,11 @@ def export(directory: Path) -> None:
     for modality in MODALITIES:
         for name, columns in ((modality, len(COLUMNS[modality])), (modality + PRESENT_SUFFIX, 1)):
             inputs[name] = tf.TensorSpec((None, columns), tf.float32, name=name)
-    splits = tf.TensorSpec((None,), tf.int64, name="row_splits")
+    splits, rows = (tf.TensorSpec((None,), tf.int64, name=name) for name in ("row_splits", "rows"))
     signatures = {
         "serving_default": formula.film.get_concrete_function(**inputs),
         FILMS_SIGNATURE: formula.films.get_concrete_function(row_splits=splits, **inputs),
+        EXPLAINED_SIGNATURE: formula.films_explained.get_concrete_function(row_splits=splits, rows=rows, **inputs),
     }
     tf.saved_model.save(formula, str(directory), signatures=signatures)
     (directory / CARD).write_text(json.dumps(card(), indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -91,11 +93,13 @@ def card() -> dict[str, Any]:
         "own_range": True,
         "smoothing": {"method": "none"},
         "takes_stride": False,
+        "explained": describe(len(MODALITIES)),
         "back_s": None,
         "ahead_s": None,
         "signatures": {
             "serving_default": "one film: its features and presence -> arousal float32 [T]",
             FILMS_SIGNATURE: "several films as concatenated rows, with row_splits",
+            EXPLAINED_SIGNATURE: "the same and the rows to explain: base, then the share of each modality, [3, rows]",
         },
         "measured": MEASURED,
     }

@@ -63,6 +63,8 @@ def _main(argv: list[str]) -> int:
     records = storage.join(arguments.output, "records")
     films, passed_over = list_all(arguments.films, extract, records)
     model = find_model(arguments.model)
+    if "explain" not in config.model_fields_set and model.card.explains:  # the page says why
+        config = config.model_copy(update={"explain": "modalities"})
     source = source_of_films(films, extract, model, records, passed_over)
     options = job.beam_options([], 0, one_process=lambda: job.films_share_batches(extract))
     with as_steps_of_a_run(), without_start_lines():

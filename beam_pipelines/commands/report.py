@@ -58,6 +58,7 @@ def _main(argv: list[str]) -> int:
         else {},
         records=records,
         modalities=run.modalities,
+        smoothing=run.smoothing,
         agreement=run.agreement(),
         warnings=run.warnings(),
         families=families_of(run),

@@ -30,6 +30,8 @@ examples:
   existing feature records, the test films of a manifest, a slower filter, no plots:
     cineaffect score --records features --manifest films.csv --splits test --model exports/3 --output curves \\
         --set smoothing.cutoff_hz=0.02 --set plots=false
+  why the curves are as they are: columns arousal_by_image, arousal_by_audio and so on:
+    cineaffect score --records features --model exports --output curves --explain
   on a Flink cluster, everything in a bucket (the options from --runner on are Beam's own):
     cineaffect score --records gs://bucket/features --model gs://bucket/exports --output gs://bucket/curves \\
         --runner=PortableRunner --job_endpoint=jobserver:8099 --environment_type=EXTERNAL \\
@@ -61,7 +63,8 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.foundation import storage
     from beam_pipelines.foundation.configuration import load_section
 
-    config = load_section("score", ScoreConfig, arguments.config, arguments.overrides)
+    explain = [f"explain={arguments.explain}"] if arguments.explain else []
+    config = load_section("score", ScoreConfig, arguments.config, [*arguments.overrides, *explain])
     if arguments.films and arguments.manifest:
         raise ConfigurationError("--manifest goes with --records; --films takes a manifest itself")
     extract = load_section("extract", ExtractConfig, arguments.config) if arguments.films else ExtractConfig()
@@ -78,6 +81,7 @@ def _main(argv: list[str]) -> int:
     )
     model = find_model(arguments.model)
     model.card.assert_takes_stride(config.stride_s)
+    model.card.assert_explains(config.explain)
     if note := note_on_model(model.card.descriptions):
         _LOG.warning("model %s: %s", model.card.version, note)
     source: FilmSource
@@ -91,6 +95,8 @@ def _main(argv: list[str]) -> int:
     )
     if note := model.card.without_bands(config.smoothing_over(model.card.smoothing), config.stride_s):
         print(note)
+    if config.explain != "nothing":
+        print(f"explained by {model.card.explained}")
     if untrained := model.card.untrained():
         print(f"made from untrained networks ({', '.join(untrained)}): for demonstration only")
     return code
@@ -153,6 +159,14 @@ def _parser() -> argparse.ArgumentParser:
         "--model",
         required=True,
         help="exported model: a version's directory, the exports' directory, or builtin:signals, which comes with it",
+    )
+    parser.add_argument(
+        "--explain",
+        nargs="?",
+        const="modalities",
+        choices=("modalities", "columns"),
+        help="also write what each modality adds to the curves; with 'columns' also what single columns of signals do, "
+        "at the price of a curve for each (default: the key explain)",
     )
     add_job_options(parser, "score", "smoothing.cutoff_hz=0.02")
     return parser

@@ -18,8 +18,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from beam_pipelines.contracts.curves.curves import AffectCurve, smoothed_curve
+from beam_pipelines.contracts.curves.shares import Explain
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.film_ids import escape_film_id
+from beam_pipelines.contracts.models.explained import explain_films
 from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of, find_model
 from beam_pipelines.contracts.records import records
 from beam_pipelines.contracts.records.records import FilmRecord
@@ -71,13 +73,16 @@ def load_model(exported: str | os.PathLike[str]) -> ExportedModel:
     return ExportedModel(find_model(str(exported)))
 
 
-def score_features(record: FilmRecord, model: ExportedModel, smoothing: SmoothingConfig | None = None) -> AffectCurve:
+def score_features(
+    record: FilmRecord, model: ExportedModel, smoothing: SmoothingConfig | None = None, explain: Explain = "nothing"
+) -> AffectCurve:
     """Predicts the valence and arousal of a film for every second, in the range of the model's labels.
 
     Args:
         record: a film's features, from `extract_features` or `read_record`.
         model: the model, from `load_model`.
         smoothing: the filter; None for that of the model card.
+        explain: `modalities` or `columns` for what explains the curve (`AffectCurve.shares`).
 
     Returns:
         `valence`, `arousal` (smoothed), `valence_raw`, `arousal_raw`, each float64 [T]; for an ensemble also
@@ -86,11 +91,14 @@ def score_features(record: FilmRecord, model: ExportedModel, smoothing: Smoothin
 
     Raises:
         FilmError: if the features are not those that the model was trained on; the error names both.
+        ConfigurationError: if the export can't explain its curves.
     """
-    raw = model.predict(features_of(record, model.card))
+    features = features_of(record, model.card)
+    (raw,) = explain_films(model, [features], [model.predict(features)], explain)
     filter_ = smoothing or model.card.smoothing
     film_id, label_range = record.header.film_id, model.card.label_range
-    return smoothed_curve(film_id, raw.values, filter_, label_range, raw.members, model.card.half_widths(filter_))
+    bands = model.card.half_widths(filter_)
+    return smoothed_curve(film_id, raw.values, filter_, label_range, raw.members, bands, raw.shares)
 
 
 def score_film(

@@ -63,6 +63,7 @@ SCORING = PageKind(
         "map.js",
         "explore.js",
         "charts.js",
+        "reasons.js",
         "film.js",
         "app.js",
     ),

@@ -20,8 +20,10 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_pipelines.contracts.curves.curves import smoothed_curve
 from beam_pipelines.contracts.curves.done_marker import DoneMarker
+from beam_pipelines.contracts.curves.shares import Explain
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.film_warnings import in_order
+from beam_pipelines.contracts.models.explained import explain_films
 from beam_pipelines.contracts.models.exported_model import (
     GPU_BLOCK_S,
     ExportedModel,
@@ -54,12 +56,14 @@ class Inference:
             device's default.
         threads_per_worker: TensorFlow's threads in each process.
         block_s: seconds that the model advances at a time; None for the device's default.
+        explain: what curves are explained by.
     """
 
     stride_s: int = 1
     batch_s: int | None = 0
     threads_per_worker: int = 1
     block_s: int | None = None
+    explain: Explain = "nothing"
 
 
 @dataclass
@@ -134,7 +138,9 @@ class FilmModelHandler(ModelHandler[FilmInput, FilmOutput, ExportedModel]):
         self, batch: Sequence[FilmInput], model: ExportedModel, inference_args: dict[str, Any] | None = None
     ) -> Iterable[FilmOutput]:
         """The predictions of some films, in their order; each film has the values that it has alone."""
-        predictions = model.predict_films([features for _, features in batch], self._inference.stride_s)
+        films, inference = [features for _, features in batch], self._inference
+        predictions = model.predict_films(films, inference.stride_s)
+        predictions = explain_films(model, films, predictions, inference.explain, inference.stride_s)
         return [
             (film, prediction, model.unlike(features))
             for (film, features), prediction in zip(batch, predictions, strict=True)
@@ -188,7 +194,7 @@ class _SmoothCurve(beam.DoFn):
         film, raw, unlike = element
         try:
             curve = smoothed_curve(
-                film.film_id, raw.values, self.smoothing, self.label_range, raw.members, self.half_widths
+                film.film_id, raw.values, self.smoothing, self.label_range, raw.members, self.half_widths, raw.shares
             )
         except FilmError as error:
             yield beam.pvalue.TaggedOutput(FAILED_TAG, failed_film(film, error))

@@ -15,6 +15,7 @@ import numpy as np
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of
 from beam_pipelines.contracts.models.learned_films import find_among
+from beam_pipelines.contracts.models.model_card import EXPLAINED_SIGNATURE
 from beam_pipelines.contracts.records.records import RecordError, list_records, read_header, read_record, record_uri
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
@@ -96,6 +97,7 @@ def combine(
     windows = [member.card.get("sequence_length_s") for member in members]
     known = {
         "takes_stride": all(member.reference.card.takes_stride for member in members),
+        "explained": "; ".join(dict.fromkeys(one for member in members if (one := member.reference.card.explained))),
         "models": [model for member in members for model in member.card.get("models", [])],
         "sequence_length_s": _furthest(windows),
         "back_s": _furthest([member.reference.card.back_s for member in members]),
@@ -115,7 +117,7 @@ def make_module(members: Sequence[Member], weights: Sequence[float] | None = Non
     """The members' SavedModels behind the signatures of one model."""
     import tensorflow as tf
 
-    from trainer.exporting.serving_module import ServingModule
+    from trainer.exporting.serving_module import ServingModule, placed
 
     class MembersModule(ServingModule):
         """Calls each member with the features that it takes."""
@@ -133,6 +135,7 @@ def make_module(members: Sequence[Member], weights: Sequence[float] | None = Non
             for member in members:
                 with storage.local_tree(member.uri) as path:
                     self.loaded.append(tf.saved_model.load(str(path)))
+            self.explains = all(EXPLAINED_SIGNATURE in loaded.signatures for loaded in self.loaded)
 
         def member_curves(
             self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor, rows: tf.Tensor
@@ -142,6 +145,18 @@ def make_module(members: Sequence[Member], weights: Sequence[float] | None = Non
                 member_curve(loaded, member.reference.card.weights, given, self.targets)
                 for loaded, member in zip(self.loaded, members, strict=True)
             ]
+
+        def member_shares(
+            self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor, rows: tf.Tensor
+        ) -> list[tf.Tensor]:
+            given = {**features, "row_splits": row_splits, "rows": rows}
+            members_shares = []
+            for loaded, member in zip(self.loaded, members, strict=True):
+                function = loaded.signatures[EXPLAINED_SIGNATURE]
+                answer = function(**{key: given[key] for key in function.structured_input_signature[1]})
+                shares = tf.stack([answer[target] for target in self.targets], axis=-1)
+                members_shares.append(placed(shares, member.reference.card.modalities, self.modalities))
+            return members_shares
 
     return MembersModule()
 

@@ -2,7 +2,8 @@
 
     <directory>/saved_model.pb, variables/    signatures `serving_default` (one film) and `films` (several);
                                               for an ensemble also `film_members`, each member's curves; and
-                                              `films_at`, each member's values at some seconds of several films
+                                              `films_at`, each member's values at some seconds of several films;
+                                              `films_explained`, what each modality adds there
     <directory>/model_card.json               the features it expects, and how it was made
 
 Statistics, windows, padding and the ensemble are inside, so that training and scoring can't drift apart. The SavedModel
@@ -13,18 +14,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from beam_pipelines.contracts.models.model_card import RESPONSIBLE_USE
+from beam_pipelines.contracts.models.shapley import coalitions, describe
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.data.transform import RowTransform, load_transform
 from trainer.exporting.export_directory import assert_free, publish_export
-from trainer.exporting.serving_module import ServingModule
+from trainer.exporting.serving_module import ServingModule, placed, shares_of
 from trainer.network.chunked_rows import ROW_BLOCK, checked_rows, rows_to_whole_blocks
+from trainer.network.modality_sets import predict_sets
 from trainer.network.model import AffectModel
 
 CARD_FORMAT = 1
@@ -48,8 +52,8 @@ def export_model(
             each (members that were trained on different splits have different statistics). Equal ones are shared.
         card: the model's description: fingerprints, smoothing, metrics, data digest, configuration, version.
             The export adds `format`, `version` (the directory's name), `modalities`, `dimensions` (as extracted),
-            `slots`, `sequence_length_s`, `back_s`, `ahead_s`, `label_range`, `targets`, `takes_stride`, `models` and
-            `signatures`.
+            `slots`, `sequence_length_s`, `back_s`, `ahead_s`, `label_range`, `targets`, `takes_stride`, `explained`,
+            `models` and `signatures`.
             NaN and infinities become null.
         directory: `<exports>/<version>`, local or `gs://`; it must be empty or absent.
         label_range: lowest and highest label; a probability p becomes lowest + p (highest - lowest).
@@ -73,6 +77,9 @@ def export_model(
         "back_s": None if whole_films else max(before for before, _ in seen),
         "ahead_s": None if whole_films else max(after for _, after in seen),
         "takes_stride": not whole_films,
+        "explained": "; ".join(
+            dict.fromkeys(describe(len(m.config.modalities), not m.config.modality_dropout) for m in models)
+        ),
         "models": [{"seed": model.seed, **model.config.model_dump(mode="json")} for model in models],
     }
     return write_export(module, card, known, directory)
@@ -122,7 +129,11 @@ class NetworksModule(ServingModule):
             label_range,
             targets=models[0].targets,
         )
-        self._predict = list(zip([model.predict_rows for model in models], transforms, strict=True))
+        # Functions, not the models: a module saves what it can track.
+        self._predict = [
+            (model.predict_rows, partial(predict_sets, model), model.config.modalities, transform)
+            for model, transform in zip(models, transforms, strict=True)
+        ]
         # Only attributes are saved: the variables themselves (not Keras's objects around them) and the graphs.
         self.model_variables = [variable.value for model in models for variable in model.weights]
         self.transform_graphs = [transform.graph for transform in transforms]
@@ -133,17 +144,35 @@ class NetworksModule(ServingModule):
         self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor, rows: tf.Tensor
     ) -> list[tf.Tensor]:
         """Computes each member's curves; see `ServingModule`."""
-        row_start = tf.cast(tf.repeat(row_splits[:-1], row_splits[1:] - row_splits[:-1]), tf.int32)
         low, high = self.label_range
-        block = self.row_block.read_value()
-        transformed: dict[int, dict[str, tf.Tensor]] = {}
         members = []
-        for predict_rows, transform in self._predict:
-            if id(transform) not in transformed:
-                transformed[id(transform)] = transform_in_blocks(transform, features, block)
-            probabilities = tf.cast(predict_rows(transformed[id(transform)], row_start, rows, block), tf.float32)
+        for (predict_rows, *_), inputs, row_start, block in self._given(features, row_splits):
+            probabilities = tf.cast(predict_rows(inputs, row_start, rows, block), tf.float32)
             members.append(low + probabilities * (high - low))
         return members
+
+    def member_shares(
+        self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor, rows: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """Computes each member's base and shares; see `ServingModule`."""
+        low, high = self.label_range
+        members = []
+        for (_, sets_of, modalities, _), inputs, row_start, block in self._given(features, row_splits):
+            known = coalitions(len(modalities))
+            curves = low + sets_of(inputs, row_start, known.sets, rows, block) * (high - low)
+            members.append(placed(shares_of(curves, known.weights), modalities, self.modalities))
+        return members
+
+    def _given(self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor) -> Iterator[tuple[Any, ...]]:
+        """Each member with its transformed inputs, the first row of each row's film, and the rows at a time."""
+        row_start = tf.cast(tf.repeat(row_splits[:-1], row_splits[1:] - row_splits[:-1]), tf.int32)
+        block = self.row_block.read_value()
+        transformed: dict[int, dict[str, tf.Tensor]] = {}
+        for member in self._predict:
+            transform = member[-1]
+            if id(transform) not in transformed:
+                transformed[id(transform)] = transform_in_blocks(transform, features, block)
+            yield member, transformed[id(transform)], row_start, block
 
 
 def transform_in_blocks(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from beam_pipelines.contracts.models.shapley import coalitions, describe
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.data.transform import RowTransform, load_transform
 from trainer.exporting.export import transform_in_blocks, write_export
 from trainer.exporting.export_directory import assert_free
-from trainer.exporting.serving_module import ServingModule
+from trainer.exporting.serving_module import ServingModule, shares_of
 from trainer.network.chunked_rows import ROW_BLOCK, multiply_by_row_blocks, rows_to_whole_blocks
 from trainer.network.presence import presence_key, present_values
 from trainer.ridge.model import RidgeModel
@@ -44,6 +45,7 @@ def export_ridge(
         "back_s": None if length is None else length - 1,
         "ahead_s": 0,
         "takes_stride": True,
+        "explained": describe(len(model.dimensions)),
         "models": [{"kind": "ridge", **further}],
     }
     return write_export(module, card, known, directory)
@@ -83,31 +85,59 @@ class RidgeModule(ServingModule):
         self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor, rows: tf.Tensor
     ) -> list[tf.Tensor]:
         """Computes the curves; see `ServingModule`."""
+        (part,) = self._parts(features, row_splits, [self.modalities])
+        return [tf.gather(self._clipped(part), rows)]
+
+    def member_shares(
+        self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor, rows: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """Computes base and shares; see `ServingModule`. Only clipping makes them differ from the parts of the sum."""
+        known = coalitions(len(self.modalities))
+        parts = [tf.gather(part, rows) for part in self._parts(features, row_splits, [(m,) for m in self.modalities])]
+        nothing = tf.zeros_like(parts[0])
+        curves = [
+            self._clipped(sum((part for part, here in zip(parts, chosen, strict=True) if here), nothing))
+            for chosen in known.sets
+        ]
+        return [shares_of(tf.stack(curves), known.weights)]
+
+    def _clipped(self, part: tf.Tensor) -> tf.Tensor:
+        curve = tf.cast(self.offset.read_value(), tf.float64) + part
+        return tf.cast(tf.clip_by_value(curve, *self.label_range), tf.float32)
+
+    def _parts(
+        self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor, groups: Sequence[Sequence[str]]
+    ) -> list[tf.Tensor]:
+        """What each group of modalities adds to the offset, float64 [R, targets]."""
         count = tf.shape(features[self.modalities[0]], out_type=tf.int64)[0]
         first = tf.repeat(row_splits[:-1], row_splits[1:] - row_splits[:-1])
         position = tf.range(count) - first
         block = self.row_block.read_value()
-        products = tf.cast(self._products(transform_in_blocks(self._transform, features, block), block), tf.float64)
-        products = tf.reshape(products, (-1, len(self._model.widths_s), len(self.targets)))
-        sums = _running_sums(products, position)
-        curve = tf.cast(self.offset.read_value(), tf.float64)
-        for index, width_s in enumerate(self._model.widths_s):
-            curve += _causal_mean(sums[:, index], position, width_s)
-        clipped = tf.cast(tf.clip_by_value(curve, *self.label_range), tf.float32)
-        return [tf.gather(clipped, rows)]
+        transformed = transform_in_blocks(self._transform, features, block)
+        parts = []
+        for group in groups:
+            products = tf.cast(self._products(transformed, block, group), tf.float64)
+            products = tf.reshape(products, (-1, len(self._model.widths_s), len(self.targets)))
+            sums = _running_sums(products, position)
+            means = [_causal_mean(sums[:, n], position, width_s) for n, width_s in enumerate(self._model.widths_s)]
+            parts.append(tf.add_n(means))
+        return parts
 
-    def _products(self, transformed: Mapping[str, tf.Tensor], block: tf.Tensor) -> tf.Tensor:
-        """Each second multiplied by the weights of every causal mean, float32 [R, widths * targets]."""
-        columns = []
+    def _products(self, transformed: Mapping[str, tf.Tensor], block: tf.Tensor, group: Sequence[str]) -> tf.Tensor:
+        """Each second of some modalities times the weights of every causal mean, float32 [R, widths * targets]."""
+        columns, weights, first = [], [], 0
         for modality in self.modalities:
             present = transformed[presence_key(modality)]
-            columns.append(present_values(transformed[modality], present))
-            if self._model.presence_input:
-                columns.append(present)
+            given = [present_values(transformed[modality], present), *([present] if self._model.presence_input else [])]
+            stop = first + sum(values.shape[1] for values in given)
+            if modality in group:
+                columns += given
+                weights.append(self.weights.read_value()[first:stop])
+            first = stop
         inputs = tf.concat(columns, axis=1)
         count = tf.shape(inputs)[0]
         padded = tf.pad(inputs, [[0, rows_to_whole_blocks(count, block)], [0, 0]])
-        return multiply_by_row_blocks(padded, self.weights.read_value(), block)[:count]
+        return multiply_by_row_blocks(padded, tf.concat(weights, axis=0), block)[:count]
 
 
 def _running_sums(values: tf.Tensor, position: tf.Tensor) -> tf.Tensor:

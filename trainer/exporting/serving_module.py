@@ -4,6 +4,7 @@ film          one film                                    target -> float32 [T]
 films         several films as rows, with row_splits      target -> float32 [R]
 films_at      the same, at some rows only                 target -> float32 [members, N]
 film_members  one film, for an ensemble                   target -> float32 [members, T]
+films_explained  as films_at                              target -> float32 [1 + modalities, N]
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from beam_pipelines.contracts.models.model_card import EXPLAINED_SIGNATURE
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.network.presence import presence_key
@@ -51,6 +54,7 @@ class ServingModule(tf.Module):
         self._weights = None if weights is None else tuple(map(float, weights))
         self.modalities = tuple(dimensions)
         self.dimensions, self.slots = dict(dimensions), dict(slots)
+        self.explains = True
         self.label_range = tuple(float(value) for value in label_range)
 
     def member_curves(
@@ -68,6 +72,15 @@ class ServingModule(tf.Module):
     def curves(self, row_splits: tf.Tensor, rows: tf.Tensor, **features: tf.Tensor) -> tf.Tensor:
         """What all signatures are made of: `member_curves` as one tensor, float32 [members, N, 2]."""
         return tf.stack(self.member_curves(features, row_splits, rows))
+
+    def member_shares(
+        self, features: Mapping[str, tf.Tensor], row_splits: tf.Tensor, rows: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """Each member's curve as a base and the shares of all modalities, float32 [1 + modalities, N, targets].
+
+        Arguments are those of `member_curves`; see `contracts.models.shapley`.
+        """
+        raise TypeError(f"{type(self).__name__} explains no members")
 
     def film(self, curves: Curves, **features: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts one film: modality -> float32 [T, D], `<modality>_present` -> float32 [T, slots]."""
@@ -95,6 +108,15 @@ class ServingModule(tf.Module):
         splits, wanted = self._checked(row_splits, features), self._checked_rows(rows, features)
         return self._by_target(curves(row_splits=splits, rows=wanted, **features))
 
+    def films_explained(self, row_splits: tf.Tensor, rows: tf.Tensor, **features: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What each modality adds to some rows: target -> float32 [1 + modalities, N]; inputs are those of `films_at`.
+
+        The first is the base, the curve without any modality; all of them together are the curve.
+        """
+        splits, wanted = self._checked(row_splits, features), self._checked_rows(rows, features)
+        # Shapley values are linear: those of a mean are the mean of its members'.
+        return self._by_target(self._mean_of(self.member_shares(features, splits, wanted)))
+
     def feature_signature(self) -> dict[str, tf.TensorSpec]:
         """The features that all signatures take: name -> specification."""
         signature = {}
@@ -106,11 +128,14 @@ class ServingModule(tf.Module):
     def signatures(self) -> dict[str, str]:
         """The saved signatures: name -> inputs; an ensemble has one more."""
         several = {"film_members": "one film; each member's curves, [members, T]"} if self.members > 1 else {}
+        shares = "as films_at; the base, then what each modality adds to the curve, [1 + modalities, N]"
+        explained = {EXPLAINED_SIGNATURE: shares} if self.explains else {}
         return {
             "serving_default": "one film",
             "films": "several films as rows, with row_splits",
             "films_at": "several films, with row_splits, and the rows to predict; each member's values, [members, N]",
             **several,
+            **explained,
         }
 
     def save(self, path: str) -> None:
@@ -132,6 +157,9 @@ class ServingModule(tf.Module):
             name: tf.function(partial(method, curves), autograph=False).get_concrete_function(**given)
             for name, (method, given) in taken.items()
         }
+        if self.explains:
+            explained = tf.function(self.films_explained, autograph=False)
+            signatures[EXPLAINED_SIGNATURE] = explained.get_concrete_function(**splits, **rows, **features)
         tf.saved_model.save(self, path, signatures=signatures)
 
     def _count(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -161,12 +189,34 @@ class ServingModule(tf.Module):
             return tf.identity(rows)
 
     def _mean(self, curves: tf.Tensor) -> dict[str, tf.Tensor]:
-        members = tf.unstack(curves, self.members)
-        if self._weights is None:
-            mean = tf.add_n(members) / len(members)
-        else:
-            mean = tf.add_n([weight * curve for weight, curve in zip(self._weights, members, strict=True)])
+        mean = self._mean_of(tf.unstack(curves, self.members))
         return {target: mean[:, index] for index, target in enumerate(self.targets)}
+
+    def _mean_of(self, members: Sequence[tf.Tensor]) -> tf.Tensor:
+        if self._weights is None:
+            return tf.add_n(members) / len(members)
+        return tf.add_n([weight * member for weight, member in zip(self._weights, members, strict=True)])
 
     def _by_target(self, curves: tf.Tensor) -> dict[str, tf.Tensor]:
         return {target: curves[:, :, index] for index, target in enumerate(self.targets)}
+
+
+def shares_of(curves: tf.Tensor, weights: np.ndarray) -> tf.Tensor:
+    """The base and each modality's share from the curves of sets, float [S, N, targets] -> float32 [1 + M, N, targets].
+
+    They are added curve by curve: the last bits of a matrix product depend on its number of rows.
+
+    Args:
+        curves: one for each set of `shapley.coalitions`.
+        weights: from there.
+    """
+    each = tf.unstack(tf.cast(curves, tf.float64), weights.shape[1])
+    rows = [[float(weight) * curve for weight, curve in zip(row, each, strict=True) if weight] for row in weights]
+    return tf.cast(tf.stack([tf.add_n(row) for row in rows]), tf.float32)
+
+
+def placed(shares: tf.Tensor, of: Sequence[str], among: Sequence[str]) -> tf.Tensor:
+    """A member's base and shares, [1 + `of`, …], as [1 + `among`, …]; 0 for modalities that it doesn't take."""
+    base, *own = tf.unstack(shares, 1 + len(of))
+    by_modality = dict(zip(of, own, strict=True))
+    return tf.stack([base, *(by_modality.get(modality, tf.zeros_like(base)) for modality in among)])

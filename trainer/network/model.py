@@ -140,7 +140,7 @@ class AffectModel(keras.Model):
         # Two graphs for any number of rows: population statistics need the states alone.
         numbers = [tf.TensorSpec(shape, tf.int32) for shape in ((None,), (None,), ())]
         states = tf.TensorSpec((None, self.state_size), self.variable_dtype)
-        self._states_graph, self._fuse_graph = (
+        self._states_graph, self.fuse = (
             tf.function(function, input_signature=(first, *numbers), autograph=False)
             for function, first in ((self._row_states, self.row_signature()), (self._fuse_rows, states))
         )
@@ -222,7 +222,7 @@ class AffectModel(keras.Model):
         row_start = tf.cast(row_start, tf.int32)
         ends = tf.range(tf.shape(row_start)[0]) if ends is None else tf.cast(ends, tf.int32)
         block = tf.cast(block, tf.int32)
-        return self._fuse_graph(self._states(inputs, row_start, ends, block), row_start, ends, block)
+        return self.fuse(self.states(inputs, row_start, ends, block), row_start, ends, block)
 
     def set_population_statistics(self, films: Iterable[tuple[Mapping[str, Any], Any]]) -> None:
         """Sets the population statistics of all batch normalisations to those of some windows, in inference mode.
@@ -233,7 +233,7 @@ class AffectModel(keras.Model):
             films: for each film its rows, as for `predict_rows`, and the rows at which its windows end, int [N].
         """
         states = [
-            self._states(rows, tf.zeros(tf.shape(next(iter(rows.values())))[:1], tf.int32), ends)[: len(ends)]
+            self.states(rows, tf.zeros(tf.shape(next(iter(rows.values())))[:1], tf.int32), ends)[: len(ends)]
             for rows, ends in films
         ]
         self.fusion(tf.concat(states, axis=0), normalize=set_population)
@@ -246,7 +246,7 @@ class AffectModel(keras.Model):
                 signature[key] = tf.TensorSpec((None, size), self.variable_dtype, name=key)
         return signature
 
-    def _states(self, inputs: Mapping[str, Any], row_start: Any, ends: Any, block: Any = ROW_BLOCK) -> tf.Tensor:
+    def states(self, inputs: Mapping[str, Any], row_start: Any, ends: Any, block: Any = ROW_BLOCK) -> tf.Tensor:
         """The concatenated states of the windows that end at `ends`, and of zeros that fill the last block."""
         rows = {key: tf.cast(inputs[key], self.variable_dtype) for key in self.row_signature()}
         return self._states_graph(rows, row_start, tf.cast(ends, tf.int32), tf.cast(block, tf.int32))

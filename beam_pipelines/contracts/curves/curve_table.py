@@ -4,6 +4,7 @@
         film_id string, time_s int32, valence double, arousal double, valence_raw double, arousal_raw double
         and for an ensemble valence_spread double, arousal_spread double
         and for a calibrated model valence_low_80 double, …, arousal_high_95 double
+        and for explained curves arousal_base double, arousal_by_image double, … (see `shares`)
         without the columns of a target that the model doesn't predict
 
 A part is sorted by film id and second. Parts without films are not written, except the first, so that there is always
@@ -22,8 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines.contracts.curves.bands import LEVELS
-from beam_pipelines.contracts.curves.curves import COLUMNS, AffectCurve, columns_of
+from beam_pipelines.contracts.curves.curves import COLUMNS, TIME, AffectCurve
 from beam_pipelines.contracts.curves.done_marker import DoneMarker
 from beam_pipelines.foundation import storage
 
@@ -109,8 +109,7 @@ def read_part(uri: str, film_id: str | None = None) -> dict[str, AffectCurve]:
     with storage.local_copy(uri) as path:
         table = pq.read_table(path, filters=None if film_id is None else [("film_id", "=", film_id)])
     film_ids = np.asarray(table["film_id"].to_pylist(), dtype=object)
-    names = columns_of(spread=True, levels=LEVELS)
-    columns = {name: table[name].to_numpy() for name in names if name in table.column_names}
+    columns = {name: table[name].to_numpy() for name in table.column_names if name not in ("film_id", TIME)}
     # The rows of a film are contiguous, so a film begins wherever the film id changes.
     starts = [0, *(np.flatnonzero(film_ids[1:] != film_ids[:-1]) + 1).tolist()] if len(film_ids) else []
     stops = [*starts[1:], len(film_ids)]

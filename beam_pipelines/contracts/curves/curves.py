@@ -9,8 +9,8 @@ all show the same numbers, and CSV files and table can be rebuilt from each othe
 
 The curve of an ensemble has two more columns, `valence_spread` and `arousal_spread`: how far apart its members are.
 That of a calibrated model has bands (see `bands`): `valence_low_80, arousal_low_80, valence_high_80,
-arousal_high_80`, and the same of 95 %. The columns of a target that the model doesn't predict are left out: never
-zeros.
+arousal_high_80`, and the same of 95 %. One that is explained has further columns (see `shares`). The columns of a
+target that the model doesn't predict are left out: never zeros.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from beam_pipelines.contracts.curves.bands import LEVELS, edges
+from beam_pipelines.contracts.curves.shares import is_share
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig, smooth
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation import storage
@@ -80,6 +81,7 @@ class AffectCurve:
             smoothed curves at each second, in the labels' unit. None for a single model.
         bands: `valence_low_80`, … -> float64 [T]; the edges of the bands, for each target. Empty for a model that isn't
             calibrated.
+        shares: column -> float64 [T], in the order of `shares.share_columns`; empty if the curve isn't explained.
     """
 
     film_id: str
@@ -90,14 +92,17 @@ class AffectCurve:
     valence_spread: NDArray[np.float64] | None = None
     arousal_spread: NDArray[np.float64] | None = None
     bands: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    shares: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in columns_of(spread=True):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _rounded(getattr(self, name)))
-        object.__setattr__(self, "bands", {name: _rounded(values) for name, values in self.bands.items()})
-        expected = set(columns_of(self.targets, self.has_spread, self.levels))
-        if not expected or set(self.columns) | set(self.bands) != expected:
+        for further in ("bands", "shares"):
+            rounded = {name: _rounded(values) for name, values in getattr(self, further).items()}
+            object.__setattr__(self, further, rounded)
+        expected = set(columns_of(self.targets, self.has_spread, self.levels)) | set(self.shares)
+        if not self.targets or set(self.columns) | set(self.bands) != expected:
             raise ValueError(f"{self.film_id}: a curve has all columns of a target or none; it has {self.columns}")
         shapes = {name: self.of(name).shape for name in self.columns}
         if len(set(shapes.values())) != 1 or len(next(iter(shapes.values()))) != 1:
@@ -122,7 +127,7 @@ class AffectCurve:
     def columns(self) -> tuple[str, ...]:
         """The names of the value columns, in the order of the files."""
         names = columns_of(spread=True, levels=LEVELS)
-        return tuple(name for name in names if self._column(name) is not None)
+        return (*(name for name in names if self._column(name) is not None), *self.shares)
 
     def of(self, column: str) -> NDArray[np.float64]:
         """A column by its name, float64 [T].
@@ -130,13 +135,14 @@ class AffectCurve:
         Raises:
             KeyError: if the curve hasn't got it.
         """
-        values = self._column(column) if column in columns_of(spread=True, levels=LEVELS) else None
+        known = column in self.shares or column in columns_of(spread=True, levels=LEVELS)
+        values = self._column(column) if known else None
         if values is None:
             raise KeyError(column)
         return values
 
     def _column(self, name: str) -> NDArray[np.float64] | None:
-        values: NDArray[np.float64] | None = self.bands.get(name, getattr(self, name, None))
+        values: NDArray[np.float64] | None = {**self.bands, **self.shares}.get(name, getattr(self, name, None))
         return values
 
     @classmethod
@@ -148,7 +154,8 @@ class AffectCurve:
         """
         own = {name: columns[name] for name in columns_of(spread=True) if name in columns}
         further = columns_of(levels=LEVELS)[len(COLUMNS) :]
-        return cls(film_id, **own, bands={name: columns[name] for name in further if name in columns})
+        bands = {name: columns[name] for name in further if name in columns}
+        return cls(film_id, **own, bands=bands, shares={n: values for n, values in columns.items() if is_share(n)})
 
     @property
     def smoothed(self) -> dict[str, NDArray[np.float64]]:
@@ -173,6 +180,7 @@ def smoothed_curve(
     label_range: tuple[float, float],
     members: Mapping[str, ArrayLike] | None = None,
     half_widths: Mapping[str, Mapping[int, float]] | None = None,
+    shares: Mapping[str, ArrayLike] | None = None,
 ) -> AffectCurve:
     """The smoothed curve of a film from the model's values.
 
@@ -183,6 +191,7 @@ def smoothed_curve(
         label_range: lowest and highest label.
         members: for an ensemble, target -> each member's values before smoothing, float [members, T].
         half_widths: target -> level in percent -> half the width of its band (`ModelCard.half_widths`).
+        shares: column -> float [T], what explains the model's values, if they are explained (`RawPrediction.shares`).
 
     Raises:
         FilmError: if a target has no finite value at all, so that nothing can be interpolated.
@@ -199,6 +208,7 @@ def smoothed_curve(
             columns[target + _SPREAD] = _spread(members[target], smoothing, label_range)
         for level, half in (half_widths or {}).get(target, {}).items():
             columns[f"{target}_low_{level}"], columns[f"{target}_high_{level}"] = edges(curve, half, label_range)
+    columns |= {name: np.asarray(values, np.float64) for name, values in (shares or {}).items()}
     return AffectCurve.of_columns(film_id, columns)
 
 
@@ -218,9 +228,10 @@ def from_csv(text: str, film_id: str) -> AffectCurve:
     columns = read_columns(text, film_id)
     first, *names = columns
     targets = [target for target in TARGETS if target in names]
-    spread = any(name.endswith(_SPREAD) for name in names)
-    levels = [level for level in LEVELS if any(name.endswith(f"_low_{level}") for name in names)]
-    if first != TIME or not targets or tuple(names) != columns_of(targets, spread, levels):
+    own = tuple(name for name in names if not is_share(name))
+    spread = any(name.endswith(_SPREAD) for name in own)
+    levels = [level for level in LEVELS if any(name.endswith(f"_low_{level}") for name in own)]
+    if first != TIME or not targets or own != columns_of(targets, spread, levels):
         raise CurveError(f"{film_id}: the columns of a curve are {TIME}, {', '.join(COLUMNS)}; not {[first, *names]}")
     return AffectCurve.of_columns(film_id, columns)
 

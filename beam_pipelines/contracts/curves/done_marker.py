@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from beam_pipelines.contracts.curves.curves import CURVES
+from beam_pipelines.contracts.curves.shares import Explain
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.film_warnings import FilmWarning, from_rows
 from beam_pipelines.contracts.records import tfrecord
@@ -64,7 +65,9 @@ def marker_uri(directory: str, film_id: str) -> str:
     return storage.join(directory, CURVES, f"{film_id}.json")
 
 
-def scorer_digest(model_sha256: str, smoothing: SmoothingConfig, spread: bool = False, stride_s: int = 1) -> str:
+def scorer_digest(
+    model_sha256: str, smoothing: SmoothingConfig, spread: bool = False, stride_s: int = 1, explain: Explain = "nothing"
+) -> str:
     """SHA-256 of all that turns a feature record into a curve; with the record's checksum it identifies the curve.
 
     Args:
@@ -72,6 +75,7 @@ def scorer_digest(model_sha256: str, smoothing: SmoothingConfig, spread: bool = 
         smoothing: the settings of this run.
         spread: whether the curves have the columns of an ensemble.
         stride_s: the distance in seconds between predictions.
+        explain: what the curves are explained by.
     """
     parts: dict[str, Any] = {"format": FORMAT, "model": model_sha256, "smoothing": smoothing.model_dump(mode="json")}
     # Settings at their first default are left out, so that films scored before the setting existed stay done.
@@ -79,6 +83,8 @@ def scorer_digest(model_sha256: str, smoothing: SmoothingConfig, spread: bool = 
         parts["spread"] = True
     if stride_s != 1:
         parts["stride_s"] = stride_s
+    if explain != "nothing":
+        parts["explain"] = explain
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

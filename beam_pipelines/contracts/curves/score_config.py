@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field, field_serializer, field_validator
 
+from beam_pipelines.contracts.curves.shares import Explain
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.foundation.configuration import Section
 from beam_pipelines.foundation.errors import ConfigurationError
@@ -23,6 +24,8 @@ class ScoreConfig(Section):
         smoothing: settings that replace those of the model card, one by one.
         stride_s: the distance in seconds between predictions; seconds between them are interpolated. 1 predicts all. A
             model with film statistics (`batch_statistics_at_inference: film`) takes 1 only.
+        explain: what curves are explained by (`shares`): `nothing`; `modalities`, what each adds; or `columns`, also
+            what single columns do of modalities that name theirs (the signals), at the price of a curve for each.
         batch_s: the model gets films together until they have so many seconds; 0 gives it one at a time. None is 8,192
             if TensorFlow sees a GPU, else 2,048. It doesn't change a film's curve. Films that are extracted in the same
             run never wait for others.
@@ -38,6 +41,7 @@ class ScoreConfig(Section):
     failure_threshold: float = Field(0.5, ge=0.0, le=1.0)
     smoothing: SmoothingConfig = SmoothingConfig()
     stride_s: int = Field(1, ge=1, le=3600)
+    explain: Explain = "nothing"
     batch_s: int | None = Field(None, ge=0, le=1_000_000)
     block_s: int | None = Field(None, ge=64, le=65_536, multiple_of=64)
     threads_per_worker: int = Field(1, ge=1, le=256)

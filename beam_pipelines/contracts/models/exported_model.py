@@ -203,26 +203,9 @@ class ExportedModel:
         Raises:
             RuntimeError: if the SavedModel returns another number of seconds than the films have.
         """
-        import tensorflow as tf
-
-        starts = np.cumsum([0, *(film.seconds for film in films)])
-        at = [seconds_to_predict(film.seconds, stride_s) for film in films]
-        inputs = {"row_splits": tf.constant(starts, tf.int64)}
-        for modality in self.card.modalities:
-            inputs[modality] = tf.constant(_joined([film.values[modality] for film in films]))
-            inputs[modality + PRESENT_SUFFIX] = tf.constant(_joined([film.present[modality] for film in films]))
         by_second = self.card.is_ensemble or stride_s > 1
-        if by_second:
-            rows = [seconds + start for seconds, start in zip(at, starts[:-1], strict=True)]
-            inputs["rows"] = tf.constant(np.concatenate(rows), tf.int64)
-        outputs = self._loaded.signatures[SECONDS_SIGNATURE if by_second else FILMS_SIGNATURE](**inputs)
-        stops = np.cumsum([len(seconds) for seconds in at])
-        values = {}
-        for target in self.card.targets:
-            given = outputs[target].numpy()
-            if given.shape[-1] != stops[-1]:
-                raise RuntimeError(f"the model gives {target} {given.shape} for {stops[-1]} seconds")
-            values[target] = np.split(given.reshape(-1, stops[-1]), stops[:-1], axis=1)
+        at = [seconds_to_predict(film.seconds, stride_s) for film in films]
+        values = self.ask(SECONDS_SIGNATURE if by_second else FILMS_SIGNATURE, films, at)
         return [
             mean_of_members(
                 {target: fill_between(each[n], at[n], film.seconds) for target, each in values.items()},
@@ -230,6 +213,39 @@ class ExportedModel:
             )
             for n, film in enumerate(films)
         ]
+
+    def ask(
+        self, signature: str, films: Sequence[FilmFeatures], at: Sequence[NDArray[np.int64]]
+    ) -> dict[str, list[NDArray[np.float32]]]:
+        """What a signature gives for some films in one call: target -> for each film, float32 [values, seconds].
+
+        Args:
+            signature: one that takes several films; `FILMS_SIGNATURE` gives every second.
+            films: the films.
+            at: each film's seconds, int64 [N].
+
+        Raises:
+            RuntimeError: if the SavedModel returns another number of seconds.
+        """
+        import tensorflow as tf
+
+        starts = np.cumsum([0, *(film.seconds for film in films)])
+        inputs = {"row_splits": tf.constant(starts, tf.int64)}
+        for modality in self.card.modalities:
+            inputs[modality] = tf.constant(_joined([film.values[modality] for film in films]))
+            inputs[modality + PRESENT_SUFFIX] = tf.constant(_joined([film.present[modality] for film in films]))
+        if signature != FILMS_SIGNATURE:
+            rows = [seconds + start for seconds, start in zip(at, starts[:-1], strict=True)]
+            inputs["rows"] = tf.constant(np.concatenate(rows), tf.int64)
+        outputs = self._loaded.signatures[signature](**inputs)
+        stops = np.cumsum([len(seconds) for seconds in at])
+        values = {}
+        for target in self.card.targets:
+            given = outputs[target].numpy()
+            if given.shape[-1] != stops[-1]:
+                raise RuntimeError(f"the model gives {target} {given.shape} for {stops[-1]} seconds")
+            values[target] = np.split(given.reshape(-1, stops[-1]), stops[:-1], axis=1)
+        return values
 
 
 def _row_blocks(loaded: Any) -> Iterator[Any]:

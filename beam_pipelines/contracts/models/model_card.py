@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from beam_pipelines.contracts.curves.bands import LEVELS, Calibration, films_needed
+from beam_pipelines.contracts.curves.shares import WITHIN, Explain
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.seen_features import SeenFeatures
 from beam_pipelines.contracts.records.feature_changes import note_on_model
@@ -28,6 +29,9 @@ SECONDS_SIGNATURE = "films_at"
 
 MEMBERS_SIGNATURE = "film_members"
 """The signature that only an ensemble has: each member's curves of one film."""
+
+EXPLAINED_SIGNATURE = "films_explained"
+"""The signature that returns what each modality adds to the curve at some seconds of several films (`shapley`)."""
 
 
 class ModelCard(Section):
@@ -51,6 +55,7 @@ class ModelCard(Section):
             correlations with labels mean something.
         about: what people who look at its curves must know; may be empty.
         data: the films that it knows (`learned_films`), and digests.
+        explained: how its curves are explained, and what to keep in mind; empty for earlier exports.
         back_s, ahead_s: how many seconds before and after a second its prediction depends on, before smoothing; None
             for all of the film, or if an earlier export doesn't say.
         calibration: its bands; None if it isn't calibrated.
@@ -76,6 +81,7 @@ class ModelCard(Section):
     own_range: bool = False
     about: str = ""
     data: dict[str, Any] = Field(default_factory=dict)
+    explained: str = ""
     back_s: int | None = None
     ahead_s: int | None = None
     calibration: Calibration | None = None
@@ -154,6 +160,34 @@ class ModelCard(Section):
                 f"score.stride_s: is {stride_s}, but model {self.version} normalises by the statistics of all seconds "
                 "of a film (batch_statistics_at_inference: film), and would give other values for single seconds; "
                 "leave the stride at 1"
+            )
+
+    @property
+    def explains(self) -> bool:
+        """Whether it can explain its curves; earlier exports can't."""
+        return EXPLAINED_SIGNATURE in self.signatures
+
+    def parts(self, explain: Explain) -> tuple[str, ...]:
+        """What its curves are explained by: its modalities; for `columns` also those that their descriptions name."""
+        if explain == "nothing":
+            return ()
+        if explain == "modalities":
+            return self.modalities
+        columns = ((m, self.descriptions.get(m, {}).get("columns")) for m in self.modalities)
+        named = [(m, names) for m, names in columns if isinstance(names, (list, tuple))]
+        return (*self.modalities, *(f"{m}{WITHIN}{name}" for m, names in named for name in names))
+
+    def assert_explains(self, explain: Explain) -> None:
+        """Refuses to explain curves if the model can't.
+
+        Raises:
+            ConfigurationError: if the export lacks the signature.
+        """
+        if explain != "nothing" and not self.explains:
+            raise ConfigurationError(
+                f"score.explain: is {explain}, but model {self.version} has no signature '{EXPLAINED_SIGNATURE}': it, "
+                "or a member of it, was exported before curves could be explained; train it again into a new directory "
+                "(the same input gives the same weights), or leave out --explain"
             )
 
     def refuse_descriptions(self, descriptions: Mapping[str, Mapping[str, Any]]) -> None:

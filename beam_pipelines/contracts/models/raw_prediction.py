@@ -21,11 +21,13 @@ class RawPrediction:
     Attributes:
         valence, arousal: float32 [T]; None if the model doesn't predict it.
         members: for an ensemble, target -> each member's values, float32 [members, T]; else empty.
+        shares: what explains the values, if that was asked for: column (`curves.shares`) -> float32 [T].
     """
 
     valence: NDArray[np.float32] | None = None
     arousal: NDArray[np.float32] | None = None
     members: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    shares: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def values(self) -> dict[str, NDArray[np.float32]]:

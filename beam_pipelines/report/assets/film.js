@@ -6,7 +6,7 @@
   const KINDS = { peak: "peak ▲", low: "low ▼", rise: "turns up ◆", fall: "turns down ◆" };
 
   CineAffect.Film = class {
-    constructor(film, row, { range, targets, smoothing }) {
+    constructor(film, row, { range, targets, smoothing, explained }) {
       this.film = film;
       this.range = range;
       this.targets = targets;
@@ -26,6 +26,11 @@
           label: label && label.map((number) => (number === null ? null : number / film.scale)) };
       }
       this.seconds = film[targets[0]].length;
+      this.explained = explained;
+      this.shares = film.shares && Object.fromEntries(Object.entries(film.shares).map(([target, parts]) =>
+        [target, parts.map(([name, values]) => [name, values.map((v) => (v === null ? null : v / film.scale))])]));
+      this.mostShare = this.shares && CineAffect.mostShare(this.shares);
+      this.moment = new CineAffect.Moment(film, (time) => this.shown(time), (time) => this.seek(time), 4);
       this.facts(row);
       this.screen(row);
       this.plane = null;
@@ -56,7 +61,10 @@
         line.append(make("b", "", code), `: ${sentence}`);
         return line;
       }));
-      $("film-notes").replaceChildren(...film.notes.map((note) => make("li", "", note)));
+      const notes = this.shares && this.explained ? [...film.notes, `What each modality adds: ${this.explained}. `
+        + "It is what the model goes by, not what viewers feel."] : film.notes;
+      $("film-notes").replaceChildren(...notes.map((note) => make("li", "", note)));
+      CineAffect.shareLegend(this.shares, this.targets);
       const legend = this.hasRaw ? [make("i", "stroke bold"), "smoothed ", make("i", "stroke thin"), "raw "] : [];
       const levels = (film.bands || {})[this.targets[0]] || [];
       for (const [index, [level]] of levels.entries()) {
@@ -152,6 +160,13 @@
       const canvas = $("tracks"), width = $("timeline").clientWidth;
       if (width && this.view) CineAffect.drawTracks(
         canvas, width, this.film, this.image, this.view, CineAffect.gutter(), CineAffect.RIGHT);
+      for (const target of this.targets) {
+        const holder = $(`shares-${target}`), parts = this.shares && this.shares[target];
+        holder.hidden = !parts;
+        if (!parts || !width || !this.view) continue;
+        holder.setAttribute("aria-label", `What ${parts.slice(1).map(([name]) => name).join(", ")} add to ${target}`);
+        CineAffect.drawShares(holder, width, parts, this.mostShare, this.view, CineAffect.gutter(), CineAffect.RIGHT);
+      }
     }
 
     seek(time) {
@@ -192,24 +207,30 @@
     }
 
     lists(target) {
-      const entry = (time, className, ...texts) => {
+      const entry = (time, className, event, ...texts) => {
         const item = make("li"), button = make("button", className);
         button.type = "button";
         button.dataset.time = time;
         button.append(make("time", "", this.shown(time)), ...texts);
-        this.on(button, "click", () => this.seek(time));
+        this.on(button, "click", () => {
+          this.seek(time);
+          if (event) this.moment.show(event, this.image);
+        });
         item.append(button);
         return item;
       };
       const shown = this.film.events.filter((event) => target === "all" || event[1] === target);
       const size = (kind, prominence) => (kind === "peak" || kind === "low" ? "stands out by " : "step of ")
         + prominence.toFixed(2);
-      $("events").replaceChildren(...shown.map(([time, of, kind, value, prominence]) => entry(
-        time, "event", make("b", `${of}-text`, `${of} ${KINDS[kind]}`),
-        make("span", "number", CineAffect.signed(value)), make("span", "quiet", size(kind, prominence)))));
+      $("events").replaceChildren(...shown.map((event) => {
+        const [time, of, kind, value, prominence, because] = event;
+        return entry(time, "event", event, make("b", `${of}-text`, `${of} ${KINDS[kind]}`),
+        make("span", "number", CineAffect.signed(value)), make("span", "quiet", size(kind, prominence)),
+          ...(because ? [make("span", "why", because.replaceAll("-", "−"))] : []));
+      }));
       if (!shown.length) $("events").append(make("li", "quiet", "None that stand out."));
       $("chapters").replaceChildren(...this.film.chapters.map(([start, , name]) =>
-        entry(start, "event chapter", make("span", "", name))));
+        entry(start, "event chapter", null, make("span", "", name))));
       $("downloads").replaceChildren(...this.film.downloads.map(([what, address]) => {
         const item = make("li"), link = make("a", "", what);
         link.href = address;
@@ -292,14 +313,17 @@
     }
 
     toEvent(direction) {
-      const times = this.film.events.map((event) => event[0]);
-      const next = direction > 0 ? times.find((time) => time > this.time + 0.01)
-        : times.filter((time) => time < this.time - 0.01).pop();
-      if (next !== undefined) this.seek(next);
+      const { events } = this.film;
+      const next = direction > 0 ? events.find(([time]) => time > this.time + 0.01)
+        : events.filter(([time]) => time < this.time - 0.01).pop();
+      if (!next) return;
+      this.seek(next[0]);
+      this.moment.show(next, this.image);
     }
 
     close() {
       this.stopped.abort();
+      this.moment.close();
       if (this.watch) this.watch.disconnect();
       this.charts.destroy();
       if (this.video) {

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from beam_pipelines.report.markers.events import Event, in_order
 from beam_pipelines.report.markers.file_times import FROM_FIRST_PICTURE, FileTimes
+from beam_pipelines.report.markers.reasons import because
 from beam_pipelines.report.markers.timecode import FrameRate
 
 EDL_MAX_EVENTS = 999
@@ -78,17 +79,18 @@ def marker_name(event: Event) -> str:
 
 
 def describe(event: Event) -> str:
-    """A marker's note: the value, and how far it stands out."""
+    """A marker's note: the value, how far it stands out, and why, if the curve is explained."""
     what = "step of" if event.is_turning_point else "stands out by"
     value = round(event.value, 2) + 0.0  # never -0.0
-    return f"{event.target} {value:+.2f}, {what} {event.prominence:.2f}"
+    why = f" ({because(event)})" if event.reasons else ""
+    return f"{event.target} {value:+.2f}, {what} {event.prominence:.2f}{why}"
 
 
 def _comment(events: Sequence[Event]) -> str:
     weightiest = max(events, key=lambda event: event.prominence)
     colour = _RESOLVE_COLOURS[weightiest.target, "turn" if weightiest.is_turning_point else "extreme"]
     # The note comes first: Resolve reads text after a bar as a tag.
-    note, name = "; ".join(map(describe, events)), ", ".join(map(marker_name, events))
+    note, name = ascii_line("; ".join(map(describe, events))), ", ".join(map(marker_name, events))
     return f"{note} |C:ResolveColor{colour} |M:{name} |D:1"
 
 

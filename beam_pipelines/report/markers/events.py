@@ -38,6 +38,7 @@ class Event:
         kind: `peak`, `low`, `rise` or `fall`.
         value: the curve's value at that second.
         prominence: how far a peak or low stands out; for a rise or fall, the size of the step from low to peak.
+        reasons: what each modality gives there, largest first, if the curve is explained (`reasons`).
     """
 
     time_s: int
@@ -45,6 +46,7 @@ class Event:
     kind: Kind
     value: float
     prominence: float
+    reasons: tuple[tuple[str, float], ...] = ()
 
     @property
     def is_turning_point(self) -> bool:

@@ -16,12 +16,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from beam_pipelines.report.markers.events import Event
 from beam_pipelines.report.markers.file_times import FROM_FIRST_PICTURE, FileTimes
+from beam_pipelines.report.markers.reasons import Shares
 
 SHORTEST_CHAPTER_S = 20
 MOST_CHAPTERS = 24
@@ -115,7 +117,11 @@ def chapters_vtt(film: str, parts: Iterable[Chapter], times: FileTimes = FROM_FI
 
 
 def metadata_vtt(
-    film: str, curves: Mapping[str, ArrayLike], duration_s: float, times: FileTimes = FROM_FIRST_PICTURE
+    film: str,
+    curves: Mapping[str, ArrayLike],
+    duration_s: float,
+    times: FileTimes = FROM_FIRST_PICTURE,
+    shares: Shares | None = None,
 ) -> str:
     """A WebVTT metadata track: one cue per second, whose text is a JSON object with the second's value of each target.
 
@@ -124,15 +130,18 @@ def metadata_vtt(
         curves: target -> float [T], smoothed; a value that is not finite is null.
         duration_s: D; the last cue ends there.
         times: where the film lies on its file's clock, by which cues count.
+        shares: what the values are made of, if it is explained: `"shares": {"arousal": {"base": …, "audio": …}}`.
     """
     cues = []
-    columns = [np.asarray(curve).tolist() for curve in curves.values()]
-    for second, row in enumerate(zip(*columns, strict=True)):
+    columns = _numbers(curves)
+    parts = {target: _numbers(each) for target, each in (shares or {}).items()}
+    for second in range(len(next(iter(columns.values()), ()))):
         end_s = min(second + 1.0, duration_s)
         if end_s > second:
-            numbers = [round(value, 4) if math.isfinite(value) else None for value in row]
-            text = json.dumps(dict(zip(curves, numbers, strict=True)))
-            cues.append(f"{_span(second, end_s, times)}\n{text}")
+            row: dict[str, Any] = {target: values[second] for target, values in columns.items()}
+            if parts:
+                row["shares"] = {t: {part: v[second] for part, v in each.items()} for t, each in parts.items()}
+            cues.append(f"{_span(second, end_s, times)}\n{json.dumps(row)}")
     return _document(film, "metadata", cues, times)
 
 
@@ -141,6 +150,14 @@ def timestamp(time_s: float) -> str:
     milliseconds = round(time_s * 1000)
     seconds, milliseconds = divmod(milliseconds, 1000)
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{milliseconds:03d}"
+
+
+def _numbers(curves: Mapping[str, ArrayLike]) -> dict[str, list[float | None]]:
+    """Each curve's values for JSON, to four decimals, and null for what is not finite."""
+    return {
+        name: [round(value, 4) if math.isfinite(value) else None for value in np.asarray(curve).tolist()]
+        for name, curve in curves.items()
+    }
 
 
 def _span(start_s: float, end_s: float, times: FileTimes) -> str:

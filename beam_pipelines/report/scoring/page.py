@@ -104,6 +104,7 @@ class PageWriter:
             "hours": manifest.get("film_hours", {}),
             "model": model.get("version", ""),
             "smoothing": manifest.get("smoothing", {}),
+            "explained": model.get("explained", ""),
             "untrained": manifest.get("untrained", []),
             "versions": manifest.get("versions", {}),
             "evaluation": [{key: row.get(key) for key in shown} for row in evaluation if row.get("scope") != "film"],
@@ -117,7 +118,10 @@ class PageWriter:
             "EDL markers": (".edl", to_edl(name, sheet.events, rate, times)),
             "CSV markers": (".csv", to_csv(sheet.events, rate, times)),
             "WebVTT chapters": (".chapters.vtt", chapters_vtt(name, sheet.chapters, times)),
-            "WebVTT metadata": (".metadata.vtt", metadata_vtt(name, curve.smoothed, sheet.duration_s, times)),
+            "WebVTT metadata": (
+                ".metadata.vtt",
+                metadata_vtt(name, curve.smoothed, sheet.duration_s, times, sheet.shares),
+            ),
         }
         for suffix, text in files.values():
             self._folder.write(f"markers/{file_name}{suffix}", text.encode("utf-8"))

@@ -9,6 +9,7 @@ from typing import Any
 
 from beam_pipelines.contracts.curves.curve_table import list_parts, read_markers, read_part
 from beam_pipelines.contracts.curves.curves import AffectCurve
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.film_ids import shown_name
 from beam_pipelines.contracts.film_warnings import FilmWarning
 from beam_pipelines.contracts.runs import EVALUATION, RUN_MANIFEST, FilmOutcome, read_failures
@@ -44,6 +45,11 @@ class ScoringRun:
     def label_lag_s(self) -> int:
         """How many seconds earlier the model's labels were put; 0 in manifests of earlier versions."""
         return int(self.manifest.get("model", {}).get("label_lag_s", 0))
+
+    @property
+    def smoothing(self) -> SmoothingConfig:
+        """How its curves were smoothed; not at all in manifests that don't say."""
+        return SmoothingConfig.model_validate(self.manifest.get("smoothing") or {"method": "none"})
 
     @property
     def label_range(self) -> tuple[float, float]:

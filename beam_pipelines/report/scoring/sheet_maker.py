@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beam_pipelines.contracts.curves.curves import AffectCurve
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.film_warnings import FilmWarning
 from beam_pipelines.contracts.records.file_clock import FileClock
 from beam_pipelines.contracts.runs import FilmOutcome
 from beam_pipelines.contracts.targets import TARGETS
+from beam_pipelines.extractors.signals.columns import SOUND_COLUMNS, SOUND_SIGNALS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
@@ -27,6 +29,7 @@ from beam_pipelines.labels.config import LabelConfig
 from beam_pipelines.labels.layouts import AnnotationError
 from beam_pipelines.report.markers.events import find_events, in_order
 from beam_pipelines.report.markers.file_times import FileTimes
+from beam_pipelines.report.markers.reasons import smoothed_shares, with_reasons
 from beam_pipelines.report.markers.timecode import FrameRate, nearest_rate
 from beam_pipelines.report.markers.webvtt import chapters
 from beam_pipelines.report.scoring.film_clock import clock_of_header, file_times
@@ -35,8 +38,9 @@ from beam_pipelines.report.scoring.scoring_run import ScoringRun
 from beam_pipelines.report.scoring.sheets import FilmSheet, film_key
 from beam_pipelines.report.scoring.thumbnails import FORMAT, Sprite, frame_rate_of, kept_sprite, make_sprite
 
-_SOUND = ("audio", "sound_signals")
+_SOUND = ("audio", SOUND_SIGNALS)
 """The modalities whose presence is the film's sound, the first that a record has."""
+LOUDNESS = "loudness_momentary_lufs"
 
 
 @dataclass
@@ -49,6 +53,7 @@ class SheetMaker:
         films: film id -> film of the manifest.
         records: directory of feature records, or None.
         modalities: what the model takes.
+        smoothing: how the run smoothed its curves.
         agreement: film id -> target -> correlation with the labels.
         warnings: film id -> the film's warnings.
         failures: film id -> why it failed in this run. It may still have a curve of an earlier run.
@@ -64,6 +69,7 @@ class SheetMaker:
     films: dict[str, Film] = field(default_factory=dict)
     records: str | None = None
     modalities: tuple[str, ...] = ()
+    smoothing: SmoothingConfig = field(default_factory=lambda: SmoothingConfig(method="none"))
     agreement: dict[str, dict[str, float | None]] = field(default_factory=dict)
     warnings: dict[str, tuple[FilmWarning, ...]] = field(default_factory=dict)
     failures: dict[str, FilmOutcome] = field(default_factory=dict)
@@ -82,8 +88,9 @@ class SheetMaker:
             why = f"{failure.step}, {failure.reason}: {failure.detail}"
             notes.append(f"This curve is of an earlier run; in the last one the film failed ({why}).")
         tracks = self._tracks(curve, notes)
+        shares = smoothed_shares(curve, self.smoothing)
         events = in_order(
-            event
+            with_reasons(event, shares)
             for target in curve.targets
             for event in find_events(curve.of(target), target, label_range=self.label_range)
         )
@@ -108,6 +115,8 @@ class SheetMaker:
             file_times=times,
             family=self.families.get(curve.film_id),
             failed_since=failure is not None,
+            shares=shares,
+            loudness=self._loudness(curve) if shares and tracks.sound is not None else None,
         )
         return sheet, rate
 
@@ -141,6 +150,19 @@ class SheetMaker:
             faces=None if face is None else face.sum(axis=1).astype(np.int64),
             sound=None if audio is None else audio[:, 0] > 0,
         )
+
+    def _loudness(self, curve: AffectCurve) -> NDArray[np.floating] | None:
+        """The film's loudness in LUFS, float [T], NaN in silence; None if its record has no signals of sound."""
+        from beam_pipelines.contracts.records import records
+
+        uri = records.record_uri(self.records or "", curve.film_id)
+        try:
+            track = records.read_record(uri, (SOUND_SIGNALS,)).tracks.get(SOUND_SIGNALS)
+        except records.RecordError:
+            return None
+        if track is None:
+            return None
+        return np.where(track.present[:, 0] > 0, track.values[:, SOUND_COLUMNS.index(LOUDNESS)], np.nan)
 
     def _video(
         self, path: str, key: str, seconds: int, tracks: _RecordTracks, notes: list[str]

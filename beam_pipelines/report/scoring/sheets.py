@@ -23,6 +23,7 @@ from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.report.arcs.arcs import resample
 from beam_pipelines.report.markers.events import Event
 from beam_pipelines.report.markers.file_times import FROM_FIRST_PICTURE, FileTimes
+from beam_pipelines.report.markers.reasons import Shares, because, part_name
 from beam_pipelines.report.markers.webvtt import Chapter
 from beam_pipelines.report.scoring.thumbnails import Sprite
 
@@ -54,6 +55,8 @@ class FilmSheet:
         sprite: thumbnails, or None.
         file_times: how its seconds become times of its file, for players and other programs.
         family: its family, from 1, if `cineaffect families` found any.
+        shares: what the curve is made of, smoothed as it is (`reasons.Shares`); empty if it isn't explained.
+        loudness: float [T], LUFS, NaN in silence, to find the loudest second near an event; or None.
         failed_since: whether the curve is of an earlier run and the film failed in this one.
         agreement: `valence` and `arousal` -> Pearson correlation with the labels, if it was evaluated.
     """
@@ -74,6 +77,8 @@ class FilmSheet:
     file_times: FileTimes = FROM_FIRST_PICTURE
     family: int | None = None
     failed_since: bool = False
+    shares: Shares = field(default_factory=dict)
+    loudness: NDArray[np.floating] | None = None
 
     @property
     def film_id(self) -> str:
@@ -144,7 +149,10 @@ def film_data(sheet: FilmSheet, downloads: Mapping[str, str]) -> dict[str, Any]:
         "id": sheet.film_id,
         "duration": round(sheet.duration_s, 3),
         "scale": SCALE,
-        "events": [[e.time_s, e.target, e.kind, _number(e.value, 3), _number(e.prominence, 3)] for e in sheet.events],
+        "events": [
+            [e.time_s, e.target, e.kind, _number(e.value, 3), _number(e.prominence, 3), because(e)]
+            for e in sheet.events
+        ],
         "chapters": [[round(part.start_s, 3), round(part.end_s, 3), part.name] for part in sheet.chapters],
         "warnings": [[warning.code, warning.number, warning.sentence] for warning in sheet.warnings],
         "notes": list(sheet.notes),
@@ -153,12 +161,19 @@ def film_data(sheet: FilmSheet, downloads: Mapping[str, str]) -> dict[str, Any]:
     if sheet.file_times.offset_s:
         data["offset"] = round(float(sheet.file_times.offset_s), 6)
     for name in curve.columns:
-        if name not in curve.bands:
+        if name not in curve.bands and name not in curve.shares:
             data[name] = whole_numbers(curve.of(name))
     if curve.levels:
         data["bands"] = {
             target: [[level, _half_width(curve, target, level)] for level in curve.levels] for target in curve.targets
         }
+    if sheet.shares:
+        data["shares"] = {
+            target: [[part_name(part), whole_numbers(values)] for part, values in parts.items()]
+            for target, parts in sheet.shares.items()
+        }
+        if sheet.loudness is not None:
+            data["loudness"] = [None if np.isnan(value) else round(float(value)) for value in sheet.loudness]
     if sheet.labels is not None:
         data["labels"] = {
             target: whole_numbers(sheet.labels[:, i]) for i, target in enumerate(TARGETS) if target in curve.targets

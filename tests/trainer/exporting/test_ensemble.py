@@ -13,6 +13,7 @@ import pytest
 
 from beam_pipelines.contracts.curves.curves import COLUMNS, from_csv
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig, smooth
+from beam_pipelines.contracts.models.explained import explain_films
 from beam_pipelines.contracts.models.exported_model import ExportedModel, FilmFeatures, features_of, find_model
 from beam_pipelines.contracts.records.records import list_records, read_record, slots_of
 from tests.support import numpy_reference as reference, score_runs
@@ -119,6 +120,20 @@ def test_a_larger_block_reaches_every_member(combined: str, models: list[Exporte
         alone = model.predict(film)
         np.testing.assert_allclose(curves["valence"][number], alone.valence, atol=1e-6, rtol=0)
         np.testing.assert_allclose(curves["arousal"][number], alone.arousal, atol=1e-6, rtol=0)
+
+
+def test_its_shares_are_the_mean_of_its_members(combined: str, models: list[ExportedModel]):
+    rows = raw_rows()
+    film = FilmFeatures(rows, {m: rows[f"{m}_present"] for m in DIMENSIONS})
+    ensemble = ExportedModel(find_model(combined))
+    (found,) = explain_films(ensemble, [film], [ensemble.predict(film)], "modalities")
+    assert list(found.shares) == [f"{t}_{part}" for t in ("valence", "arousal")
+                                  for part in ("base", "by_image", "by_audio", "by_face")]  # fmt: skip
+    # Only the third member takes faces.
+    (member,) = explain_films(models[2], [film], [models[2].predict(film)], "modalities")
+    np.testing.assert_allclose(found.shares["valence_by_face"], member.shares["valence_by_face"] / 3, atol=1e-6)
+    total = sum(values for name, values in found.shares.items() if name.startswith("arousal"))
+    np.testing.assert_allclose(total, found.arousal, atol=1e-5)
 
 
 def test_its_card_names_the_members_and_what_was_chosen(combined: str, runs: list[str]):

@@ -14,6 +14,7 @@ from beam_pipelines.contracts.models.exported_model import ExportedModel, FilmFe
 from beam_pipelines.contracts.records.records import slots_of
 from beam_pipelines.foundation.errors import ConfigurationError
 from tests.support import numpy_reference as reference
+from tests.support.shapley_values import by_definition, without
 from tests.support.synthetic_films import DIMENSIONS
 from trainer.data.transform import RowTransform, load_transform
 from trainer.exporting.export import NetworksModule, export_model
@@ -226,3 +227,26 @@ def test_members_may_have_statistics_of_their_own(dataset):
     members = [m.predict_rows(t(rows), [0] * 5).numpy() for m, t in zip(models, transforms, strict=True)]
     np.testing.assert_allclose(scored["valence"], np.mean(members, axis=0)[:, 0], atol=1e-6)
     assert np.abs(members[1] - models[1].predict_rows(plain(rows), [0] * 5).numpy()).max() > 1e-3
+
+
+def test_shares_are_those_of_all_subsets_and_add_up_to_the_curve(exported, signatures):
+    """Of an ensemble whose second member takes one of three modalities, in films of 1, 9 and 310 s together."""
+    modalities = list(DIMENSIONS)
+    splits = tf.constant(exported.splits, tf.int64)
+    rows = np.r_[0, 1:10, 10:320:7].astype(np.int64)
+
+    def curves(chosen: tuple[bool, ...]) -> np.ndarray:
+        given = without(exported.rows, modalities, chosen)
+        answer = signatures["films"](row_splits=splits, **{key: tf.constant(v) for key, v in given.items()})
+        return np.stack([answer[target].numpy()[rows] for target in ("valence", "arousal")])
+
+    answer = signatures["films_explained"](
+        row_splits=splits, rows=tf.constant(rows), **{key: tf.constant(v) for key, v in exported.rows.items()}
+    )
+    found = np.stack([answer[target].numpy() for target in ("valence", "arousal")], axis=1)
+    order = list(find_model(exported.directory).card.modalities)
+    found = np.concatenate([found[:1], found[1:][[order.index(m) for m in modalities]]])
+    np.testing.assert_allclose(found[0], curves((False,) * 3), atol=1e-5)
+    np.testing.assert_allclose(found[1:], by_definition(curves, 3), atol=1e-5)
+    np.testing.assert_allclose(found.sum(axis=0), curves((True,) * 3), atol=1e-5)
+    assert np.abs(found[1:]).max(axis=(1, 2)).min() > 0.01, "every modality says something"

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from beam_pipelines.contracts.models.explained import explain_films
 from beam_pipelines.contracts.models.exported_model import ExportedModel, FilmFeatures, features_of, find_model
 from beam_pipelines.contracts.records.records import list_records, read_record
+from tests.support.shapley_values import by_definition
 from tests.support.synthetic_films import DataSet
 from tests.support.trained_run import evaluated_rows, train_arguments
 from trainer.commands import ensemble, train
@@ -69,6 +71,28 @@ def test_an_absent_modality_is_zeros_whatever_stands_there(exported, films):
     assert np.abs(answers[0].valence - exported.predict(one).valence).max() > 1e-3
 
 
+def test_shares_are_those_of_all_subsets_and_add_up(exported, films):
+    """Also where it clips to the labels' range, so that its parts alone don't add up."""
+    one = next(iter(films.values()))
+    modalities = list(exported.card.modalities)
+    loud = {**one.values, "image": one.values["image"] * 3 - 5}
+    for film, clipped in ((one, False), (FilmFeatures(loud, one.present), True)):
+        (found,) = explain_films(exported, [film], [exported.predict(film)], "modalities")
+
+        def curve(chosen: tuple[bool, ...], film: FilmFeatures = film) -> np.ndarray:
+            present = {m: film.present[m] * here for m, here in zip(modalities, chosen, strict=True)}
+            return exported.predict(FilmFeatures(film.values, present)).valence
+
+        shares = np.stack([found.shares[f"valence_by_{m}"] for m in modalities])
+        np.testing.assert_allclose(shares, by_definition(curve, len(modalities)), atol=1e-5)
+        np.testing.assert_allclose(found.shares["valence_base"] + shares.sum(axis=0), found.valence, atol=1e-5)
+        assert (np.abs(found.valence) == 1).any() == clipped
+    strided = explain_films(exported, [one], exported.predict_films([one], 7), "modalities", 7)[0]
+    total = sum(values for name, values in strided.shares.items() if name.startswith("valence"))
+    np.testing.assert_allclose(total, strided.valence, atol=1e-5)
+    assert exported.card.explained == "Shapley values of the modalities, exact"
+
+
 def test_the_card_names_its_penalties_and_what_it_sees(trained: Path):
     card = json.loads((trained / "ridge" / "exports" / "1" / "model_card.json").read_text())
     network = json.loads((trained / "exports" / "1" / "model_card.json").read_text())
@@ -77,7 +101,7 @@ def test_the_card_names_its_penalties_and_what_it_sees(trained: Path):
     assert card["sequence_length_s"] is None  # all seconds so far
     for key in ("fingerprints", "dimensions", "slots", "data", "constant_mean", "label_range"):
         assert card[key] == network[key]
-    assert set(card["signatures"]) == {"serving_default", "films", "films_at"}
+    assert set(card["signatures"]) == {"serving_default", "films", "films_at", "films_explained"}
 
 
 def test_its_rows_stand_before_the_networks(trained: Path, dataset: DataSet, tmp_path: Path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,10 @@ import tensorflow as tf
 
 from tests.support import numpy_reference as reference
 from tests.support.model_cases import DIMENSIONS, comparable, film_rows, starts_of, windows_of
+from tests.support.shapley_values import without
 from trainer.foundation.config import ModelConfig
 from trainer.network.dropout import kept_modalities
+from trainer.network.modality_sets import predict_sets
 from trainer.network.model import AffectModel, build_model
 
 ENCODERS = {
@@ -120,3 +122,24 @@ def test_several_seconds_of_a_window_are_predicted_in_their_order() -> None:
     # Both windows pair seconds alike, since one begins four seconds before the other.
     single = model(windows_of(model, rows, starts))
     np.testing.assert_allclose(model(windows, seconds=tf.constant(last)), single, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["any mix of encoders", "both directions and film statistics"])
+def test_sets_of_modalities_in_one_call_are_films_that_lack_the_others(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    if kind == "any mix of encoders":
+        model = one_model()
+    else:
+        request.getfixturevalue("eagerly")
+        options = {"batch_normalization": True, "batch_statistics_at_inference": "film", "presence_input": False}
+        both = {"encoder": {"units": 2, "bidirectional": True}, "encoders": {}, "lookahead_s": 2}
+        model = make_model(("audio", "face"), **options, **both)
+    modalities = model.config.modalities
+    inputs, starts = film_rows(21), starts_of([1, 3, 17])
+    sets = np.array(list(product((False, True), repeat=len(modalities))))
+    found = predict_sets(model, inputs, starts, sets, np.arange(21), 256).numpy()
+    for chosen, curves in zip(sets, found, strict=True):
+        expected = model.predict_rows(without(inputs, list(modalities), tuple(chosen)), starts)
+        np.testing.assert_allclose(curves, expected, atol=1e-6, rtol=0)
+    assert np.std(found, axis=0).max() > 0.01, "sets differ"
