@@ -50,7 +50,16 @@ def segment_for(films: Sequence[Film], segment_s: int, workers: int = 0) -> int:
     if not films or len(films) >= workers or any(storage.is_remote(film.uri) for film in films):
         return segment_s
     longest_s = max(_length_s(film.uri) for film in films)
-    return min(segment_s, max(1, math.ceil(longest_s / (workers * _STRETCH_S))) * _STRETCH_S)
+    most = min(segment_s // _STRETCH_S, max(1, math.ceil(longest_s / (workers * _STRETCH_S))))
+    choices = [count * _STRETCH_S for count in range(1, most + 1)]
+    # Of those that end equally soon the longest: each segment is opened anew.
+    return min(choices, key=lambda one_s: (_busiest_s(longest_s, one_s, workers), -one_s))
+
+
+def _busiest_s(film_s: float, segment_s: int, workers: int) -> float:
+    """How much of a film the busiest worker gets, if they take its segments by turns."""
+    lengths_s = [min(segment_s, film_s - start_s) for start_s in range(0, math.ceil(film_s), segment_s)]
+    return max(sum(lengths_s[first::workers]) for first in range(workers))
 
 
 def workers_for(

@@ -56,6 +56,10 @@ def test_fewer_films_than_cores_are_cut_so_that_all_cores_work(monkeypatch, leng
     films = [Film(str(number), str(number)) for number in range(len(lengths_s))]
     monkeypatch.setattr(local_work, "_length_s", lambda uri: lengths_s[int(uri)])
     assert segment_for(films, 900) == segment_s
+    # One core of two would have 900 s and the other 360.
+    monkeypatch.setattr(local_work, "_length_s", lambda _: 1260)
+    assert segment_for(films[:1], 900, workers=2) == 600
+    monkeypatch.setattr(local_work, "_length_s", lambda uri: lengths_s[int(uri)])
     assert min(8, workers_for(films, segment_s=segment_s)) == processes
 
 
