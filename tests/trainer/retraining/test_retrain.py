@@ -372,7 +372,8 @@ def test_killed_anywhere_it_ends_at_the_same_weights_and_never_do_two_work(
     wait_for(lambda: is_free(out))
     assert (exports / "current").read_text() == "1\n"
 
-    assert retrain.main(["--config", config]) == 0
+    with commands_in_this_process():
+        assert retrain.main(["--config", config]) == 0
     assert (model.parent / "transform" / "run_manifest.json").stat().st_mtime_ns == prepared
     assert read_card(exports / "2")["weights_sha256"] == read_card(replaced / "out/exports/2")["weights_sha256"]
     (report,) = read_reports(tmp_path)
@@ -404,7 +405,8 @@ def test_from_films_to_the_first_model(tmp_path: Path) -> None:
         "train": train,
     }
     (tmp_path / "retrain.yaml").write_text(yaml.safe_dump(config))
-    assert retrain.main(["--config", str(tmp_path / "retrain.yaml")]) == 0
+    with commands_in_this_process():
+        assert retrain.main(["--config", str(tmp_path / "retrain.yaml")]) == 0
     (report,) = read_reports(tmp_path)
     assert (report["champion"], report["version"], report["promoted"]) == (None, 1, True)
     assert report["films"] == ["c", "d"]
