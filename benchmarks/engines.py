@@ -3,15 +3,14 @@
     python -m benchmarks.engines FILM ...
     python -m benchmarks.engines --starts --turns 1 FILM     # what a worker process takes to start, and its memory
 
-The three take turns, each in a process of its own, on one core (`benchmarks.job_parts stages`); medians are printed,
-and in brackets the least and the largest. Networks are untrained: they compute as much.
+The three take turns, each in a process of its own with one thread (`benchmarks.job_parts stages`). Medians are
+printed, and in brackets the least and the largest. Networks are untrained: they compute as much.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -67,7 +66,6 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--starts", action="store_true", help="starts and memory of a worker process, nothing else")
     given = parser.parse_args()
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     if given.starts:
         return starts(given.turns)
     times: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))

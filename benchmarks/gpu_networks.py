@@ -144,7 +144,7 @@ def plan(modalities: Sequence[str]) -> Iterator[tuple[str, str, int]]:
 
 def build(kind: Any, precision: str, batch: int) -> Any:
     """The product's network with drawn weights."""
-    return kind("untrained", batch_size=batch, precision=PRECISIONS[precision][1])
+    return kind("untrained", batch_size=batch, precision=PRECISIONS[precision][1], engine="tensorflow")
 
 
 def measure_networks(modalities: Sequence[str], budget_ends: float, peaks: dict[str, float]) -> list[dict[str, Any]]:

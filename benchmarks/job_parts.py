@@ -216,19 +216,15 @@ def stages(paths: Sequence[str], engine: str, with_signals: bool) -> dict[str, A
     networks, clock, film_s, decoder_s = warm_networks(engine), Clock(), 0.0, 0.0
     if with_signals:
         networks.config = settings(engine, (*MODALITIES, "picture_signals", "sound_signals"))
-    from beam_pipelines.extractors import face_track, tracks
+    from beam_pipelines.extractors import face_track, network_inputs, tracks
     from beam_pipelines.extractors.configured_networks import describe_tracks
     from beam_pipelines.media.probe import MediaLimits
     from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
-    for name, stage in (
-        ("image", "image network"),
-        ("audio", "sound network"),
-        ("face", "face network"),
-        ("detector", "face detector"),
-    ):
-        vars(networks)[name] = clock.timed(stage, getattr(networks, name))
-    for module, function in ((tracks, "resize_image"), (face_track, "resize_image"), (face_track, "crop_face")):
+    for name, stage in (("image", "image network"), ("audio", "sound network"), ("face", "face network")):
+        networks._networks[name] = clock.timed(stage, networks.network(name))
+    vars(networks)["detector"] = clock.timed("face detector", networks.detector)
+    for module, function in ((network_inputs, "resize_image"), (face_track, "resize_image"), (face_track, "crop_face")):
         setattr(module, function, clock.timed("scaling", getattr(module, function)))
     descriptions, limits = describe_tracks(networks.config), MediaLimits()
     began_s = time.process_time()

@@ -58,6 +58,10 @@ Options = TypeVar("Options", bound=PipelineOptions)
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 
 
+_ONNX_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+"""Two packages of the same module, of which one is installed."""
+
+
 class OptionsOfJob(PipelineOptions):
     """Beam's options whose views are made once.
 
@@ -198,12 +202,22 @@ def storage_time_s(output: str) -> float:
 
 def versions() -> dict[str, str]:
     """The versions of the libraries that a run uses, for manifests and model cards."""
-    packages = ("apache-beam", "onnxruntime", "tensorflow", "keras", "numpy", "scipy", "av")
+    packages = ("apache-beam", *_ONNX_RUNTIMES, "tensorflow", "keras", "numpy", "scipy", "av")
+    found = {package: _version(package) for package in packages}
     return {
         "cineaffect": __version__,
         "python": platform.python_version(),
-        **{package: metadata.version(package) for package in packages},
+        **{package: version for package, version in found.items() if version},
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        if package in _ONNX_RUNTIMES:
+            return None
+        raise
 
 
 def _check_output(output: str) -> None:
