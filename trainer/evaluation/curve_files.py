@@ -28,7 +28,7 @@ def write_curve(
     """Writes `<directory>/curves/<film_id>.csv` from [T, targets] each, in the format of a scoring run (contract 3)."""
     columns = {name: smoothed[:, place] for place, name in enumerate(targets)}
     columns |= {f"{name}_raw": raw[:, place] for place, name in enumerate(targets)}
-    curve = AffectCurve(film_id, **columns)
+    curve = AffectCurve.of_columns(film_id, columns)
     storage.write_text(curve_uri(directory, film_id), to_csv(curve))
 
 

@@ -79,7 +79,8 @@ def half_width(errors: Sequence[ArrayLike], level: int) -> float | None:
     reached = np.flatnonzero(np.cumsum(weights[order]) >= level / 100 - _ROUNDING)
     # Rounded up, so that the printed number keeps the promise.
     place = min(int(reached[0]) if reached.size else values.size - 1, values.size - 1)
-    return math.ceil(float(values[order][place]) * 10**_DECIMALS - _ROUNDING) / 10**_DECIMALS
+    scale = 10.0**_DECIMALS
+    return math.ceil(float(values[order][place]) * scale - _ROUNDING) / scale
 
 
 def edges(

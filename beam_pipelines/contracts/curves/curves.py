@@ -46,7 +46,7 @@ def columns_of(targets: Iterable[str] = TARGETS, spread: bool = False, levels: I
         levels: the levels of its bands, in percent.
     """
     given = tuple(targets)
-    suffixes = (*_SUFFIXES, _SPREAD) if spread else _SUFFIXES
+    suffixes: tuple[str, ...] = (*_SUFFIXES, _SPREAD) if spread else _SUFFIXES
     suffixes += tuple(f"_{edge}_{level}" for level in levels for edge in ("low", "high"))
     return tuple(target + suffix for suffix in suffixes for target in TARGETS if target in given)
 
