@@ -124,11 +124,13 @@ def unlike_seconds(
 def _figures(values: NDArray[np.float32], present: NDArray[np.float32], clip: float | None) -> NDArray[np.float64]:
     """Distance and cut share of each second, float64 [T, 2]; NaN where the modality is absent."""
     slots = present.shape[1]
-    parts = values.reshape(len(values), slots, -1)
+    parts = values.reshape(len(values), slots, values.shape[1] // slots)
     here = present > 0
-    distance = np.sqrt(np.mean(np.square(parts), axis=2, dtype=np.float64))
+    # Without an array of squares, which would be as large as a long film's features.
+    distance = np.sqrt(np.einsum("tsd,tsd->ts", parts, parts, dtype=np.float64) / max(1, parts.shape[2]))
     # A hair below the limit: float32 rounds what it cuts.
-    cut = np.zeros(here.shape) if clip is None else np.mean(np.abs(parts) >= clip * (1 - 1e-6), axis=2)
+    limit = np.inf if clip is None else clip * (1 - 1e-6)
+    cut = np.mean((parts >= limit) | (parts <= -limit), axis=2)
     found = np.stack([np.where(here, figure, -np.inf).max(axis=1) for figure in (distance, cut)], axis=1)
     return np.where(np.isfinite(found), np.round(found, _DECIMALS), np.nan)
 
