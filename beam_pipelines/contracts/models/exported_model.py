@@ -22,8 +22,8 @@ from beam_pipelines.contracts.models.raw_prediction import (
     mean_of_members,
     seconds_to_predict,
 )
-from beam_pipelines.contracts.models.seen_features import UnlikeSeconds, unlike_seconds
-from beam_pipelines.contracts.models.transformed_features import transformed_features
+from beam_pipelines.contracts.models.seen_features import UnlikeSeconds
+from beam_pipelines.contracts.models.transformed_features import unlike_film
 from beam_pipelines.contracts.records.feature_changes import note_on_model, note_on_records
 from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from beam_pipelines.contracts.records.records import FilmRecord, RecordHeader
@@ -180,13 +180,7 @@ class ExportedModel:
 
     def unlike(self, film: FilmFeatures) -> UnlikeSeconds | None:
         """How unlike the training films a film's features are; None if the card doesn't say what those were like."""
-        if not self.card.seen:
-            return None
-        values = {modality: film.values[modality] for modality in self.card.seen}
-        present = {modality: film.present[modality] for modality in self.card.seen}
-        transformed = transformed_features(self._loaded, values, present)
-        seen = {modality: usual for modality, usual in self.card.seen.items() if modality in transformed}
-        return unlike_seconds(seen, transformed, present) if seen else None
+        return unlike_film(self._loaded, self.card, film.values, film.present)
 
     def predict(self, features: FilmFeatures, stride_s: int = 1) -> RawPrediction:
         """The curves of a whole film. They depend only on its features (and the stride, see `predict_films`)."""

@@ -1,4 +1,4 @@
-"""A film's features after the transform inside a loaded SavedModel: what its networks see."""
+"""A film's features after the transform inside a loaded SavedModel, and whether they are unlike the training films'."""
 
 from __future__ import annotations
 
@@ -8,8 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_pipelines.contracts.models.model_card import FILMS_SIGNATURE
+from beam_pipelines.contracts.models.model_card import FILMS_SIGNATURE, ModelCard
+from beam_pipelines.contracts.models.seen_features import UnlikeSeconds, unlike_seconds
 from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
+
+
+def unlike_film(
+    loaded: Any, card: ModelCard, values: Mapping[str, NDArray[np.float32]], present: Mapping[str, NDArray[np.float32]]
+) -> UnlikeSeconds | None:
+    """How unlike a model's training films a film's features are; None if the card doesn't say what those were like.
+
+    Args:
+        loaded, card: the SavedModel and its card.
+        values, present: modality -> raw values float32 [T, D], presence float32 [T, slots].
+    """
+    if not card.seen:
+        return None
+    transformed = transformed_features(loaded, {modality: values[modality] for modality in card.seen}, present)
+    seen = {modality: usual for modality, usual in card.seen.items() if modality in transformed}
+    return unlike_seconds(seen, transformed, present) if seen else None
 
 
 def transformed_features(
