@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, ConfigurationError
 from beam_pipelines.foundation.text_tables import aligned
 from benchmarks.network_or_ridge import ARMS, CONFIGURATION, Arm, read_curves, run_arms, settings_of, step_of
-from benchmarks.studyforrest_data import DATA, RUNS, Fold, Recording, read_recording
+from benchmarks.studyforrest_data import DATA, RUNS, Fold, Recording, read_recording, running_mean
 from trainer.evaluation.metrics import pcc
 
 SHIFTS_S = (*range(-330, -119, 30), *range(120, 541, 30))
@@ -30,6 +30,7 @@ SHIFTS_S = (*range(-330, -119, 30), *range(120, 541, 30))
 earlier: 540 s to later and 330 s to earlier meet in runs of 870 s."""
 SHIFTED = ("b", "d")
 TIME_DEGREE = 3
+SLOW_HALF_S = 60
 
 Found = Mapping[str, np.ndarray]
 """What predicted -> PCC, float64 [shifts, runs, targets]."""
@@ -69,47 +70,53 @@ def _powers(seconds: int) -> np.ndarray:
     return np.vander(np.arange(seconds) / 1000.0, TIME_DEGREE + 1)
 
 
+def _fast(series: np.ndarray) -> np.ndarray:
+    """A series [T] without what is slower than two minutes: its running mean."""
+    return np.asarray(series - running_mean(series[:, None], SLOW_HALF_S)[:, 0])
+
+
+TREATMENTS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "": np.asarray,
+    "without linear trends": signal.detrend,
+    "without what is slower than 2 min": _fast,
+}
+"""What is done to curve and labels of a run before they are correlated."""
+
+
 def figures(recording: Recording, output: str, shifts_s: Sequence[int], runs: Sequence[int] = RUNS) -> dict[str, Found]:
-    """The PCC with the true labels of each arm and of time alone, plainly and without each series' linear trend."""
-    plain = {name: np.zeros((len(shifts_s), len(runs), len(TARGETS))) for name in (*SHIFTED, "time")}
-    level = {name: values.copy() for name, values in plain.items()}
+    """Treatment -> the PCC with the true labels of each arm and of time alone."""
+    found = {
+        how: {name: np.zeros((len(shifts_s), len(runs), len(TARGETS))) for name in (*SHIFTED, "time")}
+        for how in TREATMENTS
+    }
     for row, shift_s in enumerate(shifts_s):
         for place, run in enumerate(runs):
             true = recording.labels[recording.run == run]
             curves = {name: curves_of(name, shift_s, run, recording, output) for name in SHIFTED}
             for name, curve in {**curves, "time": time_alone(recording, shift_s, run)}.items():
                 for column in range(len(TARGETS)):
-                    pair = curve[:, column], true[:, column]
-                    plain[name][row, place, column] = pcc(*pair)
-                    level[name][row, place, column] = pcc(*(signal.detrend(one) for one in pair))
-    return {"plain": plain, "without trend": level}
+                    for how, treated in TREATMENTS.items():
+                        pair = treated(curve[:, column]), treated(true[:, column])
+                        found[how][name][row, place, column] = pcc(*pair)
+    return found
 
 
 def report(found: Mapping[str, Found], shifts_s: Sequence[int], runs: Sequence[int] = RUNS) -> str:
     """Tables: every shift's mean over the runs, their distribution, and every run's mean over the shifts."""
-    plain = found["plain"]
-    heads = [f"{name}, {target}" for name in plain for target in TARGETS]
-    columns = [plain[name].mean(axis=1)[:, column] for name in plain for column in range(len(TARGETS))]
+    series = [(name, column) for name in found[""] for column in range(len(TARGETS))]
+    heads = [f"{name}, {TARGETS[column]}" for name, column in series]
+    means = {how: [each[name].mean(axis=1)[:, column] for name, column in series] for how, each in found.items()}
     rows = [["shift, s", *heads]]
-    rows += [[str(s), *(f"{one[row]:+.3f}" for one in columns)] for row, s in enumerate(shifts_s)]
-    rows.append(["mean", *(f"{one.mean():+.3f}" for one in columns)])
-    rows.append(["sd", *(f"{one.std(ddof=1):.3f}" for one in columns)])
-    level = [found["without trend"][name].mean(axis=1)[:, k] for name in plain for k in range(len(TARGETS))]
-    rows.append(["without trend: mean", *(f"{one.mean():+.3f}" for one in level)])
-    rows.append(["without trend: sd", *(f"{one.std(ddof=1):.3f}" for one in level)])
+    rows += [[f"{s:+d}", *(f"{one[row]:+.3f}" for one in means[""])] for row, s in enumerate(shifts_s)]
+    for how, columns in means.items():
+        rows.append([f"mean {how}".strip(), *(f"{one.mean():+.3f}" for one in columns)])
+        rows.append([f"sd {how}".strip(), *(f"{one.std(ddof=1):.3f}" for one in columns)])
     by_run = [["run", *heads]]
     for place, run in enumerate(runs):
-        cells = [plain[name][:, place, column] for name in plain for column in range(len(TARGETS))]
+        cells = [found[""][name][:, place, column] for name, column in series]
         by_run.append([str(run), *(f"{one.mean():+.2f} ± {one.std(ddof=1):.2f}" for one in cells)])
-    return "\n".join(
-        [
-            "after the fact: PCC with the true labels of models that learned shifted ones, mean over the runs",
-            *aligned(rows),
-            "",
-            "each run: mean and deviation over the shifts",
-            *aligned(by_run),
-        ]
-    )
+    first = "after the fact: PCC with the true labels of models that learned shifted ones, mean over the runs"
+    return "\n".join([first, *aligned(rows), "", "each run: mean and deviation over the shifts", *aligned(by_run)])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
