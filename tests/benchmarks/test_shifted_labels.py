@@ -59,7 +59,7 @@ def test_the_tables_have_mean_and_spread_with_and_without_the_trend(monkeypatch:
     assert found[""]["b"].max() < 0.0
     for how in ("without linear trends", "without what is slower than 2 min"):
         assert abs(found[how]["d"]).max() < 0.15
-        assert found[how]["b"].min() > 0.95
+        assert found[how]["b"].min() > 0.9  # the ends of a run keep some of its trend
     text = report(found, [120, 300])
     mean, deviation = f"{found['']['d'][..., 0].mean():+.3f}", "0.000"
     assert next(line for line in text.splitlines() if line.startswith("mean")).split()[3] == mean
