@@ -44,13 +44,14 @@ def mean_of_members(
     Without weights, all members count alike.
     """
     if all(len(values) == 1 for values in members.values()):
-        return RawPrediction(**{target: values[0] for target, values in members.items()})
+        valence, arousal = (members[target][0] if target in members else None for target in ("valence", "arousal"))
+        return RawPrediction(valence, arousal)
     # In double precision, so that the mean doesn't depend on the order of the members.
     means = {
         target: np.average(values.astype(np.float64), axis=0, weights=weights).astype(np.float32)
         for target, values in members.items()
     }
-    return RawPrediction(**means, members=members)
+    return RawPrediction(means.get("valence"), means.get("arousal"), members)
 
 
 def seconds_to_predict(seconds: int, stride_s: int) -> NDArray[np.int64]:
