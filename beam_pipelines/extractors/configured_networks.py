@@ -169,7 +169,7 @@ class Networks:
         size, xla, engine = config.rows_a_batch(self.gpu), self.config.device.xla, self.engine
         if engine == "tensorflow" or network.graph(config.precision, xla) is None:
             self._start_tensorflow()
-        how = {"engine": engine, "threads": self.config.threads_per_worker, "gpu": self.gpu}
+        how: dict[str, Any] = {"engine": engine, "threads": self.config.threads_per_worker, "gpu": self.gpu}
         return network(config.weights, config.seed, size, config.precision, xla, **how, **network.options(config))
 
 

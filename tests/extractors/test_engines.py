@@ -87,9 +87,7 @@ def test_a_layer_that_is_not_known_is_refused() -> None:
         write_graph(keras.Model(pictures, keras.layers.Conv2D(2, 1, activation="tanh")(pictures)))
 
 
-@pytest.mark.parametrize(
-    "modality", [pytest.param(each, marks=pytest.mark.slow) for each in NETWORKS if each != "audio"]
-)
+@pytest.mark.parametrize("modality", NETWORKS)
 def test_the_graphs_of_the_package_are_those_of_its_networks(modality: str) -> None:
     kind = network_class(modality)
     assert graph_of(kind).read_bytes() == written_anew(kind)

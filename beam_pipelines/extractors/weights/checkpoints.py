@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -86,7 +87,7 @@ def _main() -> int:
 
     source, target = sys.argv[1:]
     try:
-        arrays = _read_here(Path(source))
+        arrays: dict[str, Any] = {**_read_here(Path(source))}
     except WeightsError as error:
         print(error)
         return 1

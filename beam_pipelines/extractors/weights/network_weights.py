@@ -13,7 +13,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import h5py
 import numpy as np
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from beam_pipelines.extractors.graphs.graph_network import GraphNetwork
 
-    Network = keras.Model | GraphNetwork
+    Network: TypeAlias = keras.Model | GraphNetwork
     """What is filled: its layers have names and variables, and these names and Keras's shapes."""
 
 _LOG = logging.getLogger(__name__)
