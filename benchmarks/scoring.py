@@ -3,6 +3,7 @@
     python -m benchmarks.scoring                              # everything except the stride, some 30 minutes on 2 cores
     python -m benchmarks.scoring --only speed parts
     python -m benchmarks.scoring --only growth --films 100 1000 10000
+    python -m benchmarks.scoring --only why
     python -m benchmarks.scoring --only stride --model demo/run/exports --records demo/features \\
         --manifest demo/films.csv --splits test
 
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "parts": lambda: parts_table(folder, arguments),
             "growth": lambda: growth_table(folder, arguments),
             "stride": lambda: stride_table(arguments),
+            "why": lambda: why_table(folder, arguments),
         }
         chosen = arguments.only or ["speed", "parts", "growth"]
         for members in (1, arguments.members) if "speed" in chosen else (1,):
@@ -119,6 +121,24 @@ def stride_table(arguments: argparse.Namespace) -> bool:
     return True
 
 
+def why_table(folder: str, arguments: argparse.Namespace) -> bool:
+    """Core seconds of curves, and of curves with what explains them; whether shares cost at most thrice as much."""
+    print("| | curves, core s | with the shares of modalities | with columns too |\n|---|---|---|---|")
+    dear = []
+    for what, name, seconds, films in (
+        ("network of three modalities, one film", "model1", arguments.film_s, 1),
+        ("the same, 34 clips of 60 s together", "model1", 60, 34),
+        ("`builtin:signals`, one film", "builtin:signals", arguments.film_s, 1),
+    ):
+        options = ["--name", name, "--folder", folder, "--film-s", str(seconds), "--batch", str(films)]
+        plain, *more = run_alone("why", *options, "--repeats", str(arguments.repeats))["core_s"]
+        cells = [f"{cost:.3f} ({cost / plain:.2f} times)" for cost in more] + ["no columns"] * (2 - len(more))
+        print(f"| {what} | {plain:.3f} | " + " | ".join(cells) + " |", flush=True)
+        dear.append(more[0] > 3 * plain)
+    print()
+    return not dear[0]
+
+
 def run_alone(what: str, *options: str) -> dict[str, Any]:
     """A measurement in a process of its own."""
     return run_beside(1, what, *options)[0]
@@ -147,7 +167,7 @@ def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=("speed", "parts", "growth", "stride"))
+    parser.add_argument("--only", nargs="+", choices=("speed", "parts", "growth", "stride", "why"))
     parser.add_argument("--film-s", type=int, default=5400, help="length of the long film")
     parser.add_argument("--members", type=int, default=5, help="models of the ensemble")
     parser.add_argument("--repeats", type=int, default=5, help="of which the median counts")

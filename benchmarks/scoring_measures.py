@@ -185,6 +185,29 @@ def _made_film(number: int) -> Any:
     return FilmToScore(f"film{number:06d}", "", "", f"{number:064x}"), film_features(number, 60)
 
 
+def measure_why(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Core seconds, the median of calls, of predicting some films: alone, with shares, and with columns if any."""
+    from beam_pipelines.contracts.models.explained import explain_films
+    from beam_pipelines.contracts.models.exported_model import BUILTIN, ExportedModel, FilmFeatures, find_model
+    from benchmarks.scoring_models import film_features
+
+    if arguments.name.startswith(BUILTIN):
+        model, generator, films = ExportedModel(find_model(arguments.name)), np.random.default_rng(0), []
+        for _ in range(arguments.batch):
+            values = {m: generator.random((arguments.film_s, d), np.float32) for m, d in model.card.dimensions.items()}
+            films.append(FilmFeatures(values, {m: np.ones((arguments.film_s, 1), np.float32) for m in values}))
+    else:
+        model, films = _loaded(arguments), [film_features(seed, arguments.film_s) for seed in range(arguments.batch)]
+    levels = ("nothing", "modalities", *(("columns",) if model.card.parts("columns") != model.card.modalities else ()))
+    spent_s: dict[str, list[float]] = {level: [] for level in levels}
+    for _ in range(arguments.repeats + 1):
+        for level in levels:
+            started_s = time.process_time()
+            explain_films(model, films, model.predict_films(films), level)
+            spent_s[level].append(time.process_time() - started_s)
+    return {"core_s": [float(np.median(each[1:])) for each in spent_s.values()]}
+
+
 def measure_stride(arguments: argparse.Namespace) -> dict[str, Any]:
     """Stride -> pooled PCC of the smoothed curves with the labels, with those of stride 1, and core seconds."""
     from beam_pipelines.contracts.curves.curves import smoothed_curve
@@ -248,4 +271,5 @@ MEASURES: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "parts": measure_parts,
     "growth": measure_growth,
     "stride": measure_stride,
+    "why": measure_why,
 }
