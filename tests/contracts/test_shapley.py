@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from beam_pipelines.contracts.models.shapley import EXACT_UP_TO, SAMPLED_ORDERS, coalitions, describe
+from beam_pipelines.contracts.models.shapley import EXACT_UP_TO, SAMPLED_ORDERS, coalitions, describe, together
 from tests.support.shapley_values import by_definition
 
 
@@ -39,3 +39,9 @@ def test_above_four_orders_are_drawn_and_each_adds_up():
     pairs = np.array([math.comb(int(chosen.sum()), 2) for chosen in known.sets], float)
     np.testing.assert_allclose((known.weights @ pairs)[1:], np.full(7, 3.0), atol=1e-12)
     assert "16 of 5040 orders" in describe(7)
+
+
+def test_a_mean_of_models_has_each_caveat_once():
+    exact, rough = describe(2), describe(3, rough=True)
+    assert together([exact, rough, "", exact]) == rough
+    assert together([describe(2), describe(5)]) == f"{describe(2)}; {describe(5)}"

@@ -16,6 +16,7 @@ from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of
 from beam_pipelines.contracts.models.learned_films import find_among
 from beam_pipelines.contracts.models.model_card import EXPLAINED_SIGNATURE
+from beam_pipelines.contracts.models.shapley import together
 from beam_pipelines.contracts.records.records import RecordError, list_records, read_header, read_record, record_uri
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
@@ -97,7 +98,7 @@ def combine(
     windows = [member.card.get("sequence_length_s") for member in members]
     known = {
         "takes_stride": all(member.reference.card.takes_stride for member in members),
-        "explained": "; ".join(dict.fromkeys(one for member in members if (one := member.reference.card.explained))),
+        "explained": together([member.reference.card.explained for member in members]),
         "models": [model for member in members for model in member.card.get("models", [])],
         "sequence_length_s": _furthest(windows),
         "back_s": _furthest([member.reference.card.back_s for member in members]),

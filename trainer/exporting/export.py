@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from beam_pipelines.contracts.models.model_card import RESPONSIBLE_USE
-from beam_pipelines.contracts.models.shapley import coalitions, describe
+from beam_pipelines.contracts.models.shapley import coalitions, describe, together
 from beam_pipelines.foundation.errors import ConfigurationError
 from trainer.data.transform import RowTransform, load_transform
 from trainer.exporting.export_directory import assert_free, publish_export
@@ -77,9 +77,7 @@ def export_model(
         "back_s": None if whole_films else max(before for before, _ in seen),
         "ahead_s": None if whole_films else max(after for _, after in seen),
         "takes_stride": not whole_films,
-        "explained": "; ".join(
-            dict.fromkeys(describe(len(m.config.modalities), not m.config.modality_dropout) for m in models)
-        ),
+        "explained": together([describe(len(m.config.modalities), not m.config.modality_dropout) for m in models]),
         "models": [{"seed": model.seed, **model.config.model_dump(mode="json")} for model in models],
     }
     return write_export(module, card, known, directory)

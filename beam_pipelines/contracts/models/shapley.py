@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,3 +79,9 @@ def describe(modalities: int, rough: bool = False) -> str:
         how = f"the mean over {SAMPLED_ORDERS} of {math.factorial(modalities)} orders, drawn with a seed"
     note = "; rough, for training (modality_dropout 0) never showed the network a film that lacks a modality"
     return f"Shapley values of the modalities, {how}{note if rough else ''}"
+
+
+def together(described: Sequence[str]) -> str:
+    """The sentence for a mean of models, from theirs (`describe`): each caveat once, even if only some have it."""
+    distinct = dict.fromkeys(filter(None, described))
+    return "; ".join(one for one in distinct if not any(other.startswith(one + ";") for other in distinct))
