@@ -1,4 +1,4 @@
-# make demo: the whole path on films that the project makes itself, in about five minutes.
+# make demo: the whole path on films that the project makes itself, in about four minutes.
 # make test: the tests that answer in minutes; make test-all: those and the slow ones; make flink: those on a Flink cluster.
 # All of them set up .venv by themselves; the second time that takes no time.
 
@@ -17,7 +17,7 @@ RUN := $(VENV)/bin
 .PHONY: help demo test test-all flink lint types format clean
 
 help:
-	@echo "make demo    films, features, training and curves in demo-run/ (about 5 minutes on 2 cores)"
+	@echo "make demo    films, features, training and curves in demo-run/ (about 4 minutes on 2 cores)"
 	@echo "make test    the tests, without the slow ones"
 	@echo "make test-all  all tests: also clusters, several processes, the commands of the documentation, random examples"
 	@echo "make flink   the three jobs on a Flink cluster that is started and stopped for it; needs Java 17"
