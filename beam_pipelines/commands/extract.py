@@ -108,6 +108,7 @@ def _main(argv: list[str]) -> int:
         len(work.films),
         count_done=".tfrecord",
         film_seconds=_film_seconds,
+        lists=[listed],
     )
     if job.is_template(options):
         return code  # the job itself runs later, and uses the parts that an earlier one has left

@@ -143,6 +143,7 @@ def run_scoring(
         output,
         len(source.films_to_extract) + len(source.films_to_score),
         count_done=".csv" if config.csv else ".png" if config.plots else ".parquet",
+        lists=source.lists,
     )
 
 

@@ -1,16 +1,20 @@
 """The films of a run as lists in its output folder, so that a job's graph holds their place and not the films.
 
-    <output>/.films/<name>/<number>-of-<lists>    compressed JSON: a list of rows, one a film
+    <output>/.films/<name>-<of this run>/<number>-of-<lists>    compressed JSON: a list of rows, one a film
 
-They are written before the job starts and removed when it has ended; the next run replaces those of a killed one.
+They are written before the job starts and removed when it has ended. Two runs into one folder have lists of their own;
+those of a killed run are removed by a later one after a week, since a job that was resubmitted reads them again.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
+import os
+import time
+import uuid
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,6 +22,7 @@ from beam_pipelines.foundation import storage
 
 WORK_LISTS = ".films"
 Listed = TypeVar("Listed")
+_FORGOTTEN_AFTER_S = 7 * 24 * 3600
 FILMS_PER_LIST = 10_000
 """So many fit a list of 1 MB, which one worker reads in a second."""
 
@@ -42,11 +47,12 @@ def write_work_list(films: Sequence[Listed], row_of: Callable[[Listed], list[Any
         films: the films, first those that are to be begun first.
         row_of: makes a row of plain values of a film.
         output: the directory of the run.
-        name: of the step that takes them; its lists of a run that was killed are removed.
+        name: of the step that takes them.
     """
-    folder = storage.join(output, WORK_LISTS, name)
-    for uri in list_work(folder):
-        storage.remove(uri)
+    for info in storage.list_files(storage.join(output, WORK_LISTS)):
+        if time.time() - info.modified_s > _FORGOTTEN_AFTER_S:
+            storage.remove(info.uri)
+    folder = storage.join(output, WORK_LISTS, f"{name}-{uuid.uuid4().hex[:8]}")
     lists = -(-len(films) // FILMS_PER_LIST)
     for number in range(lists):
         content = zlib.compress(json.dumps([row_of(film) for film in films[number::lists]]).encode())
@@ -64,11 +70,11 @@ def read_work(uri: str) -> Iterator[list[Any]]:
     yield from json.loads(zlib.decompress(storage.read_bytes(uri)))
 
 
-def remove_work_lists(output: str) -> None:
+def remove_work(work: WorkList) -> None:
     """Removes the lists of a run that has ended."""
-    folder = storage.join(output, WORK_LISTS)
-    if not storage.is_remote(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    for info in storage.list_files(folder):
-        storage.remove(info.uri)
+    for uri in list_work(work.folder) if work.films else ():
+        storage.remove(uri)
+    if work.films and not storage.is_remote(work.folder):
+        with suppress(OSError):  # another run's lists may lie there
+            for folder in (work.folder, os.path.dirname(work.folder)):
+                os.rmdir(folder)

@@ -38,7 +38,7 @@ from beam_pipelines.contracts.runs import (
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import network_input, networks_see_gpu
 from beam_pipelines.films.passed_over import passed_over_line
-from beam_pipelines.films.work_lists import remove_work_lists
+from beam_pipelines.films.work_lists import WorkList, remove_work
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError, nearest
 from beam_pipelines.foundation.logs.structured_log import is_json
@@ -155,6 +155,7 @@ def run(
     count_done: str = "",
     marker: str = "",
     film_seconds: Callable[[str], float] | None = None,
+    lists: Sequence[WorkList] = (),
 ) -> int:
     """Builds and runs a job's graph, shows its progress, prints the summary and returns the exit code.
 
@@ -168,6 +169,7 @@ def run(
         count_done: suffix of the files in `output` of which each means one finished film; no progress
             is shown without one.
         film_seconds: how long the film of such a file is, in seconds; shown as film-hours and speed.
+        lists: of the run's films, which are removed once it has ended.
         marker: a file in `output` that says to others that the results are whole; removed first, as the manifest is.
     """
     _check_output(output)
@@ -182,7 +184,8 @@ def run(
     with watch(output, films, count_done, film_seconds) if count_done else nullcontext():
         pipeline.run().wait_until_finish()
     manifest = read_manifest_of_run(output)
-    remove_work_lists(output)
+    for work in lists:
+        remove_work(work)
     _print_summary(manifest, output)
     return exit_code(manifest)
 

@@ -56,6 +56,11 @@ class FromRecords:
         return len(self.films_to_score) + len(self.known.skipped) + len(self.known.failed)
 
     @property
+    def lists(self) -> tuple[WorkList, ...]:
+        """The lists of the films, once they are written."""
+        return (self.work,)
+
+    @property
     def films_to_extract(self) -> Sequence[Film]:
         """An empty sequence, since all records exist."""
         return ()
@@ -126,6 +131,11 @@ class FromFilms:
     def films_in(self) -> int:
         """How many films go into the run."""
         return len(self.catalogue) + self.extracted.films_in
+
+    @property
+    def lists(self) -> tuple[WorkList, ...]:
+        """The lists of the films, once they are written."""
+        return (self.work, *self.extracted.lists)
 
     @property
     def films_to_extract(self) -> Sequence[Film]:

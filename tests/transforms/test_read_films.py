@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import apache_beam as beam
@@ -13,7 +14,7 @@ from beam_pipelines.contracts.runs import FAILED, FilmOutcome
 from beam_pipelines.extraction.earlier_runs import ListedFilm
 from beam_pipelines.films import work_lists
 from beam_pipelines.films.catalogue import Film
-from beam_pipelines.films.work_lists import WORK_LISTS, list_work, read_work, remove_work_lists, write_work_list
+from beam_pipelines.films.work_lists import WORK_LISTS, WorkList, list_work, read_work, remove_work, write_work_list
 from beam_pipelines.transforms.read_films import ReadFilms
 
 
@@ -53,12 +54,29 @@ def test_the_graph_is_the_same_for_one_film_and_for_many(tmp_path: Path) -> None
     assert abs(sizes[1] - sizes[0]) < 100  # the number of films itself
 
 
-def test_the_lists_of_a_run_are_removed_with_their_folder(tmp_path: Path) -> None:
-    work = write_work_list([1], lambda number: [number], str(tmp_path), "score")
-    remove_work_lists(str(tmp_path))
-    remove_work_lists(str(tmp_path))  # none are no error
+def test_the_lists_of_a_run_are_removed_with_their_folder_and_those_of_another_stay(tmp_path: Path) -> None:
+    def write(output: Path) -> WorkList:
+        return write_work_list([1], lambda number: [number], str(output), "score")
+
+    work, others = write(tmp_path), write(tmp_path)
+    remove_work(work)
+    remove_work(work)  # none are no error
+    assert (len(list_work(work.folder)), len(list_work(others.folder))) == (0, 1)
+    remove_work(others)
+    remove_work(WorkList())
     assert not (tmp_path / WORK_LISTS).exists()
-    assert list_work(work.folder) == []
+    assert tmp_path.exists()
+
+
+def test_lists_of_a_run_that_was_killed_a_week_ago_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = write_work_list([1], lambda number: [number], str(tmp_path), "score")
+    week = 7 * 24 * 3600
+    for waited_s, lists in ((week - 100, 1), (week + 100, 0)):
+        later_s = time.time() + waited_s
+        with monkeypatch.context() as patch:
+            patch.setattr(work_lists.time, "time", lambda later_s=later_s: later_s)
+            remove_work(write_work_list([1], lambda number: [number], str(tmp_path), "score"))
+        assert len(list_work(killed.folder)) == lists
 
 
 @pytest.mark.usefixtures("emulator")
@@ -67,5 +85,5 @@ def test_lists_in_a_bucket() -> None:
     work = write_work_list(["a", "b"], list, output, "score")
     (uri,) = list_work(work.folder)
     assert list(read_work(uri)) == [["a"], ["b"]]
-    remove_work_lists(output)
+    remove_work(work)
     assert list_work(work.folder) == []
