@@ -63,7 +63,6 @@ def _main(argv: list[str]) -> int:
 
     from beam_pipelines.contracts.runs import TRIED_AGAIN, read_failures
     from beam_pipelines.extract import define_pipeline
-    from beam_pipelines.extraction.dry_run import print_dry_run
     from beam_pipelines.extraction.earlier_runs import EarlierRuns, name_attempt
     from beam_pipelines.extraction.finished_films import SetApart, set_apart
     from beam_pipelines.extraction.parts_folder import remove_parts
@@ -85,6 +84,8 @@ def _main(argv: list[str]) -> int:
     earlier = EarlierRuns(arguments.force, failures=failures, attempt=name_attempt(config, descriptions))
     passed_over = _without_subtitles(passed_over, descriptions)
     if arguments.dry_run:
+        from beam_pipelines.extraction.dry_run import print_dry_run  # here, since it imports all that extracts
+
         return print_dry_run(films, config, arguments.output, descriptions, earlier, passed_over)
     storage.remove_unfinished(arguments.output)
     if arguments.force:
