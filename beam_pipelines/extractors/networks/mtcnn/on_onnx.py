@@ -16,6 +16,9 @@ import numpy as np
 from beam_pipelines.extractors.networks.mtcnn.boxes import OUTPUT_SIZE_PX, REFINE_SIZE_PX
 from beam_pipelines.extractors.onnx_networks.session import CONTRIBUTED, OPSET, start_session
 
+_Pixels = tuple[np.ndarray, np.ndarray]
+"""The same pictures as [W, H, n, 3], whose columns are shrunk first, and as [n, 3, H, W], to cut boxes out."""
+
 
 class OnnxNetworks:
     """The three networks.
@@ -37,14 +40,15 @@ class OnnxNetworks:
         # A film's pyramid has ten sizes, and films differ: an arena would keep memory for each of them.
         self._propose, self._refine, self._finish = (start_session(graph, threads, arena=False) for graph in graphs)
 
-    def pixels(self, images: np.ndarray) -> np.ndarray:
-        """Pictures float32 [n, H, W, 3] as the methods below take them: columns first, which are shrunk first."""
-        return np.ascontiguousarray(images.transpose(2, 1, 0, 3))
+    def pixels(self, images: np.ndarray) -> _Pixels:
+        """Pictures float32 [n, H, W, 3] as the methods below take them, in both orders: each is made once."""
+        return np.ascontiguousarray(images.transpose(2, 1, 0, 3)), np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
-    def propose(self, pixels: np.ndarray, height_px: int, width_px: int) -> tuple[np.ndarray, np.ndarray]:
+    def propose(self, pixels: _Pixels, height_px: int, width_px: int) -> tuple[np.ndarray, np.ndarray]:
         """Offsets [n, h, w, 4] and scores [n, h, w] of the first network's cells in pictures shrunk to a size."""
-        columns, rows, pictures, channels = pixels.shape
-        narrow = _covering(columns, width_px) @ pixels.reshape(columns, -1)
+        by_columns, _ = pixels
+        columns, rows, pictures, channels = by_columns.shape
+        narrow = _covering(columns, width_px) @ by_columns.reshape(columns, -1)
         narrow = narrow.reshape(width_px, rows, -1).transpose(1, 0, 2).reshape(rows, -1)
         shrunk = (_covering(rows, height_px) @ narrow).reshape(height_px, width_px, pictures, channels)
         # One picture at a time stays in the processor's caches: half the time of eight at once.
@@ -55,19 +59,20 @@ class OnnxNetworks:
         offsets, scores = (np.concatenate(parts) for parts in zip(*answers, strict=True))
         return offsets.transpose(0, 2, 3, 1), scores[:, 0]
 
-    def refine(self, pixels: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def refine(self, pixels: _Pixels, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Offsets [k, 4] and scores [k] of boxes by the second network."""
         return _judge(self._refine, pixels, boxes)
 
-    def finish(self, pixels: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def finish(self, pixels: _Pixels, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Offsets [k, 4] and scores [k] of boxes by the third network."""
         return _judge(self._finish, pixels, boxes)
 
 
-def _judge(session: Any, pixels: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    width, height = pixels.shape[:2]
+def _judge(session: Any, pixels: _Pixels, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    _, by_pictures = pixels
+    height, width = by_pictures.shape[2:]
     feeds = {
-        "pixels": pixels.transpose(2, 3, 1, 0),
+        "pixels": by_pictures,
         "corners": (boxes[:, [2, 1, 4, 3]] / [height, width, height, width]).astype(np.float32),
         "pictures": boxes[:, 0].astype(np.int32),
     }
