@@ -21,6 +21,7 @@ from trainer.commands import train as task
 
 RUN = "gs://bucket/run"
 SMALL = ["epochs=3", "batch_size=64", "learning_rate=0.01", "model.window_s=8", "model.encoder.units=8"]
+SMALL += ["model.modalities=[audio]"]
 
 
 def arguments(data: str, output: str) -> list[str]:
