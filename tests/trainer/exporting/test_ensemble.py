@@ -122,6 +122,7 @@ def test_a_larger_block_reaches_every_member(combined: str, models: list[Exporte
         np.testing.assert_allclose(curves["arousal"][number], alone.arousal, atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow  # the first call of three members' graphs; `placed` and the mean have quick tests
 def test_its_shares_are_the_mean_of_its_members(combined: str, models: list[ExportedModel]):
     rows = raw_rows()
     film = FilmFeatures(rows, {m: rows[f"{m}_present"] for m in DIMENSIONS})

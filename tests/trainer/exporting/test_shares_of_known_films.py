@@ -12,7 +12,7 @@ from trainer.data.dataset import LabelReport, TrainingFilm
 from trainer.data.transform import RowTransform
 from trainer.exporting.export import NetworksModule
 from trainer.exporting.ridge_module import RidgeModule
-from trainer.exporting.serving_module import ServingModule
+from trainer.exporting.serving_module import ServingModule, placed
 from trainer.foundation.config import TrainConfig
 from trainer.ridge.fit import fit_ridge
 from trainer.training.train import train
@@ -77,6 +77,12 @@ def variance_shares(parts: np.ndarray) -> np.ndarray:
     """The share of each part, [parts, T, targets], in the variance of their sum, [parts, targets]; they add up to 1."""
     apart = parts - parts.mean(axis=1, keepdims=True)
     return (apart * apart.sum(axis=0)).mean(axis=1) / (apart.sum(axis=0) ** 2).mean(axis=0)
+
+
+def test_a_member_gives_nothing_by_a_modality_that_it_does_not_take() -> None:
+    shares = tf.reshape(tf.range(6.0), (3, 2, 1))  # base, text, image
+    found = placed(shares, ("text", "image"), MODALITIES).numpy()[:, :, 0]
+    np.testing.assert_array_equal(found, [[0, 1], [4, 5], [0, 0], [2, 3]])
 
 
 @pytest.mark.usefixtures("eagerly")

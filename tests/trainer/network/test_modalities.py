@@ -133,7 +133,7 @@ def test_sets_of_modalities_in_one_call_are_films_that_lack_the_others(
     else:
         request.getfixturevalue("eagerly")
         options = {"batch_normalization": True, "batch_statistics_at_inference": "film", "presence_input": False}
-        both = {"encoder": {"units": 2, "bidirectional": True}, "encoders": {}, "lookahead_s": 2}
+        both = {"encoder": {"units": 2, "bidirectional": True}, "encoders": {}, "window_s": 3, "lookahead_s": 1}
         model = make_model(("audio", "face"), **options, **both)
     modalities = model.config.modalities
     inputs, starts = film_rows(21), starts_of([1, 3, 17])
