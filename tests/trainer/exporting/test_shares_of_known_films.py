@@ -57,8 +57,11 @@ def configure(**changes: object) -> TrainConfig:
     return TrainConfig.model_validate({"model": model, "learning_rate": 0.01, "batch_size": 64, **changes})
 
 
-def assert_finds_them(module: ServingModule) -> None:
-    """Of films that it doesn't know: each modality's part of a curve's variance, within 0.1."""
+def assert_finds_them(module: ServingModule, variance_within: float) -> None:
+    """Of films that it doesn't know: each share within 0.1 in the labels' unit, and its part of the curve's variance.
+
+    The variance is the harder measure where two modalities nearly cancel: what they give is divided by what is left.
+    """
     for seed in (50, 51, 52):
         film, parts = make_film(seed)
         rows = {**film.features, **{f"{m}_present": film.present[m] for m in MODALITIES}}
@@ -69,8 +72,10 @@ def assert_finds_them(module: ServingModule) -> None:
         shares, curve = shares.numpy(), curve.numpy()
         np.testing.assert_allclose(shares.sum(axis=0), curve, atol=1e-5)
         assert np.sqrt(np.mean((curve - film.labels) ** 2)) < 0.15, "it has learned the films"
+        apart = [each - each.mean(axis=1, keepdims=True) for each in (shares[1:], parts)]
+        assert np.sqrt(np.mean((apart[0] - apart[1]) ** 2, axis=1)).max() < 0.1
         found, truth = (variance_shares(each) for each in (shares[1:], parts))
-        np.testing.assert_allclose(found, truth, atol=0.1)
+        np.testing.assert_allclose(found, truth, atol=variance_within)
 
 
 def variance_shares(parts: np.ndarray) -> np.ndarray:
@@ -89,11 +94,11 @@ def test_a_member_gives_nothing_by_a_modality_that_it_does_not_take() -> None:
 def test_ridge_regression_finds_what_each_modality_gives() -> None:
     films = [make_film(seed)[0] for seed in range(8)]
     fit = fit_ridge(films[:6], films[6:], configure())
-    assert_finds_them(RidgeModule(fit.model, RowTransform(Unchanged())))
+    assert_finds_them(RidgeModule(fit.model, RowTransform(Unchanged())), 0.1)
 
 
 @pytest.mark.slow
 def test_a_trained_network_finds_what_each_modality_gives(tmp_path: Path) -> None:
     films = [make_film(seed)[0] for seed in range(14)]
     result = train(films[:12], films[12:], configure(epochs=30), str(tmp_path))
-    assert_finds_them(NetworksModule([result.model], [RowTransform(Unchanged())], (-1.0, 1.0)))
+    assert_finds_them(NetworksModule([result.model], [RowTransform(Unchanged())], (-1.0, 1.0)), 0.2)
