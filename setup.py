@@ -61,7 +61,7 @@ setup(
     install_requires=[
         "apache-beam>=2.77,<2.78",
         # Runs the networks on processors; onnx reads their files. For an NVIDIA GPU, onnxruntime-gpu takes the place of
-        # onnxruntime (docs/your-own-network.md): one package under two names, so both together are broken.
+        # onnxruntime (docs/your-own-network.md): one package under two names, of which the last one's files win.
         "onnxruntime>=1.22,<2",
         "onnx>=1.18,<2",
         "tensorflow>=2.21,<2.22",

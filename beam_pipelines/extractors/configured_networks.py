@@ -92,7 +92,8 @@ class Networks:
     def detector(self) -> FaceDetector:
         """MTCNN for detecting faces; it runs on the processors unless the configuration says otherwise."""
         config, on_gpu = self.config.face, self.config.device.detect_on_gpu and self.gpu
-        engine: Engine = "tensorflow" if on_gpu else self.engine
+        # Not `self.engine`: where ONNX Runtime sees no GPU that is TensorFlow, which is slower on processors.
+        engine: Engine = "tensorflow" if on_gpu else self.config.engine
         if engine == "tensorflow":
             self._start_tensorflow()
         return FaceDetector(

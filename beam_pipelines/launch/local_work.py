@@ -58,8 +58,10 @@ def segment_for(films: Sequence[Film], segment_s: int, workers: int = 0) -> int:
 
 def _busiest_s(film_s: float, segment_s: int, workers: int) -> float:
     """How much of a film the busiest worker gets, if they take its segments by turns."""
-    lengths_s = [min(segment_s, film_s - start_s) for start_s in range(0, math.ceil(film_s), segment_s)]
-    return max(sum(lengths_s[first::workers]) for first in range(workers))
+    segments = max(1, math.ceil(film_s / segment_s))
+    # The first worker gets the most segments. It may be its last one that is shorter than the others.
+    missing_s = segments * segment_s - film_s if (segments - 1) % workers == 0 else 0
+    return math.ceil(segments / workers) * segment_s - missing_s
 
 
 def workers_for(

@@ -15,7 +15,7 @@ from beam_pipelines.extractors.batching.shared_batches import FilmsAtWork, Share
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import Networks
 from beam_pipelines.extractors.networks.vggish import VGGishAudio
-from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.foundation.errors import FilmError, NotFiniteError
 
 BATCH = 4
 NEVER_S = 3600.0
@@ -139,6 +139,33 @@ def test_an_error_reaches_those_in_the_batch_and_no_one_else() -> None:
     after.add(row(8))
     assert after.vectors().tolist() == [[16]]
     assert before.vectors().ravel().tolist() == [0, 2, 4, 6]
+
+
+def test_only_the_film_at_fault_fails_when_a_shared_batch_is_not_finite() -> None:
+    given: list[list[float]] = []
+
+    def network(rows: np.ndarray) -> np.ndarray:
+        given.append(rows.ravel().tolist())
+        with np.errstate(divide="ignore", invalid="ignore"):
+            vectors = 1 / (rows - 13) / np.abs(rows)  # infinite for the row 13, and for the zeros that fill a batch
+        if not np.isfinite(vectors).all():
+            raise NotFiniteError("not finite")
+        return vectors
+
+    batches, at_work = shared(network, NEVER_S)
+    culprit, good = batches.rows(1), batches.rows(1)
+    with at_work.film():
+        good.add(row(1))
+        culprit.add(row(13))
+        culprit.add(row(2))
+        good.add(row(12))  # runs the batch, for both
+        assert given == [[1, 13, 2, 12], [1, 1, 1, 12], [13, 13, 2, 13]], "rows keep their places"
+        with pytest.raises(NotFiniteError, match="not finite"):
+            culprit.add(row(3))
+        with pytest.raises(NotFiniteError, match="not finite"):
+            culprit.vectors()
+        good.add(row(14))  # and its last batch is part-filled
+        np.testing.assert_allclose(good.vectors().ravel(), [-1 / 12, -1 / 12, 1 / 14])
 
 
 def test_a_film_that_fails_is_not_waited_for() -> None:

@@ -49,6 +49,7 @@ def test_a_short_film_is_the_work_of_one_process_and_a_long_one_may_be_that_of_a
         ([700, 1300], 300, 8),  # three and five parts
         ([0], 300, 1),  # a header that says nothing
         ([7200] * 8, 900, 8),  # each core has a film of its own
+        ([1e12], 900, 8),  # a header may say anything
     ],
 )
 @pytest.mark.usefixtures("eight_cores")

@@ -24,6 +24,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from beam_pipelines.extractors.batching.film_rows import Network
+from beam_pipelines.foundation.errors import NotFiniteError
 
 
 class FilmsAtWork:
@@ -94,7 +95,7 @@ class SharedBatches:
             self._run(full)
 
     def wait_for(self, film: SharedFilmRows) -> None:
-        """Returns when all rows of a film have been run, or a batch with one of them has failed."""
+        """Returns when all rows of a film have been run, or it has an error instead of one of them."""
         until_s = time.monotonic() + self._wait_s
         while (batch := self._served_or_to_run(film, until_s)) is not None:
             self._run(batch)
@@ -123,22 +124,46 @@ class SharedBatches:
         return batch
 
     def _run(self, batch: _Batch) -> None:
-        failure: BaseException | None = None
-        vectors = np.empty((0, 0), np.float32)
+        answers: list[np.ndarray | BaseException] = []
         try:
-            rows = np.zeros((self._batch_size, *batch.rows[0].shape), batch.rows[0].dtype)
-            rows[: len(batch.rows)] = batch.rows
             with self._one_at_a_time:
-                vectors = self._network(rows)
+                answers = self._answers(batch)
         except BaseException as error:
             # Any error: the films of this batch wait in other threads and must learn of it.
-            failure = error
+            answers = [error] * len(batch.rows)
             raise
         finally:
             with self._films.changed:
-                for place, (film, number) in enumerate(batch.owners):
-                    film.serve(number, failure if failure is not None else vectors[place].copy())
+                for (film, number), answer in zip(batch.owners, answers, strict=True):
+                    film.serve(number, answer)
                 self._films.changed.notify_all()
+
+    def _answers(self, batch: _Batch) -> list[np.ndarray | BaseException]:
+        """Each row's vector; for all rows of a film for which the network gives infinite values or NaN, that error."""
+        rows = np.zeros((self._batch_size, *batch.rows[0].shape), batch.rows[0].dtype)
+        rows[: len(batch.rows)] = batch.rows
+        try:
+            vectors = self._network(rows)
+            return [vectors[place].copy() for place in range(len(batch.rows))]
+        except NotFiniteError:
+            # It doesn't say whose row is at fault, and the other films must not fail for it.
+            return self._answers_film_by_film(batch)
+
+    def _answers_film_by_film(self, batch: _Batch) -> list[np.ndarray | BaseException]:
+        answers: dict[int, np.ndarray | BaseException] = {}
+        for film in dict.fromkeys(owner for owner, _ in batch.owners):
+            places = [place for place, (owner, _) in enumerate(batch.owners) if owner is film]
+            # The film's rows keep their places, and fill all others too: not even a row of zeros adds a fault.
+            rows = np.stack([batch.rows[places[0]]] * self._batch_size)
+            rows[places] = [batch.rows[place] for place in places]
+            try:
+                vectors = self._network(rows)
+                for place in places:
+                    answers[place] = vectors[place].copy()
+            except NotFiniteError as error:
+                for place in places:
+                    answers[place] = error
+        return [answers[place] for place in range(len(batch.rows))]
 
 
 class SharedFilmRows:

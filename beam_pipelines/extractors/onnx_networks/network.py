@@ -109,6 +109,8 @@ class OnnxNetwork:
     def _start(self, threads: int, gpu: bool) -> Any:
         try:
             return start_session(self.file.path, threads, gpu)
+        except ConfigurationError:  # says itself what to do
+            raise
         except Exception as error:  # ONNX Runtime's errors have no common base but Exception
             raise self._error(f"ONNX Runtime refuses the file: {error}") from error
 

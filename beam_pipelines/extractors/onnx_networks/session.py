@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
+from contextlib import nullcontext, redirect_stdout
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.foundation.tensorflow_start import has_gpu_device
 
 CUDA = "CUDAExecutionProvider"
@@ -19,14 +23,36 @@ CONTRIBUTED = "com.microsoft"
 OPSET = 17
 """The standard set of operators of the graphs that are written here."""
 
+_PACKAGES = ("onnxruntime", "onnxruntime-gpu")
+_INSTALL = f"pip uninstall -y {' '.join(_PACKAGES)} && pip install '{_PACKAGES[1]}[cuda,cudnn]'"
+_HIDES_GPUS = ("", "-1")
+
 
 def onnx_sees_gpu() -> bool:
-    """Whether ONNX Runtime can use a GPU of this machine."""
-    if not has_gpu_device():
+    """Whether ONNX Runtime is the one for GPUs, and there may be one; `start_session` shows whether it can be used.
+
+    Raises:
+        ConfigurationError: if it was installed, and the one for processors over it.
+    """
+    if not has_gpu_device() or os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in _HIDES_GPUS:
         return False
     import onnxruntime
 
-    return CUDA in onnxruntime.get_available_providers()
+    if CUDA in onnxruntime.get_available_providers():
+        return True
+    if all(map(_is_installed, _PACKAGES)):
+        raise ConfigurationError(
+            f"{' and '.join(_PACKAGES)} are both installed, and the first has overwritten files of the second, so that "
+            f"it can't use a GPU: {_INSTALL}"
+        )
+    return False
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return bool(metadata.version(package))
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def start_session(
@@ -47,6 +73,7 @@ def start_session(
             sessions of the process.
 
     Raises:
+        ConfigurationError: if it is to run on a GPU, and ONNX Runtime can't use it.
         Exception: if ONNX Runtime refuses the file; its errors have no other common base.
     """
     import onnxruntime
@@ -70,7 +97,30 @@ def start_session(
     # "float32" means float32: an Ampere GPU would otherwise round factors to 10 bits.
     providers: list[Any] = [(CUDA, {"use_tf32": "0"})] if gpu else []
     content = model if isinstance(model, bytes) else os.fspath(model)
-    return onnxruntime.InferenceSession(content, options, providers=[*providers, "CPUExecutionProvider"])
+    # It prints what it can't load for a GPU; standard output is a command's result.
+    with redirect_stdout(sys.stderr) if gpu else nullcontext():
+        if gpu:
+            _load_cuda()
+        session = onnxruntime.InferenceSession(content, options, providers=[*providers, "CPUExecutionProvider"])
+    if gpu:
+        if CUDA not in session.get_providers():
+            # It would go on with one core of the processors.
+            raise ConfigurationError(
+                "ONNX Runtime can't start CUDA on this machine: it needs CUDA and cuDNN in the versions that it was "
+                f"built for, a driver for them, and free memory of the GPU: {_INSTALL}; or hide the GPU, and the "
+                "processors compute: CUDA_VISIBLE_DEVICES=-1"
+            )
+        # Nor does it go on with that core when the GPU fails later.
+        session.disable_fallback()
+    return session
+
+
+@cache
+def _load_cuda() -> None:
+    """Loads CUDA and cuDNN from the packages that pip installs, which no search path of the system leads to."""
+    import onnxruntime
+
+    onnxruntime.preload_dlls()
 
 
 @cache
