@@ -40,9 +40,14 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.extractors.weights.weight_files import find_file
 
     file = read_model_file(find_file(options.file))
-    name = options.name or re.sub(r"[^a-z0-9_]+", "_", Path(options.file).stem.lower()).strip("_0123456789") or "mine"
+    name = options.name or _name_of(options.file)
     print("\n".join([*described(file), "", "a section to paste:", "", *suggested_section(name, options.file, file)]))
     return EXIT_OK
+
+
+def _name_of(file: str) -> str:
+    """A modality's name from a file's: versions stay apart."""
+    return re.sub(r"[^a-z0-9]+", "_", Path(file).stem.lower()).lstrip("_0123456789").rstrip("_") or "mine"
 
 
 def _parser() -> argparse.ArgumentParser:

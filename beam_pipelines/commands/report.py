@@ -71,6 +71,9 @@ def _main(argv: list[str]) -> int:
     failed = read_failures(records).values() if records else ()
     before = [film for film in failed if not maker.films or film.film_id in maker.films]
     page = write_report(run, maker, before, progress=sys.stderr.isatty())
+    if maker.without_labels:
+        film_id, why = next(iter(maker.without_labels.items()))
+        print(f"report: films whose labels aren't drawn: {len(maker.without_labels)}; the first, {film_id}: {why}")
     print(f"report: {page}")
     return EXIT_OK
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beam_pipelines.foundation.tables.reading import TableError
 from beam_pipelines.foundation.text_tables import aligned
@@ -114,11 +115,7 @@ def read_labels(uri: str, config: LabelConfig, film_id: str = "") -> Labels:
 def _read_table(uri: str, config: LabelConfig, film_id: str) -> Labels:
     try:
         ratings, first = read_ratings(uri, config, film_id)
-        values = np.asarray(ratings.values, np.float64)
-        for place in range(len(config.targets)):
-            if config.raters.standardise and len(ratings.raters) > 1:
-                moved_values = standardised(values[:, :, place])
-                values[:, :, place] = np.clip(moved_values, config.minimum, config.maximum)
+        values = on_one_scale(ratings, config)
         columns = [fused(values[:, :, place], config.raters) for place in range(len(config.targets))]
     except FileNotFoundError as error:
         raise AnnotationError(
@@ -146,6 +143,15 @@ def _read_table(uri: str, config: LabelConfig, film_id: str) -> Labels:
         deviation=np.stack(apart, axis=1).astype(np.float32) if several else None,
         ratings=Ratings(ratings.raters, values[rows].astype(np.float32)) if several else None,
     )
+
+
+def on_one_scale(ratings: Ratings, config: LabelConfig) -> NDArray[np.float64]:
+    """The raters' values, float64 [T, R, targets]: standardised if the configuration says so, within its range."""
+    values = np.array(ratings.values, np.float64)
+    if config.raters.standardise and len(ratings.raters) > 1:
+        for place in range(values.shape[2]):
+            values[:, :, place] = np.clip(standardised(values[:, :, place]), config.minimum, config.maximum)
+    return values
 
 
 def _deviation(rows: Sequence[LabelRow]) -> np.ndarray | None:

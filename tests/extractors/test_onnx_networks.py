@@ -247,12 +247,14 @@ def test_show_prints_a_section_that_fits_the_file(
     symbolic: list[int | str] = ["batch", "channels", "height", "width"]
     mean = [node("GlobalAveragePool", "pixel_values", "mean")]
     write_onnx(Path("any_size.onnx"), mean, {"pixel_values": symbolic}, {"mean": ["batch", "channels", 1, 1]}, {})
-    takes = {"any_size": "picture", "vision": "picture", "bytes": "picture", "sound": "sound", "patches": "log_mel"}
+    takes = {"any_size": "picture", "vision_24": "picture", "bytes": "picture", "sound": "sound", "patches": "log_mel"}
     for file, (name, kind) in zip(("any_size", "vision-24", "bytes", "sound", "patches"), takes.items(), strict=True):
         assert networks_command.main(["show", f"{file}.onnx"]) == 0
         shown, _, section = capsys.readouterr().out.partition("a section to paste:")
-        config = ExtractConfig.model_validate(yaml.safe_load(section)["extract"])
+        sections = yaml.safe_load(section)
+        config = ExtractConfig.model_validate(sections["extract"])
         assert config.modalities == (name,)
+        assert sections["train"] == {"model": {"modalities": [name]}}
         assert config.networks[name].takes == kind
         network = OnnxNetwork(name, config.networks[name])
         for part in (network.file.sha256, *network.file.external.values(), *map(str, network.file.inputs)):
@@ -263,7 +265,7 @@ def test_show_prints_a_section_that_fits_the_file(
     outputs: dict[str, list[int | str]] = {"397": ["n", 3, 1, 1], "no": ["n", 3, 1, 1]}
     write_onnx(Path("a, b #1.onnx"), nodes, {"1": ["n", 3, 12, 12]}, outputs, {})
     section = run_show("a, b #1.onnx", capsys).partition("a section to paste:")[2]
-    numbered = ExtractConfig.model_validate(yaml.safe_load(section)["extract"]).networks["a_b"]
+    numbered = ExtractConfig.model_validate(yaml.safe_load(section)["extract"]).networks["a_b_1"]
     assert (numbered.file, numbered.output) == ("a, b #1.onnx", "397")
     assert "operators Cast, DequantizeLinear, Flatten, MatMul" in run_show("bytes.onnx", capsys)
     assert networks_command.main(["show", "absent.onnx"]) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from beam_pipelines.media.video.resize import resize_image
 
@@ -44,6 +45,12 @@ def test_enlarging_keeps_a_ramp_and_the_channels_apart():
     expected = np.clip((np.arange(120) + 0.5) / 3 - 0.5, 0, 39) * 6
     assert np.abs(scaled[..., 0] - expected).max() <= 1.5
     assert not scaled[..., 2].any()
+
+
+def test_enlarging_is_pillows_bilinear_filter():
+    image = np.random.default_rng(5).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    pillow = np.asarray(Image.fromarray(image).resize((224, 201), Image.Resampling.BILINEAR)).astype(int)
+    assert np.abs(resize_image(image, 201, 224) - pillow).max() <= 1
 
 
 def test_repeats_bit_by_bit_and_leaves_its_input_alone():

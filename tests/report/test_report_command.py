@@ -62,7 +62,7 @@ def test_a_run_that_did_not_finish_is_refused(tmp_path: Path, capsys: pytest.Cap
     assert "extract" in capsys.readouterr().err
 
 
-def test_what_is_missing_of_a_film_is_said_on_its_page(tmp_path: Path) -> None:
+def test_what_is_missing_of_a_film_is_said_on_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scores = tmp_path / "scores"
     scores.mkdir()
     (tmp_path / "bad.mp4").write_text("not a film")
@@ -75,6 +75,8 @@ def test_what_is_missing_of_a_film_is_said_on_its_page(tmp_path: Path) -> None:
     assert "No thumbnails (unreadable)" in notes[0]
     assert "No labels" in notes[1]
     assert "bad.txt, line 2: it reads '0 one two'" in notes[1]
+    why = notes[1].removeprefix("No labels: ")
+    assert f"report: films whose labels aren't drawn: 1; the first, one: {why}\n" in capsys.readouterr().out
 
 
 def test_labels_are_drawn_as_the_trainer_reads_them(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from beam_pipelines.foundation.command_line import add_configuration, guarded, make_parser
@@ -21,9 +22,11 @@ examples:
     cineaffect ratings check --manifest films.csv --config ratings.yaml --splits train --dead-stretch 30
 
 PCC and CCC are means over all pairs of raters. Alpha is Cronbach's: how reliable the mean of all raters is. "1 against
-others" is what `train` and `evaluate` print as "raters".
+others" is what `train` and `evaluate` print as "raters" (standardised, if labels.raters.standardise says so), but for
+seconds outside the film: the check reads the ratings alone, and doesn't know where a film ends. labels.lag_s changes
+nothing here, since it moves all raters.
 Named besides: raters who gave one value throughout or for long, who come later or earlier than the others,
-or run against them.
+run against them, or have another one's values. A curve is one target of one film.
 exit codes: 0 all read, 1 an outage (run it again), 2 configuration error: a file or a key is wrong.
 """
 
@@ -63,13 +66,14 @@ def render(films: Sequence[Film], labels: LabelConfig, dead_s: int) -> str:
 
     from beam_pipelines.foundation.tables.reading import TableError
     from beam_pipelines.foundation.text_tables import aligned
+    from beam_pipelines.labels.annotations import on_one_scale
     from beam_pipelines.labels.rated import read_ratings
-    from trainer.evaluation.agreement import agreement
+    from trainer.evaluation.agreement import agreement, lines_of
     from trainer.evaluation.evaluate import FilmLabels
     from trainer.evaluation.rater_rows import rater_rows
 
     cells = [["film", "target", "raters", "seconds", "PCC", "CCC", "alpha", "1 against others: PCC", "CCC"]]
-    rated, findings = [], []
+    rated, found = [], []
     for film in films:
         try:
             ratings, _ = read_ratings(film.labels, labels, film.film_id)
@@ -78,21 +82,25 @@ def render(films: Sequence[Film], labels: LabelConfig, dead_s: int) -> str:
         except FileNotFoundError as error:
             raise ConfigurationError(f"{error.filename or film.labels}: no such label file") from error
         everywhere = np.ones(len(ratings.values), bool)
-        rated.append(FilmLabels(film.film_id, np.zeros((0, 0)), everywhere, ratings))
+        moved = replace(ratings, values=on_one_scale(ratings, labels))
+        rated.append(FilmLabels(film.film_id, np.zeros((0, 0)), everywhere, moved))
         human = {row.target: row for row in rater_rows(rated[-1:], labels.targets) if row.scope == "film"}
         for place, target in enumerate(labels.targets):
-            one = agreement(film.film_id, target, ratings, place, dead_s)
+            found.append(one := agreement(film.film_id, target, ratings, place, dead_s))
             figures = [one.pcc, one.ccc, one.alpha]
             figures += [getattr(human.get(target), name, math.nan) for name in ("pcc", "ccc")]
             numbers = [str(one.raters), str(one.seconds), *("–" if math.isnan(x) else f"{x:.3f}" for x in figures)]
             cells.append([film.film_id, target, *numbers])
-            findings += [f"{film.film_id}, {target}: {finding}" for finding in one.findings]
     for row in rater_rows(rated, labels.targets):
         if row.scope == "mean of films":
             means = [f"{row.pcc:.3f}", f"{row.ccc:.3f}"]
             cells.append(["mean of films", row.target, "", "", "", "", "", *means])
     lines = aligned(cells, words=2)
-    return "\n".join([*lines, "", *(findings or ["no rater stands out"])])
+    if labels.lag_s:
+        lines.append(f"labels.lag_s ({labels.lag_s}) moves all raters together: it changes nothing here.")
+    is_alone = max(one.raters for one in found) < 2
+    nothing = "one rater: nothing to compare" if is_alone else "no rater stands out"
+    return "\n".join([*lines, "", *(lines_of(found) or [nothing])])
 
 
 def _parser() -> argparse.ArgumentParser:

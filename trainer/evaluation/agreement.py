@@ -16,6 +16,9 @@ LONGEST_LAG_S = 10
 LEAST_SECONDS = 10
 """Seconds in common below which two raters aren't compared."""
 
+_LEAST_GAIN = 0.02
+_WHEN = {True: "after the others", False: "before the others"}
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -28,6 +31,7 @@ class Agreement:
         pcc, ccc: the mean over all pairs of raters; NaN where no pair has enough in common.
         alpha: Cronbach's alpha over the seconds that all rated: how reliable the mean of all is.
         findings: what to look at, a sentence each.
+        lags: who comes later or earlier than the others; the one who is farthest away first.
     """
 
     film_id: str
@@ -38,6 +42,26 @@ class Agreement:
     ccc: float
     alpha: float
     findings: tuple[str, ...]
+    lags: tuple[Lag, ...]
+
+    @property
+    def curve(self) -> str:
+        """Of what it is, for people."""
+        return f"{self.film_id}, {self.target}"
+
+
+@dataclass(frozen=True)
+class Lag:
+    """A rater comes so many seconds after the others (below 0: before); PCC with them as it is, and when moved."""
+
+    rater: str
+    seconds: int
+    pcc: float
+    moved_pcc: float
+
+    def __str__(self) -> str:
+        when = f"{abs(self.seconds)} s {_WHEN[self.seconds > 0]}"
+        return f"rater {self.rater}: {when} (PCC {self.pcc:.2f}, {self.moved_pcc:.2f} when moved)"
 
 
 def agreement(film_id: str, target: str, ratings: Ratings, place: int, dead_s: int) -> Agreement:
@@ -62,8 +86,38 @@ def agreement(film_id: str, target: str, ratings: Ratings, place: int, dead_s: i
         _mean_of(pcc, pairs),
         _mean_of(ccc, pairs),
         cronbachs_alpha(values),
-        tuple(finding for index, name in enumerate(names) for finding in _findings(values, index, name, dead_s)),
+        (*_findings(values, names, dead_s), *_doubles(values, names)),
+        tuple(_lags(values, names)),
     )
+
+
+def lines_of(found: Sequence[Agreement]) -> list[str]:
+    """What to look at in all curves, as lines; what is so in half of them or more stands in one line."""
+    lines = []
+    late = [(one.curve, lag) for one in found for lag in one.lags]
+    for rater, is_late in dict.fromkeys((lag.rater, lag.seconds > 0) for _, lag in late):
+        own = [(curve, lag) for curve, lag in late if (lag.rater, lag.seconds > 0) == (rater, is_late)]
+        if _is_usual(own, found):
+            seconds = sorted(abs(lag.seconds) for _, lag in own)
+            between = f" ({seconds[0]} to {seconds[-1]} s)" if seconds[0] < seconds[-1] else ""
+            about = f"about {seconds[len(seconds) // 2]} s {_WHEN[is_late]}{between}"
+            lines.append(f"rater {rater}: {about} in {len(own)} of {len(found)} curves")
+        else:
+            lines += [f"{curve}: {lag}" for curve, lag in own]
+    where: dict[str, list[str]] = {}
+    for one in found:
+        for finding in one.findings:
+            where.setdefault(finding, []).append(one.curve)
+    for finding, curves in where.items():
+        if _is_usual(curves, found):
+            lines.append(f"{finding} (in {len(curves)} of {len(found)} curves)")
+        else:
+            lines += [f"{curve}: {finding}" for curve in curves]
+    return lines
+
+
+def _is_usual(own: Sequence[object], found: Sequence[Agreement]) -> bool:
+    return len(own) > 1 and 2 * len(own) >= len(found)
 
 
 def cronbachs_alpha(values: np.ndarray) -> float:
@@ -104,24 +158,57 @@ def dead_stretches(own: np.ndarray, least_s: int) -> list[tuple[int, int]]:
     return [(first, stop) for first, stop in pairwise(edges) if stop - first >= least_s and np.isfinite(own[first])]
 
 
-def _findings(values: np.ndarray, index: int, name: str, dead_s: int) -> Iterator[str]:
-    own, others = values[:, index], others_mean(values, index)
-    known = own[np.isfinite(own)]
-    if np.ptp(known) <= 1e-9:
-        yield f"rater {name}: gave {known[0]:g} throughout; leave this rater out"
-        return
-    for first, stop in dead_stretches(own, dead_s):
-        yield f"rater {name}: the same value from second {first} to {stop - 1}"
+def _findings(values: np.ndarray, names: Sequence[str], dead_s: int) -> Iterator[str]:
+    for index, name in enumerate(names):
+        own, others = values[:, index], others_mean(values, index)
+        if _is_constant(own):
+            yield f"rater {name}: gave {np.nanmin(own):g} throughout, on the labels' scale; leave this rater out"
+            continue
+        for first, stop in dead_stretches(own, dead_s):
+            yield f"rater {name}: the same value from second {first} to {stop - 1}"
+        at_once = _pcc_in_common(own, others)
+        if at_once < 0.0:
+            yield f"rater {name}: runs against the others (PCC {at_once:.2f}); is the scale the other way round?"
+
+
+def _doubles(values: np.ndarray, names: Sequence[str]) -> Iterator[str]:
+    """Raters with the values of another one: most often a file that is there twice."""
+    for first, second in combinations(range(len(names)), 2):
+        own, other = values[:, first], values[:, second]
+        if np.array_equal(own, other, equal_nan=True) and not _is_constant(own):
+            yield f"raters {names[first]} and {names[second]}: the same values; if they are one rater, leave one out"
+
+
+def _lags(values: np.ndarray, names: Sequence[str]) -> Iterator[Lag]:
+    """The raters who come at another time than the others, the farthest first.
+
+    Each that is found no longer counts among the others: against a mean with one late rater all others look early.
+    Of two raters nobody knows who is right; the later one is named.
+    """
+    left = [index for index in range(len(names)) if not _is_constant(values[:, index])]
+    while len(left) > 1:
+        found = []
+        for place, index in enumerate(left):
+            own, others = values[:, index], others_mean(values[:, left], place)
+            at_once = _pcc_in_common(own, others)
+            shift, best = lag_s(own, others) if at_once >= 0.0 else (0, at_once)
+            if best - at_once > _LEAST_GAIN:
+                found.append((abs(shift), shift > 0, best - at_once, index, Lag(names[index], shift, at_once, best)))
+        if not found:
+            return
+        *_, farthest, lag = max(found, key=lambda one: one[:3])
+        yield lag
+        left.remove(farthest)
+
+
+def _is_constant(own: np.ndarray) -> bool:
+    return bool(np.nanmax(own) - np.nanmin(own) <= 1e-9)
+
+
+def _pcc_in_common(own: np.ndarray, others: np.ndarray) -> float:
+    """The correlation in the seconds that both have; NaN where they are too few."""
     both = np.isfinite(own) & np.isfinite(others)
-    if both.sum() < LEAST_SECONDS:
-        return
-    at_once = pcc(own[both], others[both])
-    shift, best = lag_s(own, others)
-    if at_once < 0.0:
-        yield f"rater {name}: runs against the others (PCC {at_once:.2f}); is the scale the other way round?"
-    elif shift and best - at_once > 0.02:
-        when = f"{abs(shift)} s {'after' if shift > 0 else 'before'} the others"
-        yield f"rater {name}: {when} (PCC {at_once:.2f}, {best:.2f} when moved)"
+    return pcc(own[both], others[both]) if both.sum() >= LEAST_SECONDS else math.nan
 
 
 def _common(values: np.ndarray, first: int, second: int) -> tuple[np.ndarray, np.ndarray] | None:

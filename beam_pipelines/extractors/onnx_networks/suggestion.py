@@ -30,7 +30,7 @@ def described(file: ModelFile) -> Iterator[str]:
 
 
 def suggested_section(name: str, path: str, file: ModelFile) -> Iterator[str]:
-    """A section of `extract.networks`, as lines of YAML. What can't be read from the file has a question mark."""
+    """The sections `extract` and `train` of such a network, as YAML. What the file doesn't say has a question mark."""
     yield "extract:"
     yield f"  modalities: [{name}]    # and others, for example [image, audio, face, {name}]"
     yield "  networks:"
@@ -50,9 +50,11 @@ def suggested_section(name: str, path: str, file: ModelFile) -> Iterator[str]:
     if len(file.outputs) > 1:
         yield f"      output: {_text(output.name)}"
     if len([axis for axis in output.axes[1:] if axis != 1]) > 1:
-        yield "      pool: mean    # or first (a class token), last, max"
+        yield "      pool: mean    # or first (a class token), last, max; none without this line"
         if len(output.axes) == 4:
-            yield "      vector_axis: 1    # of [n, D, height, width]; -1 of [n, height, width, D]"
+            yield "      vector_axis: 1    # of [n, D, height, width]; -1, the default, of [n, height, width, D]"
+    yield "train:"
+    yield f"  model: {{modalities: [{name}]}}    # what the model takes; others beside it as above"
 
 
 def _text(text: str) -> str:
@@ -99,7 +101,7 @@ def _picture_keys(tensor: Tensor) -> Iterator[str]:
     size = height if isinstance(height, int) else "224    # ?"
     yield "takes: picture    # or face: the two largest, cut out"
     yield f"size_px: {size if is_square else f'[{height}, {width}]'}"
-    yield "resize: shorter_side_then_crop    # or stretch, pad"
+    yield "resize: shorter_side_then_crop    # as most are trained; or pad, or stretch, which it is without this line"
     yield "channels: rgb"
     yield f"layout: {layout}"
     if tensor.type != "uint8":

@@ -62,6 +62,7 @@ class SheetMaker:
         rate_hz: frame rate of the markers, instead of each film's own.
         label_config: how label files are read.
         start_timecode: timecode of the films' start in their EDL, instead of each film's own.
+        without_labels: film id -> why its labels aren't drawn, of the films made so far that should have some.
     """
 
     output: str
@@ -78,6 +79,7 @@ class SheetMaker:
     rate_hz: Fraction | None = None
     label_config: LabelConfig = field(default_factory=LabelConfig)
     start_timecode: str = ""
+    without_labels: dict[str, str] = field(default_factory=dict, init=False)
 
     def make(self, curve: AffectCurve) -> tuple[FilmSheet, FrameRate]:
         """The sheet of a film and the frame rate of its markers. It leaves out unavailable parts and notes them."""
@@ -211,10 +213,12 @@ class SheetMaker:
             labels = read_labels(film.labels, self.label_config, film.film_id)
             values, known = align(labels, seconds)
         except AnnotationError as error:
-            notes.append(f"No labels: {error} (report --config names a file with the section train.labels)")
-            return None
-        if not known.any():
-            notes.append(f"No labels: none of the {len(labels.time_s)} rows of {film.labels} lies within the film.")
+            why = f"{error} (report --config names a file with the section train.labels)"
+        else:
+            why = "" if known.any() else f"none of the {len(labels.time_s)} rows of {film.labels} lies within the film."
+        if why:
+            self.without_labels[film.film_id] = why
+            notes.append(f"No labels: {why}")
             return None
         found = np.full((seconds, len(TARGETS)), np.nan)
         places = [TARGETS.index(target) for target in self.label_config.targets]

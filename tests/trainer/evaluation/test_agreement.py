@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.labels.raters import Ratings
-from trainer.evaluation.agreement import agreement, cronbachs_alpha, dead_stretches, lag_s
+from trainer.evaluation.agreement import agreement, cronbachs_alpha, dead_stretches, lag_s, lines_of
 from trainer.evaluation.metrics import RATERS
 from trainer.evaluation.rater_rows import rater_rows
 
@@ -33,7 +33,7 @@ def test_pairs_and_alpha_are_those_of_the_formulas() -> None:
     covariance = np.cov(values.T)
     alpha = 4 / 3 * (1 - np.trace(covariance) / covariance.sum())
     assert found.alpha == cronbachs_alpha(values) == pytest.approx(alpha)
-    assert (found.raters, found.seconds, found.findings) == (4, 300, ())
+    assert (found.raters, found.seconds, found.findings, found.lags) == (4, 300, (), ())
 
 
 def test_raters_to_look_at_are_named() -> None:
@@ -43,12 +43,40 @@ def test_raters_to_look_at_are_named() -> None:
     values[5:, 5], values[:5, 5] = values[:-5, 5].copy(), np.nan
     values[100:180, 6] = 0.1
     found = agreement("night", "arousal", Ratings(tuple("abcdefg"), values[:, :, None]), 0, 60)
-    text = "\n".join(found.findings)
-    assert "rater d: gave 0.25 throughout" in text
+    text = "\n".join(lines_of([found]))
+    assert "night, arousal: rater d: gave 0.25 throughout, on the labels' scale" in text
     assert "rater e: runs against the others" in text
     assert "rater f: 5 s after the others" in text
     assert "rater g: the same value from second 100 to 179" in text
     assert not any(f"rater {name}" in text for name in "abc")
+
+
+def test_one_late_rater_is_one_line_and_nobody_else_comes_early() -> None:
+    found = []
+    for film in range(4):
+        values = ratings(raters=3, seed=film, noise=0.02)
+        late = 5 if film == 3 else 4
+        values[late:, 1], values[:late, 1] = values[:-late, 1].copy(), np.nan
+        found.append(agreement(f"film{film}", "arousal", Ratings(("anna", "ben", "cleo"), values[:, :, None]), 0, 60))
+    assert lines_of(found) == ["rater ben: about 4 s after the others (4 to 5 s) in 4 of 4 curves"]
+    (alone,) = lines_of(found[:1])
+    assert alone.startswith("film0, arousal: rater ben: 4 s after the others (PCC 0.")
+    # Of two raters the later one is named.
+    pair = Ratings(("anna", "ben"), values[:, :2, None])
+    assert [lag.rater for lag in agreement("film", "arousal", pair, 0, 60).lags] == ["ben"]
+
+
+def test_raters_with_the_same_values_are_named_once() -> None:
+    values = ratings(raters=4, noise=0.02)
+    values[7, 1] = np.nan
+    values[:, 2], values[:, 3] = values[:, 1], 0.5
+    constant_twice = np.concatenate([values, values[:, 3:]], axis=1)
+    rated = Ratings(("anna", "ben", "ben (copy)", "carl", "carl (copy)"), constant_twice[:, :, None])
+    found = [agreement(film, "arousal", rated, 0, 60) for film in ("one", "two")]
+    lines = [line for line in lines_of(found) if "throughout" not in line]
+    assert lines == [
+        "raters ben and ben (copy): the same values; if they are one rater, leave one out (in 2 of 2 curves)"
+    ]
 
 
 def test_lag_and_dead_stretches() -> None:
