@@ -33,6 +33,7 @@ from beam_pipelines.films.catalogue import Film, films_of_splits, list_catalogue
 from beam_pipelines.films.films_on_disk import keep
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.launch import job
+from beam_pipelines.launch.local_work import largest_first
 from beam_pipelines.scoring.curve_files import CurveFiles
 from beam_pipelines.scoring.scored_film import FilmToScore
 from beam_pipelines.transforms.draw_plots import DrawPlots
@@ -201,4 +202,4 @@ def source_of_films(
     descriptions = describe_tracks(config)
     config = pin_networks(config)
     card.refuse_descriptions(descriptions)
-    return FromFilms(catalogue, config, directory, descriptions, passed_over=passed_over or {})
+    return FromFilms(largest_first(catalogue), config, directory, descriptions, passed_over=passed_over or {})

@@ -96,7 +96,7 @@ def _main(argv: list[str]) -> int:
         work = set_apart(films, arguments.output, descriptions, earlier, config.refuse)
     work = replace(work, films=largest_first(work.films))
     if job.is_local(options):
-        segment_s = segment_for(work.films, config.segment_s, arguments.workers)
+        segment_s = segment_for(work.films, config.segment_s, arguments.output, arguments.workers)
         if not arguments.workers:
             job.use_at_most(options, beam_arguments, workers_for(work.films, segment_s=segment_s))
     listed = write_work_list(work.films, lambda film: earlier.listed(film).row(), arguments.output, "extract")

@@ -131,7 +131,9 @@ def run_scoring(
     run_started_s = job.storage_time_s(output)
     if job.is_local(options) and looks_up(source.films_in, records or output):
         source = source.looked_up(curve_files(model, config, output))
-        source = source.with_segments(lambda films, segment_s: segment_for(films, segment_s, workers))
+        source = source.with_segments(
+            lambda films, segment_s, directory: segment_for(films, segment_s, directory, workers)
+        )
         if not workers:
             to_score = [film.record_uri for film in source.films_to_score]
             needed = workers_for(source.films_to_extract, to_score, config.plots, source.segment_s)

@@ -52,7 +52,8 @@ def cut_film(
         sha256=checksum,
         probe=json.dumps(probe_to_message(probe), sort_keys=True),
         modalities=tuple(sorted(descriptions)),
-        key=part_key(checksum, segment_s, probe.seconds, descriptions, sidecar),
+        key=part_key(checksum, probe.seconds, descriptions, sidecar),
+        segment_s=segment_s,
         sidecar=sidecar,
     )
     starts = range(0, probe.seconds, segment_s)

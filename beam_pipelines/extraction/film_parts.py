@@ -1,9 +1,9 @@
 """Parts of a film's features: several workers write them, and one worker joins them to the film's record.
 
-    <records>/.parts/<film_id>-<key>-<first second>.npz
+    <records>/.parts/<film_id>-<key>-<segment_s>-<first second>.npz
 
-The folder is hidden, so that no listing mistakes a part for a result. The key is a digest of the film's content, the
-networks and the seconds of a part. So the run after a killed one finds exactly the parts that it can use.
+The folder is hidden, so that no listing mistakes a part for a result. The key is a digest of the film's content and the
+networks. So the run after a killed one finds exactly the parts that it can use, if its segments have the same length.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class CutFilm:
         probe: its probe as JSON.
         modalities: the modalities to extract.
         key: the key in the names of its parts.
+        segment_s: the length of its segments, in seconds.
         sidecar: the subtitle file that is read beside the film; None if there is none, or no modality takes text.
     """
 
@@ -55,6 +56,7 @@ class CutFilm:
     probe: str
     modalities: tuple[str, ...]
     key: str
+    segment_s: int
     sidecar: storage.FileInfo | None = None
 
     def read_probe(self) -> FilmProbe:
@@ -77,14 +79,10 @@ class Segment:
 
 
 def part_key(
-    sha256: str,
-    segment_s: int,
-    seconds: int,
-    descriptions: Mapping[str, Mapping[str, Any]],
-    sidecar: storage.FileInfo | None = None,
+    sha256: str, seconds: int, descriptions: Mapping[str, Mapping[str, Any]], sidecar: storage.FileInfo | None = None
 ) -> str:
     """The key in the names of a film's parts."""
-    about = {"source": sha256, "segment_s": segment_s, "seconds": seconds, "version": __version__}
+    about = {"source": sha256, "seconds": seconds, "version": __version__}
     made = {modality: [fingerprint(d), [d.get(key) for key in CHOSEN]] for modality, d in descriptions.items()}
     return fingerprint({**about, "made": made, "sidecar": None if sidecar is None else asdict(sidecar)})
 
@@ -92,7 +90,7 @@ def part_key(
 def part_uri(directory: str, segment: Segment) -> str:
     """The address of a segment's part; names sort by second."""
     cut = segment.cut
-    return storage.join(directory, PARTS_FOLDER, part_name(cut.film.film_id, cut.key, segment.start))
+    return storage.join(directory, PARTS_FOLDER, part_name(cut.film.film_id, cut.key, cut.segment_s, segment.start))
 
 
 def write_part(part: FilmPart, uri: str) -> None:

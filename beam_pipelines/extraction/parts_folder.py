@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable
 
 from beam_pipelines.foundation import storage
 
 PARTS_FOLDER = ".parts"
+_NAME = re.compile(r"(?P<film_id>.*)-[0-9a-f]+-(?P<segment_s>\d+)-\d+\.npz", re.DOTALL)
 
 
-def part_name(film_id: str, key: str, first_second: int) -> str:
+def part_name(film_id: str, key: str, segment_s: int, first_second: int) -> str:
     """The name of a part; the parts of a film sort by second."""
-    return f"{film_id}-{key}-{first_second:06d}.npz"
+    return f"{film_id}-{key}-{segment_s}-{first_second:06d}.npz"
+
+
+def kept_segment_s(directory: str, film_ids: Iterable[str], at_most_s: int) -> int | None:
+    """The length in seconds of the segments of which a killed run has left parts, since only that run's cuts fit them.
+
+    Args:
+        directory: the directory of records.
+        film_ids: the films whose parts count.
+        at_most_s: the longest that may be.
+
+    Returns:
+        The length of most parts; None if there are none.
+    """
+    parts = [(film_id, segment_s) for _, film_id, segment_s in _parts(directory) if 0 < segment_s <= at_most_s]
+    if not parts:
+        return None
+    films = set(film_ids)
+    lengths = Counter(segment_s for film_id, segment_s in parts if film_id in films)
+    return max(lengths, key=lambda segment_s: (lengths[segment_s], segment_s), default=None)
 
 
 def remove_parts(directory: str, but_of: Collection[str] = ()) -> None:
     """Removes all parts in a directory of records, except those of some films."""
-    for info in storage.list_files(storage.join(directory, PARTS_FOLDER)):
-        film_id = info.uri.rsplit("/", 1)[-1].rsplit("-", 2)[0]
+    for uri, film_id, _ in _parts(directory):
         if film_id not in but_of:
-            storage.remove(info.uri)
+            storage.remove(uri)
+
+
+def _parts(directory: str) -> list[tuple[str, str, int]]:
+    """Address, film and segments' length of each part; a file of another name is one of no film."""
+    uris = [info.uri for info in storage.list_files(storage.join(directory, PARTS_FOLDER))]
+    names = [_NAME.fullmatch(uri.rsplit("/", 1)[-1]) for uri in uris]
+    return [
+        (uri, name["film_id"], int(name["segment_s"])) if name else (uri, "", 0)
+        for uri, name in zip(uris, names, strict=True)
+    ]

@@ -14,7 +14,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -67,6 +67,7 @@ class Film:
         split: `train`, `validation`, `test` or any other name in the manifest; empty if there is none.
         labels: the address of its label file; empty if there is none.
         rendition: the name of this file among several of the same film, for example `480p`.
+        size_bytes: the size of its file where a listing says it, otherwise 0; only the order of work depends on it.
     """
 
     film_id: str
@@ -74,10 +75,11 @@ class Film:
     split: str = ""
     labels: str = ""
     rendition: str = ""
+    size_bytes: int = field(default=0, compare=False)
 
     def row(self) -> list[Any]:
         """This film as plain values."""
-        return [self.film_id, self.uri, self.split, self.labels, self.rendition]
+        return [self.film_id, self.uri, self.split, self.labels, self.rendition, self.size_bytes]
 
     @classmethod
     def of_row(cls, row: list[Any]) -> Film:
@@ -212,7 +214,7 @@ def _list_by_path(source: str, suffixes: Sequence[str]) -> tuple[list[Film], dic
     # The files found decide, not the characters of the name: `films [1920]` may be a folder.
     is_folder = all(info.uri.startswith(folder) for info in listed)
     root = folder if is_folder else re.split(r"[*?\[]", source)[0].rpartition("/")[0]
-    uris: dict[str, str] = {}
+    found: dict[str, storage.FileInfo] = {}
     others: list[str] = []
     for info in listed:
         if info.uri == source:
@@ -222,19 +224,21 @@ def _list_by_path(source: str, suffixes: Sequence[str]) -> tuple[list[Film], dic
             if is_folder and not info.uri.lower().endswith(tuple(suffixes)):
                 others.append(relative)
                 continue
-        uris[relative] = info.uri if storage.is_remote(info.uri) else os.path.abspath(info.uri)
-    return _named_apart(uris), count_by_suffix(others)
+        found[relative] = info
+    return _named_apart(found), count_by_suffix(others)
 
 
-def _named_apart(uris: Mapping[str, str]) -> list[Film]:
+def _named_apart(files: Mapping[str, storage.FileInfo]) -> list[Film]:
     """Films of these paths. Of two with one id (spaces at the ends, Unicode forms) one gets an id with a digest."""
     films: dict[str, Film] = {}
     # A path that is its own plain name comes first, and keeps its id whatever else comes into the folder.
-    for relative in sorted(uris, key=lambda name: (name != unicodedata.normalize("NFC", name.strip()), name)):
+    for relative in sorted(files, key=lambda name: (name != unicodedata.normalize("NFC", name.strip()), name)):
         film_id = escape_film_id(relative) if relative.strip() else ""
         if not film_id or film_id in films:
             film_id = distinct_film_id(relative)
-        films[film_id] = Film(film_id, uris[relative])
+        info = files[relative]
+        uri = info.uri if storage.is_remote(info.uri) else os.path.abspath(info.uri)
+        films[film_id] = Film(film_id, uri, size_bytes=info.size_bytes)
     return list(films.values())
 
 

@@ -2,13 +2,16 @@
 
     <output>/.films/<name>-<of this run>/<number>-of-<lists>    compressed JSON: a list of rows, one a film
 
-They are written before the job starts and removed when it has ended. Two runs into one folder have lists of their own;
-those of a killed run are removed by a later one after a week, since a job that was resubmitted reads them again.
+They are written before the job starts and removed when it has ended, on this machine also if it was interrupted. Two
+runs into one folder have lists of their own; those of a killed run are removed by a later one after a week, since a job
+that was resubmitted reads them again.
 """
 
 from __future__ import annotations
 
 import json
+import logging
+import math
 import os
 import time
 import uuid
@@ -19,7 +22,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import StorageError
 
+_LOG = logging.getLogger(__name__)
 WORK_LISTS = ".films"
 Listed = TypeVar("Listed")
 _FORGOTTEN_AFTER_S = 7 * 24 * 3600
@@ -49,9 +54,7 @@ def write_work_list(films: Sequence[Listed], row_of: Callable[[Listed], list[Any
         output: the directory of the run.
         name: of the step that takes them.
     """
-    for info in storage.list_files(storage.join(output, WORK_LISTS)):
-        if time.time() - info.modified_s > _FORGOTTEN_AFTER_S:
-            storage.remove(info.uri)
+    _remove(storage.join(output, WORK_LISTS), time.time() - _FORGOTTEN_AFTER_S)
     folder = storage.join(output, WORK_LISTS, f"{name}-{uuid.uuid4().hex[:8]}")
     lists = -(-len(films) // FILMS_PER_LIST)
     for number in range(lists):
@@ -71,10 +74,21 @@ def read_work(uri: str) -> Iterator[list[Any]]:
 
 
 def remove_work(work: WorkList) -> None:
-    """Removes the lists of a run that has ended."""
-    for uri in list_work(work.folder) if work.films else ():
-        storage.remove(uri)
-    if work.films and not storage.is_remote(work.folder):
-        with suppress(OSError):  # another run's lists may lie there
-            for folder in (work.folder, os.path.dirname(work.folder)):
-                os.rmdir(folder)
+    """Removes the lists of a run that has ended; if that fails, a warning says so, since the run itself is done."""
+    if work.films:
+        _remove(work.folder)
+
+
+def _remove(folder: str, before_s: float = math.inf) -> None:
+    """Removes the lists below a folder that were written before a time, and on a disk the folders that held them."""
+    try:
+        for info in storage.list_files(folder):
+            if info.modified_s >= before_s:
+                continue
+            storage.remove(info.uri)
+            if not storage.is_remote(info.uri):
+                with suppress(OSError):  # other lists lie there
+                    os.rmdir(os.path.dirname(info.uri))
+                    os.rmdir(os.path.dirname(os.path.dirname(info.uri)))
+    except (StorageError, OSError) as error:
+        _LOG.warning("%s: lists of films that nobody needs any more can't be removed: %s", folder, error)

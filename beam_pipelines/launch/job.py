@@ -169,23 +169,28 @@ def run(
         count_done: suffix of the files in `output` of which each means one finished film; no progress
             is shown without one.
         film_seconds: how long the film of such a file is, in seconds; shown as film-hours and speed.
-        lists: of the run's films, which are removed once it has ended.
+        lists: of the run's films, which are removed once it has ended; a cluster may still read those of a job that
+            was interrupted here.
         marker: a file in `output` that says to others that the results are whole; removed first, as the manifest is.
     """
     _check_output(output)
     logging.getLogger("apache_beam.runners.portability.local_job_service").addFilter(_is_worth_a_line)
     for name in filter(None, (RUN_MANIFEST, marker)):
         storage.remove(storage.join(output, name))
-    pipeline = Pipeline(options=options)
-    define(pipeline)
-    if is_template(options):
-        pipeline.run()
-        return EXIT_OK
-    with watch(output, films, count_done, film_seconds) if count_done else nullcontext():
-        pipeline.run().wait_until_finish()
-    manifest = read_manifest_of_run(output)
-    for work in lists:
-        remove_work(work)
+    nobody_reads_lists = is_local(options)
+    try:
+        pipeline = Pipeline(options=options)
+        define(pipeline)
+        if is_template(options):
+            pipeline.run()
+            return EXIT_OK
+        with watch(output, films, count_done, film_seconds) if count_done else nullcontext():
+            pipeline.run().wait_until_finish()
+        manifest = read_manifest_of_run(output)
+        nobody_reads_lists = True
+    finally:
+        for work in lists if nobody_reads_lists else ():
+            remove_work(work)
     _print_summary(manifest, output)
     return exit_code(manifest)
 

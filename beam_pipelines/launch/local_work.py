@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Sequence
 
+from beam_pipelines.extraction.parts_folder import kept_segment_s
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.films.films_on_disk import films_at
 from beam_pipelines.foundation import storage
@@ -38,15 +39,20 @@ def looks_up(films: int, directory: str) -> bool:
     return films <= (_LOOKED_UP_FILMS_IN_A_BUCKET if storage.is_remote(directory) else _LOOKED_UP_FILMS)
 
 
-def segment_for(films: Sequence[Film], segment_s: int, workers: int = 0) -> int:
+def segment_for(films: Sequence[Film], segment_s: int, directory: str, workers: int = 0) -> int:
     """How long the segments of films may be, in seconds, so that fewer films than workers keep all of them busy.
+
+    Where a killed run has left parts of these films, they are as long as its own, so that its work isn't done again.
 
     Args:
         films: the films to extract.
         segment_s: `extract.segment_s`, the longest.
+        directory: the directory of their records.
         workers: the number of workers; 0 for one per core.
     """
     workers = workers or os.cpu_count() or 1
+    if kept_s := kept_segment_s(directory, (film.film_id for film in films), segment_s):
+        return kept_s
     if not films or len(films) >= workers or any(storage.is_remote(film.uri) for film in films):
         return segment_s
     longest_s = max(_length_s(film.uri) for film in films)
@@ -89,12 +95,12 @@ def workers_for(
 
 
 def largest_first(films: Sequence[Film]) -> Sequence[Film]:
-    """The films, largest file first; films in buckets, and those whose file can't be examined, come last, in order.
+    """The films, largest file first; those whose size nobody knows (in a bucket, by a manifest) come last, in order.
 
     Beam's local runner assigns every n-th film to each worker at the start. In this order the workers have about equal
     work, and none waits at the end for another that still has the longest film to do.
     """
-    sizes = [_size_bytes(film.uri) for film in films]
+    sizes = [film.size_bytes or _size_bytes(film.uri) for film in films]
     return films_at(films, sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True))
 
 

@@ -79,7 +79,7 @@ class FromRecords:
         """None, since nothing is cut."""
         return None
 
-    def with_segments(self, segment_for: Callable[[Sequence[Film], int], int]) -> FromRecords:
+    def with_segments(self, segment_for: Callable[[Sequence[Film], int, str], int]) -> FromRecords:
         """This source, since nothing is cut."""
         return self
 
@@ -162,9 +162,9 @@ class FromFilms:
         """How long the segments of long films are in this run."""
         return self.cut_s or self.config.segment_s
 
-    def with_segments(self, segment_for: Callable[[Sequence[Film], int], int]) -> FromFilms:
-        """The same source with segments as long as a function of the films and `extract.segment_s` says."""
-        return replace(self, cut_s=segment_for(self.catalogue, self.config.segment_s))
+    def with_segments(self, segment_for: Callable[[Sequence[Film], int, str], int]) -> FromFilms:
+        """The same with segments as long as a function of films, `extract.segment_s` and the records' folder says."""
+        return replace(self, cut_s=segment_for(self.catalogue, self.config.segment_s, self.directory))
 
     def looked_up(self, files: CurveFiles) -> FromFilms:
         """The same source, with the films set apart that are extracted already, and those of them that need no work."""

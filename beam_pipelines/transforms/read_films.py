@@ -13,6 +13,7 @@ from typing import Any
 import apache_beam as beam
 
 from beam_pipelines.films.work_lists import WorkList, list_work, read_work
+from beam_pipelines.foundation.errors import StorageError
 
 
 @dataclass
@@ -31,10 +32,20 @@ class ReadFilms(beam.PTransform):
         return (
             pipeline
             | "Folder" >> beam.Create([self.work.folder], reshuffle=False)
-            | "List" >> beam.FlatMap(list_work)
+            | "List" >> beam.FlatMap(_list)
             | "ReshuffleLists" >> beam.Reshuffle()
             | "Read" >> beam.FlatMap(_read, self.film_of)
         )
+
+
+def _list(folder: str) -> list[str]:
+    lists = list_work(folder)
+    if not lists:
+        raise StorageError(
+            f"{folder}: this worker doesn't see the lists of the run's films. --output must lie where all workers see "
+            "it: in a bucket, or a folder that they share. If the lists were removed, start the command again"
+        )
+    return lists
 
 
 def _read(uri: str, film_of: Callable[[list[Any]], Any]) -> Iterator[Any]:

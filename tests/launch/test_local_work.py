@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from beam_pipelines.extraction.parts_folder import PARTS_FOLDER, part_name, remove_parts
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.launch import job, local_work
 from beam_pipelines.launch.local_work import largest_first, looks_up, segment_for, workers_for
@@ -12,12 +13,13 @@ from tests.support.synthetic_clips import regular_times, write_clip
 
 def test_the_largest_files_come_first_and_what_has_no_size_last_in_its_order(tmp_path):
     films = [Film("bucket", "gs://bucket/film.mp4"), Film("absent", str(tmp_path / "absent.mp4"))]
+    films.append(Film("listed", "gs://bucket/listed.mp4", size_bytes=50))
     films.append(Film("refused", "a name with a zero\0in it"))
     for name, size_bytes in (("short", 10), ("long", 1000), ("middle", 100), ("as_long", 1000)):
         (tmp_path / name).write_bytes(bytes(size_bytes))
         films.append(Film(name, str(tmp_path / name)))
     order = [film.film_id for film in largest_first(films)]
-    assert order == ["long", "as_long", "middle", "short", "bucket", "absent", "refused"]
+    assert order == ["long", "as_long", "middle", "listed", "short", "bucket", "absent", "refused"]
 
 
 @pytest.fixture
@@ -56,10 +58,10 @@ def test_a_short_film_is_the_work_of_one_process_and_a_long_one_may_be_that_of_a
 def test_fewer_films_than_cores_are_cut_so_that_all_cores_work(monkeypatch, lengths_s, segment_s, processes):
     films = [Film(str(number), str(number)) for number in range(len(lengths_s))]
     monkeypatch.setattr(local_work, "_length_s", lambda uri: lengths_s[int(uri)])
-    assert segment_for(films, 900) == segment_s
+    assert segment_for(films, 900, "records") == segment_s
     # One core of two would have 900 s and the other 360.
     monkeypatch.setattr(local_work, "_length_s", lambda _: 1260)
-    assert segment_for(films[:1], 900, workers=2) == 600
+    assert segment_for(films[:1], 900, "records", workers=2) == 600
     monkeypatch.setattr(local_work, "_length_s", lambda uri: lengths_s[int(uri)])
     assert min(8, workers_for(films, segment_s=segment_s)) == processes
 
@@ -69,9 +71,32 @@ def test_a_films_length_is_what_its_header_says_and_a_segment_is_never_longer_th
     (tmp_path / "text.mp4").write_text("no film")
     assert local_work._length_s(str(tmp_path / "clip.mp4")) == pytest.approx(2.0)
     assert local_work._length_s(str(tmp_path / "text.mp4")) == local_work._length_s("absent.mp4") == 0.0
-    assert segment_for([Film("clip", str(tmp_path / "clip.mp4"))], 300, workers=2) == 300
-    assert segment_for([Film("remote", "gs://bucket/film.mp4")], 900, workers=2) == 900
-    assert segment_for([], 900) == 900
+    assert segment_for([Film("clip", str(tmp_path / "clip.mp4"))], 300, "records", workers=2) == 300
+    assert segment_for([Film("remote", "gs://bucket/film.mp4")], 900, "records", workers=2) == 900
+    assert segment_for([], 900, "records") == 900
+
+
+@pytest.mark.usefixtures("eight_cores")
+def test_a_run_after_a_killed_one_cuts_films_as_that_did(monkeypatch, tmp_path):
+    monkeypatch.setattr(local_work, "_length_s", lambda _: 1260)
+    films = [Film(f"a-film-{number}.mp4", str(number)) for number in range(8)]
+    for film_id, segment_s, first in (
+        ("a-film-1.mp4", 600, 600),
+        ("a-film-1.mp4", 600, 0),
+        ("another.mp4", 300, 0),
+        ("another.mp4", 300, 300),
+        ("another.mp4", 300, 600),
+    ):
+        place = tmp_path / PARTS_FOLDER / part_name(film_id, "0123456789abcdef", segment_s, first)
+        place.parent.mkdir(exist_ok=True)
+        place.touch()
+    (tmp_path / PARTS_FOLDER / "a-film-1.mp4-0123456789abcdef-000900.npz").touch()  # of an earlier version
+    for left in (films, films[:2]):
+        assert segment_for(left, 900, str(tmp_path)) == 600
+    assert segment_for(films[:1], 900, str(tmp_path)) == 300, "no parts of this film are there"
+    assert segment_for(films[:2], 300, str(tmp_path)) == 300, "never longer than configured"
+    remove_parts(str(tmp_path), ["a-film-1.mp4"])
+    assert len(list((tmp_path / PARTS_FOLDER).iterdir())) == 2
 
 
 @pytest.mark.usefixtures("eight_cores")

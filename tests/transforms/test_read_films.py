@@ -15,7 +15,10 @@ from beam_pipelines.extraction.earlier_runs import ListedFilm
 from beam_pipelines.films import work_lists
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.films.work_lists import WORK_LISTS, WorkList, list_work, read_work, remove_work, write_work_list
-from beam_pipelines.transforms.read_films import ReadFilms
+from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.errors import StorageError
+from beam_pipelines.launch import job
+from beam_pipelines.transforms.read_films import ReadFilms, _list
 
 
 def listed(count: int) -> list[ListedFilm]:
@@ -77,6 +80,39 @@ def test_lists_of_a_run_that_was_killed_a_week_ago_are_removed(tmp_path: Path, m
             patch.setattr(work_lists.time, "time", lambda later_s=later_s: later_s)
             remove_work(write_work_list([1], lambda number: [number], str(tmp_path), "score"))
         assert len(list_work(killed.folder)) == lists
+    assert not (tmp_path / WORK_LISTS).exists()
+
+
+def test_a_worker_that_does_not_see_the_lists_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"absent: this worker .* --output must lie where all workers see it"):
+        _list(str(tmp_path / "absent"))
+
+
+def test_lists_that_cannot_be_removed_are_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(uri: str) -> None:
+        raise StorageError(f"{uri}: no permission")
+
+    work = write_work_list([1], lambda number: [number], str(tmp_path), "score")
+    monkeypatch.setattr(storage, "remove", refused)
+    remove_work(work)
+    assert "can't be removed" in caplog.text
+    assert "no permission" in caplog.text
+
+
+@pytest.mark.parametrize(("runner", "lists_left"), [([], 0), (["--runner=PortableRunner"], 1)])
+def test_the_lists_of_a_run_that_was_interrupted_stay_for_a_cluster_alone(
+    runner: list[str], lists_left: int, tmp_path: Path
+) -> None:
+    def interrupted(pipeline: beam.Pipeline) -> None:
+        raise KeyboardInterrupt
+
+    work = write_work_list([1], lambda number: [number], str(tmp_path), "score")
+    with pytest.raises(KeyboardInterrupt):
+        job.run(interrupted, job.beam_options(runner, 0), str(tmp_path), 1, lists=[work])
+    assert len(list_work(work.folder)) == lists_left
+    assert (tmp_path / WORK_LISTS).exists() == bool(lists_left)
 
 
 @pytest.mark.usefixtures("emulator")
