@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from beam_pipelines.foundation.command_line import guarded
 from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, nearest
 from beam_pipelines.foundation.version import __version__
 
@@ -62,7 +63,10 @@ first steps: cineaffect look film.mp4      cineaffect demo --output demo-run
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one subcommand and returns its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    return guarded(_main, argv)
+
+
+def _main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(USAGE)
         return EXIT_OK if arguments else EXIT_CONFIGURATION

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import difflib
 import logging
+import os
+import select
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -18,6 +20,9 @@ from beam_pipelines.foundation.logs.structured_log import is_json
 BEAMS_OWN = frozenset({"dry_run", "num_workers"})
 """Beam's options that look like misspelt options of a job."""
 
+_BROKEN_PIPE = 141
+"""The exit code of a command that nobody reads any more, as shells know it: 128 and the number of SIGPIPE."""
+
 _NEARLY = 0.8
 """The similarity (at most 1) from which on an option counts as a misspelt other one."""
 
@@ -25,18 +30,35 @@ _NEARLY = 0.8
 def guarded(main: Callable[[list[str]], int], argv: Sequence[str] | None) -> int:
     """Runs a command's main and returns its exit code; errors meant for people are printed without a trace.
 
+    A command that writes into a pipe that nobody reads any more (`| head`) ends without a word.
+
     Args:
         main: a function of the arguments that returns the exit code.
         argv: the arguments; None for those of this process.
     """
     try:
-        return main(list(sys.argv[1:] if argv is None else argv))
+        code = main(list(sys.argv[1:] if argv is None else argv))
+        print(end="", flush=True)
+        return code
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        # What is still to be written must not fail once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return _BROKEN_PIPE
     except CineAffectError as error:
         if is_json():
             logging.getLogger(__name__).error("%s", error)
         else:
             print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe that nobody reads any more, as after `| head`: no other pipe is meant."""
+    output = select.poll()
+    output.register(1, 0)
+    return any(event & select.POLLERR for _, event in output.poll(0))
 
 
 def make_parser(command: str, description: str | None, examples: str = "") -> argparse.ArgumentParser:

@@ -23,7 +23,7 @@ from beam_pipelines.labels.layouts import AnnotationError, LabelRow, read_rows
 from beam_pipelines.labels.rated import read_ratings
 from beam_pipelines.labels.raters import Ratings, disagreement, fused, standardised
 
-_STEP_TOLERANCE_S = 0.01
+_STEP_TOLERANCE_S, _RUNS_ON_S = 0.01, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +76,12 @@ class LabelReport:
     def complete(self) -> bool:
         """Whether every row has a second and every second a row."""
         return self.used == self.label_rows == self.film_seconds and not self.unpaired_rows
+
+    @property
+    def runs_on(self) -> bool:
+        """Whether all that differs are a few rows after the film's end: people stop rating a little later."""
+        whole = self.used == self.film_seconds and not self.before_film and not self.unpaired_rows
+        return whole and self.after_film <= _RUNS_ON_S
 
 
 def read_labels(uri: str, config: LabelConfig, film_id: str = "") -> Labels:
@@ -220,13 +226,22 @@ def report_alignment(film_id: str, labels: Labels, seconds: int) -> LabelReport:
 
 
 def render_reports(reports: Sequence[LabelReport]) -> str:
-    """A table of the films whose labels and features don't match second by second, with the sum over all films."""
+    """A table of the films whose labels and features don't match second by second, with the sum over all films.
+
+    Labels that only go on for some seconds are no fault, and cost one line.
+    """
     columns = ["film_id", "film_seconds", "label_rows", "used", "before_film", "after_film", "unlabelled_seconds"]
     if any(report.unpaired_rows for report in reports):
         columns.append("unpaired_rows")
     cut = [report for report in reports if not report.complete]
     if not cut:
         return f"Labels and features match second by second in all {len(reports)} films."
+    if all(report.runs_on for report in cut):
+        longest, rows_cut = max(report.after_film for report in cut), sum(report.after_film for report in cut)
+        return (
+            f"Labels and features match second by second in all {len(reports)} films; in {len(cut)} of them labels go "
+            f"on for up to {longest} s after the film's end ({rows_cut} rows, left out)."
+        )
     rows = [[str(asdict(report)[column]) for column in columns] for report in cut]
     rows.append(["all films", *(str(sum(asdict(report)[column] for report in reports)) for column in columns[1:])])
     first = f"Labels and features differ in {len(cut)} of {len(reports)} films:"

@@ -102,5 +102,6 @@ def test_refusals_say_which_side_is_the_older_one(tmp_path: Path):
         check_header(replace(header, descriptions=now), old)
     with pytest.raises(ConfigurationError, match="the model was trained on features of an earlier version"):
         old.refuse_descriptions(now)
-    with pytest.raises(ConfigurationError, match="use the extract section that its training films"):
-        new.refuse_descriptions({"audio": {**now["audio"], "window_s": 0.5}})
+    with pytest.raises(ConfigurationError, match="use the extract section that its training films") as caught:
+        new.refuse_descriptions({"audio": {**now["audio"], "window_s": 0.5, "own": {"resize": "pad"}}})
+    assert '(own.resize is "pad", was not given; window_s is 0.5, was 0.96); use' in str(caught.value)

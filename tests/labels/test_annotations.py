@@ -211,6 +211,13 @@ def test_table_of_what_was_cut() -> None:
     assert text[0] == "Labels and features differ in 1 of 2 films:"
     assert text[2].split() == ["film46", "3000", "100", "100", "0", "0", "2900"]
     assert text[3].split()[2:] == ["3003", "103", "103", "0", "0", "2900"]
+    on, far, short = (report_alignment("on", labels_at([float(t) for t in range(rows)]), 9) for rows in (11, 15, 7))
+    assert render_reports([whole, on, on]) == (
+        "Labels and features match second by second in all 3 films; in 2 of them labels go on for up to 2 s after the "
+        "film's end (4 rows, left out)."
+    )
+    for other in (far, short):
+        assert render_reports([whole, on, other]).splitlines()[0] == "Labels and features differ in 2 of 3 films:"
 
 
 def test_an_address_of_raters_in_another_layout_says_what_it_needs(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from beam_pipelines.contracts.models.raw_prediction import (
 from beam_pipelines.contracts.models.seen_features import UnlikeSeconds
 from beam_pipelines.contracts.models.transformed_features import unlike_film
 from beam_pipelines.contracts.records.feature_changes import note_on_model, note_on_records
-from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
+from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX, differences
 from beam_pipelines.contracts.records.records import FilmRecord, RecordHeader
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.configuration import validate
@@ -300,7 +300,6 @@ def _digest(directory: Path) -> str:
 def _differences(modality: str, found: Mapping[str, Any], expected: Mapping[str, Any] | None) -> str:
     if expected is None:
         return ""
-    keys = sorted(key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key))
-    shown = "; ".join(f"{key} is {found.get(key)!r}, was {expected.get(key)!r}" for key in keys)
+    shown = differences(found, expected)
     note = note_on_records({modality: found}) or note_on_model({modality: expected})
     return (f" ({shown})" if shown else "") + (f"; {note}" if note else "")

@@ -12,6 +12,7 @@ from beam_pipelines.contracts.curves.shares import WITHIN, Explain
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.seen_features import SeenFeatures
 from beam_pipelines.contracts.records.feature_changes import note_on_model
+from beam_pipelines.contracts.records.feature_track import differences
 from beam_pipelines.contracts.records.records import fingerprint, is_untrained
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.configuration import Section
@@ -197,15 +198,16 @@ class ModelCard(Section):
             descriptions: modality -> description of the section's features.
 
         Raises:
-            ConfigurationError: if the fingerprint of a modality differs; the text names both.
+            ConfigurationError: if the fingerprint of a modality differs; the text names both, and the keys that differ.
         """
         for modality, description in descriptions.items():
             found, expected = fingerprint(description), self.fingerprints[modality]
             if found != expected:
                 note = note_on_model(self.descriptions)
+                shown = differences(description, self.descriptions.get(modality, description))
                 raise ConfigurationError(
                     f"extract.{modality}: makes features with the fingerprint {found}, model {self.version} was "
-                    f"trained on {expected}; "
+                    f"trained on {expected}{f' ({shown})' if shown else ''}; "
                     f"{note or 'use the extract section that its training films were extracted with'}"
                 )
 

@@ -69,6 +69,24 @@ def same_features(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return fingerprint(one) == fingerprint(other) and all(one.get(key) == other.get(key) for key in CHOSEN)
 
 
+def differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    """In what the fingerprints of two descriptions differ, as `key is 1, was 2`; what lies within a key has a dot."""
+    one, other = _flat(found), _flat(expected)
+    keys = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+    return "; ".join(f"{key} is {one.get(key, 'not given')}, was {other.get(key, 'not given')}" for key in keys)
+
+
+def _flat(description: Mapping[str, Any]) -> dict[str, str]:
+    """Key -> value as JSON, since a description that was read from a file has lists where it had tuples."""
+    flat: dict[str, str] = {}
+    for key, value in description.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{inner}": text for inner, text in _flat(value).items()}
+        elif key not in CHOSEN:
+            flat[key] = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return flat
+
+
 def is_untrained(description: Mapping[str, Any]) -> bool:
     """Whether features with this description come from a network with random weights."""
     return str(description.get("weights", "")).startswith(UNTRAINED)
