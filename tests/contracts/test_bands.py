@@ -142,6 +142,8 @@ def test_bands_hold_only_around_the_curve_that_was_measured():
     calibration = Calibration(films=("a", "b", "c", "d"), half_widths=half_widths)
     card = ModelCard.model_validate({**make_card("1"), "calibration": calibration.model_dump(mode="json")})
     own = card.smoothing
+    turned = Calibration.model_validate({"half_widths": {target: {95: 0.5, 80: 0.2} for target in half_widths}})
+    assert [list(of_levels) for of_levels in turned.half_widths.values()] == [[80, 95]] * 2
     assert card.half_widths(own) == half_widths
     assert card.half_widths(own, stride_s=2) == {} == card.half_widths(NONE)
     assert card.without_bands(own) == "the 95 % band needs 19 films; this model was calibrated on 4"

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from beam_pipelines.contracts.models.exported_cards import exports_of
 from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of, find_model
 from beam_pipelines.contracts.models.model_card import ModelCard
 from beam_pipelines.contracts.records import records
@@ -36,6 +37,20 @@ def test_a_directory_of_exports_gives_its_highest_whole_version(exports):
     assert find_model(str(exports)).card.version == "10"
     assert find_model(str(exports) + "/").uri == str(exports / "10")
     assert find_model(str(exports / "9")).card.version == "9"
+
+
+@pytest.mark.parametrize(
+    ("version", "exports"),
+    [
+        ("run/exports/3", "run/exports"),
+        ("/run/exports/3/", "/run/exports"),
+        ("3", "."),
+        (".", ".."),
+        ("gs://bucket/exports/3", "gs://bucket/exports"),
+    ],
+)
+def test_a_version_lies_in_a_directory_of_exports(version, exports):
+    assert exports_of(version) == exports
 
 
 def test_the_pointer_names_the_version_in_use(exports, tmp_path):
@@ -101,6 +116,14 @@ def without(key):
     return json.dumps(card)
 
 
+def with_bands(half_widths):
+    return json.dumps(make_card("1") | {"calibration": {"films": ["a", "b", "c", "d"], "half_widths": half_widths}})
+
+
+def with_seen(modality, **figures):
+    return json.dumps(make_card("1") | {"seen": {modality: figures}})
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -110,6 +133,21 @@ def without(key):
         (without("version"), "version: Field required"),
         (json.dumps(make_card("1") | {"smoothing": {"cutof_hz": 0.1}}), "did you mean 'cutoff_hz'"),
         (json.dumps(make_card("1") | {"fingerprints": {"image": "x"}}), "fingerprints says nothing of audio"),
+        (
+            with_bands({"valence": {80: -0.1}, "arousal": {80: 0.1}}),
+            r"half_widths\.valence\.80: .*greater than or equal",
+        ),
+        (with_bands({"valence": {80: float("nan")}, "arousal": {80: 0.1}}), r"half_widths\.valence\.80: .*finite"),
+        (
+            with_bands({"valence": {80: 0.1}, "arousal": {80: 0.1, 95: 0.2}}),
+            "the levels are 80 and 95, the same for each",
+        ),
+        (with_bands({"valence": {50: 0.1}, "arousal": {50: 0.1}}), "the levels are 80 and 95"),
+        (with_bands({"valence": {80: 0.1}}), "calibration.half_widths: says nothing of arousal"),
+        (with_seen("audio", distance=-1), r"seen\.audio\.distance: .*greater than or equal"),
+        (with_seen("audio", distance=float("nan")), r"seen\.audio\.distance: .*finite"),
+        (with_seen("audio", distance=1, present=20), r"seen\.audio\.present: .*less than or equal"),
+        (with_seen("face", distance=1), "seen: speaks of face, which the model doesn't take"),
         (json.dumps(make_card("1")), "no saved_model.pb"),
     ],
 )

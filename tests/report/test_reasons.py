@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -71,17 +75,41 @@ def test_webvtt_metadata_hold_the_shares_as_json():
         assert sum(cue["shares"]["arousal"].values()) == pytest.approx(cue["arousal"], abs=3e-4)
 
 
-def test_the_page_stacks_the_shares_and_shows_a_moment(page: Any, tmp_path: Path):
-    (tmp_path / "films").mkdir()
-    write_clip(tmp_path / "films" / "play.mp4", regular_times(SECONDS * 10, 10), rate_hz=10)
-    (tmp_path / "films.csv").write_text("film_id,path\nplay,films/play.mp4\n")
-    write_scores(tmp_path, [explained(), explained("gone")], [])
-    assert main(["--scores", str(tmp_path), "--manifest", str(tmp_path / "films.csv")]) == 0
-    report = tmp_path / "report"
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of two films with the same explained curve, one of which is at hand."""
+    root = tmp_path_factory.mktemp("reasons")
+    (root / "films").mkdir()
+    write_clip(root / "films" / "play.mp4", regular_times(SECONDS * 10, 10), rate_hz=10)
+    (root / "films.csv").write_text("film_id,path\nplay,films/play.mp4\n")
+    write_scores(root, [explained(), explained("gone")], [])
+    assert main(["--scores", str(root), "--manifest", str(root / "films.csv")]) == 0
+    return root / "report"
+
+
+def painted(page: Any) -> list[int]:
+    """How many pixels of the band under arousal have the colour of each of its parts."""
+    return page.evaluate(
+        """() => {
+             const canvas = document.getElementById("shares-arousal");
+             const style = getComputedStyle(document.documentElement);
+             const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+             return [0, 1, 2].map((number) => {
+               const hex = style.getPropertyValue(`--share-${number}`).trim().slice(1);
+               const colour = [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16));
+               let found = 0;
+               for (let at = 0; at < data.length; at += 4)
+                 if (data[at + 3] === 255 && colour.every((value, place) => data[at + place] === value)) found++;
+               return found;
+             });
+           }"""
+    )
+
+
+def test_the_page_stacks_the_shares_and_shows_a_moment(page: Any, report: Path):
     open_film(page, report, "play")
-    pixels = "new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)"
-    paints = page.eval_on_selector("#shares-arousal", f"(c) => new Set({pixels}).size")
-    assert paints >= 4, "three parts and what lies behind them"
+    sound, picture, _ = painted(page)
+    assert sound > 2 * picture > 0, "0.3 and -0.1 of the same wave"
     assert "sound" in page.inner_text("#share-legend")
     assert "arousal +0.05" in page.inner_text("#share-legend")
     assert page.is_hidden("#moment")
@@ -92,3 +120,40 @@ def test_the_page_stacks_the_shares_and_shows_a_moment(page: Any, tmp_path: Path
     page.keyboard.press("n")
     wait_until(page, "document.getElementById('moment-note').textContent.includes('not at hand')")
     assert page.is_hidden("#moment-frames canvas >> nth=0")
+
+
+class WithoutRanges(SimpleHTTPRequestHandler):
+    """Answers every request with the whole file, as `python -m http.server` does, and as if no cache could hold it."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        with suppress(ConnectionError):  # the browser leaves off when it has seen enough
+            super().do_GET()
+
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "no-store")
+        super().end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_server_that_can_only_play_from_the_start_gives_no_wrong_frames(browser: Any, report: Path):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(WithoutRanges, directory=str(report.parent)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    page = browser.new_page()
+    try:
+        page.goto(f"http://127.0.0.1:{server.server_port}/report/index.html#film=play")
+        page.wait_for_selector("#chart-arousal canvas")
+        wait_until(page, "document.querySelector('#film-body video').readyState > 0")
+        before = sum("play.mp4" in path for path in WithoutRanges.asked)
+        page.click("#events button >> nth=0")
+        wait_until(page, "document.getElementById('moment-note').textContent !== ''")
+        assert sum("play.mp4" in path for path in WithoutRanges.asked) == before + 1, "a video of its own, not earlier"
+        assert page.eval_on_selector_all("#moment-frames canvas", "(all) => all.every((c) => c.height !== 120)")
+    finally:
+        page.close()
+        server.shutdown()
+        server.server_close()

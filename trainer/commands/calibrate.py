@@ -33,7 +33,7 @@ def _main(argv: list[str]) -> int:
 
     from beam_pipelines.contracts.curves.bands import lines
     from beam_pipelines.contracts.models.current_version import read_current
-    from beam_pipelines.contracts.models.exported_cards import versions_of
+    from beam_pipelines.contracts.models.exported_cards import exports_of, versions_of
     from beam_pipelines.films.catalogue import films_of_splits, read_manifest
     from beam_pipelines.foundation.configuration import load_section
     from beam_pipelines.foundation.tensorflow_start import start_tensorflow
@@ -53,7 +53,7 @@ def _main(argv: list[str]) -> int:
     start_tensorflow()
     model = find_member(arguments.model)
     calibration = calibrate(model, films, test_films, arguments.records, config)
-    exports = arguments.output or model.uri.rpartition("/")[0]
+    exports = arguments.output or exports_of(model.uri)
     version = arguments.export_version or max(versions_of(exports), default=0) + 1
     for target, levels in calibration.half_widths.items():
         widths = ", ".join(f"{level} % within ±{half:.3f}" for level, half in levels.items())

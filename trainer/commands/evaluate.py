@@ -39,7 +39,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.foundation.configuration import load_section
     from beam_pipelines.labels.annotations import render_reports
     from trainer.evaluation.evaluate import evaluate_run, evaluate_run_file, write_evaluation
-    from trainer.evaluation.run_origin import known_note, own_range_note, untrained_note
+    from trainer.evaluation.run_origin import bands_note, known_note, own_range_note, untrained_note
     from trainer.foundation.config import TrainConfig
 
     config = load_section("train", TrainConfig, arguments.config, arguments.overrides)
@@ -58,6 +58,8 @@ def _main(argv: list[str]) -> int:
     print(evaluation.table.to_text(per_film=arguments.per_film))
     for line in lines(evaluation.bands):
         print(line)
+    if note := bands_note(evaluation.bands_without):
+        print(note)
     if evaluation.own_range:
         print(own_range_note())
     if evaluation.untrained:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,18 @@ def bands_of_run(scores: str, films: Sequence[Film], config: LabelConfig) -> Mea
     return {
         target: {level: dict(measure(several)) for level, several in levels.items()} for target, levels in found.items()
     }
+
+
+def bands_of_new_films(
+    scores: str, films: Sequence[Film], config: LabelConfig, had_part: Collection[str]
+) -> tuple[Measured, tuple[str, ...]]:
+    """How well a run's bands hold on new films, and the films that it leaves out, for they `had_part` in them.
+
+    Arguments and errors are otherwise those of `bands_of_run`.
+    """
+    new = [film for film in films if film.film_id not in had_part]
+    without = [film.film_id for film in films if film.film_id in had_part and bands_of_run(scores, [film], config)]
+    return bands_of_run(scores, new, config), tuple(without)
 
 
 def crossed_bands(films: Errors, targets: Sequence[str], label_range: tuple[float, float]) -> Measured:

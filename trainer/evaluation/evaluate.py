@@ -23,7 +23,7 @@ from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.labels.annotations import LabelReport, align, raters_on_clock, read_labels, report_alignment
 from beam_pipelines.labels.config import LabelConfig
 from beam_pipelines.labels.raters import Ratings
-from trainer.evaluation.bands import Measured, bands_of_run
+from trainer.evaluation.bands import Measured, bands_of_new_films
 from trainer.evaluation.curve_files import RAW, RIDGE, SMOOTHED, read_curve, ridge_rows, targets_of_curve
 from trainer.evaluation.metrics import MetricsTable, mean_label, tabulate
 from trainer.evaluation.rater_rows import rater_rows
@@ -132,7 +132,8 @@ class Evaluation:
         chosen_on: films that chose the model's epoch and filter; None if the run doesn't say.
         without_ridge: films without a curve of ridge regression, if others have one; its rows are left out then.
         own_range: whether the model gives every film a range of its own, so that the table has correlations only.
-        bands: how well the curves' bands hold; empty if they have none.
+        bands: how well the curves' bands hold on new films; empty if there are none.
+        bands_without: films that have bands but had a part in the model or its bands, so that they say nothing of them.
     """
 
     table: MetricsTable
@@ -145,6 +146,7 @@ class Evaluation:
     without_ridge: tuple[str, ...] = ()
     own_range: bool = False
     bands: Measured = field(default_factory=dict)
+    bands_without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +191,9 @@ def evaluate_run(scores: str, films: Sequence[Film], constant_films: Sequence[Fi
     targets = _targets_of(scores, films)
     config = config.with_targets_of(folder, targets) if targets else config
     found = _evaluate(folder, curve_of, films, constant_films, config, origin, scores)
-    return replace(found, bands=bands_of_run(scores, films, config))
+    had_part = {*(found.learned_from or ()), *(found.chosen_on or ()), *origin.calibrated}
+    bands, without = bands_of_new_films(scores, films, config, had_part)
+    return replace(found, bands=bands, bands_without=without)
 
 
 def _targets_of(scores: str, films: Sequence[Film]) -> tuple[str, ...]:
@@ -282,6 +286,7 @@ def write_evaluation(evaluation: Evaluation, directory: str) -> None:
         "learned_from": None if evaluation.learned_from is None else list(evaluation.learned_from),
         "chosen_on": None if evaluation.chosen_on is None else list(evaluation.chosen_on),
         **({"bands": evaluation.bands} if evaluation.bands else {}),
+        **({"bands_without": evaluation.bands_without} if evaluation.bands_without else {}),
     }
     storage.write_text(storage.join(directory, EVALUATION), json.dumps(content, indent=2, allow_nan=False) + "\n")
     storage.write_text(storage.join(directory, "evaluation.csv"), evaluation.table.to_csv(evaluation.untrained or ()))

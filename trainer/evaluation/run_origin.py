@@ -22,12 +22,14 @@ class RunOrigin:
         learned: the films that the model knows; None if the run doesn't say.
         label_lag_s: how many seconds earlier its labels were put; None if the run doesn't say.
         own_range: whether the model gives every film a range of its own.
+        calibrated: the films that gave the model its bands.
     """
 
     untrained: tuple[str, ...] | None = None
     learned: LearnedFilms | None = None
     label_lag_s: int | None = None
     own_range: bool = False
+    calibrated: tuple[str, ...] = ()
 
     def with_beside(self, beside: RunOrigin, where: str) -> RunOrigin:
         """The origin of curves and of those beside them, in the directory `where`: the films that either model knows.
@@ -70,6 +72,7 @@ def origin_of_run(scores: str) -> RunOrigin:
         LearnedFilms.of_card(described) if described.get("data") else None,
         described.get("label_lag_s"),
         bool(described.get("own_range")),
+        tuple((described.get("calibration") or {}).get("films", ())),
     )
 
 
@@ -105,6 +108,16 @@ def known_note(learned_from: Sequence[str], chosen_on: Sequence[str], films: int
             f"good: {', '.join(chosen_on)}"
         )
     return "\n".join(lines)
+
+
+def bands_note(without: Sequence[str]) -> str:
+    """The line under the bands' figures about films that had a part in the model or its bands; empty if none had."""
+    if not without:
+        return ""
+    return (
+        f"how well bands hold is not measured on {len(without)} of these films, from which the model or its bands were "
+        f"made: {', '.join(without)}"
+    )
 
 
 def own_range_note() -> str:

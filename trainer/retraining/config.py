@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from beam_pipelines.foundation.configuration import Section
 
@@ -54,3 +54,13 @@ class RetrainConfig(Section):
     beat_constant_mean: bool = True
     unscorable_champion: Literal["beat_constant_mean", "keep"] = "beat_constant_mean"
     failure_threshold: float = Field(0.5, ge=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _calibration_films_have_no_other_part(self) -> Self:
+        others = {*self.train_splits, *self.validation_splits, *self.held_out_splits}
+        if shared := sorted(others.intersection(self.calibration_splits)):
+            raise ValueError(
+                f"calibration_splits: {', '.join(shared)} is a split for training, validation or holding out too; "
+                "films that calibrate are a split of their own: the model doesn't know them, and others test its bands"
+            )
+        return self

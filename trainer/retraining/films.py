@@ -64,15 +64,16 @@ class RoundFilms:
 def read_round_films(config: RetrainConfig, train: TrainConfig) -> RoundFilms:
     """Reads headers and labels of all films of the configured splits.
 
-    Films without labels are ignored; films that have labels but can't be used have failed. A held-out film whose file
-    is in training or validation too, or is held out under another id, is left out.
+    Films without labels are ignored; films that have labels but can't be used have failed. A film that is to calibrate
+    is left out if its file is in training or validation too, or calibrates under another id. A held-out film is left
+    out if its file has any of these parts too, or is held out under another id.
 
     Raises:
         RoundError: if the share of failed films is above `failure_threshold`.
         ConfigurationError: if the manifest can't be read, or a split has no films.
     """
-    challengers = (*config.train_splits, *config.validation_splits, *config.calibration_splits)
-    splits = (*challengers, *config.held_out_splits)
+    learned = (*config.train_splits, *config.validation_splits)
+    splits = (*learned, *config.calibration_splits, *config.held_out_splits)
     films = films_of_splits(read_manifest(config.manifest), splits, config.manifest)
     there = records.list_records(config.records)
     usable: dict[str, RoundFilm] = {}
@@ -94,19 +95,28 @@ def read_round_films(config: RetrainConfig, train: TrainConfig) -> RoundFilms:
             f"retrain.failure_threshold ({config.failure_threshold:g}): {reasons}",
             EXIT_TOO_MANY_FILMS_FAILED,
         )
-    # The challenger would have learned from the copy.
-    known = RoundFilms(usable, {}).sources(challengers)
+    known = RoundFilms(usable, {}).sources(learned)
+    for part, what in ((config.calibration_splits, "to calibrate"), (config.held_out_splits, "held out")):
+        copies, counted = _copies(RoundFilms(usable, {}).sources(part), known)
+        for film_id, reason in copies.items():
+            left_out[film_id] = f"{what}, but {reason}"
+            del usable[film_id]
+        known |= counted
+    return RoundFilms(usable, left_out)
+
+
+def _copies(films: Mapping[str, str], known: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The films that the challenger would know or that are there twice, with the reason, and the others."""
+    copies: dict[str, str] = {}
     counted: dict[str, str] = {}
-    for film_id, sha256 in RoundFilms(usable, {}).sources(config.held_out_splits).items():
+    for film_id, sha256 in films.items():
         if (original := find_among(known, film_id, sha256)) is not None:
-            left_out[film_id] = f"held out, but the same file as {original}, which the challenger knows"
-            del usable[film_id]
+            copies[film_id] = f"the same file as {original}, which the challenger knows"
         elif (twin := find_among(counted, film_id, sha256)) is not None:
-            left_out[film_id] = f"held out, but the same file as {twin}: one film is one observation"
-            del usable[film_id]
+            copies[film_id] = f"the same file as {twin}: one film is one observation"
         else:
             counted[film_id] = sha256
-    return RoundFilms(usable, left_out)
+    return copies, counted
 
 
 def _read(film: Film, there: Mapping[str, str], train: TrainConfig) -> RoundFilm | str:

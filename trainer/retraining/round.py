@@ -13,7 +13,7 @@ import numpy as np
 from beam_pipelines.contracts.curves.bands import LEVELS, films_needed
 from beam_pipelines.contracts.curves.curves import curve_uri
 from beam_pipelines.contracts.models.current_version import read_current
-from beam_pipelines.contracts.models.exported_cards import EXPORTS, versions_of
+from beam_pipelines.contracts.models.exported_cards import EXPORTS, exports_of, versions_of
 from beam_pipelines.contracts.models.learned_films import LearnedFilms, find_among
 from beam_pipelines.contracts.models.model_card import CARD
 from beam_pipelines.contracts.records.feature_changes import note_on_model
@@ -141,7 +141,7 @@ class Round:
         calibrated = calibrated_model(self.directory, version)
         if not _is_there(calibrated, CARD):
             arguments = [*common, "--model", challenger.uri, "--splits", ",".join(splits), "--test-splits", ""]
-            place = ["--output", calibrated.rpartition("/")[0], "--export-version", str(version)]
+            place = ["--output", exports_of(calibrated), "--export-version", str(version)]
             self.stages.start("calibrate", [*arguments, *place])
         return replace(challenger, uri=calibrated)
 
@@ -231,6 +231,8 @@ class Round:
         arguments = ["--records", self.config.records, "--manifest", self.manifest, "--model", model]
         arguments += ["--splits", ",".join(self.config.held_out_splits), "--output", output, "--workers=1"]
         arguments += ["--set", "plots=false", "--set", "csv=true", "--set", "failure_threshold=1.0"]
+        # Nothing reads it, and a champion may be older than explanations.
+        arguments += ["--set", "explain=nothing"]
         # Scoring wrote this file last: if it exists, scoring is done, since model and records don't change in a round.
         if not _is_there(output, RUN_MANIFEST):
             self.stages.start("score", arguments, allowed=(EXIT_OK, EXIT_SOME_FILMS_FAILED))

@@ -19,16 +19,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from beam_pipelines.foundation.configuration import Section
 
 LEVELS = (80, 95)
 """The promised shares in percent, narrowest band first."""
+
+HalfWidth = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 _DECIMALS = 6
 _ROUNDING = 1e-12
@@ -49,8 +51,18 @@ class Calibration(Section):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     films: tuple[str, ...] = ()
-    half_widths: dict[str, dict[int, float]] = Field(default_factory=dict)
+    half_widths: dict[str, dict[int, HalfWidth]] = Field(default_factory=dict)
     measured: dict[str, dict[int, dict[str, Any]]] = Field(default_factory=dict)
+
+    @field_validator("half_widths")
+    @classmethod
+    def _same_levels(cls, half_widths: dict[str, dict[int, float]]) -> dict[str, dict[int, float]]:
+        found = {frozenset(of_levels) for of_levels in half_widths.values()}
+        if len(found) > 1 or not all(levels <= set(LEVELS) for levels in found):
+            known = " and ".join(map(str, LEVELS))
+            raise ValueError(f"the levels are {known}, the same for each target; calibrate the model again")
+        # In the order of the columns, whatever the card's.
+        return {target: {n: of[n] for n in LEVELS if n in of} for target, of in half_widths.items()}
 
 
 def films_needed(level: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from beam_pipelines.contracts.models.model_card import CARD
@@ -24,6 +25,13 @@ def exported_cards(run: str) -> dict[int, dict[str, Any]]:
     for version in versions_of(exports):
         cards[version] = storage.read_json(storage.join(exports, str(version), CARD))
     return cards
+
+
+def exports_of(version: str) -> str:
+    """The directory of exports in which a version's directory lies, also of a relative one such as `3` or `.`."""
+    if storage.is_remote(version):
+        return version.rstrip("/").rpartition("/")[0]
+    return os.path.normpath(os.path.join(version, os.pardir))
 
 
 def versions_of(exports: str) -> list[int]:

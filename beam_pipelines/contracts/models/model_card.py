@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -111,6 +111,17 @@ class ModelCard(Section):
         if len(known) != len(targets) or not known:
             raise ValueError(f"targets are {' and '.join(TARGETS)}, or one of them; not {list(targets)}")
         return known
+
+    @model_validator(mode="after")
+    def _speaks_of_its_own(self) -> Self:
+        bands = self.calibration.half_widths if self.calibration else {}
+        if bands and (lacking := [target for target in self.targets if target not in bands]):
+            raise ValueError(
+                f"calibration.half_widths: says nothing of {' and '.join(lacking)}; calibrate the model again"
+            )
+        if unknown := sorted(set(self.seen) - set(self.modalities)):
+            raise ValueError(f"seen: speaks of {', '.join(unknown)}, which the model doesn't take; train it again")
+        return self
 
     @property
     def is_ensemble(self) -> bool:

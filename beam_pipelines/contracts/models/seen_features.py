@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from beam_pipelines.contracts.film_warnings import FilmWarning, film_warning
 from beam_pipelines.foundation.configuration import Section
@@ -42,12 +42,12 @@ class SeenFeatures(Section):
         present: the least share of a training film's seconds that have the modality.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
-    distance: float
-    cut: float = 0.0
-    clip: float | None = None
-    present: float = 0.0
+    distance: float = Field(ge=0)
+    cut: float = Field(0.0, ge=0, le=1)
+    clip: float | None = Field(None, gt=0)
+    present: float = Field(0.0, ge=0, le=1)
 
 
 @dataclass(frozen=True)

@@ -71,11 +71,8 @@
   // One moment: a sentence, three frames around it, the loudest second near it.
   CineAffect.Moment = class {
     constructor(film, shown, seek, around) {
-      Object.assign(this, { film, shown, seek, around, turn: 0 });
+      Object.assign(this, { film, shown, seek, around, turn: 0, video: null });
       $("moment").hidden = true;
-      if (!film.video) return;
-      this.video = make("video");
-      Object.assign(this.video, { muted: true, preload: "auto", playsInline: true, src: film.video });
     }
 
     show([time, target, kind, , , because], image) {
@@ -110,6 +107,11 @@
     async draw(times, canvases, image, turn) {
       const note = $("moment-note");
       note.textContent = "";
+      if (!this.video && this.film.video) {
+        // Not earlier: it loads the film a second time.
+        this.video = make("video");
+        Object.assign(this.video, { muted: true, preload: "auto", playsInline: true, src: this.film.video });
+      }
       for (const [number, time] of times.entries()) {
         const frame = this.video && await this.frame(time + (this.film.offset || 0));
         if (turn !== this.turn) return;
@@ -121,7 +123,7 @@
           const place = Math.min(sprite.count - 1, Math.round(time / sprite.step));
           CineAffect.surface(canvas, sprite.width, sprite.height).drawImage(image, place * sprite.width, 0, sprite.width,
             sprite.height, 0, 0, sprite.width, sprite.height);
-          note.textContent = "These are the nearest thumbnails: the film itself can't be played here.";
+          note.textContent = "These are the nearest thumbnails: the film can't be played here, or only from its start.";
         } else {
           canvas.parentElement.classList.add("empty");
           note.textContent = "No frames: the film is not at hand here.";
@@ -129,17 +131,17 @@
       }
     }
 
-    // The video at a time, or null if the browser can't play it.
+    // The video at a time, or null if the browser can't play it or go there: without byte ranges it stays at the start.
     frame(time) {
       const video = this.video;
       return new Promise((resolve) => {
-        const done = (result) => () => {
+        const done = () => {
+          if (video.seeking && !video.error) return;  // that was the moment before
           for (const name of ["seeked", "error"]) video[`on${name}`] = null;
-          resolve(result);
+          resolve(!video.error && Math.abs(video.currentTime - time) < 0.5 ? video : null);
         };
         if (video.error) return resolve(null);
-        video.onseeked = done(video);
-        video.onerror = done(null);
+        video.onseeked = video.onerror = done;
         if (video.readyState > 0) video.currentTime = time;
         else video.onloadedmetadata = () => { video.currentTime = time; };
         return undefined;

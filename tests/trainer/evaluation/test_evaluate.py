@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from beam_pipelines.contracts.curves.curves import from_csv, to_csv
+from beam_pipelines.contracts.curves.curves import from_csv, smoothed_curve, to_csv
 from beam_pipelines.contracts.curves.done_marker import DoneMarker, to_json
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.labels.config import LabelConfig
@@ -271,6 +272,32 @@ def test_films_that_the_model_knows_are_named_whatever_they_are_called(
     assert "these 4 films" not in capsys.readouterr().out
     content = json.loads((scores / "evaluation.json").read_text())
     assert (content["learned_from"], content["chosen_on"]) == (None, None)
+
+
+def test_bands_are_measured_on_films_that_had_no_part_in_the_model_or_in_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    films = make_films(4, 30.0)
+    manifest, scores = write_run(tmp_path, films, noisy(films, 0.1)), tmp_path / "scores"
+    for film, half in zip(films, (0.0, 0.0, 0.0, 2.0), strict=True):
+        raw = {target: film.labels[:, place] + 0.1 for place, target in enumerate(TARGETS)}
+        half_widths = {target: {80: half} for target in TARGETS}
+        none = SmoothingConfig(method="none")
+        curve = smoothed_curve(film.film_id, raw, none, (-1.0, 1.0), half_widths=half_widths)
+        (scores / "curves" / f"{film.film_id}.csv").write_text(to_csv(curve))
+    data = {"train_films": ["film0"], "validation_films": ["film1"]}
+    model = {"data": data, "calibration": {"films": ["film2"]}}
+    (scores / "run_manifest.json").write_text(json.dumps({"model": model}))
+    arguments = ["--manifest", manifest, "--scores", str(scores)]
+    assert main([*arguments, "--splits", "train,test"]) == 0
+    content = json.loads((scores / "evaluation.json").read_text())
+    assert content["bands"]["valence"]["80"] == {"coverage": 1.0, "width": 2.0, "films": 1}
+    assert content["bands_without"] == ["film0", "film1", "film2"]
+    says = "not measured on 3 of these films, from which the model or its bands were made: film0, film1, film2"
+    assert says in capsys.readouterr().out
+    assert main([*arguments, "--splits", "train"]) == 0
+    assert "bands" not in json.loads((scores / "evaluation.json").read_text())
+    assert "not measured on 2 of these films" in capsys.readouterr().out
 
 
 def test_curves_are_compared_with_the_ratings_of_their_models_lag(

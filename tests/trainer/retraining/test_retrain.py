@@ -25,7 +25,7 @@ from beam_pipelines.contracts.models.current_version import read_current
 from beam_pipelines.contracts.models.exported_model import find_model
 from beam_pipelines.contracts.records import records
 from beam_pipelines.foundation.configuration import load_section
-from beam_pipelines.foundation.errors import EXIT_HELD
+from beam_pipelines.foundation.errors import EXIT_HELD, ConfigurationError
 from tests.support.commands_in_process import commands_in_this_process
 from tests.support.exported_models import write_model
 from tests.support.synthetic_clips import Sound, regular_times, write_clip
@@ -70,6 +70,7 @@ def configure(films: Path, root: Path, keys: dict[str, object] | None = None, **
     section |= {"least_films": 3}  # a round on the default's eight would cost more and test nothing else
     path = root / "retrain.yaml"
     content = {"retrain": {**section, "extract": False, **(keys or {})}, "train": {**TRAIN, **train}}
+    content["score"] = {"explain": "modalities"}  # which the champions here can't, and a round doesn't ask for
     path.write_text(yaml.safe_dump(content))
     return str(path)
 
@@ -274,6 +275,36 @@ def test_held_out_films_that_either_model_knows_are_left_out_by_their_content(fi
     }
     assert "as their-name" in known["film7"]
     assert sorted(known) == ["film7", "film9"]
+
+
+def test_copies_do_not_calibrate(films: Path, tmp_path: Path) -> None:
+    shutil.copytree(films, tmp_path / "films")
+    # film6 is the training film film0 under another name, film8 film5, which calibrates too, film9 held out film7.
+    for seed, source in ((6, 0), (8, 5), (9, 7)):
+        uri = str(tmp_path / "films" / "features" / f"film{seed}.tfrecord")
+        record = records.read_record(uri)
+        header = replace(record.header, source_sha256=f"{source:064x}")
+        records.write_record(records.make_record(header, record.tracks), uri)
+    manifest = tmp_path / "films" / "films.csv"
+    rows = manifest.read_text().splitlines()
+    rows[6:10] = [row.replace(",test,", ",calibration,") for row in rows[6:10]]  # film5 to film8
+    manifest.write_text("\n".join([*rows, ""]))
+    config = configure(tmp_path / "films", tmp_path, {"calibration_splits": ["calibration"]})
+    section, train = load_section("retrain", RetrainConfig, config), load_section("train", TrainConfig, config)
+    found = read_round_films(section, train)
+    assert sorted(found.of(("calibration", "test"))) == ["film5", "film7"]
+    assert found.left_out == {
+        "film6": "to calibrate, but the same file as film0, which the challenger knows",
+        "film8": "to calibrate, but the same file as film5: one film is one observation",
+        "film9": "held out, but the same file as film7, which the challenger knows",
+    }
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_films_that_calibrate_are_a_split_of_their_own(films: Path, tmp_path: Path, split: str) -> None:
+    config = configure(films, tmp_path, {"calibration_splits": ["calibration", split]})
+    with pytest.raises(ConfigurationError, match=f"calibration_splits: {split} is a split for training"):
+        load_section("retrain", RetrainConfig, config)
 
 
 def test_a_version_that_somebody_else_has_exported_meanwhile_is_not_taken(films: Path, replaced: Path, tmp_path: Path):
