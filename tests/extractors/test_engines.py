@@ -87,10 +87,33 @@ def test_a_layer_that_is_not_known_is_refused() -> None:
         write_graph(keras.Model(pictures, keras.layers.Conv2D(2, 1, activation="tanh")(pictures)))
 
 
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        (lambda x: keras.layers.Conv2D(3, 1, dilation_rate=2)(x), r"dilation_rate \(2, 2\) isn't written"),
+        (lambda x: keras.layers.Conv2D(3, 1, groups=3)(x), "groups 3 isn't written"),
+        (lambda x: keras.layers.BatchNormalization(center=False)(x), "center False isn't written"),
+        (lambda x: keras.layers.BatchNormalization(axis=1)(x), "axis 1 isn't written"),
+        (lambda x: keras.layers.Concatenate(axis=1)([x, x]), "axis 1 isn't written"),
+        (lambda x: keras.layers.GlobalAveragePooling2D(keepdims=True)(x), "keepdims True isn't written"),
+    ],
+)
+def test_a_setting_that_is_not_written_is_refused(layer: Any, said: str) -> None:
+    pictures = keras.Input((4, 4, 3))
+    with pytest.raises(ValueError, match=said):
+        write_graph(keras.Model(pictures, layer(pictures)))
+
+
 @pytest.mark.parametrize("modality", NETWORKS)
 def test_the_graphs_of_the_package_are_those_of_its_networks(modality: str) -> None:
     kind = network_class(modality)
-    assert graph_of(kind).read_bytes() == written_anew(kind)
+    path = graph_of(kind)
+    assert path is not None
+    assert path.read_bytes() == written_anew(kind)
+
+
+def test_a_class_of_a_notebook_has_no_graph() -> None:
+    assert graph_of(type("InNotebook", (), {"__module__": "__main__of_a_notebook"})) is None
 
 
 def test_the_number_of_threads_changes_no_bit(untrained_face: InceptionResnetV1Face) -> None:
@@ -177,6 +200,14 @@ def test_a_checkpoint_is_converted_once_by_a_child(
     assert len(without_tensorflow) == 1
     kept = [each.name for each in (tmp_path / "weights").iterdir() if not each.name.endswith(".lock")]
     assert [name.endswith(".npz") for name in kept] == [True], "nothing unfinished is left"
+    # A damaged one is made anew.
+    (converted,) = (tmp_path / "weights").glob("*.npz")
+    content = bytearray(converted.read_bytes())
+    content[len(content) // 2] ^= 1
+    converted.write_bytes(content)
+    found = checkpoints.read_checkpoint(path)
+    assert all(np.array_equal(found[name], variables[name]) for name in variables)
+    assert len(without_tensorflow) == 2
     # Another content has another file, and a folder that can't be written to is no error.
     write_checkpoint(path, {"other": np.ones(3, np.float32)})
     monkeypatch.setenv("CINEAFFECT_WEIGHTS", str(tmp_path / "some.ckpt"))
@@ -186,6 +217,10 @@ def test_a_checkpoint_is_converted_once_by_a_child(
     with pytest.raises(WeightsError, match=r"some\.ckpt: not readable as a TensorFlow checkpoint"):
         checkpoints.read_checkpoint(path)
     assert not list((tmp_path / "weights").glob("*.part"))
+    killed = types.SimpleNamespace(returncode=-9, stdout="", stderr="")
+    monkeypatch.setattr(checkpoints.subprocess, "run", lambda *_, **__: killed)
+    with pytest.raises(WeightsError, match=r"some\.ckpt: the process .* exit code -9"):
+        checkpoints.read_checkpoint(path)
 
 
 READS = "import sys; from pathlib import Path; from beam_pipelines.extractors.weights import checkpoints as c\n"

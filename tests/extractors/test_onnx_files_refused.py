@@ -79,10 +79,15 @@ def external(*names: str) -> Any:
         (("a\0b",), "embedded null byte"),
         (("a" * 300,), "File name too long"),
         ((), "not in one file"),
+        (("*/_ORT_MEM_ADDR_/*",), "an address in memory"),
+        (("*/_ORT_NATIVE_ENDIAN_MEM_ADDR_/*",), "an address in memory"),
     ],
 )
 def test_an_array_lies_in_one_file_with_a_name_that_can_be(tmp_path: Path, names: tuple[str, ...], said: str) -> None:
     (tmp_path / "arrays.bin").write_bytes(bytes(4))
+    for mark in ("_ORT_MEM_ADDR_", "_ORT_NATIVE_ENDIAN_MEM_ADDR_"):
+        (tmp_path / "*" / mark).mkdir(parents=True)
+        (tmp_path / "*" / mark / "*").write_bytes(bytes(4))
     path = changed(
         pictures_network(tmp_path / "net.onnx", SIZE_PX), lambda model: model.graph.initializer.append(external(*names))
     )

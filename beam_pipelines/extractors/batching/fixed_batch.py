@@ -123,10 +123,10 @@ class FixedBatchNetwork:
                 lambda: self.network.output_shape[-1],
             )
         except FloatingPointError as error:
-            raise NotFiniteError(
-                f"{self.network.name}: gives {error}; with precision mixed_float16 it overflows, mixed_bfloat16 or "
-                f"float32 doesn't"
-            ) from error
+            cause = "its weights or its input are at fault"
+            if not isinstance(self.network, GraphNetwork):
+                cause += ", or precision mixed_float16, which overflows where mixed_bfloat16 and float32 don't"
+            raise NotFiniteError(f"{self.network.name}: gives {error}; {cause}") from error
 
 
 def check_images(images: np.ndarray, size_px: int) -> None:

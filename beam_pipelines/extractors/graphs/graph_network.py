@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import inspect
+import sys
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -97,9 +97,10 @@ class GraphNetwork:
         return np.asarray(vectors)
 
 
-def graph_of(network: type) -> Path:
-    """Where the graph of a network's class lies, if it has one: beside its module, under the same name."""
-    return Path(inspect.getfile(network)).with_suffix(".onnx")
+def graph_of(network: type) -> Path | None:
+    """Where the graph of a network's class lies, if it has one: beside its module. None for a class of a notebook."""
+    module = getattr(sys.modules.get(network.__module__), "__file__", None)
+    return Path(module).with_suffix(".onnx") if module else None
 
 
 def _keras_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -11,6 +11,8 @@ both engines.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from beam_pipelines.extractors.graphs.graph_network import AXES_OF_CONVOLUTIONS, INPUT, OUTPUT, graph_of
@@ -18,6 +20,10 @@ from beam_pipelines.extractors.onnx_networks.session import OPSET
 
 _IR_VERSION = 9
 _ELSEWHERE = "the weights"
+_WRITTEN: Mapping[str, Any] = MappingProxyType(
+    {"data_format": "channels_last", "dilation_rate": (1, 1), "groups": 1, "center": True, "keepdims": False}
+)
+"""Settings of layers that have one value in graphs; another value would give another network."""
 
 
 def written_anew(kind: Any) -> bytes:
@@ -33,7 +39,7 @@ def write_graph(network: Any) -> bytes:
     """A functional Keras model with one input and one output as the content of an ONNX file.
 
     Raises:
-        ValueError: if a layer is of a kind that isn't known here.
+        ValueError: if a layer is of a kind, or has a setting, that isn't known here.
     """
     from onnx import TensorProto, helper
 
@@ -79,6 +85,7 @@ class _Writer:
 
     def layer(self, layer: Any, inputs: list[str], output: str) -> None:
         """Adds the nodes of a layer."""
+        _refuse_unwritten(layer)
         kind = type(layer).__name__
         if kind == "Conv2D":
             arrays = self._arrays(layer)
@@ -153,6 +160,15 @@ class _Writer:
         return name
 
 
+def _refuse_unwritten(layer: Any) -> None:
+    for setting, written in _WRITTEN.items():
+        if (found := getattr(layer, setting, written)) != written:
+            raise ValueError(f"{layer.name}: {setting} {found!r} isn't written, only {written!r} is")
+    last = len(layer.output.shape) - 1
+    if getattr(layer, "axis", -1) not in (-1, last, [-1], [last]):
+        raise ValueError(f"{layer.name}: axis {layer.axis!r} isn't written, only the last one is")
+
+
 def _padding(layer: Any) -> dict[str, str]:
     return {"auto_pad": "SAME_UPPER" if layer.padding == "same" else "VALID"}
 
@@ -164,6 +180,7 @@ def main() -> None:
     for modality in sys.argv[1:]:
         kind = network_class(modality)
         path = graph_of(kind)
+        assert path is not None, "the registry's classes lie in files"
         path.write_bytes(written_anew(kind))
         print(f"{path}: {path.stat().st_size} bytes")
 

@@ -122,7 +122,7 @@ class PublishedNetwork(ABC):
     def graph(cls, precision: Precision = FULL, xla: bool = False) -> Path | None:
         """The graph that ONNX Runtime can run instead of the Keras model; None if there is none."""
         path = graph_of(cls)
-        return path if precision == FULL and not xla and path.is_file() else None
+        return path if path and precision == FULL and not xla and path.is_file() else None
 
     @classmethod
     @abstractmethod

@@ -19,6 +19,9 @@ from beam_pipelines.foundation.errors import ConfigurationError
 OPERATORS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 """The sets of operators that ONNX Runtime has itself."""
 
+_ADDRESS = "_MEM_ADDR_"
+"""What ONNX Runtime's marks for an array at an address of this process's memory have in the place of a file's name."""
+
 _NOT_RUN_HERE = "EPContext"
 """An operator of `com.microsoft` that names a compiled file."""
 
@@ -133,6 +136,8 @@ def _location(tensor: Any, path: Path) -> str:
     """The name of the file that holds an array, below the folder of the ONNX file."""
     names = [entry.value for entry in tensor.external_data if entry.key == "location"]
     place = f"{path}: its array {tensor.name!r} lies in {', '.join(map(repr, names))}"
+    if any(_ADDRESS in name for name in names):
+        raise ConfigurationError(f"{place}: an address in memory, which isn't read")
     if len(names) != 1:
         raise ConfigurationError(f"{place}: not in one file")
     folder = path.parent.resolve()

@@ -37,20 +37,30 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
         return _read_here(path)
     name = f"{path.stem}-{weight_files.file_digest(path)[:16]}-v{_VERSION}.npz"
     folder = weight_files.cache_directory()
-    if (folder / name).is_file():
-        return read_npz(folder / name)
+    if (found := _read_converted(folder / name)) is not None:
+        return found
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Of several processes one converts, and the others wait for it.
         with FileLock(folder / f"{name}.lock"):
-            if not (folder / name).is_file():
+            if (found := _read_converted(folder / name)) is None:
                 _convert(path, folder / name)
-        return read_npz(folder / name)
+                found = read_npz(folder / name)
+        return found
     except OSError as error:
         _LOG.warning("%s: %s, so each process converts %s anew; `cineaffect weights fetch` there", folder, error, path)
     with tempfile.TemporaryDirectory() as own:
         _convert(path, Path(own, name))
         return read_npz(Path(own, name))
+
+
+def _read_converted(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of a converted file; None if it is absent or damaged, as the checksum of each array in it shows."""
+    try:
+        return read_npz(path) if path.is_file() else None
+    except WeightsError as error:
+        _LOG.warning("%s; it is made anew", error)
+        return None
 
 
 def _convert(path: Path, target: Path) -> None:
@@ -66,7 +76,8 @@ def _convert(path: Path, target: Path) -> None:
             check=False,
         )
         if done.returncode:
-            raise WeightsError((done.stdout or done.stderr).strip()[-2000:])
+            said = (done.stdout or done.stderr).strip()[-2000:]
+            raise WeightsError(said or f"{path}: the process that converts it ended with exit code {done.returncode}")
         os.replace(unfinished, target)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -32,7 +32,10 @@ def self_test(vggish: VGGishAudio) -> str:
     )
     expected = [EXPECTED_MEAN, EXPECTED_STANDARD_DEVIATION]
     if not np.allclose([mean, deviation], expected, rtol=RELATIVE_TOLERANCE, atol=0):
-        raise WeightsError(f"VGGish: {found}: FAILED. Remove its file and fetch it again")
+        raise WeightsError(
+            f"VGGish: {found}: FAILED. If `cineaffect weights verify` finds its file right, what computes here is at "
+            "fault: compare another machine, or other versions of onnxruntime and tensorflow"
+        )
     return f"{found}: passed"
 
 

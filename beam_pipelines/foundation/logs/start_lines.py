@@ -37,7 +37,9 @@ def without_start_lines() -> Iterator[None]:
         os.dup2(passing_on.stdin.fileno(), 2)
         passing_on.stdin.close()
         # Python's own lines go straight on: a display of progress asks whether this is a terminal.
-        stream, sys.stderr = sys.stderr, os.fdopen(os.dup(own), "w", buffering=1)
+        stream = sys.stderr
+        # With its error handler, which writes a path that isn't UTF-8; a new stream would refuse it.
+        sys.stderr = os.fdopen(os.dup(own), "w", 1, stream.encoding, stream.errors)
         try:
             yield
         finally:
