@@ -121,7 +121,7 @@ class LimitsConfig(Section):
 
 
 class DeviceConfig(Section):
-    """How the networks use a GPU or a CPU; the defaults suit the one that TensorFlow sees.
+    """How the networks use a GPU or a CPU; the defaults suit the one that is there.
 
     None of these settings is part of a fingerprint. Films that share batches agree to 1e-5 with films that don't, and
     XLA may change the last bits.

@@ -13,7 +13,7 @@ if [[ -n "${GPU:-}" ]]; then
     "--dataflow_service_options=worker_accelerator=type:nvidia-tesla-t4;count:1;install-nvidia-driver"
   )
 else
-  # One process a processor, 2 GB each: `highcpu` machines have too little memory.
+  # One process a processor, 1.13 GB each and its decoding process: `highcpu` machines have too little memory.
   OPTIONS+=(--machine_type=n2-standard-8)
 fi
 exec cineaffect extract --films "gs://$BUCKET/films.csv" --output "gs://$BUCKET/features" \
