@@ -41,9 +41,10 @@ examples:
         --runner=DataflowRunner --project=PROJECT --region=REGION --temp_location=gs://bucket/tmp \\
         --sdk_container_image=IMAGE --experiments=use_runner_v2
 
-A second run scores only new films, and those whose record, model, smoothing or stride has changed. The table
-(curves.parquet) keeps films of earlier runs into the same directory, also those that fail now, if the same model,
-smoothing and stride made their curves. Other films leave the table if a run doesn't score them, and are counted.
+A second run scores only new films, and those whose record, model, smoothing, stride or --explain has changed. The
+table (curves.parquet) keeps films of earlier runs into the same directory, also those that fail now, if the same model,
+smoothing, stride and --explain made their curves. Other films leave the table if a run doesn't score them, and are
+counted.
 exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 some films failed (see failures.jsonl),
 4 too many failed.
 """

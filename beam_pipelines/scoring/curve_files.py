@@ -133,8 +133,7 @@ class WrittenPart:
     Attributes:
         uri: its address; None if it has no films.
         carried: number of films of earlier runs that were kept.
-        left_out: number of films of earlier runs that were dropped, because another model or smoothing made their
-            curves.
+        left_out: number of films of earlier runs that were dropped, because another scorer made their curves.
     """
 
     uri: str | None

@@ -125,8 +125,8 @@ def _remove_other_parts(_: None, parts: list[WrittenPart], files: CurveFiles) ->
         _LOG.info("the table keeps %d films of earlier runs that this one did not score", carried)
     if left_out:
         _LOG.warning(
-            "%d films of earlier runs are no longer in the table: another model or smoothing made their curves, "
-            "and this run did not score them; run it on them too, or give each model a directory of its own",
+            "%d films of earlier runs are no longer in the table: another model, smoothing, stride or --explain made "
+            "their curves, and this run did not score them; run it on them too, or score into another directory",
             left_out,
         )
     return len(uris)

@@ -76,7 +76,7 @@ def pool() -> list[np.ndarray]:
 
 @pytest.mark.parametrize(("level", "count"), [(80, 4), (80, 25), (95, 19), (95, 40)])
 def test_a_random_second_of_a_new_film_lies_within(pool: list[np.ndarray], level: int, count: int):
-    """Over many draws of all films the share is at least the level, and at most 1 / (n + 1) above it."""
+    """Over many draws of all films the share is at least the level, and about 1 / (n + 1) above it at most."""
     generator = np.random.default_rng(level + count)
     draws = 800
     held = np.empty(draws)

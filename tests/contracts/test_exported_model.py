@@ -227,3 +227,24 @@ def test_a_card_without_the_key_takes_a_stride_unless_a_network_uses_the_films_s
         ({"takes_stride": False}, False),
     ):
         assert ModelCard.model_validate({**card, **further}).takes_stride == takes_stride, further
+
+
+@pytest.mark.parametrize(
+    ("columns", "named"),
+    [
+        ([f"c{n}" for n in range(8)], True),
+        (["c-1.x"] + [f"c{n}" for n in range(7)], True),
+        ([f"c{n}" for n in range(7)], False),  # the eighth value has no name
+        ([f"c{n}" for n in range(9)], False),
+        (["a,b"] + [f"c{n}" for n in range(7)], False),
+        (["c0"] * 8, False),
+        ([0] * 8, False),
+        ("12345678", False),
+    ],
+)
+def test_columns_explain_a_curve_if_each_value_has_a_name_of_its_own(columns, named):
+    described = {"image": {}, "audio": {"columns": columns}}
+    card = ModelCard.model_validate(make_card("1") | {"descriptions": described})
+    own = [f"audio/{name}" for name in columns] if named else []
+    assert card.parts("columns") == ("image", "audio", *own)
+    assert card.parts("modalities") == ("image", "audio")

@@ -82,13 +82,18 @@ def calibrate(
 
 
 def assert_new_films(model: Member, films: Sequence[Film], test_films: Sequence[Film], records: str) -> None:
-    """Refuses films that the model knows, and films that are there twice, whatever their ids.
+    """Refuses films that the model knows, all if its card names none, and films that are there twice under any ids.
 
     Raises:
         ConfigurationError: the text names the films, and what they were for.
     """
-    there = list_records(records)
     learned = model.learned_films()
+    if not learned.all:
+        raise ConfigurationError(
+            f"{model.uri}: its card doesn't name the films that it has learned from (data.train_films), so nobody can "
+            "tell whether these films are new to it; train or export it again"
+        )
+    there = list_records(records)
     seen: dict[str, str] = {}
     for film in (*films, *test_films):
         sha256 = read_header(there[film.film_id]).source_sha256 if film.film_id in there else ""

@@ -16,7 +16,6 @@ from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of
 from beam_pipelines.contracts.models.learned_films import find_among
 from beam_pipelines.contracts.models.model_card import EXPLAINED_SIGNATURE
-from beam_pipelines.contracts.models.shapley import together
 from beam_pipelines.contracts.records.records import RecordError, list_records, read_header, read_record, record_uri
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.films.catalogue import Film
@@ -30,6 +29,7 @@ from trainer.evaluation.rater_rows import rater_rows
 from trainer.exporting.ensemble_members import (
     Member,
     assert_members_agree,
+    common_explanation,
     ensemble_card,
     equal_weights,
     merged,
@@ -98,7 +98,7 @@ def combine(
     windows = [member.card.get("sequence_length_s") for member in members]
     known = {
         "takes_stride": all(member.reference.card.takes_stride for member in members),
-        "explained": together([member.reference.card.explained for member in members]),
+        "explained": common_explanation(members),
         "models": [model for member in members for model in member.card.get("models", [])],
         "sequence_length_s": _furthest(windows),
         "back_s": _furthest([member.reference.card.back_s for member in members]),
@@ -232,22 +232,22 @@ def validate_members(
 
 
 def read_as_in_training(config: TrainConfig, first: Member) -> TrainConfig:
-    """The configuration with the members' lag.
+    """The configuration with the lag of a model, or of the first of several that agree.
 
     Raises:
-        ConfigurationError: if it has another range or other targets than theirs.
+        ConfigurationError: if it has another range or other targets than the model.
     """
     low, high = first.reference.card.label_range
     if (config.labels.minimum, config.labels.maximum) != (low, high):
         raise ConfigurationError(
-            f"train.labels: its range is [{config.labels.minimum:g}, {config.labels.maximum:g}], the members predict "
-            f"[{low:g}, {high:g}]; give the --config that they were trained with"
+            f"train.labels: its range is [{config.labels.minimum:g}, {config.labels.maximum:g}], {first.uri} predicts "
+            f"[{low:g}, {high:g}]; give the --config that it was trained with"
         )
     targets = first.reference.card.targets
     if config.labels.targets != targets:
         raise ConfigurationError(
-            f"train.labels.targets: is {list(config.labels.targets)}, the members predict {list(targets)}; give the "
-            "--config that they were trained with"
+            f"train.labels.targets: is {list(config.labels.targets)}, {first.uri} predicts {list(targets)}; give the "
+            "--config that it was trained with"
         )
     lag_s = first.reference.card.label_lag_s
     return config.model_copy(update={"labels": config.labels.with_lag_of(first.uri, lag_s)})

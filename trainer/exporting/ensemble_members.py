@@ -13,6 +13,7 @@ from beam_pipelines.contracts.models.exported_cards import EXPORTS, versions_of
 from beam_pipelines.contracts.models.exported_model import ModelReference, find_model
 from beam_pipelines.contracts.models.learned_films import LearnedFilms
 from beam_pipelines.contracts.models.model_card import CARD
+from beam_pipelines.contracts.models.shapley import together
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.foundation.version import __version__
@@ -129,6 +130,12 @@ def common_smoothing(members: Sequence[Member]) -> SmoothingConfig:
                 "own filter is chosen on the validation films"
             )
     return first.reference.card.smoothing
+
+
+def common_explanation(members: Sequence[Member]) -> str:
+    """How the curves of the members' mean are explained; empty if a member can't explain its own."""
+    cards = [member.reference.card for member in members]
+    return together([card.explained for card in cards]) if all(card.explains for card in cards) else ""
 
 
 def modalities_of(members: Sequence[Member]) -> tuple[str, ...]:

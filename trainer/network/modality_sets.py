@@ -33,5 +33,6 @@ def predict_sets(
     return tf.map_fn(
         lambda here: model.fuse(tf.where(here, present, absent), row_start, ends, tf.cast(block, tf.int32)),
         tf.constant(kept),
+        parallel_iterations=1,  # each holds a copy of the film's states
         fn_output_signature=tf.TensorSpec((None, len(model.targets)), model.variable_dtype),
     )

@@ -127,6 +127,11 @@ def _text(name: str, decision: Decision, config: RetrainConfig) -> str:
             f"{decision.calibration_films}."
             for level in lacking
         ]
+        if not decision.bands and LEVELS[0] not in lacking:
+            lines.append(
+                "How well the bands hold isn't known: they belong to the model's own filter and stride 1, and the file "
+                "sets another (score.smoothing, score.stride_s)."
+            )
     if decision.unlike_percent:
         shares = ", ".join(f"{name} {percent:.1f} %" for name, percent in decision.unlike_percent.items())
         before = ", ".join(f"{percent:.1f} %" for percent in decision.unlike_before)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -33,6 +34,8 @@ MEMBERS_SIGNATURE = "film_members"
 
 EXPLAINED_SIGNATURE = "films_explained"
 """The signature that returns what each modality adds to the curve at some seconds of several films (`shapley`)."""
+
+_COLUMN = re.compile(r"[\w.-]+", re.ASCII)
 
 
 class ModelCard(Section):
@@ -185,9 +188,15 @@ class ModelCard(Section):
             return ()
         if explain == "modalities":
             return self.modalities
-        columns = ((m, self.descriptions.get(m, {}).get("columns")) for m in self.modalities)
-        named = [(m, names) for m, names in columns if isinstance(names, (list, tuple))]
-        return (*self.modalities, *(f"{m}{WITHIN}{name}" for m, names in named for name in names))
+        return (*self.modalities, *(f"{m}{WITHIN}{name}" for m in self.modalities for name in self._columns(m)))
+
+    def _columns(self, modality: str) -> Sequence[str]:
+        """The names of a modality's values, by its description; empty unless each value has its own, fit for a file."""
+        names = self.descriptions.get(modality, {}).get("columns")
+        if not isinstance(names, (list, tuple)) or len(names) != self.dimensions.get(modality):
+            return ()
+        fit = {name for name in names if isinstance(name, str) and _COLUMN.fullmatch(name)}
+        return names if len(fit) == len(names) else ()
 
     def assert_explains(self, explain: Explain) -> None:
         """Refuses to explain curves if the model can't.

@@ -14,11 +14,16 @@ import pytest
 from beam_pipelines.contracts.curves.bands import half_width
 from beam_pipelines.contracts.curves.curves import from_csv
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig, smooth
+from beam_pipelines.contracts.models.exported_model import ModelReference
+from beam_pipelines.contracts.models.model_card import ModelCard
 from beam_pipelines.contracts.records.records import record_uri, write_record
+from beam_pipelines.foundation.errors import ConfigurationError
 from tests.support import score_runs
-from tests.support.exported_models import expected_raw, write_model
+from tests.support.exported_models import expected_raw, make_card, write_model
 from tests.support.feature_records import make_film_record
 from trainer.commands import calibrate, evaluate
+from trainer.exporting.calibration import assert_new_films
+from trainer.exporting.ensemble_members import Member
 
 SPLITS = ["train", "validation", *["calibration"] * 4, "test", "test"]
 FILTER = SmoothingConfig(order=2, cutoff_hz=0.08)
@@ -127,6 +132,13 @@ def test_an_export_without_calibration_gives_no_columns_and_says_so(
 def test_it_refuses(root: Path, arguments: list[str], says: str, capfd: pytest.CaptureFixture[str]):
     assert run(root, *arguments) == 2
     assert re.search(says, capfd.readouterr().err.replace("\n", " "))
+
+
+def test_a_card_that_names_no_films_calibrates_on_none(tmp_path: Path):
+    card = make_card("1")
+    model = Member(ModelReference("exports/1", "", ModelCard.model_validate(card)), card)
+    with pytest.raises(ConfigurationError, match="exports/1: its card doesn't name the films that it has learned from"):
+        assert_new_films(model, [], [], str(tmp_path))
 
 
 def test_a_formula_with_a_range_of_its_own_in_each_film_has_no_bands(root: Path, capfd: pytest.CaptureFixture[str]):

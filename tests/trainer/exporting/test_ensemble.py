@@ -14,15 +14,23 @@ import pytest
 from beam_pipelines.contracts.curves.curves import COLUMNS, from_csv
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig, smooth
 from beam_pipelines.contracts.models.explained import explain_films
-from beam_pipelines.contracts.models.exported_model import ExportedModel, FilmFeatures, features_of, find_model
+from beam_pipelines.contracts.models.exported_model import (
+    ExportedModel,
+    FilmFeatures,
+    ModelReference,
+    features_of,
+    find_model,
+)
+from beam_pipelines.contracts.models.model_card import ModelCard
 from beam_pipelines.contracts.records.records import list_records, read_record, slots_of
 from tests.support import numpy_reference as reference, score_runs
 from tests.support.bare_process import BareProcess
+from tests.support.exported_models import make_card
 from tests.support.synthetic_films import DIMENSIONS, DataSet
 from trainer.commands import ensemble
 from trainer.data.dataset import read_statistics
 from trainer.exporting.ensemble import ValidationFilm, best_weights
-from trainer.exporting.ensemble_members import ensemble_card, equal_weights, find_members
+from trainer.exporting.ensemble_members import Member, common_explanation, ensemble_card, equal_weights, find_members
 from trainer.exporting.export import export_model
 from trainer.foundation.config import ModelConfig
 from trainer.network.model import build_model
@@ -135,6 +143,14 @@ def test_its_shares_are_the_mean_of_its_members(combined: str, models: list[Expo
     np.testing.assert_allclose(found.shares["valence_by_face"], member.shares["valence_by_face"] / 3, atol=1e-6)
     total = sum(values for name, values in found.shares.items() if name.startswith("arousal"))
     np.testing.assert_allclose(total, found.arousal, atol=1e-5)
+
+
+def test_it_is_explained_only_if_each_member_is():
+    card = make_card("1") | {"explained": "exact"}
+    able = card | {"signatures": {**card["signatures"], "films_explained": "shares"}}
+    members = [Member(ModelReference("uri", "", ModelCard.model_validate(one)), one) for one in (able, able, card)]
+    assert common_explanation(members[:2]) == "exact"
+    assert common_explanation(members) == ""
 
 
 def test_its_card_names_the_members_and_what_was_chosen(combined: str, runs: list[str]):

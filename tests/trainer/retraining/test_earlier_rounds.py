@@ -62,6 +62,13 @@ def test_the_report_says_how_well_bands_hold_and_which_there_are_too_few_films_f
     assert "80 % band of arousal: holds 81.2% of a film's seconds, is 0.400 wide (means of 8 films)." in text
     assert "There is no 95 % band: it needs 19 calibration films, there are 18." in text
     assert "80 % band: it needs" not in text
+    assert "score.stride_s" not in text
+    assert "sets another (score.smoothing, score.stride_s)" not in write_round(
+        tmp_path, "few", BETTER, HELD_OUT, calibration_films=3
+    )
+    assert "sets another (score.smoothing, score.stride_s)" in write_round(
+        tmp_path, "filtered", BETTER, HELD_OUT, calibration_films=4
+    )
     assert json.loads((tmp_path / "rounds/some/report.json").read_text())["bands"]["arousal"]["80"]["films"] == 8
 
 
