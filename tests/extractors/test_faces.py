@@ -86,7 +86,7 @@ def test_all_three_networks_run_on_the_device_that_is_named(girl_friday: np.ndar
     ("gpu", "wanted", "where"),
     [
         (True, True, ("GPU:0", "tensorflow", 1)),
-        (True, False, ("CPU:0", "tensorflow", 1)),
+        (True, False, ("CPU:0", "onnxruntime", 1)),
         (False, True, ("CPU:0", "onnxruntime", 1)),
     ],
 )

@@ -456,8 +456,7 @@ def test_too_many_films_without_a_record_end_the_round(films: Path, tmp_path: Pa
 
 def test_a_wrong_key_of_a_later_job_is_named_before_anything_starts(films: Path, tmp_path: Path, capsys) -> None:
     config = configure(films, tmp_path)
-    with open(config, "a") as file:
-        file.write("score: {plot: false}\n")
+    Path(config).write_text(Path(config).read_text().replace("explain: modalities", "plot: false"))
     assert retrain.main(["--config", config]) == 2
     assert "did you mean 'plots'?" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
