@@ -48,7 +48,7 @@ def _main(argv: list[str]) -> int:
         raise ConfigurationError("--splits: names no film to calibrate on")
     # The default split need not be there; one that somebody names must.
     named = arguments.test_splits is not None
-    test_splits = arguments.test_splits if named else tuple({f.split for f in listed} & {"test"})
+    test_splits = arguments.test_splits if named else tuple({f.split for f in listed} & {"test"} - {*arguments.splits})
     test_films = [film for film in films_of_splits(listed, test_splits, arguments.manifest) if named or film.labels]
     start_tensorflow()
     model = find_member(arguments.model)
