@@ -6,7 +6,7 @@
 Speeds are seconds of one processor (vCPU) for one second of film, with one thread. Decoding was measured by `python -m
 benchmarks.decoding` (benchmarks/extraction.md: planned decoding, x264 defaults), the networks on such a machine:
 InceptionV3 and VGGish in batches of 16, the detector batched at 480 lines, one face per second for the face network.
-TensorFlow ran them; ONNX Runtime, which runs them now, took 0.88 of the whole job's time, so the estimate is high.
+TensorFlow ran them; ONNX Runtime, which runs them now, took 0.93 of the whole job's time, so the estimate is high.
 A GPU runs the networks, but not the detector and decoding. Starting machines, reading and writing are not counted.
 """
 
