@@ -17,6 +17,7 @@ if __name__ == "__main__":  # before Beam is imported: help and refusals need no
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import apache_beam as beam
 
@@ -24,6 +25,7 @@ from beam_pipelines.contracts.curves.curves import columns_of
 from beam_pipelines.contracts.curves.done_marker import scorer_digest
 from beam_pipelines.contracts.curves.score_config import ScoreConfig
 from beam_pipelines.contracts.curves.shares import share_columns
+from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.exported_model import ModelReference
 from beam_pipelines.contracts.records.records import list_records, record_uri
 from beam_pipelines.extractors.config import OTHER_MODALITIES, ExtractConfig
@@ -79,7 +81,17 @@ def define_pipeline(
     if config.plots and films.to_score:
         remark = "untrained networks: for demonstration only" if model.card.untrained() else ""
         finished.append(written[WRITTEN_TAG] | DrawPlots(files, model.card.label_range, remark))
-    about = {
+    about = {**_about(model, smoothing, config), **source.about()}
+    (
+        (written[OUTCOMES_TAG], scored[FAILED_TAG], *films.failed)
+        | beam.Flatten()
+        | WriteOutcomes(output, source.films_in, about, config.failure_threshold, finished)
+    )
+
+
+def _about(model: ModelReference, smoothing: SmoothingConfig, config: ScoreConfig) -> dict[str, Any]:
+    """What the run's manifest says of the job, its model and its settings."""
+    return {
         "job": "score",
         "versions": job.versions(),
         "model": {
@@ -99,13 +111,7 @@ def define_pipeline(
         "untrained": model.card.untrained(),
         "smoothing": smoothing.model_dump(mode="json"),
         "configuration": config.model_dump(mode="json"),
-        **source.about(),
     }
-    (
-        (written[OUTCOMES_TAG], scored[FAILED_TAG], *films.failed)
-        | beam.Flatten()
-        | WriteOutcomes(output, source.films_in, about, config.failure_threshold, finished)
-    )
 
 
 def curve_files(model: ModelReference, config: ScoreConfig, output: str, run_started_s: float = math.inf) -> CurveFiles:

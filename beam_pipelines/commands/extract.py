@@ -61,7 +61,7 @@ def _main(argv: list[str]) -> int:
 
     config = load_section("extract", ExtractConfig, arguments.config, arguments.overrides)
 
-    from beam_pipelines.contracts.runs import TRIED_AGAIN, read_failures
+    from beam_pipelines.contracts.runs import read_failures
     from beam_pipelines.extract import define_pipeline
     from beam_pipelines.extraction.earlier_runs import EarlierRuns, name_attempt
     from beam_pipelines.extraction.finished_films import SetApart, set_apart
@@ -111,12 +111,18 @@ def _main(argv: list[str]) -> int:
         film_seconds=_film_seconds,
         lists=[listed],
     )
-    if job.is_template(options):
-        return code  # the job itself runs later, and uses the parts that an earlier one has left
-    # Removes parts of a killed run or of another segment_s. Films that will be tried again keep their parts.
-    failed = read_failures(arguments.output).values()
-    remove_parts(arguments.output, [film.film_id for film in failed if film.reason in TRIED_AGAIN])
+    if not job.is_template(options):  # whose job runs later, and uses the parts that an earlier one has left
+        _remove_useless_parts(arguments.output)
     return code
+
+
+def _remove_useless_parts(output: str) -> None:
+    """Removes parts of a killed run or of another segment_s. Films that will be tried again keep their parts."""
+    from beam_pipelines.contracts.runs import TRIED_AGAIN, read_failures
+    from beam_pipelines.extraction.parts_folder import remove_parts
+
+    failed = read_failures(output).values()
+    remove_parts(output, [film.film_id for film in failed if film.reason in TRIED_AGAIN])
 
 
 def _without_subtitles(passed_over: Mapping[str, int], descriptions: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
