@@ -84,7 +84,7 @@ def _main(argv: list[str]) -> int:
         storage.remove(storage.join(output, sheet.film_id + ".ffconcat"))
     for suffix, text in texts.items():
         storage.write_text(storage.join(output, sheet.film_id + suffix), text)
-    print("\n".join(_lines(sheet, chosen)))
+    print("\n".join(_lines(sheet, chosen, arguments.seconds)))
     print(
         f"highlights: {storage.join(output, sheet.film_id)}{{{','.join(texts)}}}" + (f" ({remark})" if remark else "")
     )
@@ -111,7 +111,7 @@ def _concat_list(sheet: FilmSheet, output: str, chosen: Sequence[Highlight]) -> 
         return "", f"no list for FFmpeg: {error}"
 
 
-def _lines(sheet: FilmSheet, chosen: Sequence[Highlight]) -> list[str]:
+def _lines(sheet: FilmSheet, chosen: Sequence[Highlight], wanted_s: int) -> list[str]:
     from beam_pipelines.foundation.text_tables import aligned
     from beam_pipelines.report.plots import clock
 
@@ -123,7 +123,8 @@ def _lines(sheet: FilmSheet, chosen: Sequence[Highlight]) -> list[str]:
         rows.append([times[0], times[1], what, times[2], f"{one.strength:.2f}"])
     total_s = sum(one.seconds for one in chosen)
     stretches = "1 stretch" if len(chosen) == 1 else f"{len(chosen)} stretches"
-    return [f"{sheet.name}: {stretches}, {total_s} s; times as players count:", *aligned(rows, words=3)]
+    less = "" if total_s >= wanted_s else f" of {wanted_s} s, since no other peak or turn has room"
+    return [f"{sheet.name}: {stretches}, {total_s} s{less}; times as players count:", *aligned(rows, words=3)]
 
 
 def _unquoted(address: str) -> str:

@@ -118,7 +118,8 @@ def _fetch(name: str) -> Iterator[str]:
 def _verify(console: Console, names: list[str], self_test: bool) -> int:
     here = [entry.name for entry in all_weights().values() if (weights.cache_directory() / entry.file_name).is_file()]
     if not names and not here:
-        console.print(f"no weights in {weights.cache_directory()}: nothing to verify", markup=False)
+        where = weights.cache_directory()
+        console.print(f"no weights in {where}: nothing to verify (`cineaffect weights fetch` gets them)", markup=False)
 
     def verify(name: str) -> Iterator[str]:
         yield f"{name}: hash right: {weights.locate(name, all_weights())}"

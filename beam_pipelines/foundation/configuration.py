@@ -126,10 +126,10 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
 
 def _explain(model: type[BaseModel], detail: Any, where: str) -> str:
     location, keys = _place(model, detail["loc"])
-    key = ".".join(location)
+    key, why = ".".join(location), detail["msg"].removeprefix("Value error, ")  # pydantic's words for a check of ours
     if detail["type"] == "extra_forbidden":
         return f"{where}.{key}: unknown key{nearest(location[-1], keys)}"
-    return f"{where}.{key}: {detail['msg']} (it is {detail['input']!r})" if key else f"{where}: {detail['msg']}"
+    return f"{where}.{key}: {why} (it is {detail['input']!r})" if key else f"{where}: {why}"
 
 
 def _place(model: Any, location: Sequence[Any]) -> tuple[list[str], list[str]]:

@@ -159,6 +159,8 @@ def test_the_command_tells_what_it_found_and_what_it_lacks(tmp_path: Path, capsy
     first = (tmp_path / "highlights" / "one.edl").read_bytes()
     assert main(["--scores", str(tmp_path), "--film", "one", "--seconds", "20", "--kinds", "peak"]) == 0
     assert (tmp_path / "highlights" / "one.edl").read_bytes() == first
+    assert main(["--scores", str(tmp_path), "--film", "one", "--seconds", "40", "--kinds", "peak"]) == 0
+    assert "one: 2 stretches, 20 s of 40 s, since no other peak or turn has room" in capsys.readouterr().out
     assert main(["--scores", str(tmp_path), "--film", "flat"]) == 2
     assert "flat: no peak or rise or fall stands out of its curves" in capsys.readouterr().err
     assert main(["--scores", str(tmp_path), "--film", "ones"]) == 2
