@@ -30,7 +30,9 @@ from beam_pipelines.foundation.errors import EXIT_CONFIGURATION, EXIT_OK, Config
 from beam_pipelines.normalisation.config import PrepareConfig
 from benchmarks.network_or_ridge_report import DRAWS, SANITY, report_of
 from benchmarks.studyforrest_data import (
+    COLUMNS,
     DATA,
+    MARGIN_S,
     RUNS,
     Fold,
     FoldFilms,
@@ -52,6 +54,8 @@ TRACKS = {
     "phash": TrackConfig(means_half_s=(3, 10, 30), components=32),
 }
 """Picture and sound with running means and deviations, and 32 components of the perceptual hash."""
+PREPARED = PrepareConfig()
+"""How features are normalised; the tracks say how many components they keep."""
 SHIFT_S = 300
 
 
@@ -124,12 +128,17 @@ def disturb(fold: FoldFilms, how: str) -> FoldFilms:
 
 def step_of(arm: Arm, config: TrainConfig, recording: Recording, output: str, test: int) -> Step:
     """The step of an arm on one fold, with the seed of its configuration."""
-    tracks = {name: track.model_dump(mode="json") for name, track in TRACKS.items()}
-    keys = RIDGE_KEYS if arm.model == "ridge" else None
-    settings = config.model_dump(mode="json", include=keys)
-    dependencies = {"train": settings, "tracks": tracks, "data": recording.sha256, "test": test}
+    dependencies = {
+        "train": config.model_dump(mode="json", include=RIDGE_KEYS if arm.model == "ridge" else None),
+        "disturbed": arm.disturbed,
+        "data": recording.sha256,
+        "tracks": {name: [COLUMNS[name], track.model_dump(mode="json")] for name, track in TRACKS.items()},
+        "prepare": PREPARED.model_dump(mode="json"),
+        "test": test,
+        "margin_s": MARGIN_S,
+    }
     name = f"{arm.name.replace(' ', '-')}-seed{config.seed}"
-    return step(os.path.join(output, f"fold{test}"), name, {**dependencies, "disturbed": arm.disturbed})
+    return step(os.path.join(output, f"fold{test}"), name, dependencies)
 
 
 def fit(arm: Arm, config: TrainConfig, fold: FoldFilms, found: Step) -> None:
@@ -196,7 +205,7 @@ def run_arms(arms: Sequence[Arm], options: argparse.Namespace, recording: Record
                 if fold is None:
                     records = os.path.join(options.output, f"fold{test}", "records")
                     films = write_films(recording, TRACKS, records)
-                    fold = load_fold(recording, Fold(test), films, TRACKS, records, config.labels, PrepareConfig().clip)
+                    fold = load_fold(recording, Fold(test), films, TRACKS, records, config.labels, PREPARED.clip)
                 fit(arm, config, fold, found)
                 print(f"run {test}, arm {arm.name}, seed {seed}: kept", file=sys.stderr, flush=True)
     return True

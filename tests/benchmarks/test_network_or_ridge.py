@@ -13,6 +13,8 @@ import pytest
 
 from beam_pipelines.contracts.targets import TARGETS
 from beam_pipelines.labels.annotations import LabelReport
+from beam_pipelines.normalisation.config import PrepareConfig
+from benchmarks import network_or_ridge
 from benchmarks.network_or_ridge import (
     ARMS,
     CONFIGURATION,
@@ -131,6 +133,17 @@ def test_what_the_features_say_is_found_and_the_sanity_arms_find_nothing(fold, n
         assert (figure > 0.9) == found
         if not found:
             assert figure <= null.max() + 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("PREPARED", PrepareConfig(clip=4.0)), ("MARGIN_S", 10), ("TRACKS", {"low": TRACKS["low"]})]
+)
+def test_curves_of_features_that_are_made_otherwise_are_another_step(name, other, monkeypatch, tmp_path):
+    recording = Recording("", "0" * 64, (), *(np.zeros((1, 2)) for _ in range(2)), np.zeros(1), np.zeros(1, int))
+    config = settings_of(ARMS["b"], 1, [], str(CONFIGURATION))
+    before = step_of(ARMS["b"], config, recording, str(tmp_path), 2)
+    monkeypatch.setattr(network_or_ridge, name, other)
+    assert step_of(ARMS["b"], config, recording, str(tmp_path), 2).directory != before.directory
 
 
 def test_disturbed_folds_keep_the_test_runs_labels(fold):
