@@ -20,6 +20,9 @@ from beam_pipelines.foundation.logs.structured_log import is_json
 BEAMS_OWN = frozenset({"dry_run", "num_workers"})
 """Beam's options that look like misspelt options of a job."""
 
+OF_CONFIG = "YAML file (default: all keys have their defaults)"
+"""The help of `--config` of commands that read a single section."""
+
 _BROKEN_PIPE = 141
 """The exit code of a command that nobody reads any more, as shells know it: 128 and the number of SIGPIPE."""
 
@@ -72,12 +75,7 @@ def make_parser(command: str, description: str | None, examples: str = "") -> ar
     )
 
 
-def add_configuration(
-    parser: argparse.ArgumentParser,
-    section: str,
-    example: str,
-    file: str = "YAML file (default: all keys have their defaults)",
-) -> None:
+def add_configuration(parser: argparse.ArgumentParser, section: str, example: str, file: str = OF_CONFIG) -> None:
     """Adds `--config` and `--set`, which `load_section` takes as `arguments.config` and `arguments.overrides`.
 
     Args:

@@ -61,9 +61,15 @@ def load_section(name: str, model: type[S], path: str | None = None, overrides: 
         ConfigurationError: if a key or value is wrong; the text names file and key, and the nearest valid key.
     """
     values = section_values(name, path)
-    for override in overrides:
-        if override.startswith(f"{name}.") and name not in model.model_fields:
-            shorter = override.removeprefix(f"{name}.")
+    for number, override in enumerate(overrides):
+        section, _, shorter = override.partition(".")
+        if section in SECTIONS and section not in model.model_fields:
+            if section != name:
+                raise ConfigurationError(
+                    f"--set {override}: --set takes keys of the section {name} here. Keys of the section {section} "
+                    "stand in the file of --config, if --help says that the command reads that section"
+                )
+            load_section(name, model, path, [*overrides[:number], shorter])  # names what else is wrong with it
             raise ConfigurationError(f"--set {override}: keys are those of the section {name}: --set {shorter}")
         _apply_override(values, override)
     return validate(model, values, f"{path or 'the command line'}: {name}")

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import argparse
 
-from beam_pipelines.foundation.command_line import add_configuration, at_least_one
+from beam_pipelines.foundation.command_line import OF_CONFIG, add_configuration, at_least_one
 from beam_pipelines.launch.driver_log import FORMATS, OPTION
 
 
-def add_job_options(parser: argparse.ArgumentParser, section: str, example: str) -> None:
+def add_job_options(parser: argparse.ArgumentParser, section: str, example: str, file: str = OF_CONFIG) -> None:
     """Adds `--output`, `--config`, `--set`, `--workers` and `--log-format`.
 
     Args:
         parser: the job's parser.
         section: the job's section.
         example: a key of the section with a value, `image.batch_size=8`, to show how `--set` is used.
+        file: the help of `--config`.
     """
     parser.add_argument(
         "--output", required=True, help="directory of this run, local or gs://; a second run continues it"
     )
-    add_configuration(parser, section, example)
+    add_configuration(parser, section, example, file)
     parser.add_argument(
         "--workers",
         type=at_least_one,

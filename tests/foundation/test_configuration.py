@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from beam_pipelines.contracts.curves.score_config import ScoreConfig
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.foundation.command_line import add_configuration, make_parser
 from beam_pipelines.foundation.configuration import load_section
@@ -72,6 +73,13 @@ def test_a_bad_override_is_named(override):
 def test_an_override_that_names_its_section_is_told_to_leave_it_out():
     with pytest.raises(ConfigurationError, match=r"of the section extract: --set image\.batch_size=4$"):
         load_section("extract", ExtractConfig, overrides=["extract.image.batch_size=4"])
+    with pytest.raises(ConfigurationError, match=r"extract\.imge: unknown key; did you mean 'image'\?$"):
+        load_section("extract", ExtractConfig, overrides=["extract.imge=1"])
+
+
+def test_an_override_of_another_section_is_told_where_that_stands():
+    with pytest.raises(ConfigurationError, match=r"of the section score here. Keys of the section extract stand in"):
+        load_section("score", ScoreConfig, overrides=["plots=false", "extract.image.batch_size=4"])
 
 
 def test_sections_are_frozen():
