@@ -65,7 +65,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.extract import define_pipeline
     from beam_pipelines.extraction.earlier_runs import EarlierRuns, name_attempt
     from beam_pipelines.extraction.finished_films import SetApart, set_apart
-    from beam_pipelines.extraction.parts_folder import remove_parts
+    from beam_pipelines.extraction.parts_folder import remove_parts, remove_useless_parts
     from beam_pipelines.extractors.configured_networks import describe_tracks, pin_networks
     from beam_pipelines.extractors.weights.needed_weights import require_weights
     from beam_pipelines.films.catalogue import list_catalogue
@@ -112,17 +112,8 @@ def _main(argv: list[str]) -> int:
         lists=[listed],
     )
     if not job.is_template(options):  # whose job runs later, and uses the parts that an earlier one has left
-        _remove_useless_parts(arguments.output)
+        remove_useless_parts(arguments.output, arguments.output)
     return code
-
-
-def _remove_useless_parts(output: str) -> None:
-    """Removes parts of a killed run or of another segment_s. Films that will be tried again keep their parts."""
-    from beam_pipelines.contracts.runs import TRIED_AGAIN, read_failures
-    from beam_pipelines.extraction.parts_folder import remove_parts
-
-    failed = read_failures(output).values()
-    remove_parts(output, [film.film_id for film in failed if film.reason in TRIED_AGAIN])
 
 
 def _without_subtitles(passed_over: Mapping[str, int], descriptions: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:

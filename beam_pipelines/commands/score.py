@@ -125,6 +125,7 @@ def run_scoring(
         workers: `--workers`; 0 if it wasn't given.
         records: the directory of the records, if the films are extracted already.
     """
+    from beam_pipelines.extraction.parts_folder import remove_useless_parts
     from beam_pipelines.launch import job
     from beam_pipelines.launch.local_work import looks_up, segment_for, workers_for
     from beam_pipelines.score import curve_files, define_pipeline
@@ -140,14 +141,18 @@ def run_scoring(
             needed = workers_for(source.films_to_extract, to_score, config.plots, source.segment_s)
             job.use_at_most(options, beam_arguments, needed)
     source = source.listed(output)
-    return job.run(
+    code = job.run(
         lambda pipeline: define_pipeline(pipeline, source, model, config, output, run_started_s),
         options,
         output,
         len(source.films_to_extract) + len(source.films_to_score),
         count_done=".csv" if config.csv else ".png" if config.plots else ".parquet",
         lists=source.lists,
+        records=records,
     )
+    if source.made_in and not job.is_template(options):  # whose job runs later
+        remove_useless_parts(source.made_in, output)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -172,5 +177,10 @@ def _parser() -> argparse.ArgumentParser:
         help="also write what each modality adds to the curves; with 'columns' also what single columns of signals do, "
         "at the price of a curve for each (default: the key explain)",
     )
-    add_job_options(parser, "score", "smoothing.cutoff_hz=0.02")
+    add_job_options(
+        parser,
+        "score",
+        "smoothing.cutoff_hz=0.02",
+        "YAML file with the sections score and, for --films, extract (default: all keys have their defaults)",
+    )
     return parser

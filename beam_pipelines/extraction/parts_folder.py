@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable
 
+from beam_pipelines.contracts.runs import TRIED_AGAIN, read_failures
 from beam_pipelines.foundation import storage
 
 PARTS_FOLDER = ".parts"
@@ -41,6 +42,19 @@ def remove_parts(directory: str, but_of: Collection[str] = ()) -> None:
     for uri, film_id, _ in _parts(directory):
         if film_id not in but_of:
             storage.remove(uri)
+
+
+def remove_useless_parts(directory: str, run: str) -> None:
+    """Removes what no later run can use: parts of a killed run, of another segment_s, of a film that has changed.
+
+    Films that will be tried again keep their parts.
+
+    Args:
+        directory: the directory of records.
+        run: the directory of the run that has ended, with its failures.
+    """
+    failed = read_failures(run).values()
+    remove_parts(directory, [film.film_id for film in failed if film.reason in TRIED_AGAIN])
 
 
 def _parts(directory: str) -> list[tuple[str, str, int]]:

@@ -102,4 +102,5 @@ _NEXT: dict[str, Places] = {
         ),
     ),
     "score": (("a page to look at", "cineaffect report --scores {output}"),),
+    "score --records": (("a page to look at", "cineaffect report --scores {output} --records {records}"),),
 }

@@ -156,6 +156,7 @@ def run(
     marker: str = "",
     film_seconds: Callable[[str], float] | None = None,
     lists: Sequence[WorkList] = (),
+    records: str | None = None,
 ) -> int:
     """Builds and runs a job's graph, shows its progress, prints the summary and returns the exit code.
 
@@ -172,6 +173,7 @@ def run(
         lists: of the run's films, which are removed once it has ended; a cluster may still read those of a job that
             was interrupted here.
         marker: a file in `output` that says to others that the results are whole; removed first, as the manifest is.
+        records: the directory of the records that the user named, for the commands that may follow.
     """
     _check_output(output)
     logging.getLogger("apache_beam.runners.portability.local_job_service").addFilter(_is_worth_a_line)
@@ -191,7 +193,7 @@ def run(
     finally:
         for work in lists if nobody_reads_lists else ():
             remove_work(work)
-    _print_summary(manifest, output)
+    _print_summary(manifest, output, records)
     return exit_code(manifest)
 
 
@@ -271,7 +273,7 @@ def places_of_job(job: str, output: str) -> Places:
     ]
 
 
-def _print_summary(manifest: dict[str, Any], output: str) -> None:
+def _print_summary(manifest: dict[str, Any], output: str, records: str | None) -> None:
     films = manifest["films"]
     print(f"{films['done']} done, {films['skipped']} already done, {films['failed']} failed of {films['in']} films")
     if manifest.get("failures_carried_over"):
@@ -290,4 +292,5 @@ def _print_summary(manifest: dict[str, Any], output: str) -> None:
     if films["failed"]:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in manifest["failed_by_reason"].items())
         places.append((f"failures ({reasons})", storage.join(output, FAILURES)))
-    print_summary(places, next_steps_of_job(manifest.get("job", ""), output))
+    name, known = manifest.get("job", ""), {"records": records} if records else {}
+    print_summary(places, next_steps_of_job(" --".join((name, *known)), output, **known))

@@ -79,6 +79,11 @@ class FromRecords:
         """None, since nothing is cut."""
         return None
 
+    @property
+    def made_in(self) -> None:
+        """None, since no record is made."""
+        return None
+
     def with_segments(self, segment_for: Callable[[Sequence[Film], int, str], int]) -> FromRecords:
         """This source, since nothing is cut."""
         return self
@@ -161,6 +166,11 @@ class FromFilms:
     def segment_s(self) -> int:
         """How long the segments of long films are in this run."""
         return self.cut_s or self.config.segment_s
+
+    @property
+    def made_in(self) -> str:
+        """The directory in which records are made."""
+        return self.directory
 
     def with_segments(self, segment_for: Callable[[Sequence[Film], int, str], int]) -> FromFilms:
         """The same with segments as long as a function of films, `extract.segment_s` and the records' folder says."""

@@ -94,13 +94,14 @@ def test_the_manifest_says_what_was_scored_with_what(undisturbed):
     assert manifest["film_hours"]["done"] == pytest.approx(sum(SECONDS.values()) / 3600, abs=1e-6)
 
 
-def test_a_second_run_skips_everything_and_touches_nothing(exports, features, tmp_path):
+def test_a_second_run_skips_everything_and_touches_nothing(exports, features, tmp_path, capsys):
     run(features, exports, tmp_path / "out")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "curves").iterdir()}
     before |= {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "curves.parquet").iterdir()}
     old = contents(tmp_path / "out", ".csv", ".json", ".parquet")
     code, manifest = run(features, exports, tmp_path / "out")
     assert code == 0
+    assert f"cineaffect report --scores {tmp_path / 'out'} --records {features}\n" in capsys.readouterr().out
     assert manifest["films"] == {"in": 4, "done": 0, "skipped": 4, "failed": 0}
     assert manifest["film_hours"]["skipped"] == pytest.approx(sum(SECONDS.values()) / 3600, abs=1e-6)
     assert {path: path.stat().st_mtime_ns for path in before} == before

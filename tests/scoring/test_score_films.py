@@ -13,6 +13,7 @@ from beam_pipelines import score
 from beam_pipelines.contracts.curves.curves import from_csv
 from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of, find_model
 from beam_pipelines.contracts.records import records
+from beam_pipelines.extraction.parts_folder import PARTS_FOLDER, part_name
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import describe_tracks
 from tests.support.exported_models import write_model
@@ -66,7 +67,12 @@ def test_films_become_curves_and_a_bad_one_a_failure(place, tmp_path):
 
     files = sorted(path for folder in ("records", "curves", "curves.parquet") for path in (output / folder).iterdir())
     before = [(path, path.read_bytes()) for path in files]
+    # A killed run left this of a film that has changed since.
+    part = output / "records" / PARTS_FOLDER / part_name("silent.mp4", "0123456789abcdef", 300, 0)
+    part.parent.mkdir()
+    part.touch()
     assert run(place, output) == 3
+    assert not part.exists()
     manifest = json.loads((output / "run_manifest.json").read_text())
     assert manifest["films"] == {"in": 3, "done": 0, "skipped": 2, "failed": 1}
     assert [(path, path.read_bytes()) for path in files] == before
