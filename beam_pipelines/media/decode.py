@@ -127,12 +127,17 @@ def opened_film(path: str | os.PathLike[str], step: str, search_mb: int = 0) -> 
         # address; "replace" because titles in a legacy encoding are no reason to refuse a film.
         container = av.open(f"file:{name}", "r", container_options=_options(search_mb), metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise FilmError(step, "unreadable", f"{name}: not a film that FFmpeg can open ({error})") from error
+        raise FilmError(step, "unreadable", f"{name}: not a film that FFmpeg can open ({in_words(error)})") from error
     with container:
         refused = _REFUSED_FORMATS.intersection(container.format.name.split(","))
         if refused:
             raise FilmError(step, "unreadable", f"{name}: its format is '{', '.join(sorted(refused))}', not a film")
         yield container
+
+
+def in_words(error: Exception) -> str:
+    """What FFmpeg or the system says of an error, without its number and the file, which the caller names."""
+    return str(getattr(error, "strerror", None) or error)
 
 
 def format_of(container: InputContainer) -> str:
@@ -154,7 +159,7 @@ def _check_is_a_file(name: str, step: str) -> None:
     try:
         status = os.stat(name)
     except (OSError, ValueError) as error:
-        raise FilmError(step, "unreadable", f"{name}: {error}") from error
+        raise FilmError(step, "unreadable", f"{name}: {in_words(error)}") from error
     # Reading a named pipe or a device might never end.
     if not stat.S_ISREG(status.st_mode):
         raise FilmError(step, "unreadable", f"{name}: not a regular file")

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from beam_pipelines.commands.report import main
+from beam_pipelines.contracts.runs import FAILED, FilmOutcome
+from beam_pipelines.report.scoring.sheets import failed_row
 from tests.support.browser_pages import open_film, shown_names, wait_until
 from tests.support.feature_records import make_film_record
 from tests.support.report_runs import FILM_SECONDS, ODD_NAME, ODD_REASON, curve_of, film_data, rows_of, write_scores
@@ -24,6 +26,7 @@ def test_catalogue_and_film_open_from_disk_without_a_word_in_the_console(page: A
     page.wait_for_selector("#list .row")
     assert page.inner_text("#count") == "14 films"
     assert "untrained" in page.inner_text("#untrained")
+    assert page.evaluate("[5.5, 6, 3599.2].map(CineAffect.length)") == ["0:06", "0:06", "1:00:00"]
     page.click("text=play")
     page.wait_for_selector("#chart-arousal canvas")
     assert page.inner_text("#film-title") == "play"
@@ -49,6 +52,11 @@ def test_evaluation_tracks_and_films_lost_before_scoring_are_shown(page: Any, re
     assert film["faces"] == "".join(str(int(n)) for n in record.tracks["face"].present.sum(axis=1))
     assert film["sound"] == "".join(str(int(n)) for n in record.tracks["audio"].present[:, 0])
     assert film["duration"] == round(record.header.duration_us / 1e6, 3)
+
+
+def test_why_a_film_failed_is_a_sentence_without_its_address() -> None:
+    outcome = FilmOutcome("a", "films/a.mp4", FAILED, "probe", "empty_file", "films/a.mp4: the file holds no bytes")
+    assert failed_row(outcome)["failed"] == ["probe", "empty_file", "The file holds no bytes"]
 
 
 def test_search_filter_and_sort(page: Any, report: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import av
 from av.subtitles.subtitle import AssSubtitle
 
-from beam_pipelines.media.decode import DecodeQuality, opened_film, packets
+from beam_pipelines.media.decode import DecodeQuality, in_words, opened_film, packets
 from beam_pipelines.media.probe import FilmProbe
 from beam_pipelines.media.text.cues import Cue
 from beam_pipelines.media.text.encoding import decode_text
@@ -62,7 +62,7 @@ def cues_of_file(text: str) -> list[Cue]:
                 if packet.size:
                     found.add(packet, _dialogue(stream.codec_context, packet), Fraction(0))
     except (av.FFmpegError, IndexError) as error:
-        raise UnreadableSubtitles(f"no subtitles in {form} ({error})") from error
+        raise UnreadableSubtitles(f"no subtitles in {form} ({in_words(error)})") from error
     if not found.cues:
         raise UnreadableSubtitles("it holds no cue")
     return found.cues

@@ -71,7 +71,7 @@ def plot_families(output: Output, arcs: Arcs, families: Families) -> None:
                 if target == TARGET:
                     (name,), far = nearest_stories(arcs.take([medoid]))
                     panel.plot(_PERCENT, story_arc(name).shape[0, :, 0], color=GUIDE_COLOUR, lw=1.2, ls=":")
-                    heading += f"\ndotted: {name}, {far[0]:.2f} away"
+                    heading += f"\ndotted: {name}, distance {far[0]:.2f}"
                 _shape_panel(panel, heading, _height(arcs, "shape"))
         _name_axes(panels, columns, arcs.targets)
 

@@ -116,8 +116,8 @@
 
   const failure = (row, why) => {
     const parts = row
-      ? [make("p", "", "This film has no curve."), pair("step", why[0]), pair("reason", why[1]), pair("detail", why[2]),
-        pair("film", row.source)]
+      ? [make("p", "", "This film has no curve."), make("p", "", why[2]), pair("film", row.source), pair("step", why[0]),
+        pair("reason", why[1])]
       : [make("p", "", why[0])];
     $("film-failure").replaceChildren(...parts);
   };

@@ -189,7 +189,7 @@
       const title = make("bdi", "title", row.name);
       title.title = row.name;
       name.append(title);
-      const far = this.far.get(row), distance = far === undefined ? "" : `${far.toFixed(2)} away`;
+      const far = this.far.get(row), distance = far === undefined ? "" : `distance ${far.toFixed(2)}`;
       const under = [distance, row.stale, row.split].filter(Boolean).join(" · ");
       if (under) name.append(make("span", "quiet split", under));
       if (row.warnings) name.append(make("span", "warned", row.warnings.join(" · ")));
@@ -197,7 +197,9 @@
       if (row.failed) {
         item.classList.add("failed");
         const why = make("span", "why");
-        why.append(make("b", "", `Failed in ${row.failed[0]}: ${row.failed[1]}`), make("span", "quiet", row.failed[2]));
+        const [step, reason, sentence] = row.failed;
+        why.append(make("b", "", sentence), make("span", "quiet", `No curve: ${step}, ${reason}`));
+        why.title = sentence;
         link.append(why);
       } else {
         if (this.targets.length > 1) link.append(make("canvas", "arc"));
@@ -205,7 +207,7 @@
         for (const target of this.targets)
           link.append(make("span", `number ${target}-text`, CineAffect.signed(row[target][1])));
         link.append(make("span", "number events-number", String(row.events)));
-        link.append(make("span", "number length", CineAffect.clock(row.seconds)));
+        link.append(make("span", "number length", CineAffect.length(row.seconds)));
       }
       item.append(link);
       return item;

@@ -51,7 +51,7 @@
 
     facts(row) {
       const film = this.film, fit = (row.agreement || []).map((pcc) => CineAffect.signed(pcc)).join(" and ");
-      const parts = [CineAffect.clock(film.duration), film.events.length === 1 ? "1 peak or turning point" : `${film.events.length} peaks and turning points`];
+      const parts = [CineAffect.length(film.duration), film.events.length === 1 ? "1 peak or turning point" : `${film.events.length} peaks and turning points`];
       if (row.split) parts.push(`split: ${row.split}`);
       if (row.family) parts.push(`family ${row.family}`);
       if (row.agreement) parts.push(`correlation with the labels ${fit} (${this.targets.join(", ")})`);
@@ -203,7 +203,7 @@
     }
 
     clock() {
-      $("clock").textContent = `${this.shown(this.time)} / ${this.shown(this.film.duration)}`;
+      $("clock").textContent = `${this.shown(this.time)} / ${CineAffect.length(this.film.duration + this.offset)}`;
     }
 
     lists(target) {

@@ -61,6 +61,9 @@ CineAffect.clock = (seconds) => {
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 };
 
+// A length, in whole seconds as the curves have them: one that has begun counts.
+CineAffect.length = (seconds) => CineAffect.clock(Math.ceil(seconds - 1e-6));
+
 CineAffect.signed = (value, digits = 2) => {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   const shown = Math.abs(value).toFixed(digits);
