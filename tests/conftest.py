@@ -19,7 +19,7 @@ from tests.support.gcs_emulator import GcsEmulator, running_emulator
 from tests.support.kept_networks import kept_networks
 from tests.support.kept_signatures import keep_signatures
 
-pytest_plugins = ["tests.support.hypothesis_profiles", "tests.support.browser_pages"]
+pytest_plugins = ["tests.support.hypothesis_profiles", "tests.support.browser_pages", "tests.support.peak_memory"]
 
 # Before any test imports TensorFlow: quiet, no accelerator probing, and one thread within an operation, as workers have
 # it: test processes run side by side, and by the kernels of an AVX2 machine last bits depend on the number of threads.
