@@ -63,6 +63,7 @@ def _main(argv: list[str]) -> int:
 
     from beam_pipelines.contracts.runs import read_failures
     from beam_pipelines.extract import define_pipeline
+    from beam_pipelines.extraction.decoder import require_decoder
     from beam_pipelines.extraction.earlier_runs import EarlierRuns, name_attempt
     from beam_pipelines.extraction.finished_films import SetApart, set_apart
     from beam_pipelines.extraction.parts_folder import remove_parts, remove_useless_parts
@@ -77,6 +78,8 @@ def _main(argv: list[str]) -> int:
     options = job.beam_options(beam_arguments, arguments.workers, one_process=lambda: job.films_share_batches(config))
     films, passed_over = list_catalogue(arguments.films, config.suffixes, config.min_lines_px)
     require_weights(config)
+    if job.is_local(options) and not arguments.dry_run:
+        require_decoder(config)
     descriptions = describe_tracks(config)
     config = pin_networks(config)
     _note_older_records(films, arguments.output, descriptions)

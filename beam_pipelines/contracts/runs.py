@@ -38,7 +38,7 @@ FAILED = "failed"
 UNLIKE_EDGES_PERCENT = (5, 10, 20, 50)
 """The classes of the histogram of unlike seconds; a film that is quite like the training films is in the first."""
 
-_NOT_IN_FAILURES = {"status", "film_s", "carried_over", "warnings", "unlike_percent"}
+_NOT_IN_FAILURES = {"status", "film_s", "carried_over", "warnings", "unlike_percent", "decoded_on"}
 """Fields of a `FilmOutcome` that a line of the failures lacks."""
 
 
@@ -56,6 +56,7 @@ class FilmOutcome:
         carried_over: whether the failure is that of an earlier run, and the film was not tried again.
         warnings: the warnings of a film that is done or skipped.
         unlike_percent: the share of a scored film's seconds that are unlike the model's training films, if known.
+        decoded_on: `gpu`, or why the processor decoded a film's pictures although a GPU was asked for.
     """
 
     film_id: str
@@ -71,6 +72,7 @@ class FilmOutcome:
     carried_over: bool = False
     warnings: tuple[FilmWarning, ...] = ()
     unlike_percent: float | None = None
+    decoded_on: str = ""
 
 
 TRIED_AGAIN = frozenset(
@@ -136,6 +138,7 @@ def summarise(
         "films_with_warnings": sum(bool(o.warnings) for o in outcomes),
         "warnings_by_code": count_by_code(outcome.warnings for outcome in outcomes),
         **_unlike([outcome.unlike_percent for outcome in outcomes if outcome.unlike_percent is not None]),
+        **_decoded_on([outcome.decoded_on for outcome in outcomes if outcome.decoded_on]),
         "failure_threshold": failure_threshold,
     }
 
@@ -149,6 +152,11 @@ def _unlike(percents: Sequence[float]) -> dict[str, Any]:
     names = [f"{low}-{high} %" for low, high in zip((0, *edges), (*edges, 100), strict=True)]
     films = {name: places.count(place) for place, name in enumerate(names)}
     return {"unlike_training": {"mean_percent": round(sum(percents) / len(percents), 2), "films": films}}
+
+
+def _decoded_on(devices: Sequence[str]) -> dict[str, Any]:
+    """How many films which device decoded, if a GPU was asked for; empty if not."""
+    return {"films_decoded_on": dict(sorted(Counter(devices).items()))} if devices else {}
 
 
 def write_outcomes(output: str, outcomes: Iterable[FilmOutcome], manifest: Mapping[str, Any]) -> None:

@@ -35,6 +35,7 @@ from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import DiskFullError, FilmError, NotFiniteError
 from beam_pipelines.media.damage import describe_file, refuse_too_damaged
+from beam_pipelines.media.decode_device import decoded_on, wants_gpu
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
 from beam_pipelines.media.probe_warnings import warnings_of_probe
 from beam_pipelines.media.text.film_text import FilmText
@@ -76,11 +77,13 @@ class Extractor:
 
 @dataclass(frozen=True)
 class ExtractedFilm:
-    """A film whose record is up to date: its length, whether anything was extracted for it, and its warnings."""
+    """A film whose record is up to date: its length, whether anything was extracted for it, its warnings, and which
+    device decoded its pictures (`decode_device.decoded_on`)."""
 
     film_s: float
     extracted: bool
     warnings: tuple[FilmWarning, ...] = ()
+    decoded_on: str = ""
 
 
 def media_limits(config: ExtractConfig) -> MediaLimits:
@@ -225,7 +228,8 @@ def write_record(
     )
     record = records.make_record(header, tracks)
     records.write_record(record, records.record_uri(extractor.directory, film.film_id))
-    return ExtractedFilm(header.duration_us / 1_000_000, True, warnings)
+    device = decoded_on(wants_gpu(extractor.config.device.decode), probe, part.picture)
+    return ExtractedFilm(header.duration_us / 1_000_000, True, warnings, device)
 
 
 def _quality(probe: FilmProbe, part: FilmPart) -> dict[str, Any]:

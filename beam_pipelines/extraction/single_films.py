@@ -25,6 +25,7 @@ from beam_pipelines.contracts.models.explained import explain_films
 from beam_pipelines.contracts.models.exported_model import ExportedModel, features_of, find_model
 from beam_pipelines.contracts.records import records
 from beam_pipelines.contracts.records.records import FilmRecord
+from beam_pipelines.extraction.decoder import decoder_of, require_decoder
 from beam_pipelines.extraction.one_film import Extractor, extract_film
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import Networks, describe_tracks
@@ -32,7 +33,6 @@ from beam_pipelines.extractors.weights.needed_weights import require_weights
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.tensorflow_start import start_tensorflow
-from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
 
 def extract_features(film: str | os.PathLike[str], config: ExtractConfig | None = None) -> FilmRecord:
@@ -51,13 +51,15 @@ def extract_features(film: str | os.PathLike[str], config: ExtractConfig | None 
     Raises:
         FilmError: if the film is absent or can't be decoded.
         WeightsError: if weights are not in the cache, or not the published ones.
+        ConfigurationError: if the section asks for a GPU to decode, and there is none.
     """
     config = config or ExtractConfig()
     require_weights(config)
+    require_decoder(config)
     with tempfile.TemporaryDirectory() as directory:
         uri = _address(film)
         named = Film(escape_film_id(uri.rsplit("/", 1)[-1]), uri)
-        with DecodingProcess(config.decode_deadline_s, config.limits.decoder_memory_mb) as decoder:
+        with decoder_of(config) as decoder:
             extractor = Extractor(directory, _networks(config), describe_tracks(config), decoder)
             extract_film(named, extractor, in_parts=False)
         return records.read_record(records.record_uri(directory, named.film_id))

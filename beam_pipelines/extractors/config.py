@@ -37,7 +37,7 @@ from beam_pipelines.extractors.speech_text import SubtitlesConfig
 from beam_pipelines.films.catalogue import MIN_LINES_PX, VIDEO_SUFFIXES
 from beam_pipelines.foundation.configuration import Section
 from beam_pipelines.foundation.errors import nearest
-from beam_pipelines.media.video.decode_mode import DecodeMode
+from beam_pipelines.media.video.decode_mode import DecodeDevice, DecodeMode
 
 Suffix = Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]
 """A suffix in small letters; files may have it in capitals too."""
@@ -134,12 +134,16 @@ class DeviceConfig(Section):
         share_wait_s: how many seconds the last rows of a film wait for other films to fill their batch.
         xla: whether the networks (not the face detector) are compiled with XLA. Ours: off, since in float32 it makes
             them 1.2 times as fast on an H100, which waits for the processors anyway (benchmarks/extraction.md).
+        decode: what decodes pictures: `cpu`; `gpu`, an NVIDIA GPU (NVDEC) for H.264 and HEVC in 4:2:0 and 8 bits, the
+            processor for all else; `auto`, the GPU if one is visible. Ours: cpu, since decoding was never tried on a
+            GPU. It is in no fingerprint: both codecs define every bit of an intact stream.
     """
 
     share_batches: bool | None = None
     detect_on_gpu: bool = False
     share_wait_s: float = Field(0.5, ge=0.0, le=60.0)
     xla: bool = False
+    decode: DecodeDevice = "cpu"
 
     def shares_batches(self, gpu: bool) -> bool:
         """Whether films of one process share batches on a CPU or a GPU."""

@@ -32,6 +32,7 @@ from beam_pipelines.media.text.film_text import FilmText
 from beam_pipelines.media.video.picture_shape import PictureShape
 from beam_pipelines.media.video.sample_frames import SampledFrame
 from beam_pipelines.media.worker.decoding_process import DecodingProcess
+from beam_pipelines.media.worker.picture_decoding import decoded_pictures
 
 BATCHES_RESTART_EVERY_S = ENTRY_EVERY_S
 """A batch never crosses multiples of this, so that a part of a film is computed in the same batches as the whole."""
@@ -90,7 +91,8 @@ def extract_tracks(
     with networks.film():
         if any(takes_pictures(networks.config, modality) for modality in takes):
             picture, pairs = DecodeQuality(), PICTURE_SIGNALS in takes
-            frames = decoder.pictures(path, probe, seconds, picture, limits, networks.config.decode.mode(), pairs)
+            mode = networks.config.decode.mode()
+            frames = decoded_pictures(decoder, path, probe, seconds, picture, limits, mode, pairs)
             found, stale = _take_pictures(frames, networks, takes, probe.shape)
             accumulators += found
         for modality, wanted in takes.items():

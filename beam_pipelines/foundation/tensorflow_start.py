@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
+
+from beam_pipelines.foundation.gpu_devices import has_gpu_device
 
 _LOG = logging.getLogger(__name__)
-_GPU_DEVICES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
-"""The device files of the drivers of NVIDIA, of NVIDIA under Windows, and of AMD on Linux."""
 
 
 def start_tensorflow(threads: int | None = None, at_once: int = 1) -> None:
@@ -41,11 +40,6 @@ def start_tensorflow(threads: int | None = None, at_once: int = 1) -> None:
     # "float32" in a fingerprint means float32: an Ampere GPU would otherwise round factors to 10 bits.
     tf.config.experimental.enable_tensor_float_32_execution(False)
     tf.config.list_physical_devices()
-
-
-def has_gpu_device() -> bool:
-    """Whether this machine may have a GPU, by its drivers' device files; True where there are none to look for."""
-    return sys.platform != "linux" or any(map(os.path.exists, _GPU_DEVICES))
 
 
 def sees_gpu() -> bool:

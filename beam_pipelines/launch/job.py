@@ -289,6 +289,10 @@ def _print_summary(manifest: dict[str, Any], output: str, records: str | None) -
     if unlike := manifest.get("unlike_training"):
         shares = ", ".join(f"{name}: {count}" for name, count in unlike["films"].items() if count)
         print(f"films by their share of seconds unlike the model's training films: {shares}")
+    if devices := manifest.get("films_decoded_on"):
+        print(
+            f"films by what decoded their pictures: {', '.join(f'{name}: {count}' for name, count in devices.items())}"
+        )
     if films["failed"]:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in manifest["failed_by_reason"].items())
         places.append((f"failures ({reasons})", storage.join(output, FAILURES)))

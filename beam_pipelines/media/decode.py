@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.stream import Discard
 
@@ -57,6 +58,7 @@ class DecodeQuality:
             decoded. The other counts say nothing about these packets.
         full_decodings: how often everything was decoded, because there was no plan or it failed.
         pixels_clipped: pixels of the seconds' HDR pictures that are brighter than SDR's white; a property of the film.
+        frames_from_gpu: frames that a GPU decoded, of those that a plan returned.
     """
 
     frames_decoded: int = 0
@@ -66,6 +68,7 @@ class DecodeQuality:
     frames_skipped: int = 0
     full_decodings: int = 0
     pixels_clipped: int = 0
+    frames_from_gpu: int = 0
 
     @property
     def damaged(self) -> int:
@@ -109,13 +112,16 @@ def counts_within(
 
 
 @contextmanager
-def opened_film(path: str | os.PathLike[str], step: str, search_mb: int = 0) -> Iterator[InputContainer]:
+def opened_film(
+    path: str | os.PathLike[str], step: str, search_mb: int = 0, accelerator: HWAccel | None = None
+) -> Iterator[InputContainer]:
     """Opens a local film, and closes it at the end of the `with` block.
 
     Args:
         path: the film.
         step: the step of errors.
         search_mb: how many MB of the file FFmpeg reads, and holds, to find its streams; 0 for its own 5 MB and 7 s.
+        accelerator: the hardware that decodes the streams that it takes; None for FFmpeg's own decoders.
 
     Raises:
         FilmError: `empty_file` or `unreadable`, with `step` as its step.
@@ -125,7 +131,10 @@ def opened_film(path: str | os.PathLike[str], step: str, search_mb: int = 0) -> 
     try:
         # "file:" so that a colon in a name isn't read as a protocol; the whitelist so that no film opens a network
         # address; "replace" because titles in a legacy encoding are no reason to refuse a film.
-        container = av.open(f"file:{name}", "r", container_options=_options(search_mb), metadata_errors="replace")
+        options = _options(search_mb)
+        container = av.open(
+            f"file:{name}", "r", container_options=options, metadata_errors="replace", hwaccel=accelerator
+        )
     except (av.FFmpegError, OSError, ValueError) as error:
         raise FilmError(step, "unreadable", f"{name}: not a film that FFmpeg can open ({in_words(error)})") from error
     with container:

@@ -83,6 +83,7 @@ class FilmProbe:
         missing_s: how much earlier the pictures end than the container says; 0 if they don't, or it says nothing.
         unread_mb: MB of further films in the same file, which aren't read.
         hdr: `PQ` or `HLG`, or empty for an SDR film.
+        pixel_format: FFmpeg's name of the first frame's pixel format.
         file_start_s: the timestamp that players show as time 0, on the container's clock.
         start_timecode: timecode at the file's start, from a timecode track or tag; may be empty.
         jumps: jumps of the container's clock, in order. They are closed: all times here are on the joined clock.
@@ -110,6 +111,7 @@ class FilmProbe:
     missing_s: float = 0.0
     unread_mb: float = 0.0
     hdr: str = ""
+    pixel_format: str = ""
     file_start_s: Fraction = Fraction(0)
     start_timecode: str = ""
     jumps: tuple[ClockJump, ...] = ()
@@ -207,6 +209,7 @@ def probe_film(
             jumps=jumps,
             shape=shape,
             hdr=hdr_of(first_frame),
+            pixel_format=first_frame.format.name,
         )
 
 

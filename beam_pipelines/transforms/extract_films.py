@@ -92,13 +92,12 @@ class _WithExtractor(beam.DoFn):
         self.shared = shared
 
     def setup(self) -> None:
+        from beam_pipelines.extraction.decoder import decoder_of
         from beam_pipelines.extraction.one_film import Extractor
         from beam_pipelines.extractors.configured_networks import Networks
-        from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
         networks = self.shared.acquire(lambda: Networks(self.config))
-        decoder = DecodingProcess(self.config.decode_deadline_s, self.config.limits.decoder_memory_mb)
-        self.extractor = Extractor(self.directory, networks, self.descriptions, decoder, self.earlier)
+        self.extractor = Extractor(self.directory, networks, self.descriptions, decoder_of(self.config), self.earlier)
 
     def teardown(self) -> None:
         self.extractor.decoder.close()
@@ -106,7 +105,9 @@ class _WithExtractor(beam.DoFn):
     def outcome(self, film: Film, found: ExtractedFilm) -> FilmOutcome:
         """The outcome of a film with a record."""
         status = DONE if found.extracted else SKIPPED
-        return FilmOutcome(film.film_id, film.uri, status, film_s=found.film_s, warnings=found.warnings)
+        return FilmOutcome(
+            film.film_id, film.uri, status, film_s=found.film_s, warnings=found.warnings, decoded_on=found.decoded_on
+        )
 
     def failure(self, film: Film, error: FilmError) -> FilmOutcome:
         """The outcome of a failed film, with the data that decide whether the next run tries it again."""

@@ -1,52 +1,127 @@
-"""The cost of extracting a catalogue on Dataflow, from measured speeds and assumed prices.
+"""The cost of extracting a catalogue, from measured speeds and published prices.
 
     python deploy/dataflow/cost.py                         # 10,000 films of 100 minutes
     python deploy/dataflow/cost.py --films 500 --minutes 45 --faces 0 --vcpu-usd 0.06
 
-Speeds are seconds of one processor (vCPU) for one second of film, with one thread. Decoding was measured by `python -m
-benchmarks.decoding` (benchmarks/extraction.md: planned decoding, x264 defaults), the networks on such a machine:
-InceptionV3 and VGGish in batches of 16, the detector batched at 480 lines, one face per second for the face network.
-TensorFlow ran them; ONNX Runtime, which runs them now, took 0.93 of the whole job's time, so the estimate is high.
-A GPU runs the networks, but not the detector and decoding. Starting machines, reading and writing are not counted.
+Speeds are seconds of one processor (vCPU) for one second of film, with one thread, from benchmarks/extraction.md: what
+ONNX Runtime's networks took in the job at 480 lines ("Engines"), and planned decoding at x264's defaults ("Decoding").
+Both were measured on AMD EPYC machines whose model is unknown; no machine below was tried. A GPU runs the networks,
+but not the detector and decoding. Starting machines, reading and writing are not counted.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-DECODE_S = {"1080p": 1 / 10.2, "480p": 1 / 53.2}
-IMAGE_S, AUDIO_S, DETECTOR_S, FACE_S = 0.079, 0.012, 0.080, 0.020
+DECODE_S = {"1080p": 1 / 7.4, "480p": 1 / 34.1}
+"""Planned decoding of the pictures."""
+CONVERSION_S = {"1080p": 0.008, "480p": 0.0}
+"""Conversion of a picture to RGB; that of 480 lines is part of `BESIDE_S`."""
+BESIDE_S = 0.0327 - 1 / 59.2
+"""Sound, handing over, conversion: what the decoding process took beyond planned decoding, in the film of "Engines"."""
+IMAGE_S, AUDIO_S, DETECTOR_S, SCALING_S, REST_S = 0.1109, 0.0265, 0.0467, 0.0028, 0.0011
+FACE_S = 0.0411 / (8 / 7)
+"""For one face; the film of "Engines" has 8 in 7 seconds."""
 GPU_S = 0.005
 """Seconds of a T4 for the networks of one film second: 16 GFLOP at 0.43 of its 8.1 TFLOP/s, the share of the peak that
 was measured on an H100 (benchmarks/extraction.md)."""
 
-PRICES_AS_OF = "2024, us-central1, list prices from memory: not looked up, put in today's"
-VCPU_USD, MEMORY_GB_USD, DISK_GB_USD, T4_USD = 0.056, 0.003557, 0.000054, 0.35
+PRICES_AS_OF = (
+    "us-central1; Dataflow's are those that Apache Beam's load tests take from Dataflow's price page "
+    "(dataflow_cost_consts.py, read in November 2026), FlexRS 0.6 of them (not confirmed); Compute Engine's are those "
+    "of Google's price list of 20 August 2026 (pricing.yml of google-cloud-pricing-cost-calculator, commit dac3128)"
+)
+VCPU_USD, MEMORY_GB_USD, DISK_GB_USD, T4_USD = 0.056, 0.003557, 0.000054, 0.42
 """Prices per hour of Dataflow's batch workers: a vCPU, a GB of memory, a GB of standard disk, a T4."""
+FLEXRS = 0.6
+"""FlexRS's price of vCPU and memory as a share of the others': preemptible workers, start within six hours, no GPU."""
+SPOT_REPEATS = 1.05
+"""Ours: work that is done again when a spot machine is taken away. A lost worker loses at most a segment of 900 s."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A worker: its processors, memory, disk and GPUs."""
+    """A worker: its processors, memory, disk and GPUs.
+
+    Attributes:
+        usd: the price of an hour at Compute Engine, without the disk; None for Dataflow's prices by its parts.
+        repeats: how much of the work is done, with what has to be done again.
+    """
 
     name: str
     vcpus: int
     memory_gb: float
     disk_gb: float
     gpus: int
+    usd: float | None = None
+    repeats: float = 1.0
 
-    def usd_an_hour(self, vcpu_usd: float, gpu_usd: float) -> float:
+    def usd_an_hour(
+        self, vcpu_usd: float = VCPU_USD, gpu_usd: float = T4_USD, memory_usd: float = MEMORY_GB_USD
+    ) -> float:
         """The price of an hour."""
-        return self.vcpus * vcpu_usd + self.memory_gb * MEMORY_GB_USD + self.disk_gb * DISK_GB_USD + self.gpus * gpu_usd
+        parts = self.vcpus * vcpu_usd + self.memory_gb * memory_usd + self.gpus * gpu_usd
+        return (parts if self.usd is None else self.usd) + self.disk_gb * DISK_GB_USD
 
 
 MACHINES = (Machine("n2-standard-8", 8, 32, 200, 0), Machine("n1-standard-16 + T4", 16, 60, 200, 1))
+N2D = Machine("n2d-standard-8", 8, 32, 200, 0, usd=0.337968)
+N2D_SPOT = replace(N2D, usd=0.118432, repeats=SPOT_REPEATS)
+C4A_SPOT = Machine("c4a-standard-8 (Arm)", 8, 32, 200, 0, usd=0.179824, repeats=SPOT_REPEATS)
+N4_SPOT = Machine("n4-standard-8 (AMX)", 8, 32, 200, 0, usd=0.21672, repeats=SPOT_REPEATS)
+BFLOAT16 = 1.6
+"""How many times as fast the whole job must be with `precision: bfloat16` on a processor with AMX (an aim)."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step on the way to a lower price.
+
+    Attributes:
+        what: what is done.
+        lines: which rendition.
+        machine: on which machine.
+        known: what of it was measured, and what wasn't.
+        flexrs: whether Dataflow's FlexRS runs it.
+        faster: by how much the whole job is faster than measured in float32.
+    """
+
+    what: str
+    lines: str
+    machine: Machine
+    known: str
+    flexrs: bool = False
+    faster: float = 1.0
+
+    def usd(self, film_s: float, faces: float, vcpu_usd: float) -> float:
+        """The price of so many seconds of film."""
+        share = FLEXRS if self.flexrs else 1.0
+        hour_usd = self.machine.usd_an_hour(share * vcpu_usd, T4_USD, share * MEMORY_GB_USD)
+        return machine_hours(self.machine, self.lines, film_s, faces) / self.faster * hour_usd
+
+
+STEPS = (
+    Step("Dataflow", "1080p", MACHINES[0], "speed measured, on another machine; price published"),
+    Step("the smaller rendition", "480p", MACHINES[0], "speed measured, on another machine; price published"),
+    Step("Dataflow's FlexRS", "480p", MACHINES[0], "speed measured; price not confirmed", flexrs=True),
+    Step("Flink on machines of your own", "480p", N2D, "the jobs run on Flink (tests); speed there not measured"),
+    Step("spot machines", "480p", N2D_SPOT, "a killed TaskManager costs no result (tests); how often: an assumption"),
+    Step("spot machines, large rendition", "1080p", N2D_SPOT, "the same"),
+    Step("Arm, spot", "480p", C4A_SPOT, "never tried; counted as fast as measured"),
+    Step(
+        "bfloat16 with AMX, spot",
+        "480p",
+        N4_SPOT,
+        f"never tried; counted as {BFLOAT16:g} times as fast",
+        faster=BFLOAT16,
+    ),
+)
 
 
 def vcpu_s_a_film_second(machine: Machine, lines: str, faces: float) -> float:
     """The seconds of a processor for a second of film."""
-    on_vcpus = DECODE_S[lines] + DETECTOR_S
+    on_vcpus = DECODE_S[lines] + CONVERSION_S[lines] + BESIDE_S + DETECTOR_S + SCALING_S + REST_S
     return on_vcpus if machine.gpus else on_vcpus + IMAGE_S + AUDIO_S + faces * FACE_S
 
 
@@ -54,14 +129,13 @@ def machine_hours(machine: Machine, lines: str, film_s: float, faces: float) -> 
     """The hours of one machine for so many seconds of film: of its processors or its GPU, whichever is the limit."""
     on_vcpus = film_s * vcpu_s_a_film_second(machine, lines, faces) / machine.vcpus
     on_gpus = film_s * GPU_S / machine.gpus if machine.gpus else 0.0
-    return max(on_vcpus, on_gpus) / 3600
+    return machine.repeats * max(on_vcpus, on_gpus) / 3600
 
 
 def table(films: int, minutes: float, faces: float, vcpu_usd: float, gpu_usd: float) -> str:
-    """The estimate as a Markdown table."""
+    """The estimate on Dataflow as a Markdown table."""
     film_s = films * minutes * 60
-    titles = ("film", "machine", "vCPU s / film s", "machine hours", "hours on 50", "USD", "USD / film")
-    rows = [titles, ("---",) * len(titles)]
+    rows = [("film", "machine", "vCPU s / film s", "machine hours", "hours on 50", "USD", "USD / film")]
     for rendition in DECODE_S:
         for machine in MACHINES:
             speed = vcpu_s_a_film_second(machine, rendition, faces)
@@ -69,22 +143,42 @@ def table(films: int, minutes: float, faces: float, vcpu_usd: float, gpu_usd: fl
             usd = hours * machine.usd_an_hour(vcpu_usd, gpu_usd)
             figures = (f"{speed:.3f}", f"{hours:,.0f}", f"{hours / 50:.1f}", f"{usd:,.0f}", f"{usd / films:.3f}")
             rows.append((rendition, machine.name, *figures))
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown(rows)
+
+
+def steps(films: int, minutes: float, faces: float, vcpu_usd: float) -> str:
+    """The way to a lower price as a Markdown table; each row stands for itself."""
+    film_s = films * minutes * 60
+    rows = [("step", "film", "machine", "vCPU s / film s", "USD / vCPU hour", "USD", "what is known")]
+    for step in STEPS:
+        usd = step.usd(film_s, faces, vcpu_usd)
+        speed = vcpu_s_a_film_second(step.machine, step.lines, faces) * step.machine.repeats / step.faster
+        hour_usd = usd / (film_s * speed / 3600)
+        rows.append(
+            (step.what, step.lines, step.machine.name, f"{speed:.3f}", f"{hour_usd:.4f}", f"{usd:,.0f}", step.known)
+        )
+    return markdown(rows)
+
+
+def markdown(rows: list[tuple[str, ...]]) -> str:
+    """Rows as a table; the first has the titles."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], ("---",) * len(rows[0]), *rows[1:]))
 
 
 def main() -> None:
-    """Prints the assumptions and the table."""
+    """Prints the assumptions and both tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--films", type=int, default=10_000)
     parser.add_argument("--minutes", type=float, default=100.0, help="length of a film")
     parser.add_argument("--faces", type=float, default=1.0, help="faces a second, on average; 0 to 2")
-    parser.add_argument("--vcpu-usd", type=float, default=VCPU_USD, help="an hour of a vCPU")
-    parser.add_argument("--gpu-usd", type=float, default=T4_USD, help="an hour of a T4")
-    arguments = parser.parse_args()
-    print(f"{arguments.films:,} films of {arguments.minutes:g} minutes; prices: {PRICES_AS_OF}\n")
-    print(table(**vars(arguments)))
+    parser.add_argument("--vcpu-usd", type=float, default=VCPU_USD, help="an hour of a vCPU at Dataflow")
+    parser.add_argument("--gpu-usd", type=float, default=T4_USD, help="an hour of a T4 at Dataflow")
+    given = parser.parse_args()
+    print(f"{given.films:,} films of {given.minutes:g} minutes; prices: {PRICES_AS_OF}\n")
+    print(table(**vars(given)), end="\n\n")
+    print(steps(given.films, given.minutes, given.faces, given.vcpu_usd))
 
 
 if __name__ == "__main__":

@@ -54,3 +54,11 @@ def test_warnings_are_counted_by_film_and_listed(tmp_path: Path, caplog: pytest.
         file.write('{"film_id')
     assert read_warnings(str(tmp_path)) == expected
     assert "1 of 4 lines can't be read" in caplog.text
+
+
+def test_films_are_counted_by_what_decoded_them_if_a_gpu_was_asked_for() -> None:
+    devices = ("gpu", "", "processor: codec vp9", "gpu")
+    outcomes = [FilmOutcome(f"film{n}", "a.mp4", DONE, decoded_on=device) for n, device in enumerate(devices)]
+    counted = summarise(outcomes, 4, {}, 1.0)["films_decoded_on"]
+    assert counted == {"gpu": 2, "processor: codec vp9": 1}
+    assert "films_decoded_on" not in summarise(outcomes[1:2], 1, {}, 1.0)

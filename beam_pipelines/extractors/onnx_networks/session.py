@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines.foundation.errors import ConfigurationError
-from beam_pipelines.foundation.tensorflow_start import has_gpu_device
+from beam_pipelines.foundation.gpu_devices import has_gpu_device, hides_gpus
 
 CUDA = "CUDAExecutionProvider"
 CONTRIBUTED = "com.microsoft"
@@ -25,7 +25,6 @@ OPSET = 17
 
 _PACKAGES = ("onnxruntime", "onnxruntime-gpu")
 _INSTALL = f"pip uninstall -y {' '.join(_PACKAGES)} && pip install '{_PACKAGES[1]}[cuda,cudnn]'"
-_HIDES_GPUS = ("", "-1")
 
 
 def onnx_sees_gpu() -> bool:
@@ -34,7 +33,7 @@ def onnx_sees_gpu() -> bool:
     Raises:
         ConfigurationError: if it was installed, and the one for processors over it.
     """
-    if not has_gpu_device() or os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in _HIDES_GPUS:
+    if not has_gpu_device() or hides_gpus():
         return False
     import onnxruntime
 

@@ -1,10 +1,13 @@
-"""Which frame represents a second: the one choice of decoding that changes pictures."""
+"""Which frame represents a second, the one choice of decoding that changes pictures; and what decodes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
+
+DecodeDevice = Literal["auto", "cpu", "gpu"]
+"""What decodes pictures; `auto` is the GPU if one is visible, else the processor."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,14 +20,8 @@ import numpy as np
 from av.container import InputContainer
 
 from beam_pipelines.foundation.errors import FilmError
-from beam_pipelines.media.decode import (
-    DecodeQuality,
-    counts_within,
-    decoded_frames,
-    opened_film,
-    packets,
-    prepare_decoder,
-)
+from beam_pipelines.media.decode import DecodeQuality, counts_within, decoded_frames, packets
+from beam_pipelines.media.decode_device import is_from_gpu, opened_video, planar
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
 from beam_pipelines.media.video.colours import ToRgb
 from beam_pipelines.media.video.decode_mode import EXACT, DecodeMode
@@ -74,6 +68,7 @@ def sample_frames(
     mode: DecodeMode = EXACT,
     planned: bool = True,
     pairs: bool = False,
+    gpu: bool = False,
 ) -> Iterator[SampledFrame]:
     """Decodes as little of a film as possible, and yields exactly one picture for every second in [start, stop).
 
@@ -101,6 +96,7 @@ def sample_frames(
         mode: which frame represents a second.
         planned: False decodes everything, for comparison.
         pairs: whether the frame after each wanted one is decoded too. It changes no picture.
+        gpu: whether a GPU decodes the packets of the plan, if it can be opened (`decode_device`).
 
     Raises:
         FilmError: step `decode`, reason `no_frames` if no frame can be decoded, `unknown_colours`, or `unreadable`.
@@ -110,7 +106,7 @@ def sample_frames(
     if not 0 <= start <= stop <= probe.seconds:
         raise ValueError(f"{path}: seconds [{start}, {stop}) are not within the film's [0, {probe.seconds})")
     counted = DecodeQuality() if quality is None else quality
-    return _sampled_frames(path, probe, range(start, stop), counted, limits, mode, planned, pairs)
+    return _sampled_frames(path, probe, range(start, stop), counted, limits, mode, planned, pairs, gpu)
 
 
 def _sampled_frames(
@@ -122,6 +118,7 @@ def _sampled_frames(
     mode: DecodeMode,
     planned: bool,
     pairs: bool,
+    gpu: bool,
 ) -> Iterator[SampledFrame]:
     if not seconds:
         return
@@ -129,20 +126,23 @@ def _sampled_frames(
     looked_at = range(max(seconds.start - 1, 0), seconds.stop)
     plan, chosen, keys_s, done, before = None, None, None, 0, replace(quality)
     if planned or mode != EXACT:
-        with _opened_video(path, probe, limits) as opened:
+        with opened_video(path, probe, limits, gpu) as opened:
             plan = plan_of(*opened, probe, looked_at, mode, PAIR_WITHIN_S if pairs else None)
             # In modes other than `exact` the plan's choice of frames stays, even if everything is decoded.
             chosen = None if plan is None or mode == EXACT else frozenset(plan.wanted.tolist())
             if plan is not None:
                 keys_s = [float(pts * opened[1].time_base - probe.first_pts_s) for pts in plan.keys.tolist()]
             if plan is not None and planned:
-                frames = _planned_frames(path, probe, opened, plan, seconds, quality, limits)
+                frames = _planned_frames(path, probe, opened, plan, seconds, quality, limits, gpu)
                 try:
                     for picture in _on_screen(path, probe, seconds, quality, frames, chosen, keys_s, pairs):
                         yield picture
                         done += 1
                     return
-                except PlanFailed:
+                except (PlanFailed, MemoryError) as failure:
+                    # A GPU may be full where the processor has memory.
+                    if isinstance(failure, MemoryError) and not gpu:
+                        raise
                     # The pictures given so far are right, and so is what they have clipped.
                     vars(quality).update({**vars(before), "pixels_clipped": quality.pixels_clipped})
     quality.full_decodings += 1
@@ -184,16 +184,6 @@ def _on_screen(
         yield from screen.show(t, seconds)
 
 
-@contextmanager
-def _opened_video(path: str | Path, probe: FilmProbe, limits: MediaLimits) -> Iterator[tuple[InputContainer, Any]]:
-    with opened_film(path, STEP) as container:
-        if probe.video_index >= len(container.streams):
-            raise FilmError(STEP, "unreadable", f"{path}: has no stream {probe.video_index} any more")
-        stream = container.streams[probe.video_index]
-        prepare_decoder(stream, limits.decoder_max_pixels)
-        yield container, stream
-
-
 def _planned_frames(
     path: str | Path,
     probe: FilmProbe,
@@ -202,16 +192,18 @@ def _planned_frames(
     counted: range,
     quality: DecodeQuality,
     limits: MediaLimits,
+    gpu: bool,
 ) -> Iterator[tuple[Fraction, Any]]:
     """The wanted frames of a planned film, each with its time in seconds on the container's clock."""
     with ExitStack() as again:
         container, stream = opened
         entry = None if probe.jumps else entered(container, stream, plan)
         if entry is None:
-            container, stream = again.enter_context(_opened_video(path, probe, limits))
+            container, stream = again.enter_context(opened_video(path, probe, limits, gpu))
         counts = counts_within(quality, counted, probe.seconds, probe.first_pts_s, stream.time_base)
         for pts, frame in planned_frames(container, stream, plan, counts, entry or 0, probe.jumps):
-            yield pts * stream.time_base, frame
+            quality.frames_from_gpu += is_from_gpu(frame)
+            yield pts * stream.time_base, planar(frame)
 
 
 def _all_frames(
@@ -232,7 +224,7 @@ def _all_frames(
     step_s = 1 / probe.average_rate_hz if probe.average_rate_hz else Fraction(0)
     time_s, end_s = probe.first_pts_s, probe.first_pts_s
     seen_intact = False
-    with _opened_video(path, probe, limits) as (container, stream):
+    with opened_video(path, probe, limits) as (container, stream):
         counts = counts_within(quality, counted, probe.seconds, probe.first_pts_s, stream.time_base)
         for frame in decoded_frames(stream, packets(container, stream, quality, probe.jumps), counts):
             stamp_s = end_s if frame.pts is None else frame.pts * stream.time_base

@@ -26,6 +26,7 @@ from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.audio.audio_windows import audio_windows
 from beam_pipelines.media.audio.channel_windows import channel_windows
 from beam_pipelines.media.decode import DecodeQuality
+from beam_pipelines.media.decode_device import gpu_fault
 from beam_pipelines.media.probe import MediaLimits, probe_film
 from beam_pipelines.media.text.film_text import read_film_text
 from beam_pipelines.media.text.subtitle_choice import Subtitles
@@ -106,6 +107,10 @@ def _plan(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
     return {"planned": make_plan(task["path"], probe, range(probe.seconds), _mode(task)) is not None}
 
 
+def _gpu(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
+    return {"fault": gpu_fault()}
+
+
 def _pictures(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
     quality, shown = DecodeQuality(), None
     frames = sample_frames(
@@ -117,6 +122,7 @@ def _pictures(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
         limits=MediaLimits(**task["limits"]),
         mode=_mode(task),
         pairs=task["pairs"],
+        gpu=task["gpu"],
     )
     for frame in frames:
         if frame.pair is not None:
@@ -175,7 +181,15 @@ def _mode(task: Mapping[str, Any]) -> DecodeMode:
     return DecodeMode(name, Fraction(age_s))
 
 
-_TASKS = {"probe": _probe, "plan": _plan, "pictures": _pictures, "sound": _sound, "channels": _channels, "text": _text}
+_TASKS = {
+    "probe": _probe,
+    "plan": _plan,
+    "gpu": _gpu,
+    "pictures": _pictures,
+    "sound": _sound,
+    "channels": _channels,
+    "text": _text,
+}
 
 
 if __name__ == "__main__":

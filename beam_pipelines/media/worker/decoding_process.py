@@ -60,9 +60,11 @@ class DecodingProcess:
     Args:
         deadline_s: how many seconds the child may make no progress: send no picture and no sound, and read nothing.
         memory_limit_mb: limit of the child's data, in MB.
+        gpu: whether pictures are to be decoded on a GPU; `picture_decoding` asks, and unsets it if there is none.
     """
 
-    def __init__(self, deadline_s: float = 120.0, memory_limit_mb: int = 4096):
+    def __init__(self, deadline_s: float = 120.0, memory_limit_mb: int = 4096, gpu: bool = False):
+        self.gpu = gpu
         self._deadline_s = deadline_s
         self._memory_limit_mb = memory_limit_mb
         self._child: Child | None = None
@@ -91,6 +93,10 @@ class DecodingProcess:
         """Whether there is a decode plan for the whole film, so that its parts cost no more than the whole."""
         return bool(self._result({"task": "plan", **_film(path, probe), "mode": _message(mode)})["planned"])
 
+    def gpu_fault(self) -> str:
+        """Why the child can't open a GPU (`decode_device.gpu_fault`); empty if it can. CUDA opens only in the child."""
+        return str(self._result({"task": "gpu", "path": ""})["fault"])
+
     def pictures(
         self,
         path: str | Path,
@@ -100,9 +106,11 @@ class DecodingProcess:
         limits: MediaLimits,
         mode: DecodeMode = EXACT,
         pairs: bool = False,
+        gpu: bool = False,
     ) -> Iterator[SampledFrame]:
         """Yields pictures as `media.video.sample_frames.sample_frames` does; `quality` is increased at the end."""
         task = {"task": "pictures", **_film(path, probe), "start": seconds.start, "stop": seconds.stop, "pairs": pairs}
+        task["gpu"] = gpu
         image: Any = None
         pair: FramePair | None = None
         for message, content in self._answers({**task, "mode": _message(mode), "limits": asdict(limits)}):
