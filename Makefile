@@ -6,6 +6,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 # Which tests: all, or for example TESTS=tests/media
 TESTS ?=
+# Options of the soak: python -m benchmarks.soak --help
+SOAK ?=
 # Test processes: a file runs in one of them. One more than cores, for tests wait a quarter of their time (for children,
 # servers, files), but no more than four, for each may grow to 3 GB.
 TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
@@ -14,13 +16,14 @@ DISTRIBUTED := --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all flink lint types format clean
+.PHONY: help demo test test-all flink soak lint types format clean
 
 help:
 	@echo "make demo    films, features, training and curves in demo-run/ (about 4 minutes on 2 cores)"
 	@echo "make test    the tests, without the slow ones"
 	@echo "make test-all  all tests: also clusters, several processes, the commands of the documentation, random examples"
 	@echo "make flink   the three jobs on a Flink cluster that is started and stopped for it; needs Java 17"
+	@echo "make soak    500 films on such a cluster while its parts and the storage are killed, for 20 minutes"
 	@echo "make lint    ruff;  make types    mypy;  make format    ruff's formatter"
 	@echo "make clean   removes $(VENV) and demo-run/"
 
@@ -54,6 +57,10 @@ test-all: $(VENV)/.installed-all
 # In a process of its own: a cluster takes 5 GB and more time than the other tests of a file.
 flink: $(VENV)/.installed
 	$(RUN)/python -m pytest -v tests/jobs/test_flink.py
+
+# Not in CI: 25 minutes and 6 GB. SOAK="--films 30 --minutes 2 --seed 7" for a small one.
+soak: $(VENV)/.installed
+	$(RUN)/python -m benchmarks.soak $(SOAK)
 
 lint: $(VENV)/.installed-dev
 	$(RUN)/ruff check .

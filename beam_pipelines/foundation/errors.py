@@ -74,6 +74,12 @@ class OutageError(StorageError):
     exit_code = EXIT_FAILED
 
 
+class JobError(CineAffectError):
+    """A job ended on its cluster before its end, or nobody knows: the user gives the same command again."""
+
+    exit_code = EXIT_FAILED
+
+
 class DiskFullError(StorageError):
     """The local disk is full; the text names the file, the folder and how to choose another folder."""
 

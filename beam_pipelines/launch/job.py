@@ -38,13 +38,14 @@ from beam_pipelines.contracts.runs import (
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import network_input, networks_see_gpu
 from beam_pipelines.films.passed_over import passed_over_line
-from beam_pipelines.films.work_lists import WorkList, remove_work
+from beam_pipelines.films.work_lists import WorkList, remove_earlier_tries, remove_work
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError, nearest
 from beam_pipelines.foundation.logs.structured_log import is_json
 from beam_pipelines.foundation.run_summary import Places, next_steps_of_job, print_summary
 from beam_pipelines.foundation.version import __version__
 from beam_pipelines.launch.driver_log import PLUGIN_OPTION
+from beam_pipelines.launch.lost_jobs import lost_jobs_explained
 from beam_pipelines.launch.progress import watch
 
 _PLACES: dict[str, Places] = {
@@ -56,8 +57,6 @@ _WARNINGS_PRINTED = 5
 """So many warnings a summary spells out; the file has all."""
 Options = TypeVar("Options", bound=PipelineOptions)
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
-
-
 _ONNX_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 """Two packages of the same module, of which one is installed."""
 
@@ -167,11 +166,9 @@ def run(
         options: Beam's options.
         output: the directory of the run; its old manifest is removed first, since a run without one did not finish.
         films: how many films go in, for the progress display.
-        count_done: suffix of the files in `output` of which each means one finished film; no progress
-            is shown without one.
+        count_done: suffix of the files in `output` of which each means one finished film; none for no progress.
         film_seconds: how long the film of such a file is, in seconds; shown as film-hours and speed.
-        lists: of the run's films, which are removed once it has ended; a cluster may still read those of a job that
-            was interrupted here.
+        lists: of the run's films, removed once it has ended; a cluster may still read those of an interrupted job.
         marker: a file in `output` that says to others that the results are whole; removed first, as the manifest is.
         records: the directory of the records that the user named, for the commands that may follow.
     """
@@ -179,17 +176,20 @@ def run(
     logging.getLogger("apache_beam.runners.portability.local_job_service").addFilter(_is_worth_a_line)
     for name in filter(None, (RUN_MANIFEST, marker)):
         storage.remove(storage.join(output, name))
-    nobody_reads_lists = is_local(options)
+    on_this_machine = nobody_reads_lists = is_local(options)
     try:
         pipeline = Pipeline(options=options)
         define(pipeline)
         if is_template(options):
             pipeline.run()
             return EXIT_OK
-        with watch(output, films, count_done, film_seconds) if count_done else nullcontext():
+        shown = watch(output, films, count_done, film_seconds) if count_done else nullcontext()
+        with shown, lost_jobs_explained(options, on_this_machine):
             pipeline.run().wait_until_finish()
         manifest = read_manifest_of_run(output)
         nobody_reads_lists = True
+        for work in () if on_this_machine else lists:
+            remove_earlier_tries(work)
     finally:
         for work in lists if nobody_reads_lists else ():
             remove_work(work)

@@ -18,6 +18,7 @@ one that shares a pool stops the other's workers, so that its job hangs. On one 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shlex
 import signal
@@ -44,6 +45,7 @@ from flink_processes import (
 )
 
 STATE = "cluster.json"
+JOB_SERVER = "jobserver"
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,14 @@ class Cluster:
         home: its directory: configuration, logs, `cluster.json`.
         processes: name -> process id.
         rest_port: port of the JobManager's own interface and page.
+        job_port: port of Beam's job server.
         options: the options with which a Beam job runs there.
     """
 
     home: Path
     processes: dict[str, int]
     rest_port: int
+    job_port: int
     options: list[str]
 
     def task_managers(self) -> int:
@@ -90,8 +94,8 @@ def start(cache: Path, home: Path, task_managers: int = 2, slots: int = 2, paral
     try:
         launch.java("jobmanager", "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint", "JM")
         for number in range(task_managers):
-            launch.java(f"taskmanager{number}", "org.apache.flink.runtime.taskexecutor.TaskManagerRunner", "TM")
-        launch.job_server(beam, rest, job)
+            launch.task_manager(f"taskmanager{number}")
+        launch.job_server(JOB_SERVER, beam, rest, job)
         options = [
             "--runner=PortableRunner",
             f"--job_endpoint=localhost:{job}",
@@ -99,13 +103,33 @@ def start(cache: Path, home: Path, task_managers: int = 2, slots: int = 2, paral
             "--environment_config=" + json.dumps({"command": str(home / WORKER)}, separators=(",", ":")),
             f"--parallelism={parallelism}",
         ]
-        cluster = Cluster(home, launch.pids(), rest, options)
-        state = {"processes": cluster.processes, "rest_port": rest, "options": options}
-        (home / STATE).write_text(json.dumps(state, indent=2) + "\n")
+        cluster = Cluster(home, launch.pids(), rest, job, options)
+        _write_state(cluster)
         launch.wait_until(lambda: cluster.task_managers() == task_managers and answers(job))
     except BaseException:
         end(home, launch.pids())
         raise
+    return cluster
+
+
+def replace(cluster: Cluster, cache: Path, name: str) -> Cluster:
+    """Starts a process again that has ended: a TaskManager, or the job server at the same port. It writes the same log.
+
+    Args:
+        cluster: the cluster.
+        cache: the folder of the jars from `fetch`.
+        name: the process, as `cluster.processes` names it.
+
+    Returns:
+        The cluster with the new process, which needs some seconds until it can work.
+    """
+    launch = Launcher(cluster.home, find_java(), fetch.flink_folder(cache))
+    if name == JOB_SERVER:
+        launch.job_server(name, fetch.beam_folder(cache), cluster.rest_port, cluster.job_port)
+    else:
+        launch.task_manager(name)
+    cluster = dataclasses.replace(cluster, processes={**cluster.processes, **launch.pids()})
+    _write_state(cluster)
     return cluster
 
 
@@ -115,7 +139,7 @@ def running(home: Path) -> Cluster | None:
         state = json.loads((home / STATE).read_text())
     except FileNotFoundError:
         return None
-    cluster = Cluster(home, state["processes"], state["rest_port"], state["options"])
+    cluster = Cluster(home, **state)
     return cluster if any(is_ours(pid, home) for pid in cluster.processes.values()) else None
 
 
@@ -125,6 +149,11 @@ def stop(home: Path) -> None:
     if cluster:
         end(home, cluster.processes)
     (home / STATE).unlink(missing_ok=True)
+
+
+def _write_state(cluster: Cluster) -> None:
+    state = {key: value for key, value in vars(cluster).items() if key != "home"}
+    (cluster.home / STATE).write_text(json.dumps(state, indent=2) + "\n")
 
 
 def _fetch(parsed: argparse.Namespace, _: list[str]) -> int:

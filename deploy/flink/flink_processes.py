@@ -107,7 +107,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def ask(rest_port: int, path: str) -> Any:
+def ask(rest_port: int, path: str, method: str = "GET") -> Any:
     """The JobManager's answer at its REST interface.
 
     Raises:
@@ -115,7 +115,7 @@ def ask(rest_port: int, path: str) -> Any:
     """
     connection = http.client.HTTPConnection("127.0.0.1", rest_port, timeout=10)
     try:
-        connection.request("GET", path)
+        connection.request(method, path)
         return json.loads(connection.getresponse().read())
     finally:
         connection.close()
@@ -139,14 +139,18 @@ class Launcher:
         java = self._java(f"{self.flink}/lib/*", self._log_of(name), *jvm)
         self._start(name, [*java, entry, *self._conf(), *host, *dynamic])
 
-    def job_server(self, beam: Path, rest_port: int, port: int) -> None:
+    def task_manager(self, name: str) -> None:
+        """Starts a TaskManager."""
+        self.java(name, "org.apache.flink.runtime.taskexecutor.TaskManagerRunner", "TM")
+
+    def job_server(self, name: str, beam: Path, rest_port: int, port: int) -> None:
         """Starts Beam's job server, which takes jobs at `port` and gives them to the JobManager."""
         ports = ["--flink-master", f"localhost:{rest_port}", "--job-port", str(port)]
         ports += ["--artifact-port", "0", "--expansion-port", "0"]
         folders = ["--artifacts-dir", str(self.home / "artifacts"), "--flink-conf-dir", str(self.home / "conf")]
         entry = "org.apache.beam.runners.flink.FlinkJobServerDriver"
-        java = self._java(f"{beam}/*:{self.flink}/lib/*", self._log_of("jobserver"), "-Xmx512m")
-        self._start("jobserver", [*java, entry, *ports, *folders])
+        java = self._java(f"{beam}/*:{self.flink}/lib/*", self._log_of(name), "-Xmx512m")
+        self._start(name, [*java, entry, *ports, *folders])
 
     def wait_until(self, is_ready: Callable[[], bool]) -> None:
         """Waits until `is_ready` returns True; raises `ClusterError` if a process ends before."""
@@ -164,7 +168,7 @@ class Launcher:
         raise ClusterError(f"the cluster did not come up within {_START_TIMEOUT_S:.0f} s; see {self.home / 'log'}")
 
     def _start(self, name: str, command: list[str]) -> None:
-        with (self.home / "log" / f"{name}.log").open("wb") as log:
+        with (self.home / "log" / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )

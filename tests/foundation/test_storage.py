@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
 import tempfile
 import unicodedata
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from hypothesis import given, strategies as st
 
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError, StorageError
+from beam_pipelines.foundation.storage.temporary_folders import temporary_folder
 from tests.support.gcs_emulator import GcsEmulator, running_emulator
 from tests.support.hypothesis_profiles import examples
 
@@ -23,6 +26,7 @@ TREE = [
     *("films2/f.mp4", "top.mp4", "shelf[1]/g.mp4", "shelf1/h.mp4"),
 ]
 
+ROOT = Path(__file__).resolve().parents[2]
 _bucket_numbers = itertools.count()
 
 
@@ -213,6 +217,40 @@ def test_copies_are_removed_also_after_an_error(place, temporary):
             raise RuntimeError("in the block")
         assert not list(temporary.iterdir())
     assert storage.read_bytes(uri) == b"film"
+
+
+HELD = """
+import sys, time
+from beam_pipelines.foundation.storage.temporary_folders import temporary_folder
+with temporary_folder("gs://bucket/film") as folder:
+    (folder / "copy.mp4").write_bytes(b"film")
+    print(folder, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_copies_of_a_killed_process_are_removed_by_the_next_one_and_those_of_a_living_one_stay(temporary):
+    command = [sys.executable, "-c", HELD]
+    processes = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    killed, living = (Path(process.stdout.readline().strip()) for process in processes)
+    processes[0].kill()
+    processes[0].wait(10)
+    (temporary / "cineaffect-copy-file").touch()
+    others = {"cineaffect-copy-file", "another"}
+    (temporary / "another").mkdir()
+
+    def left() -> set[str]:
+        with temporary_folder("gs://bucket/film") as own:
+            return {path.name for path in temporary.iterdir()} - {own.name}
+
+    assert left() == {killed.name, living.name, *others}  # it may just have been made
+    for path in temporary.iterdir():
+        os.utime(path, (0, 0))
+    assert left() == {living.name, *others}
+    assert (living / "copy.mp4").exists()
+    processes[1].kill()
+    processes[1].wait(10)
+    assert left() == others
 
 
 def test_a_tree_goes_there_and_back(place, tmp_path_factory):

@@ -52,6 +52,10 @@ def test_films_and_records_in_a_bucket_are_those_of_a_folder(emulator, films, tm
     assert counts("gs://bucket/features") == {"in": 2, "done": 1, "skipped": 0, "failed": 1}
     (failure,) = [json.loads(row) for row in storage.read_text("gs://bucket/features/failures.jsonl").splitlines()]
     assert (failure["film_id"], failure["reason"]) == ("text.mp4", "unreadable")
+    assert failure["detail"].startswith(
+        "gs://bucket/films/text.mp4: not a film"
+    )  # and not its copy, which has a random name
+    assert str(temporary) not in failure["detail"]
     assert emulator.object_names("bucket") == [
         "features/clip.mp4.tfrecord",
         "features/failures.jsonl",

@@ -35,13 +35,17 @@ UNAVAILABLE = Fault(answer=b"HTTP/1.1 503 Service Unavailable\r\nContent-Length:
 
 
 class FaultyProxy:
-    """The proxy; `struck` counts the connections that really came to harm, `stalled` is set when one stands still."""
+    """The proxy; `struck` counts the connections that really came to harm, `stalled` is set when one stands still.
+
+    Connections after those of `harm` suffer `otherwise`, which is none until somebody sets it.
+    """
 
     def __init__(self, listener: socket.socket):
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self.server_port = 0
         self.struck = 0
         self.stalled = threading.Event()
+        self.otherwise = Fault()
         self._listener = listener
         self._faults: deque[Fault] = deque()
         self._open: set[socket.socket] = set()
@@ -73,7 +77,7 @@ class FaultyProxy:
             except OSError:
                 return
             with self._lock:
-                fault = self._faults.popleft() if self._faults else Fault()
+                fault = self._faults.popleft() if self._faults else self.otherwise
             threading.Thread(target=self._connect, args=(client, fault), daemon=True).start()
 
     def _connect(self, client: socket.socket, fault: Fault) -> None:
@@ -87,7 +91,11 @@ class FaultyProxy:
                 while client.recv(_SLICE_BYTES):
                     pass
             return
-        server = socket.create_connection(("127.0.0.1", self.server_port))
+        try:
+            server = socket.create_connection(("127.0.0.1", self.server_port))
+        except ConnectionError:  # nobody listens there just now
+            client.close()
+            return
         with self._lock:
             self._open |= {client, server}
         back = threading.Thread(target=self._pass, args=(server, client, fault.cut_answer_after_bytes), daemon=True)

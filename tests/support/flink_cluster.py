@@ -20,20 +20,29 @@ DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "flink"
 _KILL_TIMEOUT_S = 600.0
 
 
-def jars_folder() -> Path:
-    """Where the jars lie, fetched where they are absent; skips the test where they or Java can't be had, saying so."""
+def fetched_jars() -> Path:
+    """Where the jars lie, fetched where they are absent; `cluster` and `fetch` can be imported then.
+
+    Raises:
+        RuntimeError: `cluster.ClusterError` or `fetch.FetchError`, where Java or the jars can't be had.
+    """
     if str(DEPLOY) not in sys.path:
         sys.path.insert(0, str(DEPLOY))
     import cluster
     import fetch
 
     cache = Path(os.environ.get("CINEAFFECT_FLINK_CACHE", Path.home() / ".cache" / "cineaffect-flink"))
-    try:
-        cluster.find_java()
-        fetch.fetch(cache)
-    except (cluster.ClusterError, fetch.FetchError) as error:
-        pytest.skip(f"needs a Flink cluster: {error}")
+    cluster.find_java()
+    fetch.fetch(cache)
     return cache
+
+
+def jars_folder() -> Path:
+    """The same; skips the test where Java or the jars can't be had, saying so."""
+    try:
+        return fetched_jars()
+    except RuntimeError as error:  # both errors are
+        pytest.skip(f"needs a Flink cluster: {error}")
 
 
 @contextmanager
@@ -62,7 +71,7 @@ def busy_task_manager_killed(cluster, is_time: Callable[[], bool]) -> Iterator[l
     def wait_and_kill() -> None:
         deadline_s = time.monotonic() + _KILL_TIMEOUT_S
         while not ended.wait(0.005) and time.monotonic() < deadline_s:
-            busy = [pid for pid in _task_managers(cluster) if _children(pid)]
+            busy = [pid for pid in _task_managers(cluster) if children(pid)]
             if busy and is_time():
                 os.kill(busy[0], signal.SIGKILL)
                 killed.append(busy[0])
@@ -81,11 +90,12 @@ def _task_managers(cluster) -> list[int]:
     return [pid for name, pid in cluster.processes.items() if name.startswith("taskmanager")]
 
 
-def _children(pid: int) -> list[str]:
-    children = []
+def children(pid: int) -> list[str]:
+    """The process ids of a process's children."""
+    found = []
     for path in Path("/proc").glob(f"{pid}/task/*/children"):
         try:
-            children += path.read_text().split()
+            found += path.read_text().split()
         except (FileNotFoundError, ProcessLookupError):
             continue  # that thread has just ended
-    return children
+    return found

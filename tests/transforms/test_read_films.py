@@ -14,7 +14,15 @@ from beam_pipelines.contracts.runs import FAILED, FilmOutcome
 from beam_pipelines.extraction.earlier_runs import ListedFilm
 from beam_pipelines.films import work_lists
 from beam_pipelines.films.catalogue import Film
-from beam_pipelines.films.work_lists import WORK_LISTS, WorkList, list_work, read_work, remove_work, write_work_list
+from beam_pipelines.films.work_lists import (
+    WORK_LISTS,
+    WorkList,
+    list_work,
+    read_work,
+    remove_earlier_tries,
+    remove_work,
+    write_work_list,
+)
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import StorageError
 from beam_pipelines.launch import job
@@ -99,6 +107,17 @@ def test_lists_that_cannot_be_removed_are_no_error(
     remove_work(work)
     assert "can't be removed" in caplog.text
     assert "no permission" in caplog.text
+
+
+def test_a_try_that_is_done_removes_the_lists_of_earlier_ones_at_the_same_films(tmp_path: Path) -> None:
+    def write(*films: int, failed: bool = False, name: str = "score") -> WorkList:
+        return write_work_list(films, lambda number: [number, failed], str(tmp_path), name)
+
+    earlier, own = write(1, 2), write(1, 2, failed=True)
+    others = [write(1), write(1, 3), write(2, 1), write(1, 2, name="extract")]
+    remove_earlier_tries(own)
+    remove_earlier_tries(WorkList())
+    assert [len(list_work(work.folder)) for work in (earlier, own, *others)] == [0, 1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(("runner", "lists_left"), [([], 0), (["--runner=PortableRunner"], 1)])

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from beam_pipelines.foundation.errors import ConfigurationError, StorageError
+from beam_pipelines.foundation.errors import ConfigurationError, FilmError, StorageError
 from beam_pipelines.foundation.storage import object_storage
 from beam_pipelines.foundation.storage.local_errors import full_disk_explained, long_name_explained
 
@@ -31,6 +30,7 @@ from beam_pipelines.foundation.storage.object_storage import (
     Generation as Generation,
     read_generation as read_generation,
 )
+from beam_pipelines.foundation.storage.temporary_folders import temporary_folder
 from beam_pipelines.foundation.storage.unicode_forms import found_elsewhere
 
 TEMPORARY_SUFFIX = ".partial"
@@ -167,7 +167,7 @@ def whole_file(uri: str) -> Iterator[Path]:
         FilmError: reason `name_too_long`, if the system takes no name of this length.
     """
     if is_remote(uri):
-        with _temporary_folder(uri) as folder:
+        with temporary_folder(uri) as folder:
             path = folder / "content"
             yield path
             object_storage.upload(uri, path)
@@ -189,6 +189,8 @@ def whole_file(uri: str) -> Iterator[Path]:
 def local_copy(uri: str, at_most_bytes: int | None = None) -> Iterator[Path]:
     """A local path of the file: itself, or a copy that is removed when the `with` block ends.
 
+    A `FilmError` from the block names the file and not its copy.
+
     Args:
         uri: the file.
         at_most_bytes: how much of a remote file to copy; all of it by default.
@@ -203,7 +205,7 @@ def local_copy(uri: str, at_most_bytes: int | None = None) -> Iterator[Path]:
             raise FileNotFoundError(uri)
         yield Path(lies_at)
         return
-    with _temporary_folder(uri) as folder:
+    with temporary_folder(uri) as folder:
         # The object's own name never becomes a local path; only a plain suffix is kept, which some demuxers need.
         suffix = Path(uri).suffix
         path = folder / ("copy" + (suffix if re.fullmatch(r"\.\w{1,8}", suffix) else ""))
@@ -214,7 +216,10 @@ def local_copy(uri: str, at_most_bytes: int | None = None) -> Iterator[Path]:
             if elsewhere is None:
                 raise
             object_storage.download(elsewhere, path, at_most_bytes)
-        yield path
+        try:
+            yield path
+        except FilmError as error:  # people know the film by its own address
+            raise type(error)(error.step, error.reason, error.detail.replace(str(path), uri)) from error
 
 
 @contextmanager
@@ -231,7 +236,7 @@ def local_tree(uri: str) -> Iterator[Path]:
         yield Path(uri)
         return
     prefix, (bucket, _) = uri.rstrip("/") + "/", object_storage.split(uri)
-    with _temporary_folder(uri) as folder:
+    with temporary_folder(uri) as folder:
         root = folder.resolve()
         for found in object_storage.list_prefix(prefix):
             object_uri = f"{object_storage.SCHEME}{bucket}/{found.name}"
@@ -289,10 +294,3 @@ def copy_tree(source: str, target: str) -> None:
     root = Path(source)
     for path in sorted(p for p in root.rglob("*") if p.is_file()):
         write_file(join(target, path.relative_to(root).as_posix()), path)
-
-
-@contextmanager
-def _temporary_folder(uri: str) -> Iterator[Path]:
-    parent = Path(tempfile.gettempdir())
-    with full_disk_explained(uri, parent), tempfile.TemporaryDirectory(prefix="cineaffect-", dir=parent) as folder:
-        yield Path(folder)
