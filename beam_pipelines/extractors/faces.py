@@ -171,7 +171,7 @@ def crop_face(image: np.ndarray, box: FaceBox, margin: float = CROP_MARGIN, size
     top, bottom = max(0, round(box.y_px - above)), min(height_px, round(box.y_px + box.height_px + above))
     if left >= right or top >= bottom:
         raise ValueError(f"{box} lies outside a picture of {width_px} x {height_px} px")
-    return resize_image(np.ascontiguousarray(image[top:bottom, left:right]), size_px, size_px)
+    return resize_image(image[top:bottom, left:right], size_px, size_px)
 
 
 def _boxes_in_picture(boxes: np.ndarray, height_px: int, width_px: int) -> list[FaceBox]:

@@ -57,6 +57,8 @@ def test_pictures_are_those_of_this_process(film, decoder, mode):
     assert there == here
     assert [(f.t, f.timestamp_us, f.fresh) for f in found] == [(f.t, f.timestamp_us, f.fresh) for f in expected]
     assert all(np.array_equal(one.image, other.image) for one, other in zip(found, expected, strict=True))
+    # Neither side takes the channels apart: `resize_image` reads them where they lie.
+    assert all(np.moveaxis(frame.image, -1, 0).flags.c_contiguous for frame in [*expected, *found])
 
 
 def test_sound_is_that_of_this_process(film, decoder):

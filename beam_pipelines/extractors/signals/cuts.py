@@ -29,7 +29,7 @@ _EARLY, _MOST_EARLY = 0.9, 0.6
 
 def thumbnail_of(image: np.ndarray) -> np.ndarray:
     """What is kept of a picture, float32 [64 + 18 * 32]: shares of 64 colours, and luma from 0 (black) to 255."""
-    small = resize_image(np.ascontiguousarray(image), *THUMBNAIL_PX)
+    small = resize_image(image, *THUMBNAIL_PX)
     red, green, blue = (small // (256 // _SHADES)).astype(np.int64).reshape(-1, 3).T
     colours = np.bincount((red * _SHADES + green) * _SHADES + blue, minlength=_COLOURS) / red.size
     luma = luma_of(small).reshape(_LUMA_PX[0], 2, _LUMA_PX[1], 2).mean(axis=(1, 3))

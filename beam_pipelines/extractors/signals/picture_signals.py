@@ -19,7 +19,7 @@ def second_of_picture(frame: SampledFrame, shape: PictureShape) -> np.ndarray:
     image = shape.one_moment(frame.image)
     height_px, width_px = image.shape[:2]
     sides_px = shape.square_size_px(height_px, width_px, LINES)
-    small = resize_image(np.ascontiguousarray(image), *sides_px) if sides_px[0] < image.shape[0] else image
+    small = resize_image(image, *sides_px) if sides_px[0] < image.shape[0] else image
     return np.concatenate([light_and_colour(small), motion_of(frame.pair), [frame.key_gap_s], thumbnail_of(small)])
 
 

@@ -95,7 +95,7 @@ def _lines_with_something(frame: Any, probe: FilmProbe) -> tuple[np.ndarray, np.
     gray = frame.reformat(width=width_px, height=height_px, format="gray", src_colorspace=Colorspace.ITU709, threads=1)
     plane: Any = gray.planes[0]
     stored = np.frombuffer(plane, np.uint8).reshape(height_px, plane.line_size)[:, :width_px]
-    luma = probe.orientation.apply(stored[:, :, None])[:, :, 0]
+    luma = probe.orientation.apply(stored)
     rows, columns = (
         (luma.mean(axis=axis) > _DARK) | ((luma > _BRIGHT).mean(axis=axis) > _BRIGHT_SHARE) for axis in (1, 0)
     )

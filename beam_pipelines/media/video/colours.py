@@ -65,14 +65,14 @@ class ToRgb:
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: Any) -> tuple[np.ndarray, int]:
-        """The picture, uint8 [height, width, 3], and how many of the frame's pixels are brighter than SDR's white.
+        """Red, green and blue, uint8 [3, height, width], and how many pixels are brighter than SDR's white.
 
         Raises:
             FilmError: step `decode`, reason `unknown_colours`, if FFmpeg can't convert the frame's matrix.
         """
         try:
             if hdr_of(frame) or int(frame.color_primaries) == ColorPrimaries.BT2020:
-                return self._image(self._to_sdr(frame)), self._brighter_than_white(frame)
+                return self._channels(self._to_sdr(frame)), self._brighter_than_white(frame)
             converted = self._reformatter.reformat(
                 frame,
                 width=self._width_px,
@@ -88,15 +88,15 @@ class ToRgb:
             numbers = f"matrix {frame.colorspace}, transfer {frame.color_trc}, primaries {frame.color_primaries}"
             detail = f"{self._name}: FFmpeg can't convert its colours, {numbers} of ITU-T H.273 ({error})"
             raise FilmError(STEP, "unknown_colours", detail) from error
-        return self._image(converted), 0
+        return self._channels(converted), 0
 
-    def _image(self, converted: Any) -> np.ndarray:
-        image = np.empty((self._height_px, self._width_px, 3), np.uint8)
-        for channel, place in enumerate(_RED_GREEN_BLUE):
+    def _channels(self, converted: Any) -> np.ndarray:
+        channels = np.empty((3, self._height_px, self._width_px), np.uint8)
+        for channel, place in zip(channels, _RED_GREEN_BLUE, strict=True):
             plane: Any = converted.planes[place]
             rows = np.frombuffer(plane, np.uint8).reshape(self._height_px, plane.line_size)
-            image[:, :, channel] = rows[:, : self._width_px]
-        return image
+            channel[:] = rows[:, : self._width_px]
+        return channels
 
     def _to_sdr(self, frame: Any) -> Any:
         is_rgb = frame.format.is_rgb

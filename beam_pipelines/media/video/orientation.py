@@ -28,10 +28,10 @@ class Orientation:
         """Whether height and width are exchanged."""
         return self.rotation_deg in (90, 270)
 
-    def apply(self, image: np.ndarray) -> np.ndarray:
-        """Turns an image `[height, width, channels]`; the result is contiguous."""
-        turned = np.rot90(image, k=-(self.rotation_deg // _QUARTER_TURN_DEG))
-        return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
+    def apply(self, image: np.ndarray, axes: tuple[int, int] = (0, 1)) -> np.ndarray:
+        """Turns an image, whose height and width are these axes; the result is contiguous."""
+        turned = np.rot90(image, -(self.rotation_deg // _QUARTER_TURN_DEG), axes)
+        return np.ascontiguousarray(np.flip(turned, axes[1]) if self.mirrored else turned)
 
 
 def orientation_of(frame: Any) -> Orientation:

@@ -25,12 +25,12 @@ class BlackBars:
     right_px: int = 0
     bottom_px: int = 0
 
-    def without(self, image: np.ndarray) -> np.ndarray:
-        """The image `[height, width, channels]` without the bars, contiguous; the same object if there are none."""
+    def without(self, planes: np.ndarray) -> np.ndarray:
+        """Planes `[channels, height, width]` without the bars, contiguous; the same object if there are none."""
         if self == NO_BARS:
-            return image
-        height_px, width_px = image.shape[:2]
-        inside = image[self.top_px : height_px - self.bottom_px, self.left_px : width_px - self.right_px]
+            return planes
+        height_px, width_px = planes.shape[1:]
+        inside = planes[:, self.top_px : height_px - self.bottom_px, self.left_px : width_px - self.right_px]
         return np.ascontiguousarray(inside)
 
 

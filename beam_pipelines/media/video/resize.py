@@ -22,6 +22,7 @@ def resize_image(image: np.ndarray, height_px: int, width_px: int) -> np.ndarray
 
     Shrinking averages over areas (each result pixel is the mean of what it covers, so nothing aliases). Enlarging, in
     either direction, is bilinear. Each channel is scaled separately: swscale would convert RGB to YUV and round twice.
+    It is read where it lies if its rows are contiguous, as those of `SampledFrame.image` and of its parts are.
 
     Args:
         image: uint8 [height, width, 3].
@@ -42,11 +43,24 @@ def resize_image(image: np.ndarray, height_px: int, width_px: int) -> np.ndarray
         return image.copy()
     shrinks = height_px <= image.shape[0] and width_px <= image.shape[1]
     method = Interpolation.AREA if shrinks else Interpolation.BILINEAR
-    # yuv444p only means three full planes here; source and result both have it, so no colour is converted.
-    planes = np.ascontiguousarray(np.moveaxis(image, -1, 0))
-    frame = av.VideoFrame.from_ndarray(planes, format="yuv444p")
-    scaled = frame.reformat(width=width_px, height=height_px, interpolation=method | _EXACT, threads=1)
-    return np.ascontiguousarray(np.moveaxis(scaled.to_ndarray(), 0, -1))
+    scaled, reformatter = np.empty((height_px, width_px, 3), np.uint8), VideoReformatter()
+    for channel in range(3):
+        grey = reformatter.reformat(
+            _grey_frame(image[:, :, channel]),
+            width=width_px,
+            height=height_px,
+            interpolation=method | _EXACT,
+            threads=1,
+        )
+        plane: Any = grey.planes[0]
+        scaled[:, :, channel] = np.frombuffer(plane, np.uint8).reshape(height_px, plane.line_size)[:, :width_px]
+    return scaled
+
+
+def _grey_frame(channel: np.ndarray) -> av.VideoFrame:
+    """A frame over the same memory if its rows lie there in order, pixel beside pixel; else over a copy."""
+    is_in_order = channel.strides[1] == 1 and channel.strides[0] >= channel.shape[1]
+    return av.VideoFrame.from_numpy_buffer(channel if is_in_order else channel.copy(), format="gray")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,5 +112,5 @@ class ToSmallGrey:
         )
         plane: Any = small.planes[0]
         stored = np.frombuffer(plane, np.uint8).reshape(height_px, plane.line_size)[:, :width_px]
-        shown = self._orientation.apply(stored[:, :, None])[:, :, 0]
+        shown = self._orientation.apply(stored)
         return np.ascontiguousarray(shown[self._rows, self._columns])

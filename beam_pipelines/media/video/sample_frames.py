@@ -42,7 +42,7 @@ class SampledFrame:
     Attributes:
         t: the second, counted from the film's first timestamp.
         image: uint8 [height, width, 3], RGB, rotation applied, pixels as stored; read-only, since several seconds may
-            share it.
+            share it. In memory its channels lie one after the other: that is how they are made, sent and scaled.
         timestamp_us: the frame's own presentation timestamp in microseconds, on the container's clock.
         fresh: whether the frame differs from that of second t - 1; that of a still or lost picture doesn't.
         key_gap_s: `key_frames.key_gap_s` of the second, if pairs are asked for: encoders put key frames at cuts.
@@ -285,8 +285,9 @@ class _Screen:
             return
         if self._image is None:
             stored, self._clipped = self._to_rgb(self._frame)
-            self._image = self._probe.shape.bars.without(self._probe.orientation.apply(stored))
-            self._image.setflags(write=False)
+            shown = self._probe.shape.bars.without(self._probe.orientation.apply(stored, axes=(1, 2)))
+            shown.setflags(write=False)
+            self._image = np.moveaxis(shown, 0, -1)
         self._quality.pixels_clipped += self._clipped
         gap_s = 0.0 if self._to_grey is None else key_gap_s(self.keys_s, t)
         yield SampledFrame(t, self._image, round(self._time_s * 1_000_000), fresh, self.pair(), gap_s)

@@ -130,9 +130,10 @@ def _pictures(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
             send(answers, {"kind": "pair", "apart_s": frame.pair.apart_s, "shape": pair.shape}, pair)
         # Seconds may share a picture; it is sent once.
         is_new, shown = frame.image is not shown, frame.image
-        message = {"t": frame.t, "timestamp_us": frame.timestamp_us, "fresh": frame.fresh, "shape": frame.image.shape}
+        channels = np.moveaxis(frame.image, -1, 0)
+        message = {"t": frame.t, "timestamp_us": frame.timestamp_us, "fresh": frame.fresh, "shape": channels.shape}
         message["key_gap_s"] = frame.key_gap_s
-        send(answers, {"kind": "picture", **message}, np.ascontiguousarray(frame.image) if is_new else b"")
+        send(answers, {"kind": "picture", **message}, np.ascontiguousarray(channels) if is_new else b"")
     return {"quality": vars(quality)}
 
 

@@ -11,6 +11,8 @@ from dataclasses import asdict
 from fractions import Fraction
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from beam_pipelines.media.audio.sound_choice import SoundChoice, SoundTrack
 from beam_pipelines.media.clock.joined_clock import jumps_from_rows, jumps_to_rows
 from beam_pipelines.media.probe import FilmProbe
@@ -31,16 +33,16 @@ def send(pipe: BinaryIO, message: Mapping[str, Any], content: Any = b"") -> None
     pipe.flush()
 
 
-def receive(pipe: BinaryIO) -> tuple[dict[str, Any], bytearray] | None:
+def receive(pipe: BinaryIO) -> tuple[dict[str, Any], memoryview] | None:
     """Reads one message; None if the pipe has ended, even in the middle of a message."""
     line = pipe.readline(_LONGEST_LINE_BYTES)
     if not line.endswith(b"\n"):
         return None
     message = json.loads(line)
-    content = bytearray(message.pop("bytes"))
-    view, read = memoryview(content), 0
+    # Not a bytearray, which would be filled with zeros first.
+    content, read = memoryview(np.empty(message.pop("bytes"), np.uint8)), 0
     while read < len(content):
-        count = pipe.readinto(view[read:])  # type: ignore[attr-defined]
+        count = pipe.readinto(content[read:])  # type: ignore[attr-defined]
         if not count:
             return None
         read += count

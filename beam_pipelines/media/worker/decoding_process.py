@@ -122,8 +122,8 @@ class DecodingProcess:
                 pair = FramePair(sent[0], sent[1], message["apart_s"])
                 continue
             if sent is not None:
-                image = sent
-                image.setflags(write=False)
+                sent.setflags(write=False)
+                image = np.moveaxis(sent, 0, -1)
             of_frame = {name: message[name] for name in ("t", "timestamp_us", "fresh", "key_gap_s")}
             yield SampledFrame(image=image, pair=pair, **of_frame)
             pair = None
@@ -156,7 +156,7 @@ class DecodingProcess:
         """Reads what is said in a film as `media.text.film_text.read_film_text` does."""
         task = {"task": "text", **_film(path, probe), "wanted": asdict(wanted), "sidecar": sidecar and str(sidecar)}
         found, end = self._answers({**task, "beside": [asdict(one) for one in beside]})
-        return FilmText(tuple(Cue(*row) for row in json.loads(found[1])), end[0]["quality"])
+        return FilmText(tuple(Cue(*row) for row in json.loads(bytes(found[1]))), end[0]["quality"])
 
     def channels(
         self,
@@ -196,7 +196,7 @@ class DecodingProcess:
         (message, _), *_rest = self._answers(task)
         return message
 
-    def _answers(self, task: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bytearray]]:
+    def _answers(self, task: dict[str, Any]) -> Iterator[tuple[dict[str, Any], memoryview]]:
         """The messages up to and including `end`. If the caller stops early, or the child fails, the child is ended."""
         if self._answering:
             # Somebody keeps an iterator that isn't at its end: what is left of its answers would be taken for ours.
@@ -248,7 +248,7 @@ class DecodingProcess:
 
     def _next(
         self, child: Child, path: str, deadline_s: float, allowed_bytes: int
-    ) -> tuple[dict[str, Any], bytearray] | None:
+    ) -> tuple[dict[str, Any], memoryview] | None:
         since_s, seen_bytes = time.monotonic(), child.bytes_read()
         while True:
             try:

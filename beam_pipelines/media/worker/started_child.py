@@ -33,7 +33,7 @@ class Child:
     """
 
     process: subprocess.Popen[bytes]
-    messages: queue.Queue[tuple[dict[str, Any], bytearray] | None]
+    messages: queue.Queue[tuple[dict[str, Any], memoryview] | None]
     command: str
 
     def bytes_read(self) -> int:
@@ -74,7 +74,7 @@ def size_bytes(path: str) -> int:
         return 0
 
 
-def _read(pipe: Any, messages: queue.Queue[tuple[dict[str, Any], bytearray] | None]) -> None:
+def _read(pipe: Any, messages: queue.Queue[tuple[dict[str, Any], memoryview] | None]) -> None:
     while (message := receive(pipe)) is not None:
         messages.put(message)
     messages.put(None)
