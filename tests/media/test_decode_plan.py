@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-from collections.abc import Sequence
-from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,75 +12,29 @@ import numpy as np
 import pytest
 from hypothesis import given, reject, strategies as st
 
-from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.media.decode import DecodeQuality
-from beam_pipelines.media.probe import FilmProbe, probe_film
+from beam_pipelines.media.probe import probe_film
 from beam_pipelines.media.video.codecs.other_roles import KeyFlagRoles
 from beam_pipelines.media.video.codecs.packet_role import PacketRole
-from beam_pipelines.media.video.decode_mode import EXACT, DecodeMode
-from beam_pipelines.media.video.decode_plan import DecodePlan, make_plan
+from beam_pipelines.media.video.decode_mode import DecodeMode
 from beam_pipelines.media.video.packet_table import ROLE_READERS
 from beam_pipelines.media.video.sample_frames import sample_frames
 from tests.support.hypothesis_profiles import examples
+from tests.support.planned_decoding import LONG_GOP, assert_planned_is_full, pictures, plan_of, textured
 from tests.support.synthetic_clips import (
     HEIGHT_PX,
     WIDTH_PX,
     Picture,
     UnreadableClip,
-    numbered_picture,
     read_number,
     regular_times,
     stored_packets,
     write_clip,
 )
 
-TEXTURE = np.random.default_rng(5).integers(0, 256, (HEIGHT_PX + 60, WIDTH_PX + 90, 3), dtype=np.uint8)
 # One encoding thread a stage: with its usual number the encoder once waited for itself for ever on a loaded machine.
 SVT_AV1 = {"preset": "12", "svtav1-params": "lp=1"}
 X265 = "log-level=none:pools=1:frame-threads=1:"
-
-
-def textured(count: int, cuts: Sequence[int] = ()) -> list[np.ndarray]:
-    """Numbered pictures over a moving texture, so that every reference and every residual counts."""
-    images = []
-    for number in range(count):
-        shot = sum(number >= cut for cut in cuts)
-        top, left = (number + 17 * shot) % 60, (2 * number + 31 * shot) % 90
-        texture = TEXTURE[top : top + HEIGHT_PX, left : left + WIDTH_PX]
-        images.append(numbered_picture(number) // 4 * 3 + texture // 4)
-    return images
-
-
-def pictures(
-    path: Path, probe: FilmProbe, planned: bool, seconds: range | None = None, mode: DecodeMode = EXACT
-) -> tuple[list[tuple[Any, ...]], DecodeQuality]:
-    """All data of each second, comparable byte for byte, or the error's message."""
-    quality = DecodeQuality()
-    chosen = range(probe.seconds) if seconds is None else seconds
-    frames = sample_frames(
-        path, probe, start=chosen.start, stop=chosen.stop, quality=quality, mode=mode, planned=planned
-    )
-    try:
-        return [(f.t, f.timestamp_us, f.fresh, f.image.shape, f.image.tobytes()) for f in frames], quality
-    except FilmError as error:
-        return [(error.step, error.reason)], quality
-
-
-def plan_of(path: Path, mode: DecodeMode = EXACT) -> DecodePlan | None:
-    probe = probe_film(path)
-    return make_plan(path, probe, range(probe.seconds), mode)
-
-
-def assert_planned_is_full(path: Path, *ranges: range) -> DecodeQuality:
-    """Returns the counts of the last range, or of the whole film."""
-    probe = probe_film(path)
-    for seconds in ranges or (range(probe.seconds),):
-        full, all_counts = pictures(path, probe, False, seconds)
-        planned, counts = pictures(path, probe, True, seconds)
-        assert [item[:4] for item in planned] == [item[:4] for item in full]
-        assert planned == full
-        assert all_counts.frames_skipped == 0
-    return counts
 
 
 @st.composite
@@ -143,9 +94,6 @@ def test_planned_decoding_is_full_decoding(tmp_path: Path, data: st.DataObject, 
     end = data.draw(st.integers(begin + 1, probe.seconds), "end")
     counts = assert_planned_is_full(clip, range(probe.seconds), range(begin, end))
     assert (counts.frames_corrupt, counts.packet_errors, counts.read_errors) == (0, 0, 0)
-
-
-LONG_GOP = {"preset": "veryfast", "g": "250", "bf": "3", "b-adapt": "0", "crf": "24"}
 
 
 @pytest.mark.parametrize(
@@ -285,75 +233,6 @@ def test_real_films(shared_data: Path, name: str):
     clip = shared_data / "clips" / name
     assert plan_of(clip) is not None
     assert_planned_is_full(clip)
-
-
-def test_damage_to_a_wanted_packet_means_full_decoding(tmp_path: Path):
-    whole = write_clip(
-        tmp_path / "a.mkv", regular_times(120, 24), picture=Picture(options=LONG_GOP), rate_hz=24, images=textured(120)
-    )
-    content, plan, stored = whole.read_bytes(), plan_of(whole), stored_packets(whole)
-    assert plan is not None
-    given = np.flatnonzero(plan.given)
-    for place in [given[0], given[len(given) // 2], given[-1]]:
-        whole.write_bytes(content)
-        # The body of the frame; its header still says what it is.
-        overwrite_body(whole, stored[place])
-        probe = probe_film(whole)
-        full, all_counts = pictures(whole, probe, False)
-        planned, counts = pictures(whole, probe, True)
-        assert planned == full
-        assert asdict(counts) == asdict(all_counts)
-        assert counts.frames_corrupt + counts.packet_errors > 0
-        assert counts.frames_skipped == 0
-
-
-def overwrite_body(path: Path, packet: Any) -> None:
-    content = bytearray(path.read_bytes())
-    begin = content.find(bytes(packet)) + packet.size // 3
-    content[begin : begin + packet.size // 2] = b"\xff" * (packet.size // 2)
-    path.write_bytes(content)
-
-
-def test_damage_to_what_is_not_needed_changes_nothing(tmp_path: Path):
-    clip = write_clip(
-        tmp_path / "a.mkv", regular_times(120, 24), picture=Picture(options=LONG_GOP), rate_hz=24, images=textured(120)
-    )
-    plan = plan_of(clip)
-    assert plan is not None
-    probe = probe_film(clip)
-    before, _ = pictures(clip, probe, True)
-    stored = stored_packets(clip)
-    for place in np.flatnonzero(~plan.given)[::3]:
-        overwrite_body(clip, stored[place])
-    assert pictures(clip, probe, True)[0] == before == pictures(clip, probe, False)[0]
-
-
-@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "webm"])
-def test_flipped_and_cut_bytes(tmp_path: Path, suffix: str):
-    """The same pictures or the same error; but for damage that the decoder itself doesn't notice, which stays rare."""
-    picture = Picture(options=LONG_GOP | {"g": "20"})
-    if suffix == "webm":
-        picture = Picture("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "g": "20"})
-    whole = write_clip(tmp_path / f"whole.{suffix}", regular_times(90, 23), picture=picture, images=textured(90))
-    content, rng, same, differing = whole.read_bytes(), random.Random(11), 0, 0
-    for _ in range(25):
-        damaged = bytearray(content)
-        for _ in range(rng.choice([1, 3, 10])):
-            damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
-        if rng.random() < 0.3:
-            del damaged[rng.randrange(len(damaged)) :]
-        clip = tmp_path / f"damaged.{suffix}"
-        clip.write_bytes(damaged)
-        try:
-            probe = probe_film(clip)
-        except FilmError:
-            continue
-        (full, _), (planned, _) = pictures(clip, probe, False), pictures(clip, probe, True)
-        assert len(planned) == len(full)
-        differing += sum(one != other for one, other in zip(planned, full, strict=True))
-        same += sum(one == other for one, other in zip(planned, full, strict=True))
-    assert same > 20
-    assert differing <= 0.03 * same
 
 
 GOP_OF_3_S = Picture(options={"preset": "veryfast", "g": "30", "bf": "2", "b-adapt": "0", "crf": "20"})
