@@ -11,7 +11,7 @@
   networks on the GPU, then faces too, then decoding too. Film seconds a second, core seconds, the GPU's share
   (nvidia-smi), the stages of the run's manifest, and how far the features lie from those of the processors.
 - training: the paper's network, steps a second of each arm of `benchmarks.gpu_training`, and how far each arm's losses
-  lie from the processor's.
+  lie from the processor's; without dropout, whose masks XLA draws otherwise.
 - scoring: one run of the job over made-up records.
 - networks: `benchmarks.gpu_networks` and `gpu_scoring`, where Keras runs on JAX and PyTorch is there.
 
@@ -145,7 +145,7 @@ def furthest(expected: Path, found: Path) -> float:
 def training(given: argparse.Namespace, films: Sequence[Path]) -> tuple[Any, bool]:
     """Steps a second of each arm; its losses against those of float32 on the processor."""
     size = ["--steps", str(given.steps), "--film-s", str(given.train_film_s)]
-    size += ["--batch", str(given.batch), "--units", str(given.units)]
+    size += ["--batch", str(given.batch), "--units", str(given.units), "--without-dropout"]
 
     def run(arm: str, device: str) -> dict[str, Any] | None:
         command = [sys.executable, "-m", "benchmarks.gpu_training", "--arm", arm, "--device", device, *size]

@@ -21,7 +21,9 @@ ARMS = ("float32", "without cuDNN", "XLA", "mixed_float16", "mixed_bfloat16")
 FILMS, WARM_STEPS = 4, 2
 
 
-def measure(arm: str, device: str, steps: int, film_s: int, batch: int, units: int) -> dict[str, Any]:
+def measure(
+    arm: str, device: str, steps: int, film_s: int, batch: int, units: int, without_dropout: bool
+) -> dict[str, Any]:
     """Steps a second after the first ones, and all losses."""
     if arm == "XLA":
         # Clusters on processors need their own flag.
@@ -45,7 +47,8 @@ def measure(arm: str, device: str, steps: int, film_s: int, batch: int, units: i
         tf.config.set_visible_devices([], "GPU")
     elif not tf.config.list_physical_devices("GPU"):
         raise SystemExit("TensorFlow sees no GPU here: --device cpu measures the processors")
-    model_config = ModelConfig(modalities=tuple(DIMENSIONS), encoder=EncoderConfig(units=units))
+    none = {"dropout": 0.0, "feature_dropout": 0.0, "modality_dropout": 0.0} if without_dropout else {}
+    model_config = ModelConfig(modalities=tuple(DIMENSIONS), encoder=EncoderConfig(units=units), **none)
     precision = arm if arm.startswith("mixed") else "float32"
     config = TrainConfig().model_copy(update={"batch_size": batch, "model": model_config, "precision": precision})
     table = stack_films([make_film(index, film_s) for index in range(FILMS)])
@@ -84,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--film-s", type=int, default=1800, help="seconds of each of the four films")
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--units", type=int, default=128)
+    parser.add_argument("--without-dropout", action="store_true", help="whose masks XLA draws otherwise")
     print(json.dumps(measure(**vars(parser.parse_args(argv)))))
 
 

@@ -72,6 +72,7 @@ def _main(argv: list[str]) -> int:
 
     from beam_pipelines.contracts.models.exported_model import find_model
     from beam_pipelines.contracts.records.feature_changes import note_on_model
+    from beam_pipelines.extraction.decoder import require_decoder
     from beam_pipelines.launch import job
     from beam_pipelines.score import films_source, records_source
 
@@ -89,6 +90,8 @@ def _main(argv: list[str]) -> int:
     if arguments.records:
         source = records_source(arguments.records, arguments.manifest, arguments.splits)
     else:
+        if job.is_local(options):
+            require_decoder(extract)
         directory = storage.join(arguments.output, "records")
         source = films_source(arguments.films, extract, model, directory, arguments.splits)
     code = run_scoring(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beam_pipelines import extract
+from beam_pipelines import extract, score
 from beam_pipelines.contracts.records.records import read_record, record_uri
 from beam_pipelines.extraction import decoder
 from beam_pipelines.extraction.single_films import extract_features
@@ -46,6 +46,16 @@ def test_a_gpu_that_is_not_there_is_refused_before_anything_starts(
     assert not output.exists()
     with pytest.raises(ConfigurationError, match=r"device\.decode: gpu"):
         extract_features(films / "film.mp4", config("gpu"))
+
+
+def test_score_refuses_it_too_when_it_extracts(films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("extract: {device: {decode: gpu}}\n")
+    output = tmp_path / "scores"
+    asked = ["--films", str(films), "--model", "builtin:signals", "--output", str(output), "--config", str(settings)]
+    assert score.main(asked) == 2
+    assert "extract.device.decode: gpu" in capsys.readouterr().err
+    assert not output.exists()
 
 
 def test_a_device_that_is_none_is_refused(films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,8 @@
 """Dropout whose masks depend only on a seed that each step passes in, so that no generator's state must be kept.
 
-`place` separates the uses of one step's seed. Masks are drawn by Philox: the same on every device. Each of several
-replicas draws the mask of the whole batch and takes its own rows, so the masks don't depend on the number of replicas.
+`place` separates the uses of one step's seed. Masks are drawn by Philox: the same on every device (XLA, which no
+training uses, draws others). Each of several replicas draws the mask of the whole batch and takes its own rows, so the
+masks don't depend on the number of replicas.
 """
 
 from __future__ import annotations
