@@ -70,4 +70,4 @@ def define_pipeline(
         "configuration": config.model_dump(mode="json"),
         "passed_over_by_suffix": dict(passed_over or {}),
     }
-    outcomes | beam.Flatten() | WriteOutcomes(output, films.films + len(known), about, config.failure_threshold)
+    tuple(outcomes) | WriteOutcomes(output, films.films + len(known), about, config.failure_threshold)

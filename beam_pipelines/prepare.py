@@ -23,12 +23,14 @@ from beam_pipelines.contracts.records import records
 from beam_pipelines.contracts.records.feature_changes import note_on_records
 from beam_pipelines.contracts.runs import STATISTICS
 from beam_pipelines.films.catalogue import Film
+from beam_pipelines.films.work_lists import WorkList
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import ConfigurationError
 from beam_pipelines.launch import job
 from beam_pipelines.normalisation.config import PrepareConfig
 from beam_pipelines.normalisation.preprocessing import preprocessing
 from beam_pipelines.transforms.outcomes import WriteOutcomes
+from beam_pipelines.transforms.read_films import ReadFilms
 from beam_pipelines.transforms.read_rows import OUTCOME_TAG, PRESENT_TAG, ROWS_TAG, ReadRows, adapter_config
 from beam_pipelines.transforms.write_transform import WriteTransform
 
@@ -54,7 +56,7 @@ class RecordShape:
 
 def define_pipeline(
     pipeline: beam.Pipeline,
-    films: Sequence[Film],
+    films: WorkList,
     config: PrepareConfig,
     directory: str,
     output: str,
@@ -65,14 +67,15 @@ def define_pipeline(
 
     Args:
         pipeline: the pipeline.
-        films: the films of the statistics.
+        films: the lists of the films of the statistics.
         config: the prepare section.
         directory: directory of their records.
         output: directory of the transform graph.
         shape: the common properties of the records, from `common_shape`.
         temporary: directory that all workers see, for tf.Transform's passes.
     """
-    read = pipeline | "Films" >> beam.Create(films) | ReadRows(directory, shape.dimensions, config.rows_per_batch)
+    listed = pipeline | "Films" >> ReadFilms(films, Film.of_row)
+    read = listed | ReadRows(directory, shape.dimensions, config.rows_per_batch)
     with tft_beam.Context(temp_dir=temporary, use_deep_copy_optimization=True):
         transform_fn = (read[ROWS_TAG], adapter_config(shape.dimensions, shape.slots)) | tft_beam.AnalyzeDataset(
             preprocessing(config, shape.dimensions, shape.slots)
@@ -90,7 +93,8 @@ def define_pipeline(
         "fingerprints": shape.fingerprints(),
         "configuration": config.model_dump(mode="json"),
     }
-    read[OUTCOME_TAG] | WriteOutcomes(output, len(films), about, config.failure_threshold, after=[written, statistics])
+    finished = [written, statistics]
+    (read[OUTCOME_TAG],) | WriteOutcomes(output, films.films, about, config.failure_threshold, finished)
 
 
 def common_shape(directory: str, films: Sequence[Film]) -> RecordShape:

@@ -82,11 +82,8 @@ def define_pipeline(
         remark = "untrained networks: for demonstration only" if model.card.untrained() else ""
         finished.append(written[WRITTEN_TAG] | DrawPlots(files, model.card.label_range, remark))
     about = {**_about(model, smoothing, config), **source.about()}
-    (
-        (written[OUTCOMES_TAG], scored[FAILED_TAG], *films.failed)
-        | beam.Flatten()
-        | WriteOutcomes(output, source.films_in, about, config.failure_threshold, finished)
-    )
+    outcomes = (*written[OUTCOMES_TAG], scored[FAILED_TAG], *films.failed)
+    outcomes | WriteOutcomes(output, source.films_in, about, config.failure_threshold, finished)
 
 
 def _about(model: ModelReference, smoothing: SmoothingConfig, config: ScoreConfig) -> dict[str, Any]:

@@ -27,6 +27,7 @@ import numpy as np
 SHARDS = 16
 LIMIT_MIB = 8 * 1024
 SCORER, RECORD = "s" * 64, "r" * 64
+BEAM_OPTIONS = ["--runner=FnApiRunner"]
 
 
 def film_id(number: int) -> str:
@@ -149,7 +150,7 @@ def table_of_a_second_run(root: Path, films: int) -> Iterator[str]:
             ]
         )
         none = pipeline | "None" >> beam.Create([]).with_output_types(ScoredFilm)
-        _expect(((none, skipped | beam.Reshuffle()) | WriteCurves(files))[TABLE_TAG], 1)
+        _expect(((none, skipped) | WriteCurves(files))[TABLE_TAG], 1)
 
 
 def outcomes(root: Path, films: int) -> Iterator[str]:
@@ -164,7 +165,7 @@ def outcomes(root: Path, films: int) -> Iterator[str]:
         all_outcomes = firsts | beam.FlatMap(
             lambda first: [_outcome(number) for number in range(first, min(first + 1000, films))]
         )
-        all_outcomes | WriteOutcomes(str(root / "outcomes"), films, {}, 1.0)
+        (all_outcomes,) | WriteOutcomes(str(root / "outcomes"), films, {}, 1.0)
     written = json.loads((root / "outcomes" / "run_manifest.json").read_text())
     assert written["films"]["in"] == films
 
@@ -184,7 +185,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--folder", help="where files are made; a temporary folder without it")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
+    parser.add_argument("--beam-options", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
+    if arguments.beam_options:
+        BEAM_OPTIONS[:] = arguments.beam_options.split()
     if arguments.measure:
         with tempfile.TemporaryDirectory(prefix="cineaffect-million-", dir=arguments.folder) as folder:
             print(json.dumps(measure(STEPS[arguments.measure], Path(folder), arguments.films)))
@@ -230,7 +234,7 @@ def _pipeline() -> Iterator[Any]:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    with beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner"])) as pipeline:
+    with beam.Pipeline(options=PipelineOptions(BEAM_OPTIONS)) as pipeline:
         yield pipeline
 
 

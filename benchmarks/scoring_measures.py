@@ -157,7 +157,7 @@ def measure_growth(arguments: argparse.Namespace) -> dict[str, Any]:
             scored = films | PredictCurves(model, model.card.smoothing, "scorer", Inference(batch_s=2048))
             none = pipeline | "None" >> beam.Create([]).with_output_types(SkippedFilm)
             written = (scored[SCORED_TAG], none) | WriteCurves(files)
-            outcomes = (written[OUTCOMES_TAG], scored[FAILED_TAG]) | beam.Flatten()
+            outcomes = (*written[OUTCOMES_TAG], scored[FAILED_TAG])
             outcomes | WriteOutcomes(output, arguments.repeats, {}, 0.0, after=[written[TABLE_TAG]])
     usage = resource.getrusage(resource.RUSAGE_SELF)
     core_s = usage.ru_utime + usage.ru_stime - sum(_PRODUCTS_S)

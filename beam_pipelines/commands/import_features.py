@@ -43,7 +43,9 @@ def _main(argv: list[str]) -> int:
         if getattr(arguments, given) and not getattr(arguments, needed):
             raise ConfigurationError(f"--{given} goes with --{needed}")
 
+    from beam_pipelines.films.work_lists import write_work_list
     from beam_pipelines.import_features import define_pipeline
+    from beam_pipelines.importing.feature_import import FilmImport
     from beam_pipelines.importing.listed_imports import csv_imports, mediaeval_imports
     from beam_pipelines.launch import job
     from beam_pipelines.launch.progress import watch
@@ -57,14 +59,17 @@ def _main(argv: list[str]) -> int:
         kinds = comma_separated(arguments.kinds)
         films, descriptions = mediaeval_imports(arguments.mediaeval2018, kinds, arguments.films)
     run_folder = storage.join(arguments.output, f"import-{arguments.name or 'mediaeval2018'}")
+    job.check_output(run_folder)
+    listed = write_work_list(films, FilmImport.row, run_folder, "import-features")
     with watch(arguments.output, len(films), ".tfrecord"):
         code = job.run(
             lambda pipeline: define_pipeline(
-                pipeline, films, arguments.output, run_folder, descriptions, arguments.failure_threshold
+                pipeline, listed, arguments.output, run_folder, descriptions, arguments.failure_threshold
             ),
             options,
             run_folder,
             len(films),
+            lists=[listed],
         )
     _print_defects(run_folder)
     return code

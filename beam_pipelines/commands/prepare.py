@@ -60,7 +60,8 @@ def _main(argv: list[str]) -> int:
     start_tensorflow()
 
     from beam_pipelines.contracts.runs import STATISTICS
-    from beam_pipelines.films.catalogue import films_of_splits, read_manifest
+    from beam_pipelines.films.catalogue import Film, films_of_splits, read_manifest
+    from beam_pipelines.films.work_lists import write_work_list
     from beam_pipelines.launch import job
     from beam_pipelines.normalisation.preprocessing import preprocessing
     from beam_pipelines.prepare import common_shape, define_pipeline
@@ -72,14 +73,17 @@ def _main(argv: list[str]) -> int:
     shape = common_shape(arguments.records, films)
     preprocessing(config, shape.dimensions, shape.slots)
     with _temporary_directory(options) as temporary:
+        job.check_output(arguments.output)
+        listed = write_work_list(films, Film.row, arguments.output, "prepare")
         return job.run(
             lambda pipeline: define_pipeline(
-                pipeline, films, config, arguments.records, arguments.output, shape, temporary
+                pipeline, listed, config, arguments.records, arguments.output, shape, temporary
             ),
             options,
             arguments.output,
             len(films),
             marker=STATISTICS,
+            lists=[listed],
         )
 
 

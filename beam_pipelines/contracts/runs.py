@@ -1,16 +1,18 @@
-"""A run's report of its films: each one's outcome, `failures.jsonl`, `warnings.jsonl`, and last `run_manifest.json`."""
+"""A run's report of its films: each one's outcome, and what a later run reads of `failures.jsonl` and the others.
+
+`summed_outcomes` writes them.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from typing import Any
 
-from beam_pipelines.contracts.film_ids import has_digest
-from beam_pipelines.contracts.film_warnings import SENTENCES, FilmWarning, count_by_code, from_rows, to_rows
+from beam_pipelines.contracts.film_warnings import SENTENCES, FilmWarning, from_rows
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import (
     EXIT_OK,
@@ -38,7 +40,7 @@ FAILED = "failed"
 UNLIKE_EDGES_PERCENT = (5, 10, 20, 50)
 """The classes of the histogram of unlike seconds; a film that is quite like the training films is in the first."""
 
-_NOT_IN_FAILURES = {"status", "film_s", "carried_over", "warnings", "unlike_percent", "decoded_on"}
+NOT_IN_FAILURES = {"status", "film_s", "carried_over", "warnings", "unlike_percent", "decoded_on"}
 """Fields of a `FilmOutcome` that a line of the failures lacks."""
 
 
@@ -98,88 +100,17 @@ def is_carried_over(earlier: FilmOutcome, size_bytes: int, modified_s: float, at
 
 def read_failures(output: str) -> dict[str, FilmOutcome]:
     """The failures that the last finished run in `output` lists, by film id; the log counts unreadable lines."""
-    known = {each.name for each in fields(FilmOutcome)} - _NOT_IN_FAILURES
+    known = {each.name for each in fields(FilmOutcome)} - NOT_IN_FAILURES
     return {
         row["film_id"]: FilmOutcome(status=FAILED, **{key: value for key, value in row.items() if key in known})
         for row in _read_lines(storage.join(output, FAILURES))
     }
 
 
-def read_warnings(output: str) -> list[tuple[str, FilmWarning]]:
+def read_warnings(output: str) -> Iterator[tuple[str, FilmWarning]]:
     """Pairs (film id, warning) of the last finished run in `output`, by film id; the log counts unreadable lines."""
-    return [
-        (row["film_id"], warning) for row in _read_lines(storage.join(output, WARNINGS)) for warning in from_rows([row])
-    ]
-
-
-def summarise(
-    outcomes: Iterable[FilmOutcome], films_in: int, about: Mapping[str, Any], failure_threshold: float
-) -> dict[str, Any]:
-    """The run manifest of these outcomes. It names the file of every film whose id is not its whole name.
-
-    Raises:
-        RuntimeError: if films in are not films done + skipped + failed, each once: then outcomes were lost.
-    """
-    outcomes = list(outcomes)
-    repeated = [film_id for film_id, n in Counter(o.film_id for o in outcomes).items() if n > 1]
-    if len(outcomes) != films_in or repeated:
-        raise RuntimeError(f"{films_in} films in, but {len(outcomes)} outcomes (repeated: {sorted(repeated)[:5]})")
-    by_status = Counter(outcome.status for outcome in outcomes)
-    with_digest = {outcome.film_id: outcome.source_uri for outcome in outcomes if has_digest(outcome.film_id)}
-    return {
-        **about,
-        **({"shortened_ids": dict(sorted(with_digest.items()))} if with_digest else {}),
-        "films": {"in": films_in, DONE: by_status[DONE], SKIPPED: by_status[SKIPPED], FAILED: by_status[FAILED]},
-        "failures_carried_over": sum(o.carried_over for o in outcomes),
-        "film_hours": {
-            status: round(sum(o.film_s for o in outcomes if o.status == status) / 3600, 6) for status in (DONE, SKIPPED)
-        },
-        "failed_by_reason": dict(sorted(Counter(o.reason for o in outcomes if o.status == FAILED).items())),
-        "films_with_warnings": sum(bool(o.warnings) for o in outcomes),
-        "warnings_by_code": count_by_code(outcome.warnings for outcome in outcomes),
-        **_unlike([outcome.unlike_percent for outcome in outcomes if outcome.unlike_percent is not None]),
-        **_decoded_on([outcome.decoded_on for outcome in outcomes if outcome.decoded_on]),
-        "failure_threshold": failure_threshold,
-    }
-
-
-def _unlike(percents: Sequence[float]) -> dict[str, Any]:
-    """The histogram of how unlike the model's training films the films are; empty if no film's is known."""
-    if not percents:
-        return {}
-    edges = UNLIKE_EDGES_PERCENT
-    places = [sum(percent >= edge for edge in edges) for percent in percents]
-    names = [f"{low}-{high} %" for low, high in zip((0, *edges), (*edges, 100), strict=True)]
-    films = {name: places.count(place) for place, name in enumerate(names)}
-    return {"unlike_training": {"mean_percent": round(sum(percents) / len(percents), 2), "films": films}}
-
-
-def _decoded_on(devices: Sequence[str]) -> dict[str, Any]:
-    """How many films which device decoded, if a GPU was asked for; empty if not."""
-    return {"films_decoded_on": dict(sorted(Counter(devices).items()))} if devices else {}
-
-
-def write_outcomes(output: str, outcomes: Iterable[FilmOutcome], manifest: Mapping[str, Any]) -> None:
-    """Writes the failures, the warnings and then, as a run's last file, its manifest.
-
-    Args:
-        output: the directory of the run.
-        outcomes: the outcomes of all its films.
-        manifest: the manifest, from `summarise`.
-    """
-    ordered = sorted(outcomes, key=lambda outcome: outcome.film_id)
-    _write_lines(storage.join(output, FAILURES), [_failure_row(each) for each in ordered if each.status == FAILED])
-    _write_lines(
-        storage.join(output, WARNINGS),
-        [
-            {"film_id": each.film_id, "source_uri": each.source_uri, **row}
-            for each in ordered
-            for row in to_rows(each.warnings)
-        ],
-    )
-    storage.write_text(
-        storage.join(output, RUN_MANIFEST), json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    )
+    for row in _read_lines(storage.join(output, WARNINGS)):
+        yield from ((row["film_id"], warning) for warning in from_rows([row]))
 
 
 def read_manifest_of_run(output: str) -> dict[str, Any]:
@@ -207,30 +138,19 @@ def exit_code(manifest: Mapping[str, Any]) -> int:
     return EXIT_TOO_MANY_FILMS_FAILED if too_many else EXIT_SOME_FILMS_FAILED
 
 
-def _read_lines(uri: str) -> list[dict[str, Any]]:
-    """The lines of a file that are about a film; none if there is no file."""
-    try:
-        lines = [line for line in storage.read_text(uri).split("\n") if line.strip()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    rows = []
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and isinstance(row.get("film_id"), str) and isinstance(row.get("source_uri"), str):
-            rows.append(row)
-    if len(rows) < len(lines):
-        _LOG.warning("%s: %d of %d lines can't be read and are left out", uri, len(lines) - len(rows), len(lines))
-    return rows
-
-
-def _write_lines(uri: str, rows: Iterable[Mapping[str, Any]]) -> None:
-    storage.write_text(uri, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-
-
-def _failure_row(outcome: FilmOutcome) -> dict[str, Any]:
-    row = {key: value for key, value in asdict(outcome).items() if key not in _NOT_IN_FAILURES}
-    # Only the extract job knows these.
-    return {key: value for key, value in row.items() if value is not None and not (key == "attempt" and not value)}
+def _read_lines(uri: str) -> Iterator[dict[str, Any]]:
+    """The lines of a file that are about a film, one by one; none if there is no file."""
+    unreadable = read = 0
+    with suppress(FileNotFoundError, NotADirectoryError), storage.local_copy(uri) as path, path.open("rb") as file:
+        for line in filter(bytes.strip, file):
+            read += 1
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            if isinstance(row, dict) and isinstance(row.get("film_id"), str) and isinstance(row.get("source_uri"), str):
+                yield row
+            else:
+                unreadable += 1
+    if unreadable:
+        _LOG.warning("%s: %d of %d lines can't be read and are left out", uri, unreadable, read)

@@ -47,6 +47,15 @@ class FilmImport:
     film_uri: str = ""
     labels_uri: str = ""
 
+    def row(self) -> list[Any]:
+        """This film as plain values."""
+        return [self.film_id, dict(self.sources), self.film_uri, self.labels_uri]
+
+    @classmethod
+    def of_row(cls, row: list[Any]) -> FilmImport:
+        """The film of these values."""
+        return cls(*row)
+
 
 @dataclass(frozen=True)
 class DefectRow:

@@ -172,7 +172,7 @@ def run(
         marker: a file in `output` that says to others that the results are whole; removed first, as the manifest is.
         records: the directory of the records that the user named, for the commands that may follow.
     """
-    _check_output(output)
+    check_output(output)
     logging.getLogger("apache_beam.runners.portability.local_job_service").addFilter(_is_worth_a_line)
     for name in filter(None, (RUN_MANIFEST, marker)):
         storage.remove(storage.join(output, name))
@@ -202,7 +202,7 @@ def storage_time_s(output: str) -> float:
 
     Files there that are younger were written by this run, even if a worker was lost and its work is repeated.
     """
-    _check_output(output)
+    check_output(output)
     uri = storage.join(output, f".{uuid.uuid4().hex}{storage.TEMPORARY_SUFFIX}")
     storage.write_text(uri, "")
     found = storage.stat(uri)
@@ -230,7 +230,12 @@ def _version(package: str) -> str | None:
         raise
 
 
-def _check_output(output: str) -> None:
+def check_output(output: str) -> None:
+    """Makes the directory of a run, or checks that its bucket can be used, before any work.
+
+    Raises:
+        ConfigurationError: if the directory can't be made or written to; `StorageError` for a bucket.
+    """
     if storage.is_remote(output):
         storage.check_reachable(output)
         return

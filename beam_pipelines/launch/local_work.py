@@ -14,7 +14,7 @@ from beam_pipelines.extraction.parts_folder import kept_segment_s
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.films.films_on_disk import films_at
 from beam_pipelines.foundation import storage
-from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.foundation.errors import FilmError, StorageError
 
 WORK_A_WORKER_S = 10.0
 """The core seconds of work from which on a further process pays."""
@@ -23,6 +23,8 @@ _LOOKED_UP_FILMS = 20_000
 _LOOKED_UP_FILMS_IN_A_BUCKET = 500
 """Films that the job's own process looks up before it starts workers: on a disk at a millisecond each they cost as much
 as starting two workers; in a bucket each record is downloaded. More films are looked up by the workers, in parallel."""
+
+_LISTED_FOLDERS, _LISTED_FILMS = 20, 20_000
 
 # Core seconds of scoring, as measured (benchmarks/scoring.md): 90 minutes of film are 69 MB, and take 2.7 s.
 _SCORING_S_PER_BYTE = 4e-8
@@ -95,13 +97,30 @@ def workers_for(
 
 
 def largest_first(films: Sequence[Film]) -> Sequence[Film]:
-    """The films, largest file first; those whose size nobody knows (in a bucket, by a manifest) come last, in order.
+    """The films, largest file first; those whose size nobody knows come last, in order.
 
     Beam's local runner assigns every n-th film to each worker at the start. In this order the workers have about equal
     work, and none waits at the end for another that still has the longest film to do.
     """
-    sizes = [film.size_bytes or _size_bytes(film.uri) for film in films]
+    listed = _sizes_in_buckets(films)
+    sizes = [film.size_bytes or listed.get(film.uri) or _size_bytes(film.uri) for film in films]
     return films_at(films, sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True))
+
+
+def _sizes_in_buckets(films: Sequence[Film]) -> dict[str, int]:
+    """Sizes of films in buckets that a manifest names: their folders are listed, if that takes few requests.
+
+    Of many films none is so large a part that its place matters.
+    """
+    if len(films) > _LISTED_FILMS:
+        return {}
+    unknown = (film.uri for film in films if not film.size_bytes and storage.is_remote(film.uri))
+    folders = {uri.rpartition("/")[0] for uri in unknown}
+    try:
+        found = [storage.list_first(folder, _LISTED_FILMS) for folder in folders if len(folders) <= _LISTED_FOLDERS]
+    except StorageError:
+        return {}  # films may be readable where their folder isn't
+    return {info.uri: info.size_bytes for infos in found for info in infos}
 
 
 def _length_s(uri: str) -> float:

@@ -18,20 +18,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from beam_pipelines.contracts.curves.curve_table import (
+    holds,
     list_parts,
     list_parts_before,
     part_uri,
-    read_markers,
-    read_part,
     shard_of,
     write_part,
 )
 from beam_pipelines.contracts.curves.curves import COLUMNS, PLOTS, AffectCurve, curve_uri, from_csv, to_csv
 from beam_pipelines.contracts.curves.done_marker import DoneMarker, from_json, marker_uri, to_json
 from beam_pipelines.foundation import storage
+from beam_pipelines.scoring.earlier_table import EarlierTable
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,11 @@ class CurveFiles:
             curves: film id -> curve, for curves in memory; the others are read from the films' CSV files or, without
                 CSV files, from the parts of an earlier run.
         """
-        earlier = EarlierTable(list_parts_before(self.output, shard, self.shards))
+        uri, before = self.part_uri(shard), list_parts_before(self.output, shard, self.shards)
+        markers = sorted(markers, key=lambda marker: marker.film_id)
+        if markers and before == [uri] and holds(uri, markers):
+            return WrittenPart(uri, 0, 0)
+        earlier = EarlierTable(before)
         in_run = {marker.film_id for marker in markers}
         others = [r for r in earlier.markers() if r.film_id not in in_run and self.shard_of(r.film_id) == shard]
         carried = {marker.film_id: marker for marker in others if marker.scorer == self.scorer}
@@ -115,8 +118,7 @@ class CurveFiles:
                 return from_csv(storage.read_text(self.csv_uri(marker.film_id)), marker.film_id)
             return earlier.curve(marker)
 
-        uri = self.part_uri(shard)
-        if storage.stat(uri) is None or read_markers(uri) != films:
+        if not holds(uri, films):
             write_part(uri, films, load, self.columns)
         return WrittenPart(uri, len(carried), len(left_out))
 
@@ -143,17 +145,13 @@ class WrittenPart:
 
 @dataclass
 class FinishedFilms:
-    """Looks up films whose files are whole, one by one, and caches what it reads of the table."""
+    """Looks up films whose files are whole, for any number of threads; it keeps what it reads of the table."""
 
     files: CurveFiles
     _earlier: EarlierTable = field(init=False)
 
     def __post_init__(self) -> None:
         self._earlier = EarlierTable(list_parts(self.files.output))
-
-    def read_table(self) -> None:
-        """Reads the table's done markers now, and not when the first film asks for them."""
-        self._earlier.markers()
 
     def marker_of(self, film_id: str, record: str) -> DoneMarker | None:
         """The done marker of a film that this run's scorer made from this record, if all its files exist.
@@ -185,41 +183,3 @@ class FinishedFilms:
             return False
         left = storage.stat(files.marker_uri(film_id) if files.csv else files.plot_uri(film_id))
         return left is not None and left.modified_s > files.run_started_s
-
-
-class EarlierTable:
-    """Parts of an earlier table, read when they are needed: footers first, curves only from the needed parts."""
-
-    def __init__(self, uris: Sequence[str]):
-        """Takes the addresses of the parts; of equal done markers in several parts, the last part's counts."""
-        self._uris = tuple(uris)
-        self._curves: dict[str, dict[str, AffectCurve]] = {}
-
-    def markers(self) -> list[DoneMarker]:
-        """The done markers of all films, part by part in the given order; a film may have several."""
-        return [marker for marker, _ in self._places.values()]
-
-    def marker_of(self, film_id: str, scorer: str, record: str) -> DoneMarker | None:
-        """The done marker of a film in any part, if this scorer made it from this record."""
-        marker, _ = self._places.get((film_id, scorer, record), (None, ""))
-        return marker
-
-    def curve(self, marker: DoneMarker) -> AffectCurve:
-        """The curve of a film that any part holds with this done marker."""
-        _, uri = self._places[_identity(marker)]
-        if uri not in self._curves:
-            self._curves[uri] = read_part(uri)
-        return self._curves[uri][marker.film_id]
-
-    @cached_property
-    def _places(self) -> dict[tuple[str, str, str], tuple[DoneMarker, str]]:
-        places: dict[tuple[str, str, str], tuple[DoneMarker, str]] = {}
-        for uri in self._uris:
-            for marker in read_markers(uri):
-                places.pop(_identity(marker), None)  # a later part's done marker comes later
-                places[_identity(marker)] = (marker, uri)
-        return places
-
-
-def _identity(marker: DoneMarker) -> tuple[str, str, str]:
-    return marker.film_id, marker.scorer, marker.record

@@ -39,8 +39,6 @@ def look_up(films: Sequence[FilmToScore], files: CurveFiles) -> LookedUp:
         files: the run's files, which may include files of an earlier run.
     """
     finished = FinishedFilms(files)
-    if not files.csv:
-        finished.read_table()  # once, for all threads
     with ThreadPoolExecutor(_THREADS) as threads:
         found = list(threads.map(lambda film: look_up_film(film, finished), films))
     return LookedUp(

@@ -33,7 +33,7 @@ class ImportFilms(beam.PTransform):
     descriptions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def expand(self, films: beam.PCollection) -> Any:
-        # The reshuffle gives films to workers one by one; without it they'd stay fused to the one Create.
+        # The reshuffle gives films to workers one by one; without it they'd stay fused to the reading of a list.
         return (
             films
             | "ReshuffleFilms" >> beam.Reshuffle()

@@ -1,6 +1,9 @@
 """WriteOutcomes: takes each film's outcome; writes `failures.jsonl`, `warnings.jsonl` and, last, `run_manifest.json`.
 
+    outcomes ──▶ CountFilm, Pack ──▶ by hash of the film id ──▶ SumUp ──▶ WriteRunManifest
+
 Counts flow through the graph as data, one `FilmOutcome` per film, because Beam's counters also count retried bundles.
+They are summed up some thousand at a time, so no process holds those of a million films.
 """
 
 from __future__ import annotations
@@ -12,18 +15,24 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
+from beam_pipelines.contracts.curves.curve_table import shard_of
 from beam_pipelines.contracts.film_warnings import to_rows
-from beam_pipelines.contracts.runs import FAILED, FilmOutcome, summarise, write_outcomes
+from beam_pipelines.contracts.runs import FAILED, FilmOutcome
+from beam_pipelines.contracts.summed_outcomes import SummedOutcomes, sum_up, summarise, write_report
 from beam_pipelines.foundation.logs.structured_log import is_json
+from beam_pipelines.transforms.packing import Pack, unpack
 
 COUNTERS = "cineaffect"
 """The namespace of the counters that a runner shows on its own page; a retried bundle counts again."""
+
+FILMS_PER_SUM = 10_000
+"""So many outcomes are summed up at a time; those with warnings take up to 2 KB each."""
 
 _LOG = logging.getLogger(__name__)
 
 
 class WriteOutcomes(beam.PTransform):
-    """From a PCollection of `FilmOutcome` to the one run manifest, which it writes as the run's last file.
+    """From a tuple of PCollections of `FilmOutcome` to the one run manifest, which it writes as the run's last file.
 
     Args:
         output: the directory of the run.
@@ -48,16 +57,23 @@ class WriteOutcomes(beam.PTransform):
         self.failure_threshold = failure_threshold
         self.after = list(after)
 
-    def expand(self, outcomes: beam.PCollection) -> beam.PCollection:
-        outcomes = outcomes | "CountFilm" >> beam.Map(_count_film)
-        finished = self.after | "AllWritten" >> beam.Flatten(pipeline=outcomes.pipeline)
+    def expand(self, outcomes: tuple[beam.PCollection, ...]) -> beam.PCollection:
+        pipeline = outcomes[0].pipeline
+        sums = max(1, -(-self.films_in // FILMS_PER_SUM))
+        # Each is packed before they meet, because a runner may keep in memory what meets.
+        packed = [
+            one | f"CountFilm{place}" >> beam.Map(_count_film, sums) | f"Pack{place}" >> Pack()
+            for place, one in enumerate(outcomes)
+        ]
+        summed = packed | beam.Flatten() | "GroupBySum" >> beam.GroupByKey() | "SumUp" >> beam.Map(_sum_up)
+        finished = self.after | "AllWritten" >> beam.Flatten(pipeline=pipeline)
         return (
-            outcomes.pipeline
+            pipeline
             | "OneRun" >> beam.Create([None])
             | "WriteRunManifest"
             >> beam.Map(
-                _write_outcomes,
-                beam.pvalue.AsList(outcomes),
+                _write_report,
+                beam.pvalue.AsList(summed),
                 beam.pvalue.AsList(finished),
                 output=self.output,
                 films_in=self.films_in,
@@ -67,8 +83,8 @@ class WriteOutcomes(beam.PTransform):
         )
 
 
-def _count_film(outcome: FilmOutcome) -> FilmOutcome:
-    """Counts a film for the runner's own page, and logs its outcome."""
+def _count_film(outcome: FilmOutcome, sums: int) -> tuple[int, FilmOutcome]:
+    """Counts a film for the runner's own page, logs its outcome, and says which sum it is a part of."""
     status = outcome.status
     Metrics.counter(COUNTERS, f"films_{status}").inc()
     Metrics.counter(COUNTERS, f"film_seconds_{status}").inc(round(outcome.film_s))
@@ -80,12 +96,16 @@ def _count_film(outcome: FilmOutcome) -> FilmOutcome:
     else:
         facts = {"film": outcome.film_id, "film_s": outcome.film_s, "warnings": to_rows(outcome.warnings)}
         _LOG.info("%s: %s", outcome.film_id, status, extra=facts)
-    return outcome
+    return shard_of(outcome.film_id, sums), outcome
 
 
-def _write_outcomes(
+def _sum_up(group: tuple[int, Iterable[bytes]]) -> SummedOutcomes:
+    return sum_up(unpack(group[1]))
+
+
+def _write_report(
     _: None,
-    outcomes: list[FilmOutcome],
+    summed: list[SummedOutcomes],
     _finished: list[Any],
     *,
     output: str,
@@ -93,6 +113,6 @@ def _write_outcomes(
     about: Mapping[str, Any],
     failure_threshold: float,
 ) -> dict[str, Any]:
-    manifest = summarise(outcomes, films_in, about, failure_threshold)
-    write_outcomes(output, outcomes, manifest)
+    manifest = summarise(summed, films_in, about, failure_threshold)
+    write_report(output, summed, manifest)
     return manifest

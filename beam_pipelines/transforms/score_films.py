@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.utils.shared import Shared
 
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.models.exported_model import FilmFeatures, ModelReference, features_of
@@ -58,9 +59,11 @@ class _ReadFeatures(beam.DoFn):
     def __init__(self, model: ModelReference, files: CurveFiles):
         self.model = model
         self.files = files
+        # Made with the graph and not in `setup`: the threads of a process read the earlier table once.
+        self.shared = Shared()
 
     def setup(self) -> None:
-        self.finished = FinishedFilms(self.files)
+        self.finished = self.shared.acquire(lambda: FinishedFilms(self.files))
 
     def process(self, film: FilmToScore) -> Iterator[Any]:
         found = look_up_film(film, self.finished)

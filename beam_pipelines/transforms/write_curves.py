@@ -4,9 +4,9 @@
                            ├──▶ by part ──▶ WritePart ──▶ RemoveOtherParts
     skipped ───────────────┘
 
-With CSV files only done markers are grouped, and the parts are made from the CSV files: no curve crosses a shuffle.
-Without them the curves themselves are grouped, a few hundred kilobytes per film. A part that already holds the same
-films is kept. Films of earlier runs stay in the table if the same model and smoothing made their curves.
+With CSV files only done markers are grouped, packed, and the parts are made from the CSV files: no curve crosses a
+shuffle. Without them the curves themselves are grouped, a few hundred kilobytes per film. A part that already holds the
+same films is kept. Films of earlier runs stay in the table if the same model and smoothing made their curves.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 
@@ -22,6 +23,7 @@ from beam_pipelines.contracts.curves.done_marker import DoneMarker
 from beam_pipelines.contracts.runs import DONE, SKIPPED, FilmOutcome
 from beam_pipelines.scoring.curve_files import CurveFiles, WrittenPart
 from beam_pipelines.scoring.scored_film import ScoredFilm, SkippedFilm
+from beam_pipelines.transforms.packing import VALUES_PER_PACK, Pack, unpack
 
 OUTCOMES_TAG = "outcomes"
 TABLE_TAG = "table"
@@ -36,8 +38,8 @@ Entry = tuple[DoneMarker, AffectCurve | None]
 class WriteCurves(beam.PTransform):
     """From (`ScoredFilm`s, `SkippedFilm`s) to {`outcomes`, `written`, `table`}.
 
-    These are the `FilmOutcome` of each film, the `ScoredFilm`s whose files are written, and one element once the table
-    is written.
+    These are the `FilmOutcome`s of both, the `ScoredFilm`s whose files are written, and one element once the table is
+    written.
 
     Attributes:
         files: the run's files.
@@ -45,23 +47,23 @@ class WriteCurves(beam.PTransform):
 
     files: CurveFiles
 
-    def expand(self, films: tuple[beam.PCollection, beam.PCollection]) -> Mapping[str, beam.PCollection]:
+    def expand(self, films: tuple[beam.PCollection, beam.PCollection]) -> Mapping[str, Any]:
         scored, skipped = films
         written = scored | "WriteFilm" >> beam.Map(_write_film, self.files)
-        outcomes = (
-            written | "Done" >> beam.Map(_outcome),
-            skipped | "Skipped" >> beam.Map(_outcome),
-        ) | "Outcomes" >> beam.Flatten()
+        outcomes = (written | "Done" >> beam.Map(_outcome), skipped | "Skipped" >> beam.Map(_outcome))
+        together = VALUES_PER_PACK if self.files.csv else 1  # curves are large
         entries = (
-            written | "EntryOfScored" >> beam.Map(_entry_of_scored, self.files),
-            skipped | "EntryOfSkipped" >> beam.Map(_entry_of_skipped, self.files),
+            written | "EntryOfScored" >> beam.Map(_entry_of_scored, self.files) | "PackScored" >> Pack(together),
+            skipped | "EntryOfSkipped" >> beam.Map(_entry_of_skipped, self.files) | "PackSkipped" >> Pack(),
         )
         return {OUTCOMES_TAG: outcomes, WRITTEN_TAG: written, TABLE_TAG: entries | WriteCurveTable(self.files)}
 
 
 @dataclass
 class WriteCurveTable(beam.PTransform):
-    """From a tuple of PCollections of (shard, entry) to one element, once all parts are written and old ones removed.
+    """From a tuple of PCollections of (shard, packed `Entry`s) to one element, once the table is written.
+
+    All its parts are written then, and those of another division removed.
 
     Attributes:
         files: the run's files. All its parts are checked, even those without films of this run.
@@ -110,9 +112,9 @@ def _entry_of_skipped(skipped: SkippedFilm, files: CurveFiles) -> tuple[int, Ent
     return files.shard_of(skipped.film.film_id), (skipped.marker, None)
 
 
-def _write_part(grouped: tuple[int, Mapping[str, Iterable[Entry]]], files: CurveFiles) -> WrittenPart:
+def _write_part(grouped: tuple[int, Mapping[str, Iterable[bytes]]], files: CurveFiles) -> WrittenPart:
     shard, by_source = grouped
-    entries = list(by_source["films"])
+    entries: list[Entry] = list(unpack(by_source["films"]))
     curves = {marker.film_id: curve for marker, curve in entries if curve is not None}
     return files.write_part(shard, [marker for marker, _ in entries], curves)
 

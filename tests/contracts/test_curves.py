@@ -237,3 +237,19 @@ def test_a_part_keeps_the_warnings_of_its_films(tmp_path):
     uri = str(tmp_path / "p.parquet")
     curve_table.write_part(uri, [marker], lambda _: curve)
     assert curve_table.read_markers(uri) == [marker]
+
+
+def test_a_part_holds_what_was_written_and_nothing_else(tmp_path):
+    uri, markers = str(tmp_path / "p.parquet"), [marker_of(make_curve(film_id)) for film_id in "ab"]
+    assert not curve_table.holds(uri, [])
+    curve_table.write_part(uri, markers, lambda marker: make_curve(marker.film_id))
+    assert curve_table.holds(uri, markers)
+    assert not curve_table.holds(uri, markers[:1])
+    assert not curve_table.holds(uri, [markers[0], dataclasses.replace(markers[1], record="other")])
+    # As earlier versions wrote it: without a key that they didn't know.
+    table = pq.read_table(uri)
+    values = [{k: v for k, v in dataclasses.asdict(m).items() if k != "unlike_percent"} for m in markers]
+    pq.write_table(table.replace_schema_metadata({b"cineaffect.receipts": json.dumps(values)}), uri)
+    assert curve_table.holds(uri, markers)
+    (tmp_path / "p.parquet").write_bytes(b"PAR1 not really")
+    assert not curve_table.holds(uri, [])

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from beam_pipelines.contracts.film_ids import MAX_ID_BYTES, escape_film_id, has_digest, shown_name
-from beam_pipelines.contracts.runs import DONE, FilmOutcome, summarise
+from beam_pipelines.contracts.runs import DONE, FilmOutcome
+from beam_pipelines.contracts.summed_outcomes import sum_up, summarise
 from beam_pipelines.foundation.errors import ConfigurationError
 
 
@@ -57,5 +58,5 @@ def test_a_long_name_is_cut_between_characters_and_told_apart_by_a_digest(name):
 def test_the_run_manifest_names_the_file_of_a_shortened_id():
     name = "n" * 300 + ".mp4"
     outcomes = [FilmOutcome(escape_film_id(name), f"/films/{name}", DONE), FilmOutcome("a.mp4", "/films/a.mp4", DONE)]
-    assert summarise(outcomes, 2, {}, 0.5)["shortened_ids"] == {escape_film_id(name): f"/films/{name}"}
-    assert "shortened_ids" not in summarise(outcomes[1:], 1, {}, 0.5)
+    assert summarise([sum_up(outcomes)], 2, {}, 0.5)["shortened_ids"] == {escape_film_id(name): f"/films/{name}"}
+    assert "shortened_ids" not in summarise([sum_up(outcomes[1:])], 1, {}, 0.5)

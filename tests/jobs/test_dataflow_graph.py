@@ -88,7 +88,7 @@ def test_prepare(tmp_path):
     )
     names = translate(
         lambda pipeline: prepare.define_pipeline(
-            pipeline, FILMS, config, "gs://some-bucket/features", "gs://some-bucket/transform", shape, str(tmp_path)
+            pipeline, LISTS, config, "gs://some-bucket/features", "gs://some-bucket/transform", shape, str(tmp_path)
         )
     )
     assert any("AnalyzeDataset" in name for name in names)

@@ -15,7 +15,7 @@ from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from beam_pipelines import import_features, prepare, score
 from beam_pipelines.contracts.curves.score_config import ScoreConfig
 from beam_pipelines.contracts.models.exported_model import find_model
-from beam_pipelines.films.catalogue import Film
+from beam_pipelines.films.work_lists import WorkList
 from beam_pipelines.normalisation.preprocessing import PrepareConfig
 from beam_pipelines.scoring.scored_film import FilmToScore
 from beam_pipelines.transforms.films_to_score import FromRecords
@@ -31,12 +31,13 @@ def score_job(pipeline: beam.Pipeline, folder: Path) -> None:
 def prepare_job(pipeline: beam.Pipeline, folder: Path) -> None:
     shape = prepare.RecordShape({"image": 16}, {"image": {"network": "any"}})
     prepare.define_pipeline(
-        pipeline, [Film("a", "a.mp4")], PrepareConfig(), str(folder), str(folder / "out"), shape, str(folder)
+        pipeline, WorkList("any", 1), PrepareConfig(), str(folder), str(folder / "out"), shape, str(folder)
     )
 
 
 def import_job(pipeline: beam.Pipeline, folder: Path) -> None:
-    import_features.define_pipeline(pipeline, [], str(folder), str(folder / "run"), {"fc6": {"network": "any"}}, 0.1)
+    described = {"fc6": {"network": "any"}}
+    import_features.define_pipeline(pipeline, WorkList("any", 1), str(folder), str(folder / "run"), described, 0.1)
 
 
 def waited_for(pipeline: beam.Pipeline, name: str) -> set[str]:

@@ -6,11 +6,13 @@ import pytest
 
 from beam_pipelines.extraction.parts_folder import PARTS_FOLDER, part_name, remove_parts
 from beam_pipelines.films.catalogue import Film
+from beam_pipelines.foundation import storage
 from beam_pipelines.launch import job, local_work
 from beam_pipelines.launch.local_work import largest_first, looks_up, segment_for, workers_for
 from tests.support.synthetic_clips import regular_times, write_clip
 
 
+@pytest.mark.usefixtures("emulator")
 def test_the_largest_files_come_first_and_what_has_no_size_last_in_its_order(tmp_path):
     films = [Film("bucket", "gs://bucket/film.mp4"), Film("absent", str(tmp_path / "absent.mp4"))]
     films.append(Film("listed", "gs://bucket/listed.mp4", size_bytes=50))
@@ -20,6 +22,20 @@ def test_the_largest_files_come_first_and_what_has_no_size_last_in_its_order(tmp
         films.append(Film(name, str(tmp_path / name)))
     order = [film.film_id for film in largest_first(films)]
     assert order == ["long", "as_long", "middle", "listed", "short", "bucket", "absent", "refused"]
+
+
+@pytest.mark.usefixtures("emulator")
+def test_films_of_a_manifest_in_a_bucket_are_sorted_where_few_listings_say_how_large_they_are(monkeypatch):
+    sizes = {"a/short": 10, "b/long": 900, "b/é": 500}
+    for name, size_bytes in sizes.items():
+        storage.write_bytes(f"gs://bucket/{name}.mp4", bytes(size_bytes))
+    films = [Film(name, f"gs://bucket/{name}.mp4") for name in ("absent", *sizes)]
+    assert [film.film_id for film in largest_first(films)] == ["b/long", "b/é", "a/short", "absent"]
+    assert largest_first([*films, Film("other", "gs://no-bucket/other.mp4")])[0].film_id == "absent"
+    for bound in ("_LISTED_FOLDERS", "_LISTED_FILMS"):
+        with monkeypatch.context() as patch:
+            patch.setattr(local_work, bound, 2)
+            assert largest_first(films) == films
 
 
 @pytest.fixture

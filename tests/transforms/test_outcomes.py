@@ -1,14 +1,18 @@
-"""What the runner's own page counts, beside the manifest: films and seconds of film, by what became of them."""
+"""WriteOutcomes: the runner's own page counts films and seconds as the manifest does; no step holds all outcomes."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import apache_beam as beam
+import pytest
 from apache_beam.metrics import MetricsFilter
 
-from beam_pipelines.contracts.runs import DONE, FAILED, SKIPPED, FilmOutcome
+from beam_pipelines.contracts.runs import DONE, FAILED, SKIPPED, FilmOutcome, read_failures
+from beam_pipelines.contracts.summed_outcomes import SummedOutcomes, sum_up
+from beam_pipelines.transforms import outcomes as transform
 from beam_pipelines.transforms.outcomes import COUNTERS, WriteOutcomes
 
 OUTCOMES = [
@@ -21,7 +25,7 @@ OUTCOMES = [
 
 def test_the_counters_are_those_of_the_manifest(tmp_path: Path) -> None:
     pipeline = beam.Pipeline("FnApiRunner")
-    _ = pipeline | beam.Create(OUTCOMES) | WriteOutcomes(str(tmp_path), len(OUTCOMES), {"job": "test"}, 0.5)
+    _ = (pipeline | beam.Create(OUTCOMES),) | WriteOutcomes(str(tmp_path), len(OUTCOMES), {"job": "test"}, 0.5)
     result = pipeline.run()
     result.wait_until_finish()
     found = result.metrics().query(MetricsFilter().with_namespace(COUNTERS))["counters"]
@@ -35,3 +39,24 @@ def test_the_counters_are_those_of_the_manifest(tmp_path: Path) -> None:
     }
     manifest = json.loads((tmp_path / "run_manifest.json").read_text())
     assert manifest["films"] == {"in": 4, "done": 2, "skipped": 1, "failed": 1}
+
+
+def test_outcomes_are_summed_up_some_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With outcomes from two places, 3,000 in sums of about 100: none holds many, each film is in one."""
+    sizes: list[int] = []
+
+    def counted(outcomes: Iterable[FilmOutcome]) -> SummedOutcomes:
+        taken = list(outcomes)
+        sizes.append(len(taken))
+        return sum_up(taken)
+
+    monkeypatch.setattr(transform, "FILMS_PER_SUM", 100)
+    monkeypatch.setattr(transform, "sum_up", counted)
+    done = [FilmOutcome(f"film {number}", "", DONE) for number in range(2000)]
+    failed = [FilmOutcome(f"other {number}", "", FAILED, "probe", "damaged") for number in range(1000)]
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        both = (pipeline | "Done" >> beam.Create(done), pipeline | "Failed" >> beam.Create(failed))
+        both | WriteOutcomes(str(tmp_path), 3000, {}, 0.5)
+    assert (len(sizes), sum(sizes)) == (30, 3000)
+    assert max(sizes) < 150
+    assert list(read_failures(str(tmp_path))) == sorted(film.film_id for film in failed)

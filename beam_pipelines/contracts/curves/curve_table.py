@@ -70,7 +70,7 @@ def write_part(
     import pyarrow.parquet as pq
 
     markers = sorted(markers, key=lambda marker: marker.film_id)
-    metadata = {_MARKERS_KEY: json.dumps([asdict(marker) for marker in markers], sort_keys=True).encode()}
+    metadata = {_MARKERS_KEY: _to_json(markers)}
     schema = _schema(columns).with_metadata(metadata)
     with (
         storage.whole_file(uri) as path,
@@ -85,17 +85,24 @@ def read_markers(uri: str) -> list[DoneMarker]:
 
     The log names a file that exists but can't be read, because this run loses its films.
     """
-    import pyarrow.parquet as pq
-
     try:
-        with storage.local_copy(uri) as path:
-            metadata = pq.read_schema(path).metadata or {}
-        return [DoneMarker.from_values(values) for values in json.loads(metadata.get(_MARKERS_KEY, b"[]"))]
+        return [DoneMarker.from_values(values) for values in json.loads(_read_json(uri))]
     except FileNotFoundError:
         return []
     except (ValueError, TypeError, AttributeError) as error:  # a damaged file is a ValueError, too
         _LOG.warning("%s: damaged or of another version, so nothing of it is kept (%s)", uri, error)
         return []
+
+
+def holds(uri: str, markers: Sequence[DoneMarker]) -> bool:
+    """Whether there is a part, and it holds exactly these films, sorted by film id."""
+    try:
+        # As text, since the markers of a part of a large table would take ten times the memory of their text.
+        if _read_json(uri) == _to_json(markers):
+            return True
+    except (FileNotFoundError, ValueError):
+        return False
+    return read_markers(uri) == list(markers)
 
 
 def read_part(uri: str, film_id: str | None = None) -> dict[str, AffectCurve]:
@@ -108,17 +115,58 @@ def read_part(uri: str, film_id: str | None = None) -> dict[str, AffectCurve]:
 
     with storage.local_copy(uri) as path:
         table = pq.read_table(path, filters=None if film_id is None else [("film_id", "=", film_id)])
-    film_ids = np.asarray(table["film_id"].to_pylist(), dtype=object)
+    return {curve.film_id: curve for curve in _curves_of(table)}
+
+
+def read_curves(uri: str) -> Iterator[AffectCurve]:
+    """The curves of a part, sorted by film id; one row group is in memory, however large the part is.
+
+    Raises:
+        FileNotFoundError: if there is no such part.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with storage.local_copy(uri) as path, pq.ParquetFile(path) as file:
+        rows = file.schema_arrow.empty_table()
+        for group in range(file.num_row_groups):
+            rows = pa.concat_tables([rows, file.read_row_group(group)])
+            last = [0, *_starts_of(rows)][-1]  # that film may go on in the next group
+            yield from _curves_of(rows.slice(0, last))
+            rows = rows.slice(last)
+        yield from _curves_of(rows)
+
+
+def _curves_of(table: Any) -> Iterator[AffectCurve]:
+    starts = _starts_of(table)
     columns = {name: table[name].to_numpy() for name in table.column_names if name not in ("film_id", TIME)}
-    # The rows of a film are contiguous, so a film begins wherever the film id changes.
-    starts = [0, *(np.flatnonzero(film_ids[1:] != film_ids[:-1]) + 1).tolist()] if len(film_ids) else []
-    stops = [*starts[1:], len(film_ids)]
-    return {
-        film_ids[start]: AffectCurve.of_columns(
-            film_ids[start], {name: column[start:stop] for name, column in columns.items()}
-        )
-        for start, stop in zip(starts, stops, strict=False)
-    }
+    for start, stop in zip(starts, [*starts[1:], table.num_rows], strict=False):
+        rows = {name: column[start:stop] for name, column in columns.items()}
+        yield AffectCurve.of_columns(table["film_id"][start].as_py(), rows)
+
+
+def _starts_of(table: Any) -> list[int]:
+    """Where the films of a table begin: their rows are contiguous."""
+    import pyarrow.compute as pc
+
+    if not table.num_rows:
+        return []
+    film_ids = table["film_id"].combine_chunks()
+    changes = pc.not_equal(film_ids[1:], film_ids[:-1]).to_numpy(zero_copy_only=False)
+    return [0, *(np.flatnonzero(changes) + 1).tolist()]
+
+
+def _to_json(markers: Sequence[DoneMarker]) -> bytes:
+    return ("[" + ", ".join(json.dumps(asdict(marker), sort_keys=True) for marker in markers) + "]").encode()
+
+
+def _read_json(uri: str) -> bytes:
+    """The done markers of a part's footer; a file that is no Parquet is a ValueError."""
+    import pyarrow.parquet as pq
+
+    with storage.local_copy(uri) as path:
+        found: bytes = (pq.read_metadata(path).metadata or {}).get(_MARKERS_KEY, b"[]")
+    return found
 
 
 def _list_parts(output: str) -> list[storage.FileInfo]:

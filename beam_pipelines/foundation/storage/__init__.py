@@ -28,4 +28,5 @@ from beam_pipelines.foundation.storage.listing import (
     list_as_it_lies as list_as_it_lies,
     list_beside as list_beside,
     list_files as list_files,
+    list_first as list_first,
 )

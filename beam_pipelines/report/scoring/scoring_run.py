@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from beam_pipelines.contracts.curves.curve_table import list_parts, read_markers, read_part
+from beam_pipelines.contracts.curves.curve_table import list_parts, read_curves, read_markers, read_part
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.curves.smoothing import SmoothingConfig
 from beam_pipelines.contracts.film_ids import shown_name
@@ -75,9 +75,7 @@ class ScoringRun:
     def curves(self) -> Iterator[AffectCurve]:
         """Every film's curve, part by part of the table; within a part sorted by film id."""
         for uri in list_parts(self.directory):
-            curves = read_part(uri)
-            for film_id in sorted(curves):
-                yield curves[film_id]
+            yield from read_curves(uri)
 
     def film_ids(self) -> list[str]:
         """The films of the table, sorted; read from the footers of its parts."""
