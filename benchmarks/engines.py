@@ -30,6 +30,7 @@ STARTED = """if True:
     from apache_beam.runners.worker import sdk_worker_main
     beam_s, beam_kib = sum(os.times()[:2]), open("/proc/self/status").read().split("VmRSS:")[1].split()[0]
     import numpy as np
+    from beam_pipelines.extraction import one_film
     from beam_pipelines.transforms import extract_films
     from benchmarks.job_parts import settings
     from beam_pipelines.extractors.configured_networks import Networks

@@ -19,6 +19,7 @@ from beam_pipelines.contracts.runs import DONE, FAILED, SKIPPED, FilmOutcome
 from beam_pipelines.extraction.earlier_runs import EarlierRuns, ListedFilm
 from beam_pipelines.extraction.missing import stat_source
 from beam_pipelines.extractors.config import ExtractConfig
+from beam_pipelines.extractors.weights.weight_files import DIGESTS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.foundation.logs.structured_log import about
@@ -90,12 +91,15 @@ class _WithExtractor(beam.DoFn):
         # Made with the graph and not in `setup`: its key travels with the DoFn, so that a process holds one copy of the
         # networks, however many of its threads process bundles, and of any stage.
         self.shared = shared
+        # What the job's own process has hashed, a worker on the same machine needn't hash again.
+        self.digests = dict(DIGESTS)
 
     def setup(self) -> None:
         from beam_pipelines.extraction.decoder import decoder_of
         from beam_pipelines.extraction.one_film import Extractor
         from beam_pipelines.extractors.configured_networks import Networks
 
+        DIGESTS.update(self.digests)
         networks = self.shared.acquire(lambda: Networks(self.config))
         self.extractor = Extractor(self.directory, networks, self.descriptions, decoder_of(self.config), self.earlier)
 

@@ -9,6 +9,7 @@ The model must accept every film that comes in, because RunInference fails a who
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,7 @@ from beam_pipelines.contracts.models.exported_model import (
 )
 from beam_pipelines.contracts.models.raw_prediction import RawPrediction
 from beam_pipelines.contracts.models.seen_features import UnlikeSeconds
+from beam_pipelines.extractors.built_once import built_once
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
 from beam_pipelines.scoring.scored_film import FilmToScore, ScoredFilm, failed_film
@@ -95,7 +97,22 @@ class PredictCurves(beam.PTransform):
         return {SCORED_TAG: smoothed[SCORED_TAG], FAILED_TAG: smoothed[FAILED_TAG]}
 
 
-class FilmModelHandler(ModelHandler[FilmInput, FilmOutput, ExportedModel]):
+class ModelOfProcess:
+    """An exported model that is loaded when a film first needs it: a process that gets no film starts no TensorFlow."""
+
+    def __init__(self, reference: ModelReference, inference: Inference):
+        self.building = threading.Lock()
+        self._reference = reference
+        self._inference = inference
+
+    @built_once
+    def loaded(self) -> ExportedModel:
+        """The model."""
+        start_tensorflow(self._inference.threads_per_worker)
+        return ExportedModel(self._reference, self._inference.block_s)
+
+
+class FilmModelHandler(ModelHandler[FilmInput, FilmOutput, ModelOfProcess]):
     """Loads an exported model for RunInference, once per process, and calls it batch by batch.
 
     The elements are batches already, measured in seconds: Beam's own batching counts elements, and delays films that
@@ -129,20 +146,19 @@ class FilmModelHandler(ModelHandler[FilmInput, FilmOutput, ExportedModel]):
         # Without PyTorch, Beam 2.77 treats Python's own `resource` module as absent and warns at every load.
         logging.getLogger().addFilter(_is_not_about_resource)
 
-    def load_model(self) -> ExportedModel:
-        """Loads the model; Beam calls this once per process."""
-        start_tensorflow(self._inference.threads_per_worker)
-        return ExportedModel(self._model, self._inference.block_s)
+    def load_model(self) -> ModelOfProcess:
+        """The model, which is loaded later; Beam calls this once per process."""
+        return ModelOfProcess(self._model, self._inference)
 
     def run_inference(
-        self, batch: Sequence[FilmInput], model: ExportedModel, inference_args: dict[str, Any] | None = None
+        self, batch: Sequence[FilmInput], model: ModelOfProcess, inference_args: dict[str, Any] | None = None
     ) -> Iterable[FilmOutput]:
         """The predictions of some films, in their order; each film has the values that it has alone."""
-        films, inference = [features for _, features in batch], self._inference
-        predictions = model.predict_films(films, inference.stride_s)
-        predictions = explain_films(model, films, predictions, inference.explain, inference.stride_s)
+        films, inference, loaded = [features for _, features in batch], self._inference, model.loaded
+        predictions = loaded.predict_films(films, inference.stride_s)
+        predictions = explain_films(loaded, films, predictions, inference.explain, inference.stride_s)
         return [
-            (film, prediction, model.unlike(features))
+            (film, prediction, loaded.unlike(features))
             for (film, features), prediction in zip(batch, predictions, strict=True)
         ]
 

@@ -199,9 +199,9 @@ def test_a_checkpoint_is_converted_once_by_a_child(
         assert all(np.array_equal(found[name], variables[name]) for name in found)
     assert len(without_tensorflow) == 1
     kept = [each.name for each in (tmp_path / "weights").iterdir() if not each.name.endswith(".lock")]
-    assert [name.endswith(".npz") for name in kept] == [True], "nothing unfinished is left"
+    assert [name.endswith(".npy") for name in kept] == [True], "nothing unfinished is left"
     # A damaged one is made anew.
-    (converted,) = (tmp_path / "weights").glob("*.npz")
+    (converted,) = (tmp_path / "weights").glob("*.npy")
     content = bytearray(converted.read_bytes())
     content[len(content) // 2] ^= 1
     converted.write_bytes(content)
@@ -234,7 +234,7 @@ def test_two_processes_that_read_a_checkpoint_at_once(tmp_path: Path, monkeypatc
     command = [sys.executable, "-c", READS, str(tmp_path / "some.ckpt")]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert [process.communicate()[0].strip() for process in both] == ["18 False"] * 2
-    assert len(list((tmp_path / "weights").glob("*.npz"))) == 1
+    assert len(list((tmp_path / "weights").glob("*.npy"))) == 1
 
 
 def test_a_process_with_built_in_networks_imports_no_tensorflow() -> None:

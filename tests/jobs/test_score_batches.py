@@ -49,12 +49,23 @@ def test_the_handler_calls_the_model_once_a_batch(place, monkeypatch):
 
     monkeypatch.setattr(model, "predict_films", counted)
     batch = [(n, features_of(make_film_record("f", n, seed=n), reference.card)) for n in (5, 30, 1)]
-    answers = list(FilmModelHandler(reference, Inference()).run_inference(batch, model))
+    answers = list(FilmModelHandler(reference, Inference()).run_inference(batch, SimpleNamespace(loaded=model)))
     assert calls == [[5, 30, 1]]
     for (seconds, features), (film, raw, unlike) in zip(batch, answers, strict=True):
         assert film == seconds
         assert unlike is None
         np.testing.assert_array_equal(raw.valence, predict([features])[0].valence)
+
+
+def test_a_process_without_films_loads_no_model(place, monkeypatch):
+    loads = []
+    monkeypatch.setattr(predict_curves, "start_tensorflow", lambda threads: loads.append(threads))
+    monkeypatch.setattr(predict_curves, "ExportedModel", lambda reference, block_s: (reference, block_s))
+    reference = find_model(str(place / "exports"))
+    model = FilmModelHandler(reference, Inference(block_s=7)).load_model()
+    assert loads == []
+    assert [model.loaded for _ in range(2)] == [(reference, 7)] * 2
+    assert loads == [1]
 
 
 def test_batches_are_as_large_as_the_device_wants(monkeypatch):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import fft
 
 PITCH_RATE_HZ = 8_000
 _LOWEST_HZ, _HIGHEST_HZ = 65.0, 1_000.0
@@ -16,6 +15,8 @@ _SILENT_POWER = 1e-6
 
 def at_pitch_rate(samples: np.ndarray, rate_hz: int) -> np.ndarray:
     """float32 [n] at 8 kHz: the sound below 4 kHz, by cutting its whole spectrum."""
+    from scipy import fft  # here, since a worker without signals need not load it
+
     count = round(len(samples) * PITCH_RATE_HZ / rate_hz)
     spectrum = fft.rfft(samples)
     bins = min(len(spectrum), count // 2 + 1)
@@ -44,6 +45,8 @@ def pitch_and_clarity(samples: np.ndarray) -> tuple[float, float]:
 
 def _likeness(windows: np.ndarray) -> np.ndarray:
     """float64 [n, lags]: how like itself each window is after every lag, 1 for a periodic one."""
+    from scipy import fft
+
     spectra = fft.rfft(windows, _TRANSFORM)
     products = fft.irfft(spectra.real**2 + spectra.imag**2, _TRANSFORM)
     longest = int(PITCH_RATE_HZ / _LOWEST_HZ) + 2

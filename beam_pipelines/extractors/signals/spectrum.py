@@ -8,7 +8,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy import fft
 
 WINDOW_S, HOP_S = 0.04, 0.02
 # Flatness and onsets are taken between these frequencies: below is rumble, and above many codecs leave nothing.
@@ -33,6 +32,8 @@ def power_spectra(samples: np.ndarray, rate_hz: int) -> np.ndarray:
         float32 [windows, bins]: window k begins k * 20 ms after the first sample; the bins reach from 0 Hz to half the
         rate, evenly. A full-scale sine in one of them has about 1/4 there.
     """
+    from scipy import fft  # here, since a worker without signals need not load it
+
     length, hop = round(WINDOW_S * rate_hz), HOP_S * rate_hz
     starts = np.round(np.arange(int((len(samples) - length) / hop) + 1) * hop).astype(int)
     pieces = np.lib.stride_tricks.sliding_window_view(samples, length)[starts]

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,13 @@ import numpy as np
 from filelock import FileLock
 
 from beam_pipelines.extractors.weights import weight_files
-from beam_pipelines.extractors.weights.network_weights import read_npz
 from beam_pipelines.foundation.errors import WeightsError
 
 _LOG = logging.getLogger(__name__)
 _PROJECT_ROOT = Path(__file__).resolve().parents[3]
-_VERSION = 1
+_VERSION = 2
 """Part of the converted file's name: to be raised when what it holds changes."""
+_CHECKSUM = "checksum"
 
 
 def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
@@ -35,7 +36,7 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
     """
     if "tensorflow" in sys.modules:
         return _read_here(path)
-    name = f"{path.stem}-{weight_files.file_digest(path)[:16]}-v{_VERSION}.npz"
+    name = f"{path.stem}-{weight_files.file_digest(path)[:16]}-v{_VERSION}.npy"
     folder = weight_files.cache_directory()
     if (found := _read_converted(folder / name)) is not None:
         return found
@@ -45,26 +46,50 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
         with FileLock(folder / f"{name}.lock"):
             if (found := _read_converted(folder / name)) is None:
                 _convert(path, folder / name)
-                found = read_npz(folder / name)
-        return found
+                found = _read_converted(folder / name)
+        if found is not None:
+            return found
     except OSError as error:
         _LOG.warning("%s: %s, so each process converts %s anew; `cineaffect weights fetch` there", folder, error, path)
     with tempfile.TemporaryDirectory() as own:
         _convert(path, Path(own, name))
-        return read_npz(Path(own, name))
+        found = _read_converted(Path(own, name))
+    if found is None:
+        raise WeightsError(f"{path}: what it was converted to can't be read back")
+    return found
 
 
 def _read_converted(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of a converted file; None if it is absent or damaged, as the checksum of each array in it shows."""
-    try:
-        return read_npz(path) if path.is_file() else None
-    except WeightsError as error:
-        _LOG.warning("%s; it is made anew", error)
+    """The arrays of a converted file, mapped and not read; None if it is absent or damaged, as its checksum shows."""
+    if not path.is_file():
         return None
+    try:
+        records = np.load(path, mmap_mode="r")
+        if records[_CHECKSUM] != _checksum(records):
+            raise ValueError("its checksum isn't right")
+    except (OSError, ValueError, IndexError) as error:
+        _LOG.warning("%s: %s; it is made anew", path, error)
+        return None
+    return {name: records[name][0] for name in records.dtype.names if name != _CHECKSUM}
+
+
+def _write_converted(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes arrays as the fields of one record, which can be mapped; its last field is the checksum of all others."""
+    fields: list[Any] = [(name, array.dtype, array.shape) for name, array in arrays.items()]
+    records = np.zeros(1, [*fields, (_CHECKSUM, np.uint32)])
+    for name, array in arrays.items():
+        records[name] = array
+    records[_CHECKSUM] = _checksum(records)
+    with path.open("wb") as stream:
+        np.save(stream, records, allow_pickle=False)
+
+
+def _checksum(records: np.ndarray) -> int:
+    return zlib.crc32(records.view(np.uint8)[:-4].data)
 
 
 def _convert(path: Path, target: Path) -> None:
-    """Writes a checkpoint's arrays as an npz file, which has its name only when it is whole."""
+    """Writes a checkpoint's arrays into a file, which has its name only when it is whole."""
     paths = os.pathsep.join(filter(None, [str(_PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]))
     unfinished = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
@@ -98,12 +123,11 @@ def _main() -> int:
 
     source, target = sys.argv[1:]
     try:
-        arrays: dict[str, Any] = {**_read_here(Path(source))}
+        arrays = _read_here(Path(source))
     except WeightsError as error:
         print(error)
         return 1
-    with open(target, "wb") as stream:
-        np.savez(stream, **arrays)
+    _write_converted(Path(target), arrays)
     return 0
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
 from beam_pipelines.extractors.weights.weights_table import TABLE, UNTRAINED, Weights
@@ -22,6 +21,12 @@ OWN_LICENCE = "own"
 _OWN_SUFFIXES = (".h5", ".npz", ".ckpt")
 CONNECTION_TIMEOUT_S = 30
 _CHUNK_BYTES = 1 << 16
+
+DIGESTS: dict[tuple[str | int, ...], str] = {}
+"""Path, algorithm, inode, size and both times of change of a file that was hashed -> its hash.
+
+Workers take over what the job's own process knows. A copy on another machine was changed at another time: it is hashed.
+"""
 
 
 def cache_directory() -> Path:
@@ -70,7 +75,7 @@ def find_file(name: str) -> Path:
 def locate(name: str, table: Mapping[str, Weights] = TABLE) -> Path:
     """The checked file of a name in the cache directory, or a user's own file. It never downloads.
 
-    A published file is hashed once per process, and again if its size or its time of change has changed.
+    A published file is hashed once, and again if it has changed (`DIGESTS`).
 
     Raises:
         WeightsError: if the file is absent or has another hash; the text names file, address, hash and directory.
@@ -167,16 +172,13 @@ def _check(entry: Weights, path: Path) -> None:
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:
-    """The hash of a file, hexadecimal; computed once per process, and again if its size or time has changed."""
+    """The hash of a file, hexadecimal; computed once, and again if the file has changed (`DIGESTS`)."""
     status = path.stat()
-    return _hash_file(str(path), algorithm, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _hash_file(path: str, algorithm: str, size_bytes: int, modified_ns: int) -> str:
-    """The hash of a file. Size and time of change are arguments only so that a changed file has another cache key."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, algorithm).hexdigest()
+    key = (str(path), algorithm, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    if key not in DIGESTS:
+        with open(path, "rb") as stream:
+            DIGESTS[key] = hashlib.file_digest(stream, algorithm).hexdigest()
+    return DIGESTS[key]
 
 
 def _how_to_get(entry: Weights) -> str:
