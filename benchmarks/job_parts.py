@@ -49,19 +49,19 @@ class Clock:
         return {"film_s": film_s, "cpu_s": dict(self.cpu_s), "wall_s": sum(self.wall_s.values())}
 
 
-def settings(engine: str = "onnxruntime", modalities: Sequence[str] = MODALITIES) -> Any:
+def settings(engine: str = "onnxruntime", modalities: Sequence[str] = MODALITIES, precision: str = "float32") -> Any:
     """The job's defaults with untrained networks: they compute as much as trained ones."""
     from beam_pipelines.extractors.config import ExtractConfig
 
-    untrained = {modality: {"weights": "untrained"} for modality in MODALITIES}
+    untrained = {modality: {"weights": "untrained", "precision": precision} for modality in MODALITIES}
     return ExtractConfig.model_validate({"engine": engine, "modalities": modalities, **untrained})
 
 
-def warm_networks(engine: str = "onnxruntime") -> Any:
+def warm_networks(engine: str = "onnxruntime", precision: str = "float32") -> Any:
     """The job's networks, built and run once."""
     from beam_pipelines.extractors.configured_networks import Networks
 
-    networks = Networks(settings(engine))
+    networks = Networks(settings(engine, precision=precision))
     networks.network("image")(np.zeros((1, 299, 299, 3), np.uint8))
     networks.network("audio")(np.zeros((1, 15_360), np.float32))
     networks.detector(np.zeros((1, 270, 480, 3), np.uint8))
@@ -208,12 +208,12 @@ def _patches(path: str, seconds: int) -> list[np.ndarray]:
     return [log_mel_patches(samples[None, start : start + 15_360])[0] for start in starts]
 
 
-def stages(paths: Sequence[str], engine: str, with_signals: bool) -> dict[str, Any]:
+def stages(paths: Sequence[str], engine: str, with_signals: bool, precision: str) -> dict[str, Any]:
     """Processor time of each stage of the job's extraction; the decoding process counts as one stage.
 
     With the signals too, what they take counts as rest of the worker and as decoding.
     """
-    networks, clock, film_s, decoder_s = warm_networks(engine), Clock(), 0.0, 0.0
+    networks, clock, film_s, decoder_s = warm_networks(engine, precision), Clock(), 0.0, 0.0
     if with_signals:
         networks.config = settings(engine, (*MODALITIES, "picture_signals", "sound_signals"))
     from beam_pipelines.extractors import face_track, network_inputs, tracks
@@ -253,6 +253,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument("films", nargs="+")
     parser.add_argument("--together", default=".", help="folder where processes wait for one another (limit)")
     parser.add_argument("--engine", choices=("onnxruntime", "tensorflow"), default="onnxruntime", help="of the stages")
+    parser.add_argument("--precision", default="float32", help="of the stages' networks")
     parser.add_argument("--signals", action="store_true", help="the stages with both signals")
     parser.add_argument("--seconds", type=int, default=20, help="so much of each film (plain)")
     given = parser.parse_args(None if arguments is None else list(arguments))
@@ -261,7 +262,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     elif given.what == "plain":
         words = plain(given.films, given.seconds)
     else:
-        words = stages(given.films, given.engine, given.signals)
+        words = stages(given.films, given.engine, given.signals, given.precision)
     print(json.dumps(words))
 
 

@@ -68,6 +68,7 @@ def _main(argv: list[str]) -> int:
     from beam_pipelines.extraction.finished_films import SetApart, set_apart
     from beam_pipelines.extraction.parts_folder import remove_parts, remove_useless_parts
     from beam_pipelines.extractors.configured_networks import describe_tracks, pin_networks
+    from beam_pipelines.extractors.graphs.bfloat16 import require_precisions
     from beam_pipelines.extractors.weights.needed_weights import require_weights
     from beam_pipelines.films.catalogue import list_catalogue
     from beam_pipelines.films.work_lists import write_work_list
@@ -78,8 +79,9 @@ def _main(argv: list[str]) -> int:
     options = job.beam_options(beam_arguments, arguments.workers, one_process=lambda: job.films_share_batches(config))
     films, passed_over = list_catalogue(arguments.films, config.suffixes, config.min_lines_px)
     require_weights(config)
-    if job.is_local(options) and not arguments.dry_run:
+    if job.is_local(options) and not arguments.dry_run:  # a cluster's machines may be others than this one
         require_decoder(config)
+        require_precisions(config)
     descriptions = describe_tracks(config)
     config = pin_networks(config)
     _note_older_records(films, arguments.output, descriptions)

@@ -129,10 +129,14 @@ def run_scoring(
         records: the directory of the records, if the films are extracted already.
     """
     from beam_pipelines.extraction.parts_folder import remove_useless_parts
+    from beam_pipelines.extractors.graphs.bfloat16 import require_precisions
     from beam_pipelines.launch import job
     from beam_pipelines.launch.local_work import looks_up, segment_for, workers_for
     from beam_pipelines.score import curve_files, define_pipeline
+    from beam_pipelines.transforms.films_to_score import FromFilms
 
+    if isinstance(source, FromFilms) and job.is_local(options):
+        require_precisions(source.config)
     run_started_s = job.storage_time_s(output)
     if job.is_local(options) and looks_up(source.films_in, records or output):
         source = source.looked_up(curve_files(model, config, output))

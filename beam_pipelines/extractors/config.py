@@ -161,8 +161,9 @@ class ExtractConfig(Section):
             the registry has.
         networks: name -> an ONNX file as a modality, or the settings of a registered network without a section.
         engine: what runs the built-in networks and the face detector: `onnxruntime`, or `tensorflow`, which is slower
-            on processors. In any case TensorFlow computes 16 bits (`precision`) and XLA, and runs on a GPU that ONNX
-            Runtime doesn't see. Vectors agree to 1e-5 of their largest value, so this is part of no fingerprint.
+            on processors. In any case TensorFlow computes mixed precisions and XLA, and runs on a GPU that ONNX Runtime
+            doesn't see, and OpenVINO computes `bfloat16`. Vectors of both agree to 1e-5 of their largest value, so this
+            is part of no fingerprint.
         encoding: the type of the networks' vectors in records, to which they are rounded. openSMILE's values and the
             signals are always float32, since some exceed float16; those of `audio.postprocess: youtube8m` are bytes.
         sound_track: the sound track to take: the index of its stream in the file (as `--dry-run` and ffprobe show it),

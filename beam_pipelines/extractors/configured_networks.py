@@ -168,7 +168,7 @@ class Networks:
 
     def _build(self, network: type[PublishedNetwork], config: NetworkConfig) -> PublishedNetwork:
         size, xla, engine = config.rows_a_batch(self.gpu), self.config.device.xla, self.engine
-        if engine == "tensorflow" or network.graph(config.precision, xla) is None:
+        if network.graph(config.precision, xla, engine) is None:
             self._start_tensorflow()
         how: dict[str, Any] = {"engine": engine, "threads": self.config.threads_per_worker, "gpu": self.gpu}
         return network(config.weights, config.seed, size, config.precision, xla, **how, **network.options(config))

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from beam_pipelines.extractors.networks.precision import FULL, Precision
+from beam_pipelines.extractors.networks.precision import BFLOAT16, FULL, Precision
 from beam_pipelines.foundation.configuration import Section
 
 BatchSize = Annotated[int, Field(ge=2, le=1024)]
@@ -28,6 +28,8 @@ class NetworkConfig(Section):
         seed: seed of untrained weights.
         batch_size: the network's fixed batch; None for `cpu_batch_size` or `gpu_batch_size`.
         precision: the type in which the network computes; vectors are always float32. Part of the fingerprint.
+            `bfloat16` is for processors that multiply such numbers (AVX-512 BF16, AMX), by OpenVINO, an optional extra.
+            The mixed ones are Keras's, for GPUs.
     """
 
     cpu_batch_size: ClassVar[int] = 16
@@ -40,7 +42,8 @@ class NetworkConfig(Section):
 
     def rows_a_batch(self, gpu: bool) -> int:
         """The batch size on a CPU or a GPU."""
-        return self.batch_size or (self.gpu_batch_size if gpu else self.cpu_batch_size)
+        on_gpu = gpu and self.precision != BFLOAT16
+        return self.batch_size or (self.gpu_batch_size if on_gpu else self.cpu_batch_size)
 
 
 class RegisteredConfig(NetworkConfig):

@@ -1,4 +1,6 @@
-"""A built-in network run by ONNX Runtime: its graph, which lies beside its class, filled with weights.
+"""A built-in network without Keras: its graph, which lies beside its class, filled with weights.
+
+ONNX Runtime runs it, in bfloat16 OpenVINO.
 
 It has what loading weights needs of a Keras model: layers in their order, with names and variables in Keras's shapes.
 So the same functions fill both, and neither Keras nor TensorFlow is imported here.
@@ -9,13 +11,14 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from beam_pipelines.extractors.graphs.bfloat16 import compiled
 from beam_pipelines.extractors.onnx_networks.session import start_session
 
 INPUT, OUTPUT = "rows", "vectors"
@@ -54,7 +57,7 @@ class GraphLayer:
 
 
 class GraphNetwork:
-    """A graph without weights, until its layers have got them and `start` has been called.
+    """A graph without weights, until its layers have got them and it has been started.
 
     Args:
         path: the graph's file.
@@ -78,23 +81,34 @@ class GraphNetwork:
         for layer, own in groupby(arrays, lambda array: array.name.rpartition("/")[0]):
             found = [GraphVariable(each.name.rpartition("/")[2], _keras_shape(tuple(each.dims))) for each in own]
             self.layers.append(GraphLayer(layer, kinds[layer], found))
-        self._session: Any = None
+        self._run: Callable[[np.ndarray], np.ndarray]
 
     def start(self, threads: int, gpu: bool) -> None:
-        """Starts the session, when all variables have values, and forgets these."""
-        variables = {f"{layer.name}/{each.name}": each for layer in self.layers for each in layer.weights}
-        arrays = {name: each.values for name, each in variables.items() if each.values is not None}
-        assert len(arrays) == len(variables), "a variable without values"
-        self._session = start_session(self._content, threads, gpu, arrays)
-        for variable in variables.values():
-            variable.values = None
-        del arrays
-        _give_memory_back()
+        """Starts ONNX Runtime's session, when all variables have values, and forgets these."""
+        session = start_session(self._content, threads, gpu, self._arrays())
+        self._run = lambda batch: np.asarray(session.run([OUTPUT], {INPUT: batch})[0])
+        self._forget()
+
+    def start_in_bfloat16(self, threads: int, batch_size: int) -> None:
+        """Starts OpenVINO's network instead, for batches of one size."""
+        self._run = compiled(self._content, self._arrays(), threads, batch_size)
+        self._forget()
 
     def predict_on_batch(self, batch: np.ndarray) -> np.ndarray:
         """The vectors of a batch as `prepare` makes it, float32 [batch, …] -> float32 [batch, D]."""
-        (vectors,) = self._session.run([OUTPUT], {INPUT: batch})
-        return np.asarray(vectors)
+        return self._run(batch)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        variables = {f"{layer.name}/{each.name}": each for layer in self.layers for each in layer.weights}
+        arrays = {name: each.values for name, each in variables.items() if each.values is not None}
+        assert len(arrays) == len(variables), "a variable without values"
+        return arrays
+
+    def _forget(self) -> None:
+        for layer in self.layers:
+            for variable in layer.weights:
+                variable.values = None
+        _give_memory_back()
 
 
 def graph_of(network: type) -> Path | None:

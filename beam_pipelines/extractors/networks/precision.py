@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import keras
 
-Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
-"""Keras's names of compute types. Half precision overflows beyond 65,504; bfloat16 has 8 bits of mantissa."""
+Precision = Literal["float32", "bfloat16", "mixed_float16", "mixed_bfloat16"]
+"""`bfloat16` is OpenVINO's on processors; the mixed ones are Keras's names of compute types.
+
+Half precision overflows beyond 65,504; bfloat16 has 8 bits of mantissa.
+"""
 
 FULL: Precision = "float32"
+BFLOAT16: Precision = "bfloat16"
 
 
 def in_precision(network: keras.Model, precision: Precision) -> keras.Model:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from beam_pipelines.extractors.batching.fixed_batch import FixedBatchNetwork, check_images
+from beam_pipelines.extractors.graphs.bfloat16 import require_bfloat16
 from beam_pipelines.extractors.graphs.graph_network import GraphNetwork, graph_of
 from beam_pipelines.extractors.network_inputs import NetworkInput, PictureInput
 from beam_pipelines.extractors.networks.engine import Engine
-from beam_pipelines.extractors.networks.precision import FULL, Precision, in_precision
+from beam_pipelines.extractors.networks.precision import BFLOAT16, FULL, Precision, in_precision
 from beam_pipelines.extractors.weights import weight_files
 from beam_pipelines.extractors.weights.network_weights import (
     KERAS_3_SUFFIX,
@@ -23,6 +24,7 @@ from beam_pipelines.extractors.weights.network_weights import (
     read_keras3_h5,
 )
 from beam_pipelines.extractors.weights.weights_table import TABLE, Weights
+from beam_pipelines.foundation.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import keras
@@ -41,8 +43,9 @@ class PublishedNetwork(ABC):
         batch_size: inputs of every batch; a result does not depend on the other inputs of its batch.
         precision: the type in which its layers compute.
         xla: whether it is compiled with XLA.
-        engine: what runs it: ONNX Runtime, if its class has a graph and neither 16 bits nor XLA are asked for.
-        threads: ONNX Runtime's compute threads of an operation.
+        engine: what runs it: ONNX Runtime, if its class has a graph and neither a mixed precision nor XLA is asked
+            for. In `bfloat16` that is OpenVINO in any case.
+        threads: compute threads of an operation in ONNX Runtime and OpenVINO.
         gpu: whether ONNX Runtime uses a GPU.
 
     Attributes:
@@ -58,6 +61,7 @@ class PublishedNetwork(ABC):
 
     Raises:
         WeightsError: if the weights are absent or not the published ones.
+        ConfigurationError: if this machine, or the class, can't compute in `bfloat16`.
     """
 
     modality: ClassVar[str]
@@ -83,7 +87,9 @@ class PublishedNetwork(ABC):
         name = weights or self.published
         # Absent weights are detected before a network is built for them.
         path = None if name == weight_files.UNTRAINED else weight_files.locate(name, self.table)
-        graph = self.graph(precision, xla) if engine == "onnxruntime" else None
+        if precision == BFLOAT16:
+            require_bfloat16(self.modality)
+        graph = self.graph(precision, xla, engine)
         self.network = GraphNetwork(graph) if graph else in_precision(self.build(), precision)
         if path is None:
             draw_weights(self.network, seed, self.gains)
@@ -91,7 +97,9 @@ class PublishedNetwork(ABC):
             assign_by_name(self.network, read_keras3_h5(path, self.network), path)
         else:
             self.load(self.network, path)
-        if isinstance(self.network, GraphNetwork):
+        if isinstance(self.network, GraphNetwork) and precision == BFLOAT16:
+            self.network.start_in_bfloat16(threads, batch_size)
+        elif isinstance(self.network, GraphNetwork):
             self.network.start(threads, gpu)
         self._description = self.describe(name, seed, precision)
         self._run = FixedBatchNetwork(self.network, self.prepare, batch_size, xla)
@@ -119,10 +127,17 @@ class PublishedNetwork(ABC):
         return described
 
     @classmethod
-    def graph(cls, precision: Precision = FULL, xla: bool = False) -> Path | None:
-        """The graph that ONNX Runtime can run instead of the Keras model; None if there is none."""
+    def graph(cls, precision: Precision = FULL, xla: bool = False, engine: Engine = "onnxruntime") -> Path | None:
+        """The graph that runs in place of the Keras model: OpenVINO in bfloat16, else ONNX Runtime. None for Keras.
+
+        Raises:
+            ConfigurationError: if bfloat16 is asked for and there is none.
+        """
         path = graph_of(cls)
-        return path if path and precision == FULL and not xla and path.is_file() else None
+        found = path if path and path.is_file() else None
+        if precision == BFLOAT16 and found is None:
+            raise ConfigurationError(f"extract.{cls.modality}.precision: bfloat16 is for networks that have a graph")
+        return found if precision == BFLOAT16 or (engine == "onnxruntime" and precision == FULL and not xla) else None
 
     @classmethod
     @abstractmethod
