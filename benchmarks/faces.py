@@ -2,6 +2,7 @@
 
     python -m benchmarks.faces FILM ...             # a picture a second of each; prints two tables
     python -m benchmarks.faces --every 3 FILM ...   # a picture every three seconds
+    python -m benchmarks.faces --detector mine.yaml --look folder FILM ...    # another detector beside MTCNN
 
 The first table compares batched detection with the package `mtcnn` called picture by picture, on the same pictures with
 the same parameters. There are two comparisons, since the package works with few parameters only: its image pyramid
@@ -11,11 +12,19 @@ and with a pyramid that ends in time for the configured smallest face.
 
 The second table shrinks pictures to some heights, with the same smallest face as a share of the height, and says which
 of the two largest faces per picture at full size are found there too (IoU of at least 0.5), and how many others.
+
+The third table, of `--detector`, does the same with the detectors of other configurations (`extract.face.detector`),
+by turns. `judged_faces.csv` says where on the clips of the tests there are faces: somebody looked at every box that one
+of seven detectors had found, however unsure. The table says how many of them are found, and how many boxes are on
+none. What is unclear (heads turned away, animals' faces, heads of ten pixels) counts as neither. `--look` writes the
+pictures on which detectors differ, MTCNN's boxes green.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import statistics
 import sys
 import tempfile
 import time
@@ -26,8 +35,10 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines.extractors.config import FaceConfig
+from beam_pipelines.extractors.config import ExtractConfig, FaceConfig
+from beam_pipelines.extractors.configured_networks import Networks
 from beam_pipelines.extractors.faces import FaceBox, FaceDetector, smallest_face_px
+from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.media.probe import probe_film
 from beam_pipelines.media.video.resize import resize_image
 from beam_pipelines.media.video.sample_frames import sample_frames
@@ -37,6 +48,7 @@ PACKAGE_SMALLEST_PX = 20
 USED_FACES = 2
 AGREE_IOU, FOUND_IOU = 0.9, 0.5
 REQUIRED_SHARE = 0.99
+JUDGED = Path(__file__).with_name("judged_faces.csv")
 
 
 def pictures_of(path: Path, every: int) -> np.ndarray:
@@ -169,6 +181,66 @@ def print_scales(films: dict[str, np.ndarray], shares: Sequence[float]) -> None:
                 print(f"| {share:g} | {height} | {name} | {wanted} | {again} | {others} | {taken_s:.3f} |", flush=True)
 
 
+def judged_faces(film: str, verdict: str, seconds: range) -> list[list[FaceBox]]:
+    """The boxes of a film's seconds on which a person said `verdict`."""
+    found: dict[int, list[FaceBox]] = {t: [] for t in seconds}
+    with JUDGED.open(newline="") as rows:
+        for name, t, *sides, said in list(csv.reader(rows))[1:]:
+            if name == film and said == verdict and int(t) in found:
+                found[int(t)].append(FaceBox(*map(int, sides), 1.0))
+    return list(found.values())
+
+
+def print_detectors(
+    films: dict[str, np.ndarray], paths: Sequence[Path], every: int, turns: int, look: Path | None
+) -> None:
+    """The third table: MTCNN as it is by default, and other detectors."""
+    configs = {"mtcnn": ExtractConfig()}
+    configs |= {path.stem: load_section("extract", ExtractConfig, str(path)) for path in paths}
+    detectors = {name: Networks(config, gpu=False).detector for name, config in configs.items()}
+    print("| film | detector | pictures | MTCNN's | found | others | judged | found | on none | core ms a picture |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for film, pictures in films.items():
+        found: dict[str, list[list[FaceBox]]] = {}
+        taken_ms: dict[str, list[float]] = {name: [] for name in detectors}
+        for turn in range(turns + 1):
+            for name, detector in detectors.items():
+                began_s = time.process_time()
+                small = shrunk(pictures, configs[name].face.most_lines)
+                faces = detector(small)
+                if turn:  # the first one only warms up
+                    taken_ms[name].append(1000 * (time.process_time() - began_s) / len(pictures))
+                factors = pictures.shape[2] / small.shape[2], pictures.shape[1] / small.shape[1]
+                found[name] = [[face.scaled(*factors) for face in each[:USED_FACES]] for each in faces]
+        seconds = range(0, every * len(pictures), every)
+        judged, unclear = (judged_faces(film, verdict, seconds) for verdict in ("face", "unclear"))
+        for name, faces in found.items():
+            again = [matched(a, b, FOUND_IOU) for a, b in zip(faces, found["mtcnn"], strict=True)]
+            row = [film, name, len(pictures), sum(map(len, found["mtcnn"])), sum(again)]
+            right = sum(matched(a, b, FOUND_IOU) for a, b in zip(faces, judged, strict=True))
+            neither = sum(matched(a, b, FOUND_IOU) for a, b in zip(faces, unclear, strict=True))
+            all_found = sum(map(len, faces))
+            row += [all_found - sum(again), sum(map(len, judged)), right, all_found - right - neither]
+            print(f"| {' | '.join(map(str, row))} | {statistics.median(taken_ms[name]):.1f} |", flush=True)
+            for t, (a, b, same) in enumerate(zip(faces, found["mtcnn"], again, strict=True)):
+                if look and not len(a) == len(b) == same:
+                    write_boxes(look / f"{name}-{Path(film).stem}-{t * every:03}.png", pictures[t], a, b)
+
+
+def write_boxes(path: Path, picture: np.ndarray, ours: Sequence[FaceBox], theirs: Sequence[FaceBox]) -> None:
+    """Writes a picture with boxes: ours red, theirs green."""
+    from PIL import Image, ImageDraw
+
+    image = Image.fromarray(picture)
+    draw, width = ImageDraw.Draw(image), max(1, image.height // 150)
+    for boxes, colour in ((theirs, "lime"), (ours, "red")):
+        for box in boxes:
+            corners = (box.x_px, box.y_px, box.x_px + box.width_px, box.y_px + box.height_px)
+            draw.rectangle(corners, outline=colour, width=width)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+
+
 def main() -> int:
     """The command; gives 1 where the detector and the package agree in too few seconds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faces", description=__doc__.split("\n")[0])
@@ -176,8 +248,14 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=1, help="take every n-th second only")
     parser.add_argument("--shares", type=float, nargs="*", default=[FaceConfig().smallest_face])
     parser.add_argument("--only", choices=("agreement", "scales"))
+    parser.add_argument("--detector", type=Path, action="append", help="the third table alone, of such a configuration")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--look", type=Path, help="a folder for the pictures on which detectors differ")
     arguments = parser.parse_args()
     films = {path.name: pictures_of(path, arguments.every) for path in arguments.films}
+    if arguments.detector:
+        print_detectors(films, arguments.detector, arguments.every, arguments.turns, arguments.look)
+        return 0
     agrees = True
     if arguments.only != "scales":
         agrees = print_agreement(films)

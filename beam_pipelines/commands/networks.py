@@ -12,6 +12,7 @@ from beam_pipelines.foundation.errors import EXIT_OK
 
 EXPLANATION = """\
 Any ONNX file can be a modality: its vectors, one a second, are features like those of the project's own networks.
+One that finds faces can take MTCNN's place.
 """
 
 EXAMPLES = """\

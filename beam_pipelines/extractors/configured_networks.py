@@ -25,11 +25,12 @@ from beam_pipelines.extractors.networks import opensmile_is10
 from beam_pipelines.extractors.networks.engine import Engine
 from beam_pipelines.extractors.networks.opensmile_is10 import OpenSmileIS10
 from beam_pipelines.extractors.networks.published_network import PublishedNetwork
-from beam_pipelines.extractors.onnx_networks.config import Configured, TextConfig
+from beam_pipelines.extractors.onnx_networks.config import Configured
+from beam_pipelines.extractors.onnx_networks.detector import OnnxFaceDetector, describe_detector
+from beam_pipelines.extractors.onnx_networks.detector_config import DetectorConfig
 from beam_pipelines.extractors.onnx_networks.first_batch import describe_onnx, first_batch
-from beam_pipelines.extractors.onnx_networks.network import OnnxNetwork, checked_file
+from beam_pipelines.extractors.onnx_networks.network import OnnxNetwork, pinned
 from beam_pipelines.extractors.onnx_networks.session import onnx_sees_gpu
-from beam_pipelines.extractors.onnx_networks.tokens import checked_tokenizer
 from beam_pipelines.extractors.registry import network_class, registered_names
 from beam_pipelines.extractors.signals.columns import COLUMNS, PICTURE_SIGNALS, SOUND_SIGNALS
 from beam_pipelines.extractors.signals.describe import CORE_SECONDS, describe_signals
@@ -89,9 +90,13 @@ class Networks:
         return network_input(self.config, modality)
 
     @built_once
-    def detector(self) -> FaceDetector:
-        """MTCNN for detecting faces; it runs on the processors unless the configuration says otherwise."""
-        config, on_gpu = self.config.face, self.config.device.detect_on_gpu and self.gpu
+    def detector(self) -> FaceDetector | OnnxFaceDetector:
+        """What finds faces; it runs on the processors unless the configuration says otherwise."""
+        config = self.config.face
+        if isinstance(config.detector, DetectorConfig):
+            on_gpu = self.config.device.detect_on_gpu and (onnx_sees_gpu() if self._gpu is None else self._gpu)
+            return OnnxFaceDetector(config.detector, self.config.threads_per_worker, on_gpu)
+        on_gpu = self.config.device.detect_on_gpu and self.gpu
         # Not `self.engine`: where ONNX Runtime sees no GPU that is TensorFlow, which is slower on processors.
         engine: Engine = "tensorflow" if on_gpu else self.config.engine
         if engine == "tensorflow":
@@ -225,16 +230,15 @@ def core_seconds(config: ExtractConfig, modality: str) -> float:
 
 def pin_networks(config: ExtractConfig) -> ExtractConfig:
     """The configuration with the hashes of the ONNX files that this machine has, so that workers refuse others."""
-    pinned = dict(config.networks)
+    networks, face = dict(config.networks), config.face
     for name in set(config.modalities) & config.networks.keys():
-        section = pinned[name]
+        section = networks[name]
         if isinstance(section, Configured):
-            file = checked_file(name, section)
-            hashes: dict[str, Any] = {"sha256": file.sha256, "external_sha256": dict(file.external)}
-            if isinstance(section, TextConfig):
-                hashes["tokenizer_sha256"] = checked_tokenizer(name, section)[1]
-            pinned[name] = section.model_copy(update=hashes)
-    return config.model_copy(update={"networks": pinned})
+            networks[name] = pinned(name, section)
+    finds_faces = any(isinstance(network_input(config, modality), FaceInput) for modality in config.modalities)
+    if finds_faces and isinstance(face.detector, DetectorConfig):
+        face = face.model_copy(update={"detector": pinned("detector", face.detector)})
+    return config.model_copy(update={"networks": networks, "face": face})
 
 
 def describe_tracks(config: ExtractConfig) -> dict[str, dict[str, Any]]:
@@ -282,12 +286,10 @@ def _describe_input(config: ExtractConfig, takes: NetworkInput | None) -> dict[s
     described = _describe_pictures(config)
     if not isinstance(takes, FaceInput):
         return {**described, **made_now("image")}
-    face = config.face
-    detector = FaceDetector.describe(face.thresholds, face.smallest_face, face.pyramid_factor)
     return {
         **described,
         **made_now("face"),
-        "detector": {**detector, "detect_height_px": face.detect_height_px},
+        "detector": describe_detector(config.face, config.limits.network_memory_mb),
         "faces": FACES,
         "margin": takes.margin,
     }

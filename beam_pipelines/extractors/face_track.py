@@ -9,7 +9,7 @@ few faces, and a batch costs the same however few faces it holds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from beam_pipelines.contracts.records.feature_track import FeatureTrack, slots_of
 from beam_pipelines.extractors.batching.film_rows import FilmRows
 from beam_pipelines.extractors.config import FaceConfig
-from beam_pipelines.extractors.faces import FaceBox, FaceDetector, crop_face
+from beam_pipelines.extractors.faces import FaceBox, crop_face
 from beam_pipelines.extractors.network_inputs import FaceInput
 from beam_pipelines.media.video.picture_shape import PictureShape
 from beam_pipelines.media.video.resize import resize_image
@@ -30,8 +30,8 @@ class FaceNetworks(Protocol):
     """The networks that find faces and embed them."""
 
     @property
-    def detector(self) -> FaceDetector:
-        """The network that finds faces."""
+    def detector(self) -> Callable[[Sequence[np.ndarray]], list[list[FaceBox]]]:
+        """What finds the faces of pictures uint8 [H, W, 3] of one size in square pixels."""
 
     def rows(self, modality: str) -> FilmRows:
         """The object that takes cut-out faces and returns their vectors."""
@@ -109,12 +109,12 @@ class FaceAccumulator:
         self._scores.append(scores)
 
     def _detect(self, images: Sequence[np.ndarray]) -> list[list[FaceBox]]:
-        """Finds faces in square pixels, at most `detect_height_px` lines; boxes are those in the images' own pixels."""
+        """Finds faces in square pixels, in as many as MTCNN gets; boxes are those in the images' own pixels."""
         height_px, width_px = images[0].shape[:2]
-        sides_px = self._shape.square_size_px(height_px, width_px, self._config.detect_height_px)
+        sides_px = self._shape.square_size_px(height_px, width_px, self._config.most_lines)
         if sides_px == (height_px, width_px):
-            return self._networks.detector(np.stack(images))
-        small = np.stack([resize_image(image, *sides_px) for image in images])
+            return self._networks.detector(images)
+        small = [resize_image(image, *sides_px) for image in images]
         return [
             [face.scaled(width_px / sides_px[1], height_px / sides_px[0]) for face in faces]
             for faces in self._networks.detector(small)

@@ -1,8 +1,8 @@
-"""Faces in a picture: finding them (MTCNN), and cutting them out for the face network."""
+"""Faces in a picture: finding them (MTCNN; `onnx_networks.detector` for others), and cutting them out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,21 +94,19 @@ class FaceDetector:
         self.batch_size = batch_size
         self._cascade = cascade.Cascade(_networks(cascade.read_weight_files(), device, engine, threads))
 
-    def __call__(self, images: np.ndarray) -> list[list[FaceBox]]:
+    def __call__(self, images: np.ndarray | Sequence[np.ndarray]) -> list[list[FaceBox]]:
         """The faces of each picture, largest area first, for uint8 [n, H, W, 3] RGB, any n.
 
         Raises:
             ValueError: if shape or type differ.
         """
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-            raise ValueError(
-                f"pictures of shape {list(images.shape)} and type {images.dtype}: wanted uint8 [n, H, W, 3]"
-            )
+        images = np.asarray(images)
+        check_pictures(images)
         smallest_px = smallest_face_px(images.shape[1], self.smallest_face)
         faces: list[list[FaceBox]] = []
         for batch, real in fixed_batches(images, self.batch_size):
             found = self._cascade(batch, self.thresholds, smallest_px, self.pyramid_factor)
-            faces += [_boxes_in_picture(boxes, *images.shape[1:3]) for boxes in found[:real]]
+            faces += [boxes_in_picture(boxes, *images.shape[1:3]) for boxes in found[:real]]
         return faces
 
     def description(self) -> dict[str, Any]:
@@ -128,6 +126,16 @@ class FaceDetector:
             "pyramid_factor": pyramid_factor,
             "precision": "float32",
         }
+
+
+def check_pictures(images: np.ndarray) -> None:
+    """Refuses everything except uint8 [n, H, W, 3].
+
+    Raises:
+        ValueError: if shape or type differ; the text names them.
+    """
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        raise ValueError(f"pictures of shape {list(images.shape)} and type {images.dtype}: wanted uint8 [n, H, W, 3]")
 
 
 def _networks(weights: Mapping[str, bytes], device: str, engine: Engine, threads: int) -> Any:
@@ -174,7 +182,7 @@ def crop_face(image: np.ndarray, box: FaceBox, margin: float = CROP_MARGIN, size
     return resize_image(image[top:bottom, left:right], size_px, size_px)
 
 
-def _boxes_in_picture(boxes: np.ndarray, height_px: int, width_px: int) -> list[FaceBox]:
+def boxes_in_picture(boxes: np.ndarray, height_px: int, width_px: int) -> list[FaceBox]:
     """Clips float boxes [k, 6] to the picture and rounds them; largest first, then by score and place."""
     clipped = np.clip(boxes[:, 1:5], 0, [width_px - 1, height_px - 1] * 2)
     rounded = np.stack([clipped[:, 0], clipped[:, 1], clipped[:, 2] - clipped[:, 0], clipped[:, 3] - clipped[:, 1]], 1)

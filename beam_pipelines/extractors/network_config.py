@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from beam_pipelines.extractors.networks.precision import BFLOAT16, FULL, Precision
+from beam_pipelines.extractors.onnx_networks.config import BatchSize
+from beam_pipelines.extractors.onnx_networks.detector_config import DetectorConfig
 from beam_pipelines.foundation.configuration import Section
-
-BatchSize = Annotated[int, Field(ge=2, le=1024)]
-"""At least 2: a batch of one takes another path through the kernels, which changes the last bits."""
 
 SMALLEST_FACE_PX = 12
 """The side of the field of MTCNN's first network, in pixels."""
 
 Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+def _kind_of(detector: Any) -> str | None:
+    """Which of both a detector is: a name, or the keys of a file."""
+    return "file" if isinstance(detector, (dict, DetectorConfig)) else "mtcnn" if detector == "mtcnn" else None
+
+
+Detector = Annotated[
+    Annotated[Literal["mtcnn"], Tag("mtcnn")] | Annotated[DetectorConfig, Tag("file")],
+    Discriminator(
+        _kind_of, custom_error_type="detector", custom_error_message="must be mtcnn, or the keys of an ONNX file"
+    ),
+]
 
 
 class NetworkConfig(Section):
@@ -104,17 +116,19 @@ class FaceConfig(NetworkConfig):
     """MTCNN and Inception-ResNet-v1 on the two largest faces (paper: Inception-Face, a network never published).
 
     Attributes:
-        detect_height_px: larger pictures are shrunk to this many lines before detection. At 360 it finds as many faces
-            as at 480 or 720, in three quarters of the time (benchmarks/extraction.md).
-        smallest_face: the smallest face to find, as a share of the picture's height. It decides most of the cost of
-            detection. MTCNN can't see faces of less than 12 of the shrunk picture's lines.
+        detector: what finds the faces: MTCNN, or an ONNX file.
+        detect_height_px: larger pictures are shrunk to this many lines for MTCNN. At 360 it finds as many faces as at
+            480 or 720, in three quarters of the time (benchmarks/extraction.md).
+        smallest_face: the smallest face that MTCNN looks for, as a share of the picture's height. It decides most of
+            its cost. It can't see faces of less than 12 of the shrunk picture's lines.
         thresholds: thresholds of MTCNN's three stages.
         pyramid_factor: ratio of MTCNN's picture sizes.
         margin: border around a face that is cut out with it, as a share of its box.
-        detector_batch_size: pictures per batch of the detector.
+        detector_batch_size: pictures that the detector gets at once.
     """
 
     weights: str = "facenet_vggface2"
+    detector: Detector = "mtcnn"
     detect_height_px: int = Field(360, ge=48, le=4320)
     smallest_face: float = Field(0.042, gt=0.0, le=1.0)
     thresholds: tuple[Probability, Probability, Probability] = (0.6, 0.7, 0.8)
@@ -123,7 +137,12 @@ class FaceConfig(NetworkConfig):
     detector_batch_size: BatchSize = 8
 
     @model_validator(mode="after")
-    def _faces_that_can_be_seen(self) -> FaceConfig:
+    def _settings_of_the_detector(self) -> FaceConfig:
+        if isinstance(self.detector, DetectorConfig):
+            for key in ("detect_height_px", "smallest_face", "thresholds", "pyramid_factor"):
+                if getattr(self, key) != type(self).model_fields[key].default:
+                    raise ValueError(f"{key}: it belongs to MTCNN, and `detector` names a file")
+            return self
         needed_px = math.ceil(SMALLEST_FACE_PX / self.smallest_face)
         if self.detect_height_px < needed_px:
             raise ValueError(
@@ -131,3 +150,8 @@ class FaceConfig(NetworkConfig):
                 f"detect_height_px must be at least {needed_px}, or smallest_face larger"
             )
         return self
+
+    @property
+    def most_lines(self) -> int | None:
+        """The lines to which larger pictures are shrunk for the detector; None if it does that itself."""
+        return None if isinstance(self.detector, DetectorConfig) else self.detect_height_px

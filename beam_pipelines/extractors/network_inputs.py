@@ -37,11 +37,9 @@ class PictureInput:
             return resize_image(image, self.height_px, self.width_px)
         height, width = Fraction(image.shape[0]), image.shape[1] * shape.pixel_aspect
         if self.resize == "pad":
-            scale = min(self.height_px / height, self.width_px / width)
-            sides = (max(1, round(height * scale)), max(1, round(width * scale)))
+            top, left, *inner = self.inner(height, width)
             fitted = np.zeros((self.height_px, self.width_px, 3), np.uint8)
-            top, left = (self.height_px - sides[0]) // 2, (self.width_px - sides[1]) // 2
-            fitted[top : top + sides[0], left : left + sides[1]] = resize_image(image, *sides)
+            fitted[top : top + inner[0], left : left + inner[1]] = resize_image(image, *inner)
             return fitted
         if self.shorter_side_px is None:
             scale = max(self.height_px / height, self.width_px / width)
@@ -52,6 +50,18 @@ class PictureInput:
         top, left = (sides[0] - self.height_px) // 2, (sides[1] - self.width_px) // 2
         scaled = resize_image(image, *sides)
         return np.ascontiguousarray(scaled[top : top + self.height_px, left : left + self.width_px])
+
+    def inner(self, height: Fraction | int, width: Fraction | int) -> tuple[int, int, int, int]:
+        """Where all of a picture lies in the network's, which `pad` and `stretch` show: top, left, height and width.
+
+        Args:
+            height, width: the picture's sides in square pixels; to `stretch` they make no difference.
+        """
+        if self.resize == "stretch":
+            return 0, 0, self.height_px, self.width_px
+        scale = min(self.height_px / Fraction(height), self.width_px / Fraction(width))
+        height_px, width_px = max(1, round(height * scale)), max(1, round(width * scale))
+        return (self.height_px - height_px) // 2, (self.width_px - width_px) // 2, height_px, width_px
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from beam_pipelines.extractors.onnx_networks.config import (
     SoundConfig,
     TextConfig,
 )
+from beam_pipelines.extractors.onnx_networks.detector_config import DetectorConfig
 from beam_pipelines.foundation.configuration import load_section
 from tests.support.documentation import blocks_of
 from tests.support.onnx_files import pictures_network
@@ -26,6 +27,8 @@ from tests.support.page_reader import DOCS, Reader
 from trainer.foundation.config import TrainConfig
 
 PAGE = DOCS / "your-own-network.md"
+ABOVE = {PictureConfig: OnnxConfig, OnnxFaceConfig: PixelConfig, DetectorConfig: PixelConfig}
+"""The section whose keys another row of the tables has."""
 
 
 @pytest.mark.slow
@@ -47,13 +50,13 @@ def test_one_configuration_has_a_network_and_raters(tmp_path: Path) -> None:
 
 
 def test_the_page_names_every_key_and_no_other() -> None:
-    sections = (PictureConfig, OnnxFaceConfig, SoundConfig, LogMelConfig, TextConfig)
+    sections = (PictureConfig, OnnxFaceConfig, SoundConfig, LogMelConfig, TextConfig, DetectorConfig)
     keys = {key for section in sections for key in section.model_fields} - {"takes"}
     text = PAGE.read_text(encoding="utf-8")
     tables = "\n".join(line for line in text.splitlines() if line.startswith("|"))
     named = set(re.findall(r"`(\w+)`", tables))
     assert keys <= named
-    kinds = {"picture", "face", "sound", "log_mel", "text"}
+    kinds = {"picture", "face", "sound", "log_mel", "text", "detector", "cells"}
     values = {"takes", "stretch", "shorter_side_then_crop", "pad", "mean", "max", "first", "last"}
     assert named - keys - kinds - values == set()
     assert set(OnnxConfig.model_fields) <= keys
@@ -61,14 +64,14 @@ def test_the_page_names_every_key_and_no_other() -> None:
 
 def test_the_page_says_each_keys_default() -> None:
     sections = {"picture": PictureConfig, "face": OnnxFaceConfig, "sound": SoundConfig, "log_mel": LogMelConfig}
-    sections["text"] = TextConfig
+    sections |= {"text": TextConfig, "detector": DetectorConfig}
     rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
     said: dict[type[OnnxConfig], dict[str, str]] = {section: {} for section in (OnnxConfig, *sections.values())}
     for row in rows:
         section = sections.get(row.split("`")[1], OnnxConfig)
         said[section] |= dict(re.findall(r"`(\w+)` \(([^)]*)\)", row))
     for section, defaults in said.items():
-        above = {PictureConfig: OnnxConfig, OnnxFaceConfig: PixelConfig}.get(section, OnnxConfig)
+        above = ABOVE.get(section, OnnxConfig)
         own = {key: field for key, field in section.model_fields.items() if key not in above.model_fields}
         fields = OnnxConfig.model_fields if section is OnnxConfig else own
         for key, field in fields.items():

@@ -144,3 +144,51 @@ def reference(path: Path, output: str, *values: np.ndarray) -> np.ndarray:
     evaluator = ReferenceEvaluator(str(path))
     (found,) = evaluator.run([output], dict(zip(evaluator.input_names, values, strict=True)))
     return np.asarray(found)
+
+
+def squares_detector(
+    path: Path, coding: str, height_px: int = 32, width_px: int = 48, cell_px: int = 8, batch: int | str = "n"
+) -> Path:
+    """Finds bright cells: each cell of a picture [n, 3, height, width] in [0, 1] is a box, its red mean the score.
+
+    The outputs are `boxes` and `scores`, as `extract.face.detector.coding` says. With corners there are two classes,
+    and each box is there a second time, a pixel wider and with .9 of the score. With cells `sure` is the score again.
+    """
+    rows, columns = np.mgrid[: height_px // cell_px, : width_px // cell_px].reshape(2, -1).astype(np.float32) * cell_px
+    corners = np.stack([columns, rows, columns + cell_px, rows + cell_px], axis=1)
+    if coding == "cells":
+        boxes = np.tile(np.array([0.5, 0.5, 0, 0], np.float32), (len(rows), 1))
+    else:
+        boxes = np.concatenate([corners, corners + np.array([0, 0, 1, 0], np.float32)])
+        boxes /= np.float32([width_px, height_px] * 2) if coding == "corners_in_shares" else 1
+    arrays = {
+        "red": np.array([0]),
+        "places": boxes[None].astype(np.float32),
+        "flat": np.array([0, -1, 1]),
+        "none": np.float32(0),
+        "one": np.float32(1),
+        "less": np.float32(0.9),
+    }
+    nodes = [
+        node("AveragePool", "pixels", "means", kernel_shape=[cell_px] * 2, strides=[cell_px] * 2),
+        node("Gather", "means red", "reds", axis=1),
+        node("Reshape", "reds flat", "face"),
+    ]
+    if coding == "cells":
+        nodes += [
+            node("Identity", "face", "scores"),
+            node("Identity", "face", "sure"),
+            node("Mul", "face none", "zero"),
+        ]
+    else:
+        nodes += [
+            node("Mul", "face less", "again"),
+            node("Concat", "face again", "both", axis=1),
+            node("Sub", "one both", "background"),
+            node("Concat", "background both", "scores", axis=2),
+            node("Mul", "both none", "zero"),
+        ]
+    nodes.append(node("Add", "zero places", "boxes"))
+    found = {"boxes": [batch, len(boxes), 4], "scores": [batch, len(boxes), 1 if coding == "cells" else 2]}
+    outputs = {**found, **({"sure": [batch, len(boxes), 1]} if coding == "cells" else {})}
+    return write_onnx(path, nodes, {"pixels": [batch, 3, height_px, width_px]}, outputs, arrays)

@@ -6,33 +6,34 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from beam_pipelines.extractors.network_config import BatchSize
 from beam_pipelines.extractors.network_inputs import FaceInput, PictureInput, Resize, SoundInput, TextInput
 from beam_pipelines.extractors.networks import log_mel
 from beam_pipelines.foundation.configuration import Section
+
+BatchSize = Annotated[int, Field(ge=2, le=1024)]
+"""At least 2: a batch of one takes another path through the kernels, which changes the last bits."""
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Side = Annotated[int, Field(ge=1, le=4096)]
 Three = tuple[float, float, float]
 
-_BY_CONTENT = ("file", "sha256", "external_sha256", "tokenizer", "tokenizer_sha256", "input", "output")
+_BY_CONTENT = (
+    *("file", "sha256", "external_sha256", "tokenizer", "tokenizer_sha256", "input", "output"),
+    *("boxes", "scores", "objectness"),
+)
 NOT_IN_FINGERPRINTS = (*_BY_CONTENT, "batch_size")
 """Keys that change no vector, or that a description has otherwise: hashes are computed, outputs named in any case."""
 
 
-class OnnxConfig(Section):
-    """An ONNX file, the output that is taken, and how a vector is made of it.
+class OnnxFile(Section):
+    """An ONNX file, however its outputs are used.
 
     Attributes:
         file: the file; a relative path is looked for in the working directory, then in the directory of weights.
         sha256: its hash; None takes any file. Workers compare theirs with the driver's in either case.
         external_sha256: name -> hash of the files beside it that hold its large arrays.
         input: the name of the input; None if there is only one.
-        output: the name of the output, or several, whose vectors are joined; None if there is only one.
-        pool: how an output with more axes than [batch, D] becomes one vector: the mean or the largest value over all
-            other axes (tokens, time, places), or the first or last of them.
-        vector_axis: the axis of an output along which a vector lies.
-        batch_size: None for the file's own, else 16 on a CPU and 64 on a GPU.
+        batch_size: None for the file's own, else that of the kind.
     """
 
     cpu_batch_size: ClassVar[int] = 16
@@ -42,10 +43,36 @@ class OnnxConfig(Section):
     sha256: Sha256 | None = None
     external_sha256: dict[str, Sha256] = Field(default_factory=dict)
     input: str | None = None
+    batch_size: BatchSize | None = None
+
+    def preprocessing(self) -> dict[str, Any]:
+        """The keys that change a result, for fingerprints; those at their default are left out."""
+        return self.model_dump(
+            mode="json", exclude=set(NOT_IN_FINGERPRINTS) & type(self).model_fields.keys(), exclude_defaults=True
+        )
+
+    def place(self, name: str) -> str:
+        """Where the section of a network of that name stands in a configuration, for errors."""
+        return f"extract.networks.{name}"
+
+    def named_outputs(self) -> tuple[tuple[str, str], ...]:
+        """The names of the outputs that are taken, each with the key that names it; empty for all that there are."""
+        return ()
+
+
+class OnnxConfig(OnnxFile):
+    """The output that is taken, and how a vector is made of it.
+
+    Attributes:
+        output: the name of the output, or several, whose vectors are joined; None if there is only one.
+        pool: how an output with more axes than [batch, D] becomes one vector: the mean or the largest value over all
+            other axes (tokens, time, places), or the first or last of them.
+        vector_axis: the axis of an output along which a vector lies.
+    """
+
     output: str | tuple[str, ...] | None = None
     pool: Literal["none", "mean", "max", "first", "last"] = "none"
     vector_axis: int = -1
-    batch_size: BatchSize | None = None
 
     @model_validator(mode="after")
     def _an_axis_that_counts(self) -> Self:
@@ -53,15 +80,18 @@ class OnnxConfig(Section):
             raise ValueError("vector_axis: it is the axis that `pool` keeps, and there is no `pool`")
         return self
 
-    def preprocessing(self) -> dict[str, Any]:
-        """The keys that change a vector, for fingerprints; those at their default are left out."""
-        return self.model_dump(
-            mode="json", exclude=set(NOT_IN_FINGERPRINTS) & type(self).model_fields.keys(), exclude_defaults=True
-        )
+    def named_outputs(self) -> tuple[tuple[str, str], ...]:
+        """Those of `output`."""
+        return tuple((name, "output") for name in several(self.output))
 
 
-class PixelConfig(OnnxConfig):
-    """What is common to pictures and faces: how pixels become numbers.
+def several(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """The names that a key has, which may be one alone."""
+    return (names,) if isinstance(names, str) else names or ()
+
+
+class Pixels(Section):
+    """How pixels become numbers.
 
     Attributes:
         channels: the order of colours.
@@ -82,6 +112,10 @@ class PixelConfig(OnnxConfig):
         if min(deviation) <= 0:
             raise ValueError("deviations must be above 0")
         return deviation
+
+
+class PixelConfig(Pixels, OnnxConfig):
+    """What is common to pictures and faces."""
 
 
 class PictureConfig(PixelConfig):

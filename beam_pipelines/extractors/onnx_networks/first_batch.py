@@ -15,12 +15,14 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from beam_pipelines.extractors.onnx_networks.config import Configured, TextConfig
+from beam_pipelines.extractors.onnx_networks.detector_config import DetectorConfig
+from beam_pipelines.extractors.onnx_networks.face_boxes import refuse_odd_boxes
 from beam_pipelines.extractors.onnx_networks.network import OnnxNetwork, checked_file, outputs_of
 from beam_pipelines.extractors.onnx_networks.preparation import row_shape, row_type
 from beam_pipelines.extractors.onnx_networks.tokens import checked_tokenizer
@@ -31,7 +33,8 @@ _DEADLINE_S = 600.0
 _LIKE = 1e-3
 """A row's vectors agree to this share of the largest value, whatever else is in its batch (ours)."""
 
-_SECTION: TypeAdapter[Configured] = TypeAdapter(Annotated[Configured, Field(discriminator="takes")])
+_Checked = Configured | DetectorConfig
+_SECTION: TypeAdapter[_Checked] = TypeAdapter(_Checked)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class FirstBatch:
     core_s: float
 
 
-def first_batch(name: str, section: Configured, memory_mb: int) -> FirstBatch:
+def first_batch(name: str, section: _Checked, memory_mb: int) -> FirstBatch:
     """Runs the first batch of a network in a child process, once per process and content of the file.
 
     Raises:
@@ -51,11 +54,11 @@ def first_batch(name: str, section: Configured, memory_mb: int) -> FirstBatch:
     file = checked_file(name, section)
     tokenizer = checked_tokenizer(name, section)[1] if isinstance(section, TextConfig) else None
     content = json.dumps([file.sha256, dict(file.external), tokenizer], sort_keys=True)
-    return _run(name, section.model_dump_json(), memory_mb, content, os.getcwd())
+    return _run(section.place(name), name, section.model_dump_json(), memory_mb, content, os.getcwd())
 
 
-def describe_onnx(name: str, section: Configured, memory_mb: int) -> dict[str, Any]:
-    """All that determines the vectors of a network by configuration but the film's side, for fingerprints.
+def describe_onnx(name: str, section: _Checked, memory_mb: int) -> dict[str, Any]:
+    """All that determines the results of a network by configuration but the film's side, for fingerprints.
 
     Raises:
         ConfigurationError: as `first_batch` does.
@@ -72,7 +75,7 @@ def describe_onnx(name: str, section: Configured, memory_mb: int) -> dict[str, A
 
 
 @lru_cache(maxsize=64)
-def _run(name: str, section: str, memory_mb: int, content: str, directory: str) -> FirstBatch:
+def _run(place: str, name: str, section: str, memory_mb: int, content: str, directory: str) -> FirstBatch:
     """`content` and `directory` are arguments only so that another file has another cache key."""
     paths = os.pathsep.join(filter(None, [str(_PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]))
     # Nothing that lies in the current folder by chance is taken for a module.
@@ -85,13 +88,11 @@ def _run(name: str, section: str, memory_mb: int, content: str, directory: str) 
             command, input=task, capture_output=True, text=True, env=environment, timeout=_DEADLINE_S, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise ConfigurationError(
-            f"extract.networks.{name}: its first batch took more than {_DEADLINE_S:g} s"
-        ) from error
+        raise ConfigurationError(f"{place}: its first batch took more than {_DEADLINE_S:g} s") from error
     if done.returncode:
         how = f"signal {signal.Signals(-done.returncode).name}" if done.returncode < 0 else "an error"
         raise ConfigurationError(
-            f"extract.networks.{name}: its first batch ended with {how}; it may use limits.network_memory_mb = "
+            f"{place}: its first batch ended with {how}; it may use limits.network_memory_mb = "
             f"{memory_mb}\n{done.stderr.strip()[-2000:]}"
         )
     answer = json.loads(done.stdout)
@@ -100,7 +101,7 @@ def _run(name: str, section: str, memory_mb: int, content: str, directory: str) 
     return FirstBatch(**answer)
 
 
-def _answer(name: str, section: Configured) -> dict[str, Any]:
+def _answer(name: str, section: _Checked) -> dict[str, Any]:
     try:
         network = OnnxNetwork(name, section)
         rows = np.zeros((max(2, network.batch_size), *row_shape(section)), row_type(section))
@@ -112,10 +113,12 @@ def _answer(name: str, section: Configured) -> dict[str, Any]:
         before_s = time.process_time()
         vectors = network(rows)
         core_s = (time.process_time() - before_s) / len(rows)
+        if isinstance(section, DetectorConfig):
+            refuse_odd_boxes(section, vectors)
         if vectors.shape[1] != network.dimensions:
             # A film that the network gets nothing of would have vectors of the other length.
             raise ConfigurationError(
-                f"extract.networks.{name}: its vectors have {vectors.shape[1]} values, not the {network.dimensions} "
+                f"{section.place(name)}: its vectors have {vectors.shape[1]} values, not the {network.dimensions} "
                 f"that the file says\n{network.file.shown()}"
             )
         # The last row keeps its place, and so its path through the kernels.
@@ -123,7 +126,7 @@ def _answer(name: str, section: Configured) -> dict[str, Any]:
         apart = np.abs(network(rows)[-1] - vectors[-1]).max()
         if apart > _LIKE * np.abs(vectors).max():
             raise ConfigurationError(
-                f"extract.networks.{name}: it mixes the rows of a batch: a row's vector changes by {apart:.3g} with "
+                f"{section.place(name)}: it mixes the rows of a batch: a row's vector changes by {apart:.3g} with "
                 f"the other {network.batch_size - 1}\n{network.file.shown()}"
             )
     except ConfigurationError as error:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from beam_pipelines.extractors.batching.fixed_batch import vectors_in_batches
-from beam_pipelines.extractors.onnx_networks.config import Configured, OnnxConfig, TextConfig
+from beam_pipelines.extractors.onnx_networks.config import Configured, OnnxFile, TextConfig
+from beam_pipelines.extractors.onnx_networks.detector_config import DetectorConfig
+from beam_pipelines.extractors.onnx_networks.face_boxes import candidates
 from beam_pipelines.extractors.onnx_networks.model_file import ModelFile, Tensor, read_model_file
 from beam_pipelines.extractors.onnx_networks.preparation import (
     FLOATS,
@@ -22,7 +24,7 @@ from beam_pipelines.extractors.onnx_networks.preparation import (
     vectors_of,
 )
 from beam_pipelines.extractors.onnx_networks.session import start_session
-from beam_pipelines.extractors.onnx_networks.tokens import Tokenizer
+from beam_pipelines.extractors.onnx_networks.tokens import Tokenizer, checked_tokenizer
 from beam_pipelines.extractors.weights import weight_files
 from beam_pipelines.foundation.errors import ConfigurationError, NotFiniteError, nearest
 
@@ -30,15 +32,18 @@ _QUANTISES_BATCHES = "DynamicQuantize"
 """How the operators begin that choose their scale by all of their input."""
 
 
+F = TypeVar("F", bound=OnnxFile)
+
+
 class OnnxNetwork:
-    """A network by configuration: raw rows [n, …], any n -> float32 [n, D].
+    """A network by configuration: raw rows [n, …], any n -> float32 [n, D]; a face detector's D are its candidates.
 
     Its results don't depend on the other rows of a batch, as all batches have one size and are filled with zeros;
     the first batch (`first_batch`) shows whether a file mixes rows.
 
     Args:
         name: the modality, for errors.
-        section: its section of `extract.networks`.
+        section: its section.
         threads: compute threads of an operation.
         gpu: whether it runs on a GPU.
 
@@ -47,7 +52,7 @@ class OnnxNetwork:
             text shows its inputs and outputs.
     """
 
-    def __init__(self, name: str, section: Configured, threads: int = 1, gpu: bool = False):
+    def __init__(self, name: str, section: Configured | DetectorConfig, threads: int = 1, gpu: bool = False):
         self._name, self._section = name, section
         self.file = checked_file(name, section)
         self._inputs = _inputs_of(name, section, self.file)
@@ -84,9 +89,10 @@ class OnnxNetwork:
 
     def _static_length(self, output: Tensor) -> int:
         """The length of an output's vector by the file; 0 if it doesn't say."""
-        if self._section.pool == "none" and len(output.axes) != 2:
+        section = self._section
+        if isinstance(section, DetectorConfig) or (section.pool == "none" and len(output.axes) != 2):
             return 0
-        axis = self._section.vector_axis if self._section.pool != "none" else -1
+        axis = section.vector_axis if section.pool != "none" else -1
         length = output.axes[axis] if len(output.axes) > 1 else 0
         return length if isinstance(length, int) else 0
 
@@ -102,6 +108,8 @@ class OnnxNetwork:
                     f"its output {output.name} has the shape {list(values.shape)} for {self.batch_size} rows"
                 )
         try:
+            if isinstance(self._section, DetectorConfig):
+                return candidates(self._section, outputs)
             return vectors_of(self._section, outputs, batch)
         except ValueError as error:
             raise self._error(str(error)) from error
@@ -130,19 +138,19 @@ class OnnxNetwork:
             raise self._error(f"the section makes an input of [n, {', '.join(map(str, given[1:]))}]")
 
     def _place(self) -> str:
-        return f"extract.networks.{self._name}"
+        return self._section.place(self._name)
 
     def _error(self, what: str) -> ConfigurationError:
         return ConfigurationError(f"{self._place()}: {what}\n{self.file.shown()}")
 
 
-def checked_file(name: str, section: OnnxConfig) -> ModelFile:
+def checked_file(name: str, section: OnnxFile) -> ModelFile:
     """The file of a section, with the hashes that it names.
 
     Raises:
         ConfigurationError: if it is absent, no ONNX file, or another one.
     """
-    place = f"extract.networks.{name}"
+    place = section.place(name)
     try:
         file = read_model_file(weight_files.find_file(section.file))
     except ConfigurationError as error:
@@ -156,7 +164,20 @@ def checked_file(name: str, section: OnnxConfig) -> ModelFile:
     return file
 
 
-def batch_size(name: str, section: OnnxConfig, file: ModelFile, tensor: Tensor, gpu: bool) -> int:
+def pinned(name: str, section: F) -> F:
+    """The section with the hashes of the files that this machine has.
+
+    Raises:
+        ConfigurationError: as `checked_file` does.
+    """
+    file = checked_file(name, section)
+    hashes: dict[str, Any] = {"sha256": file.sha256, "external_sha256": dict(file.external)}
+    if isinstance(section, TextConfig):
+        hashes["tokenizer_sha256"] = checked_tokenizer(name, section)[1]
+    return section.model_copy(update=hashes)
+
+
+def batch_size(name: str, section: OnnxFile, file: ModelFile, tensor: Tensor, gpu: bool) -> int:
     """The size of every batch: the file's own, if it says one.
 
     A network that is quantised while it runs gets single rows, since it rounds by the largest value of a whole batch.
@@ -168,23 +189,23 @@ def batch_size(name: str, section: OnnxConfig, file: ModelFile, tensor: Tensor, 
     if any(operator.startswith(_QUANTISES_BATCHES) for operator in file.operators):
         if own != 1 and isinstance(own, int):
             raise ConfigurationError(
-                f"extract.networks.{name}: it takes batches of {own} and rounds by the largest value of a whole batch "
+                f"{section.place(name)}: it takes batches of {own} and rounds by the largest value of a whole batch "
                 f"({_QUANTISES_BATCHES}…): export it with a batch of any size\n{file.shown()}"
             )
         own = 1
     if not isinstance(own, int):
         return section.batch_size or (section.gpu_batch_size if gpu else section.cpu_batch_size)
     if section.batch_size not in (None, own):
-        place = f"extract.networks.{name}.batch_size"
+        place = section.place(name)
         raise ConfigurationError(
-            f"{place}: {section.batch_size}; the network takes batches of {own} only: leave it out"
+            f"{place}.batch_size: {section.batch_size}; the network takes batches of {own} only: leave it out"
         )
     return own
 
 
-def _inputs_of(name: str, section: OnnxConfig, file: ModelFile) -> tuple[Tensor, ...]:
+def _inputs_of(name: str, section: OnnxFile, file: ModelFile) -> tuple[Tensor, ...]:
     """The inputs that are fed: one, and those beside the tokens of a text."""
-    place, known = f"extract.networks.{name}.input", {each.name: each for each in file.inputs}
+    place, known = f"{section.place(name)}.input", {each.name: each for each in file.inputs}
     beside = (
         tuple(known.pop(each) for each in (MASK, KINDS) if each in known) if isinstance(section, TextConfig) else ()
     )
@@ -201,17 +222,17 @@ def _inputs_of(name: str, section: OnnxConfig, file: ModelFile) -> tuple[Tensor,
     return (known[wanted], *beside)
 
 
-def outputs_of(name: str, section: OnnxConfig, file: ModelFile) -> tuple[Tensor, ...]:
-    """The outputs that vectors are made of, in their order.
+def outputs_of(name: str, section: OnnxFile, file: ModelFile) -> tuple[Tensor, ...]:
+    """The outputs that results are made of, in their order.
 
     Raises:
         ConfigurationError: if the section names none of several, or one that the file doesn't have.
     """
-    place, known = f"extract.networks.{name}.output", {each.name: each for each in file.outputs}
-    if section.output is None and len(known) > 1:
-        raise ConfigurationError(f"{place}: name one of {', '.join(known)}\n{file.shown()}")
-    named = (section.output,) if isinstance(section.output, str) else section.output
-    for each in named or ():
+    place, known = section.place(name), {each.name: each for each in file.outputs}
+    named = section.named_outputs()
+    if not named and len(known) > 1:
+        raise ConfigurationError(f"{place}.output: name one of {', '.join(known)}\n{file.shown()}")
+    for each, key in named:
         if each not in known:
-            raise ConfigurationError(f"{place}: there is no '{each}'{nearest(each, known)}\n{file.shown()}")
-    return tuple(known[each] for each in named or known)
+            raise ConfigurationError(f"{place}.{key}: there is no '{each}'{nearest(each, known)}\n{file.shown()}")
+    return tuple(known[each] for each, _ in named) or tuple(known.values())

@@ -7,17 +7,18 @@ from functools import partial
 
 import numpy as np
 
-from beam_pipelines.extractors.network_inputs import SoundInput
+from beam_pipelines.extractors.network_inputs import FaceInput, PictureInput, SoundInput
 from beam_pipelines.extractors.networks import log_mel
 from beam_pipelines.extractors.onnx_networks.config import (
     Configured,
     LogMelConfig,
     OnnxConfig,
-    PictureConfig,
-    PixelConfig,
+    OnnxFile,
+    Pixels,
     SoundConfig,
     TextConfig,
 )
+from beam_pipelines.extractors.onnx_networks.detector_config import DetectorConfig
 from beam_pipelines.extractors.onnx_networks.model_file import Tensor
 
 PIXELS, FLOATS, TOKENS = ("uint8",), ("float32", "float16", "float64"), ("int64", "int32")
@@ -30,30 +31,28 @@ _SMALLEST_VARIANCE = 1e-7
 _SMALLEST_LENGTH = 1e-12
 
 
-def row_shape(section: Configured) -> tuple[int, ...]:
+def row_shape(section: Configured | DetectorConfig) -> tuple[int, ...]:
     """The shape of a row as a film gives it."""
     takes = section.network_input()
     if isinstance(takes, SoundInput):
         return (takes.samples,)
-    if isinstance(section, TextConfig):
-        return (2, section.max_tokens)
-    if isinstance(section, PictureConfig):
-        return (section.network_input().height_px, section.network_input().width_px, 3)
-    return (section.size_px, section.size_px, 3)  # type: ignore[union-attr]
+    if isinstance(takes, PictureInput):
+        return (takes.height_px, takes.width_px, 3)
+    return (takes.size_px, takes.size_px, 3) if isinstance(takes, FaceInput) else (2, takes.tokens)
 
 
-def row_type(section: OnnxConfig) -> str:
+def row_type(section: OnnxFile) -> str:
     """The type of a row as a film gives it."""
     if isinstance(section, TextConfig):
         return "int64"
-    return "uint8" if isinstance(section, PixelConfig) else "float32"
+    return "uint8" if isinstance(section, Pixels) else "float32"
 
 
-def preparation(section: Configured, tensor: Tensor) -> Callable[[np.ndarray], np.ndarray]:
+def preparation(section: Configured | DetectorConfig, tensor: Tensor) -> Callable[[np.ndarray], np.ndarray]:
     """The function from rows [n, …] to one of the network's inputs [n, …], in the input's type."""
     if isinstance(section, TextConfig):
         prepare = partial(_tokens, name=tensor.name)
-    elif isinstance(section, PixelConfig):
+    elif isinstance(section, Pixels):
         prepare = partial(_pixels, section, is_raw=tensor.type in PIXELS)
     elif isinstance(section, LogMelConfig):
         prepare = partial(_log_mel, section, axes=len(tensor.axes))
@@ -62,7 +61,7 @@ def preparation(section: Configured, tensor: Tensor) -> Callable[[np.ndarray], n
     return lambda rows: np.ascontiguousarray(prepare(rows), tensor.type)
 
 
-def _pixels(section: PixelConfig, pixels: np.ndarray, is_raw: bool) -> np.ndarray:
+def _pixels(section: Pixels, pixels: np.ndarray, is_raw: bool) -> np.ndarray:
     if section.channels == "bgr":
         pixels = pixels[..., ::-1]
     if not is_raw:

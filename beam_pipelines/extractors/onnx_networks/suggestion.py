@@ -31,6 +31,10 @@ def described(file: ModelFile) -> Iterator[str]:
 
 def suggested_section(name: str, path: str, file: ModelFile) -> Iterator[str]:
     """The sections `extract` and `train` of such a network, as YAML. What the file doesn't say has a question mark."""
+    boxes, scores = _boxes_and_scores(file)
+    if boxes:
+        yield from _detector_section(path, file, boxes, scores)
+        return
     yield "extract:"
     yield f"  modalities: [{name}]    # and others, for example [image, audio, face, {name}]"
     yield "  networks:"
@@ -92,6 +96,41 @@ def _input_keys(tensor: Tensor) -> Iterator[str]:
         )
     else:
         yield "takes: unknown    # picture, face, sound, log_mel or text"
+
+
+def _boxes_and_scores(file: ModelFile) -> tuple[list[Tensor], list[Tensor]]:
+    """The outputs of a face detector: boxes [n, N, 4], and those that have a score or two for each; else none."""
+    boxes = [each for each in file.outputs if len(each.axes) == 3 and each.axes[2] == 4]
+    places = {each.axes[1] for each in boxes}
+    scores = [
+        each for each in file.outputs if len(each.axes) == 3 and each.axes[1] in places and each.axes[2] in (1, 2)
+    ]
+    return (boxes, scores) if boxes and len(scores) in (len(boxes), 2 * len(boxes)) else ([], [])
+
+
+def _detector_section(path: str, file: ModelFile, boxes: list[Tensor], scores: list[Tensor]) -> Iterator[str]:
+    yield "extract:"
+    yield "  face:"
+    yield "    detector:    # it finds faces in MTCNN's place; a network that is none has boxes of its own"
+    yield f"      file: {_text(path)}"
+    yield f"      sha256: {file.sha256}"
+    for line in _picture_keys(file.inputs[0]):
+        if line.startswith("resize"):
+            line = "resize: pad    # or stretch, if it was trained so"
+        if not line.startswith("takes"):
+            yield f"      {line}"
+    several = len(boxes) > 1
+    named = {"boxes": boxes, "scores": scores[: len(boxes)], "objectness": scores[len(boxes) :]}
+    for key, outputs in named.items():
+        if outputs:
+            names = ", ".join(_text(each.name) for each in outputs)
+            yield f"      {key}: {f'[{names}]' if several else names}"
+    if several:
+        yield "      coding: cells"
+        yield f"      strides_px: {[8 << number for number in range(len(boxes))]}    # ? the sides of the cells of each"
+    else:
+        yield "      coding: corners_in_shares    # ? or corners_in_pixels"
+    yield "      least_score: 0.7"
 
 
 def _picture_keys(tensor: Tensor) -> Iterator[str]:

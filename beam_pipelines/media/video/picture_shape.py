@@ -62,7 +62,7 @@ class PictureShape:
             return image
         return image[:, ::2] if self.fields_in_columns else image[::2]
 
-    def square_size_px(self, height_px: int, width_px: int, most_lines: int) -> tuple[int, int]:
+    def square_size_px(self, height_px: int, width_px: int, most_lines: int | None = None) -> tuple[int, int]:
         """Height and width in square pixels of what `one_moment` gives, with `height_px` lines and `width_px` columns.
 
         No side gets fewer pixels than the image has, unless the result would have more than `most_lines` lines.
@@ -71,7 +71,7 @@ class PictureShape:
         if self.interlaced:
             aspect = aspect * 2 if self.fields_in_columns else aspect / 2
         height, width = (height_px, width_px * aspect) if aspect > 1 else (height_px / aspect, Fraction(width_px))
-        scale = min(Fraction(1), most_lines / Fraction(height))
+        scale = Fraction(1) if most_lines is None else min(Fraction(1), most_lines / Fraction(height))
         return max(1, round(height * scale)), max(1, round(width * scale))
 
     def share_of_picture(self, x: float, y: float) -> tuple[float, float]:
