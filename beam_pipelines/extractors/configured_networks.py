@@ -231,9 +231,8 @@ def core_seconds(config: ExtractConfig, modality: str) -> float:
 def pin_networks(config: ExtractConfig) -> ExtractConfig:
     """The configuration with the hashes of the ONNX files that this machine has, so that workers refuse others."""
     networks, face = dict(config.networks), config.face
-    for name in set(config.modalities) & config.networks.keys():
-        section = networks[name]
-        if isinstance(section, Configured):
+    for name, section in config.networks.items():
+        if name in config.modalities and isinstance(section, Configured):
             networks[name] = pinned(name, section)
     finds_faces = any(isinstance(network_input(config, modality), FaceInput) for modality in config.modalities)
     if finds_faces and isinstance(face.detector, DetectorConfig):
