@@ -23,6 +23,10 @@ BESIDE_S = 0.0327 - 1 / 59.2
 IMAGE_S, AUDIO_S, DETECTOR_S, SCALING_S, REST_S = 0.1109, 0.0265, 0.0467, 0.0028, 0.0011
 FACE_S = 0.0411 / (8 / 7)
 """For one face; the film of "Engines" has 8 in 7 seconds."""
+BFLOAT16 = {"image": 1.95, "audio": 2.09, "face": 1.93}
+"""How many times as fast the networks are with `precision: bfloat16` (OpenVINO, measured on a Zen 4)."""
+YUNET = 8.1 / 49.0
+"""The time of YuNet (256 x 448, 0.8) as a share of MTCNN's, measured; it finds partly other faces."""
 GPU_S = 0.005
 """Seconds of a T4 for the networks of one film second: 16 GFLOP at 0.43 of its 8.1 TFLOP/s, the share of the peak that
 was measured on an H100 (benchmarks/extraction.md)."""
@@ -69,9 +73,7 @@ MACHINES = (Machine("n2-standard-8", 8, 32, 200, 0), Machine("n1-standard-16 + T
 N2D = Machine("n2d-standard-8", 8, 32, 200, 0, usd=0.337968)
 N2D_SPOT = replace(N2D, usd=0.118432, repeats=SPOT_REPEATS)
 C4A_SPOT = Machine("c4a-standard-8 (Arm)", 8, 32, 200, 0, usd=0.179824, repeats=SPOT_REPEATS)
-N4_SPOT = Machine("n4-standard-8 (AMX)", 8, 32, 200, 0, usd=0.21672, repeats=SPOT_REPEATS)
-BFLOAT16 = 1.6
-"""How many times as fast the whole job must be with `precision: bfloat16` on a processor with AMX (an aim)."""
+N4D_SPOT = Machine("n4d-standard-8 (AVX-512 BF16)", 8, 32, 200, 0, usd=0.180784, repeats=SPOT_REPEATS)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ class Step:
         machine: on which machine.
         known: what of it was measured, and what wasn't.
         flexrs: whether Dataflow's FlexRS runs it.
-        faster: by how much the whole job is faster than measured in float32.
+        yunet: whether YuNet finds the faces instead of MTCNN.
+        bfloat16: whether the networks compute in bfloat16.
     """
 
     what: str
@@ -92,13 +95,19 @@ class Step:
     machine: Machine
     known: str
     flexrs: bool = False
-    faster: float = 1.0
+    yunet: bool = False
+    bfloat16: bool = False
+
+    def vcpu_s(self, faces: float) -> float:
+        """The seconds of a processor for a second of film, with what is done twice."""
+        once = vcpu_s_a_film_second(self.machine, self.lines, faces, self.yunet, self.bfloat16)
+        return self.machine.repeats * once
 
     def usd(self, film_s: float, faces: float, vcpu_usd: float) -> float:
         """The price of so many seconds of film."""
         share = FLEXRS if self.flexrs else 1.0
         hour_usd = self.machine.usd_an_hour(share * vcpu_usd, T4_USD, share * MEMORY_GB_USD)
-        return machine_hours(self.machine, self.lines, film_s, faces) / self.faster * hour_usd
+        return film_s * self.vcpu_s(faces) / self.machine.vcpus / 3600 * hour_usd
 
 
 STEPS = (
@@ -108,21 +117,24 @@ STEPS = (
     Step("Flink on machines of your own", "480p", N2D, "the jobs run on Flink (tests); speed there not measured"),
     Step("spot machines", "480p", N2D_SPOT, "a killed TaskManager costs no result (tests); how often: an assumption"),
     Step("spot machines, large rendition", "1080p", N2D_SPOT, "the same"),
-    Step("Arm, spot", "480p", C4A_SPOT, "never tried; counted as fast as measured"),
-    Step(
-        "bfloat16 with AMX, spot",
-        "480p",
-        N4_SPOT,
-        f"never tried; counted as {BFLOAT16:g} times as fast",
-        faster=BFLOAT16,
-    ),
+    Step("spot, YuNet for MTCNN", "480p", N2D_SPOT, "its speed measured; partly other faces", yunet=True),
+    Step("spot, YuNet for MTCNN, large rendition", "1080p", N2D_SPOT, "the same", yunet=True),
+    Step("spot, bfloat16", "480p", N4D_SPOT, "speed measured on a Zen 4, this is a Zen 5", bfloat16=True),
+    Step("spot, bfloat16, YuNet", "480p", N4D_SPOT, "each measured, not together", yunet=True, bfloat16=True),
+    Step("spot, Arm", "480p", C4A_SPOT, "never tried; counted as fast as measured"),
 )
 
 
-def vcpu_s_a_film_second(machine: Machine, lines: str, faces: float) -> float:
+def vcpu_s_a_film_second(
+    machine: Machine, lines: str, faces: float, yunet: bool = False, bfloat16: bool = False
+) -> float:
     """The seconds of a processor for a second of film."""
-    on_vcpus = DECODE_S[lines] + CONVERSION_S[lines] + BESIDE_S + DETECTOR_S + SCALING_S + REST_S
-    return on_vcpus if machine.gpus else on_vcpus + IMAGE_S + AUDIO_S + faces * FACE_S
+    detector_s = DETECTOR_S * (YUNET if yunet else 1.0)
+    on_vcpus = DECODE_S[lines] + CONVERSION_S[lines] + BESIDE_S + detector_s + SCALING_S + REST_S
+    networks = {"image": IMAGE_S, "audio": AUDIO_S, "face": faces * FACE_S}
+    return on_vcpus + sum(
+        0.0 if machine.gpus else seconds / (BFLOAT16[name] if bfloat16 else 1.0) for name, seconds in networks.items()
+    )
 
 
 def machine_hours(machine: Machine, lines: str, film_s: float, faces: float) -> float:
@@ -151,8 +163,7 @@ def steps(films: int, minutes: float, faces: float, vcpu_usd: float) -> str:
     film_s = films * minutes * 60
     rows = [("step", "film", "machine", "vCPU s / film s", "USD / vCPU hour", "USD", "what is known")]
     for step in STEPS:
-        usd = step.usd(film_s, faces, vcpu_usd)
-        speed = vcpu_s_a_film_second(step.machine, step.lines, faces) * step.machine.repeats / step.faster
+        usd, speed = step.usd(film_s, faces, vcpu_usd), step.vcpu_s(faces)
         hour_usd = usd / (film_s * speed / 3600)
         rows.append(
             (step.what, step.lines, step.machine.name, f"{speed:.3f}", f"{hour_usd:.4f}", f"{usd:,.0f}", step.known)

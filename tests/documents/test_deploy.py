@@ -261,8 +261,15 @@ def test_the_way_to_a_hundred_dollars_by_hand():
     assert step["Flink on machines of your own"] == pytest.approx(hours * (0.337968 + disk_usd))
     assert step["spot machines"] == pytest.approx(1.05 * hours * (0.118432 + disk_usd))
     assert step["spot machines, large rendition"] == pytest.approx(step["spot machines"] * large / small)
-    assert step["Arm, spot"] == pytest.approx(1.05 * hours * (0.179824 + disk_usd))
-    assert step["bfloat16 with AMX, spot"] == pytest.approx(1.05 * hours / 1.6 * (0.21672 + disk_usd))
+    yunet_s = 0.0467 * (1 - 8.1 / 49.0)
+    assert step["spot, YuNet for MTCNN"] == pytest.approx(step["spot machines"] * (1 - yunet_s / small))
+    large_usd = step["spot machines, large rendition"]
+    assert step["spot, YuNet for MTCNN, large rendition"] == pytest.approx(large_usd * (1 - yunet_s / large))
+    networks_s = 0.1109 * (1 - 1 / 1.95) + 0.0265 * (1 - 1 / 2.09) + 0.0411 * 7 / 8 * (1 - 1 / 1.93)
+    n4d_usd = 1.05 * hours * (0.180784 + disk_usd)
+    assert step["spot, bfloat16"] == pytest.approx(n4d_usd * (1 - networks_s / small))
+    assert step["spot, bfloat16, YuNet"] == pytest.approx(n4d_usd * (1 - (networks_s + yunet_s) / small))
+    assert step["spot, Arm"] == pytest.approx(1.05 * hours * (0.179824 + disk_usd))
     assert step["spot machines"] < 100
     without = cost.steps(10_000, 100, 0.0, cost.VCPU_USD)
     assert without.count("\n") == len(cost.STEPS) + 1
@@ -289,5 +296,9 @@ def test_the_measured_speeds_are_those_that_the_benchmark_reports():
     }
     for stage, seconds in engines.items():
         assert 1000 * seconds == pytest.approx(row("Engines", stage, 1))
+    in_bfloat16 = {"image": "image network", "audio": "sound network", "face": "face network"}
+    assert {name: row("bfloat16", stage, 2) for name, stage in in_bfloat16.items()} == cost.BFLOAT16
+    mtcnn, yunet = (row("Faces", title, 4) for title in ("MTCNN", "YuNet 256 x 448, 0.8"))
+    assert pytest.approx(yunet / mtcnn) == cost.YUNET
     its_pictures_s = 1 / row("Decoding", "his_girl_friday_6s.mp4", 0)
     assert 1000 * (cost.BESIDE_S + its_pictures_s) == pytest.approx(row("Engines", "decoding process", 1))
