@@ -40,7 +40,7 @@ def receive(pipe: BinaryIO) -> tuple[dict[str, Any], memoryview] | None:
         return None
     message = json.loads(line)
     # Not a bytearray, which would be filled with zeros first.
-    content, read = memoryview(np.empty(message.pop("bytes"), np.uint8)), 0
+    content, read = np.empty(message.pop("bytes"), np.uint8).data, 0
     while read < len(content):
         count = pipe.readinto(content[read:])  # type: ignore[attr-defined]
         if not count:
