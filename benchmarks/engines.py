@@ -38,9 +38,9 @@ STARTED = """if True:
     networks = Networks(settings(sys.argv[1]))
     networks.network("audio"), networks.network("image"), networks.network("face"), networks.detector
     built_s = sum(os.times()[:2])
-    networks.network("image")(np.zeros((16, 299, 299, 3), np.uint8))
-    networks.network("audio")(np.zeros((16, 15360), np.float32))
-    networks.network("face")(np.zeros((16, 160, 160, 3), np.uint8))
+    for name, row in {"image": (299, 299, 3), "audio": (15360,), "face": (160, 160, 3)}.items():
+        rows = np.zeros((networks.batch_size(name), *row), np.float32 if name == "audio" else np.uint8)
+        networks.network(name)(rows)
     networks.detector(np.zeros((8, 360, 480, 3), np.uint8))
     held, peak = (open("/proc/self/status").read().split(name)[1].split()[0] for name in ("VmRSS:", "VmHWM:"))
     tell = [beam_s, imported_s - beam_s, built_s - imported_s, *(int(kib) / 1024 for kib in (beam_kib, held, peak))]

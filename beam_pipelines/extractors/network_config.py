@@ -72,6 +72,9 @@ class ImageConfig(NetworkConfig):
             `.weights.h5` file of Keras 3. The published weights want [-1, 1].
     """
 
+    # Convolutions are as quick as with 16; a film and each 300 s of it end with fewer empty rows.
+    cpu_batch_size: ClassVar[int] = 4
+
     weights: str = "inception_v3_imagenet"
     scaling: tuple[float, float] = (-1.0, 1.0)
 
@@ -126,6 +129,8 @@ class FaceConfig(NetworkConfig):
         margin: border around a face that is cut out with it, as a share of its box.
         detector_batch_size: pictures that the detector gets at once.
     """
+
+    cpu_batch_size: ClassVar[int] = ImageConfig.cpu_batch_size
 
     weights: str = "facenet_vggface2"
     detector: Detector = "mtcnn"

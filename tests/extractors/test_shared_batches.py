@@ -241,7 +241,7 @@ def test_many_films_of_every_length_all_come_to_an_end(wait_s: float) -> None:
 def test_films_share_on_a_gpu_and_batches_are_larger_there() -> None:
     config = ExtractConfig.model_validate({"image": {"weights": "untrained"}, "face": {"batch_size": 8}})
     cpu, gpu = Networks(config, gpu=False), Networks(config, gpu=True)
-    assert [cpu.batch_size(m) for m in ("image", "vgg16", "audio", "face")] == [16, 16, 16, 8]
+    assert [cpu.batch_size(m) for m in ("image", "vgg16", "audio", "face")] == [4, 16, 16, 8]
     assert [gpu.batch_size(m) for m in ("image", "vgg16", "audio", "face")] == [64, 64, 64, 8]
     assert isinstance(cpu.rows("image"), OwnBatches)
     assert not isinstance(gpu.rows("image"), OwnBatches)
