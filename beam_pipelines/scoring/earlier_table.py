@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import count
 from typing import Any
 
-from beam_pipelines.contracts.curves.curve_table import read_curves, read_markers
+from beam_pipelines.contracts.curves.curve_table import iterate_markers, read_curves
 from beam_pipelines.contracts.curves.curves import AffectCurve
 from beam_pipelines.contracts.curves.done_marker import DoneMarker
 
@@ -67,7 +67,7 @@ class EarlierTable:
             for part, uri in enumerate(self._uris):
                 rows = (
                     (_identity(each.film_id, each.scorer, each.record), next(places), part, json.dumps(asdict(each)))
-                    for each in read_markers(uri)
+                    for each in iterate_markers(uri)
                 )
                 # A later part's done marker comes later.
                 kept.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", rows)

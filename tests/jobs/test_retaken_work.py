@@ -21,6 +21,7 @@ from beam_pipelines.films.catalogue import Film, list_films
 from beam_pipelines.films.work_lists import write_work_list
 from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.launch import job
+from beam_pipelines.transforms import predict_curves
 from tests.support.exported_models import write_model
 from tests.support.score_runs import write_films
 from tests.support.synthetic_clips import regular_times, write_clip
@@ -86,7 +87,7 @@ def test_a_failure_that_is_listed_with_its_film_is_kept_by_the_worker(tmp_path):
 
 @pytest.mark.parametrize("files", ["csv", "plots"])
 @pytest.mark.parametrize("is_same_run", [True, False])
-def test_scoring(tmp_path, is_same_run, files):
+def test_scoring(tmp_path, is_same_run, files, monkeypatch):
     chosen = {"csv": files == "csv", "plots": files == "plots"}
     output = tmp_path / "scores"
     write_films(tmp_path / "features", {"film": 20})
@@ -96,6 +97,8 @@ def test_scoring(tmp_path, is_same_run, files):
     settings = [f"--set={key}={str(value).lower()}" for key, value in chosen.items()]
     assert score.main([*arguments, "--output", str(output), "--workers=1", *settings]) == 0
     after_s = job.storage_time_s(str(output))
+    # A worker whose films are all done loads no model, and so no TensorFlow.
+    monkeypatch.setattr(predict_curves, "ExportedModel", lambda *_: pytest.fail("a model was loaded"))
     counts = again(
         lambda pipeline: score.define_pipeline(
             pipeline,

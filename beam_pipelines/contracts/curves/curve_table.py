@@ -29,6 +29,7 @@ from beam_pipelines.foundation import storage
 
 TABLE = "curves.parquet"
 _MARKERS_KEY = b"cineaffect.receipts"
+_BETWEEN = ", "
 _LOG = logging.getLogger(__name__)
 _ROW_GROUP_ROWS = 1 << 18
 """About 12 MB of values: the writer's memory stays constant, and a reader of one film skips the other groups."""
@@ -81,17 +82,26 @@ def write_part(
 
 
 def read_markers(uri: str) -> list[DoneMarker]:
-    """The done markers of a part, from its footer; empty for a file that is absent, damaged or of another version.
+    """The done markers of a part, from its footer, as `iterate_markers` gives them."""
+    return list(iterate_markers(uri))
+
+
+def iterate_markers(uri: str) -> Iterator[DoneMarker]:
+    """The done markers of a part, one by one: none of a file that is absent, damaged or of another version.
 
     The log names a file that exists but can't be read, because this run loses its films.
     """
+    decoder, place = json.JSONDecoder(), 1
     try:
-        return [DoneMarker.from_values(values) for values in json.loads(_read_json(uri))]
+        text = _read_json(uri).decode()
+        while not text.startswith("]", place):  # one at a time: as objects they take ten times the memory of the text
+            values, place = decoder.raw_decode(text, place)
+            yield DoneMarker.from_values(values)
+            place += len(_BETWEEN) if text.startswith(_BETWEEN, place) else 0
     except FileNotFoundError:
-        return []
+        return
     except (ValueError, TypeError, AttributeError) as error:  # a damaged file is a ValueError, too
         _LOG.warning("%s: damaged or of another version, so nothing of it is kept (%s)", uri, error)
-        return []
 
 
 def holds(uri: str, markers: Sequence[DoneMarker]) -> bool:
@@ -157,7 +167,7 @@ def _starts_of(table: Any) -> list[int]:
 
 
 def _to_json(markers: Sequence[DoneMarker]) -> bytes:
-    return ("[" + ", ".join(json.dumps(asdict(marker), sort_keys=True) for marker in markers) + "]").encode()
+    return ("[" + _BETWEEN.join(json.dumps(asdict(marker), sort_keys=True) for marker in markers) + "]").encode()
 
 
 def _read_json(uri: str) -> bytes:
