@@ -25,7 +25,7 @@ FACE_S = 0.0411 / (8 / 7)
 """For one face; the film of "Engines" has 8 in 7 seconds."""
 BFLOAT16 = {"image": 1.95, "audio": 2.09, "face": 1.93}
 """How many times as fast the networks are with `precision: bfloat16` (OpenVINO, measured on a Zen 4)."""
-YUNET = 8.1 / 49.0
+YUNET = 7.4 / 45.1
 """The time of YuNet (256 x 448, 0.8) as a share of MTCNN's, measured; it finds partly other faces."""
 GPU_S = 0.005
 """Seconds of a T4 for the networks of one film second: 16 GFLOP at 0.43 of its 8.1 TFLOP/s, the share of the peak that

@@ -261,7 +261,7 @@ def test_the_way_to_a_hundred_dollars_by_hand():
     assert step["Flink on machines of your own"] == pytest.approx(hours * (0.337968 + disk_usd))
     assert step["spot machines"] == pytest.approx(1.05 * hours * (0.118432 + disk_usd))
     assert step["spot machines, large rendition"] == pytest.approx(step["spot machines"] * large / small)
-    yunet_s = 0.0467 * (1 - 8.1 / 49.0)
+    yunet_s = 0.0467 * (1 - 7.4 / 45.1)
     assert step["spot, YuNet for MTCNN"] == pytest.approx(step["spot machines"] * (1 - yunet_s / small))
     large_usd = step["spot machines, large rendition"]
     assert step["spot, YuNet for MTCNN, large rendition"] == pytest.approx(large_usd * (1 - yunet_s / large))
