@@ -204,9 +204,11 @@ def storage_time_s(output: str) -> float:
     """
     check_output(output)
     uri = storage.join(output, f".{uuid.uuid4().hex}{storage.TEMPORARY_SUFFIX}")
-    storage.write_text(uri, "")
-    found = storage.stat(uri)
-    storage.remove(uri)
+    try:
+        storage.write_text(uri, "")
+        found = storage.stat(uri)
+    finally:  # also where only one answer was lost
+        storage.remove(uri)
     return found.modified_s if found else math.inf
 
 

@@ -122,3 +122,15 @@ def test_what_is_no_error_for_people_names_its_cause_on_a_cluster_and_keeps_its_
     assert JobError.exit_code == 1
     with pytest.raises(RuntimeError, match="Recovery is suppressed"), lost_jobs_explained(PipelineOptions([]), True):
         raise RuntimeError(LOST_TOO_OFTEN)
+
+
+def test_an_outage_while_the_storages_time_is_asked_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_answer(uri: str) -> None:
+        raise OutageError(OUTAGE)
+
+    monkeypatch.setattr(job.storage, "stat", no_answer)
+    with pytest.raises(OutageError):
+        job.storage_time_s(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
