@@ -26,7 +26,7 @@ from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.films.work_lists import WorkList
 from beam_pipelines.launch import job
 from beam_pipelines.transforms.extract_films import DONE_TAG, FAILED_TAG, ExtractFilms
-from beam_pipelines.transforms.outcomes import WriteOutcomes
+from beam_pipelines.transforms.outcomes import TIMES_TAG, WriteOutcomes
 from beam_pipelines.transforms.read_films import ReadFilms
 
 
@@ -55,12 +55,13 @@ def define_pipeline(
         segment_s: how long segments are in this run; None for the section's. No feature depends on it.
     """
     earlier = earlier or EarlierRuns(attempt=name_attempt(config, descriptions))
-    outcomes = [pipeline | "Known" >> beam.Create(known)]
+    outcomes, times = [pipeline | "Known" >> beam.Create(known)], []
     if films.films:
         listed = pipeline | "Films" >> ReadFilms(films, ListedFilm.of_row)
         extract = ExtractFilms(config.with_segments_of(segment_s), output, descriptions, replace(earlier, failures={}))
         extracted = listed | extract
         outcomes += [extracted[DONE_TAG], extracted[FAILED_TAG]]
+        times.append(extracted[TIMES_TAG])
     about = {
         "job": "extract",
         "versions": job.versions(),
@@ -70,4 +71,5 @@ def define_pipeline(
         "configuration": config.model_dump(mode="json"),
         "passed_over_by_suffix": dict(passed_over or {}),
     }
-    tuple(outcomes) | WriteOutcomes(output, films.films + len(known), about, config.failure_threshold)
+    films_in = films.films + len(known)
+    tuple(outcomes) | WriteOutcomes(output, films_in, about, config.failure_threshold, times=times)

@@ -40,7 +40,7 @@ from beam_pipelines.scoring.curve_files import CurveFiles
 from beam_pipelines.scoring.scored_film import FilmToScore
 from beam_pipelines.transforms.draw_plots import DrawPlots
 from beam_pipelines.transforms.films_to_score import FilmSource, FromFilms, FromRecords
-from beam_pipelines.transforms.outcomes import WriteOutcomes
+from beam_pipelines.transforms.outcomes import TIMES_TAG, WriteOutcomes
 from beam_pipelines.transforms.predict_curves import FAILED_TAG, SCORED_TAG, Inference
 from beam_pipelines.transforms.score_films import SKIPPED_TAG, ScoreFilms
 from beam_pipelines.transforms.write_curves import OUTCOMES_TAG, TABLE_TAG, WRITTEN_TAG, WriteCurves
@@ -74,16 +74,19 @@ def define_pipeline(
         given = films.to_score | "FilmsToScore" >> beam.Flatten()
         scored = given | ScoreFilms(model, smoothing, files, inference)
     else:  # the model isn't loaded
-        scored = dict.fromkeys((SCORED_TAG, SKIPPED_TAG, FAILED_TAG), pipeline | "NothingToScore" >> beam.Create([]))
+        tags = SCORED_TAG, SKIPPED_TAG, FAILED_TAG, TIMES_TAG
+        scored = dict.fromkeys(tags, pipeline | "NothingToScore" >> beam.Create([]))
     skipped = [scored[SKIPPED_TAG], *films.skipped] | "AllSkipped" >> beam.Flatten()
     written = (scored[SCORED_TAG], skipped) | WriteCurves(files)
-    finished = [written[TABLE_TAG]]
+    finished, times = [written[TABLE_TAG]], [*films.times, scored[TIMES_TAG], written[TIMES_TAG]]
     if config.plots and films.to_score:
         remark = "untrained networks: for demonstration only" if model.card.untrained() else ""
-        finished.append(written[WRITTEN_TAG] | DrawPlots(files, model.card.label_range, remark))
+        drawn = written[WRITTEN_TAG] | DrawPlots(files, model.card.label_range, remark)
+        finished.append(drawn)
+        times.append(drawn)
     about = {**_about(model, smoothing, config), **source.about()}
     outcomes = (*written[OUTCOMES_TAG], scored[FAILED_TAG], *films.failed)
-    outcomes | WriteOutcomes(output, source.films_in, about, config.failure_threshold, finished)
+    outcomes | WriteOutcomes(output, source.films_in, about, config.failure_threshold, finished, times)
 
 
 def _about(model: ModelReference, smoothing: SmoothingConfig, config: ScoreConfig) -> dict[str, Any]:

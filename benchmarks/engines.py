@@ -22,7 +22,6 @@ ARMS = {
     "ONNX Runtime": ["--engine", "onnxruntime"],
     "ONNX Runtime, with signals": ["--engine", "onnxruntime", "--signals"],
 }
-NETWORKS = ("image network", "sound network", "face network", "face detector")
 
 STARTED = """if True:
     import os, sys, time
@@ -56,8 +55,8 @@ def stages(films: Sequence[str], arm: str) -> dict[str, float]:
 
 
 def shown(values: Sequence[float]) -> str:
-    """Median, least and largest."""
-    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
+    """Median, least and largest; empty for a stage that an arm doesn't have."""
+    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})" if values else ""
 
 
 def main() -> None:
@@ -79,8 +78,9 @@ def main() -> None:
     print(f"| stage | {' | '.join(ARMS)} | ONNX Runtime / TensorFlow |\n|---|{'---|' * (len(ARMS) + 1)}")
     first, second, third = ARMS
     for stage, values in times.items():
-        ratio = statistics.median(b / a for a, b in zip(values[first], values[second], strict=True))
-        print(f"| {stage} | {' | '.join(shown(values[arm]) for arm in ARMS)} | {ratio:.2f} |")
+        ratios = [b / a for a, b in zip(values[first], values[second], strict=True)]
+        ratio = f"{statistics.median(ratios):.2f}" if ratios else ""
+        print(f"| {stage} | {' | '.join(shown(values[arm]) for arm in ARMS)} | {ratio} |")
     whole = times["all"]
     added = [(b - a) / a for a, b in zip(whole[second], whole[third], strict=True)]
     turns = ", ".join(f"{100 * each:.1f}" for each in added)

@@ -185,7 +185,6 @@ def print_stages(of_job: dict[str, float], of_limit: Sequence[dict[str, Any]]) -
     in_limit = {
         stage: statistics.median(turn["cpu_s"].get(stage, 0.0) for turn in of_limit) for stage in of_limit[0]["cpu_s"]
     }
-    in_limit["decoding process"] = in_limit.pop("decoding", 0.0)
     print("\n| stage | job, core ms a film second | share | limit |")
     print("|---|---|---|---|")
     whole_s = sum(of_job.values())

@@ -40,10 +40,6 @@ class Clock:
             self.cpu_s[stage] += time.process_time() - cpu_s
             self.wall_s[stage] += time.perf_counter() - wall_s
 
-    def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, with its time counted."""
-        return lambda *arguments, **options: self.call(stage, function, *arguments, **options)
-
     def words(self, film_s: float) -> dict[str, Any]:
         """What the process prints."""
         return {"film_s": film_s, "cpu_s": dict(self.cpu_s), "wall_s": sum(self.wall_s.values())}
@@ -78,7 +74,9 @@ def wait_for_the_other(folder: str) -> None:
 
 def limit(paths: Sequence[str], folder: str) -> dict[str, Any]:
     """Decoding by plan without making pictures of the frames; networks on arrays as Keras takes them."""
+    from beam_pipelines.media.audio.audio_windows import audio_windows
     from beam_pipelines.media.probe import probe_film
+    from benchmarks.decoding import planned_decoding
 
     networks, clock, film_s = warm_networks(), Clock(), 0.0
     # Nothing of the preparation counts, so it comes before the other process's clock starts too.
@@ -86,10 +84,11 @@ def limit(paths: Sequence[str], folder: str) -> dict[str, Any]:
     wait_for_the_other(folder)
     for path, probe, (pictures, sound, patches, faces) in ready:
         film_s += float(probe.duration_s)
-        clock.call("decoding", _decode, path, probe)
+        clock.call("picture decoding", planned_decoding, path, convert=False)
+        clock.call("sound decoding", lambda path=path, probe=probe: [None for _ in audio_windows(path, probe)])
         for stage, network, batches in (
             ("image network", networks.network("image").network, pictures),
-            ("sound network", networks.network("audio").network, sound),
+            ("audio network", networks.network("audio").network, sound),
             ("face network", networks.network("face").network, faces),
         ):
             clock.call(stage, lambda network=network, batches=batches: [*map(network.predict_on_batch, batches)])
@@ -132,15 +131,6 @@ def _batches(rows: list[np.ndarray], size: int) -> list[np.ndarray]:
     return [np.stack([rows[min(at, len(rows) - 1)] for at in range(i, i + size)]) for i in range(0, len(rows), size)]
 
 
-def _decode(path: str, probe: Any) -> None:
-    from beam_pipelines.media.audio.audio_windows import audio_windows
-    from benchmarks.decoding import planned_decoding
-
-    planned_decoding(path, convert=False)
-    for _ in audio_windows(path, probe):
-        pass
-
-
 def plain(paths: Sequence[str], seconds: int) -> dict[str, Any]:
     """OpenCV reads every frame; one `predict` a frame and a window, the package `mtcnn` a frame at full size."""
     from beam_pipelines.foundation.tensorflow_start import start_tensorflow
@@ -178,7 +168,7 @@ def plain(paths: Sequence[str], seconds: int) -> dict[str, Any]:
                 second += 1
             number += 1
         for patch in clock.call("decoding", _patches, path, second):
-            clock.call("sound network", predict, networks.network("audio"), patch)
+            clock.call("audio network", predict, networks.network("audio"), patch)
         return float(second)
 
     film(paths[0], 2)
@@ -209,41 +199,28 @@ def _patches(path: str, seconds: int) -> list[np.ndarray]:
 
 
 def stages(paths: Sequence[str], engine: str, with_signals: bool, precision: str) -> dict[str, Any]:
-    """Processor time of each stage of the job's extraction; the decoding process counts as one stage.
-
-    With the signals too, what they take counts as rest of the worker and as decoding.
-    """
-    networks, clock, film_s, decoder_s = warm_networks(engine, precision), Clock(), 0.0, 0.0
+    """Processor time of each stage of the job's extraction, as the job itself counts it."""
+    networks, film_s = warm_networks(engine, precision), 0.0
     if with_signals:
         networks.config = settings(engine, (*MODALITIES, "picture_signals", "sound_signals"))
-    from beam_pipelines.extractors import face_track, network_inputs, tracks
+    from beam_pipelines.extractors import tracks
     from beam_pipelines.extractors.configured_networks import describe_tracks
+    from beam_pipelines.foundation.stage_times import count_times, sum_of
     from beam_pipelines.media.probe import MediaLimits
     from beam_pipelines.media.worker.decoding_process import DecodingProcess
 
-    for name, stage in (("image", "image network"), ("audio", "sound network"), ("face", "face network")):
-        networks._networks[name] = clock.timed(stage, networks.network(name))
-    vars(networks)["detector"] = clock.timed("face detector", networks.detector)
-    for module, function in ((network_inputs, "resize_image"), (face_track, "resize_image"), (face_track, "crop_face")):
-        setattr(module, function, clock.timed("scaling", getattr(module, function)))
-    descriptions, limits = describe_tracks(networks.config), MediaLimits()
-    began_s = time.process_time()
+    descriptions, limits, began_s = describe_tracks(networks.config), MediaLimits(), time.perf_counter()
+    taken = []
     for path in paths:
         with DecodingProcess() as decoder:
             decoder.probe(path, limits)
-            before_s = _cpu_of(decoder.pid)
-            probe = decoder.probe(path, limits)
-            tracks.extract_tracks(path, probe, networks, descriptions, limits, decoder)
-            decoder_s += _cpu_of(decoder.pid) - before_s
+            with count_times() as times:
+                probe = decoder.probe(path, limits)
+                tracks.extract_tracks(path, probe, networks, descriptions, limits, decoder)
+        taken.append(times)
         film_s += float(probe.duration_s)
-    clock.cpu_s["rest of the worker"] = time.process_time() - began_s - sum(clock.cpu_s.values())
-    clock.cpu_s["decoding process"] = decoder_s
-    return clock.words(film_s)
-
-
-def _cpu_of(pid: int | None) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    cpu_s = {stage: ms / 1000 for stage, (_, _, ms) in sum_of(taken).items()}
+    return {"film_s": film_s, "cpu_s": cpu_s, "wall_s": time.perf_counter() - began_s}
 
 
 def main(arguments: Iterable[str] | None = None) -> None:

@@ -92,7 +92,7 @@ def handing_out(root: Path, films: int) -> Iterator[str]:
     source = FromRecords(_films_to_score(films)).listed(str(root))
     yield "start"
     with _pipeline() as pipeline:
-        ((handed,), _, _) = source.films(pipeline)
+        ((handed,), *_) = source.films(pipeline)
         _expect(handed, films)
 
 

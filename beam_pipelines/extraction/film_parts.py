@@ -21,6 +21,7 @@ from beam_pipelines.extraction.parts_folder import PARTS_FOLDER, part_name
 from beam_pipelines.extractors.tracks import FilmPart
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.stage_times import WRITING, stage
 from beam_pipelines.foundation.version import __version__
 from beam_pipelines.media.damage import sum_of
 from beam_pipelines.media.decode import DecodeQuality
@@ -107,7 +108,7 @@ def write_part(part: FilmPart, uri: str) -> None:
         "text": part.text,
         "modalities": sorted(part.tracks),
     }
-    with storage.whole_file(uri) as path, path.open("wb") as file:
+    with stage(WRITING, 1), storage.whole_file(uri) as path, path.open("wb") as file:
         np.savez(file, message=np.array(json.dumps(message)), **arrays)  # type: ignore[arg-type]
 
 

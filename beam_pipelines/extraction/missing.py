@@ -16,6 +16,7 @@ from beam_pipelines.extraction.subtitles import is_text_current
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.foundation.stage_times import READING, count, stage
 
 _HASH_CHUNK_BYTES = 1 << 20
 _LOOKED_UP = 20
@@ -37,6 +38,7 @@ def current_header(film: Film, source: storage.FileInfo, directory: str) -> reco
     return existing if existing is not None and is_current(existing, film, source, storage.stat(uri)) else None
 
 
+@stage(READING, 1)
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's content, read in pieces.
 
@@ -48,6 +50,7 @@ def sha256_of(path: Path) -> str:
         with path.open("rb") as file:
             while chunk := file.read(_HASH_CHUNK_BYTES):
                 state.update(chunk)
+                count(size_bytes=len(chunk))
     except OSError as error:
         raise FilmError("read", "not_readable", f"{path}: {error.strerror}") from error
     return state.hexdigest()

@@ -34,6 +34,7 @@ from beam_pipelines.extractors.tracks import FilmPart, extract_tracks
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import DiskFullError, FilmError, NotFiniteError
+from beam_pipelines.foundation.stage_times import READING, stage
 from beam_pipelines.media.damage import describe_file, refuse_too_damaged
 from beam_pipelines.media.decode_device import decoded_on, wants_gpu
 from beam_pipelines.media.probe import FilmProbe, MediaLimits
@@ -158,6 +159,7 @@ def fits(record: records.FilmRecord, probe: FilmProbe) -> bool:
     return False
 
 
+@stage(READING)
 def on_local_disk(film: Film, copies: ExitStack) -> Path:
     """A local path of a film's file; the copy of a remote file is removed with `copies`.
 

@@ -14,7 +14,7 @@ from beam_pipelines.contracts.records import quantisation
 from beam_pipelines.contracts.records.feature_changes import made_now
 from beam_pipelines.contracts.records.feature_track import SLOTS_KEY, SOUND_TRACK, SUBTITLES, slots_of
 from beam_pipelines.extractors import speech_text
-from beam_pipelines.extractors.batching.film_rows import FilmRows, Network, OwnBatches
+from beam_pipelines.extractors.batching.film_rows import FilmRows, Network, OwnBatches, counted, one_at_a_time
 from beam_pipelines.extractors.batching.shared_batches import FilmsAtWork, SharedBatches
 from beam_pipelines.extractors.built_once import built_once
 from beam_pipelines.extractors.config import ExtractConfig, NetworkConfig
@@ -34,6 +34,7 @@ from beam_pipelines.extractors.onnx_networks.session import onnx_sees_gpu
 from beam_pipelines.extractors.registry import network_class, registered_names
 from beam_pipelines.extractors.signals.columns import COLUMNS, PICTURE_SIGNALS, SOUND_SIGNALS
 from beam_pipelines.extractors.signals.describe import CORE_SECONDS, describe_signals
+from beam_pipelines.foundation.stage_times import STARTING, stage
 from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
 from beam_pipelines.media.text import cues
 
@@ -90,6 +91,7 @@ class Networks:
         return network_input(self.config, modality)
 
     @built_once
+    @stage(STARTING, 1)
     def detector(self) -> FaceDetector | OnnxFaceDetector:
         """What finds faces; it runs on the processors unless the configuration says otherwise."""
         config = self.config.face
@@ -159,11 +161,12 @@ class Networks:
         return self.gpu
 
     def _run(self, modality: str) -> Network:
-        return lambda rows: self.network(modality)(rows)
+        return counted(f"{modality} network", lambda rows: self.network(modality)(rows))
 
+    @stage(STARTING, 1)
     def _make(self, modality: str) -> Network:
         if modality == OpenSmileIS10.modality:
-            return _one_at_a_time(OpenSmileIS10())
+            return one_at_a_time(OpenSmileIS10())
         section = self.config.section_of(modality)
         if isinstance(section, Configured):
             return OnnxNetwork(modality, section, self.config.threads_per_worker, self._gpu_for(modality))
@@ -186,17 +189,6 @@ def _size_mb(modality: str) -> int:
 def networks_see_gpu(config: ExtractConfig) -> bool:
     """Whether the networks find a GPU; TensorFlow takes seconds to look, and isn't asked if ONNX Runtime sees one."""
     return (config.engine == "onnxruntime" and onnx_sees_gpu()) or sees_gpu()
-
-
-def _one_at_a_time(network: Network) -> Network:
-    """The network, for one thread at a time."""
-    lock = threading.Lock()
-
-    def ask(rows: np.ndarray) -> np.ndarray:
-        with lock:
-            return network(rows)
-
-    return ask
 
 
 def network_input(config: ExtractConfig, modality: str) -> NetworkInput | None:

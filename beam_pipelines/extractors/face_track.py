@@ -19,6 +19,7 @@ from beam_pipelines.extractors.batching.film_rows import FilmRows
 from beam_pipelines.extractors.config import FaceConfig
 from beam_pipelines.extractors.faces import FaceBox, crop_face
 from beam_pipelines.extractors.network_inputs import FaceInput
+from beam_pipelines.foundation.stage_times import stage
 from beam_pipelines.media.video.picture_shape import PictureShape
 from beam_pipelines.media.video.resize import resize_image
 from beam_pipelines.media.video.sample_frames import SampledFrame
@@ -113,12 +114,16 @@ class FaceAccumulator:
         height_px, width_px = images[0].shape[:2]
         sides_px = self._shape.square_size_px(height_px, width_px, self._config.most_lines)
         if sides_px == (height_px, width_px):
-            return self._networks.detector(images)
+            return self._faces_in(images)
         small = [resize_image(image, *sides_px) for image in images]
         return [
             [face.scaled(width_px / sides_px[1], height_px / sides_px[0]) for face in faces]
-            for faces in self._networks.detector(small)
+            for faces in self._faces_in(small)
         ]
+
+    def _faces_in(self, pictures: Sequence[np.ndarray]) -> list[list[FaceBox]]:
+        with stage("face detector", len(pictures), sum(picture.nbytes for picture in pictures)):
+            return self._networks.detector(pictures)
 
     def _relative_box(self, face: FaceBox, width_px: int, height_px: int) -> tuple[float, float, float, float]:
         """The box as shares of the whole picture."""

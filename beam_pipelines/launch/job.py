@@ -43,6 +43,7 @@ from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError, nearest
 from beam_pipelines.foundation.logs.structured_log import is_json
 from beam_pipelines.foundation.run_summary import Places, next_steps_of_job, print_summary
+from beam_pipelines.foundation.stage_times import largest_shares
 from beam_pipelines.foundation.version import __version__
 from beam_pipelines.launch.driver_log import PLUGIN_OPTION
 from beam_pipelines.launch.lost_jobs import lost_jobs_explained
@@ -297,9 +298,8 @@ def _print_summary(manifest: dict[str, Any], output: str, records: str | None) -
         shares = ", ".join(f"{name}: {count}" for name, count in unlike["films"].items() if count)
         print(f"films by their share of seconds unlike the model's training films: {shares}")
     if devices := manifest.get("films_decoded_on"):
-        print(
-            f"films by what decoded their pictures: {', '.join(f'{name}: {count}' for name, count in devices.items())}"
-        )
+        print("films by what decoded their pictures: " + ", ".join(f"{name}: {n}" for name, n in devices.items()))
+    places += largest_shares(manifest.get("time_by_stage", {}), 3600 * manifest["film_hours"]["done"])
     if films["failed"]:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in manifest["failed_by_reason"].items())
         places.append((f"failures ({reasons})", storage.join(output, FAILURES)))

@@ -30,6 +30,7 @@ from beam_pipelines.contracts.curves.curve_table import (
 from beam_pipelines.contracts.curves.curves import COLUMNS, PLOTS, AffectCurve, curve_uri, from_csv, to_csv
 from beam_pipelines.contracts.curves.done_marker import DoneMarker, from_json, marker_uri, to_json
 from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.stage_times import WRITING, stage
 from beam_pipelines.scoring.earlier_table import EarlierTable
 
 
@@ -75,6 +76,7 @@ class CurveFiles:
         """The part that a film belongs to."""
         return shard_of(film_id, self.shards)
 
+    @stage(WRITING, 1)
     def write_film(self, marker: DoneMarker, curve: AffectCurve) -> None:
         """Writes the files of one film except its plot, and removes the plot of an earlier scoring.
 
@@ -119,7 +121,8 @@ class CurveFiles:
             return earlier.curve(marker)
 
         if not holds(uri, films):
-            write_part(uri, films, load, self.columns)
+            with stage("table", len(films)):
+                write_part(uri, films, load, self.columns)
         return WrittenPart(uri, len(carried), len(left_out))
 
     def remove_other_parts(self, uris: Sequence[str]) -> None:

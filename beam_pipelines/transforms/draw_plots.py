@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
+from beam_pipelines.foundation.stage_times import stage
 from beam_pipelines.report.plots import plot_film
 from beam_pipelines.scoring.curve_files import CurveFiles
 from beam_pipelines.scoring.scored_film import ScoredFilm
+from beam_pipelines.transforms.outcomes import TIMES_TAG, TimedDoFn
 
 
 @dataclass
 class DrawPlots(beam.PTransform):
-    """From a PCollection of `ScoredFilm` to an empty one, for which a run's manifest waits.
+    """From a PCollection of `ScoredFilm` to their `StageTimes`, for which a run's manifest waits.
 
     Attributes:
         files: the run's files. `CurveFiles.write_film` has removed a film's earlier plot: a run that is interrupted
@@ -27,9 +29,15 @@ class DrawPlots(beam.PTransform):
     remark: str = ""
 
     def expand(self, films: beam.PCollection) -> beam.PCollection:
-        return films | "DrawPlot" >> beam.FlatMap(_draw_plot, self.files, self.label_range, self.remark)
+        drawn = films | "DrawPlot" >> beam.ParDo(_DrawPlot(self)).with_outputs(TIMES_TAG, main="nothing")
+        return drawn[TIMES_TAG]
 
 
-def _draw_plot(film: ScoredFilm, files: CurveFiles, label_range: tuple[float, float], remark: str) -> tuple[()]:
-    plot_film(files.plot_uri(film.curve.film_id), film.curve, label_range, remark)
-    return ()
+class _DrawPlot(TimedDoFn):
+    def __init__(self, how: DrawPlots):
+        self.files, self.label_range, self.remark = how.files, how.label_range, how.remark
+
+    def work(self, film: ScoredFilm) -> tuple[()]:
+        with stage("plots", 1):
+            plot_film(self.files.plot_uri(film.curve.film_id), film.curve, self.label_range, self.remark)
+        return ()

@@ -23,18 +23,21 @@ from beam_pipelines.extractors.weights.weight_files import DIGESTS
 from beam_pipelines.films.catalogue import Film
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.foundation.logs.structured_log import about
+from beam_pipelines.transforms.outcomes import TIMES_TAG, TimedDoFn
 
 if TYPE_CHECKING:
     from beam_pipelines.extraction.one_film import ExtractedFilm
 
 DONE_TAG = "done"
 FAILED_TAG = "failed"
-_SEGMENTS_TAG = "segments"
+_SEGMENTS_TAG, _PARTS_TAG = "segments", "parts"
 
 
 @dataclass
 class ExtractFilms(beam.PTransform):
     """From a PCollection of `ListedFilm` to outcomes: `done` (films with a record) and `failed` (the others).
+
+    It also gives `times`, the `StageTimes` of bundles of films, segments and joined films.
 
     Attributes:
         config: the extract section.
@@ -56,19 +59,21 @@ class ExtractFilms(beam.PTransform):
             films
             | "ReshuffleFilms" >> beam.Reshuffle()
             | "ExtractFilm"
-            >> beam.ParDo(_ExtractFilm(self, shared)).with_outputs(FAILED_TAG, _SEGMENTS_TAG, main=DONE_TAG)
+            >> beam.ParDo(_ExtractFilm(self, shared)).with_outputs(FAILED_TAG, _SEGMENTS_TAG, TIMES_TAG, main=DONE_TAG)
         )
-        finished = (
+        parts = (
             extracted[_SEGMENTS_TAG]
             | "ReshuffleSegments" >> beam.Reshuffle()
-            | "ExtractSegment" >> beam.ParDo(_ExtractSegment(self, shared))
-            | "GroupParts" >> beam.GroupByKey()
-            | "FinishFilm" >> beam.ParDo(_FinishFilm(self, shared)).with_outputs(FAILED_TAG, main=DONE_TAG)
+            | "ExtractSegment" >> beam.ParDo(_ExtractSegment(self, shared)).with_outputs(TIMES_TAG, main=_PARTS_TAG)
         )
-        return {
-            tag: (extracted[tag], finished[tag]) | f"All{tag.capitalize()}" >> beam.Flatten()
-            for tag in (DONE_TAG, FAILED_TAG)
-        }
+        finished = (
+            parts[_PARTS_TAG]
+            | "GroupParts" >> beam.GroupByKey()
+            | "FinishFilm" >> beam.ParDo(_FinishFilm(self, shared)).with_outputs(FAILED_TAG, TIMES_TAG, main=DONE_TAG)
+        )
+        given = {tag: [extracted[tag], finished[tag]] for tag in (DONE_TAG, FAILED_TAG, TIMES_TAG)}
+        given[TIMES_TAG].append(parts[TIMES_TAG])
+        return {tag: each | f"All{tag.capitalize()}" >> beam.Flatten() for tag, each in given.items()}
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class _Part:
     failure: FilmOutcome | None = None
 
 
-class _WithExtractor(beam.DoFn):
+class _WithExtractor(TimedDoFn):
     """Holds a worker's networks (one copy per process) and its decoding process (one per thread)."""
 
     def __init__(self, work: ExtractFilms, shared: Shared):
@@ -129,7 +134,7 @@ class _WithExtractor(beam.DoFn):
 
 
 class _ExtractFilm(_WithExtractor):
-    def process(self, listed: ListedFilm) -> Iterator[Any]:
+    def work(self, listed: ListedFilm) -> Iterator[Any]:
         from beam_pipelines.extraction.one_film import ExtractedFilm, extract_film
 
         film = listed.film
@@ -151,7 +156,7 @@ class _ExtractFilm(_WithExtractor):
 
 
 class _ExtractSegment(_WithExtractor):
-    def process(self, segment: Any) -> Iterator[Any]:
+    def work(self, segment: Any) -> Iterator[Any]:
         from beam_pipelines.extraction.joining import extract_segment
 
         try:
@@ -164,7 +169,7 @@ class _ExtractSegment(_WithExtractor):
 
 
 class _FinishFilm(_WithExtractor):
-    def process(self, film_and_parts: tuple[str, Iterable[Any]]) -> Iterator[Any]:
+    def work(self, film_and_parts: tuple[str, Iterable[Any]]) -> Iterator[Any]:
         from beam_pipelines.extraction.joining import finish_film
 
         found = sorted(film_and_parts[1], key=lambda pair: pair[1].start)

@@ -19,6 +19,7 @@ from beam_pipelines.scoring.curve_files import CurveFiles
 from beam_pipelines.scoring.look_up import LookedUp, look_up
 from beam_pipelines.scoring.scored_film import FilmToScore
 from beam_pipelines.transforms import extract_films
+from beam_pipelines.transforms.outcomes import TIMES_TAG
 from beam_pipelines.transforms.read_films import ReadFilms
 
 
@@ -29,11 +30,13 @@ class Films(NamedTuple):
         to_score: `FilmToScore`s.
         skipped: `SkippedFilm`s, which need no work.
         failed: `FilmOutcome`s of films that failed before scoring.
+        times: `StageTimes` of extraction.
     """
 
     to_score: Sequence[beam.PCollection]
     skipped: Sequence[beam.PCollection]
     failed: Sequence[beam.PCollection]
+    times: Sequence[beam.PCollection] = ()
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,8 @@ class FromFilms:
             | extract_films.ExtractFilms(self.config.with_segments_of(self.cut_s), self.directory, self.descriptions)
         )
         to_score = extracted[extract_films.DONE_TAG] | "FindRecord" >> beam.Map(_find_record, self.directory)
-        return Films([*ready.to_score, to_score], ready.skipped, [*ready.failed, extracted[extract_films.FAILED_TAG]])
+        failed = [*ready.failed, extracted[extract_films.FAILED_TAG]]
+        return Films([*ready.to_score, to_score], ready.skipped, failed, [extracted[TIMES_TAG]])
 
 
 FilmSource = FromRecords | FromFilms

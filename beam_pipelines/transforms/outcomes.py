@@ -4,22 +4,26 @@
 
 Counts flow through the graph as data, one `FilmOutcome` per film, because Beam's counters also count retried bundles.
 They are summed up some thousand at a time, so no process holds those of a million films.
+So do the times of stages (`TimedDoFn`), which are summed on the way.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_pipelines.contracts.curves.curve_table import shard_of
 from beam_pipelines.contracts.film_warnings import to_rows
 from beam_pipelines.contracts.runs import FAILED, FilmOutcome
 from beam_pipelines.contracts.summed_outcomes import SummedOutcomes, sum_up, summarise, write_report
 from beam_pipelines.foundation.logs.structured_log import is_json
+from beam_pipelines.foundation.stage_times import REST, StageTimes, count_times, sum_of, to_json
 from beam_pipelines.transforms.packing import Pack, unpack
 
 COUNTERS = "cineaffect"
@@ -27,8 +31,40 @@ COUNTERS = "cineaffect"
 
 FILMS_PER_SUM = 10_000
 """So many outcomes are summed up at a time; those with warnings take up to 2 KB each."""
+TIMES_TAG = "times"
+"""The tag of a `TimedDoFn`'s times."""
 
 _LOG = logging.getLogger(__name__)
+
+
+class TimedDoFn(beam.DoFn):
+    """A DoFn that implements `work` instead of `process`; it also gives the times of a bundle (`TIMES_TAG`).
+
+    An element for which no stage had anything to do has none. The runner's page shows those of each element.
+    """
+
+    def work(self, element: Any) -> Iterable[Any]:
+        """What `process` gives; all of it is computed before the first output goes on."""
+        raise NotImplementedError
+
+    def start_bundle(self) -> None:
+        self.times: StageTimes = {}
+
+    def process(self, element: Any) -> Iterator[Any]:
+        with count_times() as times:
+            found = list(self.work(element))
+        if times.keys() - {REST}:
+            self.times = sum_of([self.times, times])
+            for name, counts in times.items():
+                for what, value in zip(("items", "bytes", "ms"), counts, strict=True):
+                    Metrics.distribution(COUNTERS, f"{name} {what}".replace(" ", "_")).update(round(value))
+        yield from found
+
+    def finish_bundle(self) -> Iterator[beam.pvalue.TaggedOutput]:
+        if self.times:
+            window = GlobalWindow()
+            times = WindowedValue(self.times, window.max_timestamp(), (window,))
+            yield beam.pvalue.TaggedOutput(TIMES_TAG, times)
 
 
 class WriteOutcomes(beam.PTransform):
@@ -40,6 +76,7 @@ class WriteOutcomes(beam.PTransform):
         about: further entries of the manifest (job, versions, fingerprints, configuration).
         failure_threshold: the share of failed films above which the run as a whole fails.
         after: PCollections whose writes must be finished before the manifest appears.
+        times: PCollections of `StageTimes`, whose sum the manifest has.
     """
 
     def __init__(
@@ -49,6 +86,7 @@ class WriteOutcomes(beam.PTransform):
         about: Mapping[str, Any],
         failure_threshold: float,
         after: Iterable[beam.PCollection] = (),
+        times: Sequence[beam.PCollection] = (),
     ):
         super().__init__()
         self.output = output
@@ -56,6 +94,7 @@ class WriteOutcomes(beam.PTransform):
         self.about = dict(about)
         self.failure_threshold = failure_threshold
         self.after = list(after)
+        self.times = tuple(times)
 
     def expand(self, outcomes: tuple[beam.PCollection, ...]) -> beam.PCollection:
         pipeline = outcomes[0].pipeline
@@ -66,6 +105,11 @@ class WriteOutcomes(beam.PTransform):
             for place, one in enumerate(outcomes)
         ]
         summed = packed | beam.Flatten() | "GroupBySum" >> beam.GroupByKey() | "SumUp" >> beam.Map(_sum_up)
+        further = {}
+        if self.times:
+            times = self.times | "AllTimes" >> beam.Flatten()
+            times |= "SumTimes" >> beam.CombineGlobally(sum_of).without_defaults()
+            further["times"] = beam.pvalue.AsList(times)
         finished = self.after | "AllWritten" >> beam.Flatten(pipeline=pipeline)
         return (
             pipeline
@@ -79,6 +123,7 @@ class WriteOutcomes(beam.PTransform):
                 films_in=self.films_in,
                 about=self.about,
                 failure_threshold=self.failure_threshold,
+                **further,
             )
         )
 
@@ -112,7 +157,9 @@ def _write_report(
     films_in: int,
     about: Mapping[str, Any],
     failure_threshold: float,
+    times: Sequence[StageTimes] = (),
 ) -> dict[str, Any]:
-    manifest = summarise(summed, films_in, about, failure_threshold)
+    taken = {"time_by_stage": to_json(sum_of(times))} if times else {}
+    manifest = summarise(summed, films_in, {**about, **taken}, failure_threshold)
     write_report(output, summed, manifest)
     return manifest

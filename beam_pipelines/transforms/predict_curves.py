@@ -36,8 +36,10 @@ from beam_pipelines.contracts.models.raw_prediction import RawPrediction
 from beam_pipelines.contracts.models.seen_features import UnlikeSeconds
 from beam_pipelines.extractors.built_once import built_once
 from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.foundation.stage_times import STARTING, StageTimes, add_times, count, count_times, stage
 from beam_pipelines.foundation.tensorflow_start import sees_gpu, start_tensorflow
 from beam_pipelines.scoring.scored_film import FilmToScore, ScoredFilm, failed_film
+from beam_pipelines.transforms.outcomes import TIMES_TAG, TimedDoFn
 
 SCORED_TAG = "scored"
 FAILED_TAG = "failed"
@@ -45,7 +47,8 @@ CPU_BATCH_S = 2048
 """Seconds of films that a model gets together on a processor; on a GPU it gets a block of its rows."""
 
 FilmInput = tuple[FilmToScore, FilmFeatures]
-FilmOutput = tuple[FilmToScore, RawPrediction, UnlikeSeconds | None]
+FilmOutput = tuple[FilmToScore, RawPrediction, UnlikeSeconds | None, StageTimes]
+"""The times are those of a batch, with its first film."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Inference:
 
 @dataclass
 class PredictCurves(beam.PTransform):
-    """From (`FilmToScore`, `FilmFeatures`) to {`scored`: `ScoredFilm`, `failed`: `FilmOutcome`}.
+    """From (`FilmToScore`, `FilmFeatures`) to {`scored`: `ScoredFilm`, `failed`: `FilmOutcome`, `times`}.
 
     Attributes:
         model: the exported model; one copy per process.
@@ -92,9 +95,9 @@ class PredictCurves(beam.PTransform):
             films
             | "BatchFilms" >> beam.ParDo(_BatchFilms(self.inference.batch_s))
             | "RunInference" >> RunInference(FilmModelHandler(self.model, self.inference))
-            | "SmoothCurve" >> beam.ParDo(smooth).with_outputs(FAILED_TAG, main=SCORED_TAG)
+            | "SmoothCurve" >> beam.ParDo(smooth).with_outputs(FAILED_TAG, TIMES_TAG, main=SCORED_TAG)
         )
-        return {SCORED_TAG: smoothed[SCORED_TAG], FAILED_TAG: smoothed[FAILED_TAG]}
+        return {tag: smoothed[tag] for tag in (SCORED_TAG, FAILED_TAG, TIMES_TAG)}
 
 
 class ModelOfProcess:
@@ -106,6 +109,7 @@ class ModelOfProcess:
         self._inference = inference
 
     @built_once
+    @stage(STARTING, 1)
     def loaded(self) -> ExportedModel:
         """The model."""
         start_tensorflow(self._inference.threads_per_worker)
@@ -154,13 +158,14 @@ class FilmModelHandler(ModelHandler[FilmInput, FilmOutput, ModelOfProcess]):
         self, batch: Sequence[FilmInput], model: ModelOfProcess, inference_args: dict[str, Any] | None = None
     ) -> Iterable[FilmOutput]:
         """The predictions of some films, in their order; each film has the values that it has alone."""
-        films, inference, loaded = [features for _, features in batch], self._inference, model.loaded
-        predictions = loaded.predict_films(films, inference.stride_s)
-        predictions = explain_films(loaded, films, predictions, inference.explain, inference.stride_s)
-        return [
-            (film, prediction, loaded.unlike(features))
-            for (film, features), prediction in zip(batch, predictions, strict=True)
-        ]
+        films, inference = [features for _, features in batch], self._inference
+        with count_times() as times, stage("model", sum(film.seconds for film in films), self.get_num_bytes(batch)):
+            loaded = model.loaded
+            predictions = loaded.predict_films(films, inference.stride_s)
+            predictions = explain_films(loaded, films, predictions, inference.explain, inference.stride_s)
+            unlike = [loaded.unlike(features) for features in films]
+        of_films = [times, *({} for _ in films[1:])]
+        return list(zip([film for film, _ in batch], predictions, unlike, of_films, strict=True))
 
     def get_num_bytes(self, batch: Sequence[FilmInput]) -> int:
         """The size of the features in bytes, for Beam's metrics (by default Beam pickles the batch to measure it)."""
@@ -193,7 +198,7 @@ class _BatchFilms(beam.DoFn):
             yield WindowedValue(self.waiting, GlobalWindow().max_timestamp(), (GlobalWindow(),))
 
 
-class _SmoothCurve(beam.DoFn):
+class _SmoothCurve(TimedDoFn):
     def __init__(
         self,
         smoothing: SmoothingConfig,
@@ -206,12 +211,14 @@ class _SmoothCurve(beam.DoFn):
         self.scorer = scorer
         self.half_widths = half_widths
 
-    def process(self, element: FilmOutput) -> Iterator[Any]:
-        film, raw, unlike = element
+    def work(self, element: FilmOutput) -> Iterator[Any]:
+        film, raw, unlike, times = element
+        add_times(times)
         try:
-            curve = smoothed_curve(
-                film.film_id, raw.values, self.smoothing, self.label_range, raw.members, self.half_widths, raw.shares
-            )
+            with stage("smoothing"):
+                how = self.smoothing, self.label_range, raw.members, self.half_widths, raw.shares
+                curve = smoothed_curve(film.film_id, raw.values, *how)
+                count(curve.seconds, sum(values.nbytes for values in raw.values.values()))
         except FilmError as error:
             yield beam.pvalue.TaggedOutput(FAILED_TAG, failed_film(film, error))
         else:

@@ -25,6 +25,7 @@ from beam_pipelines.foundation.logs.structured_log import about
 from beam_pipelines.scoring.curve_files import CurveFiles, FinishedFilms
 from beam_pipelines.scoring.look_up import cannot_open, look_up_film
 from beam_pipelines.scoring.scored_film import FilmToScore, SkippedFilm, failed_film
+from beam_pipelines.transforms.outcomes import TIMES_TAG, TimedDoFn
 from beam_pipelines.transforms.predict_curves import FAILED_TAG, SCORED_TAG, Inference, PredictCurves
 
 SKIPPED_TAG = "skipped"
@@ -32,7 +33,7 @@ SKIPPED_TAG = "skipped"
 
 @dataclass
 class ScoreFilms(beam.PTransform):
-    """From `FilmToScore` to {`scored`: `ScoredFilm`, `skipped`: `SkippedFilm`, `failed`: `FilmOutcome`}.
+    """From `FilmToScore` to `scored` (`ScoredFilm`), `skipped` (`SkippedFilm`), `failed` (`FilmOutcome`) and `times`.
 
     Attributes:
         model: the exported model; one copy per process.
@@ -48,14 +49,16 @@ class ScoreFilms(beam.PTransform):
 
     def expand(self, films: beam.PCollection) -> Mapping[str, beam.PCollection]:
         read = films | "ReadFeatures" >> beam.ParDo(_ReadFeatures(self.model, self.files)).with_outputs(
-            SKIPPED_TAG, FAILED_TAG, main="read"
+            SKIPPED_TAG, FAILED_TAG, TIMES_TAG, main="read"
         )
         predicted = read["read"] | PredictCurves(self.model, self.smoothing, self.files.scorer, self.inference)
         failed = (read[FAILED_TAG], predicted[FAILED_TAG]) | "Failed" >> beam.Flatten()
-        return {SCORED_TAG: predicted[SCORED_TAG], SKIPPED_TAG: read[SKIPPED_TAG], FAILED_TAG: failed}
+        times = (read[TIMES_TAG], predicted[TIMES_TAG]) | "Times" >> beam.Flatten()
+        outputs = {SCORED_TAG: predicted[SCORED_TAG], SKIPPED_TAG: read[SKIPPED_TAG]}
+        return {**outputs, FAILED_TAG: failed, TIMES_TAG: times}
 
 
-class _ReadFeatures(beam.DoFn):
+class _ReadFeatures(TimedDoFn):
     def __init__(self, model: ModelReference, files: CurveFiles):
         self.model = model
         self.files = files
@@ -65,7 +68,7 @@ class _ReadFeatures(beam.DoFn):
     def setup(self) -> None:
         self.finished = self.shared.acquire(lambda: FinishedFilms(self.files))
 
-    def process(self, film: FilmToScore) -> Iterator[Any]:
+    def work(self, film: FilmToScore) -> Iterator[Any]:
         found = look_up_film(film, self.finished)
         if isinstance(found, SkippedFilm):
             yield beam.pvalue.TaggedOutput(SKIPPED_TAG, found)

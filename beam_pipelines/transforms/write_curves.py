@@ -12,7 +12,7 @@ same films is kept. Films of earlier runs stay in the table if the same model an
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from beam_pipelines.contracts.curves.done_marker import DoneMarker
 from beam_pipelines.contracts.runs import DONE, SKIPPED, FilmOutcome
 from beam_pipelines.scoring.curve_files import CurveFiles, WrittenPart
 from beam_pipelines.scoring.scored_film import ScoredFilm, SkippedFilm
+from beam_pipelines.transforms.outcomes import TIMES_TAG, TimedDoFn
 from beam_pipelines.transforms.packing import VALUES_PER_PACK, Pack, unpack
 
 OUTCOMES_TAG = "outcomes"
@@ -36,10 +37,10 @@ Entry = tuple[DoneMarker, AffectCurve | None]
 
 @dataclass
 class WriteCurves(beam.PTransform):
-    """From (`ScoredFilm`s, `SkippedFilm`s) to {`outcomes`, `written`, `table`}.
+    """From (`ScoredFilm`s, `SkippedFilm`s) to {`outcomes`, `written`, `table`, `times`}.
 
-    These are the `FilmOutcome`s of both, the `ScoredFilm`s whose files are written, and one element once the table is
-    written.
+    These are the `FilmOutcome`s of both, the `ScoredFilm`s whose files are written, one element once the table is
+    written, and `StageTimes`.
 
     Attributes:
         files: the run's files.
@@ -49,21 +50,24 @@ class WriteCurves(beam.PTransform):
 
     def expand(self, films: tuple[beam.PCollection, beam.PCollection]) -> Mapping[str, Any]:
         scored, skipped = films
-        written = scored | "WriteFilm" >> beam.Map(_write_film, self.files)
+        wrote = scored | "WriteFilm" >> beam.ParDo(_WriteFilm(self.files)).with_outputs(TIMES_TAG, main=WRITTEN_TAG)
+        written = wrote[WRITTEN_TAG]
         outcomes = (written | "Done" >> beam.Map(_outcome), skipped | "Skipped" >> beam.Map(_outcome))
         together = VALUES_PER_PACK if self.files.csv else 1  # curves are large
         entries = (
             written | "EntryOfScored" >> beam.Map(_entry_of_scored, self.files) | "PackScored" >> Pack(together),
             skipped | "EntryOfSkipped" >> beam.Map(_entry_of_skipped, self.files) | "PackSkipped" >> Pack(),
         )
-        return {OUTCOMES_TAG: outcomes, WRITTEN_TAG: written, TABLE_TAG: entries | WriteCurveTable(self.files)}
+        table = entries | WriteCurveTable(self.files)
+        times = (wrote[TIMES_TAG], table[TIMES_TAG]) | "Times" >> beam.Flatten()
+        return {OUTCOMES_TAG: outcomes, WRITTEN_TAG: written, TABLE_TAG: table[TABLE_TAG], TIMES_TAG: times}
 
 
 @dataclass
 class WriteCurveTable(beam.PTransform):
-    """From a tuple of PCollections of (shard, packed `Entry`s) to one element, once the table is written.
+    """From a tuple of PCollections of (shard, packed `Entry`s) to {`table`, `times`}.
 
-    All its parts are written then, and those of another division removed.
+    `table` has one element, once all parts are written and those of another division removed.
 
     Attributes:
         files: the run's files. All its parts are checked, even those without films of this run.
@@ -71,24 +75,29 @@ class WriteCurveTable(beam.PTransform):
 
     files: CurveFiles
 
-    def expand(self, entries: tuple[beam.PCollection, ...]) -> beam.PCollection:
+    def expand(self, entries: tuple[beam.PCollection, ...]) -> Mapping[str, beam.PCollection]:
         pipeline = entries[0].pipeline
         shards = pipeline | "Shards" >> beam.Create([(shard, None) for shard in range(self.files.shards)])
         parts = (
             {"films": entries | beam.Flatten(), "shards": shards}
             | "GroupByShard" >> beam.CoGroupByKey()
-            | "WritePart" >> beam.Map(_write_part, self.files)
+            | "WritePart" >> beam.ParDo(_WritePart(self.files)).with_outputs(TIMES_TAG, main="parts")
         )
-        return (
+        table = (
             pipeline
             | "OneTable" >> beam.Create([None])
-            | "RemoveOtherParts" >> beam.Map(_remove_other_parts, beam.pvalue.AsList(parts), self.files)
+            | "RemoveOtherParts" >> beam.Map(_remove_other_parts, beam.pvalue.AsList(parts["parts"]), self.files)
         )
+        return {TABLE_TAG: table, TIMES_TAG: parts[TIMES_TAG]}
 
 
-def _write_film(scored: ScoredFilm, files: CurveFiles) -> ScoredFilm:
-    files.write_film(scored.marker, scored.curve)
-    return scored
+class _WriteFilm(TimedDoFn):
+    def __init__(self, files: CurveFiles):
+        self.files = files
+
+    def work(self, scored: ScoredFilm) -> Iterator[ScoredFilm]:
+        self.files.write_film(scored.marker, scored.curve)
+        yield scored
 
 
 def _outcome(film: ScoredFilm | SkippedFilm) -> FilmOutcome:
@@ -112,11 +121,15 @@ def _entry_of_skipped(skipped: SkippedFilm, files: CurveFiles) -> tuple[int, Ent
     return files.shard_of(skipped.film.film_id), (skipped.marker, None)
 
 
-def _write_part(grouped: tuple[int, Mapping[str, Iterable[bytes]]], files: CurveFiles) -> WrittenPart:
-    shard, by_source = grouped
-    entries: list[Entry] = list(unpack(by_source["films"]))
-    curves = {marker.film_id: curve for marker, curve in entries if curve is not None}
-    return files.write_part(shard, [marker for marker, _ in entries], curves)
+class _WritePart(TimedDoFn):
+    def __init__(self, files: CurveFiles):
+        self.files = files
+
+    def work(self, grouped: tuple[int, Mapping[str, Iterable[bytes]]]) -> Iterator[WrittenPart]:
+        shard, by_source = grouped
+        entries: list[Entry] = list(unpack(by_source["films"]))
+        curves = {marker.film_id: curve for marker, curve in entries if curve is not None}
+        yield self.files.write_part(shard, [marker for marker, _ in entries], curves)
 
 
 def _remove_other_parts(_: None, parts: list[WrittenPart], files: CurveFiles) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -102,6 +103,22 @@ def test_good_films_beside_bad_ones_are_done(extracted):
     assert manifest["untrained"] == ["audio", "face", "image"]
 
 
+def test_the_manifest_says_where_the_time_went_also_that_of_failed_films(extracted, films):
+    taken = read_json(extracted / "run_manifest.json")["time_by_stage"]
+    # Seven seconds of film, three of them without sound; no faces, and the detector takes pictures as they are.
+    items = {name: each["items"] for name, each in taken.items()}
+    assert items.pop("starting") >= 2  # the decoder and the detector; networks may be kept
+    assert items == {
+        "reading": 6, "probing": 6, "picture decoding": 7, "sound decoding": 7, "scaling": 2 * 7,
+        "image network": 7, "audio network": 4, "face detector": 7, "writing": 3, "rest": 0,
+    }  # fmt: skip
+    sizes = {name: each["bytes"] for name, each in taken.items()}
+    assert sizes["reading"] == sizes["probing"] == sum(path.stat().st_size for path in films.iterdir())
+    assert sizes["writing"] == sum(path.stat().st_size for path in extracted.glob("*.tfrecord"))
+    assert sizes["image network"] == 7 * 299 * 299 * 3
+    assert all(each["ms"] > 0 for each in taken.values())
+
+
 @pytest.mark.parametrize(
     ("film", "seconds", "has_sound"), [("with_sound", 3, True), ("silent", 3, False), ("half_second", 1, True)]
 )
@@ -131,7 +148,7 @@ def test_modalities_added_one_by_one_give_the_bytes_of_one_run(films, extracted,
     assert {name for name in added.keys() | at_once.keys() if added.get(name) != at_once.get(name)} == set()
 
 
-def test_a_second_run_does_nothing_but_what_has_changed(films, extracted, tmp_path):
+def test_a_second_run_does_nothing_but_what_has_changed(films, extracted, tmp_path, capsys):
     folder, output = tmp_path / "films", tmp_path / "features"
     folder.mkdir()
     for name in ("with_sound.mp4", "silent.mp4"):
@@ -139,9 +156,13 @@ def test_a_second_run_does_nothing_but_what_has_changed(films, extracted, tmp_pa
     only_sound = ("--workers", "1", "--set=modalities=[audio]")
     assert run(folder, output, *only_sound) == 0
     stamps = {path.name: path.stat().st_mtime_ns for path in output.glob("*.tfrecord")}
+    line = r"^time: ([a-z ]+ \d+ %, ){2}[a-z ]+ \d+ % of \d+ core ms a film second$"
+    assert re.search(line, capsys.readouterr().out, re.M)
     before = records.read_record(str(output / "silent.mp4.tfrecord"))
 
     assert run(folder, output, *only_sound) == 0
+    assert "time: " not in capsys.readouterr().out
+    assert "time_by_stage" not in read_json(output / "run_manifest.json")
     assert read_json(output / "run_manifest.json")["films"]["skipped"] == 2
     assert {path.name: path.stat().st_mtime_ns for path in output.glob("*.tfrecord")} == stamps
 

@@ -82,6 +82,12 @@ def test_records_are_those_of_whole_films_also_of_damaged_ones(films, whole, tmp
     assert quality["frames_corrupt"] + quality["packet_errors"] > 0
     manifest = json.loads((tmp_path / "run_manifest.json").read_text())
     assert manifest["films"] == {"in": 3, "done": 3, "skipped": 0, "failed": 0}
+    taken = manifest["time_by_stage"]
+    segments = {300: 3 + 2, 600: 2}[segment_s]
+    # A film that is extracted again in one piece is counted again.
+    again_s = 340 if segment_s == 300 else 0
+    assert taken["picture decoding"]["items"] == taken["face detector"]["items"] == SECONDS + 340 + 2 + again_s
+    assert taken["writing"]["items"] == segments + 3
 
 
 def test_parts_of_a_killed_run_are_taken_and_damaged_ones_made_again(films, whole, tmp_path, monkeypatch):

@@ -94,6 +94,17 @@ def test_the_manifest_says_what_was_scored_with_what(undisturbed):
     assert manifest["film_hours"]["done"] == pytest.approx(sum(SECONDS.values()) / 3600, abs=1e-6)
 
 
+def test_the_manifest_says_where_the_time_went(undisturbed):
+    output, manifest = undisturbed
+    taken, seconds = manifest["time_by_stage"], sum(SECONDS.values())
+    of_films = dict.fromkeys(("reading", "writing", "table", "plots"), 4)
+    items = {name: each["items"] for name, each in taken.items()}
+    assert items == {**of_films, "starting": 1, "model": seconds, "smoothing": seconds, "rest": 0}
+    assert all(each["ms"] > 0 for each in taken.values())
+    for name, folder in (("writing", "curves"), ("plots", "plots"), ("table", "curves.parquet")):
+        assert taken[name]["bytes"] == sum(path.stat().st_size for path in (output / folder).iterdir()), name
+
+
 def test_a_second_run_skips_everything_and_touches_nothing(exports, features, tmp_path, capsys):
     run(features, exports, tmp_path / "out")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "curves").iterdir()}

@@ -51,7 +51,7 @@ def test_the_handler_calls_the_model_once_a_batch(place, monkeypatch):
     batch = [(n, features_of(make_film_record("f", n, seed=n), reference.card)) for n in (5, 30, 1)]
     answers = list(FilmModelHandler(reference, Inference()).run_inference(batch, SimpleNamespace(loaded=model)))
     assert calls == [[5, 30, 1]]
-    for (seconds, features), (film, raw, unlike) in zip(batch, answers, strict=True):
+    for (seconds, features), (film, raw, unlike, _) in zip(batch, answers, strict=True):
         assert film == seconds
         assert unlike is None
         np.testing.assert_array_equal(raw.valence, predict([features])[0].valence)

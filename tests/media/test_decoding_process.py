@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.foundation.stage_times import count_times
 from beam_pipelines.media.audio.audio_windows import audio_windows
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import MediaLimits, probe_film
@@ -240,3 +241,34 @@ def test_the_child_loads_neither_beam_nor_tensorflow():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_childs_time_comes_back_also_of_a_film_that_is_left_or_fails(film, tmp_path, decoder):
+    (tmp_path / "text.mp4").write_text("no film\n" * 100)
+    probe = probe_film(film)
+    with count_times() as times:
+        assert len(numbers(decoder, film, range(2, 9))) == 7
+        windows = list(decoder.sound(film, probe, range(3), DecodeQuality(), 0.96))
+        with pytest.raises(FilmError):
+            decoder.probe(tmp_path / "text.mp4", LIMITS)
+    assert {name: spent[0] for name, spent in times.items() if name != "rest"} == {
+        "starting": 1,
+        "picture decoding": 7,
+        "scaling": 7,
+        "sound decoding": 3,
+        "probing": 1,
+    }
+    assert times["picture decoding"][1] == times["scaling"][1] == 7 * 3 * probe.width_px * probe.height_px
+    assert times["sound decoding"][1] == sum(window.samples.nbytes for window in windows)
+    assert times["probing"][1] == (tmp_path / "text.mp4").stat().st_size
+    assert all(ms > 0 for _, _, ms in times.values())
+
+    # What the child has done for a film that is left is known only to the system, to 10 ms.
+    large = tmp_path / "large.mp4"
+    write_still(large, 3840, 2160)
+    with count_times() as times:
+        frames = decoder.pictures(large, probe_film(large), range(1), DecodeQuality(), LIMITS)
+        next(frames)
+        frames.close()
+    assert times["picture decoding"][0] == 1
+    assert times["picture decoding"][2] > 0

@@ -72,5 +72,5 @@ def test_a_record_that_vanishes_after_the_look_up_is_that_films_failure(scored, 
     step = _ReadFeatures(model, files)
     step.setup()
     gone = FilmToScore("gone", "gone.mp4", str(tmp_path / "gone.tfrecord"), checksum="as it was looked up")
-    (output,) = step.process(gone)
+    (output,) = step.work(gone)
     assert (output.tag, output.value.reason) == (FAILED_TAG, "no_record")

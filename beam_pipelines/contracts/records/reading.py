@@ -26,6 +26,7 @@ from beam_pipelines.contracts.records.sequence_example import (
 )
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import CineAffectError
+from beam_pipelines.foundation.stage_times import READING, count, stage
 
 _MOST_CONTEXT_BYTES = 1 << 18
 """The largest context; usually it has a few kilobytes: addresses, fingerprints, descriptions."""
@@ -39,6 +40,7 @@ class RecordError(CineAffectError):
     """A feature record can't be read: it is incomplete, damaged, or no record of this project; the text names it."""
 
 
+@stage(READING, 1)
 def read_record(uri: str, modalities: Sequence[str] | None = None) -> FilmRecord:
     """Reads a film's record: all modalities, or the named ones that it holds.
 
@@ -48,7 +50,9 @@ def read_record(uri: str, modalities: Sequence[str] | None = None) -> FilmRecord
     """
     with _parsing(uri):
         header, parts = _read_segments(uri, modalities, _Segment.every_list)
-        return FilmRecord(header, {m: _make_track(header.descriptions[m], _join(lists)) for m, lists in parts.items()})
+        tracks = {m: _make_track(header.descriptions[m], _join(lists)) for m, lists in parts.items()}
+        count(size_bytes=sum(track.values.nbytes for track in tracks.values()))
+        return FilmRecord(header, tracks)
 
 
 def read_presence(uri: str, modalities: Sequence[str] | None = None) -> tuple[RecordHeader, dict[str, np.ndarray]]:

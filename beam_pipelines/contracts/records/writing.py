@@ -14,6 +14,7 @@ from beam_pipelines.contracts.records.feature_track import FeatureTrack, FilmRec
 from beam_pipelines.contracts.records.layout import MAX_RECORD_BYTES, key_of
 from beam_pipelines.contracts.records.sequence_example import BYTES, FLOATS, INTEGERS, SequenceExample, pack_rows
 from beam_pipelines.foundation import storage
+from beam_pipelines.foundation.stage_times import WRITING, stage
 
 # A float takes 4 bytes. Presence, timestamps, boxes and the framing of lists take less than this per second and
 # modality.
@@ -22,7 +23,7 @@ _OTHER_BYTES = 600
 
 def write_record(record: FilmRecord, uri: str) -> None:
     """Writes a film's record; it appears under its name only when it is whole. Equal records give equal bytes."""
-    with storage.whole_file(uri) as path:
+    with stage(WRITING, 1), storage.whole_file(uri) as path:
         tfrecord.write_frames(path, to_sequence_examples(record))
 
 

@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
+from beam_pipelines.foundation.stage_times import stage
+
 Network = Callable[[np.ndarray], np.ndarray]
 """Raw inputs [n, …], any n -> float32 [n, D]."""
+
+
+def counted(name: str, network: Network) -> Network:
+    """The network, whose rows and time count for a stage of that name."""
+
+    def ask(rows: np.ndarray) -> np.ndarray:
+        with stage(name, len(rows), rows.nbytes):
+            return network(rows)
+
+    return ask
+
+
+def one_at_a_time(network: Network) -> Network:
+    """The network, for one thread at a time."""
+    lock = threading.Lock()
+
+    def ask(rows: np.ndarray) -> np.ndarray:
+        with lock:
+            return network(rows)
+
+    return ask
 
 
 class FilmRows(Protocol):

@@ -17,6 +17,7 @@ from beam_pipelines.contracts.records.feature_track import FeatureTrack
 from beam_pipelines.extractors.signals.columns import PICTURE_SIGNALS, SOUND_SIGNALS
 from beam_pipelines.extractors.signals.picture_signals import film_of_pictures, second_of_picture
 from beam_pipelines.extractors.signals.sound_signals import AFTER_S, BEFORE_S, film_of_sound, second_of_sound
+from beam_pipelines.foundation.stage_times import stage
 from beam_pipelines.media.audio.channel_windows import ChannelWindow
 from beam_pipelines.media.decode import DecodeQuality
 from beam_pipelines.media.probe import FilmProbe
@@ -35,7 +36,8 @@ class PictureSignals:
 
     def add(self, frame: SampledFrame) -> None:
         """Takes the picture of the next second."""
-        self._rows.append(second_of_picture(frame, self._shape).astype(np.float32))
+        with stage(PICTURE_SIGNALS, 1, frame.image.nbytes):
+            self._rows.append(second_of_picture(frame, self._shape).astype(np.float32))
         self._timestamps_us.append(frame.timestamp_us)
 
     def flush(self) -> None:
@@ -77,7 +79,8 @@ class SoundSignals:
 
     def add(self, window: ChannelWindow) -> None:
         """Takes the sound of the next second."""
-        self._rows.append(second_of_sound(window).astype(np.float32))
+        with stage(SOUND_SIGNALS, 1, window.samples.nbytes):
+            self._rows.append(second_of_sound(window).astype(np.float32))
         self._present.append(window.present)
         self._seconds.append(window.t)
 
@@ -96,10 +99,12 @@ def of_whole_film(tracks: Mapping[str, FeatureTrack]) -> dict[str, FeatureTrack]
     """The tracks of a whole film, of which those of signals get their columns; the others stay as they are."""
     made = dict(tracks)
     if PICTURE_SIGNALS in made:
-        made[PICTURE_SIGNALS] = _with(made[PICTURE_SIGNALS], film_of_pictures(made[PICTURE_SIGNALS].values))
+        with stage(PICTURE_SIGNALS):
+            made[PICTURE_SIGNALS] = _with(made[PICTURE_SIGNALS], film_of_pictures(made[PICTURE_SIGNALS].values))
     if SOUND_SIGNALS in made:
         track = made[SOUND_SIGNALS]
-        made[SOUND_SIGNALS] = _with(track, film_of_sound(track.values, track.present[:, 0] > 0))
+        with stage(SOUND_SIGNALS):
+            made[SOUND_SIGNALS] = _with(track, film_of_sound(track.values, track.present[:, 0] > 0))
     return made
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from beam_pipelines.foundation.errors import ConfigurationError, FilmError, StorageError
+from beam_pipelines.foundation.stage_times import count
 from beam_pipelines.foundation.storage import object_storage
 from beam_pipelines.foundation.storage.local_errors import full_disk_explained, long_name_explained
 
@@ -179,6 +180,7 @@ def whole_file(uri: str) -> Iterator[Path]:
     try:
         with full_disk_explained(uri, target.parent):
             yield path
+        count(size_bytes=path.stat().st_size)
         with long_name_explained(uri):
             os.replace(path, target)
     finally:

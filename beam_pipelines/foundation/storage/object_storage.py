@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from beam_pipelines.foundation.errors import OutageError, StorageError
+from beam_pipelines.foundation.stage_times import count
 
 SCHEME = "gs://"
 PAGE_OBJECTS = 1000
@@ -126,6 +127,7 @@ def upload_bytes(uri: str, content: bytes) -> None:
     """
     try:
         with _explained(uri):
+            count(size_bytes=len(content))
             _blob(uri).upload_from_string(content, content_type=_OCTETS, retry=_patient())
     except FileNotFoundError as error:
         raise _no_bucket(uri) from error
@@ -141,9 +143,11 @@ def upload(uri: str, path: Path) -> None:
     with path.open("rb") as file:
         try:
             with _explained(uri):
+                size = path.stat().st_size
+                count(size_bytes=size)
                 blob = _blob(uri)
                 blob.chunk_size = _UPLOAD_PIECE_BYTES  # bounds the memory; without it a piece is 100 MiB
-                blob.upload_from_file(file, size=path.stat().st_size, content_type=_OCTETS, retry=_patient())
+                blob.upload_from_file(file, size=size, content_type=_OCTETS, retry=_patient())
         except FileNotFoundError as error:
             raise _no_bucket(uri) from error
 

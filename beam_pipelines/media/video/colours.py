@@ -18,6 +18,7 @@ import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
 
 from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.foundation.stage_times import SCALING, count, stage
 
 STEP = "decode"
 HDR_TRANSFERS = {int(ColorTrc.SMPTE2084): "PQ", int(ColorTrc.ARIB_STD_B67): "HLG"}
@@ -64,6 +65,7 @@ class ToRgb:
         self._name, self._height_px, self._width_px = name, height_px, width_px
         self._reformatter = VideoReformatter()
 
+    @stage(SCALING, 1)
     def __call__(self, frame: Any) -> tuple[np.ndarray, int]:
         """Red, green and blue, uint8 [3, height, width], and how many pixels are brighter than SDR's white.
 
@@ -92,6 +94,7 @@ class ToRgb:
 
     def _channels(self, converted: Any) -> np.ndarray:
         channels = np.empty((3, self._height_px, self._width_px), np.uint8)
+        count(size_bytes=channels.nbytes)
         for channel, place in zip(channels, _RED_GREEN_BLUE, strict=True):
             plane: Any = converted.planes[place]
             rows = np.frombuffer(plane, np.uint8).reshape(self._height_px, plane.line_size)

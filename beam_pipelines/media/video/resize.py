@@ -10,6 +10,7 @@ import av
 import numpy as np
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
+from beam_pipelines.foundation.stage_times import SCALING, count, stage
 from beam_pipelines.media.video.orientation import Orientation
 from beam_pipelines.media.video.picture_shape import PictureShape
 
@@ -17,6 +18,7 @@ from beam_pipelines.media.video.picture_shape import PictureShape
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 
+@stage(SCALING, 1)
 def resize_image(image: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
     """Scales an RGB picture to exactly the given size; the aspect ratio is not kept.
 
@@ -39,6 +41,7 @@ def resize_image(image: np.ndarray, height_px: int, width_px: int) -> np.ndarray
         raise ValueError(f"a picture must be uint8 [height, width, 3], this one is {image.dtype} {list(image.shape)}")
     if min(height_px, width_px, *image.shape) < 1:
         raise ValueError(f"can't scale a picture of {list(image.shape)} to {height_px} x {width_px} pixels")
+    count(size_bytes=image.nbytes)
     if image.shape[:2] == (height_px, width_px):
         return image.copy()
     shrinks = height_px <= image.shape[0] and width_px <= image.shape[1]

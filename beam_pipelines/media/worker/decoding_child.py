@@ -12,6 +12,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -23,6 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.foundation.stage_times import STARTING, count_times
 from beam_pipelines.media.audio.audio_windows import audio_windows
 from beam_pipelines.media.audio.channel_windows import channel_windows
 from beam_pipelines.media.decode import DecodeQuality
@@ -59,17 +61,25 @@ def main() -> int:
     tasks: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read_tasks, args=(sys.stdin.buffer, tasks), daemon=True).start()
     sys.excepthook = partial(_report, answers)
-    send(answers, {"kind": "ready"})
+    send(answers, {"kind": "ready", "times": {STARTING: (1, 0, 1000 * time.process_time())}})
     while True:
         task = tasks.get()
         try:
-            send(answers, {"kind": "end", **_TASKS[task["task"]](task, answers)})
-        except FilmError as error:
-            send(answers, {"kind": "error", "step": error.step, "reason": error.reason, "detail": error.detail})
+            with count_times(task["stage"]) as times:
+                end = _end_of(task, answers)
+            send(answers, {**end, "times": times})
         except MemoryError:
             return EXIT_OUT_OF_MEMORY
         except BrokenPipeError:
             return 0
+
+
+def _end_of(task: Mapping[str, Any], answers: BinaryIO) -> dict[str, Any]:
+    """Works on a task; returns the last message about it."""
+    try:
+        return {"kind": "end", **_TASKS[task["task"]](task, answers)}
+    except FilmError as error:
+        return {"kind": "error", "step": error.step, "reason": error.reason, "detail": error.detail}
 
 
 def _report(answers: BinaryIO, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

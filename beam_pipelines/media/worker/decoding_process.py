@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from beam_pipelines.foundation.errors import FilmError
+from beam_pipelines.foundation.stage_times import PROBING, STARTING, stage
 from beam_pipelines.media.audio.audio_windows import AUDIO_RATE_HZ, AudioWindow
 from beam_pipelines.media.audio.channel_windows import ChannelWindow
 from beam_pipelines.media.decode import DecodeQuality
@@ -44,6 +45,10 @@ STEP = "decode"
 TIMEOUT, OUT_OF_MEMORY, CRASHED, UNFORESEEN = "timeout", "out_of_memory", "crashed", "unforeseen_error"
 
 _START_DEADLINE_S = 120.0
+_SOUND = "sound decoding"
+_STAGES = {"probe": PROBING, "plan": PROBING, "sound": _SOUND, "channels": _SOUND}
+_STAGES |= {"pictures": "picture decoding", "text": "subtitles", "gpu": STARTING}
+"""Task -> the stage for which its time counts (`stage_times`)."""
 # A probe reads its film at most nine times (stills, three searches for sound, packets, jumps, joined clock, black bars
 # twice), other tasks less. A task that reads much more is in a loop.
 _MOST_READINGS = 12
@@ -86,7 +91,8 @@ class DecodingProcess:
     ) -> FilmProbe:
         """Probes a film as `media.probe.probe_film` does; with `crop_bars` it also finds the bars to cut off."""
         task = {"path": os.fspath(path), "limits": asdict(limits), "sound_track": sound_track, "crop_bars": crop_bars}
-        end = self._result({"task": "probe", **task})
+        with stage(PROBING, 1, size_bytes(os.fspath(path))):
+            end = self._result({"task": "probe", **task})
         return probe_from_message(end["probe"])
 
     def is_planned(self, path: str | Path, probe: FilmProbe, mode: DecodeMode = EXACT) -> bool:
@@ -202,14 +208,15 @@ class DecodingProcess:
             # Somebody keeps an iterator that isn't at its end: what is left of its answers would be taken for ours.
             self.close()
         child = self._child = self._child or self._start()
-        self._answering, complete = True, False
+        self._answering, complete, at = True, False, _STAGES[task["task"]]
         try:
-            self._send(child, task)
+            self._send(child, {**task, "stage": at})
             allowed_bytes = child.bytes_read() + _MOST_READINGS * (size_bytes(task["path"]) + PIPE_BYTES)
             while not complete:
                 if child is not self._child:
                     raise RuntimeError(f"{task['path']}: another task began before all answers to this one were taken")
                 message = self._next(child, task["path"], self._deadline_s, allowed_bytes)
+                child.count(at, message)
                 if message is None:
                     raise self._ended(child, task["path"])
                 if message[0]["kind"] == "unforeseen":
@@ -224,6 +231,7 @@ class DecodingProcess:
             if child is self._child:
                 self._answering = False
                 if not complete:
+                    child.count(at, None)
                     self.close()
 
     def _start(self) -> Child:
@@ -236,6 +244,7 @@ class DecodingProcess:
             # Not a film's fault: a broken installation, or no memory for a process at all.
             child.process.kill()
             raise RuntimeError(f"the decoding process did not start: exit code {child.process.wait()}, {child.command}")
+        child.count(STARTING, ready)
         return child
 
     def _send(self, child: Child, task: dict[str, Any]) -> None:

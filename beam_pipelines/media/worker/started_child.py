@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from beam_pipelines.foundation.stage_times import add_times
 from beam_pipelines.media.worker.decoding_messages import receive
 from beam_pipelines.media.worker.kept_memory import keep_freed_memory
 
@@ -20,6 +21,8 @@ PIPE_BYTES = 1 << 20
 # So many pictures wait; one of 1080p has 6 MB.
 _QUEUE_LENGTH = 4
 _PROJECT_ROOT = Path(__file__).resolve().parents[3]
+_ITEMS = ("picture", "sound", "channels", "text")
+"""The kinds of messages that are an item of their stage."""
 
 
 @dataclass
@@ -30,11 +33,13 @@ class Child:
         process: the process.
         messages: its messages; None when it has ended.
         command: how it was started, for errors.
+        counted_ms: how much of its processor time has been counted.
     """
 
     process: subprocess.Popen[bytes]
     messages: queue.Queue[tuple[dict[str, Any], memoryview] | None]
     command: str
+    counted_ms: float = 0.0
 
     def bytes_read(self) -> int:
         """How many bytes it has read so far, from any file; 0 if the system doesn't say."""
@@ -43,6 +48,28 @@ class Child:
         except OSError:
             return 0
         return int(text.split("rchar:", 1)[1].split(None, 1)[0])
+
+    def count(self, stage: str, message: tuple[dict[str, Any], memoryview] | None) -> None:
+        """Counts what a message brings for a stage; the last one of a task brings the task's times.
+
+        Without a message the task has failed: it counts what the child has taken beyond what its answers told.
+        """
+        if message is None:
+            times: dict[str, Any] = {stage: (0, 0, max(0.0, self._cpu_ms() - self.counted_ms))}
+        else:
+            brings = (int(message[0]["kind"] in _ITEMS), len(message[1]), 0.0)
+            times = message[0].get("times", {stage: brings})
+        self.counted_ms += sum(ms for _, _, ms in times.values())
+        add_times(times)
+
+    def _cpu_ms(self) -> float:
+        """Its processor time so far; 0 if the system doesn't say, or the process has been waited for."""
+        try:
+            text = Path(f"/proc/{self.process.pid}/stat").read_text()
+        except OSError:
+            return 0.0
+        in_user, in_system = map(int, text.rsplit(")", 1)[1].split()[11:13])
+        return 1000 * (in_user + in_system) / os.sysconf("SC_CLK_TCK")
 
 
 def start_child(memory_limit_mb: int) -> Child:
