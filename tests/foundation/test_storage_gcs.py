@@ -72,10 +72,13 @@ OPERATIONS: dict[str, Callable[[], object]] = {
     "write": lambda: storage.write_bytes("gs://films/a", LONG),
     "remove": lambda: storage.remove("gs://films/a"),
 }
+IN_THE_HEADERS = Fault(cut_answer_after_bytes=40)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("fault", [UNAVAILABLE, Fault(cut_answer_after_bytes=1)], ids=["503", "dropped"])
+@pytest.mark.parametrize(
+    "fault", [UNAVAILABLE, Fault(cut_answer_after_bytes=1), IN_THE_HEADERS], ids=["503", "dropped", "in_its_headers"]
+)
 def test_an_operation_is_repeated_after_a_fault(proxy, emulator, operation, fault):
     storage.write_bytes("gs://films/a", LONG)
     undisturbed = OPERATIONS[operation]()

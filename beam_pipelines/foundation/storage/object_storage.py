@@ -21,15 +21,12 @@ from beam_pipelines.foundation.stage_times import count
 SCHEME = "gs://"
 PAGE_OBJECTS = 1000
 """Objects per page of a listing, the service's maximum."""
-
 _UPLOAD_PIECE_BYTES = 16 << 20
 _TRANSFER_PATIENCE_S = 1800.0
 """After so many seconds a transfer is no longer resumed. The library's own two minutes count from the transfer's
 beginning, so one dropped connection late in a long film would end it."""
-
 _ANSWER_PATIENCE_S = 60.0
 """How many seconds one request waits for an answer; the library's own value."""
-
 _OCTETS = "application/octet-stream"
 _CREDENTIALS_HINT = (
     "run `gcloud auth application-default login`, set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file, "
@@ -295,4 +292,13 @@ def _client_of(process: int, emulator: str | None) -> Any:
     from google.cloud.storage import Client
 
     # Without project=None a client whose credentials name no project fails; nothing here needs one.
-    return Client(project=None)
+    client = Client(project=None)
+    client._http.hooks["response"].append(_refuse_cut_off)
+    return client
+
+
+def _refuse_cut_off(answer: Any, **_: Any) -> None:
+    # One cut off in its headers would pass for an empty one; after this error it is asked for again.
+    says_its_end = "Content-Length" in answer.headers or "Transfer-Encoding" in answer.headers
+    if answer.status_code != 204 and not says_its_end:
+        raise ConnectionError("an answer was cut off in its headers")
