@@ -1,4 +1,7 @@
-"""The largest test process of a run and the test at which it was that large; no process may need more than 3 GB."""
+"""The largest test process of a run, the largest process that one started, and the tests at which they were that large.
+
+No process may need more than 3 GB.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,18 @@ from typing import Any
 
 import pytest
 
-_largest: tuple[float, str] = (0.0, "")
-_of_all: list[tuple[float, str]] = []
+_KINDS = {"test process": resource.RUSAGE_SELF, "process started by one": resource.RUSAGE_CHILDREN}
+_largest: dict[str, tuple[float, str]] = {kind: (0.0, "") for kind in _KINDS}
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Notes the test that made this process larger than it ever was."""
-    global _largest
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    if peak_mb > _largest[0]:
-        _largest = (peak_mb, item.nodeid)
+    """Notes the test at which a process was larger than any before."""
+    for kind, who in _KINDS.items():
+        _note(kind, resource.getrusage(who).ru_maxrss / 2**20, item.nodeid)  # Linux has KiB
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hands the figure of a process of pytest-xdist to the one that prints it."""
+    """Hands the figures of a process of pytest-xdist to the one that prints them."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["largest"] = _largest
 
@@ -28,13 +29,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
     """Takes what a test process handed over; one that crashed hands over nothing."""
-    largest = getattr(node, "workeroutput", {}).get("largest")
-    if largest:
-        _of_all.append(tuple(largest))
+    for kind, (gb, test) in getattr(node, "workeroutput", {}).get("largest", {}).items():
+        _note(kind, gb, test)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Prints the largest process."""
-    peak_mb, test = max([*_of_all, _largest])
-    if test:
-        terminalreporter.write_line(f"largest test process: {peak_mb / 1024:.1f} GB, at {test}")
+    """Prints the figures."""
+    for kind, (gb, test) in _largest.items():
+        if test:
+            terminalreporter.write_line(f"largest {kind}: {gb:.1f} GB, at {test}")
+
+
+def _note(kind: str, gb: float, test: str) -> None:
+    if gb > _largest[kind][0]:
+        _largest[kind] = (gb, test)
