@@ -80,7 +80,7 @@ def test_the_fingerprint_is_its_own() -> None:
 def test_batches_are_those_of_a_processor_beside_a_gpu_too() -> None:
     sections = [{"weights": "untrained", "precision": precision} for precision in ("float32", "bfloat16")]
     configs = [ExtractConfig.model_validate({"face": section}) for section in sections]
-    assert [Networks(config, gpu=True).batch_size("face") for config in configs] == [64, 16]
+    assert [Networks(config, gpu=True).batch_size("face") for config in configs] == [64, 4]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 _KINDS = {"test process": resource.RUSAGE_SELF, "process started by one": resource.RUSAGE_CHILDREN}
-_largest: dict[str, tuple[float, str]] = {kind: (0.0, "") for kind in _KINDS}
+_largest: dict[str, tuple[float, str]] = dict.fromkeys(_KINDS, (0.0, ""))
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
