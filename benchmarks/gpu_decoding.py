@@ -46,14 +46,14 @@ def compare(path: str) -> dict[str, Any]:
     from beam_pipelines.media.probe import probe_film
 
     plain = decode(path, gpu=False)
-    is_taken = not gpu_fault() and not why_not_on_gpu(probe_film(path))
-    asked = decode(path, gpu=is_taken)
+    why_not = why_not_on_gpu(probe_film(path))
+    asked = decode(path, gpu=not gpu_fault() and not why_not)
     row = {"film": path, "codec": plain["codec"], "on": asked["on"], "same": plain["digest"] == asked["digest"]}
     return row | {
         f"{name}_{what}": 1000 * found[f"{what}_s"] / plain["film_s"]
         for name, found in (("processor", plain), ("asked", asked))
         for what in ("wall", "core")
-    } | {"fault": gpu_fault()}  # fmt: skip
+    } | {"fault": gpu_fault(), "why_not": why_not}  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -28,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,14 @@ def decoding(given: argparse.Namespace, films: Sequence[Path]) -> tuple[Any, boo
         print(f"| {' | '.join(cells)} |")
     faults = {row["fault"] for row in rows if row["fault"]}
     print("\n".join(f"\nno GPU decoded anything: {fault}" for fault in faults))
-    return rows, done.returncode == 0 and len(rows) == len(films) and (given.device == "cpu" or not faults)
+    kept = done.returncode == 0 and len(rows) == len(films)
+    return rows, kept and (given.device == "cpu" or decoded_on_gpu(rows))
+
+
+def decoded_on_gpu(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a GPU decoded every film that it is given, and at least one: else both sides are the processor's."""
+    given = [row for row in rows if not row["why_not"]]
+    return bool(given) and all(row["on"] == "gpu" for row in given)
 
 
 def extract(given: argparse.Namespace, films: Sequence[Path]) -> tuple[Any, bool]:
@@ -111,7 +118,7 @@ def extract(given: argparse.Namespace, films: Sequence[Path]) -> tuple[Any, bool
             row |= {"gpu": share.means, "decoded_on": manifest.get("films_decoded_on", {})}
             row |= {"stages": manifest.get("time_by_stage", {}), "off": furthest(Path(folder, PROCESSORS), output)}
             rows.append(row)
-            held = held and row["off"] <= AGREE
+            held = held and row["off"] <= AGREE and was_at_work(arm, row)
     print("| arm | film seconds a second | times processors | core ms a film second | GPU busy, % | decoder | off by |")
     print("|---|---|---|---|---|---|---|")
     for row in rows:
@@ -122,6 +129,14 @@ def extract(given: argparse.Namespace, films: Sequence[Path]) -> tuple[Any, bool
     for row in rows:
         print(f"\n{row['arm']}: films decoded on {row['decoded_on'] or 'the processor'}; stages: {row['stages']}")
     return rows, held
+
+
+def was_at_work(arm: str, row: Mapping[str, Any]) -> bool:
+    """Whether a GPU did what an arm asks of it: it was busy, and if the arm asks for that, it decoded films."""
+    if arm not in ON_GPU:
+        return True
+    decodes = "device.decode=gpu" in ON_GPU[arm]
+    return row["gpu"].get("utilization.gpu", 0) > 0 and (not decodes or "gpu" in row["decoded_on"])
 
 
 def furthest(expected: Path, found: Path) -> float:

@@ -59,6 +59,8 @@ class DecodeQuality:
         full_decodings: how often everything was decoded, because there was no plan or it failed.
         pixels_clipped: pixels of the seconds' HDR pictures that are brighter than SDR's white; a property of the film.
         frames_from_gpu: frames that a GPU decoded, of those that a plan returned.
+        gpu_failures: how often a GPU ended before the film did, so that the processor went on. The other counts say
+            nothing about what the GPU had decoded.
     """
 
     frames_decoded: int = 0
@@ -69,6 +71,7 @@ class DecodeQuality:
     full_decodings: int = 0
     pixels_clipped: int = 0
     frames_from_gpu: int = 0
+    gpu_failures: int = 0
 
     @property
     def damaged(self) -> int:

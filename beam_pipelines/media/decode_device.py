@@ -18,7 +18,7 @@ import av
 from av import logging as ffmpeg_log
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Colorspace, Interpolation
 
 from beam_pipelines.foundation.errors import FilmError
 from beam_pipelines.foundation.gpu_devices import has_gpu_device, hides_gpus
@@ -56,6 +56,8 @@ def decoded_on(wanted: bool, probe: FilmProbe, picture: DecodeQuality | None) ->
     """`gpu`, or why the processor decoded a film's pictures; empty if nobody asked for a GPU, or for pictures."""
     if not wanted or picture is None:
         return ""
+    if picture.gpu_failures:
+        return "processor: the GPU failed on the way, see the log"
     if picture.frames_from_gpu and not picture.full_decodings:
         return GPU
     reason = why_not_on_gpu(probe) or (
@@ -127,7 +129,8 @@ def planar(frame: Any) -> Any:
     """A frame with chroma in two planes, as software decoders give it; a frame from a GPU is rearranged, bit by bit."""
     if not is_from_gpu(frame):
         return frame
-    arranged = frame.reformat(format=_PLANAR, interpolation=_EXACT, threads=1)
-    # PyAV names one of two matrices that are alike.
+    # FFmpeg refuses some matrices although it needs none here; any will do, and PyAV names one of two that are alike.
+    any_matrix = {"src_colorspace": Colorspace.ITU709, "dst_colorspace": Colorspace.ITU709}
+    arranged = frame.reformat(format=_PLANAR, interpolation=_EXACT, threads=1, **any_matrix)
     arranged.colorspace = frame.colorspace
     return arranged

@@ -27,6 +27,19 @@ def test_without_nvidias_program_there_is_no_share(tmp_path: Path, monkeypatch: 
     assert share.means == {}
 
 
+def test_what_no_gpu_did_is_not_called_the_same() -> None:
+    taken, not_taken = {"on": "gpu", "why_not": ""}, {"on": "processor: codec vp9", "why_not": "codec vp9"}
+    assert gpu_end_to_end.decoded_on_gpu([taken, not_taken])
+    assert not gpu_end_to_end.decoded_on_gpu([taken, {"on": "processor: no GPU took it, see the log", "why_not": ""}])
+    assert not gpu_end_to_end.decoded_on_gpu([not_taken])
+    busy, idle = {"utilization.gpu": 12.0}, {"utilization.gpu": 0.0}
+    assert gpu_end_to_end.was_at_work("networks", {"gpu": busy, "decoded_on": {}})
+    assert not gpu_end_to_end.was_at_work("networks", {"gpu": idle, "decoded_on": {}})
+    decoding = "networks, faces and decoding"
+    assert gpu_end_to_end.was_at_work(decoding, {"gpu": busy, "decoded_on": {"gpu": 7}})
+    assert not gpu_end_to_end.was_at_work(decoding, {"gpu": busy, "decoded_on": {"processor: codec vp9": 7}})
+
+
 @pytest.mark.slow
 def test_the_whole_command_as_a_trial_without_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Slow, for the jobs and processes that it starts."""

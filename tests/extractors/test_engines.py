@@ -200,8 +200,11 @@ def test_a_checkpoint_is_converted_once_by_a_child(
     assert len(without_tensorflow) == 1
     kept = [each.name for each in (tmp_path / "weights").iterdir() if not each.name.endswith(".lock")]
     assert [name.endswith(".npy") for name in kept] == [True], "nothing unfinished is left"
-    # A damaged one is made anew.
+    # A damaged one is made anew; so are an empty one, as a power cut leaves it, and one that looks like a zip file.
     (converted,) = (tmp_path / "weights").glob("*.npy")
+    for number, damaged in enumerate((b"", b"PK\x03\x04")):
+        (tmp_path / f"{number}.npy").write_bytes(damaged)
+        assert checkpoints._read_converted(tmp_path / f"{number}.npy") is None
     content = bytearray(converted.read_bytes())
     content[len(content) // 2] ^= 1
     converted.write_bytes(content)

@@ -23,7 +23,7 @@ from beam_pipelines.extractors.onnx_networks.detector_config import DetectorConf
 from beam_pipelines.extractors.onnx_networks.face_boxes import candidates
 from beam_pipelines.extractors.onnx_networks.first_batch import FirstBatch
 from beam_pipelines.foundation.configuration import load_section
-from beam_pipelines.foundation.errors import ConfigurationError
+from beam_pipelines.foundation.errors import ConfigurationError, NotFiniteError
 from beam_pipelines.media.video.picture_shape import PictureShape
 from beam_pipelines.media.video.sample_frames import SampledFrame
 from benchmarks.faces import judged_faces, matched, pictures_of
@@ -189,6 +189,54 @@ def test_numbers_that_are_no_corners_are_refused(tmp_path: Path, files: dict[str
     )
     answer = first_batch_module._answer("detector", section_of(path, "corners_in_shares"))
     assert "most boxes then end left of or above where they begin" in answer["error"]
+
+
+def choosing_detector(path: Path) -> Path:
+    """Gives a box for each row of a picture that is bright, as non-maximum suppression would."""
+    nodes = [
+        node("ReduceMax", "pixels width", "rows", keepdims=0),
+        node("ReduceMax", "rows rest", "most", keepdims=0),
+        node("Greater", "most half", "is"),
+        node("NonZero", "is", "places"),
+        node("Cast", "places", "floats", to=1),
+        node("Mul", "floats none", "zeros"),
+        node("Add", "zeros half", "flat"),
+        node("Transpose", "flat", "columns", perm=[1, 0]),
+        node("Unsqueeze", "columns first", "scores"),
+        node("Concat", "scores scores scores scores", "same", axis=2),
+        node("Add", "same corners", "boxes"),
+    ]
+    arrays = {
+        "half": np.float32([0.5]),
+        "none": np.float32(0),
+        "first": np.array([0]),
+        "width": np.array([3]),
+        "rest": np.array([0, 1]),
+        "corners": np.float32([[[-0.25, -0.25, 0.25, 0.25]]]),
+    }
+    outputs: dict[str, list[int | str]] = {"boxes": [1, "k", 4], "scores": [1, "k", 1]}
+    return write_onnx(path, nodes, {"pixels": [1, 3, 32, 48]}, outputs, arrays)
+
+
+def test_a_file_that_chooses_its_boxes_itself_is_refused_before_a_job_and_in_one(tmp_path: Path) -> None:
+    section = section_of(choosing_detector(tmp_path / "choosing.onnx"), "corners_in_shares")
+    said = "without non-maximum suppression"
+    assert said in first_batch_module._answer("detector", section)["error"]
+    half, whole = picture(32, 48, (0, 0, 48, 16)), picture(32, 48, (0, 0, 48, 32))
+    with pytest.raises(ConfigurationError, match="16 boxes for some pictures and 32 for others"):
+        OnnxFaceDetector(section)(np.stack([half, whole]))
+    with pytest.raises(ConfigurationError, match=f"no box for a picture.*{said}"):
+        OnnxFaceDetector(section)([picture(32, 48)])
+
+
+def test_scores_that_are_no_probabilities_are_the_fault_of_a_film(files: dict[str, Path]) -> None:
+    """Its other films have good ones; a job goes on without it."""
+    section = section_of(files["corners_in_shares"], "corners_in_shares", scaling=[0, 1.01])
+    with pytest.raises(NotFiniteError, match=r"extract.face.detector: the network gives scores from .* to 1.01"):
+        OnnxFaceDetector(section)([picture(32, 48, (0, 0, 48, 32))])
+    none = [np.zeros((1, 96, 4), np.float32), np.full((1, 96, 2), np.nan, np.float32)]
+    with pytest.raises(FloatingPointError, match="scores from nan"):
+        candidates(section, none)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -141,3 +142,16 @@ def test_a_network_that_does_not_run_with_its_input_shows_what_it_has(tmp_path: 
         ConfigurationError, match=r"(?s)mine: the network doesn't run with.*input   wave  float32 \[n, t\]"
     ):
         OnnxNetwork("mine", section)(np.zeros((1, 100), np.float32))
+
+
+def test_a_file_of_the_same_size_and_time_in_its_place_is_another_one(tmp_path: Path) -> None:
+    path, other = pictures_network(tmp_path / "net.onnx", SIZE_PX), tmp_path / "other.onnx"
+    model = onnx.load(path)
+    model.graph.initializer[0].raw_data = bytes(len(model.graph.initializer[0].raw_data))
+    other.write_bytes(model.SerializeToString())
+    was = path.stat()
+    assert read_model_file(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    os.utime(other, ns=(was.st_atime_ns, was.st_mtime_ns))
+    os.replace(other, path)
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (was.st_size, was.st_mtime_ns)
+    assert read_model_file(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()

@@ -30,6 +30,7 @@ from tests.support.synthetic_clips import Picture, regular_times, write_clip
 LIMITS = MediaLimits()
 LIMITED, FULL = 1, 2
 MATRICES = {"unspecified": 2, "BT.709": 1, "BT.601": 5}
+YCGCO = 8
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,12 @@ def test_a_frame_from_a_gpu_gives_the_bytes_of_a_software_decoders(size_px: Any,
     np.testing.assert_array_equal(to_rgb(arranged)[0], to_rgb(software)[0])
     to_grey = ToSmallGrey(PictureShape(width_px, height_px), Orientation(0))
     np.testing.assert_array_equal(to_grey(arranged), to_grey(software))
+
+
+def test_a_matrix_that_ffmpeg_refuses_is_none_of_the_rearranging_s_business():
+    software, gpu = frames_of(64, 128, LIMITED, YCGCO)
+    assert planes_of(planar(gpu)) == planes_of(software)
+    assert int(planar(gpu).colorspace) == YCGCO
 
 
 @pytest.mark.parametrize(
@@ -158,13 +165,14 @@ def test_a_decoder_that_dies_on_a_gpu_costs_no_film(
     probe = probe_film(film)
     caplog.set_level(logging.WARNING)
     with DecodingProcess(gpu=True) as decoder:
-        found = []
-        for frame in decoded_pictures(decoder, film, probe, range(120), DecodeQuality(), LIMITS):
+        found, quality = [], DecodeQuality()
+        for frame in decoded_pictures(decoder, film, probe, range(120), quality, LIMITS):
             found.append(frame)
             if len(found) == 1:
                 assert decoder.pid is not None
                 os.kill(decoder.pid, signal.SIGKILL)
         assert not decoder.gpu
+    assert decoded_on(True, probe, quality) == "processor: the GPU failed on the way, see the log"
     assert_same(found, list(sample_frames(film, probe)))
     (said,) = caplog.messages
     assert "the decoding process ended with signal SIGKILL" in said

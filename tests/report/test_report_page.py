@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import http.server
 import json
@@ -57,6 +58,8 @@ def test_evaluation_tracks_and_films_lost_before_scoring_are_shown(page: Any, re
 def test_why_a_film_failed_is_a_sentence_without_its_address() -> None:
     outcome = FilmOutcome("a", "films/a.mp4", FAILED, "probe", "empty_file", "films/a.mp4: the file holds no bytes")
     assert failed_row(outcome)["failed"] == ["probe", "empty_file", "The file holds no bytes"]
+    other = dataclasses.replace(outcome, detail="gs://b/a.mp4.tfrecord: no such feature record")
+    assert failed_row(other)["failed"][2] == "gs://b/a.mp4.tfrecord: no such feature record"
 
 
 def test_search_filter_and_sort(page: Any, report: Path) -> None:

@@ -14,6 +14,7 @@ from beam_pipelines.extractors.onnx_networks.detector_config import DetectorConf
 from beam_pipelines.foundation.errors import ConfigurationError
 
 VALUES = 5
+WITHOUT_CHOICE = "export the network without non-maximum suppression, so that it gives all boxes of every picture"
 _LARGEST_LOG = 20.0
 """A box of exp(20) cells holds any picture; beyond 88, float32 is infinite."""
 
@@ -28,7 +29,8 @@ def candidates(section: DetectorConfig, outputs: Sequence[np.ndarray]) -> np.nda
     """The candidates of a batch, of the outputs that the section names, in its order.
 
     Raises:
-        ValueError: if an output has another shape, or a score lies outside [0, 1]; the text says why.
+        ValueError: if an output has another shape, or there is no box; the text says why.
+        FloatingPointError: if a score lies outside [0, 1] or is NaN.
     """
     grids = len(several(section.boxes))
     parts = []
@@ -46,6 +48,8 @@ def _corners(section: DetectorConfig, boxes: np.ndarray, number: int) -> np.ndar
     """Boxes float32 [n, N, 4] as shares of the network's picture."""
     if boxes.ndim != 3 or boxes.shape[2] != 4:
         raise ValueError(f"boxes of shape {list(boxes.shape)}, wanted [n, N, 4]")
+    if not boxes.size:
+        raise ValueError(f"no box for a picture: {WITHOUT_CHOICE}")
     boxes = boxes.astype(np.float32)
     if section.coding == "corners_in_shares":
         return boxes
@@ -72,7 +76,7 @@ def _scores(scores: np.ndarray, wanted: tuple[int, ...]) -> np.ndarray:
         )
     scores = scores.astype(np.float32).reshape(*wanted, -1)[..., -1]
     if scores.size and not (scores.min() >= -_ROUNDING and scores.max() <= 1 + _ROUNDING):
-        raise ValueError(
+        raise FloatingPointError(
             f"scores from {scores.min():.4g} to {scores.max():.4g}, which are no probabilities: export the network "
             "with the sigmoid or softmax that makes them"
         )

@@ -110,6 +110,10 @@ def _answer(name: str, section: _Checked) -> dict[str, Any]:
             rows[:] = network.tokens("What is said in a film.")
         else:
             rows[1:] = np.random.default_rng(0).uniform(0, 1 if rows.dtype == np.float32 else 255, rows[1:].shape)
+        if isinstance(
+            section, DetectorConfig
+        ):  # one that leaves boxes out itself leaves out others of a bright picture
+            rows[0, : len(rows[0]) // 2] = 255
         before_s = time.process_time()
         vectors = network(rows)
         core_s = (time.process_time() - before_s) / len(rows)

@@ -70,13 +70,12 @@ def read_model_file(path: Path) -> ModelFile:
         ConfigurationError: if it is no ONNX file, has operators that aren't ONNX Runtime's, or names files outside its
             folder.
     """
-    status = path.stat()
-    read, names = _read(path, status.st_size, status.st_mtime_ns)
+    read, names = _read(path, weight_files.file_digest(path))
     return replace(read, external={name: weight_files.file_digest(path.parent / name) for name in names})
 
 
 @lru_cache(maxsize=16)
-def _read(path: Path, size_bytes: int, modified_ns: int) -> tuple[ModelFile, tuple[str, ...]]:
+def _read(path: Path, sha256: str) -> tuple[ModelFile, tuple[str, ...]]:
     """A file without the hashes of those beside it, and their names."""
     import onnx
 
@@ -99,7 +98,7 @@ def _read(path: Path, size_bytes: int, modified_ns: int) -> tuple[ModelFile, tup
     given = {tensor.name for tensor in model.graph.initializer}
     read = ModelFile(
         path,
-        weight_files.file_digest(path),
+        sha256,
         {},
         tuple(_tensor(each) for each in model.graph.input if each.name not in given),
         tuple(_tensor(each) for each in model.graph.output),

@@ -10,7 +10,7 @@ import numpy as np
 from beam_pipelines.extractors.batching.fixed_batch import vectors_in_batches
 from beam_pipelines.extractors.onnx_networks.config import Configured, OnnxFile, TextConfig
 from beam_pipelines.extractors.onnx_networks.detector_config import DetectorConfig
-from beam_pipelines.extractors.onnx_networks.face_boxes import candidates
+from beam_pipelines.extractors.onnx_networks.face_boxes import VALUES, WITHOUT_CHOICE, candidates
 from beam_pipelines.extractors.onnx_networks.model_file import ModelFile, Tensor, read_model_file
 from beam_pipelines.extractors.onnx_networks.preparation import (
     FLOATS,
@@ -63,6 +63,7 @@ class OnnxNetwork:
         self._prepare = {tensor.name: preparation(section, tensor) for tensor in self._inputs}
         self.tokens = Tokenizer(name, section) if isinstance(section, TextConfig) else None
         self._session = self._start(threads, gpu)
+        self._candidates = 0
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """The vectors of rows [n, …], any n: float32 [n, D].
@@ -109,10 +110,17 @@ class OnnxNetwork:
                 )
         try:
             if isinstance(self._section, DetectorConfig):
-                return candidates(self._section, outputs)
+                return self._as_many_as_before(candidates(self._section, outputs))
             return vectors_of(self._section, outputs, batch)
         except ValueError as error:
             raise self._error(str(error)) from error
+
+    def _as_many_as_before(self, found: np.ndarray) -> np.ndarray:
+        self._candidates = self._candidates or found.shape[1]
+        if found.shape[1] != self._candidates:
+            numbers = f"{self._candidates // VALUES} boxes for some pictures and {found.shape[1] // VALUES} for others"
+            raise ValueError(f"{numbers}: {WITHOUT_CHOICE}")
+        return found
 
     def _start(self, threads: int, gpu: bool) -> Any:
         try:

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def _read_converted(path: Path) -> dict[str, np.ndarray] | None:
         records = np.load(path, mmap_mode="r")
         if records[_CHECKSUM] != _checksum(records):
             raise ValueError("its checksum isn't right")
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, ValueError, IndexError, EOFError, zipfile.BadZipFile) as error:  # also an empty or a zip file
         _LOG.warning("%s: %s; it is made anew", path, error)
         return None
     return {name: records[name][0] for name in records.dtype.names if name != _CHECKSUM}

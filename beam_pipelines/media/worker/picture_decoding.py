@@ -47,6 +47,7 @@ def decoded_pictures(
                 raise
             fault = error.detail
         decoder.gpu = False
+        quality.gpu_failures += 1
         _LOG.warning("%s: the processor decodes the rest, and this worker's next films: %s", path, fault)
     rest = range(seconds.start + done, seconds.stop)
     yield from decoder.pictures(path, probe, rest, quality, limits, mode, pairs)

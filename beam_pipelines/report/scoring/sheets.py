@@ -130,14 +130,16 @@ def catalogue_row(sheet: FilmSheet, label_range: tuple[float, float]) -> dict[st
 def failed_row(film: FilmOutcome) -> dict[str, Any]:
     """The catalogue's row of a film without a curve: step and reason as codes, and why as a sentence.
 
-    The sentence lacks the file's name, which the row has.
+    The sentence lacks the film's address at its beginning, which the row has.
     """
     why = film.detail.removeprefix(f"{film.source_uri}: ") or film.reason
+    if why != film.detail:  # else it may begin with another address
+        why = why[:1].upper() + why[1:]
     return {
         "id": film.film_id,
         "name": shown_name(film.film_id),
         "source": film.source_uri,
-        "failed": [film.step, film.reason, why[:1].upper() + why[1:]],
+        "failed": [film.step, film.reason, why],
     }
 
 
