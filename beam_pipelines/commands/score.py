@@ -158,7 +158,7 @@ def run_scoring(
         records=records,
     )
     if source.made_in and not job.is_template(options):  # whose job runs later
-        remove_useless_parts(source.made_in, output)
+        remove_useless_parts(source.made_in, output, (film.film_id for film in source.films_to_extract))
     return code
 
 

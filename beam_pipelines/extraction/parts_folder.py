@@ -37,24 +37,29 @@ def kept_segment_s(directory: str, film_ids: Iterable[str], at_most_s: int) -> i
     return max(lengths, key=lambda segment_s: (lengths[segment_s], segment_s), default=None)
 
 
-def remove_parts(directory: str, but_of: Collection[str] = ()) -> None:
-    """Removes all parts in a directory of records, except those of some films."""
-    for uri, film_id, _ in _parts(directory):
-        if film_id not in but_of:
+def remove_parts(directory: str, but_of: Collection[str] = (), only_of: Iterable[str] | None = None) -> None:
+    """Removes parts in a directory of records: of all films, or of `only_of`, except those of `but_of`."""
+    parts = _parts(directory)
+    films = {film_id for _, film_id, _ in parts}.difference(but_of)
+    if films and only_of is not None:
+        films.intersection_update(only_of)
+    for uri, film_id, _ in parts:
+        if film_id in films:
             storage.remove(uri)
 
 
-def remove_useless_parts(directory: str, run: str) -> None:
-    """Removes what no later run can use: parts of a killed run, of another segment_s, of a film that has changed.
+def remove_useless_parts(directory: str, run: str, only_of: Iterable[str] | None = None) -> None:
+    """Removes parts that the films of a run have left: of another segment_s, or of a film that has changed.
 
     Films that will be tried again keep their parts.
 
     Args:
         directory: the directory of records.
         run: the directory of the run that has ended, with its failures.
+        only_of: the run's films, where other runs may go on with the parts of others; by default all films.
     """
     failed = read_failures(run).values()
-    remove_parts(directory, [film.film_id for film in failed if film.reason in TRIED_AGAIN])
+    remove_parts(directory, [film.film_id for film in failed if film.reason in TRIED_AGAIN], only_of)
 
 
 def _parts(directory: str) -> list[tuple[str, str, int]]:

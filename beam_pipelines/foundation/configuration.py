@@ -63,7 +63,7 @@ def load_section(name: str, model: type[S], path: str | None = None, overrides: 
     values = section_values(name, path)
     for number, override in enumerate(overrides):
         section, _, shorter = override.partition(".")
-        if section in SECTIONS and section not in model.model_fields:
+        if shorter and section in SECTIONS and section not in model.model_fields:
             if section != name:
                 raise ConfigurationError(
                     f"--set {override}: --set takes keys of the section {name} here. Keys of the section {section} "

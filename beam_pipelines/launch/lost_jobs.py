@@ -11,11 +11,14 @@ from apache_beam.options.pipeline_options import PipelineOptions, PortableOption
 
 from beam_pipelines.foundation import errors
 
-_OURS = re.compile(
-    rf"^(?:RuntimeError: )?{re.escape(errors.__name__)}\.(\w+): (.*?)(?: \[while running .*)?$", re.MULTILINE
-)
-"""The last line of a worker's traceback; Beam adds the step, and may wrap the error."""
+_OURS = re.compile(rf"^(?:RuntimeError: )?{re.escape(errors.__name__)}\.(\w+): ", re.MULTILINE)
+"""Where the error begins at the end of a worker's traceback; Beam may wrap it."""
+_OURS_ENDS = re.compile(r" \[while running |\n\s*at |\Z")
+"""Beam adds the step, Java its own trace."""
+_NOT_LAST = ("During handling of the above exception", "The above exception was the direct cause")
 _CAUSE = re.compile(r"^(?:Caused by: )?([\w.$]*(?:Error|Exception): .*)$", re.MULTILINE)
+_OF_DATAFLOW = "DataflowRuntimeException"
+"""By its name, since importing it takes Google's clients."""
 _LONGEST = 300
 _READER = "wait_until_finish_read"
 _READER_ENDS_S = 5.0
@@ -45,7 +48,10 @@ def lost_jobs_explained(options: PipelineOptions, is_local: bool) -> Iterator[No
             "still run on the cluster, on whose page it can be cancelled. Then give the same command again: what is "
             "done is kept"
         ) from error
-    except RuntimeError as error:
+    except Exception as error:
+        # Beam raises no kind of its own; a kind of RuntimeError is a bug of the driver.
+        if type(error) is not RuntimeError and type(error).__name__ != _OF_DATAFLOW:
+            raise
         if known := _error_of_worker(str(error)):
             raise known from error
         if is_local:
@@ -73,9 +79,12 @@ def _reader_of_messages_quiet() -> Iterator[None]:
 
 def _error_of_worker(text: str) -> errors.CineAffectError | None:
     """The error for people that a worker's traceback ends with, if it does."""
-    for name, message in reversed(_OURS.findall(text)):
-        kind = getattr(errors, name, None)
-        if isinstance(kind, type) and issubclass(kind, errors.CineAffectError) and kind is not errors.FilmError:
+    for begin in reversed(list(_OURS.finditer(text))):
+        message = text[begin.end() :]
+        message = message[: next(_OURS_ENDS.finditer(message)).start()].rstrip()
+        kind = getattr(errors, begin[1], None)
+        is_for_people = isinstance(kind, type) and issubclass(kind, errors.CineAffectError)
+        if is_for_people and kind is not errors.FilmError and not any(said in message for said in _NOT_LAST):
             return kind(message)
     return None
 

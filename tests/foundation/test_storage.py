@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -251,6 +253,34 @@ def test_the_copies_of_a_killed_process_are_removed_by_the_next_one_and_those_of
     processes[1].kill()
     processes[1].wait(10)
     assert left() == others
+
+
+def is_locked(folder: str) -> bool:
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(held)
+    return False
+
+
+def test_a_folder_that_another_process_just_looks_at_is_locked_all_the_same(temporary, monkeypatch):
+    make, looking = tempfile.mkdtemp, []
+
+    def looked_at(*arguments, **keys):
+        folder = make(*arguments, **keys)
+        held = os.open(folder, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        looking.append(threading.Timer(0.2, os.close, [held]))
+        looking[0].start()
+        return folder
+
+    monkeypatch.setattr(tempfile, "mkdtemp", looked_at)
+    with temporary_folder("gs://bucket/film") as folder:
+        looking[0].join()
+        assert is_locked(str(folder))
 
 
 def test_a_tree_goes_there_and_back(place, tmp_path_factory):

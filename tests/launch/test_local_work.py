@@ -111,6 +111,9 @@ def test_a_run_after_a_killed_one_cuts_films_as_that_did(monkeypatch, tmp_path):
         assert segment_for(left, 900, str(tmp_path)) == 600
     assert segment_for(films[:1], 900, str(tmp_path)) == 300, "no parts of this film are there"
     assert segment_for(films[:2], 300, str(tmp_path)) == 300, "never longer than configured"
+    before = len(list((tmp_path / PARTS_FOLDER).iterdir()))
+    remove_parts(str(tmp_path), only_of=["a-film-2.mp4"])
+    assert len(list((tmp_path / PARTS_FOLDER).iterdir())) == before, "another run may go on with them"
     remove_parts(str(tmp_path), ["a-film-1.mp4"])
     assert len(list((tmp_path / PARTS_FOLDER).iterdir())) == 2
 

@@ -15,7 +15,7 @@ from apache_beam.runners.portability.local_job_service import LocalJobServicer
 
 from beam_pipelines.contracts.runs import RUN_MANIFEST
 from beam_pipelines.films.work_lists import WORK_LISTS, list_work, write_work_list
-from beam_pipelines.foundation.errors import CineAffectError, DiskFullError, JobError, OutageError
+from beam_pipelines.foundation.errors import CineAffectError, DiskFullError, JobError, OutageError, WeightsError
 from beam_pipelines.launch import job
 from beam_pipelines.launch.lost_jobs import lost_jobs_explained
 
@@ -56,7 +56,9 @@ def run(address: str, output: Path, step) -> int:
 
 
 def write_manifest(output: str) -> None:
-    (Path(output) / RUN_MANIFEST).write_text(json.dumps({"films": FILMS, "failure_threshold": 0.5}))
+    (Path(output) / RUN_MANIFEST).write_text(
+        json.dumps({"films": FILMS, "film_hours": {"done": 0.0}, "failure_threshold": 0.5})
+    )
 
 
 def storage_is_away(output: str) -> None:
@@ -112,6 +114,24 @@ def test_what_a_worker_said_is_what_the_command_says(is_local: bool) -> None:
     for kind in (OutageError, DiskFullError):
         error = explained(FROM_FLINK.format(error=kind.__name__, text=OUTAGE), is_local)
         assert (type(error), str(error)) == (kind, OUTAGE)
+
+
+def test_all_lines_of_an_error_are_told_and_a_bug_after_it_is_a_bug() -> None:
+    advice = "weights 'x' are absent:\n  file:      x.h5\n  to do:     run `cineaffect weights fetch x`"
+    error = explained(FROM_FLINK.format(error="WeightsError", text=advice), is_local=False)
+    assert (type(error), str(error)) == (WeightsError, advice)
+    bug = "a\n\nDuring handling of the above exception, another exception occurred:\n\nKeyError: 'bug'"
+    said = explained(FROM_FLINK.format(error="StorageError", text=bug), is_local=False)
+    assert type(said) is JobError
+    assert "KeyError: 'bug'" in str(said)
+
+
+def test_what_dataflow_raises_is_told_and_a_drivers_own_bug_is_not() -> None:
+    kind = type("DataflowRuntimeException", (Exception,), {})
+    with pytest.raises(OutageError, match="503"), lost_jobs_explained(PipelineOptions([]), False):
+        raise kind(FROM_FLINK.format(error="OutageError", text=OUTAGE))
+    with pytest.raises(NotImplementedError), lost_jobs_explained(PipelineOptions([]), False):
+        raise NotImplementedError("this runner can't do that")
 
 
 def test_what_is_no_error_for_people_names_its_cause_on_a_cluster_and_keeps_its_trace_here() -> None:

@@ -38,7 +38,8 @@ def temporary_folder(uri: str) -> Iterator[Path]:
         held = os.open(folder, os.O_RDONLY)
         try:
             with suppress(OSError):  # a file system without locks, on which nothing is removed later
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # It may wait: another process that looks at the folder just now holds the lock for a moment.
+                fcntl.flock(held, fcntl.LOCK_EX)
             yield Path(folder)
         finally:
             os.close(held)
