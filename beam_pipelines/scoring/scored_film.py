@@ -22,6 +22,7 @@ class FilmToScore:
         checksum: the record's `record_checksum`, once it was read.
         warnings: the record's warnings, once it was read.
         source_sha256: SHA-256 of the film's file, once the record was read.
+        decoded_on: what decoded its pictures in this run (`FilmOutcome.decoded_on`).
     """
 
     film_id: str
@@ -30,6 +31,7 @@ class FilmToScore:
     checksum: str = ""
     warnings: tuple[FilmWarning, ...] = ()
     source_sha256: str = ""
+    decoded_on: str = ""
 
     def row(self) -> list[Any]:
         """What is known of the film before its record is read."""

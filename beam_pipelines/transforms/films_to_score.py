@@ -209,4 +209,5 @@ FilmSource = FromRecords | FromFilms
 
 
 def _find_record(outcome: FilmOutcome, directory: str) -> FilmToScore:
-    return FilmToScore(outcome.film_id, outcome.source_uri, records.record_uri(directory, outcome.film_id))
+    uri = records.record_uri(directory, outcome.film_id)
+    return FilmToScore(outcome.film_id, outcome.source_uri, uri, decoded_on=outcome.decoded_on)

@@ -110,6 +110,7 @@ def _outcome(film: ScoredFilm | SkippedFilm) -> FilmOutcome:
         film_s=float(marker.seconds),
         warnings=marker.warnings,
         unlike_percent=marker.unlike_percent,
+        decoded_on=film.film.decoded_on,
     )
 
 

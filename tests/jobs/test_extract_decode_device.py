@@ -87,3 +87,13 @@ def test_a_worker_without_a_gpu_makes_the_same_record_and_the_run_counts_it(
 def test_auto_finds_no_gpu_and_says_nothing(films: Path) -> None:
     assert not decoder.decoder_of(config("auto")).gpu
     decoder.require_decoder(config("auto"))
+
+
+def test_score_counts_it_too(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder, "require_decoder", lambda config: None)
+    settings, output = tmp_path / "settings.yaml", tmp_path / "scores"
+    settings.write_text("extract: {device: {decode: gpu}}\n")
+    asked = ["--films", str(films), "--model", "builtin:signals", "--output", str(output), "--config", str(settings)]
+    assert score.main([*asked, "--workers=1"]) == 0
+    on = {"processor: no GPU took it, see the log": 1}
+    assert json.loads((output / "run_manifest.json").read_text())["films_decoded_on"] == on

@@ -46,8 +46,8 @@ def decoded_pictures(
             if error.reason not in _OF_THE_PROCESS:
                 raise
             fault = error.detail
+            quality.gpu_failures += 1
         decoder.gpu = False
-        quality.gpu_failures += 1
         _LOG.warning("%s: the processor decodes the rest, and this worker's next films: %s", path, fault)
     rest = range(seconds.start + done, seconds.stop)
     yield from decoder.pictures(path, probe, rest, quality, limits, mode, pairs)
