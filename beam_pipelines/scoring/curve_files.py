@@ -104,9 +104,9 @@ class CurveFiles:
         markers = sorted(markers, key=lambda marker: marker.film_id)
         if markers and before == [uri] and holds(uri, markers):
             return WrittenPart(uri, 0, 0)
-        earlier = EarlierTable(before)
+        earlier = EarlierTable(before, lambda film_id: self.shard_of(film_id) == shard)
         in_run = {marker.film_id for marker in markers}
-        others = [r for r in earlier.markers() if r.film_id not in in_run and self.shard_of(r.film_id) == shard]
+        others = [r for r in earlier.markers() if r.film_id not in in_run]
         carried = {marker.film_id: marker for marker in others if marker.scorer == self.scorer}
         left_out = {marker.film_id for marker in others} - set(carried)
         films = sorted([*markers, *carried.values()], key=lambda marker: marker.film_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import subprocess
 import sys
@@ -211,6 +212,39 @@ def test_a_damaged_part_has_no_markers(tmp_path):
     (tmp_path / "p.parquet").write_bytes(b"PAR1 not really")
     assert curve_table.read_markers(str(tmp_path / "p.parquet")) == []
     assert curve_table.read_markers(str(tmp_path / "absent.parquet")) == []
+
+
+def test_a_part_with_a_damaged_footer_has_no_markers_and_is_named(tmp_path, caplog):
+    path, curve = tmp_path / "p.parquet", make_curve("f")
+    curve_table.write_part(str(path), [marker_of(curve)], lambda _: curve)
+    content = path.read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    path.write_bytes(content[:footer] + b"\xff" * 40 + content[footer + 40 :])
+    assert curve_table.read_markers(str(path)) == []
+    assert f"{path}: damaged" in caplog.text
+    assert not curve_table.holds(str(path), [marker_of(curve)])
+
+
+def test_what_the_system_refuses_is_no_damage(tmp_path, monkeypatch):
+    def refused(_path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    uri = str(tmp_path / "p.parquet")
+    curve_table.write_part(uri, [], lambda marker: pytest.fail(f"asked for {marker}"))
+    monkeypatch.setattr(pq, "read_metadata", refused)
+    with pytest.raises(PermissionError):
+        curve_table.read_markers(uri)
+    with pytest.raises(PermissionError):
+        curve_table.holds(uri, [])
+
+
+def test_of_a_part_of_another_version_the_films_before_the_unreadable_one_stay(tmp_path, monkeypatch, caplog):
+    uri, markers = str(tmp_path / "p.parquet"), [marker_of(make_curve(film_id)) for film_id in "abc"]
+    curve_table.write_part(uri, markers, lambda marker: make_curve(marker.film_id))
+    text = curve_table._read_json(uri)
+    monkeypatch.setattr(curve_table, "_read_json", lambda _uri: text[: text.rindex(b"{")] + b'{"unknown": 1}]')
+    assert curve_table.read_markers(uri) == markers[:2]
+    assert f"{uri}: damaged or of another version, so the rest of it is not kept" in caplog.text
 
 
 def test_shards_are_stable_and_even():

@@ -87,7 +87,8 @@ def read_markers(uri: str) -> list[DoneMarker]:
 
 
 def iterate_markers(uri: str) -> Iterator[DoneMarker]:
-    """The done markers of a part, one by one: none of a file that is absent, damaged or of another version.
+    """The done markers of a part, one by one: none of a file that is absent or damaged, and of another version's those
+    before the first that can't be read.
 
     The log names a file that exists but can't be read, because this run loses its films.
     """
@@ -101,7 +102,7 @@ def iterate_markers(uri: str) -> Iterator[DoneMarker]:
     except FileNotFoundError:
         return
     except (ValueError, TypeError, AttributeError) as error:  # a damaged file is a ValueError, too
-        _LOG.warning("%s: damaged or of another version, so nothing of it is kept (%s)", uri, error)
+        _LOG.warning("%s: damaged or of another version, so the rest of it is not kept (%s)", uri, error)
 
 
 def holds(uri: str, markers: Sequence[DoneMarker]) -> bool:
@@ -171,11 +172,16 @@ def _to_json(markers: Sequence[DoneMarker]) -> bytes:
 
 
 def _read_json(uri: str) -> bytes:
-    """The done markers of a part's footer; a file that is no Parquet is a ValueError."""
+    """The done markers of a part's footer; a file that is no Parquet, or whose footer is damaged, is a ValueError."""
     import pyarrow.parquet as pq
 
     with storage.local_copy(uri) as path:
-        found: bytes = (pq.read_metadata(path).metadata or {}).get(_MARKERS_KEY, b"[]")
+        try:
+            found: bytes = (pq.read_metadata(path).metadata or {}).get(_MARKERS_KEY, b"[]")
+        except OSError as error:
+            if error.errno is not None:  # the system's: without a number it is pyarrow's own, about the content
+                raise
+            raise ValueError(str(error).strip()) from error
     return found
 
 
