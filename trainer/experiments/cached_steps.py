@@ -26,7 +26,7 @@ DONE = "done.json"
 _DIGITS = 12
 
 
-class JobError(CineAffectError):
+class StepError(CineAffectError):
     """A job that an experiment started has failed; its output says why."""
 
 
@@ -92,12 +92,12 @@ def run_job(*command: str) -> None:
     """Runs `cineaffect <command>` as a child process and shows its output.
 
     Raises:
-        JobError: if its exit code is not 0.
+        StepError: if its exit code is not 0.
     """
     print("cineaffect", *command, flush=True)
     code = subprocess.run([sys.executable, "-m", "beam_pipelines.cli", *command], check=False).returncode
     if code:
-        raise JobError(f"`cineaffect {command[0]}` ended with exit code {code}; what it printed above says why")
+        raise StepError(f"`cineaffect {command[0]}` ended with exit code {code}; what it printed above says why")
 
 
 def _digest(plain: Any) -> str:

@@ -92,7 +92,7 @@ def prepare_transform(manifest: str, records: str, output: str, config: str | No
 
     Raises:
         ConfigurationError: if a film has no record.
-        JobError: if the job fails.
+        StepError: if the job fails.
     """
     films = films_of_splits(read_manifest(manifest), [TRAIN], manifest)
     settings = section_values("prepare", config) if config else {}

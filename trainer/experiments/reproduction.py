@@ -41,7 +41,7 @@ def prepare_datasets(
 
     Raises:
         ConfigurationError: if there are neither records nor films, or a test film is a copy of another film.
-        JobError: if a job fails.
+        StepError: if a job fails.
     """
     manifests = {}
     for run in runs:

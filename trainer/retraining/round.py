@@ -17,7 +17,7 @@ from beam_pipelines.contracts.models.exported_cards import EXPORTS, exports_of, 
 from beam_pipelines.contracts.models.learned_films import LearnedFilms, find_among
 from beam_pipelines.contracts.models.model_card import CARD
 from beam_pipelines.contracts.records.feature_changes import note_on_model
-from beam_pipelines.contracts.runs import FAILURES, RUN_MANIFEST
+from beam_pipelines.contracts.runs import RUN_MANIFEST, read_failures
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import (
     EXIT_OK,
@@ -236,9 +236,10 @@ class Round:
         # Scoring wrote this file last: if it exists, scoring is done, since model and records don't change in a round.
         if not _is_there(output, RUN_MANIFEST):
             self.stages.start("score", arguments, allowed=(EXIT_OK, EXIT_SOME_FILMS_FAILED))
-        rows = map(json.loads, storage.read_text(storage.join(output, FAILURES)).splitlines())
         failed = {
-            row["film_id"]: f"{name}: {row['reason']}: {row['detail']}" for row in rows if row["film_id"] in films
+            film_id: f"{name}: {outcome.reason}: {outcome.detail}"
+            for film_id, outcome in read_failures(output).items()
+            if film_id in films
         }
         series = {}
         for film_id, one in films.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from beam_pipelines.foundation.errors import ConfigurationError
-from trainer.experiments.cached_steps import DONE, JobError, assert_experiment_directory, run_job, step
+from trainer.experiments.cached_steps import DONE, StepError, assert_experiment_directory, run_job, step
 
 
 def test_other_dependencies_are_another_step(tmp_path: Path) -> None:
@@ -41,5 +41,5 @@ def test_object_storage_and_files_are_refused_as_output(tmp_path: Path) -> None:
 
 
 def test_a_failed_job_is_an_error_with_its_code() -> None:
-    with pytest.raises(JobError, match="`cineaffect nonsense` ended with exit code 2"):
+    with pytest.raises(StepError, match="`cineaffect nonsense` ended with exit code 2"):
         run_job("nonsense")

@@ -24,6 +24,8 @@ import yaml
 from beam_pipelines.contracts.models.current_version import read_current
 from beam_pipelines.contracts.models.exported_model import find_model
 from beam_pipelines.contracts.records import records
+from beam_pipelines.contracts.runs import FAILED, FilmOutcome
+from beam_pipelines.contracts.summed_outcomes import sum_up, summarise, write_report
 from beam_pipelines.foundation.configuration import load_section
 from beam_pipelines.foundation.errors import EXIT_HELD, ConfigurationError
 from tests.support.commands_in_process import commands_in_this_process
@@ -205,6 +207,17 @@ def test_too_many_films_that_fail_decide_nothing(refused: Path, tmp_path: Path, 
     assert retrain.main(["--config", config]) == 4
     assert "1 of 4 held-out films can't be scored" in capsys.readouterr().err
     assert not read_reports(tmp_path)
+
+
+def test_a_film_that_cannot_be_scored_may_have_any_name(films: Path, tmp_path: Path) -> None:
+    config, film_id = configure(films, tmp_path), "a\u2028b.mp4"  # a line's end for Python, and not for JSON
+    section, train = load_section("retrain", RetrainConfig, config), load_section("train", TrainConfig, config)
+    found = Round(section, train, Stages(config, lambda: None))
+    sums = [sum_up([FilmOutcome(film_id, film_id, FAILED, "score", "missing_modality", "no audio")])]
+    write_report(f"{found.directory}/champion-1", sums, summarise(sums, 1, {"job": "score"}, 1.0))
+    held_out = {film_id: found.films.usable["film5"]}
+    reason = "champion-1: missing_modality: no audio"
+    assert found._score("champion-1", "scored already", held_out, 0) == ({}, {film_id: reason})
 
 
 def test_each_model_is_compared_with_the_ratings_of_its_own_lag(films: Path, replaced: Path, tmp_path: Path) -> None:
