@@ -5,8 +5,9 @@
 
 Films and results lie in a bucket of a storage emulator. TaskManagers, their Python workers, the job server and the
 emulator are killed and started again, connections are cut, the storage answers 503: for seconds, and now and then for
-longer than clients wait. A job that ends with an error is given again, as a user does, until it is done. Rounds follow
-each other until the time is over: `extract` and then `score` of the records, and `score` of the films. After each
+longer than clients repeat a listing (transfers they repeat for longer). A job that ends with an error is given again,
+as a user does, until it is done. Rounds follow each other until the time is over: `extract` and then `score` of the
+records, and `score` of the films. After each
 
 - films in = done + failed, and exactly the films that were broken on purpose have failed;
 - records, curves, tables, failures and warnings have the bytes of one undisturbed local run;
@@ -64,9 +65,10 @@ def run_until_done(soak: Soak, victims: Victims, draws: random.Random, words: Se
     output = words[words.index("--output") + 1].removeprefix(uri(""))
     number = 0
     while not soak.faults:
-        number += 1
-        while not victims.accepts_jobs():
+        if not victims.accepts_jobs():
             time.sleep(0.5)
+            continue
+        number += 1
         log = soak.home / "log" / f"{job.replace(' ', '-')}-{number}.log"
         ending = soak.run([*words, *victims.cluster.options], log, output)
         soak.endings[ending] += 1

@@ -27,8 +27,8 @@ TRY_AGAIN = "done but for films that are tried again"
 OF_THE_JOB = (FAILURES, WARNINGS)
 """Of one job they have more fields than of two."""
 STANDS_STILL_AFTER_S = 420.0
-"""A job that has written nothing for so long stands still. A client of the storage waits two minutes, Flink five for
-slots."""
+"""A job that has written nothing for so long stands still. The storage is away for 140 s at most (`soak_faults`), and
+its clients ask again at least once a minute; Flink waits five minutes for slots."""
 
 
 @dataclass
