@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 FOLDER = "cineaffect-look"
 MODEL = "builtin:signals"
-_FAILURES_PRINTED = 5
 
 EXAMPLES = """
 examples:
@@ -30,6 +29,7 @@ examples:
     cineaffect look ~/films --model run/exports --output evening
 
 A second run does only what is new: other films join the page, unless another model makes their curves.
+Films that failed are those of the last run.
 The model builtin:signals is a formula of motion, cuts and loudness. It gives arousal only, and each film has its own
 range.
 exit codes: as those of cineaffect score.
@@ -69,7 +69,6 @@ def _main(argv: list[str]) -> int:
     options = job.beam_options([], 0, one_process=lambda: job.films_share_batches(extract))
     with as_steps_of_a_run(), without_start_lines():
         code = run_scoring(source, model, config, arguments.output, options)
-        _say_why(arguments.output, films)
         if code not in (EXIT_OK, EXIT_SOME_FILMS_FAILED, EXIT_TOO_MANY_FILMS_FAILED):
             return code
         if wrote := report.main(["--scores", arguments.output, "--thumbnails"]):
@@ -144,17 +143,6 @@ def _is_of_another(film: Film, made_of: str) -> bool:
         return storage.stat(made_of) is not None
     except OSError:  # it may not be looked at, but may well be there
         return True
-
-
-def _say_why(output: str, films: Sequence[Film]) -> None:
-    """Prints why films failed: whoever looks at one film shouldn't have to open a file for that."""
-    from beam_pipelines.contracts.film_ids import shown_name
-    from beam_pipelines.contracts.runs import read_failures
-
-    failed = read_failures(output)
-    for film in [film for film in films if film.film_id in failed][:_FAILURES_PRINTED]:
-        why = failed[film.film_id]
-        print(f"{shown_name(film.film_id)}: no curve ({why.step}, {why.reason}): {why.detail}")
 
 
 def _open(page: str, films: Sequence[Film], output: str) -> None:

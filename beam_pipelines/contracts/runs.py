@@ -98,13 +98,16 @@ def is_carried_over(earlier: FilmOutcome, size_bytes: int, modified_s: float, at
     )
 
 
-def read_failures(output: str) -> dict[str, FilmOutcome]:
-    """The failures that the last finished run in `output` lists, by film id; the log counts unreadable lines."""
+def failed_films(output: str) -> Iterator[FilmOutcome]:
+    """The failures that the last finished run in `output` lists, one at a time; the log counts unreadable lines."""
     known = {each.name for each in fields(FilmOutcome)} - NOT_IN_FAILURES
-    return {
-        row["film_id"]: FilmOutcome(status=FAILED, **{key: value for key, value in row.items() if key in known})
-        for row in _read_lines(storage.join(output, FAILURES))
-    }
+    for row in _read_lines(storage.join(output, FAILURES)):
+        yield FilmOutcome(status=FAILED, **{key: value for key, value in row.items() if key in known})
+
+
+def read_failures(output: str) -> dict[str, FilmOutcome]:
+    """The same by film id."""
+    return {film.film_id: film for film in failed_films(output)}
 
 
 def read_warnings(output: str) -> Iterator[tuple[str, FilmWarning]]:

@@ -72,7 +72,8 @@ def load_section(name: str, model: type[S], path: str | None = None, overrides: 
             load_section(name, model, path, [*overrides[:number], shorter])  # names what else is wrong with it
             raise ConfigurationError(f"--set {override}: keys are those of the section {name}: --set {shorter}")
         _apply_override(values, override)
-    return validate(model, values, f"{path or 'the command line'}: {name}")
+    sources = " and ".join([path] * bool(path) + ["--set"] * bool(overrides)) or "the command line"
+    return validate(model, values, f"{sources}: {name}")
 
 
 def validate(model: type[S], values: dict[str, Any], where: str) -> S:
@@ -135,7 +136,9 @@ def _explain(model: type[BaseModel], detail: Any, where: str) -> str:
     key, why = ".".join(location), detail["msg"].removeprefix("Value error, ")  # pydantic's words for a check of ours
     if detail["type"] == "extra_forbidden":
         return f"{where}.{key}: unknown key{nearest(location[-1], keys)}"
-    return f"{where}.{key}: {why} (it is {detail['input']!r})" if key else f"{where}: {why}"
+    if not key or detail["type"] == "missing":  # whose input is the whole section
+        return f"{where}.{key}: {why}" if key else f"{where}: {why}"
+    return f"{where}.{key}: {why} (it is {detail['input']!r})"
 
 
 def _place(model: Any, location: Sequence[Any]) -> tuple[list[str], list[str]]:

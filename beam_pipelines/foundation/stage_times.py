@@ -141,7 +141,7 @@ def to_json(times: StageTimes) -> dict[str, dict[str, float]]:
 
 
 def largest_shares(times: Mapping[str, Mapping[str, float]], film_s: float) -> list[tuple[str, str]]:
-    """The three stages that took most, as a line `time` of a run's summary; empty if nothing was counted.
+    """The three stages that took most, as a line `time` of a run's summary; empty if no film was done.
 
     Args:
         times: those of a manifest.
@@ -149,11 +149,9 @@ def largest_shares(times: Mapping[str, Mapping[str, float]], film_s: float) -> l
     """
     ms = {name: each["ms"] for name, each in times.items()}
     whole = sum(ms.values())
-    if not whole:
+    if not whole or not film_s:
         return []
     largest = sorted(ms, key=lambda name: (-ms[name], name))[:_SHOWN]
     shares = ", ".join(f"{name} {100 * ms[name] / whole:.0f} %" for name in largest)
-    if not film_s:
-        return [("time", f"{shares} of {whole / 1000:.1f} core s")]
     each_ms = whole / film_s
     return [("time", f"{shares} of {each_ms:.{0 if each_ms >= 10 else 1}f} core ms a film second")]

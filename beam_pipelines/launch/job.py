@@ -16,50 +16,28 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from importlib import metadata
-from itertools import islice
 from typing import Any, TypeVar
 
 from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import DirectOptions, GoogleCloudOptions, PipelineOptions
 
-from beam_pipelines.contracts.curves.curve_table import TABLE
-from beam_pipelines.contracts.curves.curves import CURVES, PLOTS
-from beam_pipelines.contracts.film_warnings import headline, line_of
-from beam_pipelines.contracts.runs import (
-    FAILURES,
-    RUN_MANIFEST,
-    STATISTICS,
-    TRANSFORM_GRAPH,
-    WARNINGS,
-    exit_code,
-    read_manifest_of_run,
-    read_warnings,
-)
+from beam_pipelines.contracts.runs import RUN_MANIFEST, exit_code, read_manifest_of_run
 from beam_pipelines.extractors.config import ExtractConfig
 from beam_pipelines.extractors.configured_networks import network_input, networks_see_gpu
-from beam_pipelines.films.passed_over import passed_over_line
 from beam_pipelines.films.work_lists import WorkList, remove_earlier_tries, remove_work
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError, nearest
 from beam_pipelines.foundation.logs.structured_log import is_json
-from beam_pipelines.foundation.run_summary import Places, next_steps_of_job, print_summary
-from beam_pipelines.foundation.stage_times import largest_shares
 from beam_pipelines.foundation.version import __version__
 from beam_pipelines.launch.driver_log import PLUGIN_OPTION
+from beam_pipelines.launch.job_summary import print_job_summary
 from beam_pipelines.launch.lost_jobs import lost_jobs_explained
 from beam_pipelines.launch.progress import watch
 
-_PLACES: dict[str, Places] = {
-    "prepare": (("transform graph", TRANSFORM_GRAPH), ("statistics", STATISTICS)),
-    "score": (("curves", CURVES), ("table", TABLE), ("plots", PLOTS)),
-}
-"""The files that a job leaves in its directory beside failures and manifest."""
-_WARNINGS_PRINTED = 5
-"""So many warnings a summary spells out; the file has all."""
 Options = TypeVar("Options", bound=PipelineOptions)
 LOCAL_RUNNERS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
-_ONNX_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
-"""Two packages of the same module, of which one is installed."""
+_OPTIONAL = ("onnxruntime", "onnxruntime-gpu", "openvino")
+"""Of the first two, packages of the same module, one is installed; the third is an extra."""
 
 
 class OptionsOfJob(PipelineOptions):
@@ -194,7 +172,7 @@ def run(
     finally:
         for work in lists if nobody_reads_lists else ():
             remove_work(work)
-    _print_summary(manifest, output, records)
+    print_job_summary(manifest, output, records)
     return exit_code(manifest)
 
 
@@ -215,7 +193,7 @@ def storage_time_s(output: str) -> float:
 
 def versions() -> dict[str, str]:
     """The versions of the libraries that a run uses, for manifests and model cards."""
-    packages = ("apache-beam", *_ONNX_RUNTIMES, "tensorflow", "keras", "numpy", "scipy", "av")
+    packages = ("apache-beam", *_OPTIONAL, "tensorflow", "keras", "numpy", "scipy", "av")
     found = {package: _version(package) for package in packages}
     return {
         "cineaffect": __version__,
@@ -228,7 +206,7 @@ def _version(package: str) -> str | None:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        if package in _ONNX_RUNTIMES:
+        if package in _OPTIONAL:
             return None
         raise
 
@@ -270,38 +248,3 @@ def _refuse_unknown(arguments: Sequence[str]) -> None:
     if unknown:
         hint = nearest(unknown[0], known)
         raise ConfigurationError(f"unknown option --{unknown[0]}{hint if 'did you mean' in hint else '; see --help'}")
-
-
-def places_of_job(job: str, output: str) -> Places:
-    """The files that a job leaves in its directory; for a local directory only those that exist."""
-    return [
-        (what, storage.join(output, name))
-        for what, name in _PLACES.get(job, ())
-        if storage.is_remote(output) or os.path.exists(os.path.join(output, name))
-    ]
-
-
-def _print_summary(manifest: dict[str, Any], output: str, records: str | None) -> None:
-    films = manifest["films"]
-    print(f"{films['done']} done, {films['skipped']} already done, {films['failed']} failed of {films['in']} films")
-    if manifest.get("failures_carried_over"):
-        print(f"{manifest['failures_carried_over']} of these failed before and were not tried again (--retry-failed)")
-    if manifest.get("passed_over_by_suffix"):
-        print(passed_over_line(manifest["passed_over_by_suffix"]))
-    places = [("results", output), *places_of_job(manifest.get("job", ""), output)]
-    if manifest.get("films_with_warnings"):
-        print(headline(manifest["films_with_warnings"], manifest["warnings_by_code"]))
-        for film_id, warning in islice(read_warnings(output), _WARNINGS_PRINTED):
-            print(line_of(film_id, warning))
-        places.append(("warnings", storage.join(output, WARNINGS)))
-    if unlike := manifest.get("unlike_training"):
-        shares = ", ".join(f"{name}: {count}" for name, count in unlike["films"].items() if count)
-        print(f"films by their share of seconds unlike the model's training films: {shares}")
-    if devices := manifest.get("films_decoded_on"):
-        print("films by what decoded their pictures: " + ", ".join(f"{name}: {n}" for name, n in devices.items()))
-    places += largest_shares(manifest.get("time_by_stage", {}), 3600 * manifest["film_hours"]["done"])
-    if films["failed"]:
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in manifest["failed_by_reason"].items())
-        places.append((f"failures ({reasons})", storage.join(output, FAILURES)))
-    name, known = manifest.get("job", ""), {"records": records} if records else {}
-    print_summary(places, next_steps_of_job(" --".join((name, *known)), output, **known))

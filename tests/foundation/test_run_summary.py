@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from beam_pipelines.foundation.run_summary import as_steps_of_a_run, next_steps_of_job, print_summary
-from beam_pipelines.launch.job import places_of_job
+from beam_pipelines.launch.job_summary import places_of_job
 
 PLACES = [("results", "out [dir]"), ("failures (probe: 1)", "out/failures.jsonl")]
 NEXT = [("a page", "cineaffect report --scores out")]

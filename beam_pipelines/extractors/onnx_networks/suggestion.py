@@ -141,8 +141,8 @@ def _picture_keys(tensor: Tensor) -> Iterator[str]:
     yield "takes: picture    # or face: the two largest, cut out"
     yield f"size_px: {size if is_square else f'[{height}, {width}]'}"
     yield "resize: shorter_side_then_crop    # as most are trained; or pad, or stretch, which it is without this line"
-    yield "channels: rgb"
+    yield "channels: rgb    # or bgr, as it was trained"
     yield f"layout: {layout}"
     if tensor.type != "uint8":
-        yield "scaling: [0, 1]    # or [-1, 1], [0, 255]"
+        yield "scaling: [0, 1]    # or [-1, 1], [0, 255], as it was trained"
         yield f"# {_MEAN_DEVIATION}    # ImageNet's, if it was trained with them"

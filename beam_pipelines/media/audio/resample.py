@@ -8,6 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from beam_pipelines.foundation.stage_times import STARTING, stage
+
 # With so many, the filter passes everything below 0.94 of half the lower rate, and damps everything above 1.03 of it by
 # 90 dB: at 16 kHz the whole range of VGGish's mel bands (below 7500 Hz) is clean.
 _ZERO_CROSSINGS = 64
@@ -40,7 +42,8 @@ def resample_piece(samples: np.ndarray, rate_hz: int, target_hz: int) -> np.ndar
     if ratio == 1:
         return samples
     # Imported here because it takes a second, which a process that only probes or decodes pictures can save.
-    from scipy.signal import resample_poly
+    with stage(STARTING):
+        from scipy.signal import resample_poly
 
     up, down = ratio.as_integer_ratio()
     resampled: np.ndarray = resample_poly(samples, up, down, axis=-1, window=_filter(max(up, down)))
@@ -49,7 +52,8 @@ def resample_piece(samples: np.ndarray, rate_hz: int, target_hz: int) -> np.ndar
 
 @lru_cache(maxsize=4)
 def _filter(factor: int) -> np.ndarray:
-    from scipy.signal import firwin
+    with stage(STARTING):
+        from scipy.signal import firwin
 
     taps = 2 * _ZERO_CROSSINGS * factor + 1
     weights: np.ndarray = firwin(taps, _CUTOFF / factor, window=("kaiser", _KAISER_BETA)).astype(np.float32)
