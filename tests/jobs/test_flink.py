@@ -21,7 +21,7 @@ from beam_pipelines.foundation import storage
 from tests.support.documentation import blocks_of
 from tests.support.exported_models import write_model
 from tests.support.flink_cluster import busy_task_manager_killed, jars_folder, running_cluster
-from tests.support.score_runs import contents, write_films
+from tests.support.score_runs import contents, without_times, write_films
 from tests.support.synthetic_clips import Sound, regular_times, write_clip
 
 pytestmark = pytest.mark.slow
@@ -189,12 +189,11 @@ def page_commands() -> list[list[str]]:
 
 
 def objects(folder: str, ending: str) -> dict[str, bytes]:
-    """Name -> bytes of what lies below a folder of the bucket."""
+    """Name -> bytes of what lies below a folder of the bucket, as `contents` has them."""
     place = f"gs://bucket/{folder}"
-    found = storage.list_files(place)
-    return {
-        info.uri.removeprefix(f"{place}/"): storage.read_bytes(info.uri) for info in found if info.uri.endswith(ending)
-    }
+    uris = [info.uri for info in storage.list_files(place) if info.uri.endswith(ending)]
+    names = [uri.removeprefix(f"{place}/") for uri in uris]
+    return {name: without_times(name, storage.read_bytes(uri)) for name, uri in zip(names, uris, strict=True)}
 
 
 def finished(output: Path) -> dict[str, bytes]:
