@@ -72,7 +72,7 @@ def load_section(name: str, model: type[S], path: str | None = None, overrides: 
             load_section(name, model, path, [*overrides[:number], shorter])  # names what else is wrong with it
             raise ConfigurationError(f"--set {override}: keys are those of the section {name}: --set {shorter}")
         _apply_override(values, override)
-    sources = " and ".join([path] * bool(path) + ["--set"] * bool(overrides)) or "the command line"
+    sources = " and ".join(filter(None, (path, "--set" if overrides else ""))) or "the defaults"
     return validate(model, values, f"{sources}: {name}")
 
 

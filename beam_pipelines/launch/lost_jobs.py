@@ -83,8 +83,9 @@ def _error_of_worker(text: str) -> errors.CineAffectError | None:
         message = text[begin.end() :]
         message = message[: next(_OURS_ENDS.finditer(message)).start()].rstrip()
         kind = getattr(errors, begin[1], None)
-        is_for_people = isinstance(kind, type) and issubclass(kind, errors.CineAffectError)
-        if is_for_people and kind is not errors.FilmError and not any(said in message for said in _NOT_LAST):
+        if not isinstance(kind, type) or not issubclass(kind, errors.CineAffectError) or kind is errors.FilmError:
+            continue
+        if not any(said in message for said in _NOT_LAST):
             return kind(message)
     return None
 
