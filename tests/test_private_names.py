@@ -16,6 +16,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 OTHERS_NAMES = {
     "beam_pipelines/foundation/command_line.py": "_actions",
+    "beam_pipelines/foundation/storage/object_storage.py": "_http",
     "beam_pipelines/media/worker/decoding_child.py": "_exit",  # of os: private by its name only
     "trainer/commands/tune.py": "_exit",
 }

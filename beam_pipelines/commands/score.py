@@ -137,7 +137,7 @@ def run_scoring(
 
     if isinstance(source, FromFilms) and job.is_local(options):
         require_precisions(source.config)
-    run_started_s = job.storage_time_s(output)
+    run_started_s, named = job.storage_time_s(output), source.films_to_extract
     if job.is_local(options) and looks_up(source.films_in, records or output):
         source = source.looked_up(curve_files(model, config, output))
         source = source.with_segments(
@@ -158,7 +158,7 @@ def run_scoring(
         records=records,
     )
     if source.made_in and not job.is_template(options):  # whose job runs later
-        remove_useless_parts(source.made_in, output, (film.film_id for film in source.films_to_extract))
+        remove_useless_parts(source.made_in, output, (film.film_id for film in named))
     return code
 
 

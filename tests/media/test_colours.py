@@ -27,7 +27,9 @@ UNSPECIFIED, ICTCP, BT601 = 2, 14, 5
 
 
 def rgb(frame: Any) -> tuple[np.ndarray, int]:
-    return ToRgb("film", frame.height, frame.width)(frame)
+    """The picture [height, width, 3], and the number of clipped pixels."""
+    channels, clipped = ToRgb("film", frame.height, frame.width)(frame)
+    return np.moveaxis(channels, 0, -1), clipped
 
 
 def steps(frame: Any) -> tuple[np.ndarray, int]:
@@ -60,7 +62,7 @@ def test_one_converter_takes_frames_of_several_kinds():
     convert = ToRgb("film", 32, 256)
     first, _ = convert(hdr)
     plain, clipped = convert(sdr)
-    np.testing.assert_allclose(plain[16, 8::16, 0], 255 * signals, atol=1)
+    np.testing.assert_allclose(plain[0, 16, 8::16], 255 * signals, atol=1)
     assert clipped == 0
     np.testing.assert_array_equal(convert(hdr)[0], first)
 
