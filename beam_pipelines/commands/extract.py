@@ -13,6 +13,7 @@ from beam_pipelines.launch.driver_log import start_log
 from beam_pipelines.launch.options import add_job_options
 
 if TYPE_CHECKING:
+    from beam_pipelines.extractors.config import ExtractConfig
     from beam_pipelines.films.catalogue import Film
 
 _LOG = logging.getLogger(__name__)
@@ -63,13 +64,10 @@ def _main(argv: list[str]) -> int:
 
     from beam_pipelines.contracts.runs import read_failures
     from beam_pipelines.extract import define_pipeline
-    from beam_pipelines.extraction.decoder import require_decoder
     from beam_pipelines.extraction.earlier_runs import EarlierRuns, name_attempt
     from beam_pipelines.extraction.finished_films import SetApart, set_apart
     from beam_pipelines.extraction.parts_folder import remove_parts, remove_useless_parts
     from beam_pipelines.extractors.configured_networks import describe_tracks, pin_networks
-    from beam_pipelines.extractors.graphs.bfloat16 import require_precisions
-    from beam_pipelines.extractors.weights.needed_weights import require_weights
     from beam_pipelines.films.catalogue import list_catalogue
     from beam_pipelines.films.work_lists import write_work_list
     from beam_pipelines.foundation import storage
@@ -78,10 +76,7 @@ def _main(argv: list[str]) -> int:
 
     options = job.beam_options(beam_arguments, arguments.workers, one_process=lambda: job.films_share_batches(config))
     films, passed_over = list_catalogue(arguments.films, config.suffixes, config.min_lines_px)
-    require_weights(config)
-    if job.is_local(options) and not arguments.dry_run:  # a cluster's machines may be others than this one
-        require_decoder(config)
-        require_precisions(config)
+    _require(config, extracts_here=job.is_local(options) and not arguments.dry_run)
     descriptions = describe_tracks(config)
     config = pin_networks(config)
     _note_older_records(films, arguments.output, descriptions)
@@ -119,6 +114,18 @@ def _main(argv: list[str]) -> int:
     if not job.is_template(options):  # whose job runs later, and uses the parts that an earlier one has left
         remove_useless_parts(arguments.output, arguments.output)
     return code
+
+
+def _require(config: ExtractConfig, extracts_here: bool) -> None:
+    """Refuses what can't work before anything starts; a cluster's machines may have what this one lacks."""
+    from beam_pipelines.extraction.decoder import require_decoder
+    from beam_pipelines.extractors.graphs.bfloat16 import require_precisions
+    from beam_pipelines.extractors.weights.needed_weights import require_weights
+
+    require_weights(config)
+    if extracts_here:
+        require_decoder(config)
+        require_precisions(config)
 
 
 def _without_subtitles(passed_over: Mapping[str, int], descriptions: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
