@@ -57,7 +57,7 @@ def emulator(line) -> GcsEmulator:
 
 def test_a_listing_goes_through_all_pages(emulator):
     first_page_url = f"{emulator.url}/storage/v1/b/many/o?maxResults={PAGE_OBJECTS}"
-    with urllib.request.urlopen(first_page_url) as answer:
+    with urllib.request.urlopen(first_page_url, timeout=60) as answer:
         page = json.load(answer)
     assert (len(page["items"]), bool(page["nextPageToken"])) == (PAGE_OBJECTS, True)
     listed = [info.uri for info in storage.list_files("gs://many/folder")]
