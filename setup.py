@@ -15,10 +15,8 @@ TEXT = ["tokenizers>=0.21,<1"]
 OPENVINO = ["openvino>=2026.1,<2027"]
 
 TEST = [
-    "pytest>=8.3,<10",
+    "pytest>=9.0,<10",
     "pytest-xdist>=3.7,<4",
-    # A test that hangs fails and says where; it would use up the time of a whole run.
-    "pytest-timeout>=2.3,<3",
     "hypothesis>=6.130,<7",
     # Runs docs/two-films.ipynb.
     "nbclient>=0.10,<1",

@@ -77,6 +77,7 @@ assert {len(set(devices)) for devices in used} == {1}, used
 """
 
 
+@pytest.mark.slow  # a process of its own with TensorFlow
 def test_all_three_networks_run_on_the_device_that_is_named(girl_friday: np.ndarray, tmp_path: Path) -> None:
     np.save(tmp_path / "pictures.npy", girl_friday[3:4])
     subprocess.run([sys.executable, "-c", ON_ANOTHER_DEVICE, str(tmp_path / "pictures.npy")], check=True)

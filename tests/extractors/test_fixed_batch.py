@@ -37,6 +37,7 @@ def check_bits(network: Any, inputs: np.ndarray) -> None:
     assert differences.min() > 1e-3, "different inputs must differ"
 
 
+@pytest.mark.slow  # the other two networks go the same way
 def test_inception_v3(untrained_image: InceptionV3Image) -> None:
     check_bits(untrained_image, np.random.default_rng(1).integers(0, 256, (BATCH + 1, 299, 299, 3), np.uint8))
 

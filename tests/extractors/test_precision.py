@@ -53,7 +53,11 @@ def narrow_audio(monkeypatch: pytest.MonkeyPatch) -> VGGishAudio:
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize(
-    ("kind", "full"), [(InceptionResnetV1Face, "untrained_face"), (VGGishAudio, "narrow_audio")], ids=["face", "audio"]
+    ("kind", "full"),
+    [
+        pytest.param(InceptionResnetV1Face, "untrained_face", id="face", marks=pytest.mark.slow),
+        pytest.param(VGGishAudio, "narrow_audio", id="audio"),
+    ],
 )
 def test_sixteen_bits_give_nearly_the_same_vectors(kind: Any, full: Any, precision: Any, request: Any) -> None:
     full = request.getfixturevalue(full)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
+import onnx
 from scipy.signal import correlate2d
 
+from beam_pipelines.extractors.graphs.graph_network import GraphNetwork, graph_of
 from beam_pipelines.extractors.networks.vgg16 import BLOCKS, VGG16Image, build_network, load_published, standardise
 from beam_pipelines.extractors.weights.network_weights import draw_weights
 
@@ -76,8 +79,12 @@ def test_the_file_with_the_top_is_read_up_to_fc1(tmp_path: Path) -> None:
 
 
 def test_the_full_size_has_the_published_number_of_values() -> None:
-    # VGG16 has 138,357,544; without fc2 (16,781,312) and predictions (4,097,000).
-    network = build_network()
-    assert network.count_params() == 138_357_544 - 16_781_312 - 4_097_000
+    # VGG16 has 138,357,544; without fc2 (16,781,312) and predictions (4,097,000). Its graph is that of the Keras model
+    # (`test_engines`), which takes 500 MB.
+    path = graph_of(VGG16Image)
+    assert path is not None
+    network = GraphNetwork(path)
+    values = sum(math.prod(variable.shape) for layer in network.layers for variable in layer.weights)
+    assert values == 138_357_544 - 16_781_312 - 4_097_000
     assert network.output_shape == (None, VGG16Image.dimensions) == (None, 4096)
-    assert network.input_shape == (None, 224, 224, 3)
+    assert onnx.load(path, load_external_data=False).graph.input[0].type.tensor_type.shape.dim[1].dim_value == VGG16Image.image_size_px == 224

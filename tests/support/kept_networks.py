@@ -30,6 +30,13 @@ def kept_network(key: tuple[Any, ...], build: Callable[[], Any]) -> Any:
     return _networks[key]
 
 
+def drop_networks() -> bool:
+    """Keeps no network any more: who asks for one has it built. Whether there was one."""
+    some = bool(_networks)
+    _networks.clear()
+    return some
+
+
 @contextmanager
 def kept_networks() -> Iterator[None]:
     """Within the block, jobs of this process take a network that was built with the same settings before."""

@@ -136,6 +136,7 @@ def test_alone_it_leaves_the_same_model(trained: Path, dataset: DataSet, tmp_pat
     assert "holds a training run that differs in train." in capsys.readouterr().err
 
 
+@pytest.mark.slow  # the first calls of three exports; an ensemble's weights have quick tests
 def test_it_joins_a_network_with_the_weights_that_validation_chose(
     trained: Path, dataset: DataSet, films, tmp_path: Path
 ):

@@ -65,7 +65,8 @@ def configure(**changes: Any) -> TrainConfig:
     return TrainConfig.model_validate({"batch_size": 64, "epochs": 2, "learning_rate": 0.01, **changes})
 
 
-@pytest.mark.parametrize("name", [pytest.param(TCN_RUN, marks=pytest.mark.slow), LSTM_RUN])
+@pytest.mark.slow  # `test_train` kills a run too
+@pytest.mark.parametrize("name", [TCN_RUN, LSTM_RUN])
 def test_a_killed_run_ends_at_the_weights_of_an_undisturbed_one(
     films: dict[str, list[TrainingFilm]], tmp_path: Path, name: str
 ) -> None:

@@ -72,6 +72,7 @@ def test_two_workers_share_one_study(dataset: DataSet, tmp_path: Path) -> None:
     assert {row["state"] for row in rows} <= {"complete", "pruned"}
 
 
+@pytest.mark.slow
 def test_bad_trials_end_early_and_the_best_can_be_trained(dataset: DataSet, tmp_path: Path) -> None:
     (tmp_path / "study").mkdir()
     study = open_study(str(tmp_path / "study"), "minimize")
