@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from tests.support.beam_shortcuts import take_shortcuts
 from tests.support.commands_in_process import commands_in_this_process
 from tests.support.gcs_emulator import GcsEmulator, running_emulator
 from tests.support.kept_networks import drop_networks, kept_networks
-from tests.support.kept_signatures import keep_signatures
 
 pytest_plugins = ["tests.support.hypothesis_profiles", "tests.support.browser_pages", "tests.support.peak_memory"]
 
@@ -105,7 +105,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_finish() -> None:
     """Leaves what has been imported out of every later collection of garbage, which takes a tenth of the time then."""
     if "apache_beam" in sys.modules:
-        keep_signatures()
+        take_shortcuts()
     gc.collect()
     gc.freeze()
 
@@ -170,6 +170,19 @@ def networks_kept() -> Iterator[None]:
     """Jobs of this process share the networks that they build. See `kept_networks`."""
     with kept_networks():
         yield
+
+
+@pytest.fixture(autouse=True)
+def graphs_as_traced(request: pytest.FixtureRequest) -> None:
+    """In quick tests TensorFlow runs graphs as they were traced: optimising one takes half the time of its first call.
+
+    Slow tests, and processes that tests start, have its optimiser, as users have.
+    """
+    if "tensorflow" in sys.modules:
+        import tensorflow as tf
+
+        is_quick = request.node.get_closest_marker("slow") is None
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": is_quick})
 
 
 @pytest.fixture(autouse=True)

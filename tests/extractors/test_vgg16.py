@@ -87,4 +87,5 @@ def test_the_full_size_has_the_published_number_of_values() -> None:
     values = sum(math.prod(variable.shape) for layer in network.layers for variable in layer.weights)
     assert values == 138_357_544 - 16_781_312 - 4_097_000
     assert network.output_shape == (None, VGG16Image.dimensions) == (None, 4096)
-    assert onnx.load(path, load_external_data=False).graph.input[0].type.tensor_type.shape.dim[1].dim_value == VGG16Image.image_size_px == 224
+    (given,) = onnx.load(path, load_external_data=False).graph.input
+    assert given.type.tensor_type.shape.dim[1].dim_value == VGG16Image.image_size_px == 224

@@ -73,7 +73,7 @@ def test_what_fails_counts_too_and_what_nobody_counts_is_left_alone():
 
 
 def test_threads_that_work_on_films_at_once_count_no_time_twice():
-    started, found = threading.Barrier(3), []
+    started, found = threading.Barrier(3, timeout=60), []
 
     def film() -> None:
         with count_times() as times:
