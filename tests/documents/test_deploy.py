@@ -114,7 +114,11 @@ def copied(container: Path) -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize("path", PACKAGED, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [PACKAGED[0], *(pytest.param(path, marks=pytest.mark.slow) for path in PACKAGED[1:])],
+    ids=lambda path: path.stem,
+)
 def test_what_a_container_file_copies_is_all_that_the_package_needs(path, tmp_path):
     """The image's own step, as far as it needs no network: the package is built from the copied files alone."""
     for source, target in copied(path):

@@ -37,7 +37,7 @@ def check_bits(network: Any, inputs: np.ndarray) -> None:
     assert differences.min() > 1e-3, "different inputs must differ"
 
 
-@pytest.mark.slow  # the other two networks go the same way
+@pytest.mark.slow  # VGGish goes the same way
 def test_inception_v3(untrained_image: InceptionV3Image) -> None:
     check_bits(untrained_image, np.random.default_rng(1).integers(0, 256, (BATCH + 1, 299, 299, 3), np.uint8))
 
@@ -48,6 +48,7 @@ def test_vggish(untrained_audio: VGGishAudio) -> None:
     check_bits(untrained_audio, (generator.uniform(-1, 1, (2 * BATCH + 1, 15_360)) * loudness).astype(np.float32))
 
 
+@pytest.mark.slow
 def test_inception_resnet_v1(untrained_face: InceptionResnetV1Face) -> None:
     faces = np.random.default_rng(3).integers(0, 256, (2 * BATCH + 1, 160, 160, 3), np.uint8)
     check_bits(untrained_face, faces)

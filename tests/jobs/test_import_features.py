@@ -103,6 +103,7 @@ def test_a_second_run_does_only_what_has_changed(
     assert records.read_record(records.record_uri(str(tmp_path), film_name(27))).tracks["cl"].present.all()
 
 
+@pytest.mark.slow  # each of the four jobs has quick tests
 def test_from_the_organisers_features_to_curves(data: Path, tmp_path: Path) -> None:
     features, manifest = tmp_path / "features", tmp_path / "films.csv"
     kinds = "cl,tamura"
