@@ -102,12 +102,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """Leaves what has been imported out of every later collection of garbage, which takes a tenth of the time then."""
     if "apache_beam" in sys.modules:
         take_shortcuts()
+    if "tensorflow" in sys.modules and session.config.option.markexpr == "not slow":
+        run_graphs_as_traced()
     gc.collect()
     gc.freeze()
+
+
+def run_graphs_as_traced() -> None:
+    """Without TensorFlow's optimiser, which takes half the time of a function's first call.
+
+    Only where the quick tests run alone: the others compare bits with processes that have it, as users have.
+    """
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(scope="session")
@@ -170,19 +182,6 @@ def networks_kept() -> Iterator[None]:
     """Jobs of this process share the networks that they build. See `kept_networks`."""
     with kept_networks():
         yield
-
-
-@pytest.fixture(autouse=True)
-def graphs_as_traced(request: pytest.FixtureRequest) -> None:
-    """In quick tests TensorFlow runs graphs as they were traced: optimising one takes half the time of its first call.
-
-    Slow tests, and processes that tests start, have its optimiser, as users have.
-    """
-    if "tensorflow" in sys.modules:
-        import tensorflow as tf
-
-        is_quick = request.node.get_closest_marker("slow") is None
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": is_quick})
 
 
 @pytest.fixture(autouse=True)
