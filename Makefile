@@ -12,8 +12,8 @@ SOAK ?=
 # servers, files), but no more than four, for each may grow to 3 GB.
 TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # Files are begun in the order of tests/conftest.py, the heaviest first, and not those first that have most tests.
-# A test whose process ended is tried again by a new one, but a run has failed then; not for ever, if it hangs each time.
-DISTRIBUTED := --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 2
+# A run in which a test process ends has failed, and ends soon: a new process would repeat the test, for ever if it hangs.
+DISTRIBUTED := --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 RUN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
