@@ -73,6 +73,8 @@ HEAVIEST = (
     "test_ratings",
     "test_prepare",
     "test_audio_windows",
+    # Not heavy: it builds the largest network, which should happen while its process is small.
+    "test_score_films",
 )
 COSTLY_ROOMS = ("trainer", "jobs", "report")
 
