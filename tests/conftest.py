@@ -212,7 +212,7 @@ def networks_let_go() -> Iterator[None]:
 _kept_mb = [0.0]
 """What this process held after each collection."""
 LARGE_MB = 1700.0
-"""Building the largest network, VGGish, takes 1.2 GB for a moment, and none may need more than 3."""
+"""Building the largest network, VGGish, takes 0.8 GB more for a moment, and no process may have more than 3."""
 
 
 def give_back() -> None:

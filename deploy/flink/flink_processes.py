@@ -26,7 +26,7 @@ _LOOK_EVERY_S = 0.1
 
 CONFIGURATION = {
     "jobmanager.memory.process.size": "1024m",
-    # Such a process held 874 MiB at most, over a million films (benchmarks/million_on_flink.py).
+    # Such a process held 874 MiB at most in the steps of benchmarks/million_on_flink.py.
     "taskmanager.memory.process.size": "1280m",
     "taskmanager.memory.managed.size": "128m",
     "taskmanager.memory.network.min": "256m",

@@ -1,9 +1,9 @@
 """Shortcuts through Beam for small jobs, of which these tests run hundreds in a process; results are the same.
 
 For every transform Beam looks through all methods of its DoFn, several times: for their signatures, 47,000 in one
-`prepare`, a seventh of its time, and for state and timers, a quarter of a small `score`. Functions and classes don't
-change, so both are worked out once a process. Compressing what it pickles takes 3 %, and as much to measure values
-that a worker keeps for the next bundle, for which it looks at all imported modules.
+`prepare`, a seventh of its time, and for state and timers, a seventh of a small `score`. Functions and classes don't
+change, so both are worked out once a process. Compressing what it pickles takes some 3 % of the jobs' tests, and as
+much to measure values that a worker keeps for the next bundle, for which it looks at all imported modules.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = "fake-gcs-server"
-_START_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,6 @@ from beam_pipelines.foundation.storage.local_errors import full_disk_explained
 PREFIX = "cineaffect-copy-"
 _JUST_MADE_S = 10.0
 """A younger folder may be one that its process has not locked yet."""
-_LOOKED_AT_S = 5.0
-"""Less than `_JUST_MADE_S`: who looks at a folder for so long doesn't remove it, for it was just made."""
 
 
 @contextmanager
@@ -40,22 +38,11 @@ def temporary_folder(uri: str) -> Iterator[Path]:
         held = os.open(folder, os.O_RDONLY)
         try:
             with suppress(OSError):  # a file system without locks, on which nothing is removed later
-                _lock(held)
+                # It may wait: another process that looks at the folder just now holds the lock for a moment.
+                fcntl.flock(held, fcntl.LOCK_EX)
             yield Path(folder)
         finally:
             os.close(held)
-
-
-def _lock(held: int) -> None:
-    """Locks a folder; waits for another process that looks at it just now and so holds the lock for a moment."""
-    until = time.monotonic() + _LOOKED_AT_S
-    while True:
-        try:
-            return fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.01)
 
 
 def _remove_left(parent: str) -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import optuna
@@ -72,19 +72,30 @@ def test_two_workers_share_one_study(dataset: DataSet, tmp_path: Path) -> None:
     assert {row["state"] for row in rows} <= {"complete", "pruned"}
 
 
-@pytest.mark.slow
-def test_bad_trials_end_early_and_the_best_can_be_trained(dataset: DataSet, tmp_path: Path) -> None:
-    (tmp_path / "study").mkdir()
-    study = open_study(str(tmp_path / "study"), "minimize")
+def run_trials(dataset: DataSet, output: Path, rates: Sequence[float], epochs: int) -> list[dict[str, str]]:
+    """The rows of a study whose trials differ in their learning rate alone."""
+    output.mkdir()
+    study = open_study(str(output), "minimize")
     point = {"audio.kind": "gru", "audio.units": 4, "audio.layers": 1, "window_s": 4, "dropout": 0.0, "l2": 1e-6}
     point |= {"batch_normalization": False, "experts": 1}
-    # Two that learn, the second best before its end, one whose weights become infinite, and one that learns nothing.
-    for rate in (0.01, 0.6, 1e37, 1e-9):
+    for rate in rates:
         study.enqueue_trial({**point, "learning_rate": rate})
-    further = ["--set", "space.learning_rate=[1.0e-9,1.0e37]", "--set", "warmup_epochs=1", "--set-train", "epochs=3"]
+    further = ["--set", "space.learning_rate=[1.0e-9,1.0e37]", "--set", "warmup_epochs=1"]
     further += ["--set", "space.batch_normalization=[false]", "--set-train", "gradient_clip_norm=0"]
-    assert tune.main(arguments(dataset, tmp_path / "study", 4, *further)) == 0
-    rows = rows_of(tmp_path / "study")
+    further += ["--set-train", f"epochs={epochs}"]
+    assert tune.main(arguments(dataset, output, len(rates), *further)) == 0
+    return rows_of(output)
+
+
+def test_a_trial_that_learns_nothing_ends_early(dataset: DataSet, tmp_path: Path) -> None:
+    rows = run_trials(dataset, tmp_path / "study", (0.01, 1e-9), epochs=2)
+    assert [(row["state"], row["epochs"]) for row in rows] == [("complete", "2"), ("pruned", "1")]
+
+
+@pytest.mark.slow
+def test_bad_trials_end_early_and_the_best_can_be_trained(dataset: DataSet, tmp_path: Path) -> None:
+    # Two that learn, the second best before its end, one whose weights become infinite, and one that learns nothing.
+    rows = run_trials(dataset, tmp_path / "study", (0.01, 0.6, 1e37, 1e-9), epochs=3)
     assert [row["state"] for row in rows] == ["complete", "complete", "fail", "pruned"]
     assert "no longer finite" in rows[2]["why"]
     assert [row["epochs"] for row in rows] == ["3", "3", "0", "1"]
