@@ -130,7 +130,7 @@ class TCNEncoder(keras.layers.Layer):
             row_start: int32 [R], not falling; for each row, the first row of its film.
             window: has no effect.
             ends: int32 [N]: the rows whose states to return; all are computed.
-            block: rows that are computed at a time, a number or a tensor: at least one chunk.
+            block: a number or a tensor: one chunk at a time, or one for each `ROW_BLOCK` rows of it.
 
         Returns:
             float [N, state_size].
@@ -141,7 +141,9 @@ class TCNEncoder(keras.layers.Layer):
         table = ops.pad(ops.cast(x, self.variable_dtype), [[0, 1], [0, 0]])  # The last row is zero.
         second = ops.arange(rows, dtype="int32") - row_start
         begins = ops.equal(second % CHUNK_S, 0)
-        together = ops.maximum(block // CHUNK_S, 1)
+        # On a processor each chunk is computed by itself: by TensorFlow's own kernels, which it takes where there is no
+        # AVX-512 VNNI, the last bits of a convolution depend on a row's place.
+        together = ops.maximum(block // ROW_BLOCK, 1)
         chunks = ops.cast(ops.nonzero(begins)[0], "int32")
         # Chunks that fill the last group are films without rows.
         firsts, starts, stops = (
