@@ -59,7 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             command = _score(root, films) if step == "score" else _measure(root, films, step)
             running = cluster.start(arguments.cache, root / "cluster", task_managers=1)
             try:
-                peaks = _watched(command(running.options), running.processes)
+                # A worker for each step, as on a cluster of one's own: it holds what its step holds.
+                options = [*running.options, "--environment_cache_millis=0"]
+                peaks = _watched(command(options), running.processes)
             finally:
                 cluster.stop(root / "cluster")
             for name, peak in peaks.items():

@@ -46,6 +46,9 @@ from flink_processes import (
 
 STATE = "cluster.json"
 JOB_SERVER = "jobserver"
+WORKER_KEPT_MS = 10_000
+"""How long a Python worker without work waits for the job's next step. Without it, each step starts workers of its own,
+3 to 10 s of a core each."""
 
 
 @dataclass(frozen=True)
@@ -84,24 +87,24 @@ def start(cache: Path, home: Path, task_managers: int = 2, slots: int = 2, paral
     Raises:
         ClusterError: if Java or a jar is absent, a cluster runs in `home` already, or a process ends at once.
     """
-    java, flink, beam = find_java(), fetch.flink_folder(cache), fetch.beam_folder(cache)
+    launch = launcher(cache, home)
     if running(home):
         raise ClusterError(f"{home}: a cluster runs here already; stop it, or take another --home")
     (home / "log").mkdir(parents=True, exist_ok=True)
     rest, rpc, job = (free_port() for _ in range(3))
     write_configuration(home, rest, rpc, slots)
-    launch = Launcher(home, java, flink)
     try:
         launch.java("jobmanager", "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint", "JM")
         for number in range(task_managers):
             launch.task_manager(f"taskmanager{number}")
-        launch.job_server(JOB_SERVER, beam, rest, job)
+        launch.job_server(JOB_SERVER, rest, job)
         options = [
             "--runner=PortableRunner",
             f"--job_endpoint=localhost:{job}",
             "--environment_type=PROCESS",
             "--environment_config=" + json.dumps({"command": str(home / WORKER)}, separators=(",", ":")),
             f"--parallelism={parallelism}",
+            f"--environment_cache_millis={WORKER_KEPT_MS}",
         ]
         cluster = Cluster(home, launch.pids(), rest, job, options)
         _write_state(cluster)
@@ -110,6 +113,11 @@ def start(cache: Path, home: Path, task_managers: int = 2, slots: int = 2, paral
         end(home, launch.pids())
         raise
     return cluster
+
+
+def launcher(cache: Path, home: Path) -> Launcher:
+    """What starts the processes of the cluster in `home`; errors as for `start`."""
+    return Launcher(home, find_java(), fetch.flink_folder(cache), fetch.beam_folder(cache))
 
 
 def replace(cluster: Cluster, cache: Path, name: str) -> Cluster:
@@ -123,9 +131,9 @@ def replace(cluster: Cluster, cache: Path, name: str) -> Cluster:
     Returns:
         The cluster with the new process, which needs some seconds until it can work.
     """
-    launch = Launcher(cluster.home, find_java(), fetch.flink_folder(cache))
+    launch = launcher(cache, cluster.home)
     if name == JOB_SERVER:
-        launch.job_server(name, fetch.beam_folder(cache), cluster.rest_port, cluster.job_port)
+        launch.job_server(name, cluster.rest_port, cluster.job_port)
     else:
         launch.task_manager(name)
     cluster = dataclasses.replace(cluster, processes={**cluster.processes, **launch.pids()})

@@ -33,6 +33,9 @@ CONFIGURATION = {
     "taskmanager.memory.network.max": "256m",
     # Buffers of each step's results; with the default of 512, a graph of many steps has not enough memory.
     "taskmanager.network.sort-shuffle.min-buffers": "64",
+    # Beam's classes are Flink's own, not loaded anew for each job: only then does Beam keep a Python worker from one step
+    # of a job to the next (for `environment_cache_millis`).
+    "classloader.resolve-order": "parent-first",
     # A job restarts if a TaskManager is lost; it finds and keeps what is done already.
     "restart-strategy.type": "fixed-delay",
     "restart-strategy.fixed-delay.attempts": "5",
@@ -125,8 +128,9 @@ def ask(rest_port: int, path: str, method: str = "GET") -> Any:
 class Launcher:
     """Starts processes, each with its own log, and knows which of them have ended."""
 
-    def __init__(self, home: Path, java: str, flink: Path):
-        self.home, self.java_program, self.flink = home, java, flink
+    def __init__(self, home: Path, java: str, flink: Path, beam: Path):
+        self.home, self.java_program = home, java
+        self.flink, self.classes = flink, f"{beam}/*:{flink}/lib/*"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def pids(self) -> dict[str, int]:
@@ -137,20 +141,20 @@ class Launcher:
         """Starts a process of Flink: its class, and `JM` or `TM` for the division of its memory."""
         jvm, dynamic = self._memory(kind)
         host = ["--host", "localhost"] if kind == "JM" else []
-        java = self._java(f"{self.flink}/lib/*", self._log_of(name), *jvm)
+        java = self._java(self.classes, self._log_of(name), *jvm)
         self._start(name, [*java, entry, *self._conf(), *host, *dynamic])
 
     def task_manager(self, name: str) -> None:
         """Starts a TaskManager."""
         self.java(name, "org.apache.flink.runtime.taskexecutor.TaskManagerRunner", "TM")
 
-    def job_server(self, name: str, beam: Path, rest_port: int, port: int) -> None:
+    def job_server(self, name: str, rest_port: int, port: int) -> None:
         """Starts Beam's job server, which takes jobs at `port` and gives them to the JobManager."""
         ports = ["--flink-master", f"localhost:{rest_port}", "--job-port", str(port)]
         ports += ["--artifact-port", "0", "--expansion-port", "0"]
         folders = ["--artifacts-dir", str(self.home / "artifacts"), "--flink-conf-dir", str(self.home / "conf")]
         entry = "org.apache.beam.runners.flink.FlinkJobServerDriver"
-        java = self._java(f"{beam}/*:{self.flink}/lib/*", self._log_of(name), "-Xmx512m")
+        java = self._java(self.classes, self._log_of(name), "-Xmx512m")
         self._start(name, [*java, entry, *ports, *folders])
 
     def wait_until(self, is_ready: Callable[[], bool]) -> None:

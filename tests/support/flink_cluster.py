@@ -64,14 +64,18 @@ def running_cluster(home: Path, task_managers: int) -> Iterator[object]:
 
 @contextmanager
 def busy_task_manager_killed(cluster, is_time: Callable[[], bool]) -> Iterator[list[int]]:
-    """Kills (SIGKILL) a TaskManager with a worker at work as soon as `is_time` says so; gives its process id."""
+    """Kills (SIGKILL) a TaskManager with a worker at work as soon as `is_time` says so; gives its process id.
+
+    Workers of an earlier job, which may wait for some seconds still, don't count.
+    """
     killed: list[int] = []
+    earlier = {worker for pid in _task_managers(cluster) for worker in children(pid)}
     ended = threading.Event()
 
     def wait_and_kill() -> None:
         deadline_s = time.monotonic() + _KILL_TIMEOUT_S
         while not ended.wait(0.005) and time.monotonic() < deadline_s:
-            busy = [pid for pid in _task_managers(cluster) if children(pid)]
+            busy = [pid for pid in _task_managers(cluster) if not earlier.issuperset(children(pid))]
             if busy and is_time():
                 os.kill(busy[0], signal.SIGKILL)
                 killed.append(busy[0])
