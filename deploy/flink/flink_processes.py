@@ -33,8 +33,8 @@ CONFIGURATION = {
     "taskmanager.memory.network.max": "256m",
     # Buffers of each step's results; with the default of 512, a graph of many steps has not enough memory.
     "taskmanager.network.sort-shuffle.min-buffers": "64",
-    # Beam's classes are Flink's own, not loaded anew for each job: only then does Beam keep a Python worker from one step
-    # of a job to the next (for `environment_cache_millis`).
+    # Beam's classes are Flink's own, not loaded anew for each job: only then does Beam keep a Python worker from one
+    # step of a job to the next (for `environment_cache_millis`).
     "classloader.resolve-order": "parent-first",
     # A job restarts if a TaskManager is lost; it finds and keeps what is done already.
     "restart-strategy.type": "fixed-delay",
