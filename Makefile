@@ -8,9 +8,9 @@ VENV ?= .venv
 TESTS ?=
 # Options of the soak: python -m benchmarks.soak --help
 SOAK ?=
-# Test processes: a file runs in one of them. One more than cores, for tests wait a quarter of their time (for children,
+# Test processes: a file runs in one of them. Two more than cores, for tests wait a quarter of their time (for children,
 # servers, files), but no more than four, for each may grow to 3 GB.
-TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+TEST_PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 # Files are begun in the order of tests/conftest.py, the heaviest first, and not those first that have most tests.
 # A run in which a test process ends has failed, and ends soon: a new process would repeat the test, for ever if it hangs.
 DISTRIBUTED := --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0

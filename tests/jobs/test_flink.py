@@ -35,6 +35,14 @@ OUTPUTS = {"extract": "features", "prepare": "transform", "score": "curves"}
 RECORDS = {f"film{number}": 40 + number for number in range(12)}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_java():
+    """Java doesn't optimise what runs for a minute: a tenth less of the tests' time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        yield
+
+
 @pytest.fixture(scope="module")
 def cluster(emulator, tmp_path_factory):
     """Three TaskManagers: each of two tests kills one, and what is left must do. They see the emulator's bucket."""
