@@ -1,9 +1,10 @@
 """Extraction by TensorFlow and by ONNX Runtime, and what both signals add to it: core ms a film second, stage by stage.
 
     python -m benchmarks.engines FILM ...
+    python -m benchmarks.engines --detector mine.yaml FILM ...   # another face detector beside MTCNN, no other arms
     python -m benchmarks.engines --starts --turns 1 FILM     # what a worker process takes to start, and its memory
 
-The three take turns, each in a process of its own with one thread (`benchmarks.job_parts stages`). Medians are
+The arms take turns, each in a process of its own with one thread (`benchmarks.job_parts stages`). Medians are
 printed, and in brackets the least and the largest. Networks are untrained: they compute as much.
 """
 
@@ -47,9 +48,9 @@ STARTED = """if True:
 """
 
 
-def stages(films: Sequence[str], arm: str) -> dict[str, float]:
+def stages(films: Sequence[str], options: Sequence[str]) -> dict[str, float]:
     """Core ms a film second of each stage."""
-    command = [sys.executable, "-m", "benchmarks.job_parts", "stages", *ARMS[arm], *films]
+    command = [sys.executable, "-m", "benchmarks.job_parts", "stages", *options, *films]
     found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
     return {stage: 1000 * seconds / found["film_s"] for stage, seconds in found["cpu_s"].items()}
 
@@ -64,27 +65,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("films", nargs="+")
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--detector", help="configuration with another face detector (extract.face.detector)")
     parser.add_argument("--starts", action="store_true", help="starts and memory of a worker process, nothing else")
     given = parser.parse_args()
     if given.starts:
         return starts(given.turns)
+    arms = {"MTCNN": [], given.detector: ["--detector", given.detector]} if given.detector else ARMS
     times: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for turn in range(given.turns):
-        for arm in ARMS:
-            found = stages(given.films, arm)
+        for arm, options in arms.items():
+            found = stages(given.films, options)
             for stage, value in {**found, "all": sum(found.values())}.items():
                 times[stage][arm].append(value)
         print(f"turn {turn + 1} is done", file=sys.stderr, flush=True)
-    print(f"| stage | {' | '.join(ARMS)} | ONNX Runtime / TensorFlow |\n|---|{'---|' * (len(ARMS) + 1)}")
-    first, second, third = ARMS
+    first, second, *others = arms
+    print(f"| stage | {' | '.join(arms)} | {second} / {first} |\n|---|{'---|' * (len(arms) + 1)}")
     for stage, values in times.items():
         ratios = [b / a for a, b in zip(values[first], values[second], strict=True)]
         ratio = f"{statistics.median(ratios):.2f}" if ratios else ""
-        print(f"| {stage} | {' | '.join(shown(values[arm]) for arm in ARMS)} | {ratio} |")
-    whole = times["all"]
-    added = [(b - a) / a for a, b in zip(whole[second], whole[third], strict=True)]
-    turns = ", ".join(f"{100 * each:.1f}" for each in added)
-    print(f"\nThe signals add {100 * statistics.median(added):.1f} % (in single turns {turns}).")
+        print(f"| {stage} | {' | '.join(shown(values[arm]) for arm in arms)} | {ratio} |")
+    for third in others:
+        added = [(b - a) / a for a, b in zip(times["all"][second], times["all"][third], strict=True)]
+        turns = ", ".join(f"{100 * each:.1f}" for each in added)
+        print(f"\nThe signals add {100 * statistics.median(added):.1f} % (in single turns {turns}).")
     return None
 
 

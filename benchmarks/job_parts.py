@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 MODALITIES = ("image", "audio", "face")
 STARTED = "started"
@@ -45,19 +46,26 @@ class Clock:
         return {"film_s": film_s, "cpu_s": dict(self.cpu_s), "wall_s": sum(self.wall_s.values())}
 
 
-def settings(engine: str = "onnxruntime", modalities: Sequence[str] = MODALITIES, precision: str = "float32") -> Any:
-    """The job's defaults with untrained networks: they compute as much as trained ones."""
+def settings(
+    engine: str = "onnxruntime",
+    modalities: Sequence[str] = MODALITIES,
+    precision: str = "float32",
+    detector: str | None = None,
+) -> Any:
+    """The job's defaults with untrained networks: they compute as much as trained ones. `detector`: a configuration."""
     from beam_pipelines.extractors.config import ExtractConfig
 
-    untrained = {modality: {"weights": "untrained", "precision": precision} for modality in MODALITIES}
-    return ExtractConfig.model_validate({"engine": engine, "modalities": modalities, **untrained})
+    section = {} if detector is None else yaml.safe_load(Path(detector).read_text())["extract"]
+    for modality in MODALITIES:
+        section[modality] = {**section.get(modality, {}), "weights": "untrained", "precision": precision}
+    return ExtractConfig.model_validate({**section, "engine": engine, "modalities": modalities})
 
 
-def warm_networks(engine: str = "onnxruntime", precision: str = "float32") -> Any:
+def warm_networks(engine: str = "onnxruntime", precision: str = "float32", detector: str | None = None) -> Any:
     """The job's networks, built and run once."""
     from beam_pipelines.extractors.configured_networks import Networks
 
-    networks = Networks(settings(engine, precision=precision))
+    networks = Networks(settings(engine, precision=precision, detector=detector))
     networks.network("image")(np.zeros((1, 299, 299, 3), np.uint8))
     networks.network("audio")(np.zeros((1, 15_360), np.float32))
     networks.detector(np.zeros((1, 270, 480, 3), np.uint8))
@@ -198,11 +206,13 @@ def _patches(path: str, seconds: int) -> list[np.ndarray]:
     return [log_mel_patches(samples[None, start : start + 15_360])[0] for start in starts]
 
 
-def stages(paths: Sequence[str], engine: str, with_signals: bool, precision: str) -> dict[str, Any]:
+def stages(
+    paths: Sequence[str], engine: str, with_signals: bool, precision: str, detector: str | None
+) -> dict[str, Any]:
     """Processor time of each stage of the job's extraction, as the job itself counts it."""
-    networks, film_s = warm_networks(engine, precision), 0.0
+    networks, film_s = warm_networks(engine, precision, detector), 0.0
     if with_signals:
-        networks.config = settings(engine, (*MODALITIES, "picture_signals", "sound_signals"))
+        networks.config = settings(engine, (*MODALITIES, "picture_signals", "sound_signals"), detector=detector)
     from beam_pipelines.extractors import tracks
     from beam_pipelines.extractors.configured_networks import describe_tracks
     from beam_pipelines.foundation.stage_times import count_times, sum_of
@@ -231,6 +241,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument("--together", default=".", help="folder where processes wait for one another (limit)")
     parser.add_argument("--engine", choices=("onnxruntime", "tensorflow"), default="onnxruntime", help="of the stages")
     parser.add_argument("--precision", default="float32", help="of the stages' networks")
+    parser.add_argument("--detector", help="configuration with another face detector, for the stages")
     parser.add_argument("--signals", action="store_true", help="the stages with both signals")
     parser.add_argument("--seconds", type=int, default=20, help="so much of each film (plain)")
     given = parser.parse_args(None if arguments is None else list(arguments))
@@ -239,7 +250,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     elif given.what == "plain":
         words = plain(given.films, given.seconds)
     else:
-        words = stages(given.films, given.engine, given.signals, given.precision)
+        words = stages(given.films, given.engine, given.signals, given.precision, given.detector)
     print(json.dumps(words))
 
 

@@ -1,6 +1,7 @@
 """The jobs on Beam's other local runners, Prism and multi-processing: the bytes of the default runner in one process.
 
-That two processes extract the same bytes of pictures and faces is tested in test_extract_determinism.
+That two processes extract the same bytes of pictures and faces is tested in test_extract_determinism, and that two
+prepare the same transform in test_prepare.
 """
 
 from __future__ import annotations
@@ -65,23 +66,30 @@ def prism(tmp_path_factory) -> list[str]:
 @pytest.fixture(scope="module")
 def alone(catalogue, tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("alone")
-    run(catalogue, root, ["--workers=1"])
+    extract_and_score(catalogue, root, ["--workers=1"])
     return root
 
 
-def run(catalogue: Path, root: Path, options: list[str]) -> None:
+def extract_and_score(catalogue: Path, root: Path, options: list[str]) -> None:
     films = ["--films", str(catalogue / "films"), "--output", str(root / "extract"), "--set=modalities=[sound_signals]"]
     assert extract.main([*films, "--set=failure_threshold=1", *options]) == 3
     ready = ["--records", str(catalogue / "features")]
-    place = ["--manifest", str(catalogue / "films.csv"), f"--temp_location={root / 'temporary'}"]
-    assert prepare.main([*ready, *place, "--output", str(root / "prepare"), *options]) == 0
     model = ["--model", str(catalogue / "exports"), "--set=plots=false", "--set=shards=3", "--set=batch_s=40"]
     assert score.main([*ready, *model, "--output", str(root / "score"), *options]) == 0
 
 
-def compare(root: Path, alone: Path, catalogue: Path) -> None:
+def prepare_transform(catalogue: Path, root: Path, options: list[str]) -> None:
+    ready = ["--records", str(catalogue / "features"), "--manifest", str(catalogue / "films.csv")]
+    places = [f"--temp_location={root / 'temporary'}", "--output", str(root / "prepare")]
+    assert prepare.main([*ready, *places, *options]) == 0
+
+
+def assert_same_records_and_curves(root: Path, alone: Path) -> None:
     for name in ("extract", "score"):
         assert contents(root / name) == contents(alone / name), name
+
+
+def assert_same_transform(root: Path, alone: Path, catalogue: Path) -> None:
     # The transform graph carries a random name; what it makes of a film is compared.
     assert contents(root / "prepare", ".json") == contents(alone / "prepare", ".json")
     ours, theirs = transformed(root, catalogue), transformed(alone, catalogue)
@@ -102,14 +110,17 @@ def transformed(root: Path, catalogue: Path) -> dict[str, np.ndarray]:
 
 @pytest.mark.slow
 def test_prism_writes_the_same_bytes(catalogue, prism, alone, tmp_path):
-    run(catalogue, tmp_path, prism)
-    compare(tmp_path, alone, catalogue)
+    extract_and_score(catalogue, tmp_path, prism)
+    assert_same_records_and_curves(tmp_path, alone)
+    for root, options in ((alone, ["--workers=1"]), (tmp_path, prism)):
+        prepare_transform(catalogue, root, options)
+    assert_same_transform(tmp_path, alone, catalogue)
 
 
 @pytest.mark.slow
 def test_two_processes_write_the_same_bytes(catalogue, alone, tmp_path):
-    run(catalogue, tmp_path, ["--direct_running_mode=multi_processing", "--direct_num_workers=2"])
-    compare(tmp_path, alone, catalogue)
+    extract_and_score(catalogue, tmp_path, ["--direct_running_mode=multi_processing", "--direct_num_workers=2"])
+    assert_same_records_and_curves(tmp_path, alone)
 
 
 def test_workers_are_threads_of_one_process_where_they_share_what_is_in_it():
