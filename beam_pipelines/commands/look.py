@@ -32,7 +32,8 @@ A second run does only what is new: other films join the page, unless another mo
 Films that failed are those of the last run.
 The model builtin:signals is a formula of motion, cuts and loudness. It gives arousal only, and each film has its own
 range.
-exit codes: as those of cineaffect score.
+exit codes: 0 all done, 1 an outage (run it again), 2 configuration error, 3 some films failed (see failures.jsonl),
+4 too many failed.
 """
 
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from beam_pipelines.foundation import storage
 from beam_pipelines.foundation.command_line import add_config_file, guarded, make_parser
-from beam_pipelines.foundation.errors import EXIT_OK
+from beam_pipelines.foundation.errors import EXIT_OK, ConfigurationError
 
 EXAMPLES = """
 examples:
@@ -49,6 +49,8 @@ def _main(argv: list[str]) -> int:
 
     run = read_scoring_run(arguments.scores)
     labels = load_label_config(arguments.config, run.label_range, run.label_lag_s)
+    if arguments.records and not storage.list_files(arguments.records):
+        raise ConfigurationError(f"--records {arguments.records}: no such folder, or nothing lies in it")
     records = arguments.records or records_beside(arguments.scores)
     maker = SheetMaker(
         output=arguments.output or storage.join(arguments.scores, "report"),

@@ -54,6 +54,13 @@ def test_a_name_that_leads_out_of_the_folder_stays_in_it(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["page"]
 
 
+def test_records_that_are_not_there_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_scores(tmp_path, [curve_of("one", 30, 1)], [])
+    assert main(["--scores", str(tmp_path), "--records", str(tmp_path / "feature")]) == 2
+    assert f"--records {tmp_path / 'feature'}: no such folder" in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()
+
+
 def test_a_run_that_did_not_finish_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--scores", str(tmp_path)]) == 2
     assert "run_manifest.json" in capsys.readouterr().err

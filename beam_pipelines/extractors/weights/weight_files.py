@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from beam_pipelines.extractors.weights.weights_table import TABLE, UNTRAINED, Weights
 from beam_pipelines.foundation.errors import WeightsError
@@ -156,6 +157,10 @@ def _download(entry: Weights, url: str, path: Path, progress: bool) -> None:
                 progressbar=progress, timeout=CONNECTION_TIMEOUT_S, chunk_size=_CHUNK_BYTES
             ),
         )
+    except requests.ConnectionError as error:
+        # What it says itself fills a screen.
+        why = f"no connection to {urlsplit(url).hostname} ({type(error).__name__})"
+        raise WeightsError(f"weights '{entry.name}' could not be fetched: {why}\n{_how_to_get(entry)}") from error
     except (requests.RequestException, OSError, ValueError) as error:
         raise WeightsError(f"weights '{entry.name}' could not be fetched: {error}\n{_how_to_get(entry)}") from error
 
