@@ -157,12 +157,11 @@ def _download(entry: Weights, url: str, path: Path, progress: bool) -> None:
                 progressbar=progress, timeout=CONNECTION_TIMEOUT_S, chunk_size=_CHUNK_BYTES
             ),
         )
-    except requests.ConnectionError as error:
-        # What it says itself fills a screen.
-        why = f"no connection to {urlsplit(url).hostname} ({type(error).__name__})"
-        raise WeightsError(f"weights '{entry.name}' could not be fetched: {why}\n{_how_to_get(entry)}") from error
     except (requests.RequestException, OSError, ValueError) as error:
-        raise WeightsError(f"weights '{entry.name}' could not be fetched: {error}\n{_how_to_get(entry)}") from error
+        why = str(error)
+        if isinstance(error, requests.ConnectionError):  # what it says itself fills a screen
+            why = f"no connection to {urlsplit(url).hostname} ({type(error).__name__})"
+        raise WeightsError(f"weights '{entry.name}' could not be fetched: {why}\n{_how_to_get(entry)}") from error
 
 
 def _check(entry: Weights, path: Path) -> None:
