@@ -139,7 +139,7 @@ def opened_film(
             f"file:{name}", "r", container_options=options, metadata_errors="replace", hwaccel=accelerator
         )
     except (av.FFmpegError, OSError, ValueError) as error:
-        why = f"{name}: not a film that FFmpeg can open ({in_words(error)}){_cut_off(name)}"
+        why = f"{name}: not a film that FFmpeg can open ({in_words(error)}){_hint(name)}"
         raise FilmError(step, "unreadable", why) from error
     with container:
         refused = _REFUSED_FORMATS.intersection(container.format.name.split(","))
@@ -148,14 +148,18 @@ def opened_film(
         yield container
 
 
-def _cut_off(name: str) -> str:
-    """A hint if a file begins as an MP4 or MOV: one that can't be opened most often lacks its end, with the index."""
+def _hint(name: str) -> str:
+    """What to look at. A file that begins as an MP4 or MOV most often lacks its end, with the index."""
     try:
         with open(name, "rb") as stream:
             begins = stream.read(8)[4:] == b"ftyp"
     except OSError:
         return ""
-    return ": an MP4 or MOV without its index, which most have at their end; was it cut off?" if begins else ""
+    return (
+        ": an MP4 or MOV without its index, which most have at their end; was it cut off?"
+        if begins
+        else "; is it a video, and whole?"
+    )
 
 
 def in_words(error: Exception) -> str:

@@ -58,8 +58,8 @@ def test_one_command_leads_from_a_silent_film_to_its_page_and_the_next_does_only
     said = capsys.readouterr().out
     assert "0 done, 1 already done, 1 failed of 2 films" in said
     assert (
-        "  text.mp4: not a film that FFmpeg can open (Invalid data found when processing input) (probe, unreadable)"
-        in said
+        "  text.mp4: not a film that FFmpeg can open (Invalid data found when processing input); is it a video, and "
+        "whole? (probe, unreadable)" in said
     )
     assert record.stat().st_mtime_ns == before
     assert [row["id"] for row in rows_of(page.parent)] == ["silent.mp4", "text.mp4"]

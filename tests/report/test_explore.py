@@ -106,6 +106,19 @@ def test_films_like_one_are_those_of_the_command(page: Any, scores: Path) -> Non
     wait_until(page, f"document.getElementById('film-title').textContent === {json.dumps(shown[0][0])}")
 
 
+def test_where_no_film_goes_that_way_the_nearest_are_called_so(page: Any, tmp_path: Path) -> None:
+    up = np.linspace(-0.5, 0.5, 60)
+    write_run(tmp_path, [AffectCurve(name, way, way, way, way) for name, way in (("up", up), ("down", -up))])
+    assert report_main(["--scores", str(tmp_path)]) == 0
+    open_film(page, tmp_path / "report", "up")
+    page.wait_for_selector("#like a")
+    assert "No other film goes quite this way" in page.inner_text("#like")
+    # Their levels are equal.
+    page.select_option("#like-by", "level")
+    assert "No other film" not in page.inner_text("#like")
+    assert page.inner_text("#like .title") == "down"
+
+
 def test_a_drawn_curve_finds_the_films_that_go_that_way(page: Any, scores: Path) -> None:
     explore(page, scores)
     assert shown_names(page)[0] == "broken"

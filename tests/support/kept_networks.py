@@ -7,6 +7,7 @@ a second job may as well use the first one's.
 from __future__ import annotations
 
 import gc
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,9 +32,12 @@ def kept_network(key: tuple[Any, ...], build: Callable[[], Any]) -> Any:
 
 
 def drop_networks() -> bool:
-    """Keeps no network any more: who asks for one has it built. Whether there was one."""
-    some = bool(_networks)
+    """Keeps no network any more, nor do functions for single films: who asks has one built. Whether there was one."""
+    single_films = sys.modules.get("beam_pipelines.extraction.single_films")
+    some = bool(_networks) or bool(single_films and single_films._networks_of.cache_info().currsize)
     _networks.clear()
+    if single_films:
+        single_films._networks_of.cache_clear()
     return some
 
 

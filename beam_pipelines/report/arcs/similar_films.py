@@ -62,7 +62,7 @@ def to_lines(found: Sequence[SimilarFilm], arcs: Arcs) -> list[str]:
     rows = [[*heading, *(["family"] if arcs.family is not None else [])]]
     for film in found:
         minutes, seconds = divmod(int(arcs.seconds[film.place]), 60)
-        means = [f"{value:+.2f}" for value in arcs.mean[film.place].tolist()]
+        means = [f"{value:+z.2f}" for value in arcs.mean[film.place].tolist()]
         name = short_name(arcs.film_ids[film.place])
         rows.append([name, f"{film.distance:.3f}", f"{minutes}:{seconds:02d}", *means])
         if arcs.family is not None:

@@ -126,6 +126,7 @@
         const found = film ? arcs.nearest(film, this.rows.filter((other) => other !== row), by.value, LIKE) : [];
         list.replaceChildren(...found.map(([other, far]) => this.entry(other, far)));
         if (!found.length) list.append(make("li", "quiet", "There is no other film to compare."));
+        else if (by.value === "shape" && found[0][1] > FAR) list.prepend(make("li", "quiet", "No other film goes quite this way. Nearest:"));
       };
       if (!still()) return;
       by.onchange = fill;

@@ -62,6 +62,7 @@
         return line;
       }));
       const notes = this.shares && this.explained ? [...film.notes, `What each modality adds: ${this.explained}. `
+        + "A modality's share is what it changes when it joins the others, averaged over all orders in which they can join. "
         + "It is what the model goes by, not what viewers feel."] : film.notes;
       $("film-notes").replaceChildren(...notes.map((note) => make("li", "", note)));
       CineAffect.shareLegend(this.shares, this.targets);

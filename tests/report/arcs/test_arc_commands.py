@@ -57,6 +57,14 @@ def test_films_of_the_same_shape_are_the_most_similar(scores: Path, capsys: pyte
     assert all(cells[0] in out for cells in found)
 
 
+def test_a_mean_of_almost_nothing_has_no_minus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    way = np.linspace(-0.5, 0.5, 100) - 1e-9
+    write_run(tmp_path, [AffectCurve(name, way, way, way, way) for name in ("one", "other")])
+    assert similar.main(["--scores", str(tmp_path), "--film", "one"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("other"))
+    assert line.split()[-2:] == ["+0.00", "+0.00"]
+
+
 def test_films_like_a_written_arc_by_its_shape_and_by_its_level(scores: Path, tmp_path: Path) -> None:
     arc = tmp_path / "up.csv"
     arc.write_text("percent,valence\n0,-0.9\n20,-0.8\n80,0.8\n100,0.9\n")
