@@ -27,6 +27,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Else TensorFlow keeps the memory of the most and largest tensors that it has ever had: 0.6 GB after one VGGish.
+os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
 
 # With its own thresholds Python looks through all objects so often here that it takes a twelfth of the time. Graphs and
 # networks that only it can free are collected by `memory_given_back`: by what they hold, not by how many were made.
@@ -40,18 +42,21 @@ HEAVIEST = (
     "test_flink",
     "test_local_runners",
     "test_retrain",
+    # Not after test_readme in its process, which is large by then.
+    "test_extract_determinism",
     "test_tune",
     "test_reproduce",
     "test_ensemble",
     "test_extract_real_clips",
     "test_distribution",
     "test_strategy_command",
-    "test_extract_determinism",
-    # These four aren't heavy: they build the largest network, which should happen while their process is small.
+    # These six aren't heavy: they build the largest networks, which should happen while their process is small.
     "test_untrained_networks",
     "test_baseline_tracks",
     "test_vggish",
     "test_score_films",
+    "test_own_films",
+    "test_shared_batches",
     "test_repeat_the_paper",
     "test_own_labels",
     "test_compare",

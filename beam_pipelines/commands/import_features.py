@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -78,7 +79,7 @@ def _main(argv: list[str]) -> int:
 def _print_defects(run_folder: str) -> None:
     from beam_pipelines.transforms.import_films import DEFECTS
 
-    rows = list(csv.DictReader(storage.read_text(storage.join(run_folder, DEFECTS)).splitlines()))
+    rows = list(csv.DictReader(io.StringIO(storage.read_text(storage.join(run_folder, DEFECTS)))))
     for kind in sorted({row["kind"] for row in rows}):
         of_kind = [row for row in rows if row["kind"] == kind]
         found = []

@@ -48,14 +48,18 @@ def has_digest(film_id: str) -> bool:
     return bool(_DIGEST.search(film_id))
 
 
+def unescape_film_id(film_id: str) -> str:
+    """The name that `escape_film_id` gives this id, with the characters that it escapes but for control characters."""
+    return _ESCAPED.sub(lambda match: chr(int(match.group(1), 16)), film_id)
+
+
 def shown_name(film_id: str) -> str:
     """A film id as people wrote it, for pages, titles and the terminal; never for an address or a file name.
 
     Control characters (also those for lines and reading direction) and bytes that are no UTF-8 stay `%XX`, so that no
     terminal and no marker file gets them.
     """
-    visible = _NOT_SHOWN.sub(lambda match: f"%{ord(match.group()):02X}", film_id)
-    return _ESCAPED.sub(lambda match: chr(int(match.group(1), 16)), visible)
+    return unescape_film_id(_NOT_SHOWN.sub(lambda match: f"%{ord(match.group()):02X}", film_id))
 
 
 def _with_digest(start: str, whole: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from beam_pipelines.contracts.film_ids import escape_film_id, shown_name
+from beam_pipelines.contracts.film_ids import escape_film_id, unescape_film_id
 from beam_pipelines.contracts.records.feature_track import PRESENT_SUFFIX
 from beam_pipelines.extractors.signals.columns import COLUMNS
 from beam_pipelines.films import mediaeval2018
@@ -106,7 +106,7 @@ def csv_imports(
     if not direct:
         raise ConfigurationError(f"--csv {source}: holds no .csv file; name a folder of <film_id>.csv or a quoted glob")
     # A file may have the film's name or its id, which are the same but for escaped characters.
-    ids = [escape_film_id(shown_name(uri.rsplit("/", 1)[-1][: -len(".csv")])) for uri in direct]
+    ids = [escape_film_id(unescape_film_id(uri.rsplit("/", 1)[-1][: -len(".csv")])) for uri in direct]
     for film_id, count in Counter(ids).items():
         if count > 1:
             raise ConfigurationError(f"--csv {source}: two tables are called {film_id}; a film has one")

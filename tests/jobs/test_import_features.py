@@ -163,7 +163,7 @@ def test_tables_of_frames_and_of_nothing(tmp_path: Path, capsys: pytest.CaptureF
     mine, features = tmp_path / "mine", tmp_path / "f"
     mine.mkdir()
     frames = "".join(f"{frame};{frame // 25},5\n" for frame in range(75))
-    for name in ("Café", "a:b", "frames"):
+    for name in ("Café", "a:b", "frames", "two\u2028lines"):
         (mine / f"{unicodedata.normalize('NFD', name)}.csv").write_text(f"Frame;x\n{frames}", encoding="utf-8-sig")
     (mine / "nothing.tsv").write_text("Frame\tx\n0\tyes\n1\tno\n")
     for film_id, seconds in (("frames", 3), ("short", 1)):
@@ -186,7 +186,7 @@ def test_tables_of_frames_and_of_nothing(tmp_path: Path, capsys: pytest.CaptureF
     failed = {row["film_id"]: row for row in map(json.loads, (features / "import-my_own" / "failures.jsonl").open())}
     assert {film_id: row["reason"] for film_id, row in failed.items()} == {"nothing": "no_values"}
     assert "3 done" not in capsys.readouterr().out
-    for film_id in ("Café", "a%3Ab", "frames"):
+    for film_id in ("Café", "a%3Ab", "frames", "two\u2028lines"):
         track = records.read_record(records.record_uri(str(features), film_id)).tracks["my_own"]
         np.testing.assert_array_equal(track.values, [[0.5], [1.5], [2.5]])
     assert run(*wanted, "--failure-threshold", "1") == 3

@@ -125,7 +125,8 @@ def _lines(history: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _parse_lines(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
+    # Not `splitlines`, which also splits at separators of lines and paragraphs that a text may hold.
+    return [json.loads(line) for line in text.split("\n") if line.strip()]
 
 
 def former_version(exports: str) -> int:

@@ -30,12 +30,13 @@ def test_the_pointer_moves_and_returns(tmp_path: Path) -> None:
     exports = make_exports(tmp_path, 1, 2)
     assert read_current(exports) is None
     move_current(exports, 1, {"why": "retrain"})
-    move_current(exports, 2, {"why": "retrain"})
+    move_current(exports, 2, {"why": "more films\u2028and\x85better"})
     assert (read_current(exports), former_version(exports)) == (2, 1)
     assert rollback(["--exports", exports]) == 0
     assert read_current(exports) == 1
     assert rollback(["--exports", exports, "--to", "2"]) == 0
     assert [(e["from"], e["to"]) for e in read_history(exports)] == [(None, 1), (1, 2), (2, 1), (1, 2)]
+    assert read_history(exports)[1]["why"] == "more films\u2028and\x85better"
     assert rollback(["--exports", exports, "--to", "7"]) == 2
     assert read_current(exports) == 2
 
