@@ -42,10 +42,10 @@ HEAVIEST = (
     "test_flink",
     "test_local_runners",
     "test_retrain",
-    # Not after test_readme in its process, which is large by then.
-    "test_extract_determinism",
     "test_tune",
     "test_reproduce",
+    # Each process takes two files at the start: this one follows test_local_runners, which leaves a small process.
+    "test_extract_determinism",
     "test_ensemble",
     "test_extract_real_clips",
     "test_distribution",

@@ -55,6 +55,7 @@ def _main(argv: list[str]) -> int:
     maker = SheetMaker(
         output=arguments.output or storage.join(arguments.scores, "report"),
         label_range=run.label_range,
+        own_range=run.own_range,
         films={film.film_id: film for film in list_films(arguments.manifest, needs_path=False)}
         if arguments.manifest
         else {},

@@ -110,6 +110,9 @@ def test_the_word_beside_the_numbers_is_that_of_the_second(page: Any, tmp_path: 
     places = [(v / 8, a / 8) for v in range(-8, 9) for a in range(-8, 9)]
     shown = page.evaluate("(all) => all.map(([v, a]) => CineAffect.mood(v, a, [-1, 1]))", places)
     assert shown == [mood(v, a) for v, a in places]  # the page and the tracks use one set of words
+    shown = page.evaluate("(all) => all.map(([v, a]) => CineAffect.mood(v, a, [-1, 1], true))", places)
+    assert shown == [mood(v, a, own_range=True) for v, a in places]
+    assert page.evaluate("CineAffect.mood(undefined, 0.4, [-1, 1], true)") == mood(None, 0.4, own_range=True)
 
 
 def test_zooming_by_dragging_and_back(page: Any, report: Path) -> None:

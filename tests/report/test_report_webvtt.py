@@ -92,6 +92,14 @@ def test_a_film_without_valence_is_calm_neutral_or_excited_and_nothing_is_said_o
     assert json.loads(text) == {"arousal": 0.25}
 
 
+def test_where_each_film_has_a_range_of_its_own_no_level_has_a_mood() -> None:
+    words = [mood(None, arousal, own_range=True) for arousal in (-0.5, 0.05, 0.5)]
+    assert words == ["below the film's mean", "near the film's mean", "above the film's mean"]
+    assert mood(0.5, -0.5, own_range=True) == "valence above, arousal below the film's mean"
+    (part,) = chapters({"arousal": np.full(30, 0.4)}, [], 30.0, own_range=True)
+    assert part.name == "above the film's mean (arousal +0.40)"
+
+
 def test_a_name_can_not_end_the_header() -> None:
     document = metadata_vtt("a\n\n00:00.000 --> 00:09.000\nfalse & <b>", {"valence": [0.1], "arousal": [0.2]}, 1.0)
     assert len(cues(document)) == 1

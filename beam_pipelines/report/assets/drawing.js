@@ -124,13 +124,20 @@
   };
 
   // The word for a place on the plane, as webvtt.py has it for chapters: near the middle of an axis it is on neither side.
+  // Where each film has a range of its own, on which side of the film's mean it lies.
   const NEUTRAL_SHARE = 0.1;
   const MOODS = [["sad", "unpleasant", "tense"], ["calm", "neutral", "excited"], ["serene", "pleasant", "joyful"]];
-  CineAffect.mood = (valence, arousal, [low, high]) => {
+  const BESIDE_THE_MEAN = ["below", "near", "above"];
+  CineAffect.mood = (valence, arousal, [low, high], ownRange) => {
     if (valence === null || arousal === null) return "";
     const middle = (low + high) / 2, near = NEUTRAL_SHARE * (high - low) / 2;
     // Undefined is a target that the model doesn't predict.
     const side = (value) => (value === undefined || Math.abs(value - middle) < near ? 1 : value > middle ? 2 : 0);
+    if (ownRange) {
+      const sides = [["valence", valence], ["arousal", arousal]].filter(([, value]) => value !== undefined);
+      const named = sides.map(([target, value]) => (sides.length > 1 ? `${target} ` : "") + BESIDE_THE_MEAN[side(value)]);
+      return `${named.join(", ")} the film's mean`;
+    }
     return MOODS[side(valence)][side(arousal)];
   };
 

@@ -6,9 +6,10 @@
   const KINDS = { peak: "peak ▲", low: "low ▼", rise: "turns up ◆", fall: "turns down ◆" };
 
   CineAffect.Film = class {
-    constructor(film, row, { range, targets, smoothing, explained }) {
+    constructor(film, row, { range, ownRange, targets, smoothing, explained }) {
       this.film = film;
       this.range = range;
+      this.ownRange = ownRange;
       this.targets = targets;
       // Without a filter both are one curve.
       this.hasRaw = smoothing.method !== "none";
@@ -191,7 +192,7 @@
       const said = this.targets.map((target) => `${target} ${CineAffect.signed(this.curves[target].smoothed[second])}`);
       for (const target of this.targets)
         $(`now-${target}`).textContent = CineAffect.signed(this.curves[target].smoothed[second]);
-      $("now-mood").textContent = CineAffect.mood(valence, arousal, this.range);
+      $("now-mood").textContent = CineAffect.mood(valence, arousal, this.range, this.ownRange);
       this.clock();
       const slider = $("timeline");
       slider.setAttribute("aria-valuenow", String(second));

@@ -6,7 +6,8 @@ A chapter is the stretch between two turning points. Its name is its place on th
     unpleasant  neutral   pleasant
     sad         calm      serene
 
-A curve of one target is a line through the middle of the plane.
+A curve of one target is a line through the middle of the plane. Where each film has a range of its own, a level says
+nothing, so a name says on which side of the film's mean the values lie.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ _MOODS = {
     (1, -1): "serene",
 }
 """The word for each pair of sides (below, at or above the middle) of valence and arousal."""
+_BESIDE_THE_MEAN = {-1: "below", 0: "near", 1: "above"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def chapters(
     duration_s: float,
     *,
     label_range: tuple[float, float] = (-1.0, 1.0),
+    own_range: bool = False,
 ) -> list[Chapter]:
     """Divides a film at its turning points, the largest steps first.
 
@@ -69,6 +72,7 @@ def chapters(
         events: events of these curves.
         duration_s: D, the film's length; the last chapter ends there.
         label_range: lowest and highest label; its middle is neutral.
+        own_range: whether each film has a range of its own, whose middle is the film's mean.
     """
     cuts = [0.0, float(duration_s)]
     turns = sorted(
@@ -82,13 +86,20 @@ def chapters(
             cuts.append(float(turn.time_s))
     cuts.sort()
     values = {target: np.asarray(curve, np.float64) for target, curve in curves.items()}
-    return [Chapter(start, end, _name(values, start, end, label_range)) for start, end in pairwise(cuts) if end > start]
+    stretches = ((start, end) for start, end in pairwise(cuts) if end > start)
+    return [Chapter(start, end, _name(values, start, end, label_range, own_range)) for start, end in stretches]
 
 
-def mood(valence: float | None, arousal: float | None, label_range: tuple[float, float] = (-1.0, 1.0)) -> str:
+def mood(
+    valence: float | None,
+    arousal: float | None,
+    label_range: tuple[float, float] = (-1.0, 1.0),
+    own_range: bool = False,
+) -> str:
     """The word for a place on the valence-arousal plane; values near the middle of an axis are on neither side.
 
-    None stands for a target that the model doesn't predict.
+    None stands for a target that the model doesn't predict. Where each film has a range of its own, the text says on
+    which side of the film's mean the values lie.
     """
     low, high = label_range
     middle, near = (low + high) / 2, NEUTRAL_SHARE * (high - low) / 2
@@ -96,6 +107,11 @@ def mood(valence: float | None, arousal: float | None, label_range: tuple[float,
     def side(value: float | None) -> int:
         return 0 if value is None or abs(value - middle) < near else 1 if value > middle else -1
 
+    if own_range:
+        values = {"valence": valence, "arousal": arousal}
+        sides = {target: _BESIDE_THE_MEAN[side(value)] for target, value in values.items() if value is not None}
+        named = sides.values() if len(sides) == 1 else (" ".join(item) for item in sides.items())
+        return f"{', '.join(named)} the film's mean"
     return _MOODS[side(valence), side(arousal)]
 
 
@@ -176,13 +192,15 @@ def _text(text: str) -> str:
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _name(curves: Mapping[str, np.ndarray], start_s: float, end_s: float, label_range: tuple[float, float]) -> str:
+def _name(
+    curves: Mapping[str, np.ndarray], start_s: float, end_s: float, label_range: tuple[float, float], own_range: bool
+) -> str:
     part = slice(int(start_s), max(int(start_s) + 1, math.ceil(end_s)))
     means = {target: mean for target, curve in curves.items() if (mean := _mean(curve[part])) is not None}
     if len(means) < len(curves):
         return "no values"
     named = ", ".join(f"{target} {signed(mean)}" for target, mean in means.items())
-    return f"{mood(means.get('valence'), means.get('arousal'), label_range)} ({named})"
+    return f"{mood(means.get('valence'), means.get('arousal'), label_range, own_range)} ({named})"
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -50,6 +50,7 @@ class SheetMaker:
     Attributes:
         output: the page's folder, to which addresses of films are relative.
         label_range: lowest and highest label.
+        own_range: whether each film has a range of its own, whose middle is the film's mean.
         films: film id -> film of the manifest.
         records: directory of feature records, or None.
         modalities: what the model takes.
@@ -67,6 +68,7 @@ class SheetMaker:
 
     output: str
     label_range: tuple[float, float] = (-1.0, 1.0)
+    own_range: bool = False
     films: dict[str, Film] = field(default_factory=dict)
     records: str | None = None
     modalities: tuple[str, ...] = ()
@@ -104,7 +106,9 @@ class SheetMaker:
             curve=curve,
             duration_s=duration_s,
             events=events,
-            chapters=chapters(curve.smoothed, events, duration_s, label_range=self.label_range),
+            chapters=chapters(
+                curve.smoothed, events, duration_s, label_range=self.label_range, own_range=self.own_range
+            ),
             split=film.split,
             labels=self._labels(film, curve.seconds, notes),
             faces=tracks.faces,
