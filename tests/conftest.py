@@ -44,7 +44,7 @@ HEAVIEST = (
     "test_retrain",
     "test_tune",
     "test_reproduce",
-    # Each process takes two files at the start: this one follows test_local_runners, which leaves a small process.
+    # Each process takes two files at the start; this one shall not follow test_readme, which leaves a large process.
     "test_extract_determinism",
     "test_ensemble",
     "test_extract_real_clips",

@@ -106,7 +106,7 @@ def print_dry_run(
     console.print(
         f"{len(found)} films: {to_do} to extract, {len(found) - to_do - failed} up to date, {failed} that can't be; "
         f"{film_s / 3600:.2f} film-hours, about {timedelta(seconds=round(sum(each.core_s for each in found)))} "
-        "on one core, less in proportion on more, and 6 s to start",
+        "on one core, less in proportion on more, and some 6 s to start a local job",
         highlight=False,
         soft_wrap=True,
     )
