@@ -83,6 +83,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(films, tmp_path, c
     assert "extract audio" in shown
     assert "would fail (unreadable)" in shown
     assert "2 films: 1 to extract, 0 up to date, 1 that can't be" in shown
+    assert "6 s to start a local job" in shown
     run(films, output)
     stamps = {path.name: path.stat().st_mtime_ns for path in output.iterdir()}
     capsys.readouterr()
